@@ -1,0 +1,88 @@
+//! Every setting, typed, with its default and reason. All come from the environment.
+
+use std::time::Duration;
+
+use domain::secret::SecretString;
+
+/// What the process was told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `CROSSDOCK_LISTEN`: where the API listens. Loopback unless somebody decides otherwise.
+    pub listen: String,
+    /// `CROSSDOCK_PUBLIC_URL`: how vendors and people reach it; hook URLs begin with it.
+    pub public_url: String,
+    /// `DATABASE_URL`: the application's own role, never the schema's owner.
+    pub database_url: String,
+    /// `AMQP_URL`: RabbitMQ. Without it the process runs all-in-one.
+    pub amqp_url: Option<String>,
+    /// `REDIS_URL`: without it limits hold within this process.
+    pub redis_url: Option<String>,
+    /// `CROSSDOCK_PREFIX`: keeps installations apart that share a broker or a cache.
+    pub prefix: String,
+    /// `CROSSDOCK_MASTER_KEY`: 32 bytes in base64; wraps the tenants' data keys.
+    pub master_key: SecretString,
+    /// `CROSSDOCK_JWT_KEY`: signs access tokens; 32 characters at least.
+    pub jwt_key: SecretString,
+    /// `CROSSDOCK_ENV=development`: GraphiQL and introspection are open.
+    pub is_development: bool,
+    /// `CROSSDOCK_OUTBOUND_ALLOW`: `host:port, …` inside our own walls that connectors may call: self-hosted systems, simulators.
+    pub outbound_allow: String,
+    /// `CROSSDOCK_CALL_TIMEOUT_S`: the longest a vendor may take, 30 s.
+    pub call_timeout: Duration,
+    /// `CROSSDOCK_DATABASE_CONNECTIONS`: the most this process takes, 12.
+    pub database_connections: u32,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{name} is not set: {what}")]
+    Missing { name: &'static str, what: &'static str },
+    #[error("{name}=\"{value}\" cannot be read: {what}")]
+    Wrong { name: &'static str, value: String, what: &'static str },
+}
+
+impl Config {
+    /// # Errors
+    /// Where a setting is missing or cannot be read; it says which and what it is for.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let get = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let need = |name: &'static str, what: &'static str| get(name).ok_or(ConfigError::Missing { name, what });
+        let number = |name: &'static str, default: u64| match get(name) {
+            None => Ok(default),
+            Some(value) => value.parse().map_err(|_| ConfigError::Wrong { name, value, what: "a whole number was expected" }),
+        };
+        let listen = get("CROSSDOCK_LISTEN").unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+        let jwt_key = need("CROSSDOCK_JWT_KEY", "the key that signs access tokens; make one with `openssl rand -base64 32`")?;
+        if jwt_key.len() < 32 {
+            return Err(ConfigError::Wrong {
+                name: "CROSSDOCK_JWT_KEY",
+                value: "…".into(),
+                what: "32 characters at least were expected",
+            });
+        }
+        Ok(Self {
+            public_url: get("CROSSDOCK_PUBLIC_URL")
+                .unwrap_or_else(|| format!("http://{listen}"))
+                .trim_end_matches('/')
+                .to_owned(),
+            listen,
+            database_url: need(
+                "DATABASE_URL",
+                "the address of Postgres for the application's role: postgres://crossdock@host/crossdock",
+            )?,
+            amqp_url: get("AMQP_URL"),
+            redis_url: get("REDIS_URL"),
+            prefix: get("CROSSDOCK_PREFIX").unwrap_or_else(|| "crossdock.".to_owned()),
+            master_key: need(
+                "CROSSDOCK_MASTER_KEY",
+                "the key that wraps the tenants' keys; make one with `openssl rand -base64 32`",
+            )?
+            .into(),
+            jwt_key: jwt_key.into(),
+            is_development: get("CROSSDOCK_ENV").as_deref() == Some("development"),
+            outbound_allow: get("CROSSDOCK_OUTBOUND_ALLOW").unwrap_or_default(),
+            call_timeout: Duration::from_secs(number("CROSSDOCK_CALL_TIMEOUT_S", 30)?.clamp(1, 300)),
+            database_connections: u32::try_from(number("CROSSDOCK_DATABASE_CONNECTIONS", 12)?.clamp(4, 200)).unwrap_or(12),
+        })
+    }
+}

@@ -1,0 +1,209 @@
+//! Connectors, and a tenant's connections to them.
+
+use async_graphql::connection::{Connection, EmptyFields};
+use async_graphql::{ComplexObject, Context, ID, InputObject, Json, Object, Result, SimpleObject};
+use chrono::{DateTime, Utc};
+use connectors::{Connector, FieldError};
+use domain::id::ConnectionId;
+use domain::scope::Permission;
+use domain::secret::{SecretFields, SecretString};
+use infra::postgres::entity::connection;
+
+use super::error::{UserError, UserErrorCode, state, within};
+use super::page::{id, page, uuid};
+use super::tenant::reads;
+use crate::auth::new_token;
+
+/// The description of one vendor's API.
+#[derive(SimpleObject)]
+#[graphql(name = "Connector")]
+pub struct ConnectorNode {
+    name: String,
+    title: String,
+    category: String,
+    /// The API version that is called.
+    version: String,
+    settings: Vec<FormField>,
+    /// The secrets that a connection needs. They are never shown again.
+    credential: Vec<FormField>,
+    /// The connect guide, in Markdown.
+    setup: String,
+}
+
+/// One field of the connect form.
+#[derive(SimpleObject)]
+struct FormField {
+    name: String,
+    title: String,
+    help: Option<String>,
+    example: Option<String>,
+    required: bool,
+}
+
+impl From<&Connector> for ConnectorNode {
+    fn from(connector: &Connector) -> Self {
+        let form = |fields: &indexmap::IndexMap<String, connectors::Field>| {
+            let field = |(name, field): (&String, &connectors::Field)| FormField {
+                name: name.clone(),
+                title: field.title.clone(),
+                help: field.help.clone(),
+                example: field.example.clone(),
+                required: field.required,
+            };
+            fields.iter().map(field).collect()
+        };
+        Self {
+            name: connector.name().to_owned(),
+            title: connector.title().to_owned(),
+            category: connector.manifest.category.as_str().to_owned(),
+            version: connector.version().to_owned(),
+            settings: form(connector.settings()),
+            credential: form(connector.credential()),
+            setup: connector.setup().to_owned(),
+        }
+    }
+}
+
+/// A tenant's own account at a connector.
+#[derive(SimpleObject)]
+#[graphql(name = "Connection", complex)]
+pub struct ConnectionNode {
+    id: ID,
+    name: String,
+    /// active or paused.
+    state: String,
+    /// The connector's name.
+    connector: String,
+    settings: Json<serde_json::Value>,
+    created_at: DateTime<Utc>,
+    #[graphql(skip)]
+    row: ConnectionId,
+    #[graphql(skip)]
+    hook_token: String,
+}
+
+impl From<connection::Model> for ConnectionNode {
+    fn from(row: connection::Model) -> Self {
+        Self {
+            id: id::<ConnectionId>(row.id),
+            name: row.name,
+            state: row.state,
+            connector: row.connector,
+            settings: Json(row.settings),
+            created_at: row.created_at,
+            row: ConnectionId(row.id),
+            hook_token: row.hook_token,
+        }
+    }
+}
+
+#[ComplexObject]
+impl ConnectionNode {
+    /// Where the vendor sends its hooks; null for a connector that has none.
+    async fn hook_url(&self, ctx: &Context<'_>) -> Option<String> {
+        let state = state(ctx);
+        state.catalog.get(&self.connector)?.manifest.hook.as_ref()?;
+        Some(format!("{}/hooks/{}", state.public_url, self.hook_token))
+    }
+
+    /// The last characters of the credential: all that is ever shown of it.
+    async fn credential_hint(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        within(ctx, Permission::ReadOperations, async |store| store.credential_hint(self.row).await).await
+    }
+}
+
+#[derive(InputObject)]
+struct ConnectionCreateInput {
+    /// The connector's name: `connectors` lists them.
+    connector: String,
+    /// At most 200 characters, unique in the tenant.
+    name: String,
+    /// The fields that the connector's `settings` declare, all of them text.
+    settings: Json<serde_json::Value>,
+    /// The secrets that the connector's `credential` declares, all of them text. Write only.
+    credential: Json<std::collections::BTreeMap<String, String>>,
+}
+
+#[derive(SimpleObject)]
+struct ConnectionCreatePayload {
+    connection: Option<ConnectionNode>,
+    user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct ConnectionQuery;
+
+#[Object]
+impl ConnectionQuery {
+    /// All connectors of this installation.
+    async fn connectors(&self, ctx: &Context<'_>) -> Result<Vec<ConnectorNode>> {
+        reads(ctx)?;
+        Ok(state(ctx).catalog.iter().map(ConnectorNode::from).collect())
+    }
+
+    async fn connection(&self, ctx: &Context<'_>, id: ID) -> Result<Option<ConnectionNode>> {
+        let Some(id) = uuid::<ConnectionId>(&id) else { return Ok(None) };
+        let row = within(ctx, Permission::ReadOperations, async |store| store.find::<connection::Entity>(id).await).await?;
+        Ok(row.map(ConnectionNode::from))
+    }
+
+    /// Newest first, at most 100 a page.
+    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    async fn connections(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<String, ConnectionNode, EmptyFields, EmptyFields>> {
+        page::<connection::Entity, _>(ctx, Permission::ReadOperations, first, after, |s| s, |row| (row.id, row.into())).await
+    }
+}
+
+#[derive(Default)]
+pub struct ConnectionMutation;
+
+#[Object]
+impl ConnectionMutation {
+    /// A new connection with its credential.
+    async fn connection_create(&self, ctx: &Context<'_>, input: ConnectionCreateInput) -> Result<ConnectionCreatePayload> {
+        super::error::scope(ctx, Permission::Configure)?;
+        let refuse = |user_errors| Ok(ConnectionCreatePayload { connection: None, user_errors });
+        let Some(connector) = state(ctx).catalog.get(&input.connector) else {
+            return refuse(vec![UserError::new(
+                "connector",
+                UserErrorCode::NotFound,
+                format!("there is no connector \"{}\"", input.connector),
+            )]);
+        };
+        let credential: SecretFields =
+            input.credential.0.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect();
+        let mut user_errors = Vec::new();
+        if !(1..=200).contains(&input.name.chars().count()) {
+            user_errors.push(UserError::new("name", UserErrorCode::Invalid, "a name has 1 to 200 characters"));
+        }
+        user_errors.extend(form_errors("settings", connector.check_settings(&input.settings.0)));
+        user_errors.extend(form_errors("credential", connector.check_credential(&credential)));
+        if !user_errors.is_empty() {
+            return refuse(user_errors);
+        }
+        let (token, _) = new_token();
+        let vault = &state(ctx).vault;
+        let made = within(ctx, Permission::Configure, async |store| {
+            let made =
+                store.connection_create(vault, connector.name(), &input.name, &input.settings.0, &credential, &token).await?;
+            match made {
+                Some(id) => store.find::<connection::Entity>(id.0).await,
+                None => Ok(None),
+            }
+        });
+        match made.await? {
+            Some(row) => Ok(ConnectionCreatePayload { connection: Some(row.into()), user_errors: vec![] }),
+            None => refuse(vec![UserError::new("name", UserErrorCode::Taken, format!("the name \"{}\" is taken", input.name))]),
+        }
+    }
+}
+
+fn form_errors(form: &str, checked: Result<(), Vec<FieldError>>) -> Vec<UserError> {
+    let error = |error: FieldError| UserError::new(&format!("{form}.{}", error.field), UserErrorCode::Invalid, error.message);
+    checked.err().into_iter().flatten().map(error).collect()
+}

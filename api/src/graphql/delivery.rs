@@ -1,0 +1,190 @@
+//! Deliveries: the duties, and how each stands.
+
+use async_graphql::connection::{Connection, EmptyFields};
+use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
+use chrono::{DateTime, Utc};
+use domain::id::{AttemptId, ConnectionId, DeliveryId, FlowId, RecordId};
+use domain::scope::Permission;
+use infra::postgres::entity::{attempt, delivery, exception, record};
+use infra::postgres::filter::{DeliveryFilter, ExceptionFilter, attempts_of};
+use uuid::Uuid;
+
+use super::error::within;
+use super::exception::ExceptionNode;
+use super::message::StateCount;
+use super::page::{id, page, uuid};
+use super::record::RecordNode;
+
+#[derive(SimpleObject)]
+#[graphql(name = "Delivery", complex)]
+pub struct DeliveryNode {
+    id: ID,
+    /// planned, sending, confirmed, reconciled, waiting, unknown, held, exception, superseded or cancelled.
+    state: String,
+    flow_id: ID,
+    /// The destination.
+    connection_id: ID,
+    revision: i32,
+    /// All attempts that were started.
+    attempt_count: i32,
+    /// When the next step may be taken.
+    due_at: DateTime<Utc>,
+    /// What the destination calls it.
+    receipt_id: Option<String>,
+    planned_at: DateTime<Utc>,
+    settled_at: Option<DateTime<Utc>>,
+    #[graphql(skip)]
+    row: Uuid,
+    #[graphql(skip)]
+    record: Uuid,
+}
+
+impl From<delivery::Model> for DeliveryNode {
+    fn from(row: delivery::Model) -> Self {
+        Self {
+            id: id::<DeliveryId>(row.id),
+            state: row.state,
+            flow_id: id::<FlowId>(row.flow_id),
+            connection_id: id::<ConnectionId>(row.connection_id),
+            revision: row.revision,
+            attempt_count: row.attempts,
+            due_at: row.due_at,
+            receipt_id: row.receipt_id,
+            planned_at: row.planned_at,
+            settled_at: row.settled_at,
+            row: row.id,
+            record: row.record_id,
+        }
+    }
+}
+
+/// One try of a delivery: committed as started before the call, closed after it.
+#[derive(SimpleObject)]
+#[graphql(name = "Attempt")]
+struct AttemptNode {
+    id: ID,
+    number: i32,
+    /// write or proof.
+    kind: String,
+    method: String,
+    url: String,
+    /// The payload as sent, without headers.
+    request: String,
+    started_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    /// stored, failed, unknown, absent or not_sent; null while it runs.
+    outcome: Option<String>,
+    status: Option<i32>,
+    /// At most 16 KiB.
+    answer: Option<String>,
+}
+
+#[ComplexObject]
+impl DeliveryNode {
+    async fn record(&self, ctx: &Context<'_>) -> Result<Option<RecordNode>> {
+        let row = within(ctx, Permission::ReadOperations, async |store| store.find::<record::Entity>(self.record).await).await?;
+        Ok(row.map(RecordNode::from))
+    }
+
+    /// Newest first, at most 100.
+    #[graphql(complexity = "10 * child_complexity")]
+    async fn attempts(&self, ctx: &Context<'_>) -> Result<Vec<AttemptNode>> {
+        let attempts = attempts_of(self.row);
+        let page =
+            within(ctx, Permission::ReadOperations, async |store| store.page::<attempt::Entity>(attempts, None, 100).await)
+                .await?;
+        Ok(page
+            .rows
+            .into_iter()
+            .map(|row| AttemptNode {
+                id: id::<AttemptId>(row.id),
+                number: row.number,
+                kind: row.kind,
+                method: row.method,
+                url: row.url,
+                request: String::from_utf8_lossy(&row.request).into_owned(),
+                started_at: row.started_at,
+                ended_at: row.ended_at,
+                outcome: row.outcome,
+                status: row.status,
+                answer: row.answer,
+            })
+            .collect())
+    }
+
+    /// Exceptions about this record, open and closed; newest first, at most 100.
+    #[graphql(complexity = "10 * child_complexity")]
+    async fn exceptions(&self, ctx: &Context<'_>) -> Result<Vec<ExceptionNode>> {
+        let filter = ExceptionFilter { record: Some(self.record), ..ExceptionFilter::default() };
+        let page = within(ctx, Permission::ReadOperations, async |store| {
+            store.page::<exception::Entity>(|s| filter.apply(s), None, 100).await
+        })
+        .await?;
+        Ok(page.rows.into_iter().filter(|row| row.delivery_id == Some(self.row)).map(ExceptionNode::from).collect())
+    }
+}
+
+/// From a message's acceptance to its delivery's confirmation.
+#[derive(SimpleObject)]
+struct LatencyNode {
+    count: i64,
+    p50_ms: f64,
+    p95_ms: f64,
+    p99_ms: f64,
+}
+
+#[derive(InputObject, Default)]
+struct DeliveryFilterInput {
+    state: Option<String>,
+    flow_id: Option<ID>,
+    record_id: Option<ID>,
+}
+
+#[derive(Default)]
+pub struct DeliveryQuery;
+
+#[Object]
+impl DeliveryQuery {
+    async fn delivery(&self, ctx: &Context<'_>, id: ID) -> Result<Option<DeliveryNode>> {
+        let Some(id) = uuid::<DeliveryId>(&id) else { return Ok(None) };
+        let row = within(ctx, Permission::ReadOperations, async |store| store.find::<delivery::Entity>(id).await).await?;
+        Ok(row.map(DeliveryNode::from))
+    }
+
+    /// Newest first, at most 100 a page.
+    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    async fn deliveries(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<DeliveryFilterInput>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<String, DeliveryNode, EmptyFields, EmptyFields>> {
+        let filter = filter.unwrap_or_default();
+        let flow = filter.flow_id.map(|id| uuid::<FlowId>(&id).unwrap_or_default());
+        let record = filter.record_id.map(|id| uuid::<RecordId>(&id).unwrap_or_default());
+        let filter = DeliveryFilter { state: filter.state, flow, record };
+        page::<delivery::Entity, _>(
+            ctx,
+            Permission::ReadOperations,
+            first,
+            after,
+            |s| filter.apply(s),
+            |row| (row.id, row.into()),
+        )
+        .await
+    }
+
+    /// How many deliveries stand in each state: the sums of the ledger.
+    async fn delivery_counts(&self, ctx: &Context<'_>) -> Result<Vec<StateCount>> {
+        let counts = within(ctx, Permission::ReadOperations, async |store| store.delivery_counts().await).await?;
+        Ok(counts.into_iter().map(|(state, count)| StateCount { state, count }).collect())
+    }
+
+    /// Of deliveries confirmed since then; at most a day back.
+    async fn latency(&self, ctx: &Context<'_>, since: DateTime<Utc>) -> Result<LatencyNode> {
+        let since = since.max(Utc::now() - chrono::Duration::days(1));
+        let latency = within(ctx, Permission::ReadOperations, async |store| store.latency(since).await).await?;
+        Ok(LatencyNode { count: latency.count, p50_ms: latency.p50_ms, p95_ms: latency.p95_ms, p99_ms: latency.p99_ms })
+    }
+}

@@ -1,0 +1,115 @@
+//! Two kinds of errors. What a person can mend comes as `userErrors` of a mutation; the rest is a top-level error with a code.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, Error, ErrorExtensions, Result, SimpleObject};
+use domain::scope::{Permission, Scope};
+use infra::postgres::{StoreError, TenantStore};
+use tracing::error;
+
+use crate::AppState;
+use crate::auth::Viewer;
+
+/// What the caller may do about a top-level error.
+#[derive(Debug, Clone, Copy)]
+pub enum Code {
+    Unauthenticated,
+    Forbidden,
+    NoTenant,
+    BadRequest,
+    Internal,
+}
+
+impl Code {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::NoTenant => "NO_TENANT",
+            Self::BadRequest => "BAD_REQUEST",
+            Self::Internal => "INTERNAL",
+        }
+    }
+}
+
+pub fn fail(code: Code, message: &str) -> Error {
+    Error::new(message).extend_with(|_, extensions| extensions.set("code", code.as_str()))
+}
+
+/// The cause stays in the log, under the request's id.
+pub fn internal(ctx: &Context<'_>, cause: &StoreError) -> Error {
+    let request = ctx.data_opt::<Arc<Viewer>>().map(|viewer| viewer.request.to_string()).unwrap_or_default();
+    error!(request.id = %request, error = ?cause, "A request failed");
+    Error::new("something on our side failed; try again, and tell support the request id if it stays").extend_with(
+        |_, extensions| {
+            extensions.set("code", Code::Internal.as_str());
+            extensions.set("requestId", request.clone());
+        },
+    )
+}
+
+/// Why a mutation did not do what it was asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum UserErrorCode {
+    /// It is there already.
+    Taken,
+    /// There is no such thing, or not in this tenant.
+    NotFound,
+    /// The value is not of the expected form.
+    Invalid,
+    /// A value is missing.
+    Required,
+    /// More than is allowed at once.
+    TooMany,
+    /// Address or password do not fit, or the account rests after too many tries.
+    SignInRefused,
+}
+
+/// One thing a person can mend.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct UserError {
+    /// The path of the input field it is about.
+    pub field: Vec<String>,
+    pub code: UserErrorCode,
+    /// A sentence for people.
+    pub message: String,
+}
+
+impl UserError {
+    pub fn new(field: &str, code: UserErrorCode, message: impl Into<String>) -> Self {
+        Self { field: field.split('.').map(str::to_owned).collect(), code, message: message.into() }
+    }
+}
+
+/// The signed-in person.
+pub fn viewer<'c>(ctx: &Context<'c>) -> Result<&'c Arc<Viewer>> {
+    ctx.data::<Arc<Viewer>>()
+        .map_err(|_| fail(Code::Unauthenticated, "sign in first: sessionOpen, then the header Authorization: Bearer …"))
+}
+
+/// The scope of this request, if the person's role allows what is asked: the one place where a role is checked.
+pub fn scope(ctx: &Context<'_>, permission: Permission) -> Result<Scope> {
+    let viewer = viewer(ctx)?;
+    let (scope, role) = viewer.scope().ok_or_else(|| {
+        fail(Code::NoTenant, "say which tenant you mean with the header X-Crossdock-Tenant; `viewer { memberships { tenant { slug } } }` lists yours")
+    })?;
+    if role.may(permission) {
+        Ok(scope)
+    } else {
+        Err(fail(Code::Forbidden, &format!("the role {role} may not do this; ask an owner or admin of the tenant")))
+    }
+}
+
+pub fn state<'c>(ctx: &Context<'c>) -> &'c AppState {
+    ctx.data_unchecked::<AppState>()
+}
+
+/// Runs one query in the tenant's store.
+pub async fn within<T>(
+    ctx: &Context<'_>,
+    permission: Permission,
+    query: impl AsyncFnOnce(TenantStore<'_>) -> Result<T, StoreError>,
+) -> Result<T> {
+    let scope = scope(ctx, permission)?;
+    query(state(ctx).store.within(&scope)).await.map_err(|error| internal(ctx, &error))
+}

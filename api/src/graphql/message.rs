@@ -1,0 +1,84 @@
+//! Messages: what arrived, as it arrived.
+
+use async_graphql::connection::{Connection, EmptyFields};
+use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use chrono::{DateTime, Utc};
+use domain::id::{ConnectionId, MessageId, RecordId};
+use domain::scope::Permission;
+use infra::postgres::entity::message;
+use infra::postgres::filter;
+
+use super::error::within;
+use super::page::{id, page};
+
+#[derive(SimpleObject)]
+#[graphql(name = "Message")]
+pub struct MessageNode {
+    id: ID,
+    connection_id: ID,
+    /// webhook, poll, backfill, file or manual.
+    origin: String,
+    topic: String,
+    /// received, fetching, mapped, unchanged, stale, ignored or exception.
+    state: String,
+    record_kind: Option<String>,
+    source_id: Option<String>,
+    record_id: Option<ID>,
+    received_at: DateTime<Utc>,
+    /// The body as text, as it came.
+    body: String,
+}
+
+impl From<message::Model> for MessageNode {
+    fn from(row: message::Model) -> Self {
+        Self {
+            id: id::<MessageId>(row.id),
+            connection_id: id::<ConnectionId>(row.connection_id),
+            origin: row.origin,
+            topic: row.topic,
+            state: row.state,
+            record_kind: row.record_kind,
+            source_id: row.source_id,
+            record_id: row.record_id.map(id::<RecordId>),
+            received_at: row.received_at,
+            body: String::from_utf8_lossy(&row.body).into_owned(),
+        }
+    }
+}
+
+/// How many stand in a state.
+#[derive(SimpleObject)]
+pub struct StateCount {
+    pub state: String,
+    pub count: i64,
+}
+
+#[derive(Default)]
+pub struct MessageQuery;
+
+#[Object]
+impl MessageQuery {
+    /// Newest first, at most 100 a page.
+    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    async fn messages(
+        &self,
+        ctx: &Context<'_>,
+        state: Option<String>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<String, MessageNode, EmptyFields, EmptyFields>> {
+        let filter = filter::message_state(state);
+        page::<message::Entity, _>(ctx, Permission::ReadOperations, first, after, filter, |row| (row.id, row.into())).await
+    }
+
+    /// How many messages stand in each state; they sum up to all that were accepted.
+    async fn message_counts(&self, ctx: &Context<'_>) -> Result<Vec<StateCount>> {
+        let counts = within(ctx, Permission::ReadOperations, async |store| store.message_counts().await).await?;
+        Ok(counts.into_iter().map(|(state, count)| StateCount { state, count }).collect())
+    }
+
+    /// Arrivals that were known already and had no second effect.
+    async fn duplicate_count(&self, ctx: &Context<'_>) -> Result<i64> {
+        within(ctx, Permission::ReadOperations, async |store| store.duplicates().await).await
+    }
+}

@@ -1,0 +1,68 @@
+//! One thing by its id, whatever it is. The prefix says which kind; another tenant's is not found.
+
+use async_graphql::{Context, ID, Object, Result, Union};
+use domain::id::{ConnectionId, DeliveryId, ExceptionId, FlowId, LookupTableId, MessageId, RecordId};
+use domain::scope::Permission;
+use infra::postgres::entity::{connection, delivery, exception, flow, lookup_table, message, record};
+use infra::postgres::page::Listed;
+use uuid::Uuid;
+
+use super::connection::ConnectionNode;
+use super::delivery::DeliveryNode;
+use super::error::within;
+use super::exception::ExceptionNode;
+use super::flow::FlowNode;
+use super::lookup_table::LookupTableNode;
+use super::message::MessageNode;
+use super::page::uuid;
+use super::record::RecordNode;
+use super::tenant::reads;
+
+/// Anything that has an id.
+#[derive(Union)]
+enum Node {
+    Connection(ConnectionNode),
+    Delivery(DeliveryNode),
+    Exception(ExceptionNode),
+    Flow(FlowNode),
+    LookupTable(LookupTableNode),
+    Message(MessageNode),
+    Record(RecordNode),
+}
+
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    async fn node(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Node>> {
+        reads(ctx)?;
+        Ok(match id.split('_').next().unwrap_or_default() {
+            ConnectionId::PREFIX => {
+                find::<connection::Entity>(ctx, uuid::<ConnectionId>(&id)).await?.map(|row| Node::Connection(row.into()))
+            }
+            DeliveryId::PREFIX => {
+                find::<delivery::Entity>(ctx, uuid::<DeliveryId>(&id)).await?.map(|row| Node::Delivery(row.into()))
+            }
+            ExceptionId::PREFIX => {
+                find::<exception::Entity>(ctx, uuid::<ExceptionId>(&id)).await?.map(|row| Node::Exception(row.into()))
+            }
+            FlowId::PREFIX => find::<flow::Entity>(ctx, uuid::<FlowId>(&id)).await?.map(|row| Node::Flow(row.into())),
+            LookupTableId::PREFIX => {
+                find::<lookup_table::Entity>(ctx, uuid::<LookupTableId>(&id)).await?.map(|row| Node::LookupTable(row.into()))
+            }
+            MessageId::PREFIX => find::<message::Entity>(ctx, uuid::<MessageId>(&id)).await?.map(|row| Node::Message(row.into())),
+            RecordId::PREFIX => find::<record::Entity>(ctx, uuid::<RecordId>(&id)).await?.map(|row| Node::Record(row.into())),
+            _ => None,
+        })
+    }
+}
+
+async fn find<E>(ctx: &Context<'_>, id: Option<Uuid>) -> Result<Option<E::Model>>
+where
+    E: Listed,
+    E::Model: Send + Sync,
+{
+    let Some(id) = id else { return Ok(None) };
+    within(ctx, Permission::ReadOperations, async |store| store.find::<E>(id).await).await
+}

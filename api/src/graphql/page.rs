@@ -1,0 +1,58 @@
+//! Relay connections over keyset pages.
+
+use async_graphql::connection::{Connection, Edge, EmptyFields};
+use async_graphql::{Context, ID, OutputType, Result};
+use domain::scope::Permission;
+use infra::postgres::StoreError;
+use infra::postgres::page::{Listed, PAGE_MAX, Page};
+use uuid::Uuid;
+
+use super::error::{Code, fail, within};
+
+/// An id as the API shows it, from a row's uuid.
+pub fn id<T: From<Uuid> + std::fmt::Display>(uuid: Uuid) -> ID {
+    ID(T::from(uuid).to_string())
+}
+
+/// The uuid of an id argument; what is no id of this kind is simply not found.
+pub fn uuid<T: std::str::FromStr>(id: &ID) -> Option<Uuid>
+where
+    Uuid: From<T>,
+{
+    id.parse::<T>().ok().map(Uuid::from)
+}
+
+/// A page of a list as a Relay connection. Cursors are opaque to callers.
+pub async fn page<E, N>(
+    ctx: &Context<'_>,
+    permission: Permission,
+    first: Option<i32>,
+    after: Option<String>,
+    filter: impl FnOnce(sea_select::Select<E>) -> sea_select::Select<E>,
+    node: impl Fn(E::Model) -> (Uuid, N),
+) -> Result<Connection<String, N, EmptyFields, EmptyFields>>
+where
+    E: Listed,
+    E::Model: Send + Sync,
+    N: OutputType,
+{
+    let first = u64::try_from(first.unwrap_or(20)).ok().filter(|first| (1..=PAGE_MAX).contains(first));
+    let first = first.ok_or_else(|| fail(Code::BadRequest, &format!("`first` is from 1 to {PAGE_MAX}")))?;
+    let after = after
+        .map(|cursor| Uuid::try_parse(&cursor).map_err(|_| fail(Code::BadRequest, "`after` is no cursor of this list")))
+        .transpose()?;
+    let has_previous = after.is_some();
+    let page: Page<E::Model> =
+        within(ctx, permission, async |store| -> Result<_, StoreError> { store.page::<E>(filter, after, first).await }).await?;
+    let mut connection = Connection::new(has_previous, page.has_next);
+    connection.edges.extend(page.rows.into_iter().map(|row| {
+        let (cursor, node) = node(row);
+        Edge::new(cursor.simple().to_string(), node)
+    }));
+    Ok(connection)
+}
+
+/// The name of the query type, so that this crate need not name the library behind it.
+mod sea_select {
+    pub use infra::postgres::page::Select;
+}

@@ -1,0 +1,156 @@
+//! Records: the canonical documents, their revisions and where they went.
+
+use async_graphql::connection::{Connection, EmptyFields};
+use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
+use chrono::{DateTime, Utc};
+use domain::id::{ConnectionId, MessageId, RecordId};
+use domain::scope::Permission;
+use infra::postgres::entity::{delivery, record, record_revision};
+use infra::postgres::filter::{DeliveryFilter, RecordFilter, revisions_of};
+use uuid::Uuid;
+
+use super::delivery::DeliveryNode;
+use super::error::within;
+use super::page::{id, page, uuid};
+
+#[derive(SimpleObject)]
+#[graphql(name = "Record", complex)]
+pub struct RecordNode {
+    id: ID,
+    /// order, customer, item, inventory_level, shipment, invoice or return.
+    kind: String,
+    /// Where it comes from.
+    connection_id: ID,
+    /// Its id there.
+    source_id: String,
+    /// What people call it: #1042.
+    number: Option<String>,
+    revision: i32,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    #[graphql(skip)]
+    row: Uuid,
+    #[graphql(skip)]
+    revision_id: Uuid,
+}
+
+impl From<record::Model> for RecordNode {
+    fn from(row: record::Model) -> Self {
+        Self {
+            id: id::<RecordId>(row.id),
+            kind: row.kind,
+            connection_id: id::<ConnectionId>(row.connection_id),
+            source_id: row.source_id,
+            number: row.number,
+            revision: row.revision,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            row: row.id,
+            revision_id: row.revision_id,
+        }
+    }
+}
+
+/// The record as it was at one time.
+#[derive(SimpleObject)]
+#[graphql(name = "RecordRevision")]
+struct RevisionNode {
+    revision: i32,
+    message_id: ID,
+    /// Canonical JSON, as text: numbers keep their digits.
+    document: String,
+    created_at: DateTime<Utc>,
+}
+
+impl From<record_revision::Model> for RevisionNode {
+    fn from(row: record_revision::Model) -> Self {
+        Self {
+            revision: row.revision,
+            message_id: id::<MessageId>(row.message_id),
+            document: row.document,
+            created_at: row.created_at,
+        }
+    }
+}
+
+#[ComplexObject]
+impl RecordNode {
+    /// The current document: canonical JSON, as text.
+    #[graphql(complexity = "5")]
+    async fn document(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let row =
+            within(ctx, Permission::ReadOperations, async |store| store.find::<record_revision::Entity>(self.revision_id).await)
+                .await?;
+        Ok(row.map(|row| row.document))
+    }
+
+    /// Newest first, at most 100.
+    #[graphql(complexity = "10 * child_complexity")]
+    async fn revisions(&self, ctx: &Context<'_>) -> Result<Vec<RevisionNode>> {
+        let revisions = revisions_of(self.row);
+        let page = within(ctx, Permission::ReadOperations, async |store| {
+            store.page::<record_revision::Entity>(revisions, None, 100).await
+        })
+        .await?;
+        Ok(page.rows.into_iter().map(RevisionNode::from).collect())
+    }
+
+    /// Where it went. Newest first, at most 100 a page.
+    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    async fn deliveries(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<String, DeliveryNode, EmptyFields, EmptyFields>> {
+        let filter = DeliveryFilter { record: Some(self.row), ..DeliveryFilter::default() };
+        page::<delivery::Entity, _>(
+            ctx,
+            Permission::ReadOperations,
+            first,
+            after,
+            |s| filter.apply(s),
+            |row| (row.id, row.into()),
+        )
+        .await
+    }
+}
+
+#[derive(InputObject, Default)]
+struct RecordFilterInput {
+    kind: Option<String>,
+    /// The number, exactly.
+    number: Option<String>,
+    /// Words that the number, the id at the source or the customer's address contain; at most eight.
+    search: Option<String>,
+    connection_id: Option<ID>,
+}
+
+#[derive(Default)]
+pub struct RecordQuery;
+
+#[Object]
+impl RecordQuery {
+    async fn record(&self, ctx: &Context<'_>, id: ID) -> Result<Option<RecordNode>> {
+        let Some(id) = uuid::<RecordId>(&id) else { return Ok(None) };
+        let row = within(ctx, Permission::ReadOperations, async |store| store.find::<record::Entity>(id).await).await?;
+        Ok(row.map(RecordNode::from))
+    }
+
+    /// Newest first, at most 100 a page.
+    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    async fn records(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<RecordFilterInput>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<String, RecordNode, EmptyFields, EmptyFields>> {
+        let filter = filter.unwrap_or_default();
+        // An id of no connection narrows to nothing, not to everything.
+        let connection = filter.connection_id.map(|id| uuid::<ConnectionId>(&id).unwrap_or_default());
+        let filter = RecordFilter { kind: filter.kind, number: filter.number, search: filter.search, connection };
+        page::<record::Entity, _>(ctx, Permission::ReadOperations, first, after, |s| filter.apply(s), |row| (row.id, row.into()))
+            .await
+    }
+}

@@ -1,0 +1,11 @@
+//! Answers people, partners and vendors: GraphQL, the hooks, health. Slow work is the workers'.
+
+pub mod app;
+pub mod auth;
+pub mod config;
+pub mod graphql;
+mod health;
+mod intake;
+pub mod password;
+
+pub use app::{AppState, serve};

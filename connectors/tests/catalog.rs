@@ -1,0 +1,52 @@
+//! Every connector of the catalog, held to what its own folder says: its samples read to what lies beside them.
+
+use std::path::Path;
+
+use connectors::Catalog;
+use domain::canonical;
+use domain::mapping::Vars;
+use domain::record::RecordKind;
+use domain::value::{Limits, Value};
+
+fn catalog() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/catalog"))
+}
+
+#[test]
+fn the_catalog_loads_and_the_embedded_one_is_the_same() {
+    let on_disk = Catalog::load_dir(catalog()).unwrap_or_else(|errors| panic!("{errors}"));
+    let names = |catalog: &Catalog| catalog.iter().map(|connector| connector.name().to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(&on_disk), names(Catalog::embedded()));
+}
+
+/// `samples/<kind>_*.in.json` reads to `<kind>_*.out.json`. `UPDATE_SAMPLES=1` writes them anew, for a person to look at.
+#[test]
+fn samples_read_to_the_canonical_records_beside_them() {
+    let mut seen = 0;
+    for connector in Catalog::embedded().iter() {
+        let folder = catalog().join(connector.name()).join("samples");
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(stem) = name.strip_suffix(".in.json") else { continue };
+            let kind = RecordKind::ALL.into_iter().find(|kind| stem.starts_with(kind.as_str())).unwrap();
+            let source = Value::parse(&std::fs::read(entry.path()).unwrap(), &Limits::DEFAULT).unwrap();
+            let document = connector.read_plan(kind).unwrap().apply(&source, connector.tables(), &Vars::default()).unwrap();
+            canonical::check(kind, &document).unwrap_or_else(|issues| panic!("{}/{name}: {issues:?}", connector.name()));
+            let pretty = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&document.to_json()).unwrap())
+                .unwrap()
+                + "\n";
+            let out = folder.join(format!("{stem}.out.json"));
+            if std::env::var_os("UPDATE_SAMPLES").is_some() {
+                std::fs::write(&out, &pretty).unwrap();
+            }
+            assert_eq!(
+                std::fs::read_to_string(&out).unwrap_or_default(),
+                pretty,
+                "{}: run with UPDATE_SAMPLES=1 and look at the difference",
+                out.display()
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2, "only {seen} samples");
+}

@@ -1,0 +1,78 @@
+//! The vocabulary of the audit log: what was done. Rows are only ever added, in the transaction that causes them.
+
+/// What was done. The words are stored, so a variant is never renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    MessageReceived,
+    MessageDuplicate,
+    MessageMapped,
+    MessageUnchanged,
+    MessageStale,
+    MessageIgnored,
+    MessageFetched,
+    MessageException,
+    DeliveryPlanned,
+    DeliverySuperseded,
+    AttemptStarted,
+    AttemptConfirmed,
+    AttemptFailed,
+    AttemptUnknown,
+    DeliveryProven,
+    DeliveryAbsent,
+    DeliveryRetried,
+    DeliveryException,
+    ExceptionOpened,
+    ExceptionResolved,
+    ExceptionIgnored,
+    SignedIn,
+    SignInRefused,
+    SignedOut,
+    TenantCreated,
+    ConnectionCreated,
+    CredentialStored,
+    LookupTableCreated,
+    LookupEntriesSet,
+    FlowCreated,
+    FlowPublished,
+    FlowRetired,
+}
+
+impl Action {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MessageReceived => "message.received",
+            Self::MessageDuplicate => "message.duplicate",
+            Self::MessageMapped => "message.mapped",
+            Self::MessageUnchanged => "message.unchanged",
+            Self::MessageStale => "message.stale",
+            Self::MessageIgnored => "message.ignored",
+            Self::MessageFetched => "message.fetched",
+            Self::MessageException => "message.exception",
+            Self::DeliveryPlanned => "delivery.planned",
+            Self::DeliverySuperseded => "delivery.superseded",
+            Self::AttemptStarted => "attempt.started",
+            Self::AttemptConfirmed => "attempt.confirmed",
+            Self::AttemptFailed => "attempt.failed",
+            Self::AttemptUnknown => "attempt.unknown",
+            Self::DeliveryProven => "delivery.proven",
+            Self::DeliveryAbsent => "delivery.absent",
+            Self::DeliveryRetried => "delivery.retried",
+            Self::DeliveryException => "delivery.exception",
+            Self::ExceptionOpened => "exception.opened",
+            Self::ExceptionResolved => "exception.resolved",
+            Self::ExceptionIgnored => "exception.ignored",
+            Self::SignedIn => "session.opened",
+            Self::SignInRefused => "session.refused",
+            Self::SignedOut => "session.closed",
+            Self::TenantCreated => "tenant.created",
+            Self::ConnectionCreated => "connection.created",
+            Self::CredentialStored => "credential.stored",
+            Self::LookupTableCreated => "lookup_table.created",
+            Self::LookupEntriesSet => "lookup_table.entries_set",
+            Self::FlowCreated => "flow.created",
+            Self::FlowPublished => "flow.published",
+            Self::FlowRetired => "flow.retired",
+        }
+    }
+}

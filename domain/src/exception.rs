@@ -1,0 +1,186 @@
+//! An exception is a delivery or a message that needs a person. It says what happened, to which thing, whose it is and what to do next;
+//! exceptions of the same cause share a `cause_key` and are worked as one group.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Fault, Owner};
+use crate::mapping::{Issue, IssueCode};
+
+/// Why a person is needed, in words that a person understands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Stable and short: `no_entry`, `validation.INVALID_CONTENT`.
+    pub code: String,
+    /// One sentence: what happened, to which thing.
+    pub sentence: String,
+    /// The same without the thing, for the group: `The value "HAT-XL" has no entry in the table "SKUs".`
+    pub cause: String,
+    pub owner: Owner,
+    /// What to do next.
+    pub next_step: String,
+    /// The field at fault, without positions in lists, so that two orders with the same fault group together.
+    pub path: Option<String>,
+    pub value: Option<String>,
+    pub table: Option<String>,
+}
+
+impl Reason {
+    /// What two exceptions of the same cause have in common. `place` is the flow or the connection.
+    #[must_use]
+    pub fn cause_key(&self, place: &str) -> String {
+        const CAUSE_KEY_BYTES_MAX: usize = 500;
+        let mut key = [place, &self.code, self.path.as_deref().unwrap_or(""), self.value.as_deref().unwrap_or("")].join("|");
+        if key.len() > CAUSE_KEY_BYTES_MAX {
+            let end = (0..=CAUSE_KEY_BYTES_MAX).rev().find(|at| key.is_char_boundary(*at)).unwrap_or(0);
+            key.truncate(end);
+        }
+        key
+    }
+
+    /// A mapping that has no answer for this record. `thing` is "Order #1042", `destination` "NetSuite".
+    #[must_use]
+    pub fn from_issue(thing: &str, destination: &str, issue: &Issue) -> Self {
+        let path = without_positions(&issue.to);
+        let (cause, next_step, owner) = match (issue.code, &issue.table, &issue.value) {
+            (IssueCode::NoEntry, Some(table), Some(value)) => (
+                format!("the value \"{value}\" has no entry in the table \"{table}\""),
+                format!("Add it to the table \"{table}\", then press Retry."),
+                Owner::Operations,
+            ),
+            (IssueCode::Required, ..) => (
+                format!("the field {path} is required there and has no value"),
+                "Fill it in at the source, or give the mapping a default, then press Retry.".to_owned(),
+                Owner::Operations,
+            ),
+            (IssueCode::Unbalanced, ..) => (
+                trim_sentence(&issue.sentence),
+                "Compare the totals with the source; correct them there or in the mapping, then press Retry.".to_owned(),
+                Owner::Operations,
+            ),
+            _ => (
+                trim_sentence(&issue.sentence),
+                "Correct the data at the source or the mapping of this field, then press Retry.".to_owned(),
+                Owner::Developer,
+            ),
+        };
+        Self {
+            code: issue.code.as_str().to_owned(),
+            sentence: format!("{thing} was not sent to {destination}: {cause}."),
+            cause: capitalised(&format!("{cause}.")),
+            owner,
+            next_step,
+            path: Some(path),
+            value: issue.value.clone(),
+            table: issue.table.clone(),
+        }
+    }
+
+    /// A destination that refused.
+    #[must_use]
+    pub fn from_fault(thing: &str, destination: &str, fault: &Fault) -> Self {
+        let cause = trim_sentence(&fault.reason);
+        Self {
+            code: format!("{}.{}", fault.class.as_str(), fault.code),
+            sentence: format!("{thing} was not confirmed by {destination}: {cause}."),
+            cause: capitalised(&format!("{cause}.")),
+            owner: fault.owner,
+            next_step: fault.fix.clone(),
+            path: fault.path.as_deref().map(without_positions),
+            value: None,
+            table: None,
+        }
+    }
+
+    /// A message that became no record.
+    #[must_use]
+    pub fn unreadable(topic: &str, source: &str, cause: &str) -> Self {
+        let cause = trim_sentence(cause);
+        Self {
+            code: "unreadable".to_owned(),
+            sentence: format!("The message {topic} from {source} became no record: {cause}."),
+            cause: capitalised(&format!("{cause}.")),
+            owner: Owner::Developer,
+            next_step: "Compare the message with the connector's mapping; correct the mapping or the source, then press Retry."
+                .to_owned(),
+            path: None,
+            value: None,
+            table: None,
+        }
+    }
+
+    /// A thin message that could not be read back.
+    #[must_use]
+    pub fn from_unfetched(topic: &str, source: &str, fault: &Fault) -> Self {
+        let base = Self::unreadable(topic, source, &fault.reason);
+        Self { code: format!("unfetched.{}", fault.code), owner: fault.owner, next_step: fault.fix.clone(), ..base }
+    }
+
+    /// A message whose fields the mapping could not read.
+    #[must_use]
+    pub fn unmapped(topic: &str, source: &str, issue: &Issue) -> Self {
+        let path = without_positions(&issue.to);
+        Self {
+            code: format!("unmapped.{}", issue.code.as_str()),
+            path: Some(path),
+            value: issue.value.clone(),
+            table: issue.table.clone(),
+            ..Self::unreadable(topic, source, &issue.sentence)
+        }
+    }
+}
+
+/// `lines[2].sku` → `lines[].sku`
+fn without_positions(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    let mut inside = false;
+    for c in path.chars() {
+        match c {
+            '[' => {
+                inside = true;
+                out.push('[');
+            }
+            ']' => {
+                inside = false;
+                out.push(']');
+            }
+            _ if inside => {}
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// Sentences from elsewhere are put into ours, so they lose their full stop.
+fn trim_sentence(text: &str) -> String {
+    text.trim().trim_end_matches('.').to_owned()
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unmapped_sku_reads_as_a_sentence_and_groups_over_lines() {
+        let issue = |to: &str| Issue {
+            to: to.into(),
+            from: None,
+            code: IssueCode::NoEntry,
+            table: Some("SKUs".into()),
+            value: Some("HAT-XL".into()),
+            sentence: "no entry".into(),
+        };
+        let reason = Reason::from_issue("Order #1042", "NetSuite", &issue("item.items[2].item.id"));
+        assert_eq!(
+            reason.sentence,
+            "Order #1042 was not sent to NetSuite: the value \"HAT-XL\" has no entry in the table \"SKUs\"."
+        );
+        assert_eq!(reason.next_step, "Add it to the table \"SKUs\", then press Retry.");
+        let other = Reason::from_issue("Order #7", "NetSuite", &issue("item.items[0].item.id"));
+        assert_eq!(reason.cause_key("flw_1"), other.cause_key("flw_1"));
+    }
+}

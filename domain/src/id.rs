@@ -1,0 +1,119 @@
+//! Typed, prefixed ids. `dlv_0198…` is a delivery wherever it is seen: in a URL, a log line, a GraphQL node or a support ticket.
+//!
+//! An id is a UUIDv7 ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562)): its first 48 bits are the milliseconds of its birth,
+//! so ids sort by age and the big tables are partitioned by them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+/// Text that is no id of the expected kind.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("\"{text}\" is no {noun} id: expected {prefix}_ followed by 32 hexadecimal digits")]
+pub struct IdError {
+    pub text: String,
+    pub noun: &'static str,
+    pub prefix: &'static str,
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal, $noun:literal;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+            pub struct $name(pub Uuid);
+
+            impl $name {
+                pub const PREFIX: &'static str = $prefix;
+                /// A new id, born now.
+                #[must_use]
+                pub fn generate() -> Self { Self(Uuid::now_v7()) }
+            }
+            impl fmt::Display for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, concat!($prefix, "_{}"), self.0.simple()) }
+            }
+            impl fmt::Debug for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { fmt::Display::fmt(self, f) }
+            }
+            impl FromStr for $name {
+                type Err = IdError;
+                fn from_str(text: &str) -> Result<Self, IdError> {
+                    text.strip_prefix(concat!($prefix, "_"))
+                        .filter(|hex| hex.len() == 32)
+                        .and_then(|hex| Uuid::try_parse(hex).ok())
+                        .map(Self)
+                        .ok_or_else(|| IdError { text: text.chars().take(60).collect(), noun: $noun, prefix: $prefix })
+                }
+            }
+            impl From<Uuid> for $name { fn from(uuid: Uuid) -> Self { Self(uuid) } }
+            impl From<$name> for Uuid { fn from(id: $name) -> Self { id.0 } }
+            impl Serialize for $name {
+                fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> { s.collect_str(self) }
+            }
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                    let text = String::deserialize(d)?;
+                    text.parse().map_err(serde::de::Error::custom)
+                }
+            }
+        )*
+        /// Every prefix with its noun: the table that `node(id:)` dispatches on. Append only; a prefix is never used twice.
+        pub const PREFIXES: &[(&str, &str)] = &[$(($prefix, $noun)),*];
+    };
+}
+
+ids! {
+    /// A customer organisation.
+    TenantId = "ten", "tenant";
+    /// A person.
+    UserId = "usr", "user";
+    /// A tenant's account at a connector.
+    ConnectionId = "con", "connection";
+    /// One version of the secret of a connection.
+    CredentialId = "crd", "credential";
+    /// A flow.
+    FlowId = "flw", "flow";
+    /// One version of a flow.
+    FlowVersionId = "flv", "flow version";
+    /// The bytes of one thing as they arrived.
+    MessageId = "msg", "message";
+    /// A canonical document.
+    RecordId = "rec", "record";
+    /// One revision of a record.
+    RevisionId = "rev", "revision";
+    /// The duty to apply one revision to one destination.
+    DeliveryId = "dlv", "delivery";
+    /// One try of a delivery.
+    AttemptId = "att", "attempt";
+    /// Something that needs a person.
+    ExceptionId = "exc", "exception";
+    /// A tenant's code translations.
+    LookupTableId = "lut", "lookup table";
+    /// One thing that was done, and by whom.
+    AuditEventId = "aud", "audit event";
+    /// One thing that is billed.
+    UsageEventId = "use", "usage event";
+    /// One sign-in of a user.
+    SessionId = "ses", "session";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_survives_its_text_and_names_its_kind() {
+        let id = DeliveryId::generate();
+        assert_eq!(id.to_string().parse::<DeliveryId>(), Ok(id));
+        let error = id.to_string().parse::<RecordId>().unwrap_err();
+        assert!(error.to_string().contains("is no record id: expected rec_"), "{error}");
+    }
+
+    #[test]
+    fn prefixes_are_unique() {
+        let mut seen = std::collections::HashSet::new();
+        assert!(PREFIXES.iter().all(|(prefix, _)| seen.insert(*prefix)));
+    }
+}

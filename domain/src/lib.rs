@@ -1,0 +1,22 @@
+//! What Crossdock knows: the nouns, in the order data meets them, and the decisions about them.
+//!
+//! Nothing here does I/O. Time, randomness and answers come in as values, so that a table of cases is a whole test.
+//! Start with [`delivery`]: a delivery is the duty everything else serves.
+
+pub mod audit;
+pub mod canonical;
+pub mod connection;
+pub mod delivery;
+pub mod exception;
+pub mod fault;
+pub mod flow;
+pub mod http;
+pub mod id;
+pub mod mapping;
+pub mod message;
+pub mod record;
+pub mod scope;
+pub mod secret;
+pub mod task;
+pub mod usage;
+pub mod value;

@@ -1,0 +1,104 @@
+//! The vocabulary of a rule. It is closed and small; a misspelt key is an error.
+
+use serde::{Deserialize, Serialize};
+
+/// Rules in the order they run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Rules(pub Vec<Rule>);
+
+impl Rules {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The tenant's rules laid over these: one with the same `to` takes the other's place, the rest follow.
+    #[must_use]
+    pub fn overlaid(&self, over: Rules) -> Rules {
+        let mut rules = self.0.clone();
+        for rule in over.0 {
+            match rules.iter_mut().find(|base| base.to == rule.to) {
+                Some(base) => *base = rule,
+                None => rules.push(rule),
+            }
+        }
+        Rules(rules)
+    }
+}
+
+/// One rule: what is written, and from what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The field that is written, dotted: `customer.name`.
+    pub to: String,
+    /// The source field, dotted: `customer.default_address.city`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// An expression instead of a field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expr: Option<String>,
+    /// The type it is written as; without it the source's type is kept.
+    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// The lookup table that translates it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<String>,
+    /// What happens to a value that the table does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_missing: Option<OnMissing>,
+    /// Written where the source has nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<serde_json::Value>,
+    /// Nothing there is an issue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+    /// The rule runs only where this is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// A list of the source; `rules` run for each of its elements and write a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<Rule>>,
+}
+
+/// What a value is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Text; ids are text whatever the vendor sends.
+    Text,
+    /// A whole JSON number.
+    Int,
+    /// A decimal as text: `"0.0825"`.
+    Decimal,
+    /// An amount as text, its digits kept: `"12.30"`.
+    Money,
+    /// A JSON number, exact, for vendors that want numbers.
+    Number,
+    Bool,
+    /// RFC 3339 in any offset, written in UTC with milliseconds.
+    Timestamp,
+    /// `YYYY-MM-DD`, of a date or a timestamp as it is written.
+    Date,
+    /// ISO 3166-1 alpha-2.
+    Country,
+    /// ISO 4217 alpha-3.
+    Currency,
+    /// As it is, lists and maps too.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMissing {
+    /// A person adds the entry.
+    #[default]
+    Exception,
+    /// The value goes on as it is.
+    Keep,
+    /// The rule's `default`.
+    Default,
+}

@@ -1,0 +1,47 @@
+//! A record is the canonical document of one thing of a tenant, with a revision for each change.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of the canonical model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordKind {
+    Order,
+    Customer,
+    Item,
+    InventoryLevel,
+    Shipment,
+    Invoice,
+    Return,
+}
+
+impl RecordKind {
+    pub const ALL: [RecordKind; 7] =
+        [Self::Order, Self::Customer, Self::Item, Self::InventoryLevel, Self::Shipment, Self::Invoice, Self::Return];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Customer => "customer",
+            Self::Item => "item",
+            Self::InventoryLevel => "inventory_level",
+            Self::Shipment => "shipment",
+            Self::Invoice => "invoice",
+            Self::Return => "return",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+impl fmt::Display for RecordKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

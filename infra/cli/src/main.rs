@@ -1,0 +1,258 @@
+//! `crossdock`: the one binary. It serves, works, migrates and prints its contract.
+
+use std::io::{BufRead, Write};
+use std::process::ExitCode;
+
+use api::config::Config;
+use api::{AppState, password};
+use clap::{Parser, Subcommand};
+use connectors::Catalog;
+use infra::broker::Broker;
+use infra::limiter::Limiter;
+use infra::outbound::{AllowList, Outbound};
+use infra::postgres::Store;
+use infra::vault::Vault;
+use tokio::sync::watch;
+use tracing::{error, info};
+
+#[derive(Parser)]
+#[command(name = "crossdock", version, about = "The integration platform for ecommerce and B2B operations")]
+struct Cli {
+    /// One JSON object a log line, for machines.
+    #[arg(long, global = true, env = "CROSSDOCK_LOG_JSON")]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the API and the hooks. Needs the environment that `crossdock settings` lists.
+    Serve {
+        /// Workers in the same process, with an in-process broker and limiter: Postgres alone is enough.
+        #[arg(long)]
+        all_in_one: bool,
+    },
+    /// Runs the stages behind the queues.
+    Work,
+    /// Brings the schema up to date, as the role of MIGRATE_DATABASE_URL, and makes the role that the others sign in with.
+    Migrate {
+        /// Its name; the password comes from CROSSDOCK_APP_PASSWORD.
+        #[arg(long)]
+        app_role: Option<String>,
+    },
+    /// People, from beside the database.
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Connectors on disk.
+    Connector {
+        #[command(subcommand)]
+        command: ConnectorCommand,
+    },
+    /// Prints the GraphQL contract.
+    Schema,
+    /// Lists the environment that serve and work read.
+    Settings,
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Makes a person; the password is read from the first line of standard input.
+    Create {
+        #[arg(long)]
+        email: String,
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConnectorCommand {
+    /// Checks a catalog folder: every connector's manifest, templates and mappings.
+    Lint { folder: std::path::PathBuf },
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    infra::telemetry::start(cli.log_json);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let run = || runtime?.block_on(run(cli.command));
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = error.to_string();
+            let mut next = error.source();
+            while let Some(cause) = next {
+                text.push_str(": ");
+                text.push_str(&cause.to_string());
+                next = cause.source();
+            }
+            error!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve { all_in_one } => serve(all_in_one).await,
+        Command::Work => work().await,
+        Command::Migrate { app_role } => migrate(app_role).await,
+        Command::User { command: UserCommand::Create { email, name } } => user_create(&email, &name).await,
+        Command::Connector { command: ConnectorCommand::Lint { folder } } => {
+            let catalog = Catalog::load_dir(&folder)?;
+            for connector in catalog.iter() {
+                say(&format!(
+                    "{}: {} {} is sound",
+                    folder.join(connector.name()).display(),
+                    connector.title(),
+                    connector.version()
+                ))?;
+            }
+            Ok(())
+        }
+        Command::Schema => {
+            std::io::stdout().write_all(api::graphql::sdl().as_bytes())?;
+            Ok(())
+        }
+        Command::Settings => say(SETTINGS),
+    }
+}
+
+const SETTINGS: &str = "\
+DATABASE_URL                    Postgres, as the application's own role (never the schema's owner)
+MIGRATE_DATABASE_URL            Postgres, as the schema's owner; `crossdock migrate` only
+CROSSDOCK_APP_PASSWORD          the password of the role that `crossdock migrate --app-role` makes
+AMQP_URL                        RabbitMQ; not needed all-in-one
+REDIS_URL                       Redis; without it limits hold within each process
+CROSSDOCK_PREFIX                crossdock.           keeps installations apart that share RabbitMQ or Redis
+CROSSDOCK_LISTEN                127.0.0.1:8080
+CROSSDOCK_PUBLIC_URL            http://<listen>      how vendors and people reach it
+CROSSDOCK_MASTER_KEY            32 bytes in base64, wraps the tenants' keys: openssl rand -base64 32
+CROSSDOCK_JWT_KEY               32 characters at least, signs access tokens
+CROSSDOCK_ENV                   production           development opens GraphiQL and introspection
+CROSSDOCK_OUTBOUND_ALLOW        host:port, ...       addresses inside your own walls that connectors may call
+CROSSDOCK_CALL_TIMEOUT_S        30                   the longest a vendor may take
+CROSSDOCK_DATABASE_CONNECTIONS  12                   the most one process takes
+RUST_LOG                        info";
+
+fn say(text: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(())
+}
+
+/// Everything a process is made of.
+struct Parts {
+    config: Config,
+    store: Store,
+    vault: Vault,
+    broker: Broker,
+    limiter: Limiter,
+}
+
+async fn parts(all_in_one: bool) -> Result<Parts, Failure> {
+    let config = Config::from_env()?;
+    let vault = Vault::new(&config.master_key)?;
+    let store = Store::connect(&config.database_url, config.database_connections).await?;
+    let (broker, limiter) = if all_in_one {
+        (Broker::in_process(), Limiter::in_process())
+    } else {
+        let amqp = config
+            .amqp_url
+            .as_deref()
+            .ok_or("AMQP_URL is not set: give RabbitMQ's address, or start with `serve --all-in-one`")?;
+        let limiter = match &config.redis_url {
+            Some(url) => Limiter::redis(url, &config.prefix)?,
+            None => Limiter::in_process(),
+        };
+        (Broker::rabbitmq(amqp, &config.prefix), limiter)
+    };
+    Ok(Parts { config, store, vault, broker, limiter })
+}
+
+/// Learns of SIGTERM and Ctrl-C.
+fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (stop, stopped) = watch::channel(false);
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("Told to stop");
+        // Whoever listens is gone only where the process ends anyway.
+        let _ = stop.send(true);
+        std::future::pending::<()>().await;
+    });
+    Ok(stopped)
+}
+
+fn workers(parts: &Parts) -> Result<workers::Context, Failure> {
+    Ok(workers::Context {
+        store: parts.store.clone(),
+        broker: parts.broker.clone(),
+        limiter: parts.limiter.clone(),
+        outbound: Outbound::new(AllowList::parse(&parts.config.outbound_allow), parts.config.call_timeout)?,
+        vault: parts.vault.clone(),
+        catalog: Catalog::embedded(),
+        settings: workers::Settings::default(),
+    })
+}
+
+async fn serve(all_in_one: bool) -> Result<(), Failure> {
+    let parts = parts(all_in_one).await?;
+    let stop = stop_signal()?;
+    let state = AppState::new(&parts.config, parts.store.clone(), parts.vault.clone(), parts.broker.clone());
+    let working = if all_in_one { Some(tokio::spawn(workers::run(workers(&parts)?, stop.clone()))) } else { None };
+    // Whoever starts us learns the address from the first line of standard output.
+    let ready = |address| {
+        let _ = say(&serde_json::json!({"url": format!("http://{address}")}).to_string());
+    };
+    api::serve(&parts.config, state, stop, ready).await?;
+    if let Some(working) = working {
+        working.await?;
+    }
+    parts.store.close().await;
+    Ok(())
+}
+
+async fn work() -> Result<(), Failure> {
+    let parts = parts(false).await?;
+    let stop = stop_signal()?;
+    say(&serde_json::json!({"ready": true}).to_string())?;
+    workers::run(workers(&parts)?, stop).await;
+    parts.store.close().await;
+    Ok(())
+}
+
+async fn migrate(app_role: Option<String>) -> Result<(), Failure> {
+    let url = std::env::var("MIGRATE_DATABASE_URL")
+        .map_err(|_| "MIGRATE_DATABASE_URL is not set: the address of Postgres for the schema's owner")?;
+    let options = migrations::options(&url)?;
+    migrations::up(&options).await?;
+    info!("The schema is up to date");
+    if let Some(role) = app_role {
+        let password =
+            std::env::var("CROSSDOCK_APP_PASSWORD").map_err(|_| "CROSSDOCK_APP_PASSWORD is not set: the password of the role")?;
+        migrations::app_login(&options, &role, &password).await?;
+        info!(role, "The application's role is ready");
+    }
+    Ok(())
+}
+
+async fn user_create(email: &str, name: &str) -> Result<(), Failure> {
+    let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    let hash = password::hash(line.trim_end_matches(['\r', '\n']).to_owned().into()).await?;
+    let store = Store::connect(&url, 4).await?;
+    match store.user_create(email.trim(), name, &hash).await? {
+        Some(id) => say(&id.to_string()),
+        None => Err(format!("the address {email} is taken").into()),
+    }
+}

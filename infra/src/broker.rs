@@ -1,0 +1,292 @@
+//! The broker carries tasks: nudges with ids. The rows are the truth, so a task may be lost or doubled without harm;
+//! the sweeper nudges again what is due.
+//!
+//! Two behind the same face: RabbitMQ (quorum queues, publisher confirms) and an in-process one for a laptop or a small install.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::task::{Stage, Task};
+use futures::StreamExt;
+use lapin::message::Delivery as AmqpDelivery;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions, ConfirmSelectOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use tokio::sync::{Mutex, mpsc};
+use tracing::{info, warn};
+
+/// Redeliveries before a task is put aside: a task that kills its worker must not do so for ever. The sweeper nudges anew.
+const DELIVERY_LIMIT: i64 = 20;
+/// How long a publish may wait for its confirm.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Waits between attempts to connect again.
+const RECONNECT_MIN: Duration = Duration::from_millis(200);
+const RECONNECT_MAX: Duration = Duration::from_secs(5);
+/// Tasks the in-process broker holds for each stage; beyond it they are left to the sweeper.
+const IN_PROCESS_TASKS_MAX: usize = 10_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    #[error("RabbitMQ refused or did not answer; tasks wait in Postgres until it is back")]
+    Amqp(#[from] lapin::Error),
+    #[error("RabbitMQ did not answer in time; tasks wait in Postgres until it does")]
+    Timeout,
+    #[error("RabbitMQ did not take a task; it waits in Postgres")]
+    Refused,
+    #[error("the in-process broker holds {IN_PROCESS_TASKS_MAX} tasks already; further ones wait in Postgres")]
+    Full,
+}
+
+/// Carries tasks from whoever commits rows to whoever works on them.
+#[derive(Clone)]
+pub enum Broker {
+    RabbitMq(Arc<RabbitMq>),
+    InProcess(Arc<InProcess>),
+}
+
+impl Broker {
+    /// RabbitMQ at this URL; `prefix` keeps installations apart that share a virtual host. Connects when first used, and again when broken.
+    #[must_use]
+    pub fn rabbitmq(url: &str, prefix: &str) -> Self {
+        Self::RabbitMq(Arc::new(RabbitMq { url: url.to_owned(), prefix: prefix.to_owned(), publisher: Mutex::new(None) }))
+    }
+
+    #[must_use]
+    pub fn in_process() -> Self {
+        let queues = Stage::ALL.into_iter().map(|stage| {
+            let (sender, receiver) = mpsc::channel(IN_PROCESS_TASKS_MAX);
+            (stage, (sender, Arc::new(Mutex::new(receiver))))
+        });
+        Self::InProcess(Arc::new(InProcess { queues: queues.collect() }))
+    }
+
+    /// Hands over tasks; returns when the broker has confirmed them.
+    ///
+    /// # Errors
+    /// Where it did not. The caller need not try again: the sweeper does.
+    pub async fn publish(&self, stage: Stage, tasks: impl IntoIterator<Item = Task>) -> Result<(), BrokerError> {
+        match self {
+            Self::RabbitMq(rabbit) => rabbit.publish(stage, tasks).await,
+            Self::InProcess(local) => {
+                for task in tasks {
+                    local.queues[&stage].0.try_send(task).map_err(|_| BrokerError::Full)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Tasks of a stage, at most `prefetch` of them not yet acknowledged. Connects again by itself.
+    #[must_use]
+    pub fn consume(&self, stage: Stage, prefetch: u16) -> Consumer {
+        match self {
+            Self::RabbitMq(rabbit) => {
+                let consumer = RabbitConsumer { rabbit: rabbit.clone(), stage, prefetch, open: None, wait: RECONNECT_MIN };
+                Consumer::RabbitMq(Box::new(consumer))
+            }
+            Self::InProcess(local) => Consumer::InProcess(local.queues[&stage].1.clone()),
+        }
+    }
+
+    /// True where it would take a task now.
+    pub async fn is_alive(&self) -> bool {
+        match self {
+            Self::RabbitMq(rabbit) => rabbit.publisher().await.is_ok(),
+            Self::InProcess(_) => true,
+        }
+    }
+}
+
+/// Workers of one stage take turns.
+type SharedReceiver = Arc<Mutex<mpsc::Receiver<Task>>>;
+
+pub struct InProcess {
+    queues: HashMap<Stage, (mpsc::Sender<Task>, SharedReceiver)>,
+}
+
+pub struct RabbitMq {
+    url: String,
+    prefix: String,
+    publisher: Mutex<Option<(Connection, Channel)>>,
+}
+
+impl RabbitMq {
+    fn queue(&self, stage: Stage) -> String {
+        format!("{}{}", self.prefix, stage.queue())
+    }
+
+    /// Connects and declares the whole topology: one quorum queue for each stage, and one for tasks that were put aside.
+    async fn connect(&self, name: &str) -> Result<(Connection, Channel), BrokerError> {
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let connection = tokio::time::timeout(CONNECT_TIMEOUT, Connection::connect(&self.url, properties))
+            .await
+            .map_err(|_| BrokerError::Timeout)??;
+        let channel = connection.create_channel().await?;
+        let dead = format!("{}dead", self.prefix);
+        let quorum = || {
+            let mut arguments = FieldTable::default();
+            arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+            arguments
+        };
+        let mut arguments = quorum();
+        // Tasks that were put aside tell a person which task killed its worker; a day is enough, the rows stay.
+        arguments.insert("x-message-ttl".into(), AMQPValue::LongInt(24 * 60 * 60 * 1000));
+        arguments.insert("x-max-length".into(), AMQPValue::LongInt(10_000));
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(dead.clone().into(), durable, arguments).await?;
+        for stage in Stage::ALL {
+            let mut arguments = quorum();
+            arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
+            arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString("".into()));
+            arguments.insert("x-dead-letter-routing-key".into(), AMQPValue::LongString(dead.clone().into()));
+            channel.queue_declare(self.queue(stage).into(), durable, arguments).await?;
+        }
+        Ok((connection, channel))
+    }
+
+    async fn publisher(&self) -> Result<Channel, BrokerError> {
+        let mut publisher = self.publisher.lock().await;
+        if let Some((connection, channel)) = publisher.as_ref()
+            && connection.status().connected()
+            && channel.status().connected()
+        {
+            return Ok(channel.clone());
+        }
+        *publisher = None;
+        let (connection, channel) = self.connect("crossdock publisher").await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        *publisher = Some((connection, channel.clone()));
+        Ok(channel)
+    }
+
+    async fn publish(&self, stage: Stage, tasks: impl IntoIterator<Item = Task>) -> Result<(), BrokerError> {
+        let channel = self.publisher().await?;
+        let queue = self.queue(stage);
+        let mut confirms = Vec::new();
+        for task in tasks {
+            let body = serde_json::to_vec(&task).expect("a task is plain data");
+            let persistent = BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
+            let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+            confirms.push(channel.basic_publish("".into(), queue.clone().into(), options, &body, persistent).await?);
+        }
+        // All are on the way before the first confirm is awaited: one round trip for the batch.
+        let wait = async {
+            for confirm in confirms {
+                if !matches!(confirm.await?, Confirmation::Ack(None)) {
+                    return Err(BrokerError::Refused);
+                }
+            }
+            Ok(())
+        };
+        tokio::time::timeout(CONFIRM_TIMEOUT, wait).await.map_err(|_| BrokerError::Timeout)?
+    }
+}
+
+/// Tasks as they come. Dropping it closes its connection; what was not acknowledged goes to another worker.
+pub enum Consumer {
+    RabbitMq(Box<RabbitConsumer>),
+    InProcess(SharedReceiver),
+}
+
+pub struct RabbitConsumer {
+    rabbit: Arc<RabbitMq>,
+    stage: Stage,
+    prefetch: u16,
+    open: Option<(Connection, lapin::Consumer)>,
+    wait: Duration,
+}
+
+impl Consumer {
+    /// The next task; waits as long as it takes.
+    pub async fn next(&mut self) -> Nudged {
+        match self {
+            Self::RabbitMq(consumer) => consumer.next().await,
+            Self::InProcess(receiver) => match receiver.lock().await.recv().await {
+                Some(task) => Nudged { task, receipt: None },
+                None => std::future::pending().await,
+            },
+        }
+    }
+}
+
+impl RabbitConsumer {
+    async fn next(&mut self) -> Nudged {
+        loop {
+            if let Some((_, consumer)) = self.open.as_mut() {
+                match consumer.next().await {
+                    Some(Ok(delivery)) => {
+                        if let Some(nudged) = read(delivery).await {
+                            return nudged;
+                        }
+                    }
+                    end => {
+                        if let Some(Err(error)) = end {
+                            warn!(queue = self.stage.queue(), %error, "Lost the connection to RabbitMQ, connecting again");
+                        }
+                        self.open = None;
+                    }
+                }
+                continue;
+            }
+            match self.connect().await {
+                Ok(open) => {
+                    info!(queue = self.stage.queue(), "Consuming");
+                    self.open = Some(open);
+                    self.wait = RECONNECT_MIN;
+                }
+                Err(error) => {
+                    let wait_ms = u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX);
+                    warn!(queue = self.stage.queue(), %error, wait_ms, "RabbitMQ does not answer, trying again in {wait_ms} ms");
+                    tokio::time::sleep(self.wait).await;
+                    self.wait = (self.wait * 2).min(RECONNECT_MAX);
+                }
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<(Connection, lapin::Consumer), BrokerError> {
+        let (connection, channel) = self.rabbit.connect("crossdock consumer").await?;
+        channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+        let consumer = channel
+            .basic_consume(self.rabbit.queue(self.stage).into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
+            .await?;
+        Ok((connection, consumer))
+    }
+}
+
+/// A task that cannot be read is put aside: no worker could ever do it.
+async fn read(delivery: AmqpDelivery) -> Option<Nudged> {
+    match serde_json::from_slice::<Task>(&delivery.data) {
+        Ok(task) => Some(Nudged { task, receipt: Some(delivery) }),
+        Err(error) => {
+            warn!(%error, "Put a task aside that cannot be read");
+            if let Err(error) = delivery.reject(BasicRejectOptions { requeue: false }).await {
+                warn!(%error, "The task could not be put aside");
+            }
+            None
+        }
+    }
+}
+
+/// A task in hand. Dropped without [`Nudged::done`], it is delivered again.
+pub struct Nudged {
+    pub task: Task,
+    receipt: Option<AmqpDelivery>,
+}
+
+impl Nudged {
+    /// Its rows are committed; the broker may forget it.
+    pub async fn done(self) {
+        if let Some(delivery) = self.receipt {
+            // If this is lost the task comes again and finds nothing to do.
+            if let Err(error) = delivery.ack(BasicAckOptions::default()).await {
+                tracing::debug!(%error, "A task could not be acknowledged");
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What lists can be narrowed to. Each filter is data; how it becomes SQL stands beside it.
+
+use sea_orm::sea_query::extension::postgres::PgExpr;
+use sea_orm::{ColumnTrait, QueryFilter, Select};
+use uuid::Uuid;
+
+use super::entity::{attempt, audit_event, delivery, exception, message, record, record_revision};
+
+#[derive(Debug, Clone, Default)]
+pub struct RecordFilter {
+    pub kind: Option<String>,
+    pub number: Option<String>,
+    /// Words that the number, the source's id or the customer's address contain.
+    pub search: Option<String>,
+    pub connection: Option<Uuid>,
+}
+
+impl RecordFilter {
+    #[must_use]
+    pub fn apply(self, mut select: Select<record::Entity>) -> Select<record::Entity> {
+        if let Some(kind) = self.kind {
+            select = select.filter(record::Column::Kind.eq(kind));
+        }
+        if let Some(number) = self.number {
+            select = select.filter(record::Column::Number.eq(number));
+        }
+        if let Some(connection) = self.connection {
+            select = select.filter(record::Column::ConnectionId.eq(connection));
+        }
+        for word in self.search.iter().flat_map(|text| text.split_whitespace()).take(8) {
+            let escaped = word.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            select = select.filter(sea_orm::sea_query::Expr::col(record::Column::Search).ilike(format!("%{escaped}%")));
+        }
+        select
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    pub state: Option<String>,
+    pub flow: Option<Uuid>,
+    pub record: Option<Uuid>,
+}
+
+impl DeliveryFilter {
+    #[must_use]
+    pub fn apply(self, mut select: Select<delivery::Entity>) -> Select<delivery::Entity> {
+        if let Some(state) = self.state {
+            select = select.filter(delivery::Column::State.eq(state));
+        }
+        if let Some(flow) = self.flow {
+            select = select.filter(delivery::Column::FlowId.eq(flow));
+        }
+        if let Some(record) = self.record {
+            select = select.filter(delivery::Column::RecordId.eq(record));
+        }
+        select
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ExceptionFilter {
+    pub state: Option<String>,
+    pub cause_key: Option<String>,
+    pub record: Option<Uuid>,
+}
+
+impl ExceptionFilter {
+    #[must_use]
+    pub fn apply(self, mut select: Select<exception::Entity>) -> Select<exception::Entity> {
+        if let Some(state) = self.state {
+            select = select.filter(exception::Column::State.eq(state));
+        }
+        if let Some(cause) = self.cause_key {
+            select = select.filter(exception::Column::CauseKey.eq(cause));
+        }
+        if let Some(record) = self.record {
+            select = select.filter(exception::Column::RecordId.eq(record));
+        }
+        select
+    }
+}
+
+pub fn message_state(state: Option<String>) -> impl FnOnce(Select<message::Entity>) -> Select<message::Entity> {
+    move |select| match state {
+        Some(state) => select.filter(message::Column::State.eq(state)),
+        None => select,
+    }
+}
+
+pub fn attempts_of(delivery: Uuid) -> impl FnOnce(Select<attempt::Entity>) -> Select<attempt::Entity> {
+    move |select| select.filter(attempt::Column::DeliveryId.eq(delivery))
+}
+
+pub fn revisions_of(record: Uuid) -> impl FnOnce(Select<record_revision::Entity>) -> Select<record_revision::Entity> {
+    move |select| select.filter(record_revision::Column::RecordId.eq(record))
+}
+
+pub fn audit_of(
+    subject: Option<Uuid>,
+    action: Option<String>,
+) -> impl FnOnce(Select<audit_event::Entity>) -> Select<audit_event::Entity> {
+    move |mut select| {
+        if let Some(subject) = subject {
+            select = select.filter(audit_event::Column::SubjectId.eq(subject));
+        }
+        if let Some(action) = action {
+            select = select.filter(audit_event::Column::Action.eq(action));
+        }
+        select
+    }
+}
+
+pub fn versions_of(
+    flow: Uuid,
+) -> impl FnOnce(Select<super::entity::flow_version::Entity>) -> Select<super::entity::flow_version::Entity> {
+    move |select| select.filter(super::entity::flow_version::Column::FlowId.eq(flow))
+}

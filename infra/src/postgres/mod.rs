@@ -1,0 +1,167 @@
+//! Postgres is the ledger. [`Store::within`] opens a transaction that has set the tenant: the only way to a tenant's rows,
+//! and a second wall behind it, because row-level security shows that transaction no other tenant's rows.
+//!
+//! Queries live in the noun's file beside this one and nowhere else.
+
+use std::time::Duration;
+
+use domain::scope::Scope;
+use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Executor, Postgres, Transaction};
+
+pub mod configure;
+pub mod entity;
+pub mod filter;
+pub mod intake;
+pub mod ledger;
+pub mod page;
+pub mod people;
+pub mod receive;
+pub mod work;
+
+/// What went wrong at the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database refused or did not answer")]
+    Sql(#[from] sqlx::Error),
+    #[error("the database refused or did not answer")]
+    Orm(#[from] sea_orm::DbErr),
+    /// A stored value that this version cannot read.
+    #[error("{what} of {id} cannot be read: {why}")]
+    Corrupt { what: &'static str, id: String, why: String },
+    #[error(transparent)]
+    Vault(#[from] crate::vault::VaultError),
+}
+
+impl StoreError {
+    /// True where the same call may work a moment later: the server restarts, a connection broke, two transactions collided.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Sql(error) => is_passing(error),
+            Self::Orm(_) => true,
+            Self::Corrupt { .. } | Self::Vault(_) => false,
+        }
+    }
+}
+
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_) => true,
+        // 08 connection, 40 rollback (serialisation, deadlock), 53 resources, 57 operator (restart), 58 system.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class)))
+        }
+        _ => false,
+    }
+}
+
+/// The way to the database.
+#[derive(Clone)]
+pub struct Store {
+    pool: PgPool,
+    orm: DatabaseConnection,
+}
+
+impl Store {
+    /// Connects as the application's own role. `connections_max` bounds what this process takes of the server's connections.
+    ///
+    /// # Errors
+    /// Where the URL cannot be read or the server does not answer within 10 s.
+    pub async fn connect(url: &str, connections_max: u32) -> Result<Self, StoreError> {
+        const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+        let options: PgConnectOptions = url.parse()?;
+        let options = options.application_name("crossdock").options([
+            // One order's rows must never wait for ever for another's.
+            ("lock_timeout", "15s"),
+            ("statement_timeout", "60s"),
+            ("idle_in_transaction_session_timeout", "60s"),
+            // The statements of the hot paths are prepared once and always run over a batch of unknown size.
+            ("plan_cache_mode", "force_generic_plan"),
+            ("jit", "off"),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(connections_max)
+            .min_connections(0)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(Duration::from_secs(120))
+            .connect_with(options)
+            .await?;
+        let orm = sea_orm::SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
+        Ok(Self { pool, orm })
+    }
+
+    /// The tenant's rows, and no other's.
+    #[must_use]
+    pub fn within<'a>(&'a self, scope: &'a Scope) -> TenantStore<'a> {
+        TenantStore { store: self, scope }
+    }
+
+    /// A transaction without a tenant: it sees no tenant's rows and may call the named functions only.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// True where the server answers.
+    pub async fn is_alive(&self) -> bool {
+        tokio::time::timeout(Duration::from_secs(2), sqlx::query("SELECT 1").execute(&self.pool))
+            .await
+            .is_ok_and(|answer| answer.is_ok())
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Makes the partitions of the months ahead.
+    pub async fn ensure_partitions(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT ensure_partitions()").execute(&self.pool).await?;
+        Ok(())
+    }
+}
+
+/// The store as one tenant sees it. Every query over tenant rows is a method on this.
+#[derive(Clone, Copy)]
+pub struct TenantStore<'a> {
+    store: &'a Store,
+    scope: &'a Scope,
+}
+
+impl<'a> TenantStore<'a> {
+    #[must_use]
+    pub fn scope(&self) -> &'a Scope {
+        self.scope
+    }
+
+    /// A transaction of plain SQL that has set the tenant.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let mut tx = self.store.pool.begin().await?;
+        enter(&mut tx, self.scope.tenant).await?;
+        Ok(tx)
+    }
+
+    /// A transaction of sea-orm's query builder that has set the tenant.
+    pub(crate) async fn begin_orm(&self) -> Result<DatabaseTransaction, StoreError> {
+        use sea_orm::ConnectionTrait;
+        let tx = self.store.orm.begin().await?;
+        tx.execute_unprepared(&enter_sql(self.scope.tenant)).await?;
+        Ok(tx)
+    }
+}
+
+/// Sets the tenant for the rest of this transaction only: a pooled connection never keeps it.
+/// A transaction that serves a batch of several tenants enters one after the other.
+pub(crate) async fn enter(tx: &mut Transaction<'static, Postgres>, tenant: domain::id::TenantId) -> Result<(), sqlx::Error> {
+    // A UUID prints as hexadecimal digits and dashes only, so it is safe within the statement; the simple protocol saves a round trip.
+    tx.execute(sqlx::raw_sql(AssertSqlSafe(enter_sql(tenant)))).await?;
+    Ok(())
+}
+
+fn enter_sql(tenant: domain::id::TenantId) -> String {
+    format!("SELECT set_config('crossdock.tenant_id', '{}', true)", tenant.0)
+}

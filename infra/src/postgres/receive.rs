@@ -1,0 +1,478 @@
+//! Receive: messages become revisions of records, and those become planned deliveries, in one transaction for a whole batch.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use domain::audit::Action;
+use domain::exception::Reason;
+use domain::id::{ConnectionId, DeliveryId, ExceptionId, FlowId, FlowVersionId, MessageId, RecordId, RevisionId};
+use domain::record::RecordKind;
+use domain::scope::Scope;
+use domain::task::Place;
+use sqlx::{Postgres, Row, Transaction};
+use uuid::Uuid;
+
+use super::{StoreError, TenantStore};
+
+/// How long the direct nudge of a new delivery may take before the sweeper nudges again.
+const NUDGE_GRACE_S: f64 = 10.0;
+
+/// A message in hand: no other worker has it until the transaction ends.
+#[derive(Debug)]
+pub struct Inbound {
+    pub id: MessageId,
+    pub connection: ConnectionId,
+    pub connector: String,
+    pub connection_name: String,
+    pub settings: serde_json::Value,
+    pub topic: String,
+    pub kind: Option<RecordKind>,
+    pub source_id: Option<String>,
+    pub body: Vec<u8>,
+    /// Thin and not yet read back.
+    pub must_fetch: bool,
+    pub failures: i32,
+    pub received_at: DateTime<Utc>,
+}
+
+/// A published flow that starts at one of the connections in hand.
+#[derive(Debug, Clone)]
+pub struct PublishedFlow {
+    pub flow: FlowId,
+    pub version: FlowVersionId,
+    pub kind: RecordKind,
+    pub source: ConnectionId,
+    pub destination: ConnectionId,
+    pub filter: Option<String>,
+}
+
+/// What the mapping made of a message.
+#[derive(Debug)]
+pub enum Reading {
+    Record(Box<Revised>),
+    Ignored,
+    Exception(Reason),
+    /// Reading it back failed for now.
+    Later {
+        at: DateTime<Utc>,
+        note: String,
+    },
+}
+
+/// A canonical document, ready to become a revision.
+#[derive(Debug)]
+pub struct Revised {
+    pub kind: RecordKind,
+    pub source_id: String,
+    pub number: Option<String>,
+    pub search: String,
+    pub document: String,
+    pub content_hash: [u8; 32],
+    pub source_updated_at: Option<DateTime<Utc>>,
+    pub flows: Vec<PublishedFlow>,
+}
+
+/// A transaction over the messages of one task.
+pub struct Receiving<'a> {
+    tx: Transaction<'static, Postgres>,
+    scope: &'a Scope,
+    pub messages: Vec<Inbound>,
+    pub flows: Vec<PublishedFlow>,
+}
+
+impl<'a> TenantStore<'a> {
+    /// Takes the messages of a task that still wait. Those that another worker holds are left to it.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn receive(&self, ids: &[Uuid]) -> Result<Receiving<'a>, StoreError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(
+            "SELECT m.id, m.connection_id, c.connector, c.name, c.settings, m.topic, m.record_kind, m.source_id, m.failures, m.received_at,
+                    m.thin AND m.fetched IS NULL AS must_fetch, coalesce(m.fetched, m.body) AS body
+             FROM messages m JOIN connections c ON c.id = m.connection_id
+             WHERE m.tenant_id = $1 AND m.id = ANY($2) AND m.state IN ('received', 'fetching')
+             ORDER BY m.id
+             FOR UPDATE OF m SKIP LOCKED",
+        )
+        .bind(self.scope().tenant.0)
+        .bind(ids)
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut messages = Vec::with_capacity(rows.len());
+        for row in rows {
+            messages.push(Inbound {
+                id: MessageId(row.try_get("id")?),
+                connection: ConnectionId(row.try_get("connection_id")?),
+                connector: row.try_get("connector")?,
+                connection_name: row.try_get("name")?,
+                settings: row.try_get("settings")?,
+                topic: row.try_get("topic")?,
+                kind: row.try_get::<Option<&str>, _>("record_kind")?.and_then(RecordKind::parse),
+                source_id: row.try_get("source_id")?,
+                body: row.try_get("body")?,
+                must_fetch: row.try_get("must_fetch")?,
+                failures: row.try_get("failures")?,
+                received_at: row.try_get("received_at")?,
+            });
+        }
+        let sources: Vec<Uuid> = messages.iter().map(|m| m.connection.0).collect::<HashSet<_>>().into_iter().collect();
+        let flows = if sources.is_empty() { vec![] } else { published_flows(&mut tx, &sources).await? };
+        Ok(Receiving { tx, scope: self.scope(), messages, flows })
+    }
+
+    /// Keeps what was read back for a thin message.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn keep_fetched(&self, message: MessageId, body: &[u8]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE messages SET fetched = $3 WHERE tenant_id = $1 AND id = $2 AND state IN ('received', 'fetching')")
+            .bind(self.scope().tenant.0)
+            .bind(message.0)
+            .bind(body)
+            .execute(&mut *tx)
+            .await?;
+        audit(&mut tx, self.scope(), Action::MessageFetched, "message", &[message.0]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+async fn published_flows(tx: &mut Transaction<'static, Postgres>, sources: &[Uuid]) -> Result<Vec<PublishedFlow>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT f.id, v.id AS version_id, f.record_kind, f.source_connection_id, f.destination_connection_id, v.filter
+         FROM flows f JOIN flow_versions v ON v.flow_id = f.id AND v.state = 'published'
+         WHERE f.source_connection_id = ANY($1)",
+    )
+    .bind(sources)
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut flows = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(kind) = RecordKind::parse(row.try_get("record_kind")?) else { continue };
+        flows.push(PublishedFlow {
+            flow: FlowId(row.try_get("id")?),
+            version: FlowVersionId(row.try_get("version_id")?),
+            kind,
+            source: ConnectionId(row.try_get("source_connection_id")?),
+            destination: ConnectionId(row.try_get("destination_connection_id")?),
+            filter: row.try_get("filter")?,
+        });
+    }
+    Ok(flows)
+}
+
+impl Receiving<'_> {
+    /// Writes what became of the messages and commits. Returns the deliveries that were planned, for the nudge.
+    ///
+    /// # Errors
+    /// Where the transaction did not commit: then the messages still wait, and the sweeper brings them again.
+    pub async fn finish(mut self, readings: Vec<(Inbound, Reading)>) -> Result<Vec<(Place, Uuid)>, StoreError> {
+        let mut planned = Vec::new();
+        let mut ignored = Vec::new();
+        let mut waves: Vec<Vec<(Inbound, Revised)>> = Vec::new();
+        let mut wave_of: HashMap<(ConnectionId, RecordKind, String), usize> = HashMap::new();
+        for (message, reading) in readings {
+            match reading {
+                Reading::Ignored => ignored.push(message.id.0),
+                Reading::Exception(reason) => self.open_exception(&message, &reason).await?,
+                Reading::Later { at, note } => self.postpone(&message, at, &note).await?,
+                Reading::Record(revised) => {
+                    // Two messages of one record in one batch become revisions one after the other.
+                    let wave = wave_of
+                        .entry((message.connection, revised.kind, revised.source_id.clone()))
+                        .and_modify(|w| *w += 1)
+                        .or_insert(0);
+                    if waves.len() <= *wave {
+                        waves.resize_with(*wave + 1, Vec::new);
+                    }
+                    waves[*wave].push((message, *revised));
+                }
+            }
+        }
+        if !ignored.is_empty() {
+            self.settle(&ignored, "ignored", &vec![None; ignored.len()]).await?;
+            audit(&mut self.tx, self.scope, Action::MessageIgnored, "message", &ignored).await?;
+        }
+        for wave in waves {
+            planned.extend(self.write_wave(wave).await?);
+        }
+        self.tx.commit().await?;
+        Ok(planned)
+    }
+
+    async fn write_wave(&mut self, wave: Vec<(Inbound, Revised)>) -> Result<Vec<(Place, Uuid)>, StoreError> {
+        let tenant = self.scope.tenant.0;
+        let revision_ids: Vec<Uuid> = wave.iter().map(|_| RevisionId::generate().0).collect();
+        // Leans on the unique key (connection_id, kind, source_id). A row comes back only where a revision was made.
+        let rows = sqlx::query(
+            "INSERT INTO records AS r (id, tenant_id, kind, connection_id, source_id, number, search, revision, revision_id, content_hash,
+                                       source_updated_at)
+             SELECT id, $1, kind, connection_id, source_id, number, search, 1, revision_id, content_hash, source_updated_at
+             FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::bytea[], $10::timestamptz[])
+                  AS i (id, kind, connection_id, source_id, number, search, revision_id, content_hash, source_updated_at)
+             ORDER BY connection_id, kind, source_id
+             ON CONFLICT (connection_id, kind, source_id) DO UPDATE SET
+                 number = excluded.number, search = excluded.search, revision = r.revision + 1, revision_id = excluded.revision_id,
+                 content_hash = excluded.content_hash, source_updated_at = excluded.source_updated_at, updated_at = now()
+             WHERE r.content_hash <> excluded.content_hash
+               AND (r.source_updated_at IS NULL OR excluded.source_updated_at IS NULL OR excluded.source_updated_at >= r.source_updated_at)
+             RETURNING id, revision, revision_id",
+        )
+        .bind(tenant)
+        .bind(wave.iter().map(|_| RecordId::generate().0).collect::<Vec<_>>())
+        .bind(wave.iter().map(|(_, r)| r.kind.as_str()).collect::<Vec<_>>())
+        .bind(wave.iter().map(|(m, _)| m.connection.0).collect::<Vec<_>>())
+        .bind(wave.iter().map(|(_, r)| r.source_id.as_str()).collect::<Vec<_>>())
+        .bind(wave.iter().map(|(_, r)| r.number.as_deref()).collect::<Vec<_>>())
+        .bind(wave.iter().map(|(_, r)| r.search.as_str()).collect::<Vec<_>>())
+        .bind(&revision_ids)
+        .bind(wave.iter().map(|(_, r)| r.content_hash.to_vec()).collect::<Vec<_>>())
+        .bind(wave.iter().map(|(_, r)| r.source_updated_at).collect::<Vec<_>>())
+        .fetch_all(&mut *self.tx)
+        .await?;
+        let mut made: HashMap<Uuid, (Uuid, i32)> = HashMap::with_capacity(rows.len());
+        for row in rows {
+            made.insert(row.try_get("revision_id")?, (row.try_get("id")?, row.try_get("revision")?));
+        }
+        let (mut revised, mut same) = (Vec::new(), Vec::new());
+        for ((message, record), revision_id) in wave.into_iter().zip(revision_ids) {
+            match made.get(&revision_id) {
+                Some((record_id, revision)) => {
+                    revised.push(Made { message, record, revision_id, record_id: *record_id, revision: *revision })
+                }
+                None => same.push((message, record)),
+            }
+        }
+        if !same.is_empty() {
+            self.write_unchanged(&same).await?;
+        }
+        if revised.is_empty() { Ok(vec![]) } else { self.write_revisions(&revised).await }
+    }
+
+    async fn write_revisions(&mut self, made: &[Made]) -> Result<Vec<(Place, Uuid)>, StoreError> {
+        let tenant = self.scope.tenant.0;
+        sqlx::query(
+            "WITH i AS (
+                 SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::uuid[], $8::text[], $9::text[])
+                     AS i (id, record_id, revision, message_id, document, connection_id, kind, source_id)
+             ), ids AS (
+                 INSERT INTO external_ids (tenant_id, connection_id, kind, value, record_id)
+                 SELECT $1, connection_id, kind, source_id, record_id FROM i WHERE revision = 1
+                 ON CONFLICT DO NOTHING
+             )
+             INSERT INTO record_revisions (id, tenant_id, record_id, revision, message_id, document)
+             SELECT id, $1, record_id, revision, message_id, document FROM i",
+        )
+        .bind(tenant)
+        .bind(made.iter().map(|m| m.revision_id).collect::<Vec<_>>())
+        .bind(made.iter().map(|m| m.record_id).collect::<Vec<_>>())
+        .bind(made.iter().map(|m| m.revision).collect::<Vec<_>>())
+        .bind(made.iter().map(|m| m.message.id.0).collect::<Vec<_>>())
+        .bind(made.iter().map(|m| m.record.document.as_str()).collect::<Vec<_>>())
+        .bind(made.iter().map(|m| m.message.connection.0).collect::<Vec<_>>())
+        .bind(made.iter().map(|m| m.record.kind.as_str()).collect::<Vec<_>>())
+        .bind(made.iter().map(|m| m.record.source_id.as_str()).collect::<Vec<_>>())
+        .execute(&mut *self.tx)
+        .await?;
+        if made.iter().any(|m| m.revision > 1) {
+            self.supersede(made).await?;
+        }
+        let messages: Vec<Uuid> = made.iter().map(|m| m.message.id.0).collect();
+        let records: Vec<Option<Uuid>> = made.iter().map(|m| Some(m.record_id)).collect();
+        self.settle(&messages, "mapped", &records).await?;
+        audit(&mut self.tx, self.scope, Action::MessageMapped, "message", &messages).await?;
+        self.plan(made).await
+    }
+
+    async fn plan(&mut self, made: &[Made]) -> Result<Vec<(Place, Uuid)>, StoreError> {
+        let duties: Vec<(&Made, &PublishedFlow)> =
+            made.iter().flat_map(|m| m.record.flows.iter().map(move |flow| (m, flow))).collect();
+        if duties.is_empty() {
+            return Ok(vec![]);
+        }
+        let ids: Vec<Uuid> = duties.iter().map(|_| DeliveryId::generate().0).collect();
+        sqlx::query(
+            "INSERT INTO deliveries (id, tenant_id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at,
+                                     due_at, sweep_at)
+             SELECT id, $1, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at, now(),
+                    now() + make_interval(secs => $10)
+             FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::uuid[], $8::uuid[], $9::timestamptz[])
+                  AS i (id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at)
+             ON CONFLICT (flow_id, record_id, revision) DO NOTHING",
+        )
+        .bind(self.scope.tenant.0)
+        .bind(&ids)
+        .bind(duties.iter().map(|(_, f)| f.flow.0).collect::<Vec<_>>())
+        .bind(duties.iter().map(|(_, f)| f.version.0).collect::<Vec<_>>())
+        .bind(duties.iter().map(|(m, _)| m.record_id).collect::<Vec<_>>())
+        .bind(duties.iter().map(|(m, _)| m.revision).collect::<Vec<_>>())
+        .bind(duties.iter().map(|(m, _)| m.revision_id).collect::<Vec<_>>())
+        .bind(duties.iter().map(|(_, f)| f.destination.0).collect::<Vec<_>>())
+        .bind(duties.iter().map(|(m, _)| m.message.received_at).collect::<Vec<_>>())
+        .bind(NUDGE_GRACE_S)
+        .execute(&mut *self.tx)
+        .await?;
+        audit(&mut self.tx, self.scope, Action::DeliveryPlanned, "delivery", &ids).await?;
+        let tenant = self.scope.tenant;
+        Ok(duties.iter().zip(ids).map(|((_, flow), id)| (Place { tenant, connection: Some(flow.destination) }, id)).collect())
+    }
+
+    /// A later revision takes the place of deliveries that have not been sent; an exception over one of them closes itself.
+    async fn supersede(&mut self, made: &[Made]) -> Result<(), StoreError> {
+        let duties: Vec<(Uuid, i32, Uuid)> = made
+            .iter()
+            .filter(|m| m.revision > 1)
+            .flat_map(|m| m.record.flows.iter().map(|f| (m.record_id, m.revision, f.flow.0)))
+            .collect();
+        let superseded: Vec<Uuid> = sqlx::query_scalar(
+            "UPDATE deliveries d SET state = 'superseded', settled_at = now()
+             FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS i (record_id, revision, flow_id)
+             WHERE d.record_id = i.record_id AND d.flow_id = i.flow_id AND d.revision < i.revision
+               AND d.state IN ('planned', 'waiting', 'held', 'exception')
+             RETURNING d.id",
+        )
+        .bind(duties.iter().map(|d| d.0).collect::<Vec<_>>())
+        .bind(duties.iter().map(|d| d.1).collect::<Vec<_>>())
+        .bind(duties.iter().map(|d| d.2).collect::<Vec<_>>())
+        .fetch_all(&mut *self.tx)
+        .await?;
+        if superseded.is_empty() {
+            return Ok(());
+        }
+        let closed: Vec<Uuid> = sqlx::query_scalar(
+            "UPDATE exceptions SET state = 'resolved', resolution = 'A later revision took its place', closed_at = now()
+             WHERE delivery_id = ANY($1) AND state = 'open' RETURNING id",
+        )
+        .bind(&superseded)
+        .fetch_all(&mut *self.tx)
+        .await?;
+        audit(&mut self.tx, self.scope, Action::DeliverySuperseded, "delivery", &superseded).await?;
+        audit(&mut self.tx, self.scope, Action::ExceptionResolved, "exception", &closed).await
+    }
+
+    /// Messages that made no revision: they say what is known, or are older than what is known.
+    async fn write_unchanged(&mut self, same: &[(Inbound, Revised)]) -> Result<(), StoreError> {
+        let rows = sqlx::query(
+            "SELECT i.message_id, r.id AS record_id, r.content_hash = i.content_hash AS unchanged
+             FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[]) AS i (message_id, connection_id, kind, source_id, content_hash)
+             JOIN records r USING (connection_id, kind, source_id)",
+        )
+        .bind(same.iter().map(|(m, _)| m.id.0).collect::<Vec<_>>())
+        .bind(same.iter().map(|(m, _)| m.connection.0).collect::<Vec<_>>())
+        .bind(same.iter().map(|(_, r)| r.kind.as_str()).collect::<Vec<_>>())
+        .bind(same.iter().map(|(_, r)| r.source_id.as_str()).collect::<Vec<_>>())
+        .bind(same.iter().map(|(_, r)| r.content_hash.to_vec()).collect::<Vec<_>>())
+        .fetch_all(&mut *self.tx)
+        .await?;
+        let (mut unchanged, mut stale): (Vec<Known>, Vec<Known>) = (vec![], vec![]);
+        for row in rows {
+            let pair = (row.try_get("message_id")?, Some(row.try_get("record_id")?));
+            if row.try_get("unchanged")? { unchanged.push(pair) } else { stale.push(pair) }
+        }
+        for (group, state, action) in [(unchanged, "unchanged", Action::MessageUnchanged), (stale, "stale", Action::MessageStale)]
+        {
+            if group.is_empty() {
+                continue;
+            }
+            let (messages, records): (Vec<Uuid>, Vec<Option<Uuid>>) = group.into_iter().unzip();
+            self.settle(&messages, state, &records).await?;
+            audit(&mut self.tx, self.scope, action, "message", &messages).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, messages: &[Uuid], state: &str, records: &[Option<Uuid>]) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE messages m SET state = $4, record_id = i.record_id
+             FROM unnest($2::uuid[], $3::uuid[]) AS i (id, record_id) WHERE m.tenant_id = $1 AND m.id = i.id",
+        )
+        .bind(self.scope.tenant.0)
+        .bind(messages)
+        .bind(records)
+        .bind(state)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn postpone(&mut self, message: &Inbound, at: DateTime<Utc>, note: &str) -> Result<(), StoreError> {
+        tracing::info!(message.id = %message.id, note, "Message {} is read back later", message.id);
+        sqlx::query(
+            "UPDATE messages SET state = 'fetching', failures = failures + 1, sweep_at = $3 WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(self.scope.tenant.0)
+        .bind(message.id.0)
+        .bind(at)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn open_exception(&mut self, message: &Inbound, reason: &Reason) -> Result<(), StoreError> {
+        let id = ExceptionId::generate();
+        sqlx::query(
+            "INSERT INTO exceptions (id, tenant_id, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, message_id,
+                                     connection_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(id.0)
+        .bind(self.scope.tenant.0)
+        .bind(reason.cause_key(&message.connection.to_string()))
+        .bind(&reason.code)
+        .bind(&reason.sentence)
+        .bind(&reason.cause)
+        .bind(reason.owner.as_str())
+        .bind(&reason.next_step)
+        .bind(&reason.path)
+        .bind(&reason.value)
+        .bind(&reason.table)
+        .bind(message.id.0)
+        .bind(message.connection.0)
+        .execute(&mut *self.tx)
+        .await?;
+        self.settle(&[message.id.0], "exception", &[None]).await?;
+        audit(&mut self.tx, self.scope, Action::MessageException, "message", &[message.id.0]).await?;
+        audit(&mut self.tx, self.scope, Action::ExceptionOpened, "exception", &[id.0]).await
+    }
+}
+
+/// A message and the record it speaks of.
+type Known = (Uuid, Option<Uuid>);
+
+struct Made {
+    message: Inbound,
+    record: Revised,
+    revision_id: Uuid,
+    record_id: Uuid,
+    revision: i32,
+}
+
+/// Adds one audit row for each subject, in the transaction that causes them.
+pub(crate) async fn audit(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    action: Action,
+    subject_kind: &str,
+    subjects: &[Uuid],
+) -> Result<(), StoreError> {
+    if subjects.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id)
+         SELECT id, $1, $2, $3, $4, subject_id, $5 FROM unnest($6::uuid[], $7::uuid[]) AS i (id, subject_id)",
+    )
+    .bind(scope.tenant.0)
+    .bind(serde_json::to_value(&scope.actor).expect("an actor is plain data"))
+    .bind(action.as_str())
+    .bind(subject_kind)
+    .bind(scope.request)
+    .bind(subjects.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+    .bind(subjects)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! Envelope encryption: a master key wraps each tenant's data key, and that seals credentials with AES-256-GCM.
+//! Tenant, credential and version are authenticated with every secret, so a sealed value copied to another row does not open.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use domain::id::{CredentialId, TenantId};
+use domain::secret::{ExposeSecret, SecretFields, SecretString};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
+
+const KEY_BYTES: usize = 32;
+
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    #[error("the master key must be 32 bytes in base64; make one with `openssl rand -base64 32`")]
+    MasterKey,
+    #[error("the data key of tenant {tenant} was wrapped by master key {wrapped_by}, but {ours} is configured")]
+    OtherMasterKey { tenant: TenantId, wrapped_by: String, ours: String },
+    #[error("{what} does not open: it was altered, moved from another row, or the master key is not the one that sealed it")]
+    Sealed { what: String },
+    #[error("the system gave no random bytes")]
+    Random,
+}
+
+/// A tenant's key, unwrapped: lives in memory only.
+#[derive(Clone)]
+pub struct DataKey(Arc<LessSafeKey>);
+
+/// Seals and opens.
+#[derive(Clone)]
+pub struct Vault {
+    master: Arc<LessSafeKey>,
+    master_key_id: String,
+}
+
+impl Vault {
+    /// `master_key` is 32 bytes in base64 from a file, the environment or a key service.
+    ///
+    /// # Errors
+    /// Where it is anything else.
+    pub fn new(master_key: &SecretString) -> Result<Self, VaultError> {
+        let bytes = STANDARD.decode(master_key.expose_secret().trim()).map_err(|_| VaultError::MasterKey)?;
+        let digest = ring::digest::digest(&ring::digest::SHA256, &bytes);
+        let master_key_id = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { master: Arc::new(key(&bytes).ok_or(VaultError::MasterKey)?), master_key_id })
+    }
+
+    /// Names the master key without telling anything of it: the first bytes of its hash.
+    #[must_use]
+    pub fn master_key_id(&self) -> &str {
+        &self.master_key_id
+    }
+
+    /// A new data key of a tenant, with its wrapped form for the database.
+    ///
+    /// # Errors
+    /// Where the system has no randomness.
+    pub fn new_data_key(&self, tenant: TenantId, version: i32) -> Result<(DataKey, Vec<u8>), VaultError> {
+        let mut bytes = [0u8; KEY_BYTES];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| VaultError::Random)?;
+        let wrapped = seal(&self.master, data_key_aad(tenant, version).as_bytes(), &bytes)?;
+        let key = key(&bytes).ok_or(VaultError::MasterKey)?;
+        Ok((DataKey(Arc::new(key)), wrapped))
+    }
+
+    /// # Errors
+    /// Where another master key wrapped it, or it was altered.
+    pub fn unwrap(&self, tenant: TenantId, version: i32, master_key_id: &str, wrapped: &[u8]) -> Result<DataKey, VaultError> {
+        if master_key_id != self.master_key_id {
+            return Err(VaultError::OtherMasterKey {
+                tenant,
+                wrapped_by: master_key_id.to_owned(),
+                ours: self.master_key_id.clone(),
+            });
+        }
+        let bytes = open(&self.master, data_key_aad(tenant, version).as_bytes(), wrapped)
+            .ok_or_else(|| VaultError::Sealed { what: format!("the data key of tenant {tenant}") })?;
+        Ok(DataKey(Arc::new(key(&bytes).ok_or(VaultError::MasterKey)?)))
+    }
+}
+
+impl DataKey {
+    /// # Errors
+    /// Where the system has no randomness.
+    pub fn seal(&self, tenant: TenantId, credential: CredentialId, fields: &SecretFields) -> Result<Vec<u8>, VaultError> {
+        let plain: std::collections::BTreeMap<&str, &str> =
+            fields.0.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+        let json = serde_json::to_vec(&plain).map_err(|_| VaultError::Random)?;
+        seal(&self.0, credential_aad(tenant, credential).as_bytes(), &json)
+    }
+
+    /// # Errors
+    /// Where it was altered or belongs to another row.
+    pub fn open(&self, tenant: TenantId, credential: CredentialId, sealed: &[u8]) -> Result<SecretFields, VaultError> {
+        let error = || VaultError::Sealed { what: format!("credential {credential}") };
+        let json = open(&self.0, credential_aad(tenant, credential).as_bytes(), sealed).ok_or_else(error)?;
+        let fields: std::collections::BTreeMap<String, String> = serde_json::from_slice(&json).map_err(|_| error())?;
+        Ok(fields.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect())
+    }
+}
+
+fn data_key_aad(tenant: TenantId, version: i32) -> String {
+    format!("crossdock/data-key/{tenant}/{version}")
+}
+
+fn credential_aad(tenant: TenantId, credential: CredentialId) -> String {
+    format!("crossdock/credential/{tenant}/{credential}")
+}
+
+fn key(bytes: &[u8]) -> Option<LessSafeKey> {
+    UnboundKey::new(&AES_256_GCM, bytes).ok().map(LessSafeKey::new)
+}
+
+/// nonce ‖ ciphertext ‖ tag. The nonce is random: a data key seals far fewer than the 2^32 values that this bounds (NIST SP 800-38D).
+fn seal(key: &LessSafeKey, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+    let mut nonce = [0u8; NONCE_LEN];
+    SystemRandom::new().fill(&mut nonce).map_err(|_| VaultError::Random)?;
+    let mut sealed = plain.to_vec();
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut sealed)
+        .map_err(|_| VaultError::Random)?;
+    Ok([&nonce[..], &sealed].concat())
+}
+
+fn open(key: &LessSafeKey, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
+    let mut bytes = sealed.to_vec();
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let plain = key.open_in_place(nonce, Aad::from(aad), &mut bytes).ok()?;
+    Some(plain.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault(byte: u8) -> Vault {
+        Vault::new(&SecretString::from(STANDARD.encode([byte; KEY_BYTES]))).unwrap()
+    }
+
+    #[test]
+    fn a_sealed_credential_opens_only_in_its_own_row() {
+        let (vault, tenant, credential) = (vault(7), TenantId::generate(), CredentialId::generate());
+        let (data_key, wrapped) = vault.new_data_key(tenant, 1).unwrap();
+        let fields: SecretFields = [("token".to_owned(), SecretString::from("s3cret"))].into_iter().collect();
+        let sealed = data_key.seal(tenant, credential, &fields).unwrap();
+        let reopened = vault.unwrap(tenant, 1, vault.master_key_id(), &wrapped).unwrap();
+        assert_eq!(reopened.open(tenant, credential, &sealed).unwrap().get("token").unwrap().expose_secret(), "s3cret");
+        assert!(reopened.open(tenant, CredentialId::generate(), &sealed).is_err());
+        assert!(reopened.open(TenantId::generate(), credential, &sealed).is_err());
+        for at in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[at] ^= 1;
+            assert!(reopened.open(tenant, credential, &altered).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn another_master_key_is_refused_by_name() {
+        let (ours, other, tenant) = (vault(1), vault(2), TenantId::generate());
+        let (_, wrapped) = ours.new_data_key(tenant, 1).unwrap();
+        let error = other.unwrap(tenant, 1, ours.master_key_id(), &wrapped).err().unwrap();
+        assert!(matches!(error, VaultError::OtherMasterKey { .. }), "{error}");
+    }
+}

@@ -1,0 +1,54 @@
+//! Our commands: `cargo xtask demo | test | bench | services | tidy`. Each brings up what it needs and takes it down again.
+
+mod process;
+mod run;
+mod services;
+mod tidy;
+
+use std::process::ExitCode;
+
+use services::Rung;
+
+const HELP: &str = "\
+cargo xtask demo [--exit] [--all-in-one]     the main job: orders from a shop arrive in an ERP, exactly once
+cargo xtask test [FILTER]                    formatting, lints, every test, in both modes
+cargo xtask bench [--rate N] [--seconds N] [--json FILE] [--all-in-one]
+cargo xtask services                         brings up Postgres, RabbitMQ and Redis and keeps them until Ctrl-C
+cargo xtask tidy                             who may know whom, licences, leftovers
+
+All take --services env|local|private|install|embedded: begin at that step instead of at the first that works.";
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rung = match take_value(&mut arguments, "--services").map(|name| Rung::parse(&name)) {
+        None => None,
+        Some(Some(rung)) => Some(rung),
+        Some(None) => return fail("--services takes env, local, private, install or embedded"),
+    };
+    let command = if arguments.is_empty() { String::new() } else { arguments.remove(0) };
+    process::stop_on_signals();
+    let outcome = match command.as_str() {
+        "demo" => run::demo(rung, &arguments),
+        "test" => run::test(rung, &arguments),
+        "bench" => run::bench(rung, &arguments),
+        "services" => run::services(rung),
+        "tidy" => tidy::run(),
+        _ => return fail(HELP),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Removes `--name value` and gives the value.
+fn take_value(arguments: &mut Vec<String>, name: &str) -> Option<String> {
+    let at = arguments.iter().position(|argument| argument == name)?;
+    arguments.remove(at);
+    if at < arguments.len() { Some(arguments.remove(at)) } else { Some(String::new()) }
+}
+
+fn fail(text: &str) -> ExitCode {
+    process::say(text);
+    ExitCode::FAILURE
+}

@@ -1,0 +1,8 @@
+//! The platform started for real, with simulated vendors that enforce what the vendors enforce, and faults on purpose.
+//! The demo, the bench and the tests all use it.
+
+pub mod client;
+pub mod platform;
+pub mod proxy;
+pub mod sample;
+pub mod simulator;

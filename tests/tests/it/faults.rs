@@ -1,0 +1,191 @@
+//! Any process or server can die at any line. Afterwards each accepted order is at the destination exactly once,
+//! or in exactly one exception, and the sums over the ledger's states equal what was accepted.
+
+use std::time::Duration;
+
+use tests::platform::{Options, PlatformError};
+use tests::proxy::Proxy;
+use tests::sample;
+use tests::simulator::erp::Fault;
+use uuid::Uuid;
+
+use crate::{World, world, world_with};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+const RETRY_WAIT: Duration = Duration::from_millis(300);
+
+/// Sends orders as the vendor does, again and again until they are taken, a few each tick; says how many were.
+fn sending(world: &World, from: u64, count: u64) -> tokio::task::JoinHandle<i64> {
+    let shop = world.acme.shop.clone();
+    tokio::spawn(async move {
+        let mut sends = tokio::task::JoinSet::new();
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        for n in from..from + count {
+            tick.tick().await;
+            let shop = shop.clone();
+            sends.spawn(async move { shop.deliver("orders/create", sample::order(n), RETRY_WAIT).await });
+        }
+        sends.join_all().await.into_iter().filter(|taken| *taken).count() as i64
+    })
+}
+
+/// Nothing lost, nothing twice, and the ledger adds up.
+async fn assert_exactly_once(world: &World, accepted: i64) -> Result<(), PlatformError> {
+    let ledger = world.acme.rest(accepted, PATIENCE).await?;
+    let planned: i64 = ledger.deliveries.values().sum();
+    // A sender whose answer was lost comes again with the same id: what was taken is what the ledger has.
+    assert_eq!(ledger.accepted(), accepted, "{ledger:?}");
+    assert_eq!(ledger.message("mapped"), accepted, "{ledger:?}");
+    assert_eq!((planned, ledger.delivery("confirmed")), (accepted, accepted), "{ledger:?}");
+    let orders = world.erp.orders();
+    let doubled: Vec<_> = orders
+        .iter()
+        .filter(|(_, order)| order.creates != 1 || order.updates != 0)
+        .map(|(id, o)| (id, o.creates, o.updates))
+        .collect();
+    assert!(doubled.is_empty(), "written more than once: {doubled:?}");
+    assert_eq!(orders.len() as i64, accepted);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_answers_and_lost_requests_are_proven_and_nothing_is_written_twice() {
+    world(async |world| {
+        world.erp.fail((0..12).map(|n| if n % 2 == 0 { Fault::LoseAnswer } else { Fault::LoseRequest }));
+        let accepted = sending(world, 0, 40).await.unwrap();
+        assert_eq!(accepted, 40);
+        assert_exactly_once(world, accepted).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_nine_of_workers_and_api_under_load_loses_and_doubles_nothing() {
+    world(async |world| {
+        let load = sending(world, 0, 600);
+        for _ in 0..4 {
+            tokio::time::sleep(Duration::from_millis(700 + rand::random::<u64>() % 700)).await;
+            if world.platform.options.all_in_one {
+                world.platform.kill_api().await.unwrap();
+                world.platform.start_api().await.unwrap();
+            } else if rand::random() {
+                world.platform.kill_worker().await.unwrap();
+                world.platform.start_worker().await.unwrap();
+            } else {
+                world.platform.kill_api().await.unwrap();
+                world.platform.start_api().await.unwrap();
+            }
+        }
+        let accepted = load.await.unwrap();
+        assert_eq!(accepted, 600);
+        assert_exactly_once(world, accepted).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_stop_finishes_what_it_began() {
+    world(async |world| {
+        if world.platform.options.all_in_one {
+            return; // There is no worker process of its own.
+        }
+        let load = sending(world, 0, 200);
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        let mut worker = world.platform.workers.pop().unwrap();
+        tests::platform::terminate(&mut worker).await;
+        let mut connection = world.platform.database.connect().await.unwrap();
+        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM deliveries WHERE state = 'sending'")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(open, 0, "no attempt is left open");
+        world.platform.start_worker().await.unwrap();
+        let accepted = load.await.unwrap();
+        assert_exactly_once(world, accepted).await.unwrap();
+        let unknown: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM attempts WHERE kind = 'proof'").fetch_one(&mut connection).await.unwrap();
+        assert_eq!(unknown, 0, "nothing had to be proven");
+    })
+    .await;
+}
+
+async fn outage(broker: bool, cut: Duration) {
+    let options = Options::default();
+    if options.all_in_one {
+        return; // Neither of them is used.
+    }
+    let (url, port) = if broker { (options.amqp_url.clone(), 5672) } else { (options.redis_url.clone(), 6379) };
+    let Some(url) = url else { return };
+    let proxy = Proxy::start(Proxy::target(&url, port)).await.unwrap();
+    let through = Some(proxy.through(&url));
+    let options = if broker { Options { amqp_url: through, ..options } } else { Options { redis_url: through, ..options } };
+    world_with(options, async |world| {
+        let load = sending(world, 0, 400);
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        proxy.cut();
+        tokio::time::sleep(cut).await;
+        proxy.restore();
+        let accepted = load.await.unwrap();
+        assert_eq!(accepted, 400, "hooks are taken while the others are away");
+        assert_exactly_once(world, accepted).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rabbitmq_away_for_thirty_seconds_loses_nothing() {
+    outage(true, Duration::from_secs(30)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_away_loses_nothing_and_stops_nothing() {
+    outage(false, Duration::from_secs(8)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_breaking_every_connection_loses_nothing() {
+    world(async |world| {
+        let load = sending(world, 0, 500);
+        let mut connection = world.platform.database.connect().await.unwrap();
+        for _ in 0..6 {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            // What a restart does to every client: each connection breaks in the middle of what it does.
+            let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE '%\\_app'";
+            sqlx::query(kill).execute(&mut connection).await.unwrap();
+        }
+        let accepted = load.await.unwrap();
+        assert_eq!(accepted, 500);
+        assert_exactly_once(world, accepted).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_are_doubled_or_say_nonsense_change_nothing() {
+    world(async |world| {
+        let Some(url) = world.platform.options.amqp_url.clone().filter(|_| !world.platform.options.all_in_one) else { return };
+        for n in 0..20 {
+            world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(n)).await.unwrap();
+        }
+        let mut connection = world.platform.database.connect().await.unwrap();
+        let ids: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM deliveries").fetch_all(&mut connection).await.unwrap();
+        let tenant: Uuid = sqlx::query_scalar("SELECT id FROM tenants").fetch_one(&mut connection).await.unwrap();
+        let prefix = format!("{}.", world.platform.database.name);
+        let amqp = lapin::Connection::connect(&url, lapin::ConnectionProperties::default()).await.unwrap();
+        let channel = amqp.create_channel().await.unwrap();
+        let task = |tenant: Uuid| serde_json::json!({"tenant": format!("ten_{}", tenant.simple()), "ids": ids}).to_string();
+        // Doubled, of another tenant, and not to be read at all.
+        for body in [task(tenant), task(tenant), task(Uuid::new_v4()), "{\"nonsense\":".to_owned()] {
+            for stage in ["receive.live", "deliver.live"] {
+                let queue = format!("{}{prefix}{stage}", std::env::var("CROSSDOCK_PREFIX").unwrap_or_default());
+                let options = lapin::options::BasicPublishOptions::default();
+                channel
+                    .basic_publish("".into(), queue.into(), options, body.as_bytes(), lapin::BasicProperties::default())
+                    .await
+                    .unwrap();
+            }
+        }
+        assert_exactly_once(world, 20).await.unwrap();
+    })
+    .await;
+}

@@ -1,0 +1,90 @@
+//! What arrives: refused with the right status, or kept. Never dropped, never doubled.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tests::sample;
+use uuid::Uuid;
+
+use crate::world;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_trusted_or_read_is_refused_and_nothing_is_stored() {
+    world(async |world| {
+        let shop = &world.acme.shop;
+        let order = sample::order(1);
+        let wrong = shop.send_signed("orders/create", Uuid::new_v4(), order.clone(), "AAAA").await.unwrap();
+        assert_eq!(wrong.status, 401, "{wrong:?}");
+        let mut flipped = order.clone();
+        flipped[10] ^= 1;
+        let altered = shop.send_signed("orders/create", Uuid::new_v4(), flipped, &shop.sign(&order)).await.unwrap();
+        assert_eq!(altered.status, 401, "{altered:?}");
+
+        let mut stranger = shop.clone();
+        stranger.hook_url = format!("{}/hooks/{}", world.platform.url, "x".repeat(43));
+        let unknown = stranger.send("orders/create", Uuid::new_v4(), order.clone()).await.unwrap();
+        assert_eq!((unknown.status, &unknown.body), (401, &wrong.body), "an unknown hook and a forged one look alike");
+
+        let mut other = shop.clone();
+        other.domain = "other-shop.myshopify.com".into();
+        assert_eq!(other.send("orders/create", Uuid::new_v4(), order).await.unwrap().status, 401);
+
+        let not_json = shop.send("orders/create", Uuid::new_v4(), b"{\"id\": 1,".to_vec()).await.unwrap();
+        assert_eq!(not_json.status, 400, "{not_json:?}");
+        assert!(not_json.body.contains("line 1, column"), "{not_json:?}");
+        let too_large = shop.send("orders/create", Uuid::new_v4(), vec![b' '; 3 * 1024 * 1024]).await;
+        // The server may close while the body is still on its way; what matters is that it is not taken.
+        assert!(too_large.map_or(true, |answer| answer.status == 413));
+
+        assert_eq!(world.acme.client.ledger().await.unwrap().accepted(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_of_another_shape_becomes_an_exception_and_not_a_loss() {
+    world(async |world| {
+        let body = br#"{"id": 820982911946154500, "hello": "world"}"#.to_vec();
+        assert_eq!(world.acme.shop.send("orders/create", Uuid::new_v4(), body).await.unwrap().status, 200);
+        let ledger = world.acme.rest(1, PATIENCE).await.unwrap();
+        assert_eq!((ledger.message("exception"), ledger.deliveries.len()), (1, 0));
+        let groups = world.acme.client.exception_groups().await.unwrap();
+        assert_eq!(groups.len(), 1);
+        assert!(groups[0]["cause"].as_str().unwrap().contains("required"), "{groups:?}");
+        assert!(groups[0]["nextStep"].as_str().unwrap().contains("Retry"), "{groups:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_without_use_is_kept_as_ignored() {
+    world(async |world| {
+        assert_eq!(world.acme.shop.send("app/uninstalled", Uuid::new_v4(), b"{}".to_vec()).await.unwrap().status, 200);
+        assert_eq!(world.acme.rest(1, PATIENCE).await.unwrap().message("ignored"), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doubled_webhook_makes_one_order() {
+    world(async |world| {
+        let id = Uuid::new_v4();
+        let sends = (0..20).map(|_| world.acme.shop.send("orders/create", id, sample::order(7)));
+        let answers = futures::future::join_all(sends).await;
+        let news = answers.iter().filter(|answer| {
+            let answer = answer.as_ref().unwrap();
+            assert_eq!(answer.status, 200);
+            serde_json::from_str::<Value>(&answer.body).unwrap()["duplicate"] == false
+        });
+        assert_eq!(news.count(), 1, "one of twenty at once is new");
+        // A replay under another webhook id, which the signature does not cover, says nothing new either.
+        assert_eq!(world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(7)).await.unwrap().status, 200);
+        let ledger = world.acme.rest(2, PATIENCE).await.unwrap();
+        assert_eq!((ledger.duplicates, ledger.message("unchanged"), ledger.delivery("confirmed")), (19, 1, 1));
+        let orders = world.erp.orders();
+        assert_eq!(orders.values().map(|order| (order.creates, order.updates)).collect::<Vec<_>>(), [(1, 0)]);
+    })
+    .await;
+}

@@ -1,0 +1,45 @@
+//! The promises, kept by the real platform. One binary; each test has its own database, queues, keys and processes.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where something it needs is not there, and says so")]
+
+mod faults;
+mod intake;
+mod order;
+mod schema;
+mod sessions;
+mod tenancy;
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use tests::platform::{Options, Platform, Tenant};
+use tests::simulator::erp::{Account, Erp};
+
+/// A platform with a tenant "acme", taken away again however the test ends.
+struct World {
+    platform: Platform,
+    erp: Erp,
+    acme: Tenant,
+}
+
+async fn world(test: impl AsyncFnOnce(&mut World)) {
+    world_with(Options::default(), test).await;
+}
+
+async fn world_with(options: Options, test: impl AsyncFnOnce(&mut World)) {
+    let erp = Erp::start(Account::demo());
+    let platform = Platform::start(options).await.unwrap_or_else(|error| panic!("the platform did not start: {error:?}"));
+    let acme = platform.tenant("acme", &erp, 15).await.expect("the tenant is made");
+    let mut world = World { platform, erp, acme };
+    let outcome = AssertUnwindSafe(test(&mut world)).catch_unwind().await;
+    if outcome.is_err() {
+        for log in ["api.log", "workers.log"] {
+            let text = std::fs::read_to_string(world.platform.logs.join(log)).unwrap_or_default();
+            let tail: Vec<&str> = text.lines().rev().take(25).collect();
+            println!("--- {log}\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+    }
+    world.platform.stop().await.expect("everything is taken away");
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}

@@ -1,0 +1,128 @@
+//! The way of one order: revisions in order, exceptions that people can work, and an audit of it all.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tests::sample;
+use tests::simulator::erp::Fault;
+use uuid::Uuid;
+
+use crate::world;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revisions_arrive_in_order_and_a_stale_one_changes_nothing() {
+    world(async |world| {
+        let send = async |revision: u32| {
+            world.acme.shop.send("orders/updated", Uuid::new_v4(), sample::revised(1, revision)).await.unwrap()
+        };
+        send(0).await;
+        world.acme.rest(1, PATIENCE).await.unwrap();
+        send(5).await;
+        world.acme.rest(2, PATIENCE).await.unwrap();
+        send(3).await;
+        let ledger = world.acme.rest(3, PATIENCE).await.unwrap();
+        assert_eq!(ledger.message("stale"), 1, "{ledger:?}");
+        let orders = world.erp.orders();
+        let order = orders.values().next().unwrap();
+        assert_eq!((orders.len(), order.creates), (1, 1));
+        assert!(order.body.contains("revision 5"), "{}", order.body);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_revisions_at_once_end_with_the_last_and_never_run_side_by_side() {
+    world(async |world| {
+        let sends = (0..30).map(|revision| world.acme.shop.send("orders/updated", Uuid::new_v4(), sample::revised(9, revision)));
+        futures::future::join_all(sends).await;
+        let ledger = world.acme.rest(30, PATIENCE).await.unwrap();
+        let orders = world.erp.orders();
+        let order = orders.values().next().unwrap();
+        assert!(order.body.contains("revision 29"), "{ledger:?} {}", order.body);
+        assert_eq!(
+            i64::from(order.creates + order.updates),
+            ledger.delivery("confirmed"),
+            "each confirmed delivery was written once"
+        );
+        let planned: i64 = ledger.deliveries.values().sum();
+        assert_eq!(ledger.delivery("confirmed") + ledger.delivery("superseded"), planned, "{ledger:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unmapped_sku_is_one_group_and_adding_the_code_and_retrying_empties_it() {
+    world(async |world| {
+        for (_, body) in sample::orders().into_iter().filter(|(name, _)| name.contains("unmapped_sku")) {
+            world.acme.shop.send("orders/create", Uuid::new_v4(), body).await.unwrap();
+        }
+        world.acme.rest(3, PATIENCE).await.unwrap();
+        let client = &world.acme.client;
+        let groups = client.exception_groups().await.unwrap();
+        assert_eq!(groups.len(), 1, "{groups:?}");
+        assert_eq!(
+            (&groups[0]["count"], &groups[0]["value"], &groups[0]["lookupTable"]),
+            (&json!(3), &json!("HAT-XL"), &json!("SKUs"))
+        );
+        let data = client.ask("{ exceptions(state: \"open\") { nodes { sentence nextStep } } }", json!({})).await.unwrap();
+        let sentence = data["exceptions"]["nodes"][0]["sentence"].as_str().unwrap();
+        assert!(sentence.starts_with("Order #10") && sentence.contains("was not sent to NetSuite"), "{sentence}");
+        assert_eq!(world.erp.stats().orders, 0);
+
+        client.lookup_entries_set(&world.acme.table, &[("HAT-XL".into(), "1999".into())]).await.unwrap();
+        assert_eq!(client.exception_retry(groups[0]["causeKey"].as_str().unwrap()).await.unwrap(), 3);
+        let ledger = world.acme.rest(3, PATIENCE).await.unwrap();
+        assert_eq!((ledger.delivery("confirmed"), ledger.delivery("exception")), (3, 0));
+        assert!(client.exception_groups().await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_the_destination_is_an_exception_and_its_outage_is_waited_out() {
+    world(async |world| {
+        world.erp.fail([Fault::Status { status: 503 }, Fault::Status { status: 500 }, Fault::Status { status: 429 }]);
+        for n in 0..3 {
+            world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(n)).await.unwrap();
+        }
+        let ledger = world.acme.rest(3, PATIENCE).await.unwrap();
+        assert_eq!(ledger.delivery("confirmed"), 3, "{ledger:?}");
+        world.erp.fail([Fault::Status { status: 400 }]);
+        world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(10)).await.unwrap();
+        let ledger = world.acme.rest(4, PATIENCE).await.unwrap();
+        assert_eq!(ledger.delivery("exception"), 1, "{ledger:?}");
+        let groups = world.acme.client.exception_groups().await.unwrap();
+        assert_eq!(groups[0]["code"], "validation.UNEXPECTED_ERROR");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_act_is_in_the_audit_log_and_every_call_is_counted() {
+    world(async |world| {
+        world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
+        world.acme.rest(1, PATIENCE).await.unwrap();
+        let client = &world.acme.client;
+        let data = client.ask("{ auditEvents(first: 100) { nodes { action } } }", json!({})).await.unwrap();
+        let actions: Vec<&str> =
+            data["auditEvents"]["nodes"].as_array().unwrap().iter().rev().map(|node| node["action"].as_str().unwrap()).collect();
+        for action in ["tenant.created", "connection.created", "credential.stored", "flow.published", "lookup_table.entries_set"]
+        {
+            assert!(actions.contains(&action), "{action} is missing in {actions:?}");
+        }
+        let way: Vec<&&str> = actions
+            .iter()
+            .filter(|action| ["message", "delivery", "attempt"].iter().any(|noun| action.starts_with(noun)))
+            .collect();
+        assert_eq!(way, [&"message.received", &"message.mapped", &"delivery.planned", &"attempt.started", &"attempt.confirmed"]);
+        let usage = "query($f: DateTime!, $t: DateTime!) { usage(from: $f, to: $t) { meter quantity } }";
+        let now = chrono::Utc::now();
+        let range = json!({"f": now - chrono::Duration::hours(1), "t": now + chrono::Duration::hours(1)});
+        let data = client.ask(usage, range).await.unwrap();
+        let one = |meter: &str| json!({"meter": meter, "quantity": 1});
+        assert_eq!(data["usage"], json!([one("DELIVERY_CONFIRMED"), one("MESSAGE_ACCEPTED"), one("VENDOR_CALL")]));
+    })
+    .await;
+}

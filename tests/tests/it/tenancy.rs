@@ -1,0 +1,134 @@
+//! Tenant B can read or change nothing of tenant A: through any query, mutation, node id or hook.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::sample;
+use uuid::Uuid;
+
+use crate::world;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const OTHER: &str = "other@crossdock.example";
+const PASSWORD: &str = "other-person-password";
+
+/// Everything of a tenant that has an id.
+const HARVEST: &str = "{
+    connections { nodes { id } } flows { nodes { id } } lookupTables { nodes { id } } records { nodes { id document } }
+    messages { nodes { id } } deliveries { nodes { id attempts { id } } } exceptions { nodes { id causeKey } }
+}";
+
+fn ids(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| match (key.as_str(), value) {
+            ("id", Value::String(id)) => found.push(id.clone()),
+            _ => ids(value, found),
+        }),
+        Value::Array(list) => list.iter().for_each(|value| ids(value, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tenant_reads_and_changes_nothing() {
+    world(async |world| {
+        let acme = &world.acme;
+        acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
+        let unmapped = sample::orders().into_iter().find(|(name, _)| name.contains("unmapped")).unwrap().1;
+        acme.shop.send("orders/create", Uuid::new_v4(), unmapped).await.unwrap();
+        acme.rest(2, PATIENCE).await.unwrap();
+        let before = acme.client.ask(HARVEST, json!({})).await.unwrap();
+        let mut foreign = Vec::new();
+        ids(&before, &mut foreign);
+        assert!(foreign.len() >= 10, "{foreign:?}");
+
+        world.platform.user_create(OTHER, PASSWORD).await.unwrap();
+        let client = tests::client::Client::new(&world.platform.url).sign_in(OTHER, PASSWORD).await.unwrap();
+        // A tenant that one is no member of cannot be chosen, by id or slug.
+        for name in [acme.id.as_str(), "acme"] {
+            let answer = client.clone().of_tenant(name).raw(HARVEST, json!({})).await.unwrap();
+            assert_eq!(answer["errors"][0]["extensions"]["code"], "NO_TENANT", "{answer}");
+        }
+        let own = client.tenant_create("other").await.unwrap();
+        let client = client.of_tenant(&own);
+        let mut seen = Vec::new();
+        ids(&client.ask(HARVEST, json!({})).await.unwrap(), &mut seen);
+        assert!(seen.is_empty(), "{seen:?}");
+
+        for id in &foreign {
+            let query = "query($id: ID!) { node(id: $id) { __typename } record(id: $id) { id } delivery(id: $id) { id } connection(id: $id) { id }
+                auditEvents(subjectId: $id) { nodes { id } } records(filter: {connectionId: $id}) { nodes { id } }
+                deliveries(filter: {flowId: $id, recordId: $id}) { nodes { id } } }";
+            let data = client.ask(query, json!({"id": id})).await.unwrap();
+            assert!(["node", "record", "delivery", "connection"].iter().all(|field| data[field].is_null()), "{id}: {data}");
+            for list in ["auditEvents", "records", "deliveries"] {
+                assert_eq!(data[list]["nodes"], json!([]), "{id}: {data}");
+            }
+            let change = "mutation($id: ID!) {
+                a: lookupEntriesSet(id: $id, entries: [{from: \"HAT-XL\", to: \"1\"}]) { lookupTable { id } userErrors { code } }
+                b: flowPublish(id: $id) { flow { id } userErrors { code } }
+                c: flowRetire(id: $id) { flow { id } userErrors { code } }
+                d: exceptionRetry(input: {ids: [$id]}) { count }
+                e: exceptionIgnore(input: {ids: [$id]}, reason: \"x\") { count }
+                f: flowCreate(input: {name: \"x\", recordKind: \"order\", sourceId: $id, destinationId: $id}) { flow { id } userErrors { code } } }";
+            let answer = client.raw(change, json!({"id": id})).await.unwrap();
+            for field in ["a", "b", "c", "f"] {
+                assert_eq!(answer["data"][field]["userErrors"][0]["code"], "NOT_FOUND", "{id}: {answer}");
+            }
+            assert_eq!((&answer["data"]["d"]["count"], &answer["data"]["e"]["count"]), (&json!(0), &json!(0)));
+        }
+        let cause = before["exceptions"]["nodes"][0]["causeKey"].as_str().unwrap();
+        assert_eq!(client.exception_retry(cause).await.unwrap(), 0);
+        assert_eq!(acme.client.ask(HARVEST, json!({})).await.unwrap(), before, "nothing of acme changed");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_order_of_two_tenants_stays_two_and_a_hook_takes_its_own_secret_only() {
+    world(async |world| {
+        let other = world.platform.tenant("other", &world.erp, 15).await.unwrap();
+        for tenant in [&world.acme, &other] {
+            assert_eq!(tenant.shop.send("orders/create", Uuid::from_u128(1), sample::order(1)).await.unwrap().status, 200);
+        }
+        for tenant in [&world.acme, &other] {
+            let ledger = tenant.rest(1, PATIENCE).await.unwrap();
+            assert_eq!((ledger.accepted(), ledger.delivery("confirmed"), ledger.duplicates), (1, 1, 0));
+        }
+        assert_eq!(world.erp.stats().orders, 2);
+        let mut forged = other.shop.clone();
+        forged.secret = "the secret of somebody else".into();
+        assert_eq!(forged.send("orders/create", Uuid::new_v4(), sample::order(2)).await.unwrap().status, 401);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_may_what_the_table_of_permissions_says() {
+    world(async |world| {
+        let mut connection = world.platform.database.connect().await.unwrap();
+        for role in ["operator", "developer", "auditor", "billing"] {
+            let email = format!("{role}@crossdock.example");
+            world.platform.user_create(&email, PASSWORD).await.unwrap();
+            let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
+            sqlx::query(member).bind(&email).bind(role).execute(&mut connection).await.unwrap();
+            let client = tests::client::Client::new(&world.platform.url).sign_in(&email, PASSWORD).await.unwrap();
+            let may = async |query: &str| client.raw(query, json!({})).await.unwrap()["errors"].is_null();
+            let allowed = [
+                may("{ records { nodes { id } } }").await,
+                may("{ auditEvents { nodes { id } } }").await,
+                may("mutation { exceptionRetry(input: {causeKey: \"x\"}) { count } }").await,
+                may("mutation { lookupTableCreate(name: \"t\") { userErrors { code } } }").await,
+                may("{ usage(from: \"2026-01-01T00:00:00Z\", to: \"2026-01-02T00:00:00Z\") { quantity } }").await,
+            ];
+            let expected = match role {
+                "operator" => [true, false, true, false, true],
+                "developer" => [true, false, true, true, true],
+                "auditor" => [true, true, false, false, true],
+                _ => [false, false, false, false, true],
+            };
+            assert_eq!(allowed, expected, "{role}: records, audit, exceptions, configure, usage");
+        }
+    })
+    .await;
+}

@@ -1,0 +1,119 @@
+//! Deliver: hands each task to the lane of its connection, so that a slow vendor never stands before another,
+//! and writes what came of the attempts in batches.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::id::TenantId;
+use domain::scope::Scope;
+use domain::task::{Place, Stage};
+use infra::postgres::ledger::Finish;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use crate::directory::Directory;
+use crate::lane::Lane;
+use crate::sweep::nudge;
+use crate::{Context, drain};
+
+const PREFETCH: u16 = 256;
+/// Ends that wait to be written; a lane that outruns Postgres waits here.
+const ENDS_MAX: usize = 1_000;
+const END_BATCH_MAX: usize = 200;
+/// How long an end waits for company.
+const END_LINGER: Duration = Duration::from_millis(2);
+/// Lanes that were idle this long are put away.
+const LANE_IDLE: Duration = Duration::from_secs(60);
+
+pub async fn run(context: Arc<Context>, directory: Arc<Directory>, mut stop: watch::Receiver<bool>) {
+    let (ends, ended) = mpsc::channel(ENDS_MAX);
+    let writer = tokio::spawn(write_ends(context.clone(), ended));
+    let mut consumer = context.broker.consume(Stage::Deliver, PREFETCH);
+    let mut lanes: HashMap<Place, Lane> = HashMap::new();
+    let mut tidy = tokio::time::interval(LANE_IDLE);
+    loop {
+        let nudged = tokio::select! {
+            nudged = consumer.next() => nudged,
+            _ = tidy.tick() => {
+                for (_, lane) in lanes.extract_if(|_, lane| lane.is_idle_for(LANE_IDLE)) {
+                    tokio::spawn(lane.close());
+                }
+                continue;
+            }
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let place = nudged.task.place;
+        let lane = lanes.entry(place).or_insert_with(|| Lane::open(context.clone(), directory.clone(), place, ends.clone()));
+        if let Some(nudged) = lane.load(nudged) {
+            // The lane has enough to do. These rows stay planned, and the sweeper brings them when it has room.
+            nudged.done().await;
+        }
+    }
+    // From here on no lane takes anything new; each finishes the calls that it began, then the last ends are written.
+    drain("deliveries", async {
+        let mut closing = JoinSet::new();
+        for (_, lane) in lanes {
+            closing.spawn(lane.close());
+        }
+        closing.join_all().await;
+        drop(ends);
+        if let Err(error) = writer.await {
+            warn!(%error, "The writer of ends broke off; the sweeper makes its deliveries unknown");
+        }
+    })
+    .await;
+}
+
+/// Writes ends in one transaction for each tenant and batch.
+async fn write_ends(context: Arc<Context>, mut ended: mpsc::Receiver<(TenantId, Finish)>) {
+    let mut batch = Vec::with_capacity(END_BATCH_MAX);
+    while ended.recv_many(&mut batch, END_BATCH_MAX).await > 0 {
+        if batch.len() < END_BATCH_MAX {
+            tokio::time::sleep(END_LINGER).await;
+            while batch.len() < END_BATCH_MAX {
+                let Ok(end) = ended.try_recv() else { break };
+                batch.push(end);
+            }
+        }
+        let mut tenants: HashMap<TenantId, Vec<Finish>> = HashMap::new();
+        for (tenant, finish) in batch.drain(..) {
+            tenants.entry(tenant).or_default().push(finish);
+        }
+        for (tenant, finishes) in tenants {
+            write(&context, tenant, &finishes).await;
+        }
+    }
+}
+
+/// An answer that is not written would be asked for again, so a passing failure of Postgres is waited out for a while.
+async fn write(context: &Context, tenant: TenantId, finishes: &[Finish]) {
+    const TRIES: u32 = 6;
+    let scope = Scope::system(tenant, "deliver");
+    for attempt in 1..=TRIES {
+        match context.store.within(&scope).finish_attempts(finishes).await {
+            Ok(next) => return nudge(context, Stage::Deliver, next).await,
+            Err(error) if error.is_passing() && attempt < TRIES => {
+                warn!(error = %chain(&error), count = finishes.len(), "Answers could not be written, trying again");
+                tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
+            }
+            Err(error) => {
+                warn!(error = %chain(&error), count = finishes.len(), "Answers were not written; the destination will be asked for them");
+                return;
+            }
+        }
+    }
+}
+
+/// An error with all its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,82 @@
+//! The stages behind the queues. Each reads as prose: load everything, decide, call, decide, write everything.
+//!
+//! - [`receive`]: messages become revisions of records and planned deliveries.
+//! - [`deliver`]: deliveries are sent, or proven, and their ends written to the ledger.
+//! - [`sweep`]: what is due and not under way is nudged again, so a lost task changes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectors::Catalog;
+use infra::broker::Broker;
+use infra::limiter::Limiter;
+use infra::outbound::Outbound;
+use infra::postgres::Store;
+use infra::vault::Vault;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+mod deliver;
+mod directory;
+mod lane;
+mod receive;
+mod sweep;
+
+use directory::Directory;
+
+/// How long a worker that is told to stop may finish what it began.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Everything a stage needs.
+#[derive(Clone)]
+pub struct Context {
+    pub store: Store,
+    pub broker: Broker,
+    pub limiter: Limiter,
+    pub outbound: Outbound,
+    pub vault: Vault,
+    pub catalog: &'static Catalog,
+    pub settings: Settings,
+}
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Loops that receive; each has its own transaction under way.
+    pub receivers: usize,
+    /// How often the sweeper looks.
+    pub sweep_every: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { receivers: 2, sweep_every: Duration::from_millis(500) }
+    }
+}
+
+/// Runs all stages until `stop` says so, then finishes what was begun.
+pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
+    let context = Arc::new(context);
+    let directory = Arc::new(Directory::new(context.clone()));
+    let mut stages = JoinSet::new();
+    for _ in 0..context.settings.receivers {
+        stages.spawn(receive::run(context.clone(), directory.clone(), stop.clone()));
+    }
+    stages.spawn(deliver::run(context.clone(), directory.clone(), stop.clone()));
+    stages.spawn(sweep::run(context.clone(), stop.clone()));
+    let stopped = async {
+        // A closed line means that whoever could tell us to stop is gone.
+        let _ = stop.wait_for(|stop| *stop).await;
+        tracing::info!("Stopping: finishing what was begun");
+        while stages.join_next().await.is_some() {}
+    };
+    stopped.await;
+    tracing::info!("Workers stopped");
+}
+
+/// Bounds the end of a drain.
+pub async fn drain<F: Future>(what: &'static str, work: F) {
+    if tokio::time::timeout(DRAIN_TIMEOUT, work).await.is_err() {
+        tracing::warn!(what, "Not everything was finished within {} s; the sweeper brings the rest", DRAIN_TIMEOUT.as_secs());
+    }
+}
