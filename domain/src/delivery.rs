@@ -129,6 +129,14 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// How long to wait after a passing fault: the vendor's own wish where it has one (bounded to a day), else ours.
+    #[must_use]
+    pub fn wait(&self, fault: &Fault, failures: u32, jitter: f64) -> Duration {
+        wait(fault, || self.backoff(failures, jitter))
+    }
+}
+
 /// What became of one attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {

@@ -115,6 +115,23 @@ impl Reason {
         Self { code: format!("unfetched.{}", fault.code), owner: fault.owner, next_step: fault.fix.clone(), ..base }
     }
 
+    /// A thing that we cannot work on, whatever is done at the source or the destination.
+    #[must_use]
+    pub fn internal(thing: &str, cause: &str) -> Self {
+        let cause: String = trim_sentence(cause).chars().filter(|c| !c.is_control()).take(500).collect();
+        Self {
+            code: "internal".to_owned(),
+            sentence: format!("{thing} could not be worked on: {cause}."),
+            cause: capitalised(&format!("{cause}.")),
+            owner: Owner::Crossdock,
+            next_step: "Tell Crossdock's support with the id; nothing of it is lost, and Retry works once the cause is mended."
+                .to_owned(),
+            path: None,
+            value: None,
+            table: None,
+        }
+    }
+
     /// A message whose fields the mapping could not read.
     #[must_use]
     pub fn unmapped(topic: &str, source: &str, issue: &Issue) -> Self {

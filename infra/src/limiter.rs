@@ -12,8 +12,8 @@ use tokio::sync::OnceCell;
 use tracing::warn;
 use uuid::Uuid;
 
-/// A lease outlives the longest call, so that a slot is never given twice while its first call is under way.
-pub const LEASE: Duration = Duration::from_secs(60);
+/// A lease outlives the longest call by this, so that a slot is never given twice while its first call is under way.
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
 /// After Redis failed, how long the local limit serves before Redis is asked again.
 const REDIS_REST: Duration = Duration::from_secs(2);
 const REDIS_TIMEOUT: Duration = Duration::from_millis(500);
@@ -42,6 +42,7 @@ struct Inner {
 struct Redis {
     client: redis::Client,
     prefix: String,
+    lease: Duration,
     manager: OnceCell<ConnectionManager>,
     take: redis::Script,
     resting_until: Mutex<Option<Instant>>,
@@ -60,12 +61,15 @@ pub struct Slot {
 pub struct LimiterError(#[from] redis::RedisError);
 
 impl Limiter {
+    /// `call_timeout` is the longest that a slot is used.
+    ///
     /// # Errors
     /// Where the URL cannot be read. A Redis that does not answer is no error: the local limit serves.
-    pub fn redis(url: &str, prefix: &str) -> Result<Self, LimiterError> {
+    pub fn redis(url: &str, prefix: &str, call_timeout: Duration) -> Result<Self, LimiterError> {
         let redis = Redis {
             client: redis::Client::open(url)?,
             prefix: prefix.to_owned(),
+            lease: call_timeout + LEASE_MARGIN,
             manager: OnceCell::new(),
             take: redis::Script::new(TAKE),
             resting_until: Mutex::new(None),
@@ -85,6 +89,20 @@ impl Limiter {
             Some(taken) => taken,
             // Without Redis this process cannot know of the others, so it takes half at most. The vendor's own 429 is the second wall.
             None => self.take_local(bucket, (concurrency_max / 2).max(1)),
+        }
+    }
+
+    /// A slot of the bucket as soon as one is free; none where that is not so before the deadline.
+    pub async fn take_until(&self, bucket: &str, concurrency_max: u32, deadline: Instant) -> Option<Slot> {
+        loop {
+            if let Some(slot) = self.take(bucket, concurrency_max).await {
+                return Some(slot);
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            // Not all at once, and not in step.
+            tokio::time::sleep(Duration::from_millis(3 + rand::random::<u64>() % 10)).await;
         }
     }
 
@@ -124,7 +142,7 @@ impl Redis {
         let lease = Uuid::now_v7().simple().to_string();
         let call = async {
             let mut connection = self.connection().await?;
-            let lease_ms = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
+            let lease_ms = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
             self.take
                 .key(self.key(bucket))
                 .arg(concurrency_max)

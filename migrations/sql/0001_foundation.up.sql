@@ -189,7 +189,7 @@ CREATE TABLE messages (
     sweep_at       timestamptz NOT NULL,            -- When the sweeper looks at it, should its task be lost.
     PRIMARY KEY (tenant_id, id)
 ) PARTITION BY RANGE (id);
-CREATE INDEX messages_sweep ON messages (sweep_at) WHERE state IN ('received', 'fetching');
+CREATE INDEX messages_sweep ON messages (connection_id, sweep_at) WHERE state IN ('received', 'fetching');
 
 -- What makes a second arrival of the same thing a duplicate, at any age: so it is not partitioned and outlives the messages.
 CREATE TABLE message_keys (
@@ -260,6 +260,7 @@ CREATE TABLE deliveries (
     attempts         integer NOT NULL DEFAULT 0,    -- All that were started.
     failures         integer NOT NULL DEFAULT 0,    -- Those that failed since a person last acted; limits do not count.
     attempt_id       uuid,                          -- The one that is or was under way.
+    unproven         boolean NOT NULL DEFAULT false, -- A write of it may have had its effect: it is asked for before anything is sent again.
     due_at           timestamptz NOT NULL,          -- When the next step may be taken.
     sweep_at         timestamptz NOT NULL,          -- When the sweeper looks at it, should its task be lost.
     receipt_id       text,
@@ -272,13 +273,13 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_list ON deliveries (tenant_id, id);
 -- Also what keeps the deliveries of one record to one destination in order.
 CREATE INDEX deliveries_record ON deliveries (record_id, revision);
-CREATE INDEX deliveries_sweep ON deliveries (sweep_at) WHERE state IN ('planned', 'sending', 'waiting', 'unknown');
-CREATE INDEX deliveries_open ON deliveries (tenant_id, state) WHERE state NOT IN ('confirmed', 'reconciled', 'superseded', 'cancelled');
+CREATE INDEX deliveries_sweep ON deliveries (connection_id, sweep_at) WHERE state IN ('planned', 'sending', 'waiting', 'unknown');
 
 CREATE TABLE attempts (
     id           uuid NOT NULL,
     tenant_id    uuid NOT NULL,
-    delivery_id  uuid NOT NULL,
+    delivery_id  uuid,                              -- Whose write or proof it is,
+    message_id   uuid,                              -- or which thin message it reads back.
     number       integer NOT NULL,
     kind         text NOT NULL CHECK (kind IN ('write', 'proof', 'fetch')),
     method       text NOT NULL,
@@ -290,9 +291,11 @@ CREATE TABLE attempts (
     status       integer,
     answer       text,                              -- Bounded.
     fault        jsonb,
-    PRIMARY KEY (tenant_id, id)
+    PRIMARY KEY (tenant_id, id),
+    CHECK (num_nonnulls(delivery_id, message_id) = 1)
 ) PARTITION BY RANGE (id);
-CREATE INDEX attempts_delivery ON attempts (delivery_id);
+CREATE INDEX attempts_delivery ON attempts (delivery_id) WHERE delivery_id IS NOT NULL;
+CREATE INDEX attempts_message ON attempts (message_id) WHERE message_id IS NOT NULL;
 
 CREATE TABLE exceptions (
     id             uuid PRIMARY KEY,
@@ -448,26 +451,52 @@ CREATE FUNCTION hook_find(token text) RETURNS TABLE (
     WHERE c.hook_token = token
 $$;
 
--- Sweeper: messages whose task was lost or whose wait is over. Each is leased, so that two sweepers do not nudge twice.
+-- Sweeper: messages whose task was lost or whose wait is over. Each is leased, so that two sweepers do not nudge twice; one that was
+-- being read back waits anew. Every connection with something due gets its share of `count_max`, so that one tenant's backlog never
+-- stands before another's single order: the connections are found by skipping through the index, whatever their backlogs.
 CREATE FUNCTION sweep_messages(count_max integer, lease interval) RETURNS TABLE (tenant_id uuid, connection_id uuid, id uuid)
     LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    UPDATE messages m SET sweep_at = now() + lease
-    FROM (SELECT s.tenant_id, s.id FROM messages s WHERE s.state IN ('received', 'fetching') AND s.sweep_at <= now()
-          ORDER BY s.sweep_at LIMIT count_max FOR UPDATE SKIP LOCKED) due
-    WHERE m.tenant_id = due.tenant_id AND m.id = due.id
+    WITH RECURSIVE places AS (
+        (SELECT s.connection_id FROM messages s WHERE s.state IN ('received', 'fetching') ORDER BY s.connection_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT s.connection_id FROM messages s WHERE s.state IN ('received', 'fetching') AND s.connection_id > p.connection_id
+                ORDER BY s.connection_id LIMIT 1)
+        FROM places p WHERE p.connection_id IS NOT NULL
+    ), share AS (SELECT greatest(count_max / greatest(count(p.connection_id), 1), 20) AS rows_max FROM places p
+    ), due AS (
+        SELECT t.tenant_id, t.id FROM places p CROSS JOIN LATERAL (
+            SELECT s.tenant_id, s.id FROM messages s
+            WHERE s.connection_id = p.connection_id AND s.state IN ('received', 'fetching') AND s.sweep_at <= now()
+            ORDER BY s.sweep_at LIMIT (SELECT rows_max FROM share) FOR UPDATE SKIP LOCKED) t
+    )
+    UPDATE messages m SET sweep_at = now() + lease, state = 'received'
+    FROM due WHERE m.tenant_id = due.tenant_id AND m.id = due.id
     RETURNING m.tenant_id, m.connection_id, m.id
 $$;
 
--- Sweeper: deliveries that are due. A wait that is over becomes planned; an attempt that never closed becomes unknown.
+-- Sweeper: deliveries that are due, shared as above. A wait that is over becomes planned; an attempt that never closed becomes unknown.
 CREATE FUNCTION sweep_deliveries(count_max integer, lease interval) RETURNS TABLE (tenant_id uuid, connection_id uuid, id uuid)
     LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    WITH RECURSIVE places AS (
+        (SELECT s.connection_id FROM deliveries s WHERE s.state IN ('planned', 'sending', 'waiting', 'unknown') ORDER BY s.connection_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT s.connection_id FROM deliveries s
+                WHERE s.state IN ('planned', 'sending', 'waiting', 'unknown') AND s.connection_id > p.connection_id
+                ORDER BY s.connection_id LIMIT 1)
+        FROM places p WHERE p.connection_id IS NOT NULL
+    ), share AS (SELECT greatest(count_max / greatest(count(p.connection_id), 1), 20) AS rows_max FROM places p
+    ), due AS (
+        SELECT t.id FROM places p CROSS JOIN LATERAL (
+            SELECT s.id FROM deliveries s
+            WHERE s.connection_id = p.connection_id AND s.state IN ('planned', 'sending', 'waiting', 'unknown') AND s.sweep_at <= now()
+            ORDER BY s.sweep_at LIMIT (SELECT rows_max FROM share) FOR UPDATE SKIP LOCKED) t
+    )
     UPDATE deliveries d SET
         sweep_at = now() + lease,
         due_at = CASE WHEN d.state = 'sending' THEN now() ELSE d.due_at END,
+        unproven = d.unproven OR d.state = 'sending',
         state = CASE d.state WHEN 'waiting' THEN 'planned' WHEN 'sending' THEN 'unknown' ELSE d.state END
-    FROM (SELECT s.id FROM deliveries s WHERE s.state IN ('planned', 'sending', 'waiting', 'unknown') AND s.sweep_at <= now()
-          ORDER BY s.sweep_at LIMIT count_max FOR UPDATE SKIP LOCKED) due
-    WHERE d.id = due.id
+    FROM due WHERE d.id = due.id
     RETURNING d.tenant_id, d.connection_id, d.id
 $$;
 
@@ -477,11 +506,12 @@ CREATE FUNCTION user_find(address text) RETURNS TABLE (id uuid, name text, passw
     SELECT u.id, u.name, u.password_hash, u.locked_until FROM users u WHERE lower(u.email) = lower(address)
 $$;
 
--- A wrong password: from the fifth in a row on the account rests, twice as long each time, an hour at most.
+-- A wrong password: from the fifth in a row on the account rests, twice as long each time, a minute at most: longer, and whoever knows an
+-- address could keep its owner out.
 CREATE FUNCTION user_sign_in_failed(person uuid) RETURNS void
     LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     UPDATE users SET failures = failures + 1,
-        locked_until = CASE WHEN failures >= 4 THEN now() + least(interval '1 hour', interval '5 seconds' * (2 ^ least(failures - 4, 10))) END
+        locked_until = CASE WHEN failures >= 4 THEN now() + least(interval '1 minute', interval '5 seconds' * (2 ^ least(failures - 4, 10))) END
     WHERE id = person
 $$;
 

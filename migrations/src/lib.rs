@@ -59,7 +59,7 @@ pub async fn app_login(options: &PgConnectOptions, role: &str, password: &str) -
         "DO $do$ BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role} LOGIN; END IF;
         END $do$;
-        ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '{quoted}';
+        ALTER ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS NOREPLICATION NOCREATEDB NOCREATEROLE PASSWORD '{quoted}';
         GRANT crossdock_app TO {role};"
     );
     let mut connection = connect(options).await?;

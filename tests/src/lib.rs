@@ -2,6 +2,7 @@
 //! The demo, the bench and the tests all use it.
 
 pub mod client;
+pub mod medusa;
 pub mod platform;
 pub mod proxy;
 pub mod sample;

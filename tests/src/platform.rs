@@ -36,7 +36,8 @@ pub enum PlatformError {
     Io(#[from] std::io::Error),
 }
 
-fn step(what: &str, why: impl std::fmt::Display) -> PlatformError {
+/// A step that failed, and why.
+pub fn step(what: &str, why: impl std::fmt::Display) -> PlatformError {
     PlatformError::Step { what: what.to_owned(), why: why.to_string() }
 }
 
@@ -74,14 +75,26 @@ pub struct Database {
     pub app_url: String,
 }
 
+/// The server, as a role that may make databases and roles.
+///
+/// # Errors
+/// Where `DATABASE_ADMIN_URL` cannot be read.
+pub fn admin() -> Result<PgConnectOptions, PlatformError> {
+    Ok(admin_url().parse()?)
+}
+
+#[must_use]
+pub fn admin_url() -> String {
+    std::env::var("DATABASE_ADMIN_URL").unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".into())
+}
+
 impl Database {
     /// Makes it, with the whole schema and the application's role.
     ///
     /// # Errors
     /// Where the server does not answer or the role may not create databases.
     pub async fn create() -> Result<Self, PlatformError> {
-        let url = std::env::var("DATABASE_ADMIN_URL").unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".into());
-        let admin: PgConnectOptions = url.parse()?;
+        let admin = admin()?;
         let name = format!("crossdock_{}", &Uuid::new_v4().simple().to_string()[..12]);
         let mut connection = admin.connect().await?;
         connection.execute(sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")))).await?;
@@ -266,18 +279,32 @@ impl Platform {
     /// # Errors
     /// Where the API refuses.
     pub async fn tenant(&self, slug: &str, erp: &Erp, concurrency: u32) -> Result<Tenant, PlatformError> {
+        let source = Source {
+            connector: "shopify",
+            settings: json!({"shop": SHOP_DOMAIN}),
+            credential: json!({"hook_secret": HOOK_SECRET}),
+            skus: crate::sample::skus(),
+        };
+        let connected = self.connect(slug, source, erp, concurrency).await?;
+        Ok(Tenant { shop: Shop::new(SHOP_DOMAIN, HOOK_SECRET, &connected.hook_url), connected })
+    }
+
+    /// A tenant whose orders go from this source to the ERP.
+    ///
+    /// # Errors
+    /// Where the API refuses.
+    pub async fn connect(&self, slug: &str, from: Source, erp: &Erp, concurrency: u32) -> Result<Connected, PlatformError> {
         let client = self.sign_in().await?;
         let id = client.tenant_create(slug).await?;
         let client = client.of_tenant(&id);
-        let shop_settings = json!({"shop": SHOP_DOMAIN});
-        let (source, hook_url) =
-            client.connection_create("shopify", "Acme shop", shop_settings, json!({"hook_secret": HOOK_SECRET})).await?;
+        let (source, hook_url) = client.connection_create(from.connector, "Acme shop", from.settings, from.credential).await?;
         let (destination, _) =
             client.connection_create("netsuite", "Acme ERP", erp_settings(erp, concurrency), erp_credential()).await?;
-        let table = client.lookup_table_create("SKUs", &crate::sample::skus()).await?;
+        let table = client.lookup_table_create("SKUs", &from.skus).await?;
         let policy = json!({"attempts_max": 8, "backoff_ms": 200, "backoff_max_ms": 5_000});
-        let flow = client.flow_publish("orders: shopify to netsuite", &source, &destination, policy).await?;
-        Ok(Tenant { shop: Shop::new(SHOP_DOMAIN, HOOK_SECRET, &hook_url), id, source, destination, table, flow, client })
+        let name = format!("orders: {} to netsuite", from.connector);
+        let flow = client.flow_publish(&name, &source, &destination, policy).await?;
+        Ok(Connected { id, source, destination, table, flow, client, hook_url })
     }
 
     /// Stops everything in order and takes database, queues and keys away.
@@ -299,18 +326,41 @@ impl Platform {
     }
 }
 
-/// A tenant that connects a shop with an ERP.
-pub struct Tenant {
+/// Where a tenant's orders come from.
+pub struct Source {
+    pub connector: &'static str,
+    pub settings: Value,
+    pub credential: Value,
+    /// What the lookup table knows: SKU and the ERP's item id.
+    pub skus: Vec<(String, String)>,
+}
+
+/// A tenant with a source, an ERP and a flow between them.
+pub struct Connected {
     pub id: String,
     pub source: String,
     pub destination: String,
     pub table: String,
     pub flow: String,
     pub client: Client,
+    pub hook_url: String,
+}
+
+/// One whose source is a simulated shop.
+pub struct Tenant {
+    connected: Connected,
     pub shop: Shop,
 }
 
-impl Tenant {
+impl std::ops::Deref for Tenant {
+    type Target = Connected;
+
+    fn deref(&self) -> &Connected {
+        &self.connected
+    }
+}
+
+impl Connected {
     /// Waits until nothing waits for a machine any more and `accepted` messages are there.
     ///
     /// # Errors

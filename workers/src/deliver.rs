@@ -24,6 +24,8 @@ const ENDS_MAX: usize = 1_000;
 const END_BATCH_MAX: usize = 200;
 /// How long an end waits for company.
 const END_LINGER: Duration = Duration::from_millis(2);
+/// Transactions of ends under way: two let one batch gather while another commits, the others are for tenants beside a slow one.
+const WRITES_MAX: usize = 4;
 /// Lanes that were idle this long are put away.
 const LANE_IDLE: Duration = Duration::from_secs(60);
 
@@ -46,13 +48,13 @@ pub async fn run(context: Arc<Context>, directory: Arc<Directory>, mut stop: wat
         };
         let place = nudged.task.place;
         let lane = lanes.entry(place).or_insert_with(|| Lane::open(context.clone(), directory.clone(), place, ends.clone()));
-        if let Some(nudged) = lane.load(nudged) {
-            // The lane has enough to do. These rows stay planned, and the sweeper brings them when it has room.
-            nudged.done().await;
-        }
+        lane.load(&nudged.task.ids);
+        // The ids are nudges, and a row whose worker dies is swept. Kept until they were sent, the tasks of one slow vendor would fill the
+        // prefetch, and no other tenant's would come.
+        nudged.done().await;
     }
     // From here on no lane takes anything new; each finishes the calls that it began, then the last ends are written.
-    drain("deliveries", async {
+    drain(&context, "deliveries", async {
         let mut closing = JoinSet::new();
         for (_, lane) in lanes {
             closing.spawn(lane.close());
@@ -66,9 +68,10 @@ pub async fn run(context: Arc<Context>, directory: Arc<Directory>, mut stop: wat
     .await;
 }
 
-/// Writes ends in one transaction for each tenant and batch.
+/// Writes ends in one transaction for each tenant and batch; a tenant whose rows are locked holds up no other's.
 async fn write_ends(context: Arc<Context>, mut ended: mpsc::Receiver<(TenantId, Finish)>) {
     let mut batch = Vec::with_capacity(END_BATCH_MAX);
+    let mut writes = JoinSet::new();
     while ended.recv_many(&mut batch, END_BATCH_MAX).await > 0 {
         if batch.len() < END_BATCH_MAX {
             tokio::time::sleep(END_LINGER).await;
@@ -82,25 +85,40 @@ async fn write_ends(context: Arc<Context>, mut ended: mpsc::Receiver<(TenantId, 
             tenants.entry(tenant).or_default().push(finish);
         }
         for (tenant, finishes) in tenants {
-            write(&context, tenant, &finishes).await;
+            while writes.len() >= WRITES_MAX {
+                writes.join_next().await;
+            }
+            let context = context.clone();
+            writes.spawn(async move { write(&context, tenant, finishes).await });
         }
+        while writes.try_join_next().is_some() {}
     }
+    writes.join_all().await;
 }
 
-/// An answer that is not written would be asked for again, so a passing failure of Postgres is waited out for a while.
-async fn write(context: &Context, tenant: TenantId, finishes: &[Finish]) {
+/// An answer that is not written would be asked for again, so a passing failure of Postgres is waited out for a while, and a batch that
+/// cannot be written is written one by one, so that the row at fault does not take the others with it.
+async fn write(context: &Context, tenant: TenantId, finishes: Vec<Finish>) {
     const TRIES: u32 = 6;
     let scope = Scope::system(tenant, "deliver");
-    for attempt in 1..=TRIES {
-        match context.store.within(&scope).finish_attempts(finishes).await {
-            Ok(next) => return nudge(context, Stage::Deliver, next).await,
+    let store = context.store.within(&scope);
+    let (mut batches, mut attempt) = (vec![finishes], 1);
+    while let Some(batch) = batches.pop() {
+        match store.finish_attempts(&batch).await {
+            Ok(next) => nudge(context, Stage::Deliver, next).await,
             Err(error) if error.is_passing() && attempt < TRIES => {
-                warn!(error = %chain(&error), count = finishes.len(), "Answers could not be written, trying again");
+                warn!(error = chain(&error), count = batch.len(), "Answers could not be written, trying again");
                 tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
+                attempt += 1;
+                batches.push(batch);
             }
+            Err(error) if !error.is_passing() && batch.len() > 1 => batches.extend(batch.into_iter().map(|one| vec![one])),
             Err(error) => {
-                warn!(error = %chain(&error), count = finishes.len(), "Answers were not written; the destination will be asked for them");
-                return;
+                warn!(
+                    error = chain(&error),
+                    count = batch.len(),
+                    "Answers were not written; the destination will be asked for them"
+                );
             }
         }
     }

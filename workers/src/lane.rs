@@ -12,14 +12,12 @@ use domain::delivery::{self, DeliveryState, Next, Outcome};
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
-use domain::id::{AttemptId, TenantId};
+use domain::id::{AttemptId, ConnectionId, DeliveryId, TenantId};
 use domain::mapping::Vars;
 use domain::scope::Scope;
 use domain::secret::SecretFields;
 use domain::task::Place;
 use domain::value::{Limits, Value};
-use infra::broker::Nudged;
-use infra::limiter::Slot;
 use infra::postgres::StoreError;
 use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Parcel, Start, Step};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -38,12 +36,13 @@ const WINDOW_MAX: u32 = 256;
 /// Deliveries of one transaction.
 const BATCH_MAX: usize = 100;
 /// How long a started attempt may wait for a slot of the vendor's limit.
-const SLOT_WAIT: Duration = Duration::from_secs(2);
+pub const SLOT_WAIT: Duration = Duration::from_secs(2);
 /// What an attempt may take beyond the call itself and the wait for a slot, before the sweeper calls it unknown.
-const LEASE_MARGIN: Duration = Duration::from_secs(3);
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// Tries to prove an unknown delivery before a person is asked.
 const PROOFS_MAX: i32 = 20;
-const CONCURRENCY_UNLIMITED: u32 = 32;
+/// Calls at once to a vendor that declares no limit.
+pub const CONCURRENCY_UNLIMITED: u32 = 32;
 
 pub struct Lane {
     shared: Arc<Shared>,
@@ -58,10 +57,6 @@ struct Shared {
 struct Queue {
     ids: VecDeque<Uuid>,
     waiting: HashSet<Uuid>,
-    /// Tasks whose ids are not all taken yet, each with the count of ids that were queued up to its end.
-    tasks: VecDeque<(u64, Nudged)>,
-    queued: u64,
-    taken: u64,
     closed: bool,
     busy: bool,
     idle_since: Instant,
@@ -69,16 +64,8 @@ struct Queue {
 
 impl Lane {
     pub fn open(context: Arc<Context>, directory: Arc<Directory>, place: Place, ends: mpsc::Sender<(TenantId, Finish)>) -> Self {
-        let queue = Queue {
-            ids: VecDeque::new(),
-            waiting: HashSet::new(),
-            tasks: VecDeque::new(),
-            queued: 0,
-            taken: 0,
-            closed: false,
-            busy: false,
-            idle_since: Instant::now(),
-        };
+        let queue =
+            Queue { ids: VecDeque::new(), waiting: HashSet::new(), closed: false, busy: false, idle_since: Instant::now() };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), arrived: Notify::new() });
         let work = Work {
             context,
@@ -92,22 +79,15 @@ impl Lane {
         Self { shared, worker }
     }
 
-    /// Queues the ids of a task; gives it back where there is no room for them.
-    pub fn load(&self, nudged: Nudged) -> Option<Nudged> {
+    /// Queues ids. Those that find no room stay as they are in Postgres, and the sweeper brings them when there is.
+    pub fn load(&self, ids: &[Uuid]) {
         let mut queue = self.shared.lock();
-        if queue.ids.len() + nudged.task.ids.len() > QUEUE_MAX {
-            return Some(nudged);
-        }
-        for id in &nudged.task.ids {
-            if queue.waiting.insert(*id) {
+        for id in ids {
+            if queue.ids.len() < QUEUE_MAX && queue.waiting.insert(*id) {
                 queue.ids.push_back(*id);
-                queue.queued += 1;
             }
         }
-        let end = queue.queued;
-        queue.tasks.push_back((end, nudged));
         self.shared.arrived.notify_one();
-        None
     }
 
     pub fn is_idle_for(&self, time: Duration) -> bool {
@@ -120,7 +100,6 @@ impl Lane {
         {
             let mut queue = self.shared.lock();
             queue.closed = true;
-            queue.taken = queue.queued;
             queue.ids.clear();
         }
         self.shared.arrived.notify_one();
@@ -137,18 +116,12 @@ impl Shared {
 }
 
 impl Queue {
-    /// The next ids, and the tasks that have none left.
-    fn take(&mut self, count: usize) -> (Vec<Uuid>, Vec<Nudged>) {
+    fn take(&mut self, count: usize) -> Vec<Uuid> {
         let ids: Vec<Uuid> = self.ids.drain(..count.min(self.ids.len())).collect();
         for id in &ids {
             self.waiting.remove(id);
         }
-        self.taken += ids.len() as u64;
-        let mut tasks = Vec::new();
-        while self.tasks.front().is_some_and(|(end, _)| *end <= self.taken) {
-            tasks.extend(self.tasks.pop_front().map(|(_, task)| task));
-        }
-        (ids, tasks)
+        ids
     }
 }
 
@@ -170,6 +143,10 @@ impl Pace {
 /// So many calls begun that the vendor's slots stay busy while the next batch is loaded and committed: no more, because a begun attempt
 /// that waits for its slot is one that a crash makes unknown.
 fn window(concurrency_max: u32, begin_us: u64, call_us: u64) -> usize {
+    if u128::from(call_us) >= SLOT_WAIT.as_micros() {
+        // What is begun beyond the slots would only find out that none becomes free in time.
+        return usize::try_from(concurrency_max).unwrap_or(usize::MAX);
+    }
     let ahead = u64::from(concurrency_max) * 2 * begin_us / call_us;
     let least = u64::from(concurrency_max) + u64::from(concurrency_max) / 2 + 1;
     usize::try_from((u64::from(concurrency_max) + ahead).clamp(least, u64::from(WINDOW_MAX.max(concurrency_max * 2))))
@@ -195,19 +172,18 @@ async fn run(work: Arc<Work>, shared: Arc<Shared>) {
         let window = window(concurrency_max, begins.us(), work.calls.us());
         while calls.try_join_next().is_some() {}
         let room = window.saturating_sub(calls.len()).min(BATCH_MAX);
-        let (ids, tasks, closed) = {
+        let (ids, closed) = {
             let mut queue = shared.lock();
             // Half a window at least, so that batches stay batches under load.
             let take = if room * 2 >= window.min(BATCH_MAX) || calls.is_empty() { room } else { 0 };
-            let (ids, tasks) = queue.take(take);
+            let ids = queue.take(take);
             queue.busy = !ids.is_empty() || !calls.is_empty();
             if queue.busy {
                 queue.idle_since = Instant::now();
             }
-            (ids, tasks, queue.closed)
+            (ids, queue.closed)
         };
         if ids.is_empty() {
-            acknowledge(tasks).await;
             if closed && calls.is_empty() {
                 return;
             }
@@ -222,31 +198,18 @@ async fn run(work: Arc<Work>, shared: Arc<Shared>) {
             continue;
         }
         let started = Instant::now();
-        match work.begin(&ids).await {
-            Ok(begun) => {
-                begins.note(started.elapsed());
-                for call in begun.calls {
-                    concurrency_max = call.concurrency_max;
-                    calls.spawn(work.clone().call(call));
-                }
-            }
-            Err(error) => {
-                warn!(error = %chain(&error), count = ids.len(), "Deliveries were not begun; the sweeper brings them again")
-            }
+        let begun = work.begin_all(ids).await;
+        begins.note(started.elapsed());
+        for call in begun {
+            concurrency_max = call.concurrency_max;
+            calls.spawn(work.clone().call(call));
         }
-        acknowledge(tasks).await;
     }
 }
 
 /// True where ids wait already: then only the end of a call makes room, and another arrival changes nothing.
 fn shared_is_waiting(shared: &Shared) -> bool {
     !shared.lock().ids.is_empty()
-}
-
-async fn acknowledge(tasks: Vec<Nudged>) {
-    for task in tasks {
-        task.done().await;
-    }
 }
 
 /// One call, committed as started.
@@ -265,21 +228,44 @@ struct Call {
     deadline: Instant,
 }
 
-struct Begun {
-    calls: Vec<Call>,
-}
-
 impl Work {
     fn lease(&self) -> Duration {
         self.context.outbound.timeout() + SLOT_WAIT + LEASE_MARGIN
     }
 
+    /// Begins a batch. Where that fails for good it is halved until the delivery at fault stands alone and becomes an exception: it must
+    /// not strand the others.
+    async fn begin_all(&self, ids: Vec<Uuid>) -> Vec<Call> {
+        let (mut calls, mut batches) = (Vec::new(), vec![ids]);
+        while let Some(ids) = batches.pop() {
+            match self.begin(&ids).await {
+                Ok(begun) => calls.extend(begun),
+                Err(error) if error.is_passing() => {
+                    warn!(error = chain(&error), count = ids.len(), "Deliveries were not begun; the sweeper brings them again");
+                }
+                Err(error) if ids.len() == 1 => {
+                    let name = DeliveryId(ids[0]);
+                    warn!(error = chain(&error), delivery.id = %name, "Delivery {name} cannot be begun");
+                    let reason = Reason::internal(&format!("The delivery {name}"), &chain(&error));
+                    if let Err(error) = self.context.store.within(&self.scope).delivery_stopped(ids[0], &reason).await {
+                        warn!(error = chain(&error), delivery.id = %name, "Its exception could not be opened; the sweeper brings it again");
+                    }
+                }
+                Err(_) => {
+                    let (first, second) = ids.split_at(ids.len() / 2);
+                    batches.extend([second.to_vec(), first.to_vec()]);
+                }
+            }
+        }
+        calls
+    }
+
     /// Loads a batch, maps it, and commits its attempts as started. What has no answer becomes an exception.
-    async fn begin(&self, ids: &[Uuid]) -> Result<Begun, StoreError> {
+    async fn begin(&self, ids: &[Uuid]) -> Result<Vec<Call>, StoreError> {
         let store = self.context.store.within(&self.scope);
         let load = store.load_deliveries(ids).await?;
         if load.parcels.is_empty() {
-            return Ok(Begun { calls: vec![] });
+            return Ok(vec![]);
         }
         let connections: HashMap<_, Arc<ConnectionRow>> =
             load.connections.iter().map(|row| (row.id, Arc::new(row.clone()))).collect();
@@ -295,7 +281,7 @@ impl Work {
         }
         let flows = self.directory.flows(&self.scope, &versions).await?;
         let tables = self.directory.tables(&self.scope, &load).await?;
-        let deadline = Instant::now() + SLOT_WAIT + Duration::from_secs(1);
+        let deadline = Instant::now();
         let mut calls = Vec::with_capacity(load.parcels.len());
         let mut stopped = Vec::new();
         for parcel in load.parcels {
@@ -325,7 +311,7 @@ impl Work {
                     body: bytes::Bytes::new(),
                 },
                 is_proof: parcel.state == DeliveryState::Unknown,
-                bucket: format!("{}:{}", connection.id, limit.as_ref().map_or("", |limit| &limit.bucket)),
+                bucket: bucket(connection.id, limit.as_ref()),
                 concurrency_max: limit.map_or(CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max),
                 parcel,
                 connector,
@@ -350,11 +336,14 @@ impl Work {
         }
         let starts: Vec<Start> = calls.iter().map(Call::start).collect();
         if starts.is_empty() {
-            return Ok(Begun { calls });
+            return Ok(calls);
         }
         let begun = store.begin_attempts(&starts, self.lease().as_secs_f64()).await?;
         calls.retain(|call| begun.contains(&call.attempt));
-        Ok(Begun { calls })
+        // Counted from the commit, within its lease: a slow Postgres must not eat up the time for the call.
+        let deadline = Instant::now() + SLOT_WAIT;
+        calls.iter_mut().for_each(|call| call.deadline = deadline);
+        Ok(calls)
     }
 
     fn stopped(&self, parcel: &Parcel, reason: Reason) -> Finish {
@@ -364,6 +353,7 @@ impl Work {
             kind: parcel.kind,
             flow: parcel.flow,
             destination: parcel.destination,
+            seen: parcel.state,
             attempt: None,
             step: Step::Stop(reason),
         }
@@ -384,34 +374,15 @@ impl Work {
         let Ok(Ok(_turn)) = tokio::time::timeout_at(call.deadline.into(), semaphore.acquire()).await else {
             return self.end(call.not_sent("the vendor's limit was used up")).await;
         };
-        let Some(slot) = self.slot(&call).await else {
+        let Some(slot) = self.context.limiter.take_until(&call.bucket, call.concurrency_max, call.deadline).await else {
             return self.end(call.not_sent("the vendor's limit was used up")).await;
         };
-        // The lease of the attempt bounds when a call may begin: later ones would overlap with the proof.
         let sent_at = Instant::now();
-        let answer = if sent_at < call.deadline {
-            let answer = self.context.outbound.send(call.request.clone()).await;
-            self.calls.note(sent_at.elapsed());
-            answer
-        } else {
-            Err(NoAnswer::NotSent("its time to be sent was over".into()))
-        };
+        let answer = self.context.outbound.send(call.request.clone()).await;
+        self.calls.note(sent_at.elapsed());
         self.context.limiter.give(slot).await;
         let finish = call.finish(answer);
         self.end(finish).await;
-    }
-
-    async fn slot(&self, call: &Call) -> Option<Slot> {
-        loop {
-            if let Some(slot) = self.context.limiter.take(&call.bucket, call.concurrency_max).await {
-                return Some(slot);
-            }
-            if Instant::now() >= call.deadline {
-                return None;
-            }
-            let jitter_ms = 3 + rand::random::<u64>() % 10;
-            tokio::time::sleep(Duration::from_millis(jitter_ms)).await;
-        }
     }
 }
 
@@ -535,7 +506,7 @@ impl Call {
         let step = match delivery::after(outcome, failures, &self.flow.policy, self.settle(), Utc::now(), rand::random()) {
             Next::Confirmed(receipt) => Step::Confirmed(receipt),
             Next::Wait { until, fault } => Step::Wait { until, counts: fault.class != FaultClass::Limit },
-            Next::Prove { at, .. } => Step::Unknown { prove_at: at },
+            Next::Prove { at, .. } => Step::Unknown { prove_at: at, counts: true },
             Next::Stop(fault) => Step::Stop(self.reason(&fault)),
         };
         self.close(word, answer, fault, step)
@@ -548,7 +519,8 @@ impl Call {
             // Not there, or only an older revision: what was sent had no effect, once the vendor had time to show it.
             Proof::Found { current: false, .. } | Proof::Absent => {
                 let shown_at = self.parcel.attempted_at.map(|at| at + self.settle()).unwrap_or_default();
-                let step = if Utc::now() >= shown_at { Step::Resend } else { Step::Unknown { prove_at: shown_at } };
+                let step =
+                    if Utc::now() >= shown_at { Step::Resend } else { Step::Unknown { prove_at: shown_at, counts: false } };
                 self.close("absent", Some(answer), None, step)
             }
             Proof::Failed(fault) => self.prove_again(fault, Some(answer)),
@@ -556,38 +528,48 @@ impl Call {
     }
 
     fn prove_again(&self, fault: Fault, answer: Option<&HttpAnswer>) -> Finish {
-        let failures = self.parcel.failures + 1;
-        let step = if failures >= PROOFS_MAX && fault.class != FaultClass::Limit {
+        // A limit or an outage says nothing of whether it arrived: it is asked again as long as that lasts.
+        let counts = !matches!(fault.class, FaultClass::Limit | FaultClass::Outage);
+        let failures = self.parcel.failures + i32::from(counts);
+        let step = if counts && failures >= PROOFS_MAX {
             Step::Stop(self.reason(&fault))
         } else {
-            let wait = self.flow.policy.backoff(u32::try_from(failures).unwrap_or(1).min(6), rand::random());
-            Step::Unknown { prove_at: Utc::now() + wait }
+            let wait = self.flow.policy.wait(&fault, u32::try_from(failures.max(1)).unwrap_or(1), rand::random());
+            Step::Unknown { prove_at: Utc::now() + wait, counts }
         };
         self.close("failed", answer, Some(fault), step)
     }
 
     fn close(&self, outcome: &'static str, answer: Option<&HttpAnswer>, fault: Option<Fault>, step: Step) -> Finish {
-        let body = answer.map(|answer| {
-            let bytes = &answer.body[..answer.body.len().min(ANSWER_BYTES_MAX)];
-            String::from_utf8_lossy(bytes).replace('\0', "")
-        });
         Finish {
             delivery: self.parcel.id,
             record: self.parcel.record,
             kind: self.parcel.kind,
             flow: self.parcel.flow,
             destination: self.parcel.destination,
+            seen: self.parcel.state,
             attempt: Some(Ended {
                 id: self.attempt,
                 outcome,
                 status: answer.map(|answer| answer.status),
-                answer: body.filter(|body| !body.is_empty()),
+                answer: answer.and_then(answer_text),
                 fault,
                 ended_at: Utc::now(),
             }),
             step,
         }
     }
+}
+
+/// The limit that a call counts against: one of the vendor's buckets, for one connection.
+pub fn bucket(connection: ConnectionId, limit: Option<&connectors::Limit>) -> String {
+    format!("{connection}:{}", limit.map_or("", |limit| &limit.bucket))
+}
+
+/// What an attempt keeps of an answer.
+pub fn answer_text(answer: &HttpAnswer) -> Option<String> {
+    let bytes = &answer.body[..answer.body.len().min(ANSWER_BYTES_MAX)];
+    Some(String::from_utf8_lossy(bytes).replace('\0', "")).filter(|text| !text.is_empty())
 }
 
 /// Our key of the record at the destination. It is made of what never changes, so that the first try and the last have the same:
@@ -653,6 +635,7 @@ mod tests {
     fn a_fast_vendor_gets_calls_ahead_and_a_slow_one_hardly_more_than_its_slots() {
         assert_eq!(window(15, 20_000, 5_000), 135);
         assert_eq!(window(5, 20_000, 1_000_000), 8);
+        assert_eq!(window(5, 20_000, 30_000_000), 5);
         assert_eq!(window(1, 20_000, 100), 256);
         assert_eq!(window(200, 1, 1_000_000), 301);
     }

@@ -1,6 +1,7 @@
 //! The stages behind the queues. Each reads as prose: load everything, decide, call, decide, write everything.
 //!
 //! - [`receive`]: messages become revisions of records and planned deliveries.
+//! - [`fetch`]: thin messages are read back.
 //! - [`deliver`]: deliveries are sent, or proven, and their ends written to the ledger.
 //! - [`sweep`]: what is due and not under way is nudged again, so a lost task changes nothing.
 
@@ -18,14 +19,15 @@ use tokio::task::JoinSet;
 
 mod deliver;
 mod directory;
+mod fetch;
 mod lane;
 mod receive;
 mod sweep;
 
 use directory::Directory;
 
-/// How long a worker that is told to stop may finish what it began.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+/// What a worker that is told to stop may need beyond its longest call: the wait for a slot, and the writing of the ends.
+const DRAIN_MARGIN: Duration = Duration::from_secs(10);
 
 /// Everything a stage needs.
 #[derive(Clone)]
@@ -59,8 +61,9 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     let context = Arc::new(context);
     let directory = Arc::new(Directory::new(context.clone()));
     let mut stages = JoinSet::new();
+    let fetches = fetch::Fetches::new(context.clone(), directory.clone(), stop.clone());
     for _ in 0..context.settings.receivers {
-        stages.spawn(receive::run(context.clone(), directory.clone(), stop.clone()));
+        stages.spawn(receive::run(context.clone(), directory.clone(), fetches.clone(), stop.clone()));
     }
     stages.spawn(deliver::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(sweep::run(context.clone(), stop.clone()));
@@ -69,14 +72,16 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
         let _ = stop.wait_for(|stop| *stop).await;
         tracing::info!("Stopping: finishing what was begun");
         while stages.join_next().await.is_some() {}
+        drain(&context, "reading back", fetches.close()).await;
     };
     stopped.await;
     tracing::info!("Workers stopped");
 }
 
 /// Bounds the end of a drain.
-pub async fn drain<F: Future>(what: &'static str, work: F) {
-    if tokio::time::timeout(DRAIN_TIMEOUT, work).await.is_err() {
-        tracing::warn!(what, "Not everything was finished within {} s; the sweeper brings the rest", DRAIN_TIMEOUT.as_secs());
+async fn drain<F: Future>(context: &Context, what: &'static str, work: F) {
+    let patience = context.outbound.timeout() + DRAIN_MARGIN;
+    if tokio::time::timeout(patience, work).await.is_err() {
+        tracing::warn!(what, "Not everything was finished within {} s; the sweeper brings the rest", patience.as_secs());
     }
 }

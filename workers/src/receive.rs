@@ -4,12 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
-use connectors::Connector;
 use domain::canonical;
 use domain::exception::Reason;
-use domain::fault::{Fault, FaultClass};
-use domain::http::NoAnswer;
 use domain::id::TenantId;
 use domain::mapping::Vars;
 use domain::scope::Scope;
@@ -19,31 +15,27 @@ use infra::broker::Nudged;
 use infra::postgres::StoreError;
 use infra::postgres::receive::{Inbound, PublishedFlow, Reading, Revised};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tracing::warn;
 use uuid::Uuid;
 
+use crate::Context;
+use crate::deliver::chain;
 use crate::directory::Directory;
+use crate::fetch::Fetches;
 use crate::sweep::nudge;
-use crate::{Context, drain};
 
 /// Messages of one transaction.
 const BATCH_MAX: usize = 100;
 /// How long a task waits for company. Short against a vendor's call, long against a round trip to Postgres.
 const LINGER: Duration = Duration::from_millis(2);
 const PREFETCH: u16 = 64;
-/// Thin messages that one loop reads back at a time.
-const FETCHES_MAX: usize = 16;
-/// Tries to read a thin message back before a person is asked.
-const FETCH_FAILURES_MAX: i32 = 8;
 
-pub async fn run(context: Arc<Context>, directory: Arc<Directory>, mut stop: watch::Receiver<bool>) {
+pub async fn run(context: Arc<Context>, directory: Arc<Directory>, fetches: Arc<Fetches>, mut stop: watch::Receiver<bool>) {
     let mut consumer = context.broker.consume(Stage::Receive, PREFETCH);
-    let mut fetches = JoinSet::new();
     loop {
         let first = tokio::select! {
             nudged = consumer.next() => nudged,
-            _ = stop.wait_for(|stop| *stop) => break,
+            _ = stop.wait_for(|stop| *stop) => return,
         };
         let mut tasks = vec![first];
         let mut count = tasks[0].task.ids.len();
@@ -53,25 +45,13 @@ pub async fn run(context: Arc<Context>, directory: Arc<Directory>, mut stop: wat
             tasks.push(nudged);
         }
         for (tenant, ids) in by_tenant(&tasks) {
-            match receive(&context, &directory, tenant, &ids).await {
-                Ok(thin) => {
-                    for message in thin {
-                        while fetches.len() >= FETCHES_MAX {
-                            fetches.join_next().await;
-                        }
-                        fetches.spawn(fetch(context.clone(), directory.clone(), tenant, message));
-                    }
-                }
-                Err(error) => {
-                    warn!(%error, tenant.id = %tenant, count = ids.len(), "Messages were not received; the sweeper brings them again")
-                }
-            }
+            let thin = receive_all(&context, &directory, tenant, ids).await;
+            fetches.hand(tenant, thin);
         }
         for nudged in tasks {
             nudged.done().await;
         }
     }
-    drain("reading back", async { while fetches.join_next().await.is_some() {} }).await;
 }
 
 fn by_tenant(tasks: &[Nudged]) -> HashMap<TenantId, Vec<Uuid>> {
@@ -82,7 +62,40 @@ fn by_tenant(tasks: &[Nudged]) -> HashMap<TenantId, Vec<Uuid>> {
     tenants
 }
 
-/// Receives messages of one tenant; returns those that must be read back first.
+/// Receives messages of one tenant; returns those that must be read back first. Where a batch fails for good it is halved until the
+/// message at fault stands alone and becomes an exception: it must not strand the others.
+pub async fn receive_all(context: &Context, directory: &Directory, tenant: TenantId, ids: Vec<Uuid>) -> Vec<Inbound> {
+    let (mut thin, mut batches) = (Vec::new(), vec![ids]);
+    while let Some(ids) = batches.pop() {
+        if ids.is_empty() {
+            continue;
+        }
+        match receive(context, directory, tenant, &ids).await {
+            Ok(found) => thin.extend(found),
+            Err(error) if error.is_passing() => {
+                warn!(error = chain(&error), tenant.id = %tenant, count = ids.len(), "Messages were not received; the sweeper brings them again");
+            }
+            Err(error) if ids.len() == 1 => stop_message(context, tenant, ids[0], &error).await,
+            Err(_) => {
+                let (first, second) = ids.split_at(ids.len() / 2);
+                batches.extend([second.to_vec(), first.to_vec()]);
+            }
+        }
+    }
+    thin
+}
+
+async fn stop_message(context: &Context, tenant: TenantId, message: Uuid, error: &StoreError) {
+    let scope = Scope::system(tenant, "receive");
+    let name = domain::id::MessageId(message);
+    warn!(error = chain(error), message.id = %name, "Message {name} cannot be received");
+    let reason = Reason::internal(&format!("The message {name}"), &chain(error));
+    if let Err(error) = context.store.within(&scope).message_stopped(message, &reason).await {
+        warn!(error = chain(&error), message.id = %name, "Its exception could not be opened; the sweeper brings it again");
+    }
+}
+
+/// Receives messages of one tenant in one transaction; returns those that must be read back first.
 async fn receive(context: &Context, directory: &Directory, tenant: TenantId, ids: &[Uuid]) -> Result<Vec<Inbound>, StoreError> {
     let scope = Scope::system(tenant, "receive");
     let mut receiving = context.store.within(&scope).receive(ids).await?;
@@ -129,9 +142,9 @@ fn read(context: &Context, directory: &Directory, flows: &[PublishedFlow], messa
     let Some(source_id) = message.source_id.clone().or_else(|| canonical::source_id(&document)) else {
         return unreadable("it carries no id of the thing it is about");
     };
-    let flows = flows
-        .iter()
-        .filter(|flow| flow.source == message.connection && flow.kind == kind && directory.filter_passes(flow, &document));
+    let of_kind = flows.iter().filter(|flow| flow.source == message.connection && flow.kind == kind);
+    let (takes, left): (Vec<&PublishedFlow>, Vec<&PublishedFlow>) =
+        of_kind.partition(|flow| directory.filter_passes(flow, &document));
     let search = [summary.number.as_deref(), Some(source_id.as_str()), summary.customer_email.as_deref()];
     Reading::Record(Box::new(Revised {
         kind,
@@ -141,91 +154,7 @@ fn read(context: &Context, directory: &Directory, flows: &[PublishedFlow], messa
         content_hash: canonical::content_hash(&document),
         document: document.to_json(),
         source_updated_at: summary.updated_at,
-        flows: flows.cloned().collect(),
+        flows: takes.into_iter().cloned().collect(),
+        left: left.into_iter().map(|flow| flow.flow).collect(),
     }))
-}
-
-/// Reads a thin message back, then receives it.
-async fn fetch(context: Arc<Context>, directory: Arc<Directory>, tenant: TenantId, message: Inbound) {
-    let id = message.id;
-    if let Err(error) = try_fetch(&context, &directory, tenant, message).await {
-        warn!(%error, message.id = %id, "Message {id} was not read back; the sweeper brings it again");
-    }
-}
-
-async fn try_fetch(context: &Context, directory: &Directory, tenant: TenantId, message: Inbound) -> Result<(), StoreError> {
-    let scope = Scope::system(tenant, "receive");
-    match call_back(context, directory, &scope, &message).await {
-        Ok(body) => {
-            context.store.within(&scope).keep_fetched(message.id, &body).await?;
-            receive(context, directory, tenant, &[message.id.0]).await?;
-        }
-        Err(fault) => {
-            let reading = if fault.class.is_passing() && message.failures < FETCH_FAILURES_MAX {
-                let policy = domain::delivery::Policy::default();
-                let ours = policy.backoff(u32::try_from(message.failures + 1).unwrap_or(1), rand::random());
-                let wait =
-                    fault.retry_after_ms.and_then(|ms| i64::try_from(ms).ok()).map_or(ours, chrono::Duration::milliseconds);
-                Reading::Later { at: Utc::now() + wait, note: fault.reason }
-            } else {
-                Reading::Exception(Reason::from_unfetched(&message.topic, &message.connection_name, &fault))
-            };
-            let mut receiving = context.store.within(&scope).receive(&[message.id.0]).await?;
-            let held = std::mem::take(&mut receiving.messages);
-            let readings = held.into_iter().filter(|m| m.must_fetch).map(|m| (m, reading_again(&reading)));
-            receiving.finish(readings.collect()).await?;
-        }
-    }
-    Ok(())
-}
-
-fn reading_again(reading: &Reading) -> Reading {
-    match reading {
-        Reading::Later { at, note } => Reading::Later { at: *at, note: note.clone() },
-        Reading::Exception(reason) => Reading::Exception(reason.clone()),
-        Reading::Record(_) | Reading::Ignored => unreachable!("a message that was not read back is postponed or excepted"),
-    }
-}
-
-/// Reading has no effect at the vendor, so a lost answer is simply asked for again.
-async fn call_back(context: &Context, directory: &Directory, scope: &Scope, message: &Inbound) -> Result<bytes::Bytes, Fault> {
-    let internal = |reason: String| Fault {
-        class: FaultClass::Validation,
-        code: "fetch".into(),
-        reason,
-        owner: domain::fault::Owner::Developer,
-        fix: "Check the connection's settings and the connector, then press Retry.".into(),
-        path: None,
-        retry_after_ms: None,
-        status: None,
-    };
-    let connector: &Connector = context
-        .catalog
-        .get(&message.connector)
-        .ok_or_else(|| internal(format!("there is no connector \"{}\" any more", message.connector)))?;
-    let source_id = message.source_id.as_deref().ok_or_else(|| internal("the message names no id to read back".into()))?;
-    let credential = directory
-        .credential(scope, message.connection)
-        .await
-        .map_err(|error| Fault { class: FaultClass::Retry, ..internal(error.to_string()) })?;
-    let nonce = Uuid::new_v4().simple().to_string();
-    let request_context = connectors::RequestContext {
-        settings: &message.settings,
-        credential: &credential,
-        external_key: "",
-        revision: 0,
-        idempotency_key: "",
-        now: Utc::now(),
-        nonce: &nonce,
-    };
-    let request =
-        connector.fetch_request(&message.topic, source_id, &request_context).map_err(|error| internal(error.to_string()))?;
-    let request =
-        request.ok_or_else(|| internal(format!("{} says nothing of how to read {} back", connector.title(), message.topic)))?;
-    match context.outbound.send(request).await {
-        Ok(answer) => connector.read_fetch(&message.topic, &answer),
-        Err(NoAnswer::NotSent(why) | NoAnswer::Lost(why)) => {
-            Err(Fault { class: FaultClass::Outage, ..internal(format!("{} did not answer: {why}", connector.title())) })
-        }
-    }
 }

@@ -10,9 +10,11 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::Context;
+use crate::deliver::chain;
 
-/// Rows of one sweep; the next follows at once while there are more.
-const ROWS_MAX: i32 = 1_000;
+/// Rows of one sweep, shared between the connections that have something due. Only that many are on the way at a time: a backlog waits
+/// in Postgres, not in the broker.
+const ROWS_MAX: i32 = 2_000;
 /// How long whoever is nudged may take before the sweeper nudges again.
 const LEASE_S: f64 = 10.0;
 const PARTITIONS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -23,25 +25,25 @@ pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
         if Instant::now() >= partitions_at {
             match context.store.ensure_partitions().await {
                 Ok(()) => partitions_at = Instant::now() + PARTITIONS_EVERY,
-                Err(error) => warn!(%error, "The partitions of the months ahead could not be made; the default partitions serve"),
+                Err(error) => warn!(
+                    error = chain(&error),
+                    "The partitions of the months ahead could not be made; the default partitions serve"
+                ),
             }
         }
-        let mut full = false;
         for stage in Stage::ALL {
-            match sweep(&context, stage).await {
-                Ok(count) => full |= count >= usize::try_from(ROWS_MAX).unwrap_or(usize::MAX),
-                Err(error) => warn!(%error, queue = stage.queue(), "The sweep failed; the next one tries again"),
+            if let Err(error) = sweep(&context, stage).await {
+                warn!(error = chain(&error), queue = stage.queue(), "The sweep failed; the next one tries again");
             }
         }
-        let wait = if full { Duration::ZERO } else { context.settings.sweep_every };
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(context.settings.sweep_every) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
 }
 
-async fn sweep(context: &Context, stage: Stage) -> Result<usize, StoreError> {
+async fn sweep(context: &Context, stage: Stage) -> Result<(), StoreError> {
     let due: Vec<(Place, Uuid)> = match stage {
         Stage::Receive => context.store.sweep_messages(ROWS_MAX, LEASE_S).await?,
         Stage::Deliver => context.store.sweep_deliveries(ROWS_MAX, LEASE_S).await?,
@@ -51,7 +53,7 @@ async fn sweep(context: &Context, stage: Stage) -> Result<usize, StoreError> {
         info!(count, queue = stage.queue(), "Nudged {count} due rows");
         nudge(context, stage, due).await;
     }
-    Ok(count)
+    Ok(())
 }
 
 /// Tells the stage about rows. If the broker does not take it, the sweeper tells it again.
@@ -60,6 +62,6 @@ pub async fn nudge(context: &Context, stage: Stage, rows: Vec<(Place, Uuid)>) {
         return;
     }
     if let Err(error) = context.broker.publish(stage, Task::batch(rows)).await {
-        warn!(%error, queue = stage.queue(), "Tasks were not taken");
+        warn!(error = chain(&error), queue = stage.queue(), "Tasks were not taken");
     }
 }

@@ -166,7 +166,7 @@ async fn parts(all_in_one: bool) -> Result<Parts, Failure> {
             .as_deref()
             .ok_or("AMQP_URL is not set: give RabbitMQ's address, or start with `serve --all-in-one`")?;
         let limiter = match &config.redis_url {
-            Some(url) => Limiter::redis(url, &config.prefix)?,
+            Some(url) => Limiter::redis(url, &config.prefix, config.call_timeout)?,
             None => Limiter::in_process(),
         };
         (Broker::rabbitmq(amqp, &config.prefix), limiter)

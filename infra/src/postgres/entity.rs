@@ -53,7 +53,7 @@ entity!(delivery, "deliveries", {
     due_at: DateTimeUtc, receipt_id: Option<String>, origin_at: DateTimeUtc, planned_at: DateTimeUtc, settled_at: Option<DateTimeUtc>
 });
 entity!(attempt, "attempts", {
-    tenant_id: Uuid, delivery_id: Uuid, number: i32, kind: String, method: String, url: String, request: Vec<u8>, started_at: DateTimeUtc,
+    tenant_id: Uuid, delivery_id: Option<Uuid>, number: i32, kind: String, method: String, url: String, request: Vec<u8>, started_at: DateTimeUtc,
     ended_at: Option<DateTimeUtc>, outcome: Option<String>, status: Option<i32>, answer: Option<String>, fault: Option<Json>
 });
 entity!(exception, "exceptions", {

@@ -8,17 +8,16 @@ use domain::audit::Action;
 use domain::delivery::{DeliveryState, Receipt};
 use domain::exception::Reason;
 use domain::fault::Fault;
-use domain::id::{
-    AttemptId, ConnectionId, CredentialId, DeliveryId, ExceptionId, FlowId, FlowVersionId, LookupTableId, RecordId, TenantId,
-};
+use domain::id::{AttemptId, ConnectionId, CredentialId, DeliveryId, FlowId, FlowVersionId, LookupTableId, RecordId, TenantId};
 use domain::record::RecordKind;
+use domain::scope::Scope;
 use domain::secret::SecretFields;
 use domain::task::Place;
 use domain::usage::Meter;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::receive::audit;
+use super::exception::{self, Subject};
 use super::{Store, StoreError, TenantStore};
 use crate::vault::Vault;
 
@@ -42,7 +41,7 @@ pub struct Parcel {
     pub document: String,
     pub attempts: i32,
     pub failures: i32,
-    /// When the last attempt was started; what an unknown outcome is counted from.
+    /// When the last write ended or, where it never did, was started: what an unknown outcome is counted from.
     pub attempted_at: Option<DateTime<Utc>>,
 }
 
@@ -93,6 +92,8 @@ pub struct Finish {
     pub kind: RecordKind,
     pub flow: FlowId,
     pub destination: ConnectionId,
+    /// The state it was loaded in.
+    pub seen: DeliveryState,
     /// The attempt that ends; none where the mapping had no answer and nothing was called.
     pub attempt: Option<Ended>,
     pub step: Step,
@@ -118,8 +119,10 @@ pub enum Step {
         until: DateTime<Utc>,
         counts: bool,
     },
+    /// `counts` is false where only a limit stood in the way.
     Unknown {
         prove_at: DateTime<Utc>,
+        counts: bool,
     },
     /// The destination does not have it: it may be sent.
     Resend,
@@ -127,6 +130,11 @@ pub enum Step {
 }
 
 impl Step {
+    /// True where it is a failure that the delivery's patience is measured by.
+    fn counts(&self) -> bool {
+        matches!(self, Self::Wait { counts: true, .. } | Self::Unknown { counts: true, .. } | Self::Stop(_))
+    }
+
     fn state(&self) -> &'static str {
         match self {
             Self::Confirmed(_) => "confirmed",
@@ -144,36 +152,22 @@ impl TenantStore<'_> {
     /// # Errors
     /// Where the database does not answer.
     pub async fn load_deliveries(&self, ids: &[Uuid]) -> Result<Load, StoreError> {
+        let tenant = self.scope().tenant;
         let mut tx = self.begin().await?;
-        let rows = sqlx::query(
-            "SELECT d.id, d.state, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.attempts, d.failures,
-                    r.kind, r.number, r.connection_id AS source, r.source_id, v.document,
-                    CASE WHEN d.state = 'unknown' THEN
-                        (SELECT max(a.started_at) FROM attempts a WHERE a.delivery_id = d.id AND a.kind = 'write') END AS attempted_at
-             FROM deliveries d
-             JOIN records r ON r.id = d.record_id
-             JOIN record_revisions v ON v.tenant_id = d.tenant_id AND v.id = d.revision_id
-             WHERE d.id = ANY($1) AND d.state IN ('planned', 'unknown') AND d.due_at <= now()
-               -- Deliveries of one record to one destination go one at a time and in the order of revisions.
-               AND NOT EXISTS (SELECT FROM deliveries e WHERE e.record_id = d.record_id AND e.revision < d.revision
-                                 AND e.connection_id = d.connection_id
-                                 AND e.state NOT IN ('confirmed', 'reconciled', 'superseded', 'cancelled'))
-             ORDER BY d.id",
-        )
-        .bind(ids)
-        .fetch_all(&mut *tx)
-        .await?;
         let mut load = Load::default();
-        for row in rows {
-            load.parcels.push(parcel(&row)?);
+        let blocked = load_parcels(&mut tx, tenant, ids, &mut load.parcels).await?;
+        // Most often nothing stands before a delivery, and this costs nothing.
+        if !blocked.is_empty() && self.unblock(&mut tx, &blocked).await? {
+            load_parcels(&mut tx, tenant, &blocked, &mut load.parcels).await?;
         }
         if load.parcels.is_empty() {
+            tx.commit().await?;
             return Ok(load);
         }
         let needed: HashSet<Uuid> = load.parcels.iter().flat_map(|p| [p.destination.0, p.source.0]).collect();
         load.connections = connections(&mut tx, &needed.into_iter().collect::<Vec<_>>()).await?;
         let rows = sqlx::query("SELECT id, name, version FROM lookup_tables WHERE tenant_id = $1")
-            .bind(self.scope().tenant.0)
+            .bind(tenant.0)
             .fetch_all(&mut *tx)
             .await?;
         for row in rows {
@@ -181,6 +175,27 @@ impl TenantStore<'_> {
         }
         tx.commit().await?;
         Ok(load)
+    }
+
+    /// Takes away what stands before later revisions and will not move by itself: an earlier revision that became an exception or waits
+    /// is superseded, also where its flow is retired. What may have had its effect stays, and is proven or worked on first.
+    async fn unblock(&self, tx: &mut Transaction<'static, Postgres>, ids: &[Uuid]) -> Result<bool, StoreError> {
+        let superseded: Vec<Uuid> = sqlx::query_scalar(
+            "UPDATE deliveries e SET state = 'superseded', settled_at = now()
+             FROM deliveries d
+             WHERE d.tenant_id = $1 AND d.id = ANY($2) AND d.state = 'planned' AND e.tenant_id = $1
+               AND e.record_id = d.record_id AND e.connection_id = d.connection_id AND e.revision < d.revision
+               AND e.state IN ('planned', 'waiting', 'held', 'exception') AND NOT e.unproven
+               AND (e.flow_id = d.flow_id
+                    OR NOT EXISTS (SELECT FROM flow_versions v WHERE v.flow_id = e.flow_id AND v.state = 'published'))
+             RETURNING e.id",
+        )
+        .bind(self.scope().tenant.0)
+        .bind(ids)
+        .fetch_all(&mut **tx)
+        .await?;
+        exception::close_superseded(tx, self.scope(), &superseded).await?;
+        Ok(!superseded.is_empty())
     }
 
     /// Connections by id, without secrets.
@@ -198,8 +213,11 @@ impl TenantStore<'_> {
     /// Where the database does not answer.
     pub async fn flow_version_rows(&self, ids: &[Uuid]) -> Result<Vec<FlowVersionRow>, StoreError> {
         let mut tx = self.begin().await?;
-        let rows =
-            sqlx::query("SELECT id, policy, mapping FROM flow_versions WHERE id = ANY($1)").bind(ids).fetch_all(&mut *tx).await?;
+        let rows = sqlx::query("SELECT id, policy, mapping FROM flow_versions WHERE tenant_id = $1 AND id = ANY($2)")
+            .bind(self.scope().tenant.0)
+            .bind(ids)
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
         rows.into_iter()
             .map(|row| {
@@ -221,8 +239,10 @@ impl TenantStore<'_> {
         let mut tx = self.begin().await?;
         let row = sqlx::query(
             "SELECT c.sealed, c.data_key_version, k.master_key_id, k.wrapped
-             FROM credentials c JOIN data_keys k ON k.tenant_id = c.tenant_id AND k.version = c.data_key_version WHERE c.id = $1",
+             FROM credentials c JOIN data_keys k ON k.tenant_id = c.tenant_id AND k.version = c.data_key_version
+             WHERE c.tenant_id = $1 AND c.id = $2",
         )
+        .bind(tenant.0)
         .bind(id.0)
         .fetch_one(&mut *tx)
         .await?;
@@ -266,7 +286,7 @@ impl TenantStore<'_> {
                      due_at = CASE WHEN i.kind = 'write' THEN d.due_at ELSE now() + make_interval(secs => $9) END,
                      sweep_at = now() + make_interval(secs => $9)
                  FROM i
-                 WHERE d.id = i.delivery_id AND d.state = CASE WHEN i.kind = 'write' THEN 'planned' ELSE 'unknown' END AND d.due_at <= now()
+                 WHERE d.tenant_id = $1 AND d.id = ANY($2) AND d.id = i.delivery_id AND d.state = CASE WHEN i.kind = 'write' THEN 'planned' ELSE 'unknown' END AND d.due_at <= now()
                  RETURNING d.id, d.attempts, i.attempt_id, i.kind, i.method, i.url, i.request, i.audit_id
              ), started AS (
                  INSERT INTO attempts (id, tenant_id, delivery_id, number, kind, method, url, request)
@@ -301,20 +321,40 @@ impl TenantStore<'_> {
     /// # Errors
     /// Where the transaction did not commit: then the attempts stay open, and the sweeper makes their deliveries unknown.
     pub async fn finish_attempts(&self, batch: &[Finish]) -> Result<Vec<(Place, Uuid)>, StoreError> {
+        let scope = self.scope();
         let mut tx = self.begin().await?;
-        self.close_attempts(&mut tx, batch).await?;
+        let ended: Vec<&Ended> = batch.iter().filter_map(|f| f.attempt.as_ref()).collect();
+        let closed = close_attempts(&mut tx, scope, &ended).await?;
         let moved: HashSet<Uuid> = self.move_deliveries(&mut tx, batch).await?.into_iter().collect();
+        // Written again because the first commit's answer was lost, a batch closes and moves nothing, and counts nothing.
         let moved: Vec<&Finish> = batch.iter().filter(|f| moved.contains(&f.delivery.0)).collect();
-        self.open_exceptions(&mut tx, &moved).await?;
-        self.count(&mut tx, batch, &moved).await?;
+        let news = |f: &&Finish| f.attempt.as_ref().is_some_and(|ended| closed.contains(&ended.id));
+        let told: Vec<&Finish> =
+            batch.iter().filter(|f| news(f) || (f.attempt.is_none() && moved.iter().any(|m| m.delivery == f.delivery))).collect();
+        let opened = moved.iter().filter_map(|f| match &f.step {
+            Step::Stop(reason) => {
+                let subject =
+                    Subject::Delivery { delivery: f.delivery, record: f.record, flow: f.flow, destination: f.destination };
+                Some((subject, reason))
+            }
+            _ => None,
+        });
+        exception::open(&mut tx, scope, &opened.collect::<Vec<_>>()).await?;
+        self.tell(&mut tx, &told).await?;
+        let called = told.iter().filter(|f| f.attempt.as_ref().is_some_and(|ended| ended.outcome != "not_sent"));
+        let confirmed = moved.iter().filter(|f| matches!(f.step, Step::Confirmed(_)));
+        let metered = called.map(|f| (Meter::VendorCall, f.destination));
+        count(&mut tx, scope, metered.chain(confirmed.map(|f| (Meter::DeliveryConfirmed, f.destination)))).await?;
         let settled: Vec<Uuid> = moved.iter().filter(|f| matches!(f.step, Step::Confirmed(_))).map(|f| f.record.0).collect();
-        let place = |connection| Place { tenant: self.scope().tenant, connection: Some(connection) };
+        let place = |connection| Place { tenant: scope.tenant, connection: Some(connection) };
         let resend = moved.iter().filter(|f| matches!(f.step, Step::Resend));
         let mut next: Vec<(Place, Uuid)> = resend.map(|f| (place(f.destination), f.delivery.0)).collect();
         if !settled.is_empty() {
             // Leans on deliveries_record.
-            let turns = sqlx::query("SELECT connection_id, id FROM deliveries WHERE record_id = ANY($1) AND state = 'planned'");
-            for row in turns.bind(&settled).fetch_all(&mut *tx).await? {
+            let turns = sqlx::query(
+                "SELECT connection_id, id FROM deliveries WHERE tenant_id = $1 AND record_id = ANY($2) AND state = 'planned'",
+            );
+            for row in turns.bind(scope.tenant.0).bind(&settled).fetch_all(&mut *tx).await? {
                 next.push((place(ConnectionId(row.try_get("connection_id")?)), row.try_get("id")?));
             }
         }
@@ -322,33 +362,10 @@ impl TenantStore<'_> {
         Ok(next)
     }
 
-    async fn close_attempts(&self, tx: &mut Transaction<'static, Postgres>, batch: &[Finish]) -> Result<(), StoreError> {
-        let ended: Vec<&Ended> = batch.iter().filter_map(|f| f.attempt.as_ref()).collect();
-        if ended.is_empty() {
-            return Ok(());
-        }
-        sqlx::query(
-            "UPDATE attempts a SET ended_at = i.ended_at, outcome = i.outcome, status = i.status, answer = i.answer, fault = i.fault
-             FROM unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::int[], $6::text[], $7::jsonb[])
-                  AS i (id, ended_at, outcome, status, answer, fault)
-             WHERE a.tenant_id = $1 AND a.id = i.id",
-        )
-        .bind(self.scope().tenant.0)
-        .bind(ended.iter().map(|e| e.id.0).collect::<Vec<_>>())
-        .bind(ended.iter().map(|e| e.ended_at).collect::<Vec<_>>())
-        .bind(ended.iter().map(|e| e.outcome).collect::<Vec<_>>())
-        .bind(ended.iter().map(|e| e.status.map(i32::from)).collect::<Vec<_>>())
-        .bind(ended.iter().map(|e| e.answer.as_deref()).collect::<Vec<_>>())
-        .bind(ended.iter().map(|e| e.fault.as_ref().and_then(|f| serde_json::to_value(f).ok())).collect::<Vec<_>>())
-        .execute(&mut **tx)
-        .await?;
-        Ok(())
-    }
-
     async fn move_deliveries(&self, tx: &mut Transaction<'static, Postgres>, batch: &[Finish]) -> Result<Vec<Uuid>, StoreError> {
         let due = |step: &Step| match step {
             Step::Wait { until, .. } => Some(*until),
-            Step::Unknown { prove_at } => Some(*prove_at),
+            Step::Unknown { prove_at, .. } => Some(*prove_at),
             Step::Confirmed(_) | Step::Resend | Step::Stop(_) => None,
         };
         let receipt = |f: &Finish| match &f.step {
@@ -359,18 +376,19 @@ impl TenantStore<'_> {
         let moved = sqlx::query_scalar(
             "WITH i AS (
                  SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::int[], $7::text[], $8::text[], $9::uuid[], $10::uuid[],
-                                      $11::text[])
-                     AS i (id, attempt_id, state, due_at, failed, receipt_id, receipt_version, record_id, connection_id, kind)
+                                      $11::text[], $12::text[])
+                     AS i (id, attempt_id, state, due_at, failed, receipt_id, receipt_version, record_id, connection_id, kind, seen)
              ), moved AS (
                  UPDATE deliveries d SET state = i.state, due_at = coalesce(i.due_at, now()),
                      sweep_at = coalesce(i.due_at, now() + interval '10 seconds'),
                      failures = d.failures + i.failed, receipt_id = coalesce(i.receipt_id, d.receipt_id),
                      receipt_version = coalesce(i.receipt_version, d.receipt_version),
-                     settled_at = CASE WHEN i.state = 'confirmed' THEN now() END
+                     settled_at = CASE WHEN i.state = 'confirmed' THEN now() END,
+                     unproven = CASE WHEN i.state = 'unknown' THEN true WHEN i.state IN ('confirmed', 'planned') THEN false ELSE d.unproven END
                  FROM i
-                 WHERE d.id = i.id
+                 WHERE d.tenant_id = $1 AND d.id = ANY($2) AND d.id = i.id
                    AND ((i.attempt_id IS NOT NULL AND d.attempt_id = i.attempt_id AND d.state IN ('sending', 'unknown'))
-                     OR (i.attempt_id IS NULL AND d.state IN ('planned', 'unknown')))
+                     OR (i.attempt_id IS NULL AND d.state = i.seen))
                  RETURNING d.id
              ), learned AS (
                  INSERT INTO external_ids (tenant_id, connection_id, kind, value, record_id)
@@ -384,110 +402,108 @@ impl TenantStore<'_> {
         .bind(batch.iter().map(|f| f.attempt.as_ref().map(|a| a.id.0)).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| f.step.state()).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| due(&f.step)).collect::<Vec<_>>())
-        .bind(batch.iter().map(|f| i32::from(matches!(f.step, Step::Wait { counts: true, .. } | Step::Stop(_) | Step::Unknown { .. }))).collect::<Vec<_>>())
+        .bind(batch.iter().map(|f| i32::from(f.step.counts())).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| receipt(f).map(|r| r.id)).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| receipt(f).and_then(|r| r.version)).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| f.record.0).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| f.destination.0).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| f.kind.as_str()).collect::<Vec<_>>())
+        .bind(batch.iter().map(|f| f.seen.as_str()).collect::<Vec<_>>())
         .fetch_all(&mut **tx)
         .await?;
         Ok(moved)
     }
 
-    async fn open_exceptions(&self, tx: &mut Transaction<'static, Postgres>, moved: &[&Finish]) -> Result<(), StoreError> {
-        let opened: Vec<(&Finish, &Reason)> =
-            moved.iter().filter_map(|f| if let Step::Stop(reason) = &f.step { Some((*f, reason)) } else { None }).collect();
-        if opened.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<Uuid> = opened.iter().map(|_| ExceptionId::generate().0).collect();
-        sqlx::query(
-            "INSERT INTO exceptions (id, tenant_id, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, delivery_id,
-                                     record_id, flow_id, connection_id)
-             SELECT id, $1, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, delivery_id, record_id, flow_id, connection_id
-             FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
-                         $12::uuid[], $13::uuid[], $14::uuid[], $15::uuid[])
-                  AS i (id, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, delivery_id, record_id, flow_id, connection_id)
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(self.scope().tenant.0)
-        .bind(&ids)
-        .bind(opened.iter().map(|(f, r)| r.cause_key(&f.flow.to_string())).collect::<Vec<_>>())
-        .bind(opened.iter().map(|(_, r)| r.code.as_str()).collect::<Vec<_>>())
-        .bind(opened.iter().map(|(_, r)| r.sentence.as_str()).collect::<Vec<_>>())
-        .bind(opened.iter().map(|(_, r)| r.cause.as_str()).collect::<Vec<_>>())
-        .bind(opened.iter().map(|(_, r)| r.owner.as_str()).collect::<Vec<_>>())
-        .bind(opened.iter().map(|(_, r)| r.next_step.as_str()).collect::<Vec<_>>())
-        .bind(opened.iter().map(|(_, r)| r.path.as_deref()).collect::<Vec<_>>())
-        .bind(opened.iter().map(|(_, r)| r.value.as_deref()).collect::<Vec<_>>())
-        .bind(opened.iter().map(|(_, r)| r.table.as_deref()).collect::<Vec<_>>())
-        .bind(opened.iter().map(|(f, _)| f.delivery.0).collect::<Vec<_>>())
-        .bind(opened.iter().map(|(f, _)| f.record.0).collect::<Vec<_>>())
-        .bind(opened.iter().map(|(f, _)| f.flow.0).collect::<Vec<_>>())
-        .bind(opened.iter().map(|(f, _)| f.destination.0).collect::<Vec<_>>())
-        .execute(&mut **tx)
-        .await?;
-        audit(tx, self.scope(), Action::ExceptionOpened, "exception", &ids).await
-    }
-
-    async fn count(
-        &self,
-        tx: &mut Transaction<'static, Postgres>,
-        batch: &[Finish],
-        moved: &[&Finish],
-    ) -> Result<(), StoreError> {
+    /// An audit row for the end of each step.
+    async fn tell(&self, tx: &mut Transaction<'static, Postgres>, told: &[&Finish]) -> Result<(), StoreError> {
         let scope = self.scope();
-        let mut subjects: Vec<(Action, Uuid, Option<String>)> = Vec::with_capacity(batch.len());
-        for finish in batch {
-            let action = match (&finish.step, finish.attempt.as_ref().map(|a| a.outcome)) {
-                (Step::Confirmed(_), _) => Action::AttemptConfirmed,
-                (Step::Resend, _) => Action::DeliveryAbsent,
-                (Step::Unknown { .. }, _) => Action::AttemptUnknown,
-                (Step::Stop(_), None) => Action::DeliveryException,
-                _ => Action::AttemptFailed,
-            };
-            let detail = finish.attempt.as_ref().map(|ended| {
-                serde_json::json!({"outcome": ended.outcome, "status": ended.status, "code": ended.fault.as_ref().map(|f| f.code.as_str())}).to_string()
-            });
-            subjects.push((action, finish.delivery.0, detail));
-        }
-        let mut meters: Vec<(Meter, Uuid, i64)> = Vec::new();
-        let mut add = |meter: Meter, connection: Uuid| match meters.iter_mut().find(|(m, c, _)| *m == meter && *c == connection) {
-            Some((_, _, quantity)) => *quantity += 1,
-            None => meters.push((meter, connection, 1)),
+        let action = |f: &Finish| match (&f.step, f.attempt.is_some()) {
+            (Step::Confirmed(_), _) => Action::AttemptConfirmed,
+            (Step::Resend, _) => Action::DeliveryAbsent,
+            (Step::Unknown { .. }, _) => Action::AttemptUnknown,
+            (Step::Stop(_), false) => Action::DeliveryException,
+            _ => Action::AttemptFailed,
         };
-        for finish in batch.iter().filter(|f| f.attempt.as_ref().is_some_and(|a| a.outcome != "not_sent")) {
-            add(Meter::VendorCall, finish.destination.0);
-        }
-        for finish in moved.iter().filter(|f| matches!(f.step, Step::Confirmed(_))) {
-            add(Meter::DeliveryConfirmed, finish.destination.0);
-        }
+        let detail = |f: &Finish| {
+            let ended = f.attempt.as_ref()?;
+            let code = ended.fault.as_ref().map(|fault| fault.code.as_str());
+            Some(serde_json::json!({"outcome": ended.outcome, "status": ended.status, "code": code}).to_string())
+        };
         sqlx::query(
-            "WITH counted AS (
-                 INSERT INTO usage_events (id, tenant_id, meter, connection_id, quantity)
-                 SELECT id, $1, meter, connection_id, quantity FROM unnest($8::uuid[], $9::text[], $10::uuid[], $11::bigint[])
-                      AS u (id, meter, connection_id, quantity)
-             )
-             INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
+            "INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
              SELECT id, $1, $2, action, 'delivery', subject_id, $3, detail
              FROM unnest($4::uuid[], $5::text[], $6::uuid[], $7::text[]) AS i (id, action, subject_id, detail)",
         )
         .bind(scope.tenant.0)
         .bind(serde_json::to_value(&scope.actor).expect("an actor is plain data"))
         .bind(scope.request)
-        .bind(subjects.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
-        .bind(subjects.iter().map(|s| s.0.as_str()).collect::<Vec<_>>())
-        .bind(subjects.iter().map(|s| s.1).collect::<Vec<_>>())
-        .bind(subjects.iter().map(|s| s.2.as_deref()).collect::<Vec<_>>())
-        .bind(meters.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
-        .bind(meters.iter().map(|m| m.0.as_str()).collect::<Vec<_>>())
-        .bind(meters.iter().map(|m| m.1).collect::<Vec<_>>())
-        .bind(meters.iter().map(|m| m.2).collect::<Vec<_>>())
+        .bind(told.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+        .bind(told.iter().map(|f| action(f).as_str()).collect::<Vec<_>>())
+        .bind(told.iter().map(|f| f.delivery.0).collect::<Vec<_>>())
+        .bind(told.iter().map(|f| detail(f)).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await?;
         Ok(())
     }
+}
+
+/// Closes attempts; returns those that were open until now.
+pub(super) async fn close_attempts(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    ended: &[&Ended],
+) -> Result<HashSet<AttemptId>, StoreError> {
+    if ended.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let closed: Vec<Uuid> = sqlx::query_scalar(
+        "UPDATE attempts a SET ended_at = i.ended_at, outcome = i.outcome, status = i.status, answer = i.answer, fault = i.fault
+         FROM unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::int[], $6::text[], $7::jsonb[])
+              AS i (id, ended_at, outcome, status, answer, fault)
+         WHERE a.tenant_id = $1 AND a.id = ANY($2) AND a.id = i.id AND a.ended_at IS NULL
+         RETURNING a.id",
+    )
+    .bind(scope.tenant.0)
+    .bind(ended.iter().map(|e| e.id.0).collect::<Vec<_>>())
+    .bind(ended.iter().map(|e| e.ended_at).collect::<Vec<_>>())
+    .bind(ended.iter().map(|e| e.outcome).collect::<Vec<_>>())
+    .bind(ended.iter().map(|e| e.status.map(i32::from)).collect::<Vec<_>>())
+    .bind(ended.iter().map(|e| e.answer.as_deref()).collect::<Vec<_>>())
+    .bind(ended.iter().map(|e| e.fault.as_ref().and_then(|f| serde_json::to_value(f).ok())).collect::<Vec<_>>())
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(closed.into_iter().map(AttemptId).collect())
+}
+
+/// Usage rows, one for each meter and connection.
+pub(super) async fn count(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    counted: impl Iterator<Item = (Meter, ConnectionId)>,
+) -> Result<(), StoreError> {
+    let mut meters: Vec<((Meter, ConnectionId), i64)> = Vec::new();
+    for one in counted {
+        match meters.iter_mut().find(|(known, _)| *known == one) {
+            Some((_, quantity)) => *quantity += 1,
+            None => meters.push((one, 1)),
+        }
+    }
+    if meters.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO usage_events (id, tenant_id, meter, connection_id, quantity)
+         SELECT id, $1, meter, connection_id, quantity
+         FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::bigint[]) AS u (id, meter, connection_id, quantity)",
+    )
+    .bind(scope.tenant.0)
+    .bind(meters.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+    .bind(meters.iter().map(|((meter, _), _)| meter.as_str()).collect::<Vec<_>>())
+    .bind(meters.iter().map(|((_, connection), _)| connection.0).collect::<Vec<_>>())
+    .bind(meters.iter().map(|(_, quantity)| *quantity).collect::<Vec<_>>())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 impl Store {
@@ -519,6 +535,45 @@ impl Store {
         };
         rows.into_iter().map(|row| Ok((place(&row)?, row.try_get("id")?))).collect()
     }
+}
+
+/// Loads what may be worked on; returns the planned ones that an earlier delivery of their record stands before.
+async fn load_parcels(
+    tx: &mut Transaction<'static, Postgres>,
+    tenant: TenantId,
+    ids: &[Uuid],
+    parcels: &mut Vec<Parcel>,
+) -> Result<Vec<Uuid>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT d.id, d.state, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.attempts, d.failures,
+                r.kind, r.number, r.connection_id AS source, r.source_id, v.document,
+                -- From its answer or its end on: a call that took long may have had its effect late.
+                CASE WHEN d.state = 'unknown' THEN (SELECT max(coalesce(a.ended_at, a.started_at)) FROM attempts a
+                                                    WHERE a.tenant_id = $1 AND a.delivery_id = d.id AND a.kind = 'write') END AS attempted_at,
+                -- Deliveries of one record to one destination go one at a time and in the order of revisions.
+                EXISTS (SELECT FROM deliveries e WHERE e.tenant_id = $1 AND e.record_id = d.record_id AND e.connection_id = d.connection_id
+                          AND (e.revision < d.revision OR (e.revision = d.revision AND e.id < d.id))
+                          AND e.state NOT IN ('confirmed', 'reconciled', 'superseded', 'cancelled')) AS blocked
+         FROM deliveries d
+         JOIN records r ON r.id = d.record_id
+         JOIN record_revisions v ON v.tenant_id = d.tenant_id AND v.id = d.revision_id
+         WHERE d.tenant_id = $1 AND d.id = ANY($2) AND d.state IN ('planned', 'unknown') AND d.due_at <= now()
+         ORDER BY d.id",
+    )
+    .bind(tenant.0)
+    .bind(ids)
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut blocked = Vec::new();
+    for row in rows {
+        // What may have had its effect is asked about whatever stands before it.
+        if row.try_get("blocked")? && row.try_get::<&str, _>("state")? == DeliveryState::Planned.as_str() {
+            blocked.push(row.try_get("id")?);
+        } else {
+            parcels.push(parcel(&row)?);
+        }
+    }
+    Ok(blocked)
 }
 
 fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {

@@ -5,13 +5,14 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::exception::Reason;
-use domain::id::{ConnectionId, DeliveryId, ExceptionId, FlowId, FlowVersionId, MessageId, RecordId, RevisionId};
+use domain::id::{ConnectionId, DeliveryId, FlowId, FlowVersionId, MessageId, RecordId, RevisionId, TenantId};
 use domain::record::RecordKind;
 use domain::scope::Scope;
 use domain::task::Place;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::exception::{self, Subject};
 use super::{StoreError, TenantStore};
 
 /// How long the direct nudge of a new delivery may take before the sweeper nudges again.
@@ -52,11 +53,6 @@ pub enum Reading {
     Record(Box<Revised>),
     Ignored,
     Exception(Reason),
-    /// Reading it back failed for now.
-    Later {
-        at: DateTime<Utc>,
-        note: String,
-    },
 }
 
 /// A canonical document, ready to become a revision.
@@ -69,7 +65,10 @@ pub struct Revised {
     pub document: String,
     pub content_hash: [u8; 32],
     pub source_updated_at: Option<DateTime<Utc>>,
+    /// The flows that take it.
     pub flows: Vec<PublishedFlow>,
+    /// Flows of its kind whose filter it does not pass: what they planned of earlier revisions and have not sent is not to be sent.
+    pub left: Vec<FlowId>,
 }
 
 /// A transaction over the messages of one task.
@@ -91,7 +90,7 @@ impl<'a> TenantStore<'a> {
             "SELECT m.id, m.connection_id, c.connector, c.name, c.settings, m.topic, m.record_kind, m.source_id, m.failures, m.received_at,
                     m.thin AND m.fetched IS NULL AS must_fetch, coalesce(m.fetched, m.body) AS body
              FROM messages m JOIN connections c ON c.id = m.connection_id
-             WHERE m.tenant_id = $1 AND m.id = ANY($2) AND m.state IN ('received', 'fetching')
+             WHERE m.tenant_id = $1 AND m.id = ANY($2) AND m.state = 'received'
              ORDER BY m.id
              FOR UPDATE OF m SKIP LOCKED",
         )
@@ -117,35 +116,23 @@ impl<'a> TenantStore<'a> {
             });
         }
         let sources: Vec<Uuid> = messages.iter().map(|m| m.connection.0).collect::<HashSet<_>>().into_iter().collect();
-        let flows = if sources.is_empty() { vec![] } else { published_flows(&mut tx, &sources).await? };
+        let flows = if sources.is_empty() { vec![] } else { published_flows(&mut tx, self.scope().tenant, &sources).await? };
         Ok(Receiving { tx, scope: self.scope(), messages, flows })
-    }
-
-    /// Keeps what was read back for a thin message.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn keep_fetched(&self, message: MessageId, body: &[u8]) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        sqlx::query("UPDATE messages SET fetched = $3 WHERE tenant_id = $1 AND id = $2 AND state IN ('received', 'fetching')")
-            .bind(self.scope().tenant.0)
-            .bind(message.0)
-            .bind(body)
-            .execute(&mut *tx)
-            .await?;
-        audit(&mut tx, self.scope(), Action::MessageFetched, "message", &[message.0]).await?;
-        tx.commit().await?;
-        Ok(())
     }
 }
 
-async fn published_flows(tx: &mut Transaction<'static, Postgres>, sources: &[Uuid]) -> Result<Vec<PublishedFlow>, StoreError> {
+async fn published_flows(
+    tx: &mut Transaction<'static, Postgres>,
+    tenant: TenantId,
+    sources: &[Uuid],
+) -> Result<Vec<PublishedFlow>, StoreError> {
     let rows = sqlx::query(
         "SELECT f.id, v.id AS version_id, f.record_kind, f.source_connection_id, f.destination_connection_id, v.filter
          FROM flows f JOIN flow_versions v ON v.flow_id = f.id AND v.state = 'published'
-         WHERE f.source_connection_id = ANY($1)",
+         WHERE f.tenant_id = $2 AND f.source_connection_id = ANY($1)",
     )
     .bind(sources)
+    .bind(tenant.0)
     .fetch_all(&mut **tx)
     .await?;
     let mut flows = Vec::with_capacity(rows.len());
@@ -170,14 +157,13 @@ impl Receiving<'_> {
     /// Where the transaction did not commit: then the messages still wait, and the sweeper brings them again.
     pub async fn finish(mut self, readings: Vec<(Inbound, Reading)>) -> Result<Vec<(Place, Uuid)>, StoreError> {
         let mut planned = Vec::new();
-        let mut ignored = Vec::new();
+        let (mut ignored, mut stopped) = (Vec::new(), Vec::new());
         let mut waves: Vec<Vec<(Inbound, Revised)>> = Vec::new();
         let mut wave_of: HashMap<(ConnectionId, RecordKind, String), usize> = HashMap::new();
         for (message, reading) in readings {
             match reading {
                 Reading::Ignored => ignored.push(message.id.0),
-                Reading::Exception(reason) => self.open_exception(&message, &reason).await?,
-                Reading::Later { at, note } => self.postpone(&message, at, &note).await?,
+                Reading::Exception(reason) => stopped.push((message, reason)),
                 Reading::Record(revised) => {
                     // Two messages of one record in one batch become revisions one after the other.
                     let wave = wave_of
@@ -195,11 +181,23 @@ impl Receiving<'_> {
             self.settle(&ignored, "ignored", &vec![None; ignored.len()]).await?;
             audit(&mut self.tx, self.scope, Action::MessageIgnored, "message", &ignored).await?;
         }
+        self.stop(&stopped).await?;
         for wave in waves {
             planned.extend(self.write_wave(wave).await?);
         }
         self.tx.commit().await?;
         Ok(planned)
+    }
+
+    async fn stop(&mut self, stopped: &[(Inbound, Reason)]) -> Result<(), StoreError> {
+        if stopped.is_empty() {
+            return Ok(());
+        }
+        let messages: Vec<Uuid> = stopped.iter().map(|(message, _)| message.id.0).collect();
+        self.settle(&messages, "exception", &vec![None; messages.len()]).await?;
+        audit(&mut self.tx, self.scope, Action::MessageException, "message", &messages).await?;
+        let opened = stopped.iter().map(|(m, reason)| (Subject::Message { message: m.id, connection: m.connection }, reason));
+        exception::open(&mut self.tx, self.scope, &opened.collect::<Vec<_>>()).await
     }
 
     async fn write_wave(&mut self, wave: Vec<(Inbound, Revised)>) -> Result<Vec<(Place, Uuid)>, StoreError> {
@@ -320,50 +318,52 @@ impl Receiving<'_> {
     }
 
     /// A later revision takes the place of deliveries that have not been sent; an exception over one of them closes itself.
+    /// A write that may have had its effect is not superseded: it is proven first.
     async fn supersede(&mut self, made: &[Made]) -> Result<(), StoreError> {
-        let duties: Vec<(Uuid, i32, Uuid)> = made
-            .iter()
-            .filter(|m| m.revision > 1)
-            .flat_map(|m| m.record.flows.iter().map(|f| (m.record_id, m.revision, f.flow.0)))
-            .collect();
+        let mut duties: Vec<(Uuid, i32, Uuid)> = Vec::new();
+        for m in made.iter().filter(|m| m.revision > 1) {
+            let flows = m.record.flows.iter().map(|flow| flow.flow).chain(m.record.left.iter().copied());
+            duties.extend(flows.map(|flow| (m.record_id, m.revision, flow.0)));
+        }
         let superseded: Vec<Uuid> = sqlx::query_scalar(
             "UPDATE deliveries d SET state = 'superseded', settled_at = now()
              FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS i (record_id, revision, flow_id)
-             WHERE d.record_id = i.record_id AND d.flow_id = i.flow_id AND d.revision < i.revision
-               AND d.state IN ('planned', 'waiting', 'held', 'exception')
+             WHERE d.tenant_id = $4 AND d.record_id = ANY($1) AND d.record_id = i.record_id AND d.flow_id = i.flow_id
+               AND d.revision < i.revision AND d.state IN ('planned', 'waiting', 'held', 'exception') AND NOT d.unproven
              RETURNING d.id",
         )
         .bind(duties.iter().map(|d| d.0).collect::<Vec<_>>())
         .bind(duties.iter().map(|d| d.1).collect::<Vec<_>>())
         .bind(duties.iter().map(|d| d.2).collect::<Vec<_>>())
+        .bind(self.scope.tenant.0)
         .fetch_all(&mut *self.tx)
         .await?;
-        if superseded.is_empty() {
-            return Ok(());
-        }
-        let closed: Vec<Uuid> = sqlx::query_scalar(
-            "UPDATE exceptions SET state = 'resolved', resolution = 'A later revision took its place', closed_at = now()
-             WHERE delivery_id = ANY($1) AND state = 'open' RETURNING id",
-        )
-        .bind(&superseded)
-        .fetch_all(&mut *self.tx)
-        .await?;
-        audit(&mut self.tx, self.scope, Action::DeliverySuperseded, "delivery", &superseded).await?;
-        audit(&mut self.tx, self.scope, Action::ExceptionResolved, "exception", &closed).await
+        exception::close_superseded(&mut self.tx, self.scope, &superseded).await
     }
 
     /// Messages that made no revision: they say what is known, or are older than what is known.
     async fn write_unchanged(&mut self, same: &[(Inbound, Revised)]) -> Result<(), StoreError> {
+        // What is said again was true later than we knew: a message from between the two must not take its place.
         let rows = sqlx::query(
-            "SELECT i.message_id, r.id AS record_id, r.content_hash = i.content_hash AS unchanged
-             FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[]) AS i (message_id, connection_id, kind, source_id, content_hash)
-             JOIN records r USING (connection_id, kind, source_id)",
+            "WITH i AS (
+                 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::timestamptz[])
+                     AS i (message_id, connection_id, kind, source_id, content_hash, source_updated_at)
+             ), known AS (
+                 SELECT i.message_id, i.source_updated_at, r.id, r.content_hash = i.content_hash AS unchanged
+                 FROM i JOIN records r USING (connection_id, kind, source_id) WHERE r.tenant_id = $7
+             ), touched AS (
+                 UPDATE records r SET source_updated_at = k.source_updated_at
+                 FROM known k WHERE r.id = k.id AND k.unchanged AND k.source_updated_at > r.source_updated_at
+             )
+             SELECT message_id, id AS record_id, unchanged FROM known",
         )
         .bind(same.iter().map(|(m, _)| m.id.0).collect::<Vec<_>>())
         .bind(same.iter().map(|(m, _)| m.connection.0).collect::<Vec<_>>())
         .bind(same.iter().map(|(_, r)| r.kind.as_str()).collect::<Vec<_>>())
         .bind(same.iter().map(|(_, r)| r.source_id.as_str()).collect::<Vec<_>>())
         .bind(same.iter().map(|(_, r)| r.content_hash.to_vec()).collect::<Vec<_>>())
+        .bind(same.iter().map(|(_, r)| r.source_updated_at).collect::<Vec<_>>())
+        .bind(self.scope.tenant.0)
         .fetch_all(&mut *self.tx)
         .await?;
         let (mut unchanged, mut stale): (Vec<Known>, Vec<Known>) = (vec![], vec![]);
@@ -386,7 +386,7 @@ impl Receiving<'_> {
     async fn settle(&mut self, messages: &[Uuid], state: &str, records: &[Option<Uuid>]) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE messages m SET state = $4, record_id = i.record_id
-             FROM unnest($2::uuid[], $3::uuid[]) AS i (id, record_id) WHERE m.tenant_id = $1 AND m.id = i.id",
+             FROM unnest($2::uuid[], $3::uuid[]) AS i (id, record_id) WHERE m.tenant_id = $1 AND m.id = ANY($2) AND m.id = i.id",
         )
         .bind(self.scope.tenant.0)
         .bind(messages)
@@ -395,47 +395,6 @@ impl Receiving<'_> {
         .execute(&mut *self.tx)
         .await?;
         Ok(())
-    }
-
-    async fn postpone(&mut self, message: &Inbound, at: DateTime<Utc>, note: &str) -> Result<(), StoreError> {
-        tracing::info!(message.id = %message.id, note, "Message {} is read back later", message.id);
-        sqlx::query(
-            "UPDATE messages SET state = 'fetching', failures = failures + 1, sweep_at = $3 WHERE tenant_id = $1 AND id = $2",
-        )
-        .bind(self.scope.tenant.0)
-        .bind(message.id.0)
-        .bind(at)
-        .execute(&mut *self.tx)
-        .await?;
-        Ok(())
-    }
-
-    async fn open_exception(&mut self, message: &Inbound, reason: &Reason) -> Result<(), StoreError> {
-        let id = ExceptionId::generate();
-        sqlx::query(
-            "INSERT INTO exceptions (id, tenant_id, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, message_id,
-                                     connection_id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(id.0)
-        .bind(self.scope.tenant.0)
-        .bind(reason.cause_key(&message.connection.to_string()))
-        .bind(&reason.code)
-        .bind(&reason.sentence)
-        .bind(&reason.cause)
-        .bind(reason.owner.as_str())
-        .bind(&reason.next_step)
-        .bind(&reason.path)
-        .bind(&reason.value)
-        .bind(&reason.table)
-        .bind(message.id.0)
-        .bind(message.connection.0)
-        .execute(&mut *self.tx)
-        .await?;
-        self.settle(&[message.id.0], "exception", &[None]).await?;
-        audit(&mut self.tx, self.scope, Action::MessageException, "message", &[message.id.0]).await?;
-        audit(&mut self.tx, self.scope, Action::ExceptionOpened, "exception", &[id.0]).await
     }
 }
 

@@ -145,10 +145,16 @@ impl TenantStore<'_> {
         let tenant = self.scope().tenant;
         let mut nudges = Nudges::new();
         let rows = sqlx::query(
-            "UPDATE deliveries SET state = 'planned', failures = 0, due_at = now(), sweep_at = now() + interval '10 seconds'
-             WHERE id = ANY($1) AND state = 'exception' RETURNING id, connection_id",
+            "UPDATE deliveries d SET
+                 -- A write that may have had its effect is asked for before anything is sent again.
+                 state = CASE WHEN d.unproven THEN 'unknown' ELSE 'planned' END,
+                 failures = 0, due_at = now(), sweep_at = now() + interval '10 seconds',
+                 -- Tried with what is published now: a mapping that was mended helps.
+                 flow_version_id = coalesce((SELECT v.id FROM flow_versions v WHERE v.flow_id = d.flow_id AND v.state = 'published'), d.flow_version_id)
+             WHERE d.tenant_id = $2 AND d.id = ANY($1) AND d.state = 'exception' RETURNING d.id, d.connection_id",
         )
         .bind(&deliveries)
+        .bind(tenant.0)
         .fetch_all(&mut *tx)
         .await?;
         for row in rows {
@@ -179,9 +185,15 @@ impl TenantStore<'_> {
     /// Where the database does not answer.
     pub async fn exceptions_ignore(&self, selection: &Selection, reason: &str) -> Result<Vec<Uuid>, StoreError> {
         let mut tx = self.begin().await?;
-        let (ids, deliveries, _) = close(&mut tx, selection, "ignored", reason).await?;
-        sqlx::query("UPDATE deliveries SET state = 'cancelled', settled_at = now() WHERE id = ANY($1) AND state = 'exception'")
+        let (ids, deliveries, messages) = close(&mut tx, selection, "ignored", reason).await?;
+        sqlx::query("UPDATE deliveries SET state = 'cancelled', settled_at = now() WHERE tenant_id = $2 AND id = ANY($1) AND state = 'exception'")
             .bind(&deliveries)
+            .bind(self.scope().tenant.0)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("UPDATE messages SET state = 'ignored' WHERE tenant_id = $2 AND id = ANY($1) AND state = 'exception'")
+            .bind(&messages)
+            .bind(self.scope().tenant.0)
             .execute(&mut *tx)
             .await?;
         audit(&mut tx, self.scope(), Action::ExceptionIgnored, "exception", &ids).await?;
@@ -217,7 +229,7 @@ async fn close(
 ) -> Result<(Vec<Uuid>, Vec<Uuid>, Vec<Uuid>), StoreError> {
     let rows = sqlx::query(
         "UPDATE exceptions e SET state = $1, resolution = $2, closed_at = now()
-         FROM (SELECT id FROM exceptions WHERE state = 'open' AND (id = ANY($3) OR cause_key = $4) ORDER BY id LIMIT $5 FOR UPDATE) s
+         FROM (SELECT id FROM exceptions WHERE tenant_id = current_tenant() AND state = 'open' AND (id = ANY($3) OR cause_key = $4) ORDER BY id LIMIT $5 FOR UPDATE) s
          WHERE e.id = s.id RETURNING e.id, e.delivery_id, e.message_id",
     )
     .bind(state)

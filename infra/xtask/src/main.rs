@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use services::Rung;
 
 const HELP: &str = "\
-cargo xtask demo [--exit] [--all-in-one]     the main job: orders from a shop arrive in an ERP, exactly once
+cargo xtask demo [--exit] [--all-in-one] [--real]
+                                             the main job: orders from a shop arrive in an ERP, exactly once;
+                                             --real: from a Medusa shop, installed from npm when first needed
 cargo xtask test [FILTER]                    formatting, lints, every test, in both modes
 cargo xtask bench [--rate N] [--seconds N] [--json FILE] [--all-in-one]
 cargo xtask services                         brings up Postgres, RabbitMQ and Redis and keeps them until Ctrl-C

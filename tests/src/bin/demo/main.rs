@@ -1,15 +1,17 @@
 //! The main job, seen: real-shaped orders go from a shop to an ERP, each exactly once; what needs a person is a grouped exception;
 //! adding the missing code and retrying empties it.
 
+mod real;
+
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use tests::client::Ledger;
-use tests::platform::{EMAIL, Options, Platform, Tenant};
+use tests::platform::{Connected, EMAIL, Options, Platform, Tenant};
 use tests::sample;
 use tests::simulator::erp::{Account, Erp};
 use uuid::Uuid;
@@ -22,6 +24,9 @@ struct Arguments {
     /// Ends after the table; non-zero when the numbers do not add up.
     #[arg(long)]
     exit: bool,
+    /// Orders of a real shop: Medusa, installed from npm when first needed.
+    #[arg(long)]
+    real: bool,
     /// api and workers in one process, Postgres alone.
     #[arg(long)]
     all_in_one: bool,
@@ -57,17 +62,40 @@ async fn run(arguments: Arguments) -> Result<bool, Failure> {
     });
     let erp = Erp::start(Account::demo());
     let platform = Platform::start(options).await?;
-    let outcome = tokio::select! {
-        outcome = show(&platform, &erp) => outcome,
-        _ = tokio::signal::ctrl_c() => Err("stopped by Ctrl-C".into()),
+    let outcome = if arguments.real {
+        real::run(&platform, &erp, arguments.exit).await
+    } else {
+        until_stopped(show(&platform, &erp), arguments.exit).await
     };
-    if let (Ok(_), false) = (&outcome, arguments.exit) {
-        say("\nEverything stays up until Ctrl-C.");
-        let _ = tokio::signal::ctrl_c().await;
-    }
     say("Stopping and cleaning up");
     platform.stop().await?;
     outcome
+}
+
+/// Runs to the end or to Ctrl-C, and then stays up where that is wanted.
+async fn until_stopped(work: impl Future<Output = Result<bool, Failure>>, exit: bool) -> Result<bool, Failure> {
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        _ = tokio::signal::ctrl_c() => Err("stopped by Ctrl-C".into()),
+    };
+    if let (Ok(_), false) = (&outcome, exit) {
+        say("\nEverything stays up until Ctrl-C.");
+        let _ = tokio::signal::ctrl_c().await;
+    }
+    outcome
+}
+
+/// How people get in.
+fn doors(platform: &Platform, erp: &Erp, hook_url: &str) -> String {
+    format!(
+        "\nGraphQL and GraphiQL  {0}/graphql\nHealth                {0}/readyz\nSign-in               {EMAIL} / {1}\n\
+         Tenant header         X-Crossdock-Tenant: acme\nHook of the shop      {hook_url}\n\
+         ERP simulator         {2}/_control/stats\nLogs                  {3}",
+        platform.url,
+        platform.password,
+        erp.url(),
+        platform.logs.display()
+    )
 }
 
 async fn show(platform: &Platform, erp: &Erp) -> Result<bool, Failure> {
@@ -80,19 +108,12 @@ async fn show(platform: &Platform, erp: &Erp) -> Result<bool, Failure> {
     let first = Outcome::of(&tenant, erp, since).await?;
     first.print();
     say("\nThe lookup table \"SKUs\" gets the missing code; the group is retried");
-    let retried = mend(&tenant).await?;
+    let retried = mend(&tenant, sample::UNMAPPED_SKU).await?;
     tenant.rest(accepted, Duration::from_secs(60)).await?;
     let second = Outcome::of(&tenant, erp, since).await?;
     second.print();
     let adds_up = check(&first, &second, accepted, retried, erp);
-    say(&format!(
-        "\nGraphQL and GraphiQL  {0}/graphql\nHealth                {0}/readyz\nSign-in               {EMAIL} / {1}\nTenant header         X-Crossdock-Tenant: acme\nHook of the shop      {2}\nERP simulator         {3}/_control/stats\nLogs                  {4}",
-        platform.url,
-        platform.password,
-        tenant.shop.hook_url,
-        erp.url(),
-        platform.logs.display()
-    ));
+    say(&doors(platform, erp, &tenant.hook_url));
     Ok(adds_up)
 }
 
@@ -124,11 +145,10 @@ async fn post(tenant: &Tenant, orders: &std::collections::BTreeMap<String, Vec<u
 }
 
 /// Adds what the exceptions ask for and retries that group; says how many were retried.
-async fn mend(tenant: &Tenant) -> Result<i64, Failure> {
-    tenant.client.lookup_entries_set(&tenant.table, &[(sample::UNMAPPED_SKU.to_owned(), "1999".to_owned())]).await?;
+async fn mend(tenant: &Connected, sku: &str) -> Result<i64, Failure> {
+    tenant.client.lookup_entries_set(&tenant.table, &[(sku.to_owned(), "1999".to_owned())]).await?;
     let groups = tenant.client.exception_groups().await?;
-    let group =
-        groups.iter().find(|group| group["value"] == sample::UNMAPPED_SKU).ok_or("there is no group for the unmapped SKU")?;
+    let group = groups.iter().find(|group| group["value"] == sku).ok_or("there is no group for the unmapped SKU")?;
     Ok(tenant.client.exception_retry(group["causeKey"].as_str().unwrap_or_default()).await?)
 }
 
@@ -137,18 +157,15 @@ struct Outcome {
     groups: Vec<Value>,
     latency: [f64; 3],
     stored: usize,
-    elapsed: Duration,
 }
 
 impl Outcome {
-    async fn of(tenant: &Tenant, erp: &Erp, since: chrono::DateTime<chrono::Utc>) -> Result<Self, Failure> {
-        let started = Instant::now();
+    async fn of(tenant: &Connected, erp: &Erp, since: chrono::DateTime<chrono::Utc>) -> Result<Self, Failure> {
         Ok(Self {
             ledger: tenant.client.ledger().await?,
             groups: tenant.client.exception_groups().await?,
             latency: tenant.client.latency(since).await?,
             stored: erp.stats().orders,
-            elapsed: started.elapsed(),
         })
     }
 
@@ -157,8 +174,8 @@ impl Outcome {
         let mut lines = vec![
             ("received".to_owned(), (ledger.accepted() + ledger.duplicates).to_string()),
             ("duplicates refused a second effect".to_owned(), (ledger.duplicates + ledger.message("unchanged")).to_string()),
-            ("orders planned for the ERP".to_owned(), ledger.deliveries.values().sum::<i64>().to_string()),
-            ("confirmed by the ERP".to_owned(), ledger.delivery("confirmed").to_string()),
+            ("deliveries planned".to_owned(), ledger.deliveries.values().sum::<i64>().to_string()),
+            ("confirmed by the ERP, a revision each".to_owned(), ledger.delivery("confirmed").to_string()),
             ("orders that the ERP holds".to_owned(), self.stored.to_string()),
             ("exceptions".to_owned(), ledger.delivery("exception").to_string()),
         ];
@@ -180,7 +197,6 @@ impl Outcome {
         for (name, value) in lines {
             say(format!("  {name:<width$}  {value}").trim_end());
         }
-        tracing::debug!(elapsed_ms = self.elapsed.as_millis(), "asked");
     }
 }
 

@@ -1,0 +1,295 @@
+//! Fetch: thin messages are read back, each source in a lane of its own, so that one that hangs never stands before another.
+//! A lane takes what it has room for, commits the attempts as started, calls within the vendor's limit, and writes what came of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chrono::Utc;
+use connectors::{Connector, RequestContext};
+use domain::exception::Reason;
+use domain::fault::{Fault, FaultClass, Owner};
+use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
+use domain::id::{AttemptId, TenantId};
+use domain::scope::Scope;
+use domain::task::Place;
+use infra::postgres::StoreError;
+use infra::postgres::fetch::{FetchEnd, FetchNext, FetchStart};
+use infra::postgres::ledger::Ended;
+use infra::postgres::receive::Inbound;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::deliver::chain;
+use crate::directory::Directory;
+use crate::lane::{SLOT_WAIT, answer_text, bucket};
+use crate::{Context, receive};
+
+/// Messages that wait in memory for one source; the others wait in Postgres.
+const QUEUE_MAX: usize = 1_000;
+/// Calls under way to one source, whatever its vendor allows.
+const CALLS_MAX: usize = 16;
+/// A lane that was idle this long is put away.
+const IDLE: Duration = Duration::from_secs(60);
+/// What a call may take beyond its own time-out and the wait for a slot, before the sweeper takes it that we died.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+/// Failed tries to read a message back before a person is asked; an outage of the source is waited out.
+const FAILURES_MAX: i32 = 8;
+
+/// All lanes of this process.
+pub struct Fetches {
+    context: Arc<Context>,
+    directory: Arc<Directory>,
+    stop: watch::Receiver<bool>,
+    lanes: Mutex<HashMap<Place, mpsc::Sender<Inbound>>>,
+    running: Mutex<JoinSet<()>>,
+}
+
+impl Fetches {
+    pub fn new(context: Arc<Context>, directory: Arc<Directory>, stop: watch::Receiver<bool>) -> Arc<Self> {
+        Arc::new(Self { context, directory, stop, lanes: Mutex::default(), running: Mutex::default() })
+    }
+
+    /// Hands messages to the lanes of their sources. What finds no room stays received, and the sweeper brings it when there is.
+    pub fn hand(self: &Arc<Self>, tenant: TenantId, messages: Vec<Inbound>) {
+        for message in messages {
+            let place = Place { tenant, connection: Some(message.connection) };
+            let mut lanes = self.lanes.lock().expect("no code panics while it holds the lanes");
+            if lanes.get(&place).is_none_or(mpsc::Sender::is_closed) {
+                let (sender, waiting) = mpsc::channel(QUEUE_MAX);
+                lanes.insert(place, sender);
+                let mut running = self.running.lock().expect("no code panics while it holds the lanes");
+                while running.try_join_next().is_some() {}
+                running.spawn(run(self.clone(), tenant, waiting));
+            }
+            // Full, or closed this moment: the row waits.
+            let _ = lanes[&place].try_send(message);
+        }
+    }
+
+    /// Waits for the calls under way; the lanes know of the stop by themselves.
+    pub async fn close(&self) {
+        let running = std::mem::take(&mut *self.running.lock().expect("no code panics while it holds the lanes"));
+        running.join_all().await;
+    }
+}
+
+async fn run(fetches: Arc<Fetches>, tenant: TenantId, mut waiting: mpsc::Receiver<Inbound>) {
+    let mut stop = fetches.stop.clone();
+    let mut calls: JoinSet<FetchEnd> = JoinSet::new();
+    loop {
+        let room = CALLS_MAX - calls.len();
+        let mut messages = Vec::with_capacity(room);
+        tokio::select! {
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
+            Some(first) = calls.join_next() => fetches.end(tenant, &mut calls, first).await,
+            count = waiting.recv_many(&mut messages, room), if room > 0 => {
+                if count == 0 {
+                    break;
+                }
+                match fetches.begin(tenant, messages).await {
+                    Ok(begun) => {
+                        for call in begun {
+                            let context = fetches.context.clone();
+                            calls.spawn(call.make(context));
+                        }
+                    }
+                    Err(error) => warn!(error = chain(&error), "Messages were not read back; the sweeper brings them again"),
+                }
+            }
+            () = tokio::time::sleep(IDLE), if calls.is_empty() => waiting.close(),
+        }
+    }
+    while let Some(first) = calls.join_next().await {
+        fetches.end(tenant, &mut calls, first).await;
+    }
+}
+
+/// A call, committed as started.
+struct Call {
+    message: Inbound,
+    attempt: AttemptId,
+    connector: &'static Connector,
+    request: HttpRequest,
+    bucket: String,
+    concurrency_max: u32,
+}
+
+impl Fetches {
+    /// Makes the requests and commits their attempts as started. A message whose request cannot be made becomes an exception.
+    async fn begin(&self, tenant: TenantId, messages: Vec<Inbound>) -> Result<Vec<Call>, StoreError> {
+        let scope = Scope::system(tenant, "receive");
+        let store = self.context.store.within(&scope);
+        let (mut calls, mut ends) = (Vec::with_capacity(messages.len()), Vec::new());
+        for message in messages {
+            let credential = self.directory.credential(&scope, message.connection).await?;
+            match self.build(&message, &credential) {
+                Ok((connector, request)) => {
+                    let limit = connector.limits(&message.settings).into_iter().next();
+                    calls.push(Call {
+                        attempt: AttemptId::generate(),
+                        bucket: bucket(message.connection, limit.as_ref()),
+                        concurrency_max: limit.map_or(crate::lane::CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max),
+                        message,
+                        connector,
+                        request,
+                    });
+                }
+                Err(why) => {
+                    let next =
+                        FetchNext::Exception(Reason::from_unfetched(&message.topic, &message.connection_name, &unbuilt(why)));
+                    ends.push(FetchEnd { message: message.id, connection: message.connection, attempt: None, next });
+                }
+            }
+        }
+        if !ends.is_empty() {
+            store.end_fetches(&ends).await?;
+        }
+        let start = |call: &Call| FetchStart {
+            message: call.message.id,
+            attempt: call.attempt,
+            method: call.request.method.as_str(),
+            url: call.request.url.clone(),
+        };
+        let lease = self.context.outbound.timeout() + SLOT_WAIT + LEASE_MARGIN;
+        let begun = store.begin_fetches(&calls.iter().map(start).collect::<Vec<_>>(), lease.as_secs_f64()).await?;
+        calls.retain(|call| begun.contains(&call.attempt));
+        Ok(calls)
+    }
+
+    fn build(
+        &self,
+        message: &Inbound,
+        credential: &domain::secret::SecretFields,
+    ) -> Result<(&'static Connector, HttpRequest), String> {
+        let missing = || format!("there is no connector \"{}\" any more", message.connector);
+        let connector = self.context.catalog.get(&message.connector).ok_or_else(missing)?;
+        let source_id = message.source_id.as_deref().ok_or("the message names no id to read back")?;
+        let nonce = Uuid::new_v4().simple().to_string();
+        let context = RequestContext {
+            settings: &message.settings,
+            credential,
+            external_key: "",
+            revision: 0,
+            idempotency_key: "",
+            now: Utc::now(),
+            nonce: &nonce,
+        };
+        let request = connector.fetch_request(&message.topic, source_id, &context).map_err(|error| error.to_string())?;
+        let none = || format!("{} says nothing of how to read {} back", connector.title(), message.topic);
+        Ok((connector, request.ok_or_else(none)?))
+    }
+
+    /// Writes what came of all calls that have ended by now, and receives what was read back.
+    async fn end(&self, tenant: TenantId, calls: &mut JoinSet<FetchEnd>, first: Result<FetchEnd, tokio::task::JoinError>) {
+        let mut ends = Vec::new();
+        let mut next = Some(first);
+        while let Some(end) = next {
+            match end {
+                Ok(end) => ends.push(end),
+                Err(error) => warn!(%error, "A call broke off; the sweeper brings its message again"),
+            }
+            next = calls.try_join_next();
+        }
+        let scope = Scope::system(tenant, "receive");
+        if let Err(error) = self.context.store.within(&scope).end_fetches(&ends).await {
+            warn!(
+                error = chain(&error),
+                count = ends.len(),
+                "What was read back was not kept; the sweeper brings the messages again"
+            );
+            return;
+        }
+        let kept = ends.iter().filter(|end| matches!(end.next, FetchNext::Kept(_))).map(|end| end.message.0).collect();
+        receive::receive_all(&self.context, &self.directory, tenant, kept).await;
+    }
+}
+
+impl Call {
+    /// Waits for a slot and calls once. Reading has no effect at the vendor, so a lost answer is simply asked for again.
+    async fn make(self, context: Arc<Context>) -> FetchEnd {
+        let deadline = Instant::now() + SLOT_WAIT;
+        let Some(slot) = context.limiter.take_until(&self.bucket, self.concurrency_max, deadline).await else {
+            return self.end(None, Err(self.fault(FaultClass::Limit, "limit", "the vendor's limit was used up".into())), true);
+        };
+        let answer = context.outbound.send(self.request.clone()).await;
+        context.limiter.give(slot).await;
+        match answer {
+            Ok(answer) => {
+                let read = self.connector.read_fetch(&self.message.topic, &answer);
+                self.end(Some(&answer), read, false)
+            }
+            Err(NoAnswer::NotSent(why)) => self.end(None, Err(self.fault(FaultClass::Outage, "unreachable", why)), true),
+            Err(NoAnswer::Lost(why)) => self.end(None, Err(self.fault(FaultClass::Outage, "no_answer", why)), false),
+        }
+    }
+
+    fn fault(&self, class: FaultClass, code: &str, why: String) -> Fault {
+        Fault {
+            class,
+            code: code.into(),
+            reason: format!("{} did not answer: {why}", self.connector.title()),
+            owner: Owner::Vendor,
+            fix: "Check the connection's address and that the system is up, then press Retry.".into(),
+            path: None,
+            retry_after_ms: None,
+            status: None,
+        }
+    }
+
+    fn end(&self, answer: Option<&HttpAnswer>, read: Result<Bytes, Fault>, not_sent: bool) -> FetchEnd {
+        let outcome = match &read {
+            Ok(_) => "stored",
+            Err(_) if not_sent => "not_sent",
+            Err(_) => "failed",
+        };
+        let fault = read.as_ref().err().cloned();
+        // The thing itself is kept with the message; an attempt keeps what went wrong.
+        let text = if fault.is_some() { answer.and_then(answer_text) } else { None };
+        let next = match read {
+            Ok(body) => FetchNext::Kept(body.to_vec()),
+            Err(fault) => self.after(fault),
+        };
+        FetchEnd {
+            message: self.message.id,
+            connection: self.message.connection,
+            attempt: Some(Ended {
+                id: self.attempt,
+                outcome,
+                status: answer.map(|answer| answer.status),
+                answer: text,
+                fault,
+                ended_at: Utc::now(),
+            }),
+            next,
+        }
+    }
+
+    fn after(&self, fault: Fault) -> FetchNext {
+        let counts = fault.class != FaultClass::Limit;
+        let failures = self.message.failures + i32::from(counts);
+        let patient = matches!(fault.class, FaultClass::Limit | FaultClass::Outage) || failures < FAILURES_MAX;
+        if !fault.class.is_passing() || !patient {
+            return FetchNext::Exception(Reason::from_unfetched(&self.message.topic, &self.message.connection_name, &fault));
+        }
+        let policy = domain::delivery::Policy::default();
+        let wait = policy.wait(&fault, u32::try_from(failures.max(1)).unwrap_or(1), rand::random());
+        FetchNext::Later { at: Utc::now() + wait, counts }
+    }
+}
+
+fn unbuilt(why: String) -> Fault {
+    Fault {
+        class: FaultClass::Validation,
+        code: "request".into(),
+        reason: why,
+        owner: Owner::Developer,
+        fix: "Check the connection's settings and the connector, then press Retry.".into(),
+        path: None,
+        retry_after_ms: None,
+        status: None,
+    }
+}
