@@ -221,6 +221,21 @@ mod tests {
     }
 
     #[test]
+    fn ids_and_numbers_that_no_index_row_holds_are_refused() {
+        for (kind, json, sentence) in [
+            (RecordKind::Item, format!(r#"{{"source_id":"{}"}}"#, "é".repeat(101)), "source_id has 202 bytes, more than the 200"),
+            (RecordKind::Item, r#"{"source_id":"a\tb"}"#.to_owned(), "source_id has a control character"),
+            (RecordKind::Item, format!(r#"{{"source_id":"1","number":"{}"}}"#, "é".repeat(201)), "number has 201 characters"),
+        ] {
+            let issues = check(kind, &Value::parse(json.as_bytes(), &Limits::DEFAULT).unwrap()).unwrap_err();
+            assert_eq!(issues[0].code, IssueCode::OutOfRange);
+            assert!(issues[0].sentence.contains(sentence), "{}", issues[0].sentence);
+        }
+        let longest = format!(r#"{{"source_id":"{}","number":"{}"}}"#, "é".repeat(100), "é".repeat(200));
+        assert!(check(RecordKind::Item, &Value::parse(longest.as_bytes(), &Limits::DEFAULT).unwrap()).is_ok());
+    }
+
+    #[test]
     fn touching_an_order_does_not_change_what_it_says() {
         let touched = content_hash(&order("26.40", r#","updated_at":"2026-11-24T00:00:00.000Z""#));
         assert_eq!(content_hash(&order("26.40", "")), touched);

@@ -224,6 +224,11 @@ impl Compiler {
 
     fn rule(&mut self, rule: &Rule, at: &str, within: &mut Vec<String>, to_within: &str) -> Option<Compiled> {
         let to: Vec<String> = rule.to.split('.').map(str::to_owned).collect();
+        // A rule must not write what cannot be stored (see the parser of `Value`).
+        let texts = [Some(&rule.to), rule.expr.as_ref()].into_iter().flatten();
+        if texts.into_iter().any(|text| text.contains('\0')) || rule.default.as_ref().is_some_and(has_nul) {
+            self.fail(at, "the character U+0000 cannot be stored".into());
+        }
         if to.iter().any(String::is_empty) {
             self.fail(&format!("{at}.to"), format!("\"{}\" is no field path", rule.to));
         }
@@ -314,6 +319,15 @@ impl Compiler {
             Node::Call(_, nodes) => nodes.iter().for_each(|node| self.read(node, within)),
             Node::Null | Node::Bool(_) | Node::Number(_) | Node::Text(_) | Node::Index => {}
         }
+    }
+}
+
+fn has_nul(json: &serde_json::Value) -> bool {
+    match json {
+        serde_json::Value::String(text) => text.contains('\0'),
+        serde_json::Value::Array(list) => list.iter().any(has_nul),
+        serde_json::Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+        _ => false,
     }
 }
 
@@ -642,6 +656,14 @@ mod tests {
         assert!(errors.contains("rules[0].expr: the expression ends early at column 4"), "{errors}");
         assert!(errors.contains("rules[1].rules[0].expr: there is no function \"summ\""), "{errors}");
         assert!(errors.contains("rules[2]: exactly one of"), "{errors}");
+    }
+
+    #[test]
+    fn no_rule_writes_what_cannot_be_stored() {
+        for rule in [r#"{"to":"a","expr":"'\u0000'"}"#, r#"{"to":"a","default":["\u0000"]}"#, r#"{"to":"\u0000","from":"a"}"#] {
+            let errors = Plan::compile(&serde_json::from_str(&format!("[{rule}]")).unwrap()).unwrap_err();
+            assert!(errors.to_string().contains("U+0000"), "{errors}");
+        }
     }
 
     #[test]
