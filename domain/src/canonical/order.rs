@@ -28,6 +28,7 @@
 use rust_decimal::Decimal;
 
 use super::{Check, Summary, join, text};
+use crate::currency::minor_unit;
 use crate::mapping::IssueCode;
 use crate::value::{Map, Value};
 
@@ -172,17 +173,6 @@ impl Check {
 struct Lines {
     total: Decimal,
     count: usize,
-}
-
-/// The smallest amount of a currency (ISO 4217, table A.1: those that differ from two places).
-fn minor_unit(currency: &str) -> Decimal {
-    let places = match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND" | "VUV" | "XAF"
-        | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        _ => 2,
-    };
-    Decimal::new(1, places)
 }
 
 #[cfg(test)]
