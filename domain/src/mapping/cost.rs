@@ -44,7 +44,7 @@ impl Cost {
     pub(super) fn step(&self, count: usize) -> bool {
         let why =
             "the mapping takes more than 2,000,000 steps for this document; let it read a long list once, not for each line";
-        self.spent.get().is_none() && self.take(&self.steps_left, count, why)
+        self.take(&self.steps_left, count, why)
     }
 
     pub(super) fn read(&self, text: &str) -> bool {
@@ -80,12 +80,21 @@ impl Cost {
 
     fn take(&self, left: &Counter<usize>, count: usize, why: &'static str) -> bool {
         match left.get().checked_sub(count) {
-            Some(rest) => left.set(rest),
+            Some(rest) => {
+                left.set(rest);
+                true
+            }
             None => {
-                left.set(0);
-                self.spent.set(self.spent.get().or(Some(why)));
+                self.end(why);
+                false
             }
         }
-        self.spent.get().is_none()
+    }
+
+    /// Takes all that is left, so that nothing goes on after the first refusal.
+    #[cold]
+    fn end(&self, why: &'static str) {
+        [&self.steps_left, &self.nodes_left, &self.bytes_left].into_iter().for_each(|left| left.set(0));
+        self.spent.set(self.spent.get().or(Some(why)));
     }
 }

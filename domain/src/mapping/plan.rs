@@ -126,6 +126,7 @@ pub struct Plan {
 #[derive(Debug, Clone)]
 struct Compiled {
     to: Vec<String>,
+    to_bytes: usize,
     action: Action,
     when: Option<Node>,
 }
@@ -270,7 +271,7 @@ impl Compiler {
             let default = rule.default.as_ref().map(Value::from);
             Action::Set { source, kind: rule.kind, lookup: rule.lookup.clone(), on_missing, default, required: rule.required }
         };
-        Some(Compiled { to, action, when })
+        Some(Compiled { to, to_bytes: rule.to.len(), action, when })
     }
 
     fn each(&mut self, rule: &Rule, each: &str, at: &str, within: &mut Vec<String>, to_name: &str) -> Option<Action> {
@@ -390,7 +391,7 @@ impl Run<'_> {
                 },
             };
             // What the value itself costs is counted before it is made; this is its key and the groups on the way to it.
-            if !here.cost.write(rule.to.len(), rule.to.iter().map(String::len).sum()) && self.stops(here, place()) {
+            if !here.cost.write(rule.to.len(), rule.to_bytes) && self.stops(here, place()) {
                 return out;
             }
             write(&mut out, &rule.to, value);
