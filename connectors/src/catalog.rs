@@ -10,7 +10,7 @@ use domain::record::RecordKind;
 use include_dir::{Dir, include_dir};
 
 use crate::connector::Connector;
-use crate::manifest::{KindFile, Manifest, Request};
+use crate::manifest::{Absent, KindFile, Manifest, Request};
 use crate::template::names;
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/catalog");
@@ -160,7 +160,11 @@ fn check(folder: &str, manifest: &Manifest) -> Vec<String> {
         None => matches!(name, "external_key" | "revision" | "idempotency_key" | "source_id" | "version"),
     };
     let mut requests: Vec<&Request> = Vec::new();
-    for resource in manifest.resources.values() {
+    for (kind, resource) in &manifest.resources {
+        let absent = resource.proof.iter().flat_map(|proof| &proof.absent);
+        if manifest.error.code.is_empty() && absent.into_iter().any(|absent| matches!(absent, Absent::Code(_))) {
+            errors.push(format!("resources.{kind}.proof.absent names codes, but error.code does not say where they stand"));
+        }
         requests.push(&resource.write.request);
         requests.extend(resource.proof.as_ref().map(|proof| &proof.request));
     }

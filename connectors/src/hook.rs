@@ -16,6 +16,9 @@ use crate::template::fill;
 /// A longer key is replaced by its hash.
 const DEDUPE_BYTES_MAX: usize = 200;
 const TOPIC_BYTES_MAX: usize = 100;
+/// Ids are part of index rows, which Postgres bounds.
+const SOURCE_ID_BYTES_MAX: usize = 200;
+const API_VERSION_BYTES_MAX: usize = 100;
 
 /// What a verified hook says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +127,15 @@ fn read(hook: &Hook, headers: &[(String, String)], body: &[u8], parsed: &Value) 
     let topic: String = topic.chars().filter(|c| !c.is_control()).take(TOPIC_BYTES_MAX).collect();
     let known = hook.topics.get(&topic);
     let source_id = known.and_then(|known| parsed.at(&known.id)).and_then(Value::to_text).map(|id| id.into_owned());
+    if let Some(id) = &source_id {
+        if id.len() > SOURCE_ID_BYTES_MAX {
+            let what = format!("its id has {} bytes, more than the {SOURCE_ID_BYTES_MAX} allowed", id.len());
+            return Err(HookRefusal::Unreadable(what));
+        }
+        if id.contains(char::is_control) {
+            return Err(HookRefusal::Unreadable("its id has a control character".into()));
+        }
+    }
     let given =
         hook.dedupe.as_ref().and_then(place).filter(|key| key.len() <= DEDUPE_BYTES_MAX && !key.contains(char::is_control));
     let dedupe_key = given.unwrap_or_else(|| {
@@ -136,7 +148,11 @@ fn read(hook: &Hook, headers: &[(String, String)], body: &[u8], parsed: &Value) 
     Ok(HookInfo {
         kind: known.map(|known| known.kind),
         fetch: known.is_some_and(|known| known.fetch.is_some()),
-        api_version: hook.version.as_ref().and_then(place),
+        api_version: hook
+            .version
+            .as_ref()
+            .and_then(place)
+            .filter(|version| version.len() <= API_VERSION_BYTES_MAX && !version.contains(char::is_control)),
         topic,
         dedupe_key,
         source_id,
@@ -160,4 +176,39 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     text.as_bytes().chunks(2).map(|pair| u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::secret::SecretString;
+
+    use super::*;
+    use crate::Catalog;
+
+    fn hook(body: &str) -> Result<HookInfo, HookRefusal> {
+        let headers = [
+            ("X-Shopify-Hmac-Sha256", STANDARD.encode(hmac_sha256(b"s3cret", body.as_bytes()))),
+            ("X-Shopify-Shop-Domain", "acme.myshopify.com".to_owned()),
+            ("X-Shopify-Topic", "orders/create".to_owned()),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value));
+        let credential: SecretFields = [("hook_secret".to_owned(), SecretString::from("s3cret"))].into_iter().collect();
+        let settings = serde_json::json!({"shop": "acme.myshopify.com"});
+        Catalog::embedded().get("shopify").unwrap().verify_hook(&headers, body.as_bytes(), &credential, &settings)
+    }
+
+    #[test]
+    fn an_id_that_cannot_be_stored_is_unreadable_and_not_forged() {
+        assert_eq!(hook(r#"{"id":1042}"#).unwrap().source_id.as_deref(), Some("1042"));
+        assert!(hook(&format!(r#"{{"id":"{}"}}"#, "9".repeat(200))).is_ok());
+        for (body, what) in [
+            (format!(r#"{{"id":"{}"}}"#, "9".repeat(201)), "201 bytes"),
+            (r#"{"id":"a\u0007b"}"#.to_owned(), "control character"),
+            (r#"{"id":"a\nb"}"#.to_owned(), "control character"),
+            (r#"{"id":"\u0000"}"#.to_owned(), "U+0000, which cannot be stored, at line 1, column 8"),
+        ] {
+            let refusal = hook(&body).unwrap_err();
+            assert!(!refusal.is_forged() && refusal.to_string().contains(what), "{refusal}");
+        }
+    }
 }

@@ -281,10 +281,30 @@ pub struct ProofRule {
     pub receipt: ReceiptRule,
     /// How long the vendor takes to show a write, ms.
     pub settle_ms: u64,
-    /// Statuses that say it is not there.
-    pub absent: Vec<u16>,
+    /// How long after its last byte was sent a write may still take effect at the vendor, ms. An absence that is seen earlier proves nothing.
+    #[serde(default)]
+    pub lands_within_ms: u64,
+    /// Answers that say it is not there.
+    pub absent: Vec<Absent>,
     /// Where the found thing carries the revision that we wrote.
     pub revision: String,
+}
+
+/// An answer that says that a record is not there.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Absent {
+    /// This status, whoever gave it. A proxy gives a 404 too, so use it only where the vendor's has no code.
+    Status(u16),
+    Code(AbsentCode),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AbsentCode {
+    pub status: u16,
+    /// Any of these codes of the vendor.
+    pub code: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -313,6 +333,9 @@ pub struct ErrorRule {
     pub reason: String,
     pub owner: Owner,
     pub fix: String,
+    /// The vendor guarantees that nothing was done, so that a write may be sent again without asking.
+    #[serde(default)]
+    pub not_applied: bool,
 }
 
 /// `<kind>.yaml`: how a kind of record is read from and written to the vendor.

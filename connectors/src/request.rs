@@ -89,6 +89,12 @@ impl Connector {
         self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref()).map_or(0, |proof| proof.settle_ms)
     }
 
+    /// How long after its last byte was sent a write may still take effect at the vendor, ms.
+    #[must_use]
+    pub fn lands_within_ms(&self, kind: RecordKind) -> u64 {
+        self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref()).map_or(0, |proof| proof.lands_within_ms)
+    }
+
     /// The request that reads the thing itself, where a topic brings an id only.
     ///
     /// # Errors

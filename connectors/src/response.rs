@@ -10,11 +10,13 @@ use domain::record::RecordKind;
 use domain::value::{Limits, Value};
 
 use crate::connector::Connector;
-use crate::manifest::{ErrorRule, ReceiptRule};
+use crate::manifest::{Absent, ErrorRule, ReceiptRule};
 use crate::request::RequestContext;
 use crate::template::fill;
 
 const TEXT_CHARS_MAX: usize = 500;
+/// Nobody waits longer on a vendor's word.
+const RETRY_AFTER_MAX_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// What a look-up by business key found.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,13 +32,23 @@ pub enum Proof {
 
 impl Connector {
     /// # Errors
-    /// The classified fault, where the destination did not store it.
+    /// The classified fault, where the destination did not store it; [`FaultClass::Unknown`] where it may have.
     pub fn read_write_answer(&self, kind: RecordKind, answer: &HttpAnswer) -> Result<Receipt, Fault> {
         let body = parse(answer);
+        let resource = self.manifest.resources.get(&kind);
         if !is_success(answer) {
-            return Err(self.fault(answer, body.as_ref()));
+            let (mut fault, not_applied) = self.fault(answer, body.as_ref());
+            let is_provable = resource.is_some_and(|resource| resource.proof.is_some());
+            // A server that failed after it began may have stored the record: it is asked before anything is sent again.
+            let may_have_applied = matches!(answer.status, 408 | 500..=599)
+                && matches!(fault.class, FaultClass::Outage | FaultClass::Retry)
+                && !not_applied;
+            if may_have_applied && is_provable {
+                fault.class = FaultClass::Unknown;
+            }
+            return Err(fault);
         }
-        let rule = self.manifest.resources.get(&kind).map(|resource| &resource.write.receipt);
+        let rule = resource.map(|resource| &resource.write.receipt);
         rule.and_then(|rule| receipt(rule, answer, body.as_ref())).ok_or_else(|| self.unreadable(answer))
     }
 
@@ -47,11 +59,13 @@ impl Connector {
         let Some(rule) = self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref()) else {
             return Proof::Failed(self.unreadable(answer));
         };
-        if rule.absent.contains(&answer.status) {
+        let code = self.find(&self.manifest.error.code, body.as_ref());
+        if rule.absent.iter().any(|absent| says_absent(absent, answer.status, code.as_deref())) {
             return Proof::Absent;
         }
         if !is_success(answer) {
-            return Proof::Failed(self.fault(answer, body.as_ref()));
+            let (fault, _) = self.fault(answer, body.as_ref());
+            return Proof::Failed(if answer.status == 404 { self.unproven(fault) } else { fault });
         }
         let Some(receipt) = receipt(&rule.receipt, answer, body.as_ref()) else { return Proof::Failed(self.unreadable(answer)) };
         let stored = body.as_ref().and_then(|body| body.at(&rule.revision)).and_then(Value::to_text);
@@ -66,7 +80,7 @@ impl Connector {
     /// The classified fault.
     pub fn read_fetch(&self, topic: &str, answer: &HttpAnswer) -> Result<Bytes, Fault> {
         if !is_success(answer) {
-            return Err(self.fault(answer, parse(answer).as_ref()));
+            return Err(self.fault(answer, parse(answer).as_ref()).0);
         }
         let fetch = self.manifest.hook.as_ref().and_then(|hook| hook.topics.get(topic)).and_then(|topic| topic.fetch.as_ref());
         match fetch.and_then(|fetch| fetch.record.as_deref()) {
@@ -92,13 +106,28 @@ impl Connector {
         }
     }
 
-    fn fault(&self, answer: &HttpAnswer, body: Option<&Value>) -> Fault {
-        let find = |paths: &[String]| {
-            let text = paths.iter().find_map(|path| body?.at(path)?.to_text()).map(|text| text.into_owned());
-            text.map(|text| text.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect::<String>())
-        };
+    /// A 404 in other words than the vendor's for "not there" may come from a proxy, and is no proof: sending again on it could do a thing twice.
+    fn unproven(&self, fault: Fault) -> Fault {
+        Fault {
+            class: FaultClass::Outage,
+            reason: format!("{} answered 404, but not as it does where a record is not there", self.title()),
+            owner: Owner::Developer,
+            fix: "Nothing to do, it is asked again. If it stays so, check the connection's address and what stands between."
+                .into(),
+            ..fault
+        }
+    }
+
+    fn find(&self, paths: &[String], body: Option<&Value>) -> Option<String> {
+        let text = paths.iter().find_map(|path| body?.at(path)?.to_text())?;
+        Some(text.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect())
+    }
+
+    /// The fault, and whether the vendor guarantees that nothing was done.
+    fn fault(&self, answer: &HttpAnswer, body: Option<&Value>) -> (Fault, bool) {
         let fields = &self.manifest.error;
-        let (code, message, path) = (find(&fields.code), find(&fields.message), find(&fields.path));
+        let (code, message, path) =
+            (self.find(&fields.code, body), self.find(&fields.message, body), self.find(&fields.path, body));
         let rule = self.manifest.errors.iter().find(|rule| fits(rule, answer.status, code.as_deref()));
         let status = answer.status.to_string();
         let text = |template: &str| {
@@ -117,7 +146,7 @@ impl Connector {
             Some(rule) => (rule.class, text(&rule.reason), rule.owner, text(&rule.fix)),
             None => self.unlisted(answer.status, message.as_deref()),
         };
-        Fault {
+        let fault = Fault {
             class,
             code: code.clone().unwrap_or_else(|| format!("http_{status}")),
             reason,
@@ -126,7 +155,8 @@ impl Connector {
             path,
             retry_after_ms: retry_after_ms(answer),
             status: Some(answer.status),
-        }
+        };
+        (fault, rule.is_some_and(|rule| rule.not_applied))
     }
 
     /// What an answer means that the catalog does not know (RFC 9110 section 15).
@@ -184,13 +214,163 @@ fn fits(rule: &ErrorRule, status: u16, code: Option<&str>) -> bool {
     in_status && (rule.code.is_empty() || code.is_some_and(|code| rule.code.iter().any(|known| known == code)))
 }
 
+fn says_absent(absent: &Absent, status: u16, code: Option<&str>) -> bool {
+    match absent {
+        Absent::Status(absent) => *absent == status,
+        Absent::Code(absent) => absent.status == status && code.is_some_and(|code| absent.code.iter().any(|known| known == code)),
+    }
+}
+
 /// Seconds, decimals allowed, or an HTTP date against the answer's own `Date` (RFC 9110 section 10.2.3).
 fn retry_after_ms(answer: &HttpAnswer) -> Option<u64> {
     let text = answer.header("retry-after")?.trim();
     if let Some(seconds) = domain::value::decimal(text) {
-        return u64::try_from((seconds * rust_decimal::Decimal::ONE_THOUSAND).trunc()).ok();
+        let most = rust_decimal::Decimal::from(RETRY_AFTER_MAX_MS);
+        // What does not even fit a decimal is longer than a day.
+        let ms = seconds.checked_mul(rust_decimal::Decimal::ONE_THOUSAND).unwrap_or(most).min(most);
+        return if seconds.is_sign_negative() { None } else { u64::try_from(ms.trunc()).ok() };
     }
     let at = chrono::DateTime::parse_from_rfc2822(text).ok()?;
     let now = chrono::DateTime::parse_from_rfc2822(answer.header("date")?).ok()?;
-    u64::try_from((at - now).num_milliseconds()).ok()
+    u64::try_from(at.signed_duration_since(now).num_milliseconds()).ok().map(|ms| ms.min(RETRY_AFTER_MAX_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use domain::mapping::LookupSet;
+    use domain::secret::SecretFields;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Catalog;
+
+    /// A destination whose write may fail in every way. `proof` and `errors` are YAML in one line.
+    fn connector(proof: &str, errors: &str) -> Connector {
+        let yaml = format!(
+            "{{name: x, title: X, category: erp, base_url: 'https://x.example', error: {{code: [code], message: [message]}},
+              errors: [{errors}],
+              resources: {{order: {{write: {{request: {{method: POST, path: /orders}}, receipt: {{path: id}}}}{proof}}}}}}}"
+        );
+        let manifest = serde_saphyr::from_str(&yaml).unwrap();
+        Connector { manifest, read: HashMap::new(), write: HashMap::new(), tables: LookupSet::default(), setup: String::new() }
+    }
+
+    const PROOF: &str =
+        ", proof: {request: {method: GET, path: /orders}, receipt: {path: id}, settle_ms: 0, absent: [404], revision: revision}";
+
+    fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> HttpAnswer {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        HttpAnswer { status, headers, body: Bytes::from(body.to_owned()) }
+    }
+
+    fn class(connector: &Connector, status: u16, body: &str) -> FaultClass {
+        connector.read_write_answer(RecordKind::Order, &answer(status, &[], body)).unwrap_err().class
+    }
+
+    #[test]
+    fn a_write_that_a_failing_server_answered_may_have_had_its_effect() {
+        let listed = "{status: 500-599, class: outage, reason: 'down: {{ message }}', owner: vendor, fix: wait}";
+        for connector in [connector(PROOF, ""), connector(PROOF, listed)] {
+            for status in [408, 500, 502, 503, 504] {
+                assert_eq!(class(&connector, status, "{}"), FaultClass::Unknown, "{status}");
+            }
+            assert_eq!(class(&connector, 429, "{}"), FaultClass::Limit);
+            assert_eq!(class(&connector, 422, "{}"), FaultClass::Validation);
+        }
+        let busy = answer(503, &[("Retry-After", "2")], r#"{"code":"BUSY","message":"later"}"#);
+        let fault = connector(PROOF, listed).read_write_answer(RecordKind::Order, &busy).unwrap_err();
+        let said =
+            (fault.code.as_str(), fault.reason.as_str(), fault.owner, fault.fix.as_str(), fault.status, fault.retry_after_ms);
+        assert_eq!(said, ("BUSY", "down: later", Owner::Vendor, "wait", Some(503), Some(2_000)));
+    }
+
+    #[test]
+    fn a_write_that_had_no_effect_for_certain_is_simply_tried_again() {
+        let guaranteed = "{status: '503', code: [BUSY], class: retry, reason: busy, owner: vendor, fix: wait, not_applied: true}";
+        let connector = connector(PROOF, guaranteed);
+        assert_eq!(class(&connector, 503, r#"{"code":"BUSY"}"#), FaultClass::Retry);
+        assert_eq!(class(&connector, 503, r#"{"code":"OTHER"}"#), FaultClass::Unknown);
+    }
+
+    #[test]
+    fn without_a_way_to_ask_the_class_stays() {
+        let connector = connector("", "");
+        assert_eq!(class(&connector, 503, "{}"), FaultClass::Outage);
+        assert_eq!(class(&connector, 408, "{}"), FaultClass::Retry);
+    }
+
+    #[test]
+    fn what_only_reads_is_down_and_not_unknown() {
+        let connector = connector(PROOF, "");
+        let fault = connector.read_fetch("orders/create", &answer(503, &[], "")).unwrap_err();
+        assert_eq!(fault.class, FaultClass::Outage);
+        assert!(matches!(proof(&connector, 503, ""), Proof::Failed(fault) if fault.class == FaultClass::Outage));
+    }
+
+    fn proof(connector: &Connector, status: u16, body: &str) -> Proof {
+        let context = RequestContext {
+            settings: &serde_json::json!({}),
+            credential: &SecretFields::default(),
+            external_key: "k",
+            revision: 3,
+            idempotency_key: "k",
+            now: chrono::DateTime::UNIX_EPOCH,
+            nonce: "n",
+        };
+        connector.read_proof_answer(RecordKind::Order, &answer(status, &[], body), &context)
+    }
+
+    #[test]
+    fn only_the_vendors_own_404_proves_that_a_record_is_not_there() {
+        let netsuite = Catalog::embedded().get("netsuite").unwrap();
+        let own = r#"{"title":"Not Found","status":404,"o:errorDetails":[{"detail":"The record instance does not exist.","o:errorCode":"NONEXISTENT_ID"}]}"#;
+        assert_eq!(proof(netsuite, 404, own), Proof::Absent);
+        for foreign in ["<html>404 Not Found</html>", "", "{}", &own.replace("NONEXISTENT_ID", "INVALID_URL")] {
+            let Proof::Failed(fault) = proof(netsuite, 404, foreign) else { panic!("{foreign} proves nothing") };
+            assert!(fault.class.is_passing(), "{fault:?}");
+            assert_eq!((fault.class, fault.status), (FaultClass::Outage, Some(404)));
+        }
+        assert!(matches!(proof(netsuite, 401, own), Proof::Failed(fault) if fault.class == FaultClass::Authentication));
+        assert_eq!(proof(&connector(PROOF, ""), 404, ""), Proof::Absent);
+        let found = proof(netsuite, 200, r#"{"id":"7","custbody_crossdock_revision":3}"#);
+        assert!(matches!(found, Proof::Found { current: true, .. }), "{found:?}");
+    }
+
+    #[test]
+    fn a_write_lands_when_it_is_sent_where_nothing_else_is_said() {
+        let netsuite = Catalog::embedded().get("netsuite").unwrap();
+        assert_eq!((netsuite.proof_settle_ms(RecordKind::Order), netsuite.lands_within_ms(RecordKind::Order)), (1_500, 0));
+        let late = PROOF.replace("settle_ms: 0", "settle_ms: 0, lands_within_ms: 60000");
+        assert_eq!(connector(&late, "").lands_within_ms(RecordKind::Order), 60_000);
+    }
+
+    #[test]
+    fn a_vendors_wish_to_wait_is_bounded_to_a_day() {
+        let now = ("Date", "Tue, 24 Nov 2026 00:00:00 GMT");
+        for (text, ms) in [
+            ("2.0", Some(2_000)),
+            ("0.0015", Some(1)),
+            ("0", Some(0)),
+            ("-1", None),
+            ("86401", Some(RETRY_AFTER_MAX_MS)),
+            ("79228162514264337593543950335", Some(RETRY_AFTER_MAX_MS)),
+            ("-79228162514264337593543950335", None),
+            ("Tue, 24 Nov 2026 00:01:00 GMT", Some(60_000)),
+            ("Wed, 24 Nov 9999 00:01:00 GMT", Some(RETRY_AFTER_MAX_MS)),
+            ("Mon, 23 Nov 2026 00:00:00 GMT", None),
+            ("soon", None),
+        ] {
+            assert_eq!(retry_after_ms(&answer(429, &[("Retry-After", text), now], "")), ms, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic(text in "[-+0-9eE.]{0,40}|.{0,40}") {
+            let ms = retry_after_ms(&answer(429, &[("Retry-After", &text), ("Date", "Tue, 24 Nov 2026 00:00:00 GMT")], ""));
+            prop_assert!(ms.is_none_or(|ms| ms <= RETRY_AFTER_MAX_MS));
+        }
+    }
 }

@@ -73,11 +73,16 @@ impl DeliveryState {
         use DeliveryState::*;
         matches!(
             (self, next),
-            (Planned | Waiting, Sending | Held | Exception | Superseded | Cancelled)
+            (Planned, Sending | Held | Exception | Superseded | Cancelled)
+                // The sweeper plans a wait that is over; nothing is sent from a wait.
+                | (Waiting, Planned | Held | Superseded | Cancelled)
+                // Unknown is also what the sweeper makes of an attempt that never closed.
                 | (Sending, Confirmed | Waiting | Unknown | Exception)
+                // A proof that found nothing plans it again; one without an answer is asked again.
                 | (Unknown, Confirmed | Planned | Unknown | Exception)
                 | (Held, Planned | Superseded | Cancelled)
-                | (Exception, Planned | Confirmed | Superseded | Cancelled)
+                // A retry of what nobody could prove asks the destination first.
+                | (Exception, Planned | Unknown | Superseded | Cancelled)
                 | (Confirmed, Reconciled)
         )
     }
@@ -103,11 +108,28 @@ pub struct Receipt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// Failed attempts before an exception; limits of the vendor do not count.
+    /// Failed attempts before an exception, 1 to 50; limits and outages of the vendor never become one.
     pub attempts_max: u32,
-    /// The first wait; doubles each time, with full jitter.
+    /// The first wait, 100 ms to an hour; doubles each time, with full jitter.
     pub backoff_ms: u64,
+    /// The longest wait, at most a day.
     pub backoff_max_ms: u64,
+}
+
+const ATTEMPTS_MAX: u32 = 50;
+const BACKOFF_MS_MIN: u64 = 100;
+const BACKOFF_MS_MAX: u64 = 60 * 60 * 1_000;
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// A policy that would try for ever, or never.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    #[error("attempts_max is {0}, but it must be from 1 to {ATTEMPTS_MAX}")]
+    Attempts(u32),
+    #[error("backoff_ms is {0}, but it must be from {BACKOFF_MS_MIN} to {BACKOFF_MS_MAX} (an hour)")]
+    Backoff(u64),
+    #[error("backoff_max_ms is {0}, but it must be from backoff_ms, which is {1}, to {DAY_MS} (a day)")]
+    BackoffMax(u64, u64),
 }
 
 impl Default for Policy {
@@ -117,6 +139,21 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// # Errors
+    /// The first number that is out of its bounds.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        if !(1..=ATTEMPTS_MAX).contains(&self.attempts_max) {
+            return Err(PolicyError::Attempts(self.attempts_max));
+        }
+        if !(BACKOFF_MS_MIN..=BACKOFF_MS_MAX).contains(&self.backoff_ms) {
+            return Err(PolicyError::Backoff(self.backoff_ms));
+        }
+        if !(self.backoff_ms..=DAY_MS).contains(&self.backoff_max_ms) {
+            return Err(PolicyError::BackoffMax(self.backoff_max_ms, self.backoff_ms));
+        }
+        Ok(())
+    }
+
     /// Exponential with full jitter: uniform between 0 and `base * 2^(n-1)`, capped
     /// ([AWS Architecture Blog, "Exponential Backoff And Jitter", 2015](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)).
     /// `jitter` is in 0..1.
@@ -124,8 +161,8 @@ impl Policy {
     pub fn backoff(&self, failures: u32, jitter: f64) -> Duration {
         let ceiling = self.backoff_ms.saturating_mul(1u64 << failures.saturating_sub(1).min(30)).min(self.backoff_max_ms);
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "milliseconds of minutes fit a double")]
-        let wait = (ceiling as f64 * jitter.clamp(0.0, 1.0)) as i64;
-        Duration::milliseconds(wait)
+        let wait = (ceiling as f64 * jitter.clamp(0.0, 1.0)) as u64;
+        milliseconds(wait)
     }
 }
 
@@ -166,25 +203,39 @@ pub enum Next {
 /// takes to show a write; `jitter` is uniform in 0..1.
 #[must_use]
 pub fn after(outcome: Outcome, failures: u32, policy: &Policy, settle: Duration, now: DateTime<Utc>, jitter: f64) -> Next {
-    match outcome {
-        Outcome::Stored(receipt) => Next::Confirmed(receipt),
-        Outcome::Failed(fault) => match fault.class {
-            FaultClass::Unknown => Next::Prove { at: now + settle, fault },
-            FaultClass::Limit => Next::Wait { until: now + wait(&fault, || policy.backoff(failures.min(4), jitter)), fault },
-            class if class.is_passing() && failures < policy.attempts_max => {
-                Next::Wait { until: now + wait(&fault, || policy.backoff(failures, jitter)), fault }
-            }
-            _ => Next::Stop(fault),
-        },
+    let fault = match outcome {
+        Outcome::Stored(receipt) => return Next::Confirmed(receipt),
+        Outcome::Failed(fault) => fault,
+    };
+    match fault.class {
+        FaultClass::Unknown => {
+            // A server that answered that it failed is in trouble: asking at once, and sending again, would make it worse.
+            let failed = fault.status.is_some_and(|status| status >= 400);
+            let rest = if failed { wait(&fault, || policy.backoff(failures, jitter)) } else { Duration::zero() };
+            Next::Prove { at: later(now, settle.max(rest)), fault }
+        }
+        FaultClass::Limit => Next::Wait { until: later(now, wait(&fault, || policy.backoff(failures.min(4), jitter))), fault },
+        // An outage is no fault of the order's: it queues for as long as it takes, and one alarm is enough for all of them.
+        FaultClass::Outage => Next::Wait { until: later(now, wait(&fault, || policy.backoff(failures, jitter))), fault },
+        FaultClass::Retry if failures < policy.attempts_max => {
+            Next::Wait { until: later(now, wait(&fault, || policy.backoff(failures, jitter))), fault }
+        }
+        _ => Next::Stop(fault),
     }
 }
 
 /// The vendor's own wish where it has one (bounded to a day), else ours.
 fn wait(fault: &Fault, ours: impl FnOnce() -> Duration) -> Duration {
-    const RETRY_AFTER_MAX_MS: u64 = 24 * 60 * 60 * 1_000;
-    fault
-        .retry_after_ms
-        .map_or_else(ours, |ms| Duration::milliseconds(i64::try_from(ms.min(RETRY_AFTER_MAX_MS)).unwrap_or(i64::MAX)))
+    fault.retry_after_ms.map_or_else(ours, milliseconds)
+}
+
+/// Nothing waits longer than a day, whatever a policy or a vendor says.
+fn milliseconds(ms: u64) -> Duration {
+    Duration::milliseconds(i64::try_from(ms.min(DAY_MS)).unwrap_or(0))
+}
+
+fn later(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+    now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 #[cfg(test)]
@@ -220,6 +271,82 @@ mod tests {
         let limited = Fault { retry_after_ms: Some(2_000), ..fault(FaultClass::Limit) };
         let next = after(Outcome::Failed(limited), 1_000, &policy, Duration::zero(), now, 0.5);
         assert!(matches!(next, Next::Wait { until, .. } if until == now + Duration::seconds(2)));
+    }
+
+    #[test]
+    fn an_outage_queues_for_as_long_as_it_takes() {
+        let (policy, now) = (Policy { attempts_max: 3, ..Policy::default() }, Utc::now());
+        for (failures, seconds) in [(1, 1), (3, 4), (4, 8), (1_000, 15 * 60), (u32::MAX, 15 * 60)] {
+            let next = after(Outcome::Failed(fault(FaultClass::Outage)), failures, &policy, Duration::zero(), now, 1.0);
+            assert!(matches!(next, Next::Wait { until, .. } if until == now + Duration::seconds(seconds)), "{failures}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_failed_is_asked_after_a_rest() {
+        let (policy, now) = (Policy::default(), Utc::now());
+        let at = |status, retry_after_ms| {
+            let fault = Fault { status, retry_after_ms, ..fault(FaultClass::Unknown) };
+            match after(Outcome::Failed(fault), 4, &policy, Duration::seconds(3), now, 1.0) {
+                Next::Prove { at, .. } => at - now,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(at(None, None), Duration::seconds(3));
+        assert_eq!(at(Some(204), None), Duration::seconds(3));
+        assert_eq!(at(Some(503), None), Duration::seconds(8));
+        assert_eq!(at(Some(503), Some(1_000)), Duration::seconds(3));
+        assert_eq!(at(Some(503), Some(60_000)), Duration::seconds(60));
+    }
+
+    #[test]
+    fn a_policy_out_of_bounds_is_refused_in_words_and_never_overflows() {
+        let policy = |attempts_max, backoff_ms, backoff_max_ms| Policy { attempts_max, backoff_ms, backoff_max_ms };
+        for good in [Policy::default(), policy(1, 100, 100), policy(50, 3_600_000, 86_400_000)] {
+            assert_eq!(good.check(), Ok(()));
+        }
+        for (bad, sentence) in [
+            (policy(0, 1_000, 1_000), "attempts_max is 0, but it must be from 1 to 50"),
+            (policy(51, 1_000, 1_000), "attempts_max is 51, but it must be from 1 to 50"),
+            (policy(8, 99, 1_000), "backoff_ms is 99, but it must be from 100 to 3600000 (an hour)"),
+            (policy(8, u64::MAX, u64::MAX), "backoff_ms is 18446744073709551615, but it must be from 100 to 3600000 (an hour)"),
+            (policy(8, 1_000, 999), "backoff_max_ms is 999, but it must be from backoff_ms, which is 1000, to 86400000 (a day)"),
+            (
+                policy(8, 100, 86_400_001),
+                "backoff_max_ms is 86400001, but it must be from backoff_ms, which is 100, to 86400000 (a day)",
+            ),
+        ] {
+            assert_eq!(bad.check().unwrap_err().to_string(), sentence);
+        }
+        let unbounded = policy(u32::MAX, u64::MAX, u64::MAX);
+        for class in [FaultClass::Retry, FaultClass::Outage, FaultClass::Limit, FaultClass::Unknown] {
+            for (now, jitter) in [(Utc::now(), 1.0), (DateTime::<Utc>::MAX_UTC, 1.0), (Utc::now(), f64::NAN)] {
+                let failed = Fault { retry_after_ms: Some(u64::MAX), status: Some(503), ..fault(class) };
+                let _ = after(Outcome::Failed(failed), u32::MAX, &unbounded, Duration::MAX, now, jitter);
+                let _ = after(Outcome::Failed(fault(class)), u32::MAX, &unbounded, Duration::MAX, now, jitter);
+            }
+        }
+    }
+
+    #[test]
+    fn the_moves_are_those_of_the_ledger() {
+        use DeliveryState::*;
+        for (state, moves) in [
+            (Planned, vec![Sending, Held, Exception, Superseded, Cancelled]),
+            (Sending, vec![Confirmed, Waiting, Unknown, Exception]),
+            (Confirmed, vec![Reconciled]),
+            (Reconciled, vec![]),
+            (Waiting, vec![Planned, Held, Superseded, Cancelled]),
+            (Unknown, vec![Planned, Confirmed, Unknown, Exception]),
+            (Held, vec![Planned, Superseded, Cancelled]),
+            (Exception, vec![Planned, Unknown, Superseded, Cancelled]),
+            (Superseded, vec![]),
+            (Cancelled, vec![]),
+        ] {
+            for next in DeliveryState::ALL {
+                assert_eq!(state.may_become(next), moves.contains(&next), "{} to {}", state.as_str(), next.as_str());
+            }
+        }
     }
 
     #[test]

@@ -73,6 +73,22 @@ mod tests {
     }
 
     #[test]
+    fn an_edited_order_is_what_it_became_and_a_returned_one_what_was_ordered() {
+        let orders = super::orders();
+        for (name, grand, quantities) in [
+            ("30_edited", "27.30", vec!["0", "1"]),
+            ("16_partial_refund", "44.51", vec!["3"]),
+            ("17_full_refund", "18.77", vec!["1"]),
+        ] {
+            let document = canonical_of(&orders[name]);
+            assert_eq!(document.at("totals.grand").and_then(Value::as_str), Some(grand), "{name}");
+            let lines = document.at("lines").and_then(Value::as_list).unwrap();
+            let written: Vec<&str> = lines.iter().filter_map(|line| line.at("quantity")?.as_str()).collect();
+            assert_eq!(written, quantities, "{name}");
+        }
+    }
+
+    #[test]
     fn orders_of_a_load_differ_and_add_up() {
         let (one, two) = (canonical_of(&super::order(1)), canonical_of(&super::order(2)));
         assert_ne!(one.at("source_id"), two.at("source_id"));

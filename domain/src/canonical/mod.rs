@@ -10,6 +10,10 @@ use crate::mapping::{Issue, IssueCode};
 use crate::record::RecordKind;
 use crate::value::{Map, Value};
 
+// Both are part of index rows, which Postgres bounds.
+const SOURCE_ID_BYTES_MAX: usize = 200;
+const NUMBER_CHARS_MAX: usize = 200;
+
 /// What lists and searches show of a record.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
@@ -31,6 +35,11 @@ pub fn check(kind: RecordKind, document: &Value) -> Result<Summary, Vec<Issue>> 
         return Err(check.issues);
     };
     check.texts(map, "", &["source_id"], true);
+    check.bounded(map, "source_id", SOURCE_ID_BYTES_MAX, "bytes", str::len);
+    check.bounded(map, "number", NUMBER_CHARS_MAX, "characters", |text| text.chars().count());
+    if text(map, "source_id").is_some_and(|id| id.contains(char::is_control)) {
+        check.fail("source_id", IssueCode::OutOfRange, "the field source_id has a control character".into());
+    }
     let summary = match kind {
         RecordKind::Order => check.order(map),
         // The other kinds get their own file with their own connectors; an id is what every one of them needs.
@@ -88,6 +97,13 @@ impl Check {
                 }
                 Some(_) => self.fail(&join(at, key), IssueCode::BadType, format!("the field {} is no text", join(at, key))),
             }
+        }
+    }
+
+    fn bounded(&mut self, map: &Map, key: &str, max: usize, unit: &str, length: impl Fn(&str) -> usize) {
+        let length = map.get(key).and_then(Value::as_str).map_or(0, length);
+        if length > max {
+            self.fail(key, IssueCode::OutOfRange, format!("the field {key} has {length} {unit}, more than the {max} allowed"));
         }
     }
 

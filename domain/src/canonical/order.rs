@@ -28,6 +28,7 @@
 use rust_decimal::Decimal;
 
 use super::{Check, Summary, join, text};
+use crate::currency::minor_unit;
 use crate::mapping::IssueCode;
 use crate::value::{Map, Value};
 
@@ -174,17 +175,6 @@ struct Lines {
     count: usize,
 }
 
-/// The smallest amount of a currency (ISO 4217, table A.1: those that differ from two places).
-fn minor_unit(currency: &str) -> Decimal {
-    let places = match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND" | "VUV" | "XAF"
-        | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        _ => 2,
-    };
-    Decimal::new(1, places)
-}
-
 #[cfg(test)]
 mod tests {
     use crate::canonical::{check, content_hash};
@@ -218,6 +208,21 @@ mod tests {
     #[test]
     fn a_field_that_the_model_lacks_is_refused() {
         assert!(check(RecordKind::Order, &order("26.40", r#","colour":"red""#)).is_err());
+    }
+
+    #[test]
+    fn ids_and_numbers_that_no_index_row_holds_are_refused() {
+        for (kind, json, sentence) in [
+            (RecordKind::Item, format!(r#"{{"source_id":"{}"}}"#, "é".repeat(101)), "source_id has 202 bytes, more than the 200"),
+            (RecordKind::Item, r#"{"source_id":"a\tb"}"#.to_owned(), "source_id has a control character"),
+            (RecordKind::Item, format!(r#"{{"source_id":"1","number":"{}"}}"#, "é".repeat(201)), "number has 201 characters"),
+        ] {
+            let issues = check(kind, &Value::parse(json.as_bytes(), &Limits::DEFAULT).unwrap()).unwrap_err();
+            assert_eq!(issues[0].code, IssueCode::OutOfRange);
+            assert!(issues[0].sentence.contains(sentence), "{}", issues[0].sentence);
+        }
+        let longest = format!(r#"{{"source_id":"{}","number":"{}"}}"#, "é".repeat(100), "é".repeat(200));
+        assert!(check(RecordKind::Item, &Value::parse(longest.as_bytes(), &Limits::DEFAULT).unwrap()).is_ok());
     }
 
     #[test]

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
+use super::cost::Cost;
 use super::expression::{Base, Function, Node, Operator, Path, Step};
 use super::plan::Vars;
+use crate::currency::round_money;
 use crate::value::{Value, decimal};
 
 /// Text that an expression may make.
@@ -19,6 +21,7 @@ pub(super) struct Here<'a> {
     pub root: &'a Value,
     pub index: usize,
     pub vars: &'a Vars,
+    pub cost: &'a Cost,
 }
 
 /// A value under way: borrowed from the document where it can be.
@@ -99,17 +102,22 @@ impl<'a> Cell<'a> {
         }
     }
 
-    fn items(self) -> Vec<Cell<'a>> {
-        match self {
+    fn items(self, cost: &Cost) -> Result<Vec<Cell<'a>>, String> {
+        Ok(match self {
             Cell::Null => vec![],
             Cell::List(list) => list,
-            Cell::Node(Value::List(list)) => list.iter().map(Cell::from_value).collect(),
+            Cell::Node(Value::List(list)) => {
+                let items = list.iter().map_while(|value| read(value, cost)).collect();
+                cost.check()?;
+                items
+            }
             other => vec![other],
-        }
+        })
     }
 }
 
-/// The values of a path. Stepping into a list steps into each of its elements: `tax_lines.price` is the list of prices.
+/// The values of a path. Stepping into a list steps into each of its elements, and what they hold becomes one list:
+/// `tax_lines.price` is the list of prices, `payments.refunds` the list of all refunds. Null where the cost is spent.
 pub(super) fn follow<'a>(path: &Path, here: &Here<'a>) -> Cell<'a> {
     let start = match &path.base {
         Base::Here => Some(here.value),
@@ -117,30 +125,61 @@ pub(super) fn follow<'a>(path: &Path, here: &Here<'a>) -> Cell<'a> {
         Base::Root => Some(here.root),
         Base::Var(name) => here.vars.get(name),
     };
-    start.map_or(Cell::Null, |start| walk(start, &path.steps))
+    start.map_or(Cell::Null, |start| walk(start, &path.steps, here.cost))
 }
 
-fn walk<'a>(value: &'a Value, steps: &[Step]) -> Cell<'a> {
-    let Some((step, rest)) = steps.split_first() else { return Cell::from_value(value) };
+fn walk<'a>(value: &'a Value, steps: &[Step], cost: &Cost) -> Cell<'a> {
+    let Some((step, rest)) = steps.split_first() else { return read(value, cost).unwrap_or(Cell::Null) };
+    if !cost.step(1) {
+        return Cell::Null;
+    }
     match (step, value) {
-        (Step::Key(key), Value::Map(map)) => map.get(key).map_or(Cell::Null, |next| walk(next, rest)),
+        (Step::Key(key), Value::Map(map)) => map.get(key).map_or(Cell::Null, |next| walk(next, rest, cost)),
         (Step::Key(_), Value::List(list)) => {
-            let found = list.iter().map(|element| walk(element, steps)).filter(|cell| !matches!(cell, Cell::Null));
-            Cell::List(found.flat_map(|cell| if let Cell::List(inner) = cell { inner } else { vec![cell] }).collect())
+            let mut found = Vec::new();
+            for element in list {
+                match walk(element, steps, cost) {
+                    Cell::Null => {}
+                    Cell::List(inner) => found.extend(inner),
+                    Cell::Node(Value::List(inner)) => found.extend(inner.iter().map_while(|value| read(value, cost))),
+                    one => found.push(one),
+                }
+                if cost.spent().is_some() {
+                    break;
+                }
+            }
+            Cell::List(found)
         }
-        (Step::At(index), Value::List(list)) => list.get(*index).map_or(Cell::Null, |next| walk(next, rest)),
+        (Step::At(index), Value::List(list)) => list.get(*index).map_or(Cell::Null, |next| walk(next, rest, cost)),
         _ => Cell::Null,
     }
 }
 
+/// A value of the document, for what its text costs; none where the cost is spent.
+fn read<'a>(value: &'a Value, cost: &Cost) -> Option<Cell<'a>> {
+    let paid = match value {
+        Value::Text(text) => cost.read(text),
+        Value::Number(number) => cost.read(number.as_str()),
+        _ => cost.step(1),
+    };
+    paid.then(|| Cell::from_value(value))
+}
+
 pub(super) fn evaluate<'a>(node: &'a Node, here: &Here<'a>) -> Evaluated<'a> {
+    if !here.cost.step(1) {
+        here.cost.check()?;
+    }
     match node {
         Node::Null => Ok(Cell::Null),
         Node::Bool(bool) => Ok(Cell::Bool(*bool)),
         Node::Number(number) => Ok(Cell::Number(*number)),
         Node::Text(text) => Ok(Cell::Text(Cow::Borrowed(text))),
         Node::Index => Ok(Cell::Number(Decimal::from(here.index))),
-        Node::Path(path) => Ok(follow(path, here)),
+        Node::Path(path) => {
+            let cell = follow(path, here);
+            here.cost.check()?;
+            Ok(cell)
+        }
         Node::Not(inner) => Ok(Cell::Bool(!evaluate(inner, here)?.is_true())),
         Node::Negate(inner) => Ok(evaluate(inner, here)?.decimal()?.map_or(Cell::Null, |n| Cell::Number(-n))),
         Node::If(condition, yes, no) => evaluate(if evaluate(condition, here)?.is_true() { yes } else { no }, here),
@@ -213,33 +252,49 @@ fn call<'a>(function: Function, nodes: &'a [Node], here: &Here<'a>) -> Evaluated
     }
     let mut cells = nodes.iter().map(|node| evaluate(node, here)).collect::<Result<Vec<_>, _>>()?;
     let text = |cell: &Cell<'_>| cell.text().map(Cow::into_owned).unwrap_or_default();
+    let too_long = || format!("the text is longer than {TEXT_BYTES_MAX} bytes");
     let made = |text: String| {
         if text.len() > TEXT_BYTES_MAX {
-            Err(format!("the text is longer than {TEXT_BYTES_MAX} bytes"))
-        } else {
-            Ok(Cell::Text(Cow::Owned(text)))
+            return Err(too_long());
         }
+        here.cost.read(&text);
+        here.cost.check()?;
+        Ok(Cell::Text(Cow::Owned(text)))
+    };
+    // Bounded while it is made.
+    let glued = |cells: Vec<Cell<'a>>, separator: &str| {
+        let mut whole = String::new();
+        for part in cells.iter().filter_map(Cell::text).filter(|part| !part.is_empty()) {
+            if !whole.is_empty() {
+                whole.push_str(separator);
+            }
+            if whole.len() + part.len() > TEXT_BYTES_MAX {
+                return Err(too_long());
+            }
+            whole.push_str(&part);
+        }
+        made(whole)
     };
     let whole = |cell: &Cell<'_>| -> Result<usize, String> {
         use rust_decimal::prelude::ToPrimitive;
         cell.decimal()?.and_then(|n| n.to_usize()).ok_or_else(|| "a whole number of 0 or more was expected".to_owned())
     };
     match function {
-        Function::Concat => made(cells.iter().map(text).collect()),
+        Function::Concat => glued(cells, ""),
         Function::Sum => {
             let mut total = Decimal::ZERO;
-            for cell in cells.remove(0).items() {
+            for cell in cells.remove(0).items(here.cost)? {
                 if let Some(number) = cell.decimal()? {
                     total = total.checked_add(number).ok_or("the result has more digits than a decimal holds")?;
                 }
             }
             Ok(Cell::Number(total))
         }
-        Function::Count => Ok(Cell::Number(Decimal::from(cells.remove(0).items().len()))),
-        Function::First => Ok(cells.remove(0).items().into_iter().next().unwrap_or(Cell::Null)),
+        Function::Count => Ok(Cell::Number(Decimal::from(cells.remove(0).items(here.cost)?.len()))),
+        Function::First => Ok(cells.remove(0).items(here.cost)?.into_iter().next().unwrap_or(Cell::Null)),
         Function::Join => {
             let separator = text(&cells[1]);
-            made(cells.remove(0).items().iter().map(text).filter(|t| !t.is_empty()).collect::<Vec<_>>().join(&separator))
+            glued(cells.remove(0).items(here.cost)?, &separator)
         }
         Function::Round => {
             let mode = cells.get(2).map(text).unwrap_or_else(|| "half_even".into());
@@ -253,12 +308,21 @@ fn call<'a>(function: Function, nodes: &'a [Node], here: &Here<'a>) -> Evaluated
             let places = u32::try_from(whole(&cells[1])?).ok().filter(|p| *p <= 28).ok_or("at most 28 places")?;
             Ok(cells[0].decimal()?.map_or(Cell::Null, |n| Cell::Number(n.round_dp_with_strategy(places, strategy))))
         }
+        Function::RoundMoney => {
+            let currency = text(&cells[1]).trim().to_ascii_uppercase();
+            if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_uppercase()) {
+                return Err("a currency code such as USD (ISO 4217) was expected".into());
+            }
+            Ok(cells[0].decimal()?.map_or(Cell::Null, |n| Cell::Number(round_money(n, &currency))))
+        }
         Function::Abs => Ok(cells[0].decimal()?.map_or(Cell::Null, |n| Cell::Number(n.abs()))),
         Function::Min | Function::Max => {
             let mut best: Option<Decimal> = None;
-            for cell in cells.into_iter().flat_map(Cell::items) {
-                if let Some(n) = cell.decimal()? {
-                    best = Some(best.map_or(n, |b| if function == Function::Min { b.min(n) } else { b.max(n) }));
+            for cell in cells {
+                for item in cell.items(here.cost)? {
+                    if let Some(n) = item.decimal()? {
+                        best = Some(best.map_or(n, |b| if function == Function::Min { b.min(n) } else { b.max(n) }));
+                    }
                 }
             }
             Ok(best.map_or(Cell::Null, Cell::Number))
@@ -276,7 +340,7 @@ fn call<'a>(function: Function, nodes: &'a [Node], here: &Here<'a>) -> Evaluated
             // Bounded before it is made.
             let longer = subject.matches(from.as_str()).count().saturating_mul(to.len().saturating_sub(from.len()));
             if subject.len().saturating_add(longer) > TEXT_BYTES_MAX {
-                return Err(format!("the text is longer than {TEXT_BYTES_MAX} bytes"));
+                return Err(too_long());
             }
             made(subject.replace(&from, &to))
         }
@@ -287,7 +351,9 @@ fn call<'a>(function: Function, nodes: &'a [Node], here: &Here<'a>) -> Evaluated
         Function::Contains => {
             let sought = text(&cells[1]);
             let found = match cells.remove(0) {
-                list @ (Cell::List(_) | Cell::Node(Value::List(_))) => list.items().iter().any(|item| text(item) == sought),
+                list @ (Cell::List(_) | Cell::Node(Value::List(_))) => {
+                    list.items(here.cost)?.iter().any(|item| text(item) == sought)
+                }
                 one => text(&one).contains(&sought),
             };
             Ok(Cell::Bool(found))

@@ -1,4 +1,4 @@
-//! The expression cell: a small, total, decimal-native language. No loops, no recursion; its cost is bounded by its length times the data.
+//! The expression cell: a small, total, decimal-native language. No loops, no recursion; its cost is counted and bounded.
 //!
 //! ```text
 //! expression = ternary
@@ -107,6 +107,7 @@ functions! {
     First = "first", 1..=1;
     Join = "join", 2..=2;
     Round = "round", 2..=3;
+    RoundMoney = "round_money", 2..=2;
     Abs = "abs", 1..=1;
     Min = "min", 1..=10;
     Max = "max", 1..=10;
@@ -138,6 +139,9 @@ pub(super) fn parse(text: &str) -> Result<Node, ExpressionError> {
 /// A plain field path, as `from` and `each` take it.
 pub(super) fn parse_path(text: &str) -> Result<Path, ExpressionError> {
     let mut parser = Parser { text, at: 0, nodes: 0 };
+    if text.len() > EXPRESSION_BYTES_MAX {
+        return Err(parser.error(format!("the path is longer than {EXPRESSION_BYTES_MAX} bytes")));
+    }
     match parser.primary(0)? {
         Node::Path(path) if parser.at == text.len() => Ok(path),
         _ => Err(ExpressionError { what: "a field path such as customer.name was expected".into(), column: 1 }),

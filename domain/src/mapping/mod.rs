@@ -16,6 +16,7 @@
 //! assert_eq!(plan.reads(), ["line_items", "line_items[].price", "line_items[].quantity", "line_items[].sku", "name"]);
 //! ```
 
+mod cost;
 mod evaluate;
 mod expression;
 mod lookup;

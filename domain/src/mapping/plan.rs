@@ -6,6 +6,7 @@ use std::fmt;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
+use super::cost::Cost;
 use super::evaluate::{Cell, Here, evaluate, follow};
 use super::expression::{Node, Path, parse, parse_path};
 use super::lookup::Lookups;
@@ -14,7 +15,9 @@ use crate::value::{Map, Value};
 
 const RULES_MAX: usize = 1_000;
 const NESTING_MAX: usize = 8;
-const OUTPUT_NODES_MAX: usize = 200_000;
+/// A field path that is written: every part is a level of the document.
+const TO_BYTES_MAX: usize = 200;
+const TO_PARTS_MAX: usize = 16;
 const ISSUES_MAX: usize = 50;
 
 /// A rule that cannot be compiled.
@@ -103,9 +106,10 @@ impl Filter {
     }
 
     /// # Errors
-    /// Where the expression has no answer for this document.
+    /// Where the expression has no answer for this document, or takes too many steps.
     pub fn passes(&self, document: &Value) -> Result<bool, String> {
-        let here = Here { value: document, parent: None, root: document, index: 0, vars: &Vars::default() };
+        let (vars, cost) = (Vars::default(), Cost::new());
+        let here = Here { value: document, parent: None, root: document, index: 0, vars: &vars, cost: &cost };
         Ok(evaluate(&self.0, &here)?.is_true())
     }
 }
@@ -122,6 +126,7 @@ pub struct Plan {
 #[derive(Debug, Clone)]
 struct Compiled {
     to: Vec<String>,
+    to_bytes: usize,
     action: Action,
     when: Option<Node>,
 }
@@ -169,8 +174,9 @@ impl Plan {
     /// # Errors
     /// All that has no answer (the first fifty), so that a person mends an order once.
     pub fn apply(&self, source: &Value, lookups: &dyn Lookups, vars: &Vars) -> Result<Value, Vec<Issue>> {
-        let mut run = Run { lookups, issues: vec![], nodes_left: OUTPUT_NODES_MAX };
-        let here = Here { value: source, parent: None, root: source, index: 0, vars };
+        let mut run = Run { lookups, issues: vec![], stopped: false };
+        let cost = Cost::new();
+        let here = Here { value: source, parent: None, root: source, index: 0, vars, cost: &cost };
         let map = run.rules(&self.rules, &here, "");
         if run.issues.is_empty() { Ok(Value::Map(map)) } else { Err(run.issues) }
     }
@@ -224,6 +230,15 @@ impl Compiler {
 
     fn rule(&mut self, rule: &Rule, at: &str, within: &mut Vec<String>, to_within: &str) -> Option<Compiled> {
         let to: Vec<String> = rule.to.split('.').map(str::to_owned).collect();
+        // A rule must not write what cannot be stored (see the parser of `Value`).
+        let texts = [Some(&rule.to), rule.expr.as_ref()].into_iter().flatten();
+        if texts.into_iter().any(|text| text.contains('\0')) || rule.default.as_ref().is_some_and(has_nul) {
+            self.fail(at, "the character U+0000 cannot be stored".into());
+        }
+        if to.len() > TO_PARTS_MAX || rule.to.len() > TO_BYTES_MAX {
+            self.fail(&format!("{at}.to"), format!("a field path has at most {TO_PARTS_MAX} parts and {TO_BYTES_MAX} bytes"));
+            return None;
+        }
         if to.iter().any(String::is_empty) {
             self.fail(&format!("{at}.to"), format!("\"{}\" is no field path", rule.to));
         }
@@ -256,7 +271,7 @@ impl Compiler {
             let default = rule.default.as_ref().map(Value::from);
             Action::Set { source, kind: rule.kind, lookup: rule.lookup.clone(), on_missing, default, required: rule.required }
         };
-        Some(Compiled { to, action, when })
+        Some(Compiled { to, to_bytes: rule.to.len(), action, when })
     }
 
     fn each(&mut self, rule: &Rule, each: &str, at: &str, within: &mut Vec<String>, to_name: &str) -> Option<Action> {
@@ -317,10 +332,20 @@ impl Compiler {
     }
 }
 
+fn has_nul(json: &serde_json::Value) -> bool {
+    match json {
+        serde_json::Value::String(text) => text.contains('\0'),
+        serde_json::Value::Array(list) => list.iter().any(has_nul),
+        serde_json::Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+        _ => false,
+    }
+}
+
 struct Run<'l> {
     lookups: &'l dyn Lookups,
     issues: Vec<Issue>,
-    nodes_left: usize,
+    /// The run has cost what it may; said once.
+    stopped: bool,
 }
 
 impl Run<'_> {
@@ -332,6 +357,7 @@ impl Run<'_> {
                 match evaluate(when, here) {
                     Ok(cell) if cell.is_true() => {}
                     Ok(_) => continue,
+                    Err(_) if self.stops(here, place()) => return out,
                     Err(why) => {
                         self.issue(place(), IssueCode::BadExpression, None, None, None, why);
                         continue;
@@ -348,11 +374,14 @@ impl Run<'_> {
                             self.issue(place(), IssueCode::Required, from, None, None, sentence);
                             continue;
                         }
-                        Ok(None) | Err(()) => continue,
+                        Ok(None) => continue,
+                        Err(()) if self.stopped => return out,
+                        Err(()) => continue,
                     }
                 }
                 Action::Each { list, rules, required } => match self.each(list, rules, here, place()) {
                     Some(list) => list,
+                    None if self.stopped => return out,
                     None if *required => {
                         let sentence = format!("the list {} is required and is not there", place().name());
                         self.issue(place(), IssueCode::Required, None, None, None, sentence);
@@ -361,25 +390,21 @@ impl Run<'_> {
                     None => continue,
                 },
             };
-            if self.nodes_left == 0 {
-                self.issue(
-                    place(),
-                    IssueCode::TooMany,
-                    None,
-                    None,
-                    None,
-                    format!("the mapping writes more than {OUTPUT_NODES_MAX} values"),
-                );
+            // What the value itself costs is counted before it is made; this is its key and the groups on the way to it.
+            if !here.cost.write(rule.to.len(), rule.to_bytes) && self.stops(here, place()) {
                 return out;
             }
-            self.nodes_left -= 1;
             write(&mut out, &rule.to, value);
         }
         out
     }
 
     fn each(&mut self, list: &Path, rules: &[Compiled], here: &Here<'_>, place: Place<'_>) -> Option<Value> {
-        let elements: Vec<&Value> = match follow(list, here) {
+        let found = follow(list, here);
+        if self.stops(here, place) {
+            return None;
+        }
+        let elements: Vec<&Value> = match found {
             Cell::Node(Value::List(list)) => list.iter().collect(),
             Cell::List(cells) => {
                 cells.into_iter().filter_map(|cell| if let Cell::Node(value) = cell { Some(value) } else { None }).collect()
@@ -390,11 +415,15 @@ impl Run<'_> {
         let name = place.name();
         let mut out = Vec::with_capacity(elements.len());
         for (index, element) in elements.into_iter().enumerate() {
-            if self.nodes_left == 0 {
-                break;
+            if !here.cost.write(1, 0) || !here.cost.read(&name) {
+                self.stops(here, place);
+                return None;
             }
-            let inner = Here { value: element, parent: Some(here), root: here.root, index, vars: here.vars };
+            let inner = Here { value: element, parent: Some(here), index, ..*here };
             out.push(Value::Map(self.rules(rules, &inner, &format!("{name}[{index}]"))));
+            if self.stopped {
+                return None;
+            }
         }
         Some(Value::List(out))
     }
@@ -415,6 +444,7 @@ impl Run<'_> {
             Source::Path(path, _) => follow(path, here),
             Source::Expression(node) => match evaluate(node, here) {
                 Ok(cell) => cell,
+                Err(_) if self.stops(here, place) => return Err(()),
                 Err(why) => {
                     return {
                         self.issue(place, IssueCode::BadExpression, None, None, None, why);
@@ -424,11 +454,14 @@ impl Run<'_> {
             },
             Source::Nothing => Cell::Null,
         };
+        if self.stops(here, place) {
+            return Err(());
+        }
         if matches!(cell, Cell::Null)
             || (cell.is_nothing()
                 && (default.is_some() || lookup.is_some() || !matches!(kind, None | Some(Kind::Text | Kind::Json))))
         {
-            return Ok(default.cloned());
+            return self.default(default, here, place);
         }
         let translated;
         let cell = if let Some(table) = lookup {
@@ -451,7 +484,7 @@ impl Run<'_> {
                     Cell::Text(translated.as_str().into())
                 }
                 (None, OnMissing::Keep) => cell,
-                (None, OnMissing::Default) => return Ok(default.cloned()),
+                (None, OnMissing::Default) => return self.default(default, here, place),
                 (None, OnMissing::Exception) => {
                     let sentence = if self.lookups.has_table(table) {
                         format!("the value \"{key}\" has no entry in the table \"{table}\"")
@@ -468,6 +501,10 @@ impl Run<'_> {
         } else {
             cell
         };
+        if !here.cost.copy(&cell) {
+            self.stops(here, place);
+            return Err(());
+        }
         match convert(cell, kind) {
             Ok(value) => Ok(Some(value)),
             Err((why, value)) => {
@@ -475,6 +512,26 @@ impl Run<'_> {
                 Err(())
             }
         }
+    }
+
+    fn default(&mut self, default: Option<&Value>, here: &Here<'_>, place: Place<'_>) -> Result<Option<Value>, ()> {
+        match default {
+            Some(value) if !here.cost.copy_value(value) => {
+                self.stops(here, place);
+                Err(())
+            }
+            other => Ok(other.cloned()),
+        }
+    }
+
+    /// True where the run has cost what it may. All that follows would be a consequence, so it is one issue, and the last.
+    fn stops(&mut self, here: &Here<'_>, place: Place<'_>) -> bool {
+        let Some(why) = here.cost.spent() else { return false };
+        if !self.stopped {
+            self.stopped = true;
+            self.issue(place, IssueCode::TooMany, None, None, None, why.to_owned());
+        }
+        true
     }
 
     fn issue(
@@ -645,6 +702,14 @@ mod tests {
     }
 
     #[test]
+    fn no_rule_writes_what_cannot_be_stored() {
+        for rule in [r#"{"to":"a","expr":"'\u0000'"}"#, r#"{"to":"a","default":["\u0000"]}"#, r#"{"to":"\u0000","from":"a"}"#] {
+            let errors = Plan::compile(&serde_json::from_str(&format!("[{rule}]")).unwrap()).unwrap_err();
+            assert!(errors.to_string().contains("U+0000"), "{errors}");
+        }
+    }
+
+    #[test]
     fn all_issues_come_at_once_with_their_place() {
         let plan = plan(
             r#"[{"to":"n","from":"n","required":true},{"to":"lines","each":"l","rules":[{"to":"sku","from":"s","lookup":"SKUs"},{"to":"q","from":"q","as":"int"}]}]"#,
@@ -670,6 +735,126 @@ mod tests {
             "\"".into(),
         ] {
             assert!(Filter::compile(&text).is_err(), "{text:.20}");
+        }
+    }
+
+    fn lines(count: usize, line: &str) -> Value {
+        value(&format!(r#"{{"lines":[{}]}}"#, vec![line; count].join(",")))
+    }
+
+    fn costs(rules: &str, document: &Value) -> String {
+        let issues = plan(rules).apply(document, &LookupSet::default(), &Vars::default()).unwrap_err();
+        let last = issues.last().unwrap();
+        assert_eq!(last.code, IssueCode::TooMany);
+        assert_eq!(issues.iter().filter(|issue| issue.code == IssueCode::TooMany).count(), 1);
+        last.sentence.clone()
+    }
+
+    #[test]
+    fn a_rule_that_copies_all_lines_for_each_line_ends_early() {
+        let document = lines(5_000, r#"{"a":"x"}"#);
+        for copy in [r#""expr":"$root.lines""#, r#""from":"$root.lines""#, r#""from":"$parent.lines","as":"json""#] {
+            let rules = format!(r#"[{{"to":"l","each":"lines","rules":[{{"to":"a",{copy}}}]}}]"#);
+            assert_eq!(costs(&rules, &document), "the mapping writes more than 200,000 values");
+        }
+        let nested = r#"[{"to":"l","each":"lines","rules":[{"to":"m","each":"$root.lines","rules":[{"to":"n","default":1}]}]}]"#;
+        assert_eq!(costs(nested, &document), "the mapping writes more than 200,000 values");
+    }
+
+    #[test]
+    fn text_and_defaults_count_as_well() {
+        let mut document = lines(100, "1");
+        if let Value::Map(map) = &mut document {
+            map.insert("note".into(), Value::Text("x".repeat(1_000_000)));
+        }
+        let copied = r#"[{"to":"l","each":"lines","rules":[{"to":"a","from":"$root.note"}]}]"#;
+        assert_eq!(costs(copied, &document), "the mapping writes more than 32 MiB of text");
+        let default = format!(
+            r#"[{{"to":"l","each":"lines","rules":[{{"to":"a","from":"none","default":"{}"}}]}}]"#,
+            "x".repeat(1_000_000)
+        );
+        assert_eq!(costs(&default, &document), "the mapping writes more than 32 MiB of text");
+        let read =
+            r#"[{"to":"l","each":"lines","rules":[{"to":"a","expr":"contains($root.note, 'y') || contains($root.note, 'z')"}]}]"#;
+        assert!(costs(read, &document).starts_with("the mapping takes more than 2,000,000 steps"), "{read}");
+    }
+
+    #[test]
+    fn an_expression_that_reads_everything_for_each_line_ends_early() {
+        let document = lines(5_000, r#"{"a":1,"b":[{"c":1},{"c":2}]}"#);
+        for expr in ["sum($root.lines.b.c)", "max($root.lines.a, 1)", "$root.lines.b.c[0]"] {
+            let rules = format!(r#"[{{"to":"l","each":"lines","rules":[{{"to":"a","expr":"{expr}"}}]}}]"#);
+            assert!(costs(&rules, &document).starts_with("the mapping takes more than 2,000,000 steps"), "{expr}");
+        }
+        let when = r#"[{"to":"l","each":"lines","rules":[{"to":"a","default":1,"when":"count($root.lines.a) > 0"}]}]"#;
+        assert!(costs(when, &document).starts_with("the mapping takes more than 2,000,000 steps"));
+        let sums = vec!["sum(lines.b.c)"; 90].join("+");
+        assert!(Filter::compile(&sums).unwrap().passes(&document).unwrap_err().contains("more than 2,000,000 steps"));
+        assert!(Filter::compile("sum(lines.b.c) == 15000").unwrap().passes(&document).unwrap());
+    }
+
+    #[test]
+    fn an_ordinary_order_of_five_thousand_lines_is_cheap_enough() {
+        let document = lines(
+            5_000,
+            r#"{"sku":"HAT","qty":2,"price":"1.10","taxes":[{"rate":0.1,"amount":"0.22"}],"off":[{"amount":"0.10"}]}"#,
+        );
+        let rule = |to: &str, expr: &str| format!(r#"{{"to":"{to}","expr":"{expr}"}}"#);
+        let rules: Vec<String> =
+            (0..14).map(|n| rule(&format!("f{n}"), "qty * price - sum(off.amount) + sum(taxes.amount)")).collect();
+        let rules = format!(
+            r#"[{{"to":"l","each":"lines","rules":[{},{{"to":"t","each":"taxes","rules":[{{"to":"r","from":"rate"}}]}}]}}]"#,
+            rules.join(",")
+        );
+        assert!(plan(&rules).apply(&document, &LookupSet::default(), &Vars::default()).is_ok());
+    }
+
+    #[test]
+    fn a_path_that_would_nest_without_end_is_refused() {
+        for rule in [
+            format!(r#"{{"to":"{}a","default":1}}"#, "a.".repeat(100_000)),
+            format!(r#"{{"to":"a","from":"{}a"}}"#, "a.".repeat(100_000)),
+        ] {
+            assert!(Plan::compile(&serde_json::from_str(&format!("[{rule}]")).unwrap()).is_err());
+        }
+    }
+
+    #[test]
+    fn lists_within_lists_become_one_list() {
+        let json = r#"{"payment_collections":[
+            {"payments":[{"refunds":[{"id":1,"amount":"1.00"},{"id":2,"amount":"2.00"}]},{"refunds":[]}]},
+            {"payments":[{"refunds":[{"id":3,"amount":"4.00"}]},{"captures":[]}]},{}]}"#;
+        for (expr, result) in [
+            ("count(payment_collections.payments.refunds)", "3"),
+            ("sum(payment_collections.payments.refunds.amount)", "7.00"),
+            ("join(payment_collections.payments.refunds.id, '+')", "\"1+2+3\""),
+            ("count(payment_collections.payments)", "4"),
+            ("is_empty(payment_collections.payments.disputes)", "true"),
+        ] {
+            assert_eq!(eval(expr, json), result, "{expr}");
+        }
+        let each = plan(
+            r#"[{"to":"refunds","each":"payment_collections.payments.refunds","rules":[{"to":"id","from":"id"},{"to":"n","expr":"$index"}]}]"#,
+        );
+        assert_eq!(
+            each.apply(&value(json), &LookupSet::default(), &Vars::default()).unwrap().to_json(),
+            r#"{"refunds":[{"id":1,"n":0},{"id":2,"n":1},{"id":3,"n":2}]}"#
+        );
+        // A list that nothing is stepped into stays as it is.
+        assert_eq!(eval("a", r#"{"a":[[1],[2]]}"#), "[[1],[2]]");
+        assert_eq!(eval("a.b", r#"{"a":[[{"b":1}],[{"b":[2,3]}]]}"#), "[1,2,3]");
+    }
+
+    #[test]
+    fn money_is_rounded_to_the_places_of_its_currency() {
+        for (expr, result) in [
+            ("round_money(1.005, 'USD')", "1.01"),
+            ("round_money(0 - 2.5, currency)", "-3"),
+            ("round_money('0.0625', 'kwd')", "0.063"),
+            ("round_money(missing, 'USD')", ""),
+            ("round_money(1, missing)", "round_money: a currency code such as USD (ISO 4217) was expected"),
+        ] {
+            assert_eq!(eval(expr, r#"{"currency":"JPY"}"#), result, "{expr}");
         }
     }
 
