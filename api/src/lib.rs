@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod auth;
+mod body;
 pub mod config;
 pub mod graphql;
 mod health;

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 use async_graphql::http::GraphiQLSource;
 use async_graphql::{EmptySubscription, MergedObject, Schema, SchemaBuilder};
-use async_graphql_actix_web::{GraphQLRequest, GraphQLResponse};
 use tracing::warn;
 
-use crate::AppState;
 use crate::auth::viewer;
+use crate::{AppState, body};
 
 mod audit;
 mod connection;
@@ -91,29 +90,53 @@ pub fn routes(config: &mut web::ServiceConfig) {
         let kind = request.head().headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         kind.is_some_and(|kind| kind.starts_with("application/json"))
     });
-    config.service(
-        web::resource("/graphql")
-            .app_data(web::PayloadConfig::new(QUERY_BYTES_MAX))
-            .route(web::post().guard(json).to(execute))
-            .route(web::get().to(graphiql)),
-    );
+    config.service(web::resource("/graphql").route(web::post().guard(json).to(execute)).route(web::get().to(graphiql)));
 }
 
 async fn execute(
     schema: web::Data<CrossdockSchema>,
     state: web::Data<AppState>,
     request: HttpRequest,
-    query: GraphQLRequest,
-) -> Result<GraphQLResponse, actix_web::Error> {
-    let viewer = viewer(&state, &request).await.map_err(|error| {
-        warn!(%error, "A request could not be authenticated");
-        actix_web::error::ErrorServiceUnavailable("the database does not answer; try again")
-    })?;
-    let mut query = query.into_inner();
-    if let Some(viewer) = viewer {
-        query = query.data::<Arc<crate::auth::Viewer>>(viewer);
+    payload: web::Payload,
+) -> HttpResponse {
+    let mut query = match read(&request, payload).await {
+        Ok(query) => query,
+        Err(refusal) => return refusal,
+    };
+    match viewer(&state, &request).await {
+        Ok(Some(viewer)) => query = query.data::<Arc<crate::auth::Viewer>>(viewer),
+        Ok(None) => {}
+        Err(error) => {
+            warn!(%error, "A request could not be authenticated");
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "the database does not answer; try again");
+        }
     }
-    Ok(schema.execute(query).await.into())
+    match serde_json::to_vec(&schema.execute(query).await) {
+        Ok(answer) => HttpResponse::Ok().content_type("application/graphql-response+json").body(answer),
+        Err(error) => {
+            warn!(%error, "An answer could not be written");
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the answer could not be written")
+        }
+    }
+}
+
+/// One request, read within its limits. Anyone may send one, so this comes before everything that costs more.
+async fn read(request: &HttpRequest, payload: web::Payload) -> Result<async_graphql::Request, HttpResponse> {
+    let body = body::read(request.headers(), payload, QUERY_BYTES_MAX, body::READ_TIMEOUT, |_| true)
+        .await
+        .map_err(|error| refuse(error.status(), Code::BadRequest, &error.to_string()))?;
+    let bad = |reason: &str| refuse(StatusCode::BAD_REQUEST, Code::BadRequest, reason);
+    // Limits count for one request: in a batch, each of a thousand would have them anew.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(bad("one request at a time: a batch is not taken"));
+    }
+    serde_json::from_slice(&body).map_err(|error| bad(&format!("the body is no GraphQL request in JSON: {error}")))
+}
+
+/// An answer to what never became a query, in the shape that clients of GraphQL read.
+fn refuse(status: StatusCode, code: Code, reason: &str) -> HttpResponse {
+    let error = serde_json::json!({"message": reason, "extensions": {"code": code.as_str()}});
+    HttpResponse::build(status).json(serde_json::json!({"errors": [error]}))
 }
 
 async fn graphiql(state: web::Data<AppState>) -> HttpResponse {
@@ -125,6 +148,30 @@ async fn graphiql(state: web::Data<AppState>) -> HttpResponse {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
+    use actix_web::{App, HttpRequest, HttpResponse, web};
+
+    async fn taken(request: HttpRequest, payload: web::Payload) -> HttpResponse {
+        super::read(&request, payload).await.map_or_else(|refusal| refusal, |_| HttpResponse::Ok().finish())
+    }
+
+    #[actix_web::test]
+    async fn a_stranger_sends_one_request_of_a_bounded_size() {
+        let app = init_service(App::new().route("/graphql", web::post().to(taken))).await;
+        let answer = async |body: Vec<u8>| {
+            let answer = call_service(&app, TestRequest::post().uri("/graphql").set_payload(body).to_request()).await;
+            let status = answer.status().as_u16();
+            let error: serde_json::Value = if status == 200 { serde_json::json!({}) } else { read_body_json(answer).await };
+            (status, error["errors"][0]["message"].as_str().unwrap_or_default().to_owned())
+        };
+        let large = format!("{{\"query\": \"{{ viewer {{ id }} }} # {}\"}}", "x".repeat(2 * 1024 * 1024));
+        assert_eq!(answer(large.into()).await, (413, "the body is larger than 1048576 bytes".into()));
+        let batch = br#" [{"query": "{ viewer { id } }"}, {"query": "{ viewer { id } }"}]"#;
+        assert_eq!(answer(batch.to_vec()).await, (400, "one request at a time: a batch is not taken".into()));
+        assert_eq!(answer(b"query".to_vec()).await.0, 400);
+        assert_eq!(answer(br#"{"query": "{ viewer { id } }", "variables": {}}"#.to_vec()).await.0, 200);
+    }
+
     #[test]
     fn the_committed_sdl_is_fresh() {
         let committed = include_str!("../../schema.graphql");
