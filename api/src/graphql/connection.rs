@@ -10,7 +10,7 @@ use domain::secret::{SecretFields, SecretString};
 use infra::postgres::entity::connection;
 
 use super::error::{UserError, UserErrorCode, state, within};
-use super::page::{id, page, uuid};
+use super::page::{cost, id, page, uuid};
 use super::tenant::reads;
 use crate::auth::new_token;
 
@@ -148,7 +148,7 @@ impl ConnectionQuery {
     }
 
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn connections(
         &self,
         ctx: &Context<'_>,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::error::within;
 use super::exception::ExceptionNode;
 use super::message::StateCount;
-use super::page::{id, page, uuid};
+use super::page::{AGGREGATE_COST, cost, id, page, uuid};
 use super::record::RecordNode;
 
 #[derive(SimpleObject)]
@@ -87,7 +87,7 @@ impl DeliveryNode {
     }
 
     /// Newest first, at most 100.
-    #[graphql(complexity = "10 * child_complexity")]
+    #[graphql(complexity = "cost(Some(10), child_complexity)")]
     async fn attempts(&self, ctx: &Context<'_>) -> Result<Vec<AttemptNode>> {
         let attempts = attempts_of(self.row);
         let page =
@@ -113,7 +113,7 @@ impl DeliveryNode {
     }
 
     /// Exceptions about this record, open and closed; newest first, at most 100.
-    #[graphql(complexity = "10 * child_complexity")]
+    #[graphql(complexity = "cost(Some(10), child_complexity)")]
     async fn exceptions(&self, ctx: &Context<'_>) -> Result<Vec<ExceptionNode>> {
         let filter = ExceptionFilter { record: Some(self.record), ..ExceptionFilter::default() };
         let page = within(ctx, Permission::ReadOperations, async |store| {
@@ -152,7 +152,7 @@ impl DeliveryQuery {
     }
 
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn deliveries(
         &self,
         ctx: &Context<'_>,
@@ -176,12 +176,14 @@ impl DeliveryQuery {
     }
 
     /// How many deliveries stand in each state: the sums of the ledger.
+    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn delivery_counts(&self, ctx: &Context<'_>) -> Result<Vec<StateCount>> {
         let counts = within(ctx, Permission::ReadOperations, async |store| store.delivery_counts().await).await?;
         Ok(counts.into_iter().map(|(state, count)| StateCount { state, count }).collect())
     }
 
     /// Of deliveries confirmed since then; at most a day back.
+    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn latency(&self, ctx: &Context<'_>, since: DateTime<Utc>) -> Result<LatencyNode> {
         let since = since.max(Utc::now() - chrono::Duration::days(1));
         let latency = within(ctx, Permission::ReadOperations, async |store| store.latency(since).await).await?;

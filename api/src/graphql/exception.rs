@@ -11,7 +11,7 @@ use infra::postgres::filter::ExceptionFilter;
 use infra::postgres::work::{EXCEPTIONS_MAX, ExceptionGroup, Selection};
 
 use super::error::{UserError, UserErrorCode, state, within};
-use super::page::{id, page, uuid};
+use super::page::{AGGREGATE_COST, cost, id, page, uuid};
 
 #[derive(SimpleObject)]
 #[graphql(name = "Exception")]
@@ -119,7 +119,7 @@ pub struct ExceptionQuery;
 #[Object]
 impl ExceptionQuery {
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn exceptions(
         &self,
         ctx: &Context<'_>,
@@ -141,7 +141,7 @@ impl ExceptionQuery {
     }
 
     /// Open exceptions by cause, the largest group first; at most 200 groups.
-    #[graphql(complexity = "20 * child_complexity")]
+    #[graphql(complexity = "AGGREGATE_COST + cost(Some(20), child_complexity)")]
     async fn exception_groups(&self, ctx: &Context<'_>) -> Result<Vec<ExceptionGroupNode>> {
         let groups = within(ctx, Permission::ReadOperations, async |store| store.exception_groups().await).await?;
         Ok(groups.into_iter().map(ExceptionGroupNode::from).collect())

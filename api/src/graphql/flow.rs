@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::connection::ConnectionNode;
 use super::error::{UserError, UserErrorCode, scope, state, within};
-use super::page::{id, page, uuid};
+use super::page::{cost, id, page, uuid};
 
 #[derive(SimpleObject)]
 #[graphql(name = "Flow", complex)]
@@ -70,7 +70,7 @@ impl FlowNode {
     }
 
     /// Newest first, at most 100.
-    #[graphql(complexity = "10 * child_complexity")]
+    #[graphql(complexity = "cost(Some(10), child_complexity)")]
     async fn versions(&self, ctx: &Context<'_>) -> Result<Vec<FlowVersionNode>> {
         let versions = filter::versions_of(self.row);
         let page =
@@ -124,7 +124,7 @@ pub struct FlowQuery;
 #[Object]
 impl FlowQuery {
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn flows(
         &self,
         ctx: &Context<'_>,

@@ -9,7 +9,7 @@ use infra::postgres::entity::message;
 use infra::postgres::filter;
 
 use super::error::within;
-use super::page::{id, page};
+use super::page::{AGGREGATE_COST, cost, id, page};
 
 #[derive(SimpleObject)]
 #[graphql(name = "Message")]
@@ -59,7 +59,7 @@ pub struct MessageQuery;
 #[Object]
 impl MessageQuery {
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn messages(
         &self,
         ctx: &Context<'_>,
@@ -72,12 +72,14 @@ impl MessageQuery {
     }
 
     /// How many messages stand in each state; they sum up to all that were accepted.
+    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn message_counts(&self, ctx: &Context<'_>) -> Result<Vec<StateCount>> {
         let counts = within(ctx, Permission::ReadOperations, async |store| store.message_counts().await).await?;
         Ok(counts.into_iter().map(|(state, count)| StateCount { state, count }).collect())
     }
 
     /// Arrivals that were known already and had no second effect.
+    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn duplicate_count(&self, ctx: &Context<'_>) -> Result<i64> {
         within(ctx, Permission::ReadOperations, async |store| store.duplicates().await).await
     }

@@ -195,4 +195,40 @@ mod tests {
             assert!(errors.iter().any(|e| e.message.contains("too") || e.message.contains("nested")), "{errors:?}");
         }
     }
+
+    #[tokio::test]
+    async fn a_negative_first_is_refused_and_no_credit() {
+        let schema = super::builder().finish();
+        let negative = "{ deliveries(first: -1000000) { nodes { id state attempts { id } } } }";
+        let errors = schema.execute(negative).await.errors;
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(errors[0].message, "`first` is how many rows you want, from 1 to 100");
+        let wide = (0..60).map(|n| format!("a{n}: deliveries(first: 100) {{ nodes {{ id }} }} ")).collect::<String>();
+        let credit = format!("{{ credit: deliveries(first: -1000000) {{ nodes {{ id state }} }} {wide} }}");
+        let errors = schema.execute(credit).await.errors;
+        assert!(errors.iter().any(|e| e.message.contains("too complex")), "{errors:?}");
+    }
+
+    #[tokio::test]
+    async fn one_request_is_no_list_of_guesses_and_no_list_of_sums() {
+        let schema = super::builder().finish();
+        let open = "sessionOpen(input: {email: \"a@example.com\", password: \"a guess of mine\"}) { session { accessToken } }";
+        let refresh = "sessionRefresh(refreshToken: \"a guess\") { session { accessToken } }";
+        for (operation, field) in [("mutation", open), ("mutation", refresh), ("query", "messageCounts { state }")] {
+            let fields = (0..30).map(|n| format!("a{n}: {field} ")).collect::<String>();
+            let errors = schema.execute(format!("{operation} {{ {fields} }}")).await.errors;
+            assert!(errors.iter().any(|e| e.message.contains("too complex")), "{field}: {errors:?}");
+        }
+        let ten = (0..10).map(|n| format!("a{n}: {open} ")).collect::<String>();
+        let errors = schema.execute(format!("mutation {{ {ten} }}")).await.errors;
+        assert!(errors.iter().any(|e| e.message.contains("too complex")), "{errors:?}");
+    }
+
+    #[test]
+    fn costs_saturate() {
+        use super::page::cost;
+        assert_eq!([cost(None, 2), cost(Some(5), 2), cost(Some(-7), 2), cost(Some(i32::MAX), 2)], [41, 11, 1, 201]);
+        let nested = (0..12).fold(1, |child, _| cost(Some(100), child));
+        assert_eq!(nested, 1_000_000);
+    }
 }

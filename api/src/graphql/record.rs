@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::delivery::DeliveryNode;
 use super::error::within;
-use super::page::{id, page, uuid};
+use super::page::{cost, id, page, uuid};
 
 #[derive(SimpleObject)]
 #[graphql(name = "Record", complex)]
@@ -85,7 +85,7 @@ impl RecordNode {
     }
 
     /// Newest first, at most 100.
-    #[graphql(complexity = "10 * child_complexity")]
+    #[graphql(complexity = "cost(Some(10), child_complexity)")]
     async fn revisions(&self, ctx: &Context<'_>) -> Result<Vec<RevisionNode>> {
         let revisions = revisions_of(self.row);
         let page = within(ctx, Permission::ReadOperations, async |store| {
@@ -96,7 +96,7 @@ impl RecordNode {
     }
 
     /// Where it went. Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn deliveries(
         &self,
         ctx: &Context<'_>,
@@ -138,7 +138,7 @@ impl RecordQuery {
     }
 
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn records(
         &self,
         ctx: &Context<'_>,

@@ -6,6 +6,9 @@ use chrono::{DateTime, Utc};
 use super::error::{UserError, UserErrorCode, internal, state, viewer};
 use crate::auth;
 
+/// What signing in costs of a request's complexity: two fit into one, so that a request is no list of guesses.
+const SIGN_IN_COST: usize = 2_000;
+
 /// The person who asks.
 #[derive(SimpleObject)]
 pub struct ViewerNode {
@@ -85,6 +88,7 @@ pub struct SessionMutation;
 #[Object]
 impl SessionMutation {
     /// Signs in. An unknown address, a wrong password and an account that rests get the same answer.
+    #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn session_open(&self, ctx: &Context<'_>, input: SessionOpenInput) -> Result<SessionPayload> {
         let session =
             auth::sign_in(state(ctx), &input.email, input.password.into()).await.map_err(|error| internal(ctx, &error))?;
@@ -95,6 +99,7 @@ impl SessionMutation {
     }
 
     /// Trades a refresh token for a new session. A token that comes twice ends the session for both who hold it.
+    #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn session_refresh(&self, ctx: &Context<'_>, refresh_token: String) -> Result<SessionPayload> {
         let session = auth::refresh(state(ctx), &refresh_token).await.map_err(|error| internal(ctx, &error))?;
         Ok(payload(session, "the refresh token was used before, has expired or was revoked; sign in again"))
