@@ -51,7 +51,7 @@ impl AppState {
             return;
         }
         if let Err(error) = self.broker.publish(stage, tasks).await {
-            warn!(%error, queue = stage.queue(), "Tasks were not taken; the sweeper brings their rows");
+            warn!(error = infra::chain(&error), queue = stage.queue(), "Tasks were not taken; the sweeper brings their rows");
         }
     }
 }

@@ -8,5 +8,6 @@ pub mod graphql;
 mod health;
 mod intake;
 pub mod password;
+mod throttle;
 
 pub use app::{AppState, serve};

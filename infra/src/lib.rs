@@ -7,3 +7,16 @@ pub mod outbound;
 pub mod postgres;
 pub mod telemetry;
 pub mod vault;
+
+/// An error with all its causes in one line: what a log says of it.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

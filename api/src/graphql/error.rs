@@ -40,7 +40,7 @@ pub fn fail(code: Code, message: &str) -> Error {
 /// The cause stays in the log, under the request's id.
 pub fn internal(ctx: &Context<'_>, cause: &StoreError) -> Error {
     let request = ctx.data_opt::<Arc<Viewer>>().map(|viewer| viewer.request.to_string()).unwrap_or_default();
-    error!(request.id = %request, error = ?cause, "A request failed");
+    error!(request.id = %request, error = infra::chain(cause), "A request failed");
     Error::new("something on our side failed; try again, and tell support the request id if it stays").extend_with(
         |_, extensions| {
             extensions.set("code", Code::Internal.as_str());

@@ -107,7 +107,7 @@ async fn execute(
         Ok(Some(viewer)) => query = query.data::<Arc<crate::auth::Viewer>>(viewer),
         Ok(None) => {}
         Err(error) => {
-            warn!(%error, "A request could not be authenticated");
+            warn!(error = infra::chain(&error), "A request could not be authenticated");
             return refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "the database does not answer; try again");
         }
     }
