@@ -55,6 +55,15 @@ impl<K: Hash + Eq> Throttle<K> {
         })
     }
 
+    /// A try that was counted and should not have been.
+    pub fn give_back(&self, key: K, now: Instant) {
+        let tries = self.tries;
+        self.with(key, now, |bucket| {
+            bucket.left = (bucket.left + 1.0).min(tries);
+            true
+        });
+    }
+
     /// True where a try would be let through, without counting it.
     pub fn may(&self, key: K, now: Instant) -> bool {
         self.with(key, now, |bucket| bucket.left >= 1.0)
@@ -98,6 +107,8 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!([0, 0, 0, 0].map(|second| throttle.take("ann", at(second))), [true, true, true, false]);
         assert!(throttle.take("bob", at(0)));
+        throttle.give_back("ann", at(0));
+        assert!(throttle.take("ann", at(0)) && !throttle.take("ann", at(0)));
         assert!(!throttle.may("ann", at(19)));
         assert!(throttle.may("ann", at(20)) && throttle.take("ann", at(20)) && !throttle.take("ann", at(20)));
     }

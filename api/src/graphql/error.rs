@@ -8,7 +8,7 @@ use infra::postgres::{StoreError, TenantStore};
 use tracing::error;
 
 use crate::AppState;
-use crate::auth::Viewer;
+use crate::auth::{Caller, Viewer};
 
 /// What the caller may do about a top-level error.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,7 @@ pub enum Code {
     Forbidden,
     NoTenant,
     BadRequest,
+    RateLimited,
     Internal,
 }
 
@@ -28,6 +29,7 @@ impl Code {
             Self::Forbidden => "FORBIDDEN",
             Self::NoTenant => "NO_TENANT",
             Self::BadRequest => "BAD_REQUEST",
+            Self::RateLimited => "RATE_LIMITED",
             Self::Internal => "INTERNAL",
         }
     }
@@ -39,7 +41,7 @@ pub fn fail(code: Code, message: &str) -> Error {
 
 /// The cause stays in the log, under the request's id.
 pub fn internal(ctx: &Context<'_>, cause: &StoreError) -> Error {
-    let request = ctx.data_opt::<Arc<Viewer>>().map(|viewer| viewer.request.to_string()).unwrap_or_default();
+    let request = ctx.data_opt::<Caller>().map(|caller| caller.request.to_string()).unwrap_or_default();
     error!(request.id = %request, error = infra::chain(cause), "A request failed");
     Error::new("something on our side failed; try again, and tell support the request id if it stays").extend_with(
         |_, extensions| {

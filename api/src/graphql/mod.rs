@@ -8,7 +8,7 @@ use async_graphql::http::GraphiQLSource;
 use async_graphql::{EmptySubscription, MergedObject, Schema, SchemaBuilder};
 use tracing::warn;
 
-use crate::auth::viewer;
+use crate::auth::{Caller, Viewer, viewer};
 use crate::{AppState, body};
 
 mod audit;
@@ -99,15 +99,16 @@ async fn execute(
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
+    let caller = Caller::of(&request);
     let mut query = match read(&request, payload).await {
-        Ok(query) => query,
+        Ok(query) => query.data(caller),
         Err(refusal) => return refusal,
     };
-    match viewer(&state, &request).await {
-        Ok(Some(viewer)) => query = query.data::<Arc<crate::auth::Viewer>>(viewer),
+    match viewer(&state, &request, caller).await {
+        Ok(Some(viewer)) => query = query.data::<Arc<Viewer>>(viewer),
         Ok(None) => {}
         Err(error) => {
-            warn!(error = infra::chain(&error), "A request could not be authenticated");
+            warn!(request.id = %caller.request, error = infra::chain(&error), "A request could not be authenticated");
             return refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "the database does not answer; try again");
         }
     }
