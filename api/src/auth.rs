@@ -208,7 +208,7 @@ pub async fn sign_in(
         tokio::spawn(async move {
             if let Err(error) = store.sign_in_failed(user.id).await {
                 let error = infra::chain(&error);
-                warn!(request.id = %request, user.id = %user.id, error, "A refused sign-in of {} was not counted: {error}", user.id);
+                warn!(request.id = %request, user.id = %user.id, error, "A refused sign-in of {} was not counted", user.id);
             }
         });
         return Ok(None);

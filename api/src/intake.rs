@@ -255,8 +255,10 @@ async fn receive(
     let hook = match intake.hooks.find(&state, &token, peer(request.peer_addr().map(|peer| peer.ip()))).await {
         Ok(Some(hook)) => hook,
         Ok(None) => return unknown(),
-        Err(error) => {
-            warn!(error = chain(&error), "A hook was not looked up; its sender is asked to come again");
+        // No line for each of a flood.
+        Err(HookError::TooMany) => return later(),
+        Err(HookError::Store(error)) => {
+            warn!(error = chain(&error), "A hook could not be looked up; its sender is asked to come again");
             return later();
         }
     };
@@ -385,8 +387,8 @@ async fn settle(ledger: &impl Ledger, arrivals: &[Arrival]) -> Vec<Outcome> {
     match ledger.commit(arrivals).await {
         Ok(committed) => committed.into_iter().map(Outcome::Committed).collect(),
         Err(error) if error.is_passing() => {
-            let (error, count) = (chain(&error), arrivals.len());
-            warn!(error, count, "{count} arrivals were not committed; their senders are asked to come again: {error}");
+            let count = arrivals.len();
+            warn!(error = chain(&error), count, "{count} arrivals were not committed; their senders are asked to come again");
             vec![Outcome::Later; count]
         }
         Err(error) if arrivals.len() <= 1 => arrivals.iter().map(|arrival| failed(arrival, &error)).collect(),
@@ -404,8 +406,8 @@ async fn settle(ledger: &impl Ledger, arrivals: &[Arrival]) -> Vec<Outcome> {
 }
 
 fn failed(arrival: &Arrival, error: &StoreError) -> Outcome {
-    let (connection, cause) = (arrival.connection, chain(error));
-    warn!(connection.id = %connection, topic = arrival.topic, error = cause, "A delivery of {connection} was not committed: {cause}");
+    let connection = arrival.connection;
+    warn!(connection.id = %connection, topic = arrival.topic, error = chain(error), "A delivery of {connection} was not committed");
     if error.is_refusal() { Outcome::Refused } else { Outcome::Later }
 }
 
