@@ -153,7 +153,8 @@ pub struct ExceptionMutation;
 
 #[Object]
 impl ExceptionMutation {
-    /// Tries again: the exceptions close, and their deliveries are sent with what the mapping and the lookup tables say now.
+    /// Tries again, at most 1,000 at once: the exceptions close, and their deliveries are sent by the version of the flow that is
+    /// published now, with what its mapping and the lookup tables say now.
     async fn exception_retry(&self, ctx: &Context<'_>, input: ExceptionSelectionInput) -> Result<ExceptionPayload> {
         let selection = match select(&input) {
             Ok(selection) => selection,

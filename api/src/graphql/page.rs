@@ -13,6 +13,8 @@ use super::error::{Code, fail, within};
 const FIRST: i32 = 20;
 /// What a sum over all rows of a tenant costs of a request's complexity, however few fields it shows.
 pub const AGGREGATE_COST: usize = 200;
+/// What a body, a request or a document costs: each is loaded by itself, and fewer than a hundred fit into one request.
+pub const LARGE_COST: usize = 50;
 /// No field costs more: far beyond what a request may, and far below where the sum over a request's fields would wrap.
 const COST_MAX: usize = 1_000_000;
 
@@ -33,6 +35,14 @@ where
     Uuid: From<T>,
 {
     id.parse::<T>().ok().map(Uuid::from)
+}
+
+/// A word that a list is narrowed to must be one of its own: a misspelt one would find nothing, and nobody would know why.
+pub fn one_of(argument: &str, word: Option<&str>, words: &[&str]) -> Result<()> {
+    match word.filter(|word| !words.contains(word)) {
+        Some(word) => Err(fail(Code::BadRequest, &format!("`{argument}` is one of {}, not \"{word}\"", words.join(", ")))),
+        None => Ok(()),
+    }
 }
 
 /// A page of a list as a Relay connection. Cursors are opaque to callers.
