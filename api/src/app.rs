@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::auth::Tokens;
+use crate::auth::{SignIns, Tokens};
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::{graphql, health, intake};
@@ -26,6 +26,7 @@ pub struct AppState {
     pub broker: Broker,
     pub catalog: &'static Catalog,
     pub tokens: Arc<Tokens>,
+    pub sign_ins: Arc<SignIns>,
     pub public_url: String,
     pub is_development: bool,
 }
@@ -39,6 +40,7 @@ impl AppState {
             broker,
             catalog: Catalog::embedded(),
             tokens: Arc::new(Tokens::new(&config.jwt_key)),
+            sign_ins: Arc::default(),
             public_url: config.public_url.clone(),
             is_development: config.is_development,
         }
@@ -51,7 +53,7 @@ impl AppState {
             return;
         }
         if let Err(error) = self.broker.publish(stage, tasks).await {
-            warn!(%error, queue = stage.queue(), "Tasks were not taken; the sweeper brings their rows");
+            warn!(error = infra::chain(&error), queue = stage.queue(), "Tasks were not taken; the sweeper brings their rows");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Who asks: an access token of ten minutes and a refresh token that is used once. The tenant is chosen with each request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::HttpRequest;
 use base64::Engine as _;
@@ -15,8 +17,11 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tracing::warn;
 use uuid::Uuid;
 
+use crate::password::PasswordError;
+use crate::throttle::{self, Throttle};
 use crate::{AppState, password};
 
 const ACCESS_MINUTES: i64 = 10;
@@ -25,6 +30,14 @@ const ISSUER: &str = "crossdock";
 const AUDIENCE: &str = "crossdock-api";
 /// Names the tenant a request is about: an id or a slug. Not needed by who is a member of one only.
 pub const TENANT_HEADER: &str = "X-Crossdock-Tenant";
+
+/// Tries of a minute: of one peer at one account, and of one peer at all accounts. The database's own count per account comes on top.
+const TRIES_PER_ACCOUNT: u32 = 10;
+const TRIES_PER_PEER: u32 = 60;
+const ACCOUNTS_MAX: usize = 50_000;
+const PEERS_MAX: usize = 10_000;
+/// As long as an address may be.
+const EMAIL_BYTES_MAX: usize = 320;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
@@ -51,6 +64,45 @@ pub struct Session {
     pub access_expires_at: DateTime<Utc>,
     pub refresh_token: String,
     pub refresh_expires_at: DateTime<Utc>,
+}
+
+/// What is known of a request before anybody signed in.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    /// One request; the log and the audit log know it by this id.
+    pub request: Uuid,
+    /// Where it comes from. Behind a proxy that is the proxy, for everybody: no header is trusted to say otherwise.
+    pub peer: IpAddr,
+}
+
+impl Caller {
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Self {
+        Self { request: Uuid::now_v7(), peer: throttle::peer(request.peer_addr().map(|peer| peer.ip())) }
+    }
+}
+
+/// How often passwords were tried. In this process's memory: with several, each counts for itself.
+pub struct SignIns {
+    by_account: Throttle<([u8; 32], IpAddr)>,
+    by_peer: Throttle<IpAddr>,
+}
+
+impl Default for SignIns {
+    fn default() -> Self {
+        Self { by_account: Throttle::new(TRIES_PER_ACCOUNT, ACCOUNTS_MAX), by_peer: Throttle::new(TRIES_PER_PEER, PEERS_MAX) }
+    }
+}
+
+/// Why nobody looked whether a password fits.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    #[error("too many tries from here; wait a minute and try again")]
+    TooMany,
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A person with a live session, and the tenant this request is about.
@@ -110,7 +162,7 @@ impl Viewer {
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn viewer(state: &AppState, request: &HttpRequest) -> Result<Option<Arc<Viewer>>, StoreError> {
+pub async fn viewer(state: &AppState, request: &HttpRequest, caller: Caller) -> Result<Option<Arc<Viewer>>, StoreError> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let Some(token) = header("Authorization").and_then(|value| value.strip_prefix("Bearer ")) else { return Ok(None) };
     let Some((user, session)) = state.tokens.read(token) else { return Ok(None) };
@@ -122,24 +174,47 @@ pub async fn viewer(state: &AppState, request: &HttpRequest) -> Result<Option<Ar
         None => None,
     };
     let tenant = chosen.map(|membership| (membership.tenant, membership.role));
-    Ok(Some(Arc::new(Viewer { user, session, memberships, tenant, request: Uuid::now_v7() })))
+    Ok(Some(Arc::new(Viewer { user, session, memberships, tenant, request: caller.request })))
 }
 
 /// Opens a session; `None` for an unknown address, a wrong password and a locked account alike, after the same time.
 ///
 /// # Errors
-/// Where the database does not answer.
-pub async fn sign_in(state: &AppState, email: &str, password: SecretString) -> Result<Option<Session>, StoreError> {
-    let user = state.store.user_find(email.trim()).await?;
-    let fits = password::verify(password, user.as_ref().map(|user| user.password_hash.clone())).await;
+/// Where there were too many tries, too many others wait, or the database does not answer.
+pub async fn sign_in(
+    state: &AppState,
+    caller: Caller,
+    email: &str,
+    password: SecretString,
+) -> Result<Option<Session>, SignInError> {
+    let email = email.trim();
+    let account = (Sha256::digest(email.to_lowercase().as_bytes()).into(), caller.peer);
+    let now = Instant::now();
+    if !(state.sign_ins.by_peer.take(caller.peer, now) && state.sign_ins.by_account.take(account, now)) {
+        return Err(SignInError::TooMany);
+    }
+    if email.len() > EMAIL_BYTES_MAX {
+        return Ok(None);
+    }
+    let user = state.store.user_find(email).await?;
+    let fits = password::verify(password, user.as_ref().map(|user| user.password_hash.clone())).await?;
     let Some(user) = user else { return Ok(None) };
     if user.locked_until.is_some_and(|until| until > Utc::now()) {
         return Ok(None);
     }
     if !fits {
-        state.store.sign_in_failed(user.id).await?;
+        // Beside the answer: an unknown address has nothing to write, and the time must not tell the two apart.
+        let (store, request) = (state.store.clone(), caller.request);
+        tokio::spawn(async move {
+            if let Err(error) = store.sign_in_failed(user.id).await {
+                let error = infra::chain(&error);
+                warn!(request.id = %request, user.id = %user.id, error, "A refused sign-in of {} was not counted", user.id);
+            }
+        });
         return Ok(None);
     }
+    // Whoever knows the password does not guess; programs sign in often.
+    state.sign_ins.by_account.give_back(account, Instant::now());
     let (refresh_token, hash) = new_token();
     let refresh_expires_at = Utc::now() + Duration::days(REFRESH_DAYS);
     let session = state.store.session_open(user.id, &hash, refresh_expires_at).await?;

@@ -7,7 +7,8 @@ use domain::secret::SecretString;
 /// What the process was told.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `CROSSDOCK_LISTEN`: where the API listens. Loopback unless somebody decides otherwise.
+    /// `CROSSDOCK_LISTEN`: where the API listens. Loopback unless somebody decides otherwise. Tries to sign in are limited by the
+    /// address of the connection: behind a proxy that is the proxy's, so let the proxy limit each of its clients too.
     pub listen: String,
     /// `CROSSDOCK_PUBLIC_URL`: how vendors and people reach it; hook URLs begin with it.
     pub public_url: String,

@@ -2,29 +2,38 @@
 //! Deliveries that arrive together are committed together, so that a thousand a second cost a hundred commits.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 use connectors::HookRefusal;
-use domain::id::MessageId;
+use domain::id::{MessageId, TenantId};
 use domain::message::Origin;
 use domain::task::{Place, Stage};
+use infra::chain;
 use infra::postgres::intake::{Arrival, Committed, Hook};
-use tokio::sync::{mpsc, oneshot};
+use infra::postgres::{Store, StoreError};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::AppState;
+use crate::body::{self, BodyError};
+use crate::throttle::{Throttle, peer};
 
 /// A larger body is refused with 413. Shopify's orders of 250 lines are about 300 KB.
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Arrivals of one transaction, and their bytes.
 const BATCH_MAX: usize = 128;
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Arrivals that wait for a transaction; beyond it the sender is asked to come again.
+/// Deliveries that are read or wait for a transaction, and the bytes of their bodies; beyond it the sender is asked to come again.
 const WAITING_MAX: usize = 2_000;
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// One tenant has at most a quarter of both, so that none can shut the door to the others.
+const SHARE: usize = 4;
 /// Two, so that one batch gathers while another commits.
 const COMMITTERS: usize = 2;
 /// A sender gives up after about five seconds; an answer after that is wasted.
@@ -32,24 +41,43 @@ const COMMIT_TIMEOUT: Duration = Duration::from_millis(4_500);
 /// How long a connection's secret is used without asking again: a rotated one works after that at the latest.
 const HOOK_CACHE: Duration = Duration::from_secs(5);
 const HOOKS_CACHED_MAX: usize = 10_000;
+/// Tokens that belong to nothing, kept apart so that guesses cannot push out what is known.
+const UNKNOWN_CACHED_MAX: usize = 10_000;
+/// Guesses of one peer that are looked up in a minute. A token that was good before is always looked up.
+const MISSES_PER_MINUTE: u32 = 60;
+const PEERS_MAX: usize = 10_000;
+/// Look-ups of tokens not seen before that run at once, and how long one waits for its turn.
+const COLD_AT_ONCE: usize = 4;
+const COLD_WAIT: Duration = Duration::from_secs(2);
 const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 20..=64;
+const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("5");
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(
-        web::resource("/hooks/{token}").app_data(web::PayloadConfig::new(BODY_BYTES_MAX)).route(web::post().to(receive)),
-    );
+    config.service(web::resource("/hooks/{token}").route(web::post().to(receive)));
 }
 
-type Waiting = (Arrival, oneshot::Sender<Option<Committed>>);
+/// What became of a delivery that was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Committed(Committed),
+    /// The database refuses this one, and will again.
+    Refused,
+    /// Perhaps it is committed and perhaps not: the sender comes again, and then it is a duplicate or new.
+    Later,
+}
 
-/// When a token was looked up, and what it belongs to.
-type Asked = (Instant, Option<Arc<Hook>>);
+/// A verified delivery on its way to a transaction. It keeps its room until that ended, even where its sender gave up before.
+struct Waiting {
+    arrival: Arrival,
+    answer: oneshot::Sender<Outcome>,
+    room: Room,
+}
 
 /// The way from the handlers to the committers.
 pub struct Intake {
     arrivals: mpsc::Sender<Waiting>,
-    /// By token, with the moment of asking; unknown tokens too, so that guessing costs no query each.
-    hooks: Mutex<HashMap<String, Asked>>,
+    rooms: Arc<Rooms>,
+    hooks: Hooks,
 }
 
 impl Intake {
@@ -59,51 +87,189 @@ impl Intake {
         for _ in 0..COMMITTERS {
             tokio::spawn(commit(state.clone(), waiting.clone()));
         }
-        Arc::new(Self { arrivals, hooks: Mutex::default() })
+        Arc::new(Self { arrivals, rooms: Arc::default(), hooks: Hooks::default() })
+    }
+}
+
+/// Which hook a token belongs to, as the database said a moment ago.
+struct Hooks {
+    known: Mutex<HashMap<String, (Instant, Arc<Hook>)>>,
+    unknown: Mutex<HashMap<String, Instant>>,
+    misses: Throttle<IpAddr>,
+    cold: Semaphore,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self {
+            known: Mutex::default(),
+            unknown: Mutex::default(),
+            misses: Throttle::new(MISSES_PER_MINUTE, PEERS_MAX),
+            cold: Semaphore::new(COLD_AT_ONCE),
+        }
+    }
+}
+
+/// Why a hook was not looked up.
+#[derive(Debug, thiserror::Error)]
+enum HookError {
+    #[error("too many tokens that belong to nothing")]
+    TooMany,
+    #[error("the store gave no answer")]
+    Store(#[from] StoreError),
+}
+
+impl Hooks {
+    async fn find(&self, state: &AppState, token: &str, peer: IpAddr) -> Result<Option<Arc<Hook>>, HookError> {
+        let kept = self.known.lock().expect("no code panics while it holds the hooks").get(token).cloned();
+        let _turn = match kept {
+            Some((at, hook)) if at.elapsed() < HOOK_CACHE => return Ok(Some(hook)),
+            // It was good a while ago, so it is no guess.
+            Some(_) => None,
+            None => {
+                if self.is_unknown(token) {
+                    return Ok(None);
+                }
+                if !self.misses.may(peer, Instant::now()) {
+                    return Err(HookError::TooMany);
+                }
+                let turn = tokio::time::timeout(COLD_WAIT, self.cold.acquire()).await;
+                Some(turn.ok().and_then(Result::ok).ok_or(HookError::TooMany)?)
+            }
+        };
+        let hook = state.store.hook_find(&state.vault, token).await?.map(Arc::new);
+        match &hook {
+            Some(hook) => self.keep(token, hook.clone()),
+            None => self.miss(token, peer),
+        }
+        Ok(hook)
     }
 
-    async fn hook(&self, state: &AppState, token: &str) -> Result<Option<Arc<Hook>>, infra::postgres::StoreError> {
-        let kept = self.hooks.lock().expect("no code panics while it holds the hooks").get(token).cloned();
-        if let Some((at, hook)) = kept.filter(|(at, _)| at.elapsed() < HOOK_CACHE) {
-            let _ = at;
-            return Ok(hook);
+    fn is_unknown(&self, token: &str) -> bool {
+        let unknown = self.unknown.lock().expect("no code panics while it holds the hooks");
+        unknown.get(token).is_some_and(|at| at.elapsed() < HOOK_CACHE)
+    }
+
+    fn keep(&self, token: &str, hook: Arc<Hook>) {
+        let mut known = self.known.lock().expect("no code panics while it holds the hooks");
+        if known.len() >= HOOKS_CACHED_MAX {
+            known.retain(|_, (at, _)| at.elapsed() < HOOK_CACHE);
         }
-        let hook = state.store.hook_find(&state.vault, token).await?.map(Arc::new);
-        let mut hooks = self.hooks.lock().expect("no code panics while it holds the hooks");
-        if hooks.len() >= HOOKS_CACHED_MAX {
-            hooks.clear();
+        // Where all are in use, this one is looked up each time; none in use is pushed out.
+        if known.len() < HOOKS_CACHED_MAX || known.contains_key(token) {
+            known.insert(token.to_owned(), (Instant::now(), hook));
         }
-        hooks.insert(token.to_owned(), (Instant::now(), hook.clone()));
-        Ok(hook)
+    }
+
+    fn miss(&self, token: &str, peer: IpAddr) {
+        self.misses.take(peer, Instant::now());
+        self.known.lock().expect("no code panics while it holds the hooks").remove(token);
+        let mut unknown = self.unknown.lock().expect("no code panics while it holds the hooks");
+        if unknown.len() >= UNKNOWN_CACHED_MAX {
+            unknown.clear();
+        }
+        unknown.insert(token.to_owned(), Instant::now());
+    }
+}
+
+/// How many deliveries are under way, and how many bytes they hold: in all and by tenant.
+#[derive(Default)]
+struct Rooms(Mutex<Taken>);
+
+#[derive(Default)]
+struct Taken {
+    all: Load,
+    by_tenant: HashMap<TenantId, Load>,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Load {
+    count: usize,
+    bytes: usize,
+}
+
+/// A place for one delivery, with room for the bytes it asked for. Dropping it gives both back.
+struct Room {
+    rooms: Arc<Rooms>,
+    tenant: TenantId,
+    bytes: usize,
+}
+
+impl Rooms {
+    /// A place for one delivery more; `None` where all or the tenant's are taken.
+    fn enter(self: &Arc<Self>, tenant: TenantId) -> Option<Room> {
+        let mut taken = self.0.lock().expect("no code panics while it holds the rooms");
+        let Taken { all, by_tenant } = &mut *taken;
+        let own = by_tenant.get(&tenant).map_or(0, |own| own.count);
+        if all.count >= WAITING_MAX || own >= WAITING_MAX / SHARE {
+            return None;
+        }
+        all.count += 1;
+        by_tenant.entry(tenant).or_default().count += 1;
+        Some(Room { rooms: self.clone(), tenant, bytes: 0 })
+    }
+}
+
+impl Room {
+    /// Room for so many bytes more; false where there is none.
+    fn grow(&mut self, bytes: usize) -> bool {
+        let mut taken = self.rooms.0.lock().expect("no code panics while it holds the rooms");
+        let Taken { all, by_tenant } = &mut *taken;
+        let own = by_tenant.entry(self.tenant).or_default();
+        if all.bytes + bytes > WAITING_BYTES_MAX || own.bytes + bytes > WAITING_BYTES_MAX / SHARE {
+            return false;
+        }
+        all.bytes += bytes;
+        own.bytes += bytes;
+        self.bytes += bytes;
+        true
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let Ok(mut taken) = self.rooms.0.lock() else { return };
+        taken.all.count -= 1;
+        taken.all.bytes -= self.bytes;
+        if let Some(own) = taken.by_tenant.get_mut(&self.tenant) {
+            own.count -= 1;
+            own.bytes -= self.bytes;
+            if own.count == 0 {
+                taken.by_tenant.remove(&self.tenant);
+            }
+        }
     }
 }
 
 async fn receive(
     request: HttpRequest,
     token: web::Path<String>,
-    body: Result<web::Bytes, actix_web::Error>,
+    payload: web::Payload,
     intake: web::Data<Intake>,
     state: web::Data<AppState>,
 ) -> HttpResponse {
-    let body = match body {
-        Ok(body) => body,
-        Err(error) if error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is larger than {BODY_BYTES_MAX} bytes"));
-        }
-        Err(_) => return refuse(StatusCode::BAD_REQUEST, "the body broke off"),
-    };
-    if !TOKEN_BYTES.contains(&token.len()) {
+    // Nothing is read for a token that belongs to nothing.
+    if !is_token(&token) {
         return unknown();
     }
-    let hook = match intake.hook(&state, &token).await {
+    let hook = match intake.hooks.find(&state, &token, peer(request.peer_addr().map(|peer| peer.ip()))).await {
         Ok(Some(hook)) => hook,
         Ok(None) => return unknown(),
-        Err(error) => {
-            warn!(%error, "A hook could not be looked up");
+        // No line for each of a flood.
+        Err(HookError::TooMany) => return later(),
+        Err(HookError::Store(error)) => {
+            warn!(error = chain(&error), "A hook could not be looked up; its sender is asked to come again");
             return later();
         }
     };
     let Some(connector) = state.catalog.get(&hook.connector) else { return unknown() };
+    let Some(mut room) = intake.rooms.enter(hook.tenant) else { return later() };
+    let read = body::read(request.headers(), payload, BODY_BYTES_MAX, body::READ_TIMEOUT, |bytes| room.grow(bytes));
+    let body = match read.await {
+        Ok(body) => body,
+        Err(BodyError::NoRoom) => return later(),
+        Err(error) => return refuse(error.status(), &error.to_string()),
+    };
     let headers: Vec<(String, String)> = request
         .headers()
         .iter()
@@ -129,16 +295,25 @@ async fn receive(
         body,
         request: Uuid::now_v7(),
     };
-    let (done, committed) = oneshot::channel();
-    if intake.arrivals.try_send((arrival, done)).is_err() {
+    let (answer, outcome) = oneshot::channel();
+    if intake.arrivals.try_send(Waiting { arrival, answer, room }).is_err() {
         return later();
     }
-    match tokio::time::timeout(COMMIT_TIMEOUT, committed).await {
-        Ok(Ok(Some(Committed::New(id)))) => HttpResponse::Ok().json(serde_json::json!({"message": id, "duplicate": false})),
-        Ok(Ok(Some(Committed::Duplicate(id)))) => HttpResponse::Ok().json(serde_json::json!({"message": id, "duplicate": true})),
-        // Perhaps it is committed and perhaps not: the sender comes again, and then it is a duplicate or new.
-        _ => later(),
+    let stored =
+        |id: MessageId, duplicate: bool| HttpResponse::Ok().json(serde_json::json!({"message": id, "duplicate": duplicate}));
+    match tokio::time::timeout(COMMIT_TIMEOUT, outcome).await {
+        Ok(Ok(Outcome::Committed(Committed::New(id)))) => stored(id, false),
+        Ok(Ok(Outcome::Committed(Committed::Duplicate(id)))) => stored(id, true),
+        Ok(Ok(Outcome::Refused)) => {
+            refuse(StatusCode::BAD_REQUEST, "it holds something that cannot be stored, such as a NUL character")
+        }
+        Ok(Ok(Outcome::Later) | Err(_)) | Err(_) => later(),
     }
+}
+
+/// What [`crate::auth::new_token`] makes: base64 for URLs.
+fn is_token(text: &str) -> bool {
+    TOKEN_BYTES.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 /// An unknown hook and a forged one look alike to whoever guesses.
@@ -153,7 +328,7 @@ fn refused(hook: &Hook, refusal: &HookRefusal) -> HttpResponse {
 
 fn later() -> HttpResponse {
     let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, "it cannot be stored at this moment; send it again");
-    response.headers_mut().insert(actix_web::http::header::RETRY_AFTER, actix_web::http::header::HeaderValue::from_static("5"));
+    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
     response
 }
 
@@ -168,34 +343,137 @@ async fn commit(state: AppState, waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<
         {
             let mut waiting = waiting.lock().await;
             let Some(first) = waiting.recv().await else { return };
-            let mut bytes = first.0.body.len();
+            let mut bytes = first.arrival.body.len();
             batch.push(first);
             while batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
                 let Ok(next) = waiting.try_recv() else { break };
-                bytes += next.0.body.len();
+                bytes += next.arrival.body.len();
                 batch.push(next);
             }
         }
-        let (arrivals, senders): (Vec<Arrival>, Vec<_>) = batch.into_iter().unzip();
-        match state.store.commit_arrivals(&arrivals).await {
-            Ok(committed) => {
-                let new = arrivals.iter().zip(&committed).filter(|(_, committed)| matches!(committed, Committed::New(_)));
-                let rows: Vec<(Place, Uuid)> =
-                    new.map(|(a, _)| (Place { tenant: a.tenant, connection: Some(a.connection) }, a.id.0)).collect();
-                for (sender, committed) in senders.into_iter().zip(committed) {
-                    // A sender that gave up comes again and is told that it is a duplicate.
-                    let _ = sender.send(Some(committed));
-                }
-                // The nudge must not hold up the next batch.
-                let state = state.clone();
-                tokio::spawn(async move { state.nudge(Stage::Receive, rows).await });
+        let mut arrivals = Vec::with_capacity(batch.len());
+        let mut senders = Vec::with_capacity(batch.len());
+        for Waiting { arrival, answer, room } in batch {
+            arrivals.push(arrival);
+            senders.push((answer, room));
+        }
+        let outcomes = settle(&state.store, &arrivals).await;
+        let new = arrivals.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::Committed(Committed::New(_))));
+        let rows: Vec<(Place, Uuid)> =
+            new.map(|(a, _)| (Place { tenant: a.tenant, connection: Some(a.connection) }, a.id.0)).collect();
+        for ((sender, _room), outcome) in senders.into_iter().zip(outcomes) {
+            // A sender that gave up comes again and is told that it is a duplicate.
+            let _ = sender.send(outcome);
+        }
+        // The nudge must not hold up the next batch.
+        let state = state.clone();
+        tokio::spawn(async move { state.nudge(Stage::Receive, rows).await });
+    }
+}
+
+/// Where arrivals are committed.
+trait Ledger {
+    fn commit(&self, arrivals: &[Arrival]) -> impl Future<Output = Result<Vec<Committed>, StoreError>> + Send;
+}
+
+impl Ledger for Store {
+    async fn commit(&self, arrivals: &[Arrival]) -> Result<Vec<Committed>, StoreError> {
+        self.commit_arrivals(arrivals).await
+    }
+}
+
+/// All in one transaction; where the database refuses that for good, one by one, so that one bad arrival stops no other.
+async fn settle(ledger: &impl Ledger, arrivals: &[Arrival]) -> Vec<Outcome> {
+    match ledger.commit(arrivals).await {
+        Ok(committed) => committed.into_iter().map(Outcome::Committed).collect(),
+        Err(error) if error.is_passing() => {
+            let count = arrivals.len();
+            warn!(error = chain(&error), count, "{count} arrivals were not committed; their senders are asked to come again");
+            vec![Outcome::Later; count]
+        }
+        Err(error) if arrivals.len() <= 1 => arrivals.iter().map(|arrival| failed(arrival, &error)).collect(),
+        Err(_) => {
+            let mut outcomes = Vec::with_capacity(arrivals.len());
+            for arrival in arrivals {
+                outcomes.push(match ledger.commit(std::slice::from_ref(arrival)).await {
+                    Ok(committed) => committed.first().copied().map_or(Outcome::Later, Outcome::Committed),
+                    Err(error) => failed(arrival, &error),
+                });
             }
-            Err(error) => {
-                warn!(%error, count = arrivals.len(), "Arrivals were not committed; their senders are asked to come again");
-                for sender in senders {
-                    let _ = sender.send(None);
-                }
+            outcomes
+        }
+    }
+}
+
+fn failed(arrival: &Arrival, error: &StoreError) -> Outcome {
+    let connection = arrival.connection;
+    warn!(connection.id = %connection, topic = arrival.topic, error = chain(error), "A delivery of {connection} was not committed");
+    if error.is_refusal() { Outcome::Refused } else { Outcome::Later }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::id::ConnectionId;
+
+    use super::*;
+
+    fn arrival(topic: &str) -> Arrival {
+        Arrival {
+            id: MessageId::generate(),
+            tenant: TenantId::generate(),
+            connection: ConnectionId::generate(),
+            origin: Origin::Webhook,
+            topic: topic.to_owned(),
+            dedupe_key: topic.to_owned(),
+            kind: None,
+            source_id: None,
+            thin: false,
+            body: bytes::Bytes::new(),
+            request: Uuid::now_v7(),
+        }
+    }
+
+    /// Commits all or nothing, and chokes on one topic.
+    struct Choking(&'static str);
+
+    impl Ledger for Choking {
+        async fn commit(&self, arrivals: &[Arrival]) -> Result<Vec<Committed>, StoreError> {
+            match arrivals.iter().find(|arrival| arrival.topic == self.0) {
+                Some(bad) => Err(StoreError::Corrupt { what: "the topic", id: bad.id.to_string(), why: "it chokes us".into() }),
+                None => Ok(arrivals.iter().map(|arrival| Committed::New(arrival.id)).collect()),
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn one_bad_arrival_stops_no_other() {
+        let arrivals = ["a", "bad", "c"].map(arrival);
+        let outcomes = settle(&Choking("bad"), &arrivals).await;
+        let new = |at: usize| Outcome::Committed(Committed::New(arrivals[at].id));
+        assert_eq!(outcomes, [new(0), Outcome::Later, new(2)]);
+    }
+
+    #[test]
+    fn one_tenant_fills_its_share_and_no_more() {
+        let (rooms, greedy, other) = (Arc::new(Rooms::default()), TenantId::generate(), TenantId::generate());
+        let mut held: Vec<Room> = std::iter::from_fn(|| rooms.enter(greedy)).take(WAITING_MAX).collect();
+        assert_eq!(held.len(), WAITING_MAX / SHARE);
+        let mut theirs = rooms.enter(other).unwrap();
+        let grown = held.iter_mut().filter_map(|room| room.grow(BODY_BYTES_MAX).then_some(())).count();
+        assert_eq!(grown, WAITING_BYTES_MAX / SHARE / BODY_BYTES_MAX);
+        assert!(theirs.grow(BODY_BYTES_MAX));
+        drop(held);
+        assert!(rooms.enter(greedy).unwrap().grow(BODY_BYTES_MAX));
+        drop(theirs);
+        let taken = rooms.0.lock().unwrap();
+        assert_eq!((taken.all.count, taken.all.bytes, taken.by_tenant.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn tokens_are_of_one_form() {
+        assert!(is_token(&crate::auth::new_token().0));
+        for text in ["short", "a-token-with-a-nul-\0-inside", "one/with/slashes/and/more", &"x".repeat(65)] {
+            assert!(!is_token(text), "{text}");
         }
     }
 }

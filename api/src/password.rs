@@ -2,15 +2,20 @@
 //! Hashing runs beside the event loop and a few at a time, so that sign-ins never starve the API.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use domain::secret::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 12..=1024;
 const AT_ONCE: usize = 2;
+/// Those that wait for their turn, and how long: about what two turns of some 50 ms get through in that time.
+const QUEUE_MAX: usize = 200;
+const QUEUE_WAIT: Duration = Duration::from_secs(5);
 static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
+static QUEUE: Semaphore = Semaphore::const_new(QUEUE_MAX);
 
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
@@ -18,6 +23,14 @@ pub enum PasswordError {
     Length,
     #[error("the password could not be hashed")]
     Hash,
+    #[error("too many passwords are being checked at this moment; try again in a few seconds")]
+    Busy,
+}
+
+/// A turn at the processor. It goes with the work, because that runs on where whoever asked has gone away.
+async fn turn(wait: Duration) -> Result<SemaphorePermit<'static>, PasswordError> {
+    let _place = QUEUE.try_acquire().map_err(|_| PasswordError::Busy)?;
+    tokio::time::timeout(wait, TURNS.acquire()).await.ok().and_then(Result::ok).ok_or(PasswordError::Busy)
 }
 
 fn argon2() -> Argon2<'static> {
@@ -33,27 +46,48 @@ fn hash_now(password: &str) -> Result<String, PasswordError> {
 }
 
 /// # Errors
-/// Where the password is too short or too long.
+/// Where the password is too short or too long, or too many wait for their turn.
 pub async fn hash(password: SecretString) -> Result<String, PasswordError> {
     if !PASSWORD_BYTES.contains(&password.expose_secret().len()) {
         return Err(PasswordError::Length);
     }
-    let _turn = TURNS.acquire().await.map_err(|_| PasswordError::Hash)?;
-    tokio::task::spawn_blocking(move || hash_now(password.expose_secret())).await.map_err(|_| PasswordError::Hash)?
+    let turn = turn(QUEUE_WAIT).await?;
+    let hashed = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        hash_now(password.expose_secret())
+    });
+    hashed.await.map_err(|_| PasswordError::Hash)?
 }
 
 /// True where the password fits. Without a hash it takes the same time and is false: an unknown address costs what a known one does.
-pub async fn verify(password: SecretString, hash: Option<String>) -> bool {
+///
+/// # Errors
+/// Where too many wait for their turn.
+pub async fn verify(password: SecretString, hash: Option<String>) -> Result<bool, PasswordError> {
     static NOBODY: LazyLock<String> = LazyLock::new(|| hash_now("the password of nobody at all").unwrap_or_default());
     if password.expose_secret().len() > *PASSWORD_BYTES.end() {
-        return false;
+        return Ok(false);
     }
-    let Ok(_turn) = TURNS.acquire().await else { return false };
+    let turn = turn(QUEUE_WAIT).await?;
     let verified = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| NOBODY.clone());
         let fits = argon2().verify_password(password.expose_secret().as_bytes(), hash.as_str()).is_ok();
         known && fits
     });
-    verified.await.unwrap_or(false)
+    Ok(verified.await.unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_finds_no_turn_in_time_is_told_so_and_not_kept() {
+        let held = TURNS.acquire_many(AT_ONCE as u32).await.unwrap();
+        assert!(matches!(turn(Duration::from_millis(10)).await, Err(PasswordError::Busy)));
+        drop(held);
+        assert!(turn(QUEUE_WAIT).await.is_ok());
+    }
 }

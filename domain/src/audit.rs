@@ -35,6 +35,11 @@ pub enum Action {
     FlowCreated,
     FlowPublished,
     FlowRetired,
+    ConnectionChanged,
+    ConnectionPaused,
+    ConnectionResumed,
+    CredentialRetired,
+    FlowDrafted,
 }
 
 impl Action {
@@ -73,6 +78,11 @@ impl Action {
             Self::FlowCreated => "flow.created",
             Self::FlowPublished => "flow.published",
             Self::FlowRetired => "flow.retired",
+            Self::ConnectionChanged => "connection.changed",
+            Self::ConnectionPaused => "connection.paused",
+            Self::ConnectionResumed => "connection.resumed",
+            Self::CredentialRetired => "credential.retired",
+            Self::FlowDrafted => "flow.drafted",
         }
     }
 }

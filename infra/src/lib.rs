@@ -7,3 +7,19 @@ pub mod outbound;
 pub mod postgres;
 pub mod telemetry;
 pub mod vault;
+
+/// An error with all its causes in one line: what a log says of it. A cause that the text before it ends with is not said twice.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        next = cause.source();
+    }
+    text
+}

@@ -9,7 +9,7 @@ use infra::postgres::entity::audit_event;
 use infra::postgres::filter::audit_of;
 use uuid::Uuid;
 
-use super::page::{id, page};
+use super::page::{cost, id, page};
 
 #[derive(SimpleObject)]
 #[graphql(name = "AuditEvent")]
@@ -51,7 +51,7 @@ pub struct AuditQuery;
 #[Object]
 impl AuditQuery {
     /// Newest first, at most 100 a page. `subjectId` takes the id of any thing.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn audit_events(
         &self,
         ctx: &Context<'_>,

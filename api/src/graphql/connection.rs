@@ -4,13 +4,15 @@ use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{ComplexObject, Context, ID, InputObject, Json, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use connectors::{Connector, FieldError};
+use domain::connection::ConnectionState;
 use domain::id::ConnectionId;
 use domain::scope::Permission;
 use domain::secret::{SecretFields, SecretString};
+use infra::postgres::configure::Changed;
 use infra::postgres::entity::connection;
 
-use super::error::{UserError, UserErrorCode, state, within};
-use super::page::{id, page, uuid};
+use super::error::{UserError, UserErrorCode, scope, state, within};
+use super::page::{cost, id, page, uuid};
 use super::tenant::reads;
 use crate::auth::new_token;
 
@@ -130,6 +132,38 @@ struct ConnectionCreatePayload {
     user_errors: Vec<UserError>,
 }
 
+#[derive(InputObject)]
+struct ConnectionUpdateInput {
+    /// At most 200 characters, unique in the tenant; without it the name stays.
+    name: Option<String>,
+    /// All the fields that the connector's `settings` declare, in the place of those before; without it they stay. At most 16 KiB each.
+    settings: Option<Json<serde_json::Value>>,
+}
+
+#[derive(SimpleObject)]
+struct ConnectionPayload {
+    connection: Option<ConnectionNode>,
+    user_errors: Vec<UserError>,
+}
+
+impl ConnectionPayload {
+    fn refused(user_errors: Vec<UserError>) -> Self {
+        Self { connection: None, user_errors }
+    }
+
+    /// The connection as it stands after the change; an error at `field` where there is none.
+    fn of(field: &str, row: Option<connection::Model>) -> Self {
+        match row {
+            Some(row) => Self { connection: Some(row.into()), user_errors: vec![] },
+            None => Self::refused(vec![not_found(field)]),
+        }
+    }
+}
+
+fn not_found(field: &str) -> UserError {
+    UserError::new(field, UserErrorCode::NotFound, "there is no such connection")
+}
+
 #[derive(Default)]
 pub struct ConnectionQuery;
 
@@ -148,7 +182,7 @@ impl ConnectionQuery {
     }
 
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn connections(
         &self,
         ctx: &Context<'_>,
@@ -166,7 +200,7 @@ pub struct ConnectionMutation;
 impl ConnectionMutation {
     /// A new connection with its credential.
     async fn connection_create(&self, ctx: &Context<'_>, input: ConnectionCreateInput) -> Result<ConnectionCreatePayload> {
-        super::error::scope(ctx, Permission::Configure)?;
+        scope(ctx, Permission::Configure)?;
         let refuse = |user_errors| Ok(ConnectionCreatePayload { connection: None, user_errors });
         let Some(connector) = state(ctx).catalog.get(&input.connector) else {
             return refuse(vec![UserError::new(
@@ -178,9 +212,7 @@ impl ConnectionMutation {
         let credential: SecretFields =
             input.credential.0.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect();
         let mut user_errors = Vec::new();
-        if !(1..=200).contains(&input.name.chars().count()) {
-            user_errors.push(UserError::new("name", UserErrorCode::Invalid, "a name has 1 to 200 characters"));
-        }
+        user_errors.extend(name_error(&input.name));
         user_errors.extend(form_errors("settings", connector.check_settings(&input.settings.0)));
         user_errors.extend(form_errors("credential", connector.check_credential(&credential)));
         if !user_errors.is_empty() {
@@ -201,6 +233,98 @@ impl ConnectionMutation {
             None => refuse(vec![UserError::new("name", UserErrorCode::Taken, format!("the name \"{}\" is taken", input.name))]),
         }
     }
+    /// Changes the name, the settings or both. Work under way finishes with the settings it began with; hooks follow within 5 seconds.
+    async fn connection_update(&self, ctx: &Context<'_>, id: ID, input: ConnectionUpdateInput) -> Result<ConnectionPayload> {
+        let (row, connector) = match find(ctx, "id", &id).await? {
+            Ok(found) => found,
+            Err(error) => return Ok(ConnectionPayload::refused(vec![error])),
+        };
+        let (name, settings) = (input.name, input.settings.map(|Json(settings)| settings));
+        let mut user_errors = Vec::new();
+        if name.is_none() && settings.is_none() {
+            user_errors.push(UserError::new("input", UserErrorCode::Required, "say what changes: the name or the settings"));
+        }
+        user_errors.extend(name.as_deref().and_then(name_error));
+        user_errors.extend(settings.as_ref().into_iter().flat_map(|s| form_errors("settings", connector.check_settings(s))));
+        if !user_errors.is_empty() {
+            return Ok(ConnectionPayload::refused(user_errors));
+        }
+        let changed = within(ctx, Permission::Configure, async |store| {
+            let changed = store.connection_update(ConnectionId(row.id), name.as_deref(), settings.as_ref()).await?;
+            Ok((changed, store.find::<connection::Entity>(row.id).await?))
+        });
+        Ok(match changed.await? {
+            (Changed::Taken, _) => {
+                let message = format!("the name \"{}\" is taken", name.unwrap_or_default());
+                ConnectionPayload::refused(vec![UserError::new("name", UserErrorCode::Taken, message)])
+            }
+            (Changed::Done | Changed::NotFound, row) => ConnectionPayload::of("id", row),
+        })
+    }
+
+    /// Stores a new version of the credential and retires the one before, at once. All the secrets that the connector's `credential`
+    /// declares are given anew, all of them text of at most 16 KiB. Hooks are verified with the new one within 5 seconds.
+    async fn credential_replace(
+        &self,
+        ctx: &Context<'_>,
+        connection_id: ID,
+        credential: Json<std::collections::BTreeMap<String, String>>,
+    ) -> Result<ConnectionPayload> {
+        let (row, connector) = match find(ctx, "connectionId", &connection_id).await? {
+            Ok(found) => found,
+            Err(error) => return Ok(ConnectionPayload::refused(vec![error])),
+        };
+        let credential: SecretFields = credential.0.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect();
+        let user_errors = form_errors("credential", connector.check_credential(&credential));
+        if !user_errors.is_empty() {
+            return Ok(ConnectionPayload::refused(user_errors));
+        }
+        let vault = &state(ctx).vault;
+        let replaced = within(ctx, Permission::Configure, async |store| {
+            if !store.credential_replace(vault, ConnectionId(row.id), &credential).await? {
+                return Ok(None);
+            }
+            store.find::<connection::Entity>(row.id).await
+        });
+        Ok(ConnectionPayload::of("connectionId", replaced.await?))
+    }
+
+    /// Pauses a connection: its hooks are answered 503 within 5 seconds, so that the vendor keeps them and sends them again.
+    async fn connection_pause(&self, ctx: &Context<'_>, id: ID) -> Result<ConnectionPayload> {
+        set_state(ctx, &id, ConnectionState::Paused).await
+    }
+
+    /// Resumes a connection that was paused, within 5 seconds.
+    async fn connection_resume(&self, ctx: &Context<'_>, id: ID) -> Result<ConnectionPayload> {
+        set_state(ctx, &id, ConnectionState::Active).await
+    }
+}
+
+/// The connection to change and its connector.
+async fn find(ctx: &Context<'_>, field: &str, id: &ID) -> Result<Result<(connection::Model, &'static Connector), UserError>> {
+    scope(ctx, Permission::Configure)?;
+    let Some(id) = uuid::<ConnectionId>(id) else { return Ok(Err(not_found(field))) };
+    let row = within(ctx, Permission::Configure, async |store| store.find::<connection::Entity>(id).await).await?;
+    let Some(row) = row else { return Ok(Err(not_found(field))) };
+    Ok(match state(ctx).catalog.get(&row.connector) {
+        Some(connector) => Ok((row, connector)),
+        None => Err(UserError::new(field, UserErrorCode::NotFound, "its connector is not part of this installation")),
+    })
+}
+
+async fn set_state(ctx: &Context<'_>, id: &ID, state: ConnectionState) -> Result<ConnectionPayload> {
+    scope(ctx, Permission::Configure)?;
+    let Some(id) = uuid::<ConnectionId>(id) else { return Ok(ConnectionPayload::of("id", None)) };
+    let row = within(ctx, Permission::Configure, async |store| {
+        store.connection_state_set(ConnectionId(id), state).await?;
+        store.find::<connection::Entity>(id).await
+    });
+    Ok(ConnectionPayload::of("id", row.await?))
+}
+
+fn name_error(name: &str) -> Option<UserError> {
+    let fits = (1..=200).contains(&name.chars().count());
+    (!fits).then(|| UserError::new("name", UserErrorCode::Invalid, "a name has 1 to 200 characters"))
 }
 
 fn form_errors(form: &str, checked: Result<(), Vec<FieldError>>) -> Vec<UserError> {

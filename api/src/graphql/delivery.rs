@@ -3,6 +3,7 @@
 use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
+use domain::delivery::DeliveryState;
 use domain::id::{AttemptId, ConnectionId, DeliveryId, FlowId, RecordId};
 use domain::scope::Permission;
 use infra::postgres::entity::{attempt, delivery, exception, record};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::error::within;
 use super::exception::ExceptionNode;
 use super::message::StateCount;
-use super::page::{id, page, uuid};
+use super::page::{AGGREGATE_COST, LARGE_COST, cost, id, one_of, page, uuid};
 use super::record::RecordNode;
 
 #[derive(SimpleObject)]
@@ -60,7 +61,7 @@ impl From<delivery::Model> for DeliveryNode {
 
 /// One try of a delivery: committed as started before the call, closed after it.
 #[derive(SimpleObject)]
-#[graphql(name = "Attempt")]
+#[graphql(name = "Attempt", complex)]
 struct AttemptNode {
     id: ID,
     number: i32,
@@ -68,8 +69,6 @@ struct AttemptNode {
     kind: String,
     method: String,
     url: String,
-    /// The payload as sent, without headers.
-    request: String,
     started_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
     /// stored, failed, unknown, absent or not_sent; null while it runs.
@@ -77,6 +76,18 @@ struct AttemptNode {
     status: Option<i32>,
     /// At most 16 KiB.
     answer: Option<String>,
+    #[graphql(skip)]
+    row: Uuid,
+}
+
+#[ComplexObject]
+impl AttemptNode {
+    /// The payload as sent, without headers; text of at most a few MiB.
+    #[graphql(complexity = "LARGE_COST")]
+    async fn request(&self, ctx: &Context<'_>) -> Result<String> {
+        let request = within(ctx, Permission::ReadOperations, async |store| store.attempt_request(self.row).await).await?;
+        Ok(String::from_utf8_lossy(&request.unwrap_or_default()).into_owned())
+    }
 }
 
 #[ComplexObject]
@@ -87,7 +98,7 @@ impl DeliveryNode {
     }
 
     /// Newest first, at most 100.
-    #[graphql(complexity = "10 * child_complexity")]
+    #[graphql(complexity = "cost(Some(10), child_complexity)")]
     async fn attempts(&self, ctx: &Context<'_>) -> Result<Vec<AttemptNode>> {
         let attempts = attempts_of(self.row);
         let page =
@@ -102,18 +113,18 @@ impl DeliveryNode {
                 kind: row.kind,
                 method: row.method,
                 url: row.url,
-                request: String::from_utf8_lossy(&row.request).into_owned(),
                 started_at: row.started_at,
                 ended_at: row.ended_at,
                 outcome: row.outcome,
                 status: row.status,
                 answer: row.answer,
+                row: row.id,
             })
             .collect())
     }
 
     /// Exceptions about this record, open and closed; newest first, at most 100.
-    #[graphql(complexity = "10 * child_complexity")]
+    #[graphql(complexity = "cost(Some(10), child_complexity)")]
     async fn exceptions(&self, ctx: &Context<'_>) -> Result<Vec<ExceptionNode>> {
         let filter = ExceptionFilter { record: Some(self.record), ..ExceptionFilter::default() };
         let page = within(ctx, Permission::ReadOperations, async |store| {
@@ -152,7 +163,7 @@ impl DeliveryQuery {
     }
 
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn deliveries(
         &self,
         ctx: &Context<'_>,
@@ -161,6 +172,7 @@ impl DeliveryQuery {
         after: Option<String>,
     ) -> Result<Connection<String, DeliveryNode, EmptyFields, EmptyFields>> {
         let filter = filter.unwrap_or_default();
+        one_of("state", filter.state.as_deref(), &DeliveryState::ALL.map(DeliveryState::as_str))?;
         let flow = filter.flow_id.map(|id| uuid::<FlowId>(&id).unwrap_or_default());
         let record = filter.record_id.map(|id| uuid::<RecordId>(&id).unwrap_or_default());
         let filter = DeliveryFilter { state: filter.state, flow, record };
@@ -176,12 +188,14 @@ impl DeliveryQuery {
     }
 
     /// How many deliveries stand in each state: the sums of the ledger.
+    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn delivery_counts(&self, ctx: &Context<'_>) -> Result<Vec<StateCount>> {
         let counts = within(ctx, Permission::ReadOperations, async |store| store.delivery_counts().await).await?;
         Ok(counts.into_iter().map(|(state, count)| StateCount { state, count }).collect())
     }
 
     /// Of deliveries confirmed since then; at most a day back.
+    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn latency(&self, ctx: &Context<'_>, since: DateTime<Utc>) -> Result<LatencyNode> {
         let since = since.max(Utc::now() - chrono::Duration::days(1));
         let latency = within(ctx, Permission::ReadOperations, async |store| store.latency(since).await).await?;

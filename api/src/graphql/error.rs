@@ -8,7 +8,7 @@ use infra::postgres::{StoreError, TenantStore};
 use tracing::error;
 
 use crate::AppState;
-use crate::auth::Viewer;
+use crate::auth::{Caller, Viewer};
 
 /// What the caller may do about a top-level error.
 #[derive(Debug, Clone, Copy)]
@@ -17,16 +17,19 @@ pub enum Code {
     Forbidden,
     NoTenant,
     BadRequest,
+    RateLimited,
     Internal,
 }
 
 impl Code {
-    fn as_str(self) -> &'static str {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::Forbidden => "FORBIDDEN",
             Self::NoTenant => "NO_TENANT",
             Self::BadRequest => "BAD_REQUEST",
+            Self::RateLimited => "RATE_LIMITED",
             Self::Internal => "INTERNAL",
         }
     }
@@ -38,8 +41,8 @@ pub fn fail(code: Code, message: &str) -> Error {
 
 /// The cause stays in the log, under the request's id.
 pub fn internal(ctx: &Context<'_>, cause: &StoreError) -> Error {
-    let request = ctx.data_opt::<Arc<Viewer>>().map(|viewer| viewer.request.to_string()).unwrap_or_default();
-    error!(request.id = %request, error = ?cause, "A request failed");
+    let request = ctx.data_opt::<Caller>().map(|caller| caller.request.to_string()).unwrap_or_default();
+    error!(request.id = %request, error = infra::chain(cause), "A request failed");
     Error::new("something on our side failed; try again, and tell support the request id if it stays").extend_with(
         |_, extensions| {
             extensions.set("code", Code::Internal.as_str());

@@ -11,7 +11,7 @@ use infra::postgres::filter::ExceptionFilter;
 use infra::postgres::work::{EXCEPTIONS_MAX, ExceptionGroup, Selection};
 
 use super::error::{UserError, UserErrorCode, state, within};
-use super::page::{id, page, uuid};
+use super::page::{AGGREGATE_COST, cost, id, page, uuid};
 
 #[derive(SimpleObject)]
 #[graphql(name = "Exception")]
@@ -119,7 +119,7 @@ pub struct ExceptionQuery;
 #[Object]
 impl ExceptionQuery {
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn exceptions(
         &self,
         ctx: &Context<'_>,
@@ -141,7 +141,7 @@ impl ExceptionQuery {
     }
 
     /// Open exceptions by cause, the largest group first; at most 200 groups.
-    #[graphql(complexity = "20 * child_complexity")]
+    #[graphql(complexity = "AGGREGATE_COST + cost(Some(20), child_complexity)")]
     async fn exception_groups(&self, ctx: &Context<'_>) -> Result<Vec<ExceptionGroupNode>> {
         let groups = within(ctx, Permission::ReadOperations, async |store| store.exception_groups().await).await?;
         Ok(groups.into_iter().map(ExceptionGroupNode::from).collect())
@@ -153,7 +153,8 @@ pub struct ExceptionMutation;
 
 #[Object]
 impl ExceptionMutation {
-    /// Tries again: the exceptions close, and their deliveries are sent with what the mapping and the lookup tables say now.
+    /// Tries again, at most 1,000 at once: the exceptions close, and their deliveries are sent by the version of the flow that is
+    /// published now, with what its mapping and the lookup tables say now.
     async fn exception_retry(&self, ctx: &Context<'_>, input: ExceptionSelectionInput) -> Result<ExceptionPayload> {
         let selection = match select(&input) {
             Ok(selection) => selection,

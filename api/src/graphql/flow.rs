@@ -1,20 +1,22 @@
 //! Flows: one kind of record from one connection to another.
 
 use async_graphql::connection::{Connection, EmptyFields};
-use async_graphql::{ComplexObject, Context, ID, InputObject, Json, Object, Result, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, InputObject, Json, MaybeUndefined, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
+use connectors::Connector;
+use domain::delivery::Policy;
 use domain::id::{ConnectionId, FlowId};
 use domain::mapping::{Filter, Plan, Rules};
 use domain::record::RecordKind;
 use domain::scope::Permission;
-use infra::postgres::configure::NewFlow;
+use infra::postgres::configure::{Draft, NewFlow};
 use infra::postgres::entity::{connection, flow, flow_version};
 use infra::postgres::filter;
 use uuid::Uuid;
 
 use super::connection::ConnectionNode;
 use super::error::{UserError, UserErrorCode, scope, state, within};
-use super::page::{id, page, uuid};
+use super::page::{cost, id, page, uuid};
 
 #[derive(SimpleObject)]
 #[graphql(name = "Flow", complex)]
@@ -70,7 +72,7 @@ impl FlowNode {
     }
 
     /// Newest first, at most 100.
-    #[graphql(complexity = "10 * child_complexity")]
+    #[graphql(complexity = "cost(Some(10), child_complexity)")]
     async fn versions(&self, ctx: &Context<'_>) -> Result<Vec<FlowVersionNode>> {
         let versions = filter::versions_of(self.row);
         let page =
@@ -108,7 +110,18 @@ struct FlowCreateInput {
     mapping: Option<Json<serde_json::Value>>,
     /// An expression over the record; only those it is true for are delivered. At most 2,000 bytes.
     filter: Option<String>,
-    /// `attempts_max`, `backoff_ms`, `backoff_max_ms`.
+    /// `attempts_max` 1 to 50, `backoff_ms` 100 to 3,600,000, `backoff_max_ms` from `backoff_ms` to 86,400,000.
+    policy: Option<Json<serde_json::Value>>,
+}
+
+#[derive(InputObject)]
+struct FlowDraftInput {
+    /// Rules that lie over the destination connector's own, at most 1,000; without it they stay as in the newest version.
+    mapping: Option<Json<serde_json::Value>>,
+    /// An expression over the record, at most 2,000 bytes. Without it the filter stays as in the newest version; null takes it away.
+    filter: MaybeUndefined<String>,
+    /// `attempts_max` 1 to 50, `backoff_ms` 100 to 3,600,000, `backoff_max_ms` from `backoff_ms` to 86,400,000; without it the policy
+    /// stays as in the newest version.
     policy: Option<Json<serde_json::Value>>,
 }
 
@@ -124,7 +137,7 @@ pub struct FlowQuery;
 #[Object]
 impl FlowQuery {
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn flows(
         &self,
         ctx: &Context<'_>,
@@ -148,8 +161,11 @@ impl FlowMutation {
             Err(user_errors) => return Ok(FlowPayload { flow: None, user_errors }),
         };
         let mut user_errors = Vec::new();
-        for (field, connection, reads) in [("sourceId", checked.source, true), ("destinationId", checked.destination, false)] {
-            user_errors.extend(able(ctx, field, connection, checked.kind, reads).await?);
+        user_errors.extend(able(ctx, "sourceId", checked.source, checked.kind, true).await?.err());
+        match (able(ctx, "destinationId", checked.destination, checked.kind, false).await?, &input.mapping) {
+            (Ok(connector), Some(Json(mapping))) => user_errors.extend(mapping_errors(connector, checked.kind, mapping)),
+            (Ok(_), None) => {}
+            (Err(error), _) => user_errors.push(error),
         }
         if !user_errors.is_empty() {
             return Ok(FlowPayload { flow: None, user_errors });
@@ -170,6 +186,31 @@ impl FlowMutation {
         let taken =
             || FlowPayload { flow: None, user_errors: vec![UserError::new("name", UserErrorCode::Taken, "the name is taken")] };
         Ok(made.await?.map_or_else(taken, |row| FlowPayload { flow: Some(row.into()), user_errors: vec![] }))
+    }
+
+    /// A new draft of a flow, in the place of the draft it may have. Nothing runs differently before it is published.
+    async fn flow_draft(&self, ctx: &Context<'_>, id: ID, input: FlowDraftInput) -> Result<FlowPayload> {
+        scope(ctx, Permission::Configure)?;
+        let refuse = |user_errors| Ok(FlowPayload { flow: None, user_errors });
+        let not_found = || vec![UserError::new("id", UserErrorCode::NotFound, "there is no such flow")];
+        let Some(flow) = uuid::<FlowId>(&id) else { return refuse(not_found()) };
+        let row = within(ctx, Permission::Configure, async |store| store.find::<flow::Entity>(flow).await).await?;
+        let Some(row) = row else { return refuse(not_found()) };
+        let Some(kind) = RecordKind::parse(&row.record_kind) else { return refuse(not_found()) };
+        let (mapping, policy) = (input.mapping.map(|Json(mapping)| mapping), input.policy.map(|Json(policy)| policy));
+        let mut user_errors = Vec::new();
+        match able(ctx, "id", row.destination_connection_id, kind, false).await? {
+            Ok(connector) => user_errors.extend(mapping.iter().flat_map(|mapping| mapping_errors(connector, kind, mapping))),
+            Err(error) => user_errors.push(error),
+        }
+        user_errors.extend(input.filter.value().and_then(|filter| filter_error(filter)));
+        user_errors.extend(policy.iter().flat_map(policy_errors));
+        if !user_errors.is_empty() {
+            return refuse(user_errors);
+        }
+        let draft = Draft { policy: policy.as_ref(), filter: input.filter.as_opt_deref(), mapping: mapping.as_ref() };
+        let drafted = within(ctx, Permission::Configure, async |store| store.flow_draft(FlowId(flow), &draft).await).await?;
+        if drafted { Ok(FlowPayload { flow: Some(row.into()), user_errors: vec![] }) } else { refuse(not_found()) }
     }
 
     /// Publishes the newest draft. Work under way finishes on the version it began with.
@@ -219,46 +260,119 @@ fn check(input: &FlowCreateInput) -> Result<Checked, Vec<UserError>> {
         let kinds = RecordKind::ALL.map(RecordKind::as_str).join(", ");
         fail("recordKind", UserErrorCode::Invalid, format!("\"{}\" is none of {kinds}", input.record_kind));
     }
-    if let Some(Err(error)) = input.filter.as_deref().map(Filter::compile) {
-        fail("filter", UserErrorCode::Invalid, error.to_string());
-    }
-    if let Some(Json(mapping)) = &input.mapping {
-        match serde_json::from_value::<Rules>(mapping.clone()) {
-            Err(error) => fail("mapping", UserErrorCode::Invalid, error.to_string()),
-            Ok(rules) => {
-                for error in Plan::compile(&rules).err().into_iter().flat_map(|errors| errors.0) {
-                    fail("mapping", UserErrorCode::Invalid, error.to_string());
-                }
-            }
-        }
-    }
-    if let Some(Err(error)) =
-        input.policy.as_ref().map(|Json(policy)| serde_json::from_value::<domain::delivery::Policy>(policy.clone()))
-    {
-        fail("policy", UserErrorCode::Invalid, error.to_string());
-    }
     let (source, destination) = (uuid::<ConnectionId>(&input.source_id), uuid::<ConnectionId>(&input.destination_id));
     for (field, found) in [("sourceId", source), ("destinationId", destination)] {
         if found.is_none() {
             fail(field, UserErrorCode::NotFound, "there is no such connection".into());
         }
     }
+    errors.extend(input.filter.as_deref().and_then(filter_error));
+    errors.extend(input.policy.iter().flat_map(|Json(policy)| policy_errors(policy)));
     match (kind, source, destination) {
         (Some(kind), Some(source), Some(destination)) if errors.is_empty() => Ok(Checked { kind, source, destination }),
         _ => Err(errors),
     }
 }
 
+fn filter_error(filter: &str) -> Option<UserError> {
+    Filter::compile(filter).err().map(|error| UserError::new("filter", UserErrorCode::Invalid, error.to_string()))
+}
+
+/// A tenant's rules are good where they are good together with the connector's: that is what workers run.
+fn mapping_errors(connector: &Connector, kind: RecordKind, mapping: &serde_json::Value) -> Vec<UserError> {
+    let invalid = |message: String| UserError::new("mapping", UserErrorCode::Invalid, message);
+    match serde_json::from_value::<Rules>(mapping.clone()) {
+        Err(error) => vec![invalid(error.to_string())],
+        Ok(rules) if rules.is_empty() => vec![],
+        Ok(rules) => {
+            let base = connector.write_rules(kind).cloned().unwrap_or_default();
+            let errors = Plan::compile(&base.overlaid(rules)).err().into_iter().flat_map(|errors| errors.0);
+            errors.map(|error| invalid(error.to_string())).collect()
+        }
+    }
+}
+
+fn policy_errors(policy: &serde_json::Value) -> Vec<UserError> {
+    const ATTEMPTS: std::ops::RangeInclusive<u32> = 1..=50;
+    const BACKOFF_MS: std::ops::RangeInclusive<u64> = 100..=3_600_000;
+    const BACKOFF_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+    let invalid = |message: String| UserError::new("policy", UserErrorCode::Invalid, message);
+    let policy: Policy = match serde_json::from_value(policy.clone()) {
+        Ok(policy) => policy,
+        Err(error) => return vec![invalid(error.to_string())],
+    };
+    let mut errors = Vec::new();
+    if !ATTEMPTS.contains(&policy.attempts_max) {
+        errors.push(invalid(format!("`attempts_max` is from {} to {}", ATTEMPTS.start(), ATTEMPTS.end())));
+    }
+    if !BACKOFF_MS.contains(&policy.backoff_ms) {
+        errors.push(invalid(format!("`backoff_ms` is from {} to {}", BACKOFF_MS.start(), BACKOFF_MS.end())));
+    }
+    if !(policy.backoff_ms..=BACKOFF_MS_MAX).contains(&policy.backoff_max_ms) {
+        errors.push(invalid(format!("`backoff_max_ms` is from `backoff_ms`, here {}, to {BACKOFF_MS_MAX}", policy.backoff_ms)));
+    }
+    errors
+}
+
 /// The connection must be there, and its connector must read or write this kind of record.
-async fn able(ctx: &Context<'_>, field: &str, connection: Uuid, kind: RecordKind, reads: bool) -> Result<Option<UserError>> {
+async fn able(
+    ctx: &Context<'_>,
+    field: &str,
+    connection: Uuid,
+    kind: RecordKind,
+    reads: bool,
+) -> Result<Result<&'static Connector, UserError>> {
     let row = within(ctx, Permission::Configure, async |store| store.find::<connection::Entity>(connection).await).await?;
-    let Some(row) = row else { return Ok(Some(UserError::new(field, UserErrorCode::NotFound, "there is no such connection"))) };
+    let refuse = |code, message: &str| Ok(Err(UserError::new(field, code, message)));
+    let Some(row) = row else { return refuse(UserErrorCode::NotFound, "there is no such connection") };
     let Some(connector) = state(ctx).catalog.get(&row.connector) else {
-        return Ok(Some(UserError::new(field, UserErrorCode::NotFound, "its connector is not part of this installation")));
+        return refuse(UserErrorCode::NotFound, "its connector is not part of this installation");
     };
     let (able, verb) =
         if reads { (connector.read_plan(kind).is_some(), "read") } else { (connector.write_plan(kind).is_some(), "write") };
-    let refusal =
-        || UserError::new(field, UserErrorCode::Invalid, format!("{} does not {verb} the kind {kind}", connector.title()));
-    Ok((!able).then(refusal))
+    if able {
+        Ok(Ok(connector))
+    } else {
+        refuse(UserErrorCode::Invalid, &format!("{} does not {verb} the kind {kind}", connector.title()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connectors::Catalog;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_policy_is_bounded_in_plain_words() {
+        let errors = |policy| policy_errors(&policy).into_iter().map(|error| error.message).collect::<Vec<_>>();
+        assert!(errors(json!({})).is_empty());
+        assert!(errors(json!({"attempts_max": 50, "backoff_ms": 100, "backoff_max_ms": 100})).is_empty());
+        assert_eq!(
+            errors(json!({"attempts_max": 0, "backoff_ms": 5_000_000, "backoff_max_ms": 90_000_000})),
+            [
+                "`attempts_max` is from 1 to 50",
+                "`backoff_ms` is from 100 to 3600000",
+                "`backoff_max_ms` is from `backoff_ms`, here 5000000, to 86400000"
+            ]
+        );
+        assert_eq!(errors(json!({"backoff_ms": 2_000, "backoff_max_ms": 1_000})).len(), 1);
+        assert_eq!(errors(json!({"attempts_max": -1})).len(), 1);
+    }
+
+    #[test]
+    fn a_mapping_is_checked_together_with_the_connectors() {
+        let netsuite = Catalog::embedded().get("netsuite").unwrap();
+        let errors = |mapping| mapping_errors(netsuite, RecordKind::Order, &mapping).len();
+        assert_eq!(errors(json!([])), 0);
+        let base = &netsuite.write_rules(RecordKind::Order).unwrap().0;
+        let scalar = base.iter().find(|rule| rule.each.is_none() && !rule.to.contains('.')).unwrap();
+        assert_eq!(errors(json!([{"to": scalar.to, "from": "number"}])), 0, "a rule of the same field takes the other's place");
+        // Alone these are sound; together with the connector's they are more than a mapping may have, and workers would stop at them.
+        let many: Vec<_> = (0..990).map(|n| json!({"to": format!("custbody_{n}"), "from": "number"})).collect();
+        assert!(Plan::compile(&serde_json::from_value(json!(many)).unwrap()).is_ok());
+        assert!(errors(json!(many)) > 0);
+        assert!(errors(json!([{"to": "memo", "form": "number"}])) > 0, "a misspelt key is an error");
+    }
 }

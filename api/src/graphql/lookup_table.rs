@@ -9,7 +9,7 @@ use infra::postgres::configure::ENTRIES_MAX;
 use infra::postgres::entity::lookup_table;
 
 use super::error::{UserError, UserErrorCode, within};
-use super::page::{id, page, uuid};
+use super::page::{cost, id, page, uuid};
 
 #[derive(SimpleObject)]
 #[graphql(name = "LookupTable")]
@@ -48,7 +48,7 @@ pub struct LookupTableQuery;
 #[Object]
 impl LookupTableQuery {
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn lookup_tables(
         &self,
         ctx: &Context<'_>,

@@ -1,18 +1,20 @@
 //! Messages: what arrived, as it arrived.
 
 use async_graphql::connection::{Connection, EmptyFields};
-use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::id::{ConnectionId, MessageId, RecordId};
+use domain::message::MessageState;
 use domain::scope::Permission;
 use infra::postgres::entity::message;
 use infra::postgres::filter;
+use uuid::Uuid;
 
 use super::error::within;
-use super::page::{id, page};
+use super::page::{AGGREGATE_COST, LARGE_COST, cost, id, one_of, page};
 
 #[derive(SimpleObject)]
-#[graphql(name = "Message")]
+#[graphql(name = "Message", complex)]
 pub struct MessageNode {
     id: ID,
     connection_id: ID,
@@ -25,8 +27,8 @@ pub struct MessageNode {
     source_id: Option<String>,
     record_id: Option<ID>,
     received_at: DateTime<Utc>,
-    /// The body as text, as it came.
-    body: String,
+    #[graphql(skip)]
+    row: Uuid,
 }
 
 impl From<message::Model> for MessageNode {
@@ -41,8 +43,18 @@ impl From<message::Model> for MessageNode {
             source_id: row.source_id,
             record_id: row.record_id.map(id::<RecordId>),
             received_at: row.received_at,
-            body: String::from_utf8_lossy(&row.body).into_owned(),
+            row: row.id,
         }
+    }
+}
+
+#[ComplexObject]
+impl MessageNode {
+    /// The body as text, as it came; at most 2 MiB.
+    #[graphql(complexity = "LARGE_COST")]
+    async fn body(&self, ctx: &Context<'_>) -> Result<String> {
+        let body = within(ctx, Permission::ReadOperations, async |store| store.message_body(self.row).await).await?;
+        Ok(String::from_utf8_lossy(&body.unwrap_or_default()).into_owned())
     }
 }
 
@@ -59,7 +71,7 @@ pub struct MessageQuery;
 #[Object]
 impl MessageQuery {
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn messages(
         &self,
         ctx: &Context<'_>,
@@ -67,17 +79,20 @@ impl MessageQuery {
         first: Option<i32>,
         after: Option<String>,
     ) -> Result<Connection<String, MessageNode, EmptyFields, EmptyFields>> {
+        one_of("state", state.as_deref(), &MessageState::ALL.map(MessageState::as_str))?;
         let filter = filter::message_state(state);
         page::<message::Entity, _>(ctx, Permission::ReadOperations, first, after, filter, |row| (row.id, row.into())).await
     }
 
     /// How many messages stand in each state; they sum up to all that were accepted.
+    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn message_counts(&self, ctx: &Context<'_>) -> Result<Vec<StateCount>> {
         let counts = within(ctx, Permission::ReadOperations, async |store| store.message_counts().await).await?;
         Ok(counts.into_iter().map(|(state, count)| StateCount { state, count }).collect())
     }
 
     /// Arrivals that were known already and had no second effect.
+    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn duplicate_count(&self, ctx: &Context<'_>) -> Result<i64> {
         within(ctx, Permission::ReadOperations, async |store| store.duplicates().await).await
     }

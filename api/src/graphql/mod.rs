@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 use async_graphql::http::GraphiQLSource;
-use async_graphql::{EmptySubscription, MergedObject, Schema, SchemaBuilder};
-use async_graphql_actix_web::{GraphQLRequest, GraphQLResponse};
+use async_graphql::{EmptySubscription, MergedObject, Schema, SchemaBuilder, Value as ConstValue};
 use tracing::warn;
 
-use crate::AppState;
-use crate::auth::viewer;
+use crate::auth::{Caller, Viewer, viewer};
+use crate::{AppState, body};
 
 mod audit;
 mod connection;
@@ -91,29 +90,75 @@ pub fn routes(config: &mut web::ServiceConfig) {
         let kind = request.head().headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         kind.is_some_and(|kind| kind.starts_with("application/json"))
     });
-    config.service(
-        web::resource("/graphql")
-            .app_data(web::PayloadConfig::new(QUERY_BYTES_MAX))
-            .route(web::post().guard(json).to(execute))
-            .route(web::get().to(graphiql)),
-    );
+    config.service(web::resource("/graphql").route(web::post().guard(json).to(execute)).route(web::get().to(graphiql)));
 }
 
 async fn execute(
     schema: web::Data<CrossdockSchema>,
     state: web::Data<AppState>,
     request: HttpRequest,
-    query: GraphQLRequest,
-) -> Result<GraphQLResponse, actix_web::Error> {
-    let viewer = viewer(&state, &request).await.map_err(|error| {
-        warn!(%error, "A request could not be authenticated");
-        actix_web::error::ErrorServiceUnavailable("the database does not answer; try again")
-    })?;
-    let mut query = query.into_inner();
-    if let Some(viewer) = viewer {
-        query = query.data::<Arc<crate::auth::Viewer>>(viewer);
+    payload: web::Payload,
+) -> HttpResponse {
+    let caller = Caller::of(&request);
+    let mut query = match read(&request, payload).await {
+        Ok(query) => query.data(caller),
+        Err(refusal) => return refusal,
+    };
+    match viewer(&state, &request, caller).await {
+        Ok(Some(viewer)) => query = query.data::<Arc<Viewer>>(viewer),
+        Ok(None) => {}
+        Err(error) => {
+            warn!(request.id = %caller.request, error = infra::chain(&error), "A request could not be authenticated");
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "the database does not answer; try again");
+        }
     }
-    Ok(schema.execute(query).await.into())
+    match serde_json::to_vec(&schema.execute(query).await) {
+        Ok(answer) => HttpResponse::Ok().content_type("application/graphql-response+json").body(answer),
+        Err(error) => {
+            warn!(%error, "An answer could not be written");
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the answer could not be written")
+        }
+    }
+}
+
+/// One request, read within its limits. Anyone may send one, so this comes before everything that costs more.
+async fn read(request: &HttpRequest, payload: web::Payload) -> Result<async_graphql::Request, HttpResponse> {
+    let body = body::read(request.headers(), payload, QUERY_BYTES_MAX, body::READ_TIMEOUT, |_| true)
+        .await
+        .map_err(|error| refuse(error.status(), Code::BadRequest, &error.to_string()))?;
+    let bad = |reason: &str| refuse(StatusCode::BAD_REQUEST, Code::BadRequest, reason);
+    // Limits count for one request: in a batch, each of a thousand would have them anew.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(bad("one request at a time: a batch is not taken"));
+    }
+    let query: async_graphql::Request =
+        serde_json::from_slice(&body).map_err(|error| bad(&format!("the body is no GraphQL request in JSON: {error}")))?;
+    if has_nul(&query) {
+        return Err(bad("a text holds the character U+0000, which cannot be stored"));
+    }
+    Ok(query)
+}
+
+/// Postgres has no NUL in a text: without this look, one would fail as an error of ours wherever it is bound to a statement.
+fn has_nul(query: &async_graphql::Request) -> bool {
+    fn within(value: &ConstValue) -> bool {
+        match value {
+            ConstValue::String(text) => text.contains('\0'),
+            ConstValue::List(values) => values.iter().any(within),
+            ConstValue::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || within(value)),
+            ConstValue::Null | ConstValue::Number(_) | ConstValue::Boolean(_) | ConstValue::Binary(_) | ConstValue::Enum(_) => {
+                false
+            }
+        }
+    }
+    // In a literal of the query it can only be written as an escape.
+    query.query.contains(['\0']) || query.query.contains("\\u0000") || query.variables.values().any(within)
+}
+
+/// An answer to what never became a query, in the shape that clients of GraphQL read.
+fn refuse(status: StatusCode, code: Code, reason: &str) -> HttpResponse {
+    let error = serde_json::json!({"message": reason, "extensions": {"code": code.as_str()}});
+    HttpResponse::build(status).json(serde_json::json!({"errors": [error]}))
 }
 
 async fn graphiql(state: web::Data<AppState>) -> HttpResponse {
@@ -125,6 +170,39 @@ async fn graphiql(state: web::Data<AppState>) -> HttpResponse {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
+    use actix_web::{App, HttpRequest, HttpResponse, web};
+
+    async fn taken(request: HttpRequest, payload: web::Payload) -> HttpResponse {
+        super::read(&request, payload).await.map_or_else(|refusal| refusal, |_| HttpResponse::Ok().finish())
+    }
+
+    #[actix_web::test]
+    async fn a_stranger_sends_one_request_of_a_bounded_size() {
+        let app = init_service(App::new().route("/graphql", web::post().to(taken))).await;
+        let answer = async |body: Vec<u8>| {
+            let answer = call_service(&app, TestRequest::post().uri("/graphql").set_payload(body).to_request()).await;
+            let status = answer.status().as_u16();
+            let error: serde_json::Value = if status == 200 { serde_json::json!({}) } else { read_body_json(answer).await };
+            (status, error["errors"][0]["message"].as_str().unwrap_or_default().to_owned())
+        };
+        let large = format!("{{\"query\": \"{{ viewer {{ id }} }} # {}\"}}", "x".repeat(2 * 1024 * 1024));
+        assert_eq!(answer(large.into()).await, (413, "the body is larger than 1048576 bytes".into()));
+        let batch = br#" [{"query": "{ viewer { id } }"}, {"query": "{ viewer { id } }"}]"#;
+        assert_eq!(answer(batch.to_vec()).await, (400, "one request at a time: a batch is not taken".into()));
+        assert_eq!(answer(b"query".to_vec()).await.0, 400);
+        let nul = (400, "a text holds the character U+0000, which cannot be stored".to_owned());
+        for body in [
+            r#"{"query": "query($n: String!) { a }", "variables": {"n": "a\u0000b"}}"#,
+            r#"{"query": "query($i: JSON!) { a }", "variables": {"i": {"settings": [{"na\u0000me": 1}]}}}"#,
+            r#"{"query": "{ exceptions(causeKey: \"a\\u0000b\") { nodes { id } } }"}"#,
+            r#"{"query": "{ exceptions(causeKey: \"a\u0000b\") { nodes { id } } }"}"#,
+        ] {
+            assert_eq!(answer(body.into()).await, nul, "{body}");
+        }
+        assert_eq!(answer(br#"{"query": "{ viewer { id } }", "variables": {}}"#.to_vec()).await.0, 200);
+    }
+
     #[test]
     fn the_committed_sdl_is_fresh() {
         let committed = include_str!("../../schema.graphql");
@@ -147,5 +225,41 @@ mod tests {
             let errors = schema.execute(query).await.errors;
             assert!(errors.iter().any(|e| e.message.contains("too") || e.message.contains("nested")), "{errors:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_negative_first_is_refused_and_no_credit() {
+        let schema = super::builder().finish();
+        let negative = "{ deliveries(first: -1000000) { nodes { id state attempts { id } } } }";
+        let errors = schema.execute(negative).await.errors;
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(errors[0].message, "`first` is how many rows you want, from 1 to 100");
+        let wide = (0..60).map(|n| format!("a{n}: deliveries(first: 100) {{ nodes {{ id }} }} ")).collect::<String>();
+        let credit = format!("{{ credit: deliveries(first: -1000000) {{ nodes {{ id state }} }} {wide} }}");
+        let errors = schema.execute(credit).await.errors;
+        assert!(errors.iter().any(|e| e.message.contains("too complex")), "{errors:?}");
+    }
+
+    #[tokio::test]
+    async fn one_request_is_no_list_of_guesses_and_no_list_of_sums() {
+        let schema = super::builder().finish();
+        let open = "sessionOpen(input: {email: \"a@example.com\", password: \"a guess of mine\"}) { session { accessToken } }";
+        let refresh = "sessionRefresh(refreshToken: \"a guess\") { session { accessToken } }";
+        for (operation, field) in [("mutation", open), ("mutation", refresh), ("query", "messageCounts { state }")] {
+            let fields = (0..30).map(|n| format!("a{n}: {field} ")).collect::<String>();
+            let errors = schema.execute(format!("{operation} {{ {fields} }}")).await.errors;
+            assert!(errors.iter().any(|e| e.message.contains("too complex")), "{field}: {errors:?}");
+        }
+        let ten = (0..10).map(|n| format!("a{n}: {open} ")).collect::<String>();
+        let errors = schema.execute(format!("mutation {{ {ten} }}")).await.errors;
+        assert!(errors.iter().any(|e| e.message.contains("too complex")), "{errors:?}");
+    }
+
+    #[test]
+    fn costs_saturate() {
+        use super::page::cost;
+        assert_eq!([cost(None, 2), cost(Some(5), 2), cost(Some(-7), 2), cost(Some(i32::MAX), 2)], [41, 11, 1, 201]);
+        let nested = (0..12).fold(1, |child, _| cost(Some(100), child));
+        assert_eq!(nested, 1_000_000);
     }
 }

@@ -9,6 +9,21 @@ use uuid::Uuid;
 
 use super::error::{Code, fail, within};
 
+/// Rows of a page that does not say how many.
+const FIRST: i32 = 20;
+/// What a sum over all rows of a tenant costs of a request's complexity, however few fields it shows.
+pub const AGGREGATE_COST: usize = 200;
+/// What a body, a request or a document costs: each is loaded by itself, and fewer than a hundred fit into one request.
+pub const LARGE_COST: usize = 50;
+/// No field costs more: far beyond what a request may, and far below where the sum over a request's fields would wrap.
+const COST_MAX: usize = 1_000_000;
+
+/// What a list costs of a request's complexity: its rows times what each costs. A `first` that will be refused is no credit.
+pub fn cost(first: Option<i32>, child: usize) -> usize {
+    let rows = usize::try_from(first.unwrap_or(FIRST)).unwrap_or(0).min(PAGE_MAX as usize);
+    rows.saturating_mul(child).saturating_add(1).min(COST_MAX)
+}
+
 /// An id as the API shows it, from a row's uuid.
 pub fn id<T: From<Uuid> + std::fmt::Display>(uuid: Uuid) -> ID {
     ID(T::from(uuid).to_string())
@@ -20,6 +35,14 @@ where
     Uuid: From<T>,
 {
     id.parse::<T>().ok().map(Uuid::from)
+}
+
+/// A word that a list is narrowed to must be one of its own: a misspelt one would find nothing, and nobody would know why.
+pub fn one_of(argument: &str, word: Option<&str>, words: &[&str]) -> Result<()> {
+    match word.filter(|word| !words.contains(word)) {
+        Some(word) => Err(fail(Code::BadRequest, &format!("`{argument}` is one of {}, not \"{word}\"", words.join(", ")))),
+        None => Ok(()),
+    }
 }
 
 /// A page of a list as a Relay connection. Cursors are opaque to callers.
@@ -36,8 +59,9 @@ where
     E::Model: Send + Sync,
     N: OutputType,
 {
-    let first = u64::try_from(first.unwrap_or(20)).ok().filter(|first| (1..=PAGE_MAX).contains(first));
-    let first = first.ok_or_else(|| fail(Code::BadRequest, &format!("`first` is from 1 to {PAGE_MAX}")))?;
+    let first = u64::try_from(first.unwrap_or(FIRST)).ok().filter(|first| (1..=PAGE_MAX).contains(first));
+    let first =
+        first.ok_or_else(|| fail(Code::BadRequest, &format!("`first` is how many rows you want, from 1 to {PAGE_MAX}")))?;
     let after = after
         .map(|cursor| Uuid::try_parse(&cursor).map_err(|_| fail(Code::BadRequest, "`after` is no cursor of this list")))
         .transpose()?;

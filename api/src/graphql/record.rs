@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::delivery::DeliveryNode;
 use super::error::within;
-use super::page::{id, page, uuid};
+use super::page::{LARGE_COST, cost, id, page, uuid};
 
 #[derive(SimpleObject)]
 #[graphql(name = "Record", complex)]
@@ -53,39 +53,41 @@ impl From<record::Model> for RecordNode {
 
 /// The record as it was at one time.
 #[derive(SimpleObject)]
-#[graphql(name = "RecordRevision")]
+#[graphql(name = "RecordRevision", complex)]
 struct RevisionNode {
     revision: i32,
     message_id: ID,
-    /// Canonical JSON, as text: numbers keep their digits.
-    document: String,
     created_at: DateTime<Utc>,
+    #[graphql(skip)]
+    row: Uuid,
+}
+
+#[ComplexObject]
+impl RevisionNode {
+    /// Canonical JSON, as text: numbers keep their digits. At most a few MiB.
+    #[graphql(complexity = "LARGE_COST")]
+    async fn document(&self, ctx: &Context<'_>) -> Result<String> {
+        let document = within(ctx, Permission::ReadOperations, async |store| store.revision_document(self.row).await).await?;
+        Ok(document.unwrap_or_default())
+    }
 }
 
 impl From<record_revision::Model> for RevisionNode {
     fn from(row: record_revision::Model) -> Self {
-        Self {
-            revision: row.revision,
-            message_id: id::<MessageId>(row.message_id),
-            document: row.document,
-            created_at: row.created_at,
-        }
+        Self { revision: row.revision, message_id: id::<MessageId>(row.message_id), created_at: row.created_at, row: row.id }
     }
 }
 
 #[ComplexObject]
 impl RecordNode {
-    /// The current document: canonical JSON, as text.
-    #[graphql(complexity = "5")]
+    /// The current document: canonical JSON, as text of at most a few MiB.
+    #[graphql(complexity = "LARGE_COST")]
     async fn document(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        let row =
-            within(ctx, Permission::ReadOperations, async |store| store.find::<record_revision::Entity>(self.revision_id).await)
-                .await?;
-        Ok(row.map(|row| row.document))
+        within(ctx, Permission::ReadOperations, async |store| store.revision_document(self.revision_id).await).await
     }
 
     /// Newest first, at most 100.
-    #[graphql(complexity = "10 * child_complexity")]
+    #[graphql(complexity = "cost(Some(10), child_complexity)")]
     async fn revisions(&self, ctx: &Context<'_>) -> Result<Vec<RevisionNode>> {
         let revisions = revisions_of(self.row);
         let page = within(ctx, Permission::ReadOperations, async |store| {
@@ -96,7 +98,7 @@ impl RecordNode {
     }
 
     /// Where it went. Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn deliveries(
         &self,
         ctx: &Context<'_>,
@@ -138,7 +140,7 @@ impl RecordQuery {
     }
 
     /// Newest first, at most 100 a page.
-    #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity + 1")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn records(
         &self,
         ctx: &Context<'_>,

@@ -3,8 +3,11 @@
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 
-use super::error::{UserError, UserErrorCode, internal, state, viewer};
-use crate::auth;
+use super::error::{Code, UserError, UserErrorCode, fail, internal, state, viewer};
+use crate::auth::{self, Caller, SignInError};
+
+/// What signing in costs of a request's complexity: two fit into one, so that a request is no list of guesses.
+const SIGN_IN_COST: usize = 2_000;
 
 /// The person who asks.
 #[derive(SimpleObject)]
@@ -84,10 +87,18 @@ pub struct SessionMutation;
 
 #[Object]
 impl SessionMutation {
-    /// Signs in. An unknown address, a wrong password and an account that rests get the same answer.
+    /// Signs in. An unknown address, a wrong password and an account that rests get the same answer; at most 10 tries a minute at one
+    /// account and 60 in all from one network address, beyond which the error's code is RATE_LIMITED.
+    #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn session_open(&self, ctx: &Context<'_>, input: SessionOpenInput) -> Result<SessionPayload> {
-        let session =
-            auth::sign_in(state(ctx), &input.email, input.password.into()).await.map_err(|error| internal(ctx, &error))?;
+        let caller = *ctx.data_unchecked::<Caller>();
+        let session = match auth::sign_in(state(ctx), caller, &input.email, input.password.into()).await {
+            Ok(session) => session,
+            Err(SignInError::Store(error)) => return Err(internal(ctx, &error)),
+            Err(error @ (SignInError::TooMany | SignInError::Password(_))) => {
+                return Err(fail(Code::RateLimited, &error.to_string()));
+            }
+        };
         Ok(payload(
             session,
             "the address or the password is not right, or there were too many tries; wait a minute and try again",
@@ -95,6 +106,7 @@ impl SessionMutation {
     }
 
     /// Trades a refresh token for a new session. A token that comes twice ends the session for both who hold it.
+    #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn session_refresh(&self, ctx: &Context<'_>, refresh_token: String) -> Result<SessionPayload> {
         let session = auth::refresh(state(ctx), &refresh_token).await.map_err(|error| internal(ctx, &error))?;
         Ok(payload(session, "the refresh token was used before, has expired or was revoked; sign in again"))

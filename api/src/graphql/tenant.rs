@@ -6,6 +6,7 @@ use domain::id::TenantId;
 use domain::scope::{Actor, Permission, Role, Scope};
 
 use super::error::{UserError, UserErrorCode, internal, scope, state, viewer, within};
+use super::page::AGGREGATE_COST;
 
 #[derive(SimpleObject, Clone)]
 #[graphql(name = "Tenant")]
@@ -61,6 +62,7 @@ impl TenantQuery {
     }
 
     /// What is billed, summed by meter, from (inclusive) and to (exclusive).
+    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn usage(&self, ctx: &Context<'_>, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<UsageLine>> {
         // Billing may see this and nothing else.
         let permission = match viewer(ctx)?.tenant {

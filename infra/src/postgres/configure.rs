@@ -1,8 +1,11 @@
 //! What a tenant sets up: connections with their credentials, lookup tables, flows and their versions.
 
 use domain::audit::Action;
+use domain::connection::ConnectionState;
+use domain::flow::FlowState;
 use domain::id::{ConnectionId, CredentialId, FlowId, FlowVersionId, LookupTableId};
 use domain::record::RecordKind;
+use domain::scope::Scope;
 use domain::secret::{ExposeSecret, SecretFields};
 use sqlx::Row;
 use uuid::Uuid;
@@ -53,24 +56,85 @@ impl TenantStore<'_> {
         };
         audit(&mut tx, scope, Action::ConnectionCreated, "connection", &[id.0]).await?;
         if !credential.0.is_empty() {
-            let (data_key, version) = data_key(&mut tx, vault, scope.tenant).await?;
-            let credential_id = CredentialId::generate();
-            let sealed = data_key.seal(scope.tenant, credential_id, credential)?;
-            sqlx::query(
-                "INSERT INTO credentials (id, tenant_id, connection_id, version, data_key_version, sealed, hint) VALUES ($1, $2, $3, 1, $4, $5, $6)",
-            )
-            .bind(credential_id.0)
-            .bind(scope.tenant.0)
-            .bind(id.0)
-            .bind(version)
-            .bind(sealed)
-            .bind(hint(credential))
-            .execute(&mut *tx)
-            .await?;
-            audit(&mut tx, scope, Action::CredentialStored, "credential", &[credential_id.0]).await?;
+            credential_store(&mut tx, scope, vault, id, 1, credential).await?;
         }
         tx.commit().await?;
         Ok(Some(id))
+    }
+
+    /// Changes the name, the settings or both; what is `None` stays as it is.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn connection_update(
+        &self,
+        connection: ConnectionId,
+        name: Option<&str>,
+        settings: Option<&serde_json::Value>,
+    ) -> Result<Changed, StoreError> {
+        let mut tx = self.begin().await?;
+        let query =
+            sqlx::query("UPDATE connections SET name = coalesce($2, name), settings = coalesce($3, settings) WHERE id = $1");
+        let updated = match query.bind(connection.0).bind(name).bind(settings).execute(&mut *tx).await {
+            Err(error) if is_taken(&error) => return Ok(Changed::Taken),
+            updated => updated?,
+        };
+        if updated.rows_affected() == 0 {
+            return Ok(Changed::NotFound);
+        }
+        audit(&mut tx, self.scope(), Action::ConnectionChanged, "connection", &[connection.0]).await?;
+        tx.commit().await?;
+        Ok(Changed::Done)
+    }
+
+    /// Pauses or resumes a connection; one that is so already stays so, without a word in the audit log.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn connection_state_set(&self, connection: ConnectionId, state: ConnectionState) -> Result<(), StoreError> {
+        let action = match state {
+            ConnectionState::Active => Action::ConnectionResumed,
+            ConnectionState::Paused => Action::ConnectionPaused,
+        };
+        let mut tx = self.begin().await?;
+        let query = sqlx::query("UPDATE connections SET state = $2 WHERE id = $1 AND state <> $2");
+        if query.bind(connection.0).bind(state.as_str()).execute(&mut *tx).await?.rows_affected() == 1 {
+            audit(&mut tx, self.scope(), action, "connection", &[connection.0]).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Stores the next version of a connection's credential and retires the one before. The new one has a new id, which is what workers
+    /// keep opened credentials by, so the old one is used no more from the next batch on. False where there is no such connection.
+    ///
+    /// # Errors
+    /// Where the database does not answer or the system has no randomness.
+    pub async fn credential_replace(
+        &self,
+        vault: &Vault,
+        connection: ConnectionId,
+        credential: &SecretFields,
+    ) -> Result<bool, StoreError> {
+        let scope = self.scope();
+        let mut tx = self.begin().await?;
+        // Two who replace at once come one after the other, so that their versions differ and one of them is active.
+        let lock = sqlx::query("SELECT id FROM connections WHERE id = $1 FOR UPDATE");
+        if lock.bind(connection.0).fetch_optional(&mut *tx).await?.is_none() {
+            return Ok(false);
+        }
+        let last = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM credentials WHERE connection_id = $1");
+        let last: i32 = last.bind(connection.0).fetch_one(&mut *tx).await?;
+        let retire = sqlx::query_scalar(
+            "UPDATE credentials SET state = 'retired' WHERE connection_id = $1 AND state = 'active' RETURNING id",
+        );
+        let retired: Vec<Uuid> = retire.bind(connection.0).fetch_all(&mut *tx).await?;
+        audit(&mut tx, scope, Action::CredentialRetired, "credential", &retired).await?;
+        if !credential.0.is_empty() {
+            credential_store(&mut tx, scope, vault, connection, last + 1, credential).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// The last characters of the active credential of each connection: all that is ever shown of it.
@@ -155,18 +219,44 @@ impl TenantStore<'_> {
         if made.rows_affected() == 0 {
             return Ok(None);
         }
-        sqlx::query("INSERT INTO flow_versions (id, tenant_id, flow_id, version, policy, filter, mapping) VALUES ($1, $2, $3, 1, $4, $5, $6)")
-            .bind(FlowVersionId::generate().0)
-            .bind(scope.tenant.0)
-            .bind(id.0)
-            .bind(&flow.policy)
-            .bind(flow.filter)
-            .bind(&flow.mapping)
-            .execute(&mut *tx)
-            .await?;
+        version_insert(&mut tx, scope, id, 1, &flow.policy, flow.filter, &flow.mapping).await?;
         audit(&mut tx, scope, Action::FlowCreated, "flow", &[id.0]).await?;
         tx.commit().await?;
         Ok(Some(id))
+    }
+
+    /// A new draft of a flow, in the place of the draft it may have. What the draft does not say is as in the newest version.
+    /// False where there is no such flow.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn flow_draft(&self, flow: FlowId, draft: &Draft<'_>) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        // Two who draft at once come one after the other: the second sees the first's version.
+        let lock = sqlx::query("SELECT id FROM flows WHERE id = $1 FOR UPDATE");
+        if lock.bind(flow.0).fetch_optional(&mut *tx).await?.is_none() {
+            return Ok(false);
+        }
+        // Locks the version too, so that a draft that is being published is not changed beneath that.
+        let newest = sqlx::query(
+            "SELECT id, version, state, policy, filter, mapping FROM flow_versions WHERE flow_id = $1 ORDER BY version DESC LIMIT 1 FOR UPDATE",
+        );
+        let newest = newest.bind(flow.0).fetch_one(&mut *tx).await?;
+        let policy = draft.policy.map_or_else(|| newest.try_get("policy"), |policy| Ok(policy.clone()))?;
+        let mapping = draft.mapping.map_or_else(|| newest.try_get("mapping"), |mapping| Ok(mapping.clone()))?;
+        let filter = draft.filter.map_or_else(|| newest.try_get("filter"), |filter| Ok(filter.map(str::to_owned)))?;
+        let (policy, mapping): (serde_json::Value, serde_json::Value) = (policy, mapping);
+        let mut version: i32 = newest.try_get("version")?;
+        if newest.try_get::<&str, _>("state")? == FlowState::Draft.as_str() {
+            let replaced: Uuid = newest.try_get("id")?;
+            sqlx::query("DELETE FROM flow_versions WHERE id = $1").bind(replaced).execute(&mut *tx).await?;
+        } else {
+            version += 1;
+        }
+        version_insert(&mut tx, self.scope(), flow, version, &policy, filter.as_deref(), &mapping).await?;
+        audit(&mut tx, self.scope(), Action::FlowDrafted, "flow", &[flow.0]).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Publishes the newest draft and retires what was published before. False where there is no draft.
@@ -219,6 +309,76 @@ pub struct NewFlow<'a> {
     pub policy: serde_json::Value,
     pub filter: Option<&'a str>,
     pub mapping: serde_json::Value,
+}
+
+/// The next version of a flow, about to be made. What is `None` is as in the newest version.
+#[derive(Debug, Default)]
+pub struct Draft<'a> {
+    pub policy: Option<&'a serde_json::Value>,
+    /// `Some(None)` takes the filter away.
+    pub filter: Option<Option<&'a str>>,
+    pub mapping: Option<&'a serde_json::Value>,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    Done,
+    NotFound,
+    /// Another has the name.
+    Taken,
+}
+
+/// Seals a credential and makes it its connection's active one.
+async fn credential_store(
+    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
+    scope: &Scope,
+    vault: &Vault,
+    connection: ConnectionId,
+    version: i32,
+    credential: &SecretFields,
+) -> Result<(), StoreError> {
+    let (data_key, data_key_version) = data_key(tx, vault, scope.tenant).await?;
+    let id = CredentialId::generate();
+    let sealed = data_key.seal(scope.tenant, id, credential)?;
+    sqlx::query(
+        "INSERT INTO credentials (id, tenant_id, connection_id, version, data_key_version, sealed, hint) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(id.0)
+    .bind(scope.tenant.0)
+    .bind(connection.0)
+    .bind(version)
+    .bind(data_key_version)
+    .bind(sealed)
+    .bind(hint(credential))
+    .execute(&mut **tx)
+    .await?;
+    audit(tx, scope, Action::CredentialStored, "credential", &[id.0]).await
+}
+
+/// A draft of a flow.
+async fn version_insert(
+    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
+    scope: &Scope,
+    flow: FlowId,
+    version: i32,
+    policy: &serde_json::Value,
+    filter: Option<&str>,
+    mapping: &serde_json::Value,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO flow_versions (id, tenant_id, flow_id, version, policy, filter, mapping) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(FlowVersionId::generate().0)
+    .bind(scope.tenant.0)
+    .bind(flow.0)
+    .bind(version)
+    .bind(policy)
+    .bind(filter)
+    .bind(mapping)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// The tenant's data key, made when first needed.

@@ -178,3 +178,12 @@ pub(crate) async fn enter(tx: &mut Transaction<'static, Postgres>, tenant: domai
 fn enter_sql(tenant: domain::id::TenantId) -> String {
     format!("SELECT set_config('crossdock.tenant_id', '{}', true)", tenant.0)
 }
+
+impl StoreError {
+    /// True where the database looked at a value and refused it (22 data, 23 integrity): the same one is refused for ever.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        let Self::Sql(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| ["22", "23"].iter().any(|class| code.starts_with(class)))
+    }
+}

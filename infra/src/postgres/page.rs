@@ -1,7 +1,7 @@
 //! Keyset pagination, once. Ids sort by age, so a cursor is an id, and a page costs the same however deep it lies.
 
 pub use sea_orm::Select;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::{StoreError, TenantStore};
@@ -66,34 +66,38 @@ impl TenantStore<'_> {
         Ok(row)
     }
 
-    /// Rows by their ids, in no order: what a loader asks for.
+    /// The body of a message, as it came.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn find_all<E>(&self, ids: &[Uuid]) -> Result<Vec<E::Model>, StoreError>
-    where
-        E: Listed,
-        E::Model: Send + Sync,
-    {
-        let tx = self.begin_orm().await?;
-        let rows =
-            E::find().filter(E::TENANT.eq(self.scope().tenant.0)).filter(E::ID.is_in(ids.iter().copied())).all(&tx).await?;
-        tx.commit().await?;
-        Ok(rows)
+    pub async fn message_body(&self, message: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+        self.large("SELECT body FROM messages WHERE tenant_id = $1 AND id = $2", message).await
     }
 
-    /// How many rows pass the filter.
+    /// The payload of an attempt, as it was sent.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn count_rows<E>(&self, filter: impl FnOnce(Select<E>) -> Select<E>) -> Result<u64, StoreError>
+    pub async fn attempt_request(&self, attempt: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+        self.large("SELECT request FROM attempts WHERE tenant_id = $1 AND id = $2", attempt).await
+    }
+
+    /// The canonical document of a revision.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn revision_document(&self, revision: Uuid) -> Result<Option<String>, StoreError> {
+        self.large("SELECT document FROM record_revisions WHERE tenant_id = $1 AND id = $2", revision).await
+    }
+
+    /// One large value of one row. Leans on the primary key, and on the time within the id for the partition.
+    async fn large<T>(&self, sql: &'static str, id: Uuid) -> Result<Option<T>, StoreError>
     where
-        E: Listed,
-        E::Model: sea_orm::FromQueryResult + Send + Sync,
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
     {
-        let tx = self.begin_orm().await?;
-        let count = filter(E::find()).filter(E::TENANT.eq(self.scope().tenant.0)).count(&tx).await?;
+        let mut tx = self.begin().await?;
+        let value = sqlx::query_scalar(sql).bind(self.scope().tenant.0).bind(id).fetch_optional(&mut *tx).await?;
         tx.commit().await?;
-        Ok(count)
+        Ok(value)
     }
 }
