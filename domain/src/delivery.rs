@@ -164,9 +164,7 @@ impl Policy {
         let wait = (ceiling as f64 * jitter.clamp(0.0, 1.0)) as u64;
         milliseconds(wait)
     }
-}
 
-impl Policy {
     /// How long to wait after a passing fault: the vendor's own wish where it has one (bounded to a day), else ours.
     #[must_use]
     pub fn wait(&self, fault: &Fault, failures: u32, jitter: f64) -> Duration {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::Redactor;
+
 /// What kind of failure it is, which decides what happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -95,4 +97,13 @@ pub struct Fault {
     pub retry_after_ms: Option<u64>,
     /// The HTTP status, where there was an answer.
     pub status: Option<u16>,
+}
+
+impl Fault {
+    /// Without what a vendor may have echoed of the credential: a fault is stored, logged and shown.
+    #[must_use]
+    pub fn redacted(self, redactor: &Redactor) -> Self {
+        let text = |text: String| redactor.redact(&text).into_owned();
+        Self { code: text(self.code), reason: text(self.reason), fix: text(self.fix), path: self.path.map(text), ..self }
+    }
 }

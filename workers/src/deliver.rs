@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::id::TenantId;
 use domain::scope::Scope;
 use domain::task::{Place, Stage};
+use infra::chain;
 use infra::postgres::ledger::Finish;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -122,16 +123,4 @@ async fn write(context: &Context, tenant: TenantId, finishes: Vec<Finish>) {
             }
         }
     }
-}
-
-/// An error with all its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

@@ -9,7 +9,7 @@ use domain::id::{ConnectionId, CredentialId, FlowVersionId, LookupTableId};
 use domain::mapping::{Filter, LookupSet, Lookups, Plan, Rules};
 use domain::record::RecordKind;
 use domain::scope::Scope;
-use domain::secret::SecretFields;
+use domain::secret::{Redactor, SecretFields};
 use domain::value::Value;
 use infra::postgres::StoreError;
 use infra::postgres::ledger::{ConnectionRow, Load};
@@ -20,6 +20,18 @@ use crate::Context;
 
 /// Entries of each cache; when full it starts anew.
 const ENTRIES_MAX: usize = 2_000;
+
+/// An opened credential, and what takes it out of every text that is kept.
+pub struct Credential {
+    pub fields: SecretFields,
+    pub redactor: Redactor,
+}
+
+impl From<SecretFields> for Credential {
+    fn from(fields: SecretFields) -> Self {
+        Self { redactor: Redactor::new(&fields), fields }
+    }
+}
 
 /// A flow version, ready to run.
 pub struct CompiledFlow {
@@ -33,7 +45,7 @@ pub type Entries = HashMap<String, String>;
 
 pub struct Directory {
     context: Arc<Context>,
-    credentials: Mutex<HashMap<CredentialId, Arc<SecretFields>>>,
+    credentials: Mutex<HashMap<CredentialId, Arc<Credential>>>,
     flows: Mutex<HashMap<FlowVersionId, Arc<CompiledFlow>>>,
     filters: Mutex<HashMap<FlowVersionId, Option<Arc<Filter>>>>,
     tables: Mutex<HashMap<LookupTableId, (i64, Arc<Entries>)>>,
@@ -76,22 +88,23 @@ impl Directory {
     }
 
     /// The active credential of a connection; empty where it has none.
-    pub async fn credential(&self, scope: &Scope, connection: ConnectionId) -> Result<Arc<SecretFields>, StoreError> {
+    pub async fn credential(&self, scope: &Scope, connection: ConnectionId) -> Result<Arc<Credential>, StoreError> {
         let rows = self.context.store.within(scope).connection_rows(&[connection.0]).await?;
         match rows.first() {
             Some(row) => self.credential_of(scope, row).await,
-            None => Ok(Arc::default()),
+            None => Ok(Arc::new(SecretFields::default().into())),
         }
     }
 
-    pub async fn credential_of(&self, scope: &Scope, connection: &ConnectionRow) -> Result<Arc<SecretFields>, StoreError> {
-        let Some(id) = connection.credential else { return Ok(Arc::default()) };
+    pub async fn credential_of(&self, scope: &Scope, connection: &ConnectionRow) -> Result<Arc<Credential>, StoreError> {
+        let Some(id) = connection.credential else { return Ok(Arc::new(SecretFields::default().into())) };
         if let Some(fields) = lock(&self.credentials).get(&id) {
             return Ok(fields.clone());
         }
-        let fields = Arc::new(self.context.store.within(scope).credential_open(&self.context.vault, id).await?);
-        keep(&self.credentials, id, fields.clone());
-        Ok(fields)
+        let fields = self.context.store.within(scope).credential_open(&self.context.vault, id).await?;
+        let credential = Arc::new(Credential::from(fields));
+        keep(&self.credentials, id, credential.clone());
+        Ok(credential)
     }
 
     /// The flow versions of a batch, compiled.

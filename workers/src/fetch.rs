@@ -14,6 +14,7 @@ use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::{AttemptId, TenantId};
 use domain::scope::Scope;
 use domain::task::Place;
+use infra::chain;
 use infra::postgres::StoreError;
 use infra::postgres::fetch::{FetchEnd, FetchNext, FetchStart};
 use infra::postgres::ledger::Ended;
@@ -23,8 +24,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::deliver::chain;
-use crate::directory::Directory;
+use crate::directory::{Credential, Directory};
 use crate::lane::{SLOT_WAIT, answer_text, bucket};
 use crate::{Context, receive};
 
@@ -112,6 +112,7 @@ async fn run(fetches: Arc<Fetches>, tenant: TenantId, mut waiting: mpsc::Receive
 struct Call {
     message: Inbound,
     attempt: AttemptId,
+    credential: Arc<Credential>,
     connector: &'static Connector,
     request: HttpRequest,
     bucket: String,
@@ -131,6 +132,7 @@ impl Fetches {
                     let limit = connector.limits(&message.settings).into_iter().next();
                     calls.push(Call {
                         attempt: AttemptId::generate(),
+                        credential,
                         bucket: bucket(message.connection, limit.as_ref()),
                         concurrency_max: limit.map_or(crate::lane::CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max),
                         message,
@@ -152,7 +154,7 @@ impl Fetches {
             message: call.message.id,
             attempt: call.attempt,
             method: call.request.method.as_str(),
-            url: call.request.url.clone(),
+            url: call.credential.redactor.redact(&call.request.url).into_owned(),
         };
         let lease = self.context.outbound.timeout() + SLOT_WAIT + LEASE_MARGIN;
         let begun = store.begin_fetches(&calls.iter().map(start).collect::<Vec<_>>(), lease.as_secs_f64()).await?;
@@ -160,18 +162,14 @@ impl Fetches {
         Ok(calls)
     }
 
-    fn build(
-        &self,
-        message: &Inbound,
-        credential: &domain::secret::SecretFields,
-    ) -> Result<(&'static Connector, HttpRequest), String> {
+    fn build(&self, message: &Inbound, credential: &Credential) -> Result<(&'static Connector, HttpRequest), String> {
         let missing = || format!("there is no connector \"{}\" any more", message.connector);
         let connector = self.context.catalog.get(&message.connector).ok_or_else(missing)?;
         let source_id = message.source_id.as_deref().ok_or("the message names no id to read back")?;
         let nonce = Uuid::new_v4().simple().to_string();
         let context = RequestContext {
             settings: &message.settings,
-            credential,
+            credential: &credential.fields,
             external_key: "",
             revision: 0,
             idempotency_key: "",
@@ -220,6 +218,7 @@ impl Call {
         match answer {
             Ok(answer) => {
                 let read = self.connector.read_fetch(&self.message.topic, &answer);
+                let read = read.map_err(|fault| fault.redacted(&self.credential.redactor));
                 self.end(Some(&answer), read, false)
             }
             Err(NoAnswer::NotSent(why)) => self.end(None, Err(self.fault(FaultClass::Outage, "unreachable", why)), true),
@@ -248,7 +247,7 @@ impl Call {
         };
         let fault = read.as_ref().err().cloned();
         // The thing itself is kept with the message; an attempt keeps what went wrong.
-        let text = if fault.is_some() { answer.and_then(answer_text) } else { None };
+        let text = if fault.is_some() { answer.and_then(|answer| answer_text(answer, &self.credential.redactor)) } else { None };
         let next = match read {
             Ok(body) => FetchNext::Kept(body.to_vec()),
             Err(fault) => self.after(fault),

@@ -15,9 +15,10 @@ use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::{AttemptId, ConnectionId, DeliveryId, TenantId};
 use domain::mapping::Vars;
 use domain::scope::Scope;
-use domain::secret::SecretFields;
+use domain::secret::Redactor;
 use domain::task::Place;
 use domain::value::{Limits, Value};
+use infra::chain;
 use infra::postgres::StoreError;
 use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Parcel, Start, Step};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -26,8 +27,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::Context;
-use crate::deliver::chain;
-use crate::directory::{CompiledFlow, Directory, TenantLookups};
+use crate::directory::{CompiledFlow, Credential, Directory, TenantLookups};
 
 /// Ids that wait in memory for one place; the backlog waits in Postgres.
 const QUEUE_MAX: usize = 20_000;
@@ -220,7 +220,7 @@ struct Call {
     is_proof: bool,
     connector: &'static Connector,
     connection: Arc<ConnectionRow>,
-    credential: Arc<SecretFields>,
+    credential: Arc<Credential>,
     external_key: String,
     flow: Arc<CompiledFlow>,
     bucket: String,
@@ -390,7 +390,7 @@ impl Call {
     fn context<'a>(&'a self, idempotency_key: &'a str, nonce: &'a str) -> RequestContext<'a> {
         RequestContext {
             settings: &self.connection.settings,
-            credential: &self.credential,
+            credential: &self.credential.fields,
             external_key: &self.external_key,
             revision: i64::from(self.parcel.revision),
             idempotency_key,
@@ -443,7 +443,7 @@ impl Call {
             attempt: self.attempt,
             kind: if self.is_proof { "proof" } else { "write" },
             method: self.request.method.as_str(),
-            url: self.request.url.clone(),
+            url: self.credential.redactor.redact(&self.request.url).into_owned(),
             request: self.request.body.to_vec(),
         }
     }
@@ -462,7 +462,7 @@ impl Call {
     }
 
     fn settle(&self) -> chrono::Duration {
-        chrono::Duration::milliseconds(i64::try_from(self.connector.proof_settle_ms(self.parcel.kind)).unwrap_or(i64::MAX))
+        milliseconds(self.connector.proof_settle_ms(self.parcel.kind))
     }
 
     /// Reads the answer and decides what follows.
@@ -472,7 +472,7 @@ impl Call {
             Ok(answer) => {
                 let outcome = match self.connector.read_write_answer(self.parcel.kind, &answer) {
                     Ok(receipt) => Outcome::Stored(receipt),
-                    Err(fault) => Outcome::Failed(fault),
+                    Err(fault) => Outcome::Failed(fault.redacted(&self.credential.redactor)),
                 };
                 self.finish_write(outcome, Some(&answer), false)
             }
@@ -505,11 +505,22 @@ impl Call {
         let failures = u32::try_from(self.parcel.failures + 1).unwrap_or(u32::MAX);
         let step = match delivery::after(outcome, failures, &self.flow.policy, self.settle(), Utc::now(), rand::random()) {
             Next::Confirmed(receipt) => Step::Confirmed(receipt),
-            Next::Wait { until, fault } => Step::Wait { until, counts: fault.class != FaultClass::Limit },
+            Next::Wait { until, fault } => Step::Wait { until, counts: self.counts(fault.class) },
             Next::Prove { at, .. } => Step::Unknown { prove_at: at, counts: true },
             Next::Stop(fault) => Step::Stop(self.reason(&fault)),
         };
         self.close(word, answer, fault, step)
+    }
+
+    /// A limit is nobody's failure. An outage makes us wait longer each time, but is not what a delivery's patience ends by: a failure right
+    /// after a long one is still the first of its kind.
+    fn counts(&self, class: FaultClass) -> bool {
+        let patience = i32::try_from(self.flow.policy.attempts_max).unwrap_or(i32::MAX);
+        match class {
+            FaultClass::Limit => false,
+            FaultClass::Outage => self.parcel.failures < patience - 2,
+            _ => true,
+        }
     }
 
     fn finish_proof(&self, answer: &HttpAnswer) -> Finish {
@@ -518,12 +529,14 @@ impl Call {
             Proof::Found { receipt, current: true } => self.close("stored", Some(answer), None, Step::Confirmed(receipt)),
             // Not there, or only an older revision: what was sent had no effect, once the vendor had time to show it.
             Proof::Found { current: false, .. } | Proof::Absent => {
-                let shown_at = self.parcel.attempted_at.map(|at| at + self.settle()).unwrap_or_default();
+                let lands =
+                    self.connector.proof_settle_ms(self.parcel.kind).max(self.connector.lands_within_ms(self.parcel.kind));
+                let shown_at = self.parcel.attempted_at.map(|at| at + milliseconds(lands)).unwrap_or_default();
                 let step =
                     if Utc::now() >= shown_at { Step::Resend } else { Step::Unknown { prove_at: shown_at, counts: false } };
                 self.close("absent", Some(answer), None, step)
             }
-            Proof::Failed(fault) => self.prove_again(fault, Some(answer)),
+            Proof::Failed(fault) => self.prove_again(fault.redacted(&self.credential.redactor), Some(answer)),
         }
     }
 
@@ -552,7 +565,7 @@ impl Call {
                 id: self.attempt,
                 outcome,
                 status: answer.map(|answer| answer.status),
-                answer: answer.and_then(answer_text),
+                answer: answer.and_then(|answer| answer_text(answer, &self.credential.redactor)),
                 fault,
                 ended_at: Utc::now(),
             }),
@@ -561,15 +574,22 @@ impl Call {
     }
 }
 
+fn milliseconds(ms: u64) -> chrono::Duration {
+    chrono::Duration::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
 /// The limit that a call counts against: one of the vendor's buckets, for one connection.
 pub fn bucket(connection: ConnectionId, limit: Option<&connectors::Limit>) -> String {
     format!("{connection}:{}", limit.map_or("", |limit| &limit.bucket))
 }
 
-/// What an attempt keeps of an answer.
-pub fn answer_text(answer: &HttpAnswer) -> Option<String> {
-    let bytes = &answer.body[..answer.body.len().min(ANSWER_BYTES_MAX)];
-    Some(String::from_utf8_lossy(bytes).replace('\0', "")).filter(|text| !text.is_empty())
+/// What an attempt keeps of an answer: vendors echo what they were sent, so the credential is taken out.
+pub fn answer_text(answer: &HttpAnswer, redactor: &Redactor) -> Option<String> {
+    // Cut after it is redacted, so that no half of a secret is left at the end.
+    let whole = String::from_utf8_lossy(&answer.body).replace('\0', "");
+    let redacted = redactor.redact(&whole);
+    let end = redacted.floor_char_boundary(ANSWER_BYTES_MAX);
+    Some(redacted[..end].to_owned()).filter(|text| !text.is_empty())
 }
 
 /// Our key of the record at the destination. It is made of what never changes, so that the first try and the last have the same:

@@ -12,6 +12,7 @@ use domain::scope::Scope;
 use domain::task::Stage;
 use domain::value::{Limits, Value};
 use infra::broker::Nudged;
+use infra::chain;
 use infra::postgres::StoreError;
 use infra::postgres::receive::{Inbound, PublishedFlow, Reading, Revised};
 use tokio::sync::watch;
@@ -19,7 +20,6 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::Context;
-use crate::deliver::chain;
 use crate::directory::Directory;
 use crate::fetch::Fetches;
 use crate::sweep::nudge;

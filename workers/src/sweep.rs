@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::task::{Place, Stage, Task};
+use infra::chain;
 use infra::postgres::StoreError;
 use tokio::sync::watch;
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::Context;
-use crate::deliver::chain;
 
 /// Rows of one sweep, shared between the connections that have something due. Only that many are on the way at a time: a backlog waits
 /// in Postgres, not in the broker.

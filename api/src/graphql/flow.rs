@@ -293,25 +293,9 @@ fn mapping_errors(connector: &Connector, kind: RecordKind, mapping: &serde_json:
 }
 
 fn policy_errors(policy: &serde_json::Value) -> Vec<UserError> {
-    const ATTEMPTS: std::ops::RangeInclusive<u32> = 1..=50;
-    const BACKOFF_MS: std::ops::RangeInclusive<u64> = 100..=3_600_000;
-    const BACKOFF_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
-    let invalid = |message: String| UserError::new("policy", UserErrorCode::Invalid, message);
-    let policy: Policy = match serde_json::from_value(policy.clone()) {
-        Ok(policy) => policy,
-        Err(error) => return vec![invalid(error.to_string())],
-    };
-    let mut errors = Vec::new();
-    if !ATTEMPTS.contains(&policy.attempts_max) {
-        errors.push(invalid(format!("`attempts_max` is from {} to {}", ATTEMPTS.start(), ATTEMPTS.end())));
-    }
-    if !BACKOFF_MS.contains(&policy.backoff_ms) {
-        errors.push(invalid(format!("`backoff_ms` is from {} to {}", BACKOFF_MS.start(), BACKOFF_MS.end())));
-    }
-    if !(policy.backoff_ms..=BACKOFF_MS_MAX).contains(&policy.backoff_max_ms) {
-        errors.push(invalid(format!("`backoff_max_ms` is from `backoff_ms`, here {}, to {BACKOFF_MS_MAX}", policy.backoff_ms)));
-    }
-    errors
+    let policy: Result<Policy, String> = serde_json::from_value(policy.clone()).map_err(|error| error.to_string());
+    let checked = policy.and_then(|policy| policy.check().map_err(|error| error.to_string()));
+    checked.err().map(|message| UserError::new("policy", UserErrorCode::Invalid, message)).into_iter().collect()
 }
 
 /// The connection must be there, and its connector must read or write this kind of record.
@@ -349,14 +333,16 @@ mod tests {
         let errors = |policy| policy_errors(&policy).into_iter().map(|error| error.message).collect::<Vec<_>>();
         assert!(errors(json!({})).is_empty());
         assert!(errors(json!({"attempts_max": 50, "backoff_ms": 100, "backoff_max_ms": 100})).is_empty());
-        assert_eq!(
-            errors(json!({"attempts_max": 0, "backoff_ms": 5_000_000, "backoff_max_ms": 90_000_000})),
-            [
-                "`attempts_max` is from 1 to 50",
-                "`backoff_ms` is from 100 to 3600000",
-                "`backoff_max_ms` is from `backoff_ms`, here 5000000, to 86400000"
-            ]
-        );
+        for (policy, sentence) in [
+            (json!({"attempts_max": 0}), "attempts_max is 0, but it must be from 1 to 50"),
+            (json!({"backoff_ms": 5_000_000}), "backoff_ms is 5000000, but it must be from 100 to 3600000 (an hour)"),
+            (
+                json!({"backoff_ms": 5_000, "backoff_max_ms": 90_000_000}),
+                "backoff_max_ms is 90000000, but it must be from backoff_ms, which is 5000, to 86400000 (a day)",
+            ),
+        ] {
+            assert_eq!(errors(policy), [sentence]);
+        }
         assert_eq!(errors(json!({"backoff_ms": 2_000, "backoff_max_ms": 1_000})).len(), 1);
         assert_eq!(errors(json!({"attempts_max": -1})).len(), 1);
     }

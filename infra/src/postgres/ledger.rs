@@ -557,6 +557,7 @@ async fn load_parcels(
          FROM deliveries d
          JOIN records r ON r.id = d.record_id
          JOIN record_revisions v ON v.tenant_id = d.tenant_id AND v.id = d.revision_id
+         JOIN connections c ON c.id = d.connection_id AND c.state = 'active'
          WHERE d.tenant_id = $1 AND d.id = ANY($2) AND d.state IN ('planned', 'unknown') AND d.due_at <= now()
          ORDER BY d.id",
     )

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tests::platform::{Options, PlatformError};
 use tests::proxy::Proxy;
 use tests::sample;
-use tests::simulator::erp::Fault;
+use tests::simulator::erp::{Account, Erp, Fault};
 use uuid::Uuid;
 
 use crate::{World, world, world_with};
@@ -168,15 +168,25 @@ async fn tasks_that_are_doubled_or_say_nonsense_change_nothing() {
             world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(n)).await.unwrap();
         }
         let mut connection = world.platform.database.connect().await.unwrap();
-        let ids: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM deliveries").fetch_all(&mut connection).await.unwrap();
+        let mut ids = async |table: &str| -> Vec<Uuid> {
+            loop {
+                let query = sqlx::AssertSqlSafe(format!("SELECT id FROM {table}"));
+                let ids: Vec<Uuid> = sqlx::query_scalar(query).fetch_all(&mut connection).await.unwrap();
+                if ids.len() == 20 {
+                    return ids;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let rows = [("receive.live", ids("messages").await), ("deliver.live", ids("deliveries").await)];
         let tenant: Uuid = sqlx::query_scalar("SELECT id FROM tenants").fetch_one(&mut connection).await.unwrap();
         let prefix = format!("{}.", world.platform.database.name);
         let amqp = lapin::Connection::connect(&url, lapin::ConnectionProperties::default()).await.unwrap();
         let channel = amqp.create_channel().await.unwrap();
-        let task = |tenant: Uuid| serde_json::json!({"tenant": format!("ten_{}", tenant.simple()), "ids": ids}).to_string();
-        // Doubled, of another tenant, and not to be read at all.
-        for body in [task(tenant), task(tenant), task(Uuid::new_v4()), "{\"nonsense\":".to_owned()] {
-            for stage in ["receive.live", "deliver.live"] {
+        for (stage, ids) in rows {
+            let task = |tenant: Uuid| serde_json::json!({"tenant": format!("ten_{}", tenant.simple()), "ids": ids}).to_string();
+            // Doubled, of another tenant, and not to be read at all.
+            for body in [task(tenant), task(tenant), task(Uuid::new_v4()), "{\"nonsense\":".to_owned()] {
                 let queue = format!("{}{prefix}{stage}", std::env::var("CROSSDOCK_PREFIX").unwrap_or_default());
                 let options = lapin::options::BasicPublishOptions::default();
                 channel
@@ -186,6 +196,91 @@ async fn tasks_that_are_doubled_or_say_nonsense_change_nothing() {
             }
         }
         assert_exactly_once(world, 20).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_that_hangs_holds_up_no_other_tenant() {
+    world(async |world| {
+        // Its calls time out, one after the other; more orders than any prefetch wait for it, each with a task of its own.
+        let hanging = Erp::start(Account { latency: Duration::from_secs(60), ..Account::demo() });
+        let slow = world.platform.tenant("slow", &hanging, 2).await.unwrap();
+        for n in 0..600 {
+            assert_eq!(slow.shop.send("orders/create", Uuid::new_v4(), sample::order(n)).await.unwrap().status, 200);
+        }
+        for n in 0..20 {
+            world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(n)).await.unwrap();
+        }
+        assert_exactly_once(world, 20).await.unwrap();
+        let waiting = slow.client.ledger().await.unwrap();
+        assert_eq!((waiting.accepted(), waiting.delivery("confirmed")), (600, 0), "{waiting:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_may_have_arrived_is_asked_about_even_after_a_person_retries_it() {
+    world(async |world| {
+        world.erp.fail([Fault::LoseAnswer]);
+        world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
+        // What twenty proofs that fail make of it: an exception over a write that nobody knows of.
+        let mut connection = world.platform.database.connect().await.unwrap();
+        let stop = "WITH d AS (UPDATE deliveries SET state = 'exception' WHERE state = 'unknown' RETURNING *)
+                    INSERT INTO exceptions (id, tenant_id, cause_key, code, sentence, cause, owner, next_step, delivery_id, record_id, flow_id, connection_id)
+                    SELECT gen_random_uuid(), tenant_id, 'unprovable', 'x', 'x', 'x', 'vendor', 'x', id, record_id, flow_id, connection_id FROM d";
+        while sqlx::query(stop).execute(&mut connection).await.unwrap().rows_affected() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(world.acme.client.exception_retry("unprovable").await.unwrap(), 1);
+        assert_exactly_once(world, 1).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_revision_takes_the_place_of_one_that_was_refused_while_it_came() {
+    world(async |world| {
+        let erp = Erp::start(Account { latency: Duration::from_secs(1), ..Account::demo() });
+        let tenant = world.platform.tenant("late", &erp, 5).await.unwrap();
+        erp.fail([Fault::Status { status: 400 }]);
+        tenant.shop.send("orders/create", Uuid::new_v4(), sample::revised(1, 0)).await.unwrap();
+        let mut connection = world.platform.database.connect().await.unwrap();
+        let sending = "SELECT count(*) FROM deliveries WHERE state = 'sending'";
+        while sqlx::query_scalar::<_, i64>(sending).fetch_one(&mut connection).await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tenant.shop.send("orders/updated", Uuid::new_v4(), sample::revised(1, 1)).await.unwrap();
+        loop {
+            let ledger = tenant.rest(2, PATIENCE).await.unwrap();
+            if ledger.delivery("confirmed") == 1 {
+                assert_eq!((ledger.delivery("superseded"), ledger.delivery("exception")), (1, 0), "{ledger:?}");
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(tenant.client.exception_groups().await.unwrap().is_empty(), "its exception closed itself");
+        let orders = erp.orders();
+        assert!(orders.len() == 1 && orders.values().all(|order| order.creates == 1 && order.body.contains("revision 1")));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_work_for_an_order_does_not_grow_with_the_backlog() {
+    world(async |world| {
+        const ORDERS: i64 = 1_500;
+        // Rows that one order's way may touch, retries and sweeps included; a plan that reads the backlog for each batch touches thousands.
+        const ROWS_PER_ORDER_MAX: i64 = 150;
+        let accepted = sending(world, 0, ORDERS.unsigned_abs()).await.unwrap();
+        assert_exactly_once(world, accepted).await.unwrap();
+        let mut connection = world.platform.database.connect().await.unwrap();
+        let read =
+            "SELECT relname::text, (coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables
+                    WHERE relname = 'deliveries' OR relname = 'records' OR relname LIKE 'messages%' ORDER BY 2 DESC";
+        let rows: Vec<(String, i64)> = sqlx::query_as(read).fetch_all(&mut connection).await.unwrap();
+        assert!(rows[0].1 >= ORDERS, "nothing was counted: {rows:?}");
+        assert!(rows[0].1 <= ORDERS * ROWS_PER_ORDER_MAX, "{rows:?}");
     })
     .await;
 }

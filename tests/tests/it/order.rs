@@ -89,6 +89,9 @@ async fn a_refusal_of_the_destination_is_an_exception_and_its_outage_is_waited_o
         }
         let ledger = world.acme.rest(3, PATIENCE).await.unwrap();
         assert_eq!(ledger.delivery("confirmed"), 3, "{ledger:?}");
+        // An answer of 500 or 503 says nothing of whether it was written: it was asked for, and is there once.
+        assert!(world.erp.orders().values().all(|order| (order.creates, order.updates) == (1, 0)));
+        assert!(world.erp.stats().reads >= 2, "{:?}", world.erp.stats());
         world.erp.fail([Fault::Status { status: 400 }]);
         world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(10)).await.unwrap();
         let ledger = world.acme.rest(4, PATIENCE).await.unwrap();

@@ -64,8 +64,11 @@ async fn the_applications_own_role_sees_no_row_without_a_tenant_and_cannot_rewri
     let count = |table: &str| format!("SELECT count(*) FROM {table}");
     for table in ["tenants", "audit_events", "audit_events_default", "records"] {
         let seen: Result<i64, sqlx::Error> = sqlx::query_scalar(sqlx::AssertSqlSafe(count(table))).fetch_one(&mut app).await;
-        // A partition by its own name is not even readable.
-        assert!(seen.map_or(true, |rows| rows == 0), "{table}");
+        match (table, seen) {
+            // A partition by its own name is not even readable.
+            ("audit_events_default", Err(error)) => assert!(error.to_string().contains("permission denied"), "{error}"),
+            (_, seen) => assert_eq!(seen.unwrap(), 0, "{table}"),
+        }
     }
     app.execute("BEGIN; SELECT set_config('crossdock.tenant_id', '00000000-0000-7000-8000-00000000000b', true)").await.unwrap();
     let seen: Vec<String> = sqlx::query_scalar("SELECT slug FROM tenants").fetch_all(&mut app).await.unwrap();
