@@ -34,6 +34,8 @@ const WAITING_MAX: usize = 2_000;
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// One tenant has at most a quarter of both, so that none can shut the door to the others.
 const SHARE: usize = 4;
+/// How long a batch waits for company where the one before had some.
+const LINGER: Duration = Duration::from_millis(4);
 /// Two, so that one batch gathers while another commits.
 const COMMITTERS: usize = 2;
 /// A sender gives up after about five seconds; an answer after that is wasted.
@@ -338,6 +340,7 @@ fn refuse(status: StatusCode, reason: &str) -> HttpResponse {
 
 /// Gathers what waits, commits it in one transaction, answers, and nudges the workers.
 async fn commit(state: AppState, waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
+    let mut was_alone = true;
     loop {
         let mut batch: Vec<Waiting> = Vec::with_capacity(BATCH_MAX);
         {
@@ -345,12 +348,21 @@ async fn commit(state: AppState, waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<
             let Some(first) = waiting.recv().await else { return };
             let mut bytes = first.arrival.body.len();
             batch.push(first);
+            // Under load a batch waits a moment for company: a transaction costs about the same for one and for ten. A lone arrival does not.
+            let linger = if was_alone { Duration::ZERO } else { LINGER };
+            let until = tokio::time::Instant::now() + linger;
             while batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
-                let Ok(next) = waiting.try_recv() else { break };
+                let next = match waiting.try_recv() {
+                    Ok(next) => Some(next),
+                    Err(_) if linger.is_zero() => None,
+                    Err(_) => tokio::time::timeout_at(until, waiting.recv()).await.ok().flatten(),
+                };
+                let Some(next) = next else { break };
                 bytes += next.arrival.body.len();
                 batch.push(next);
             }
         }
+        was_alone = batch.len() == 1;
         let mut arrivals = Vec::with_capacity(batch.len());
         let mut senders = Vec::with_capacity(batch.len());
         for Waiting { arrival, answer, room } in batch {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::task::{Stage, Task};
 use futures::StreamExt;
@@ -21,8 +21,12 @@ use tracing::{info, warn};
 
 /// Redeliveries before a task is put aside: a task that kills its worker must not do so for ever. The sweeper nudges anew.
 const DELIVERY_LIMIT: i64 = 20;
-/// How long a publish may wait for its confirm.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a publish may take, from connecting to its confirm.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+/// After a failed connect, how long publishes fail at once: whoever waits for a server that hangs holds up what he came from.
+const REST: Duration = Duration::from_secs(2);
+/// Tasks that a queue holds; beyond it they are refused, and their rows wait in Postgres.
+const QUEUE_TASKS_MAX: i64 = 100_000;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Waits between attempts to connect again.
 const RECONNECT_MIN: Duration = Duration::from_millis(200);
@@ -53,7 +57,12 @@ impl Broker {
     /// RabbitMQ at this URL; `prefix` keeps installations apart that share a virtual host. Connects when first used, and again when broken.
     #[must_use]
     pub fn rabbitmq(url: &str, prefix: &str) -> Self {
-        Self::RabbitMq(Arc::new(RabbitMq { url: url.to_owned(), prefix: prefix.to_owned(), publisher: Mutex::new(None) }))
+        Self::RabbitMq(Arc::new(RabbitMq {
+            url: url.to_owned(),
+            prefix: prefix.to_owned(),
+            publisher: Mutex::new(None),
+            resting_until: std::sync::Mutex::default(),
+        }))
     }
 
     #[must_use]
@@ -113,6 +122,7 @@ pub struct RabbitMq {
     url: String,
     prefix: String,
     publisher: Mutex<Option<(Connection, Channel)>>,
+    resting_until: std::sync::Mutex<Option<Instant>>,
 }
 
 impl RabbitMq {
@@ -142,6 +152,8 @@ impl RabbitMq {
         for stage in Stage::ALL {
             let mut arguments = quorum();
             arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
+            arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(QUEUE_TASKS_MAX));
+            arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
             arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString("".into()));
             arguments.insert("x-dead-letter-routing-key".into(), AMQPValue::LongString(dead.clone().into()));
             channel.queue_declare(self.queue(stage).into(), durable, arguments).await?;
@@ -158,13 +170,40 @@ impl RabbitMq {
             return Ok(channel.clone());
         }
         *publisher = None;
-        let (connection, channel) = self.connect("crossdock publisher").await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        if self.is_resting() {
+            return Err(BrokerError::Timeout);
+        }
+        let open = async {
+            let (connection, channel) = self.connect("crossdock publisher").await?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            Ok((connection, channel))
+        };
+        let opened = tokio::time::timeout(CONNECT_TIMEOUT, open).await.unwrap_or(Err(BrokerError::Timeout));
+        let (connection, channel) = opened.inspect_err(|_| self.rest())?;
         *publisher = Some((connection, channel.clone()));
         Ok(channel)
     }
 
+    fn is_resting(&self) -> bool {
+        self.resting_until.lock().expect("no code panics while it holds the time").is_some_and(|until| Instant::now() < until)
+    }
+
+    fn rest(&self) {
+        *self.resting_until.lock().expect("no code panics while it holds the time") = Some(Instant::now() + REST);
+    }
+
     async fn publish(&self, stage: Stage, tasks: impl IntoIterator<Item = Task>) -> Result<(), BrokerError> {
+        if self.is_resting() {
+            return Err(BrokerError::Timeout);
+        }
+        let published = tokio::time::timeout(PUBLISH_TIMEOUT, self.publish_all(stage, tasks)).await;
+        published.unwrap_or_else(|_| {
+            self.rest();
+            Err(BrokerError::Timeout)
+        })
+    }
+
+    async fn publish_all(&self, stage: Stage, tasks: impl IntoIterator<Item = Task>) -> Result<(), BrokerError> {
         let channel = self.publisher().await?;
         let queue = self.queue(stage);
         let mut confirms = Vec::new();
@@ -175,15 +214,12 @@ impl RabbitMq {
             confirms.push(channel.basic_publish("".into(), queue.clone().into(), options, &body, persistent).await?);
         }
         // All are on the way before the first confirm is awaited: one round trip for the batch.
-        let wait = async {
-            for confirm in confirms {
-                if !matches!(confirm.await?, Confirmation::Ack(None)) {
-                    return Err(BrokerError::Refused);
-                }
+        for confirm in confirms {
+            if !matches!(confirm.await?, Confirmation::Ack(None)) {
+                return Err(BrokerError::Refused);
             }
-            Ok(())
-        };
-        tokio::time::timeout(CONFIRM_TIMEOUT, wait).await.map_err(|_| BrokerError::Timeout)?
+        }
+        Ok(())
     }
 }
 

@@ -24,7 +24,7 @@ const PREFETCH: u16 = 256;
 const ENDS_MAX: usize = 1_000;
 const END_BATCH_MAX: usize = 200;
 /// How long an end waits for company.
-const END_LINGER: Duration = Duration::from_millis(2);
+const END_LINGER: Duration = Duration::from_millis(5);
 /// Transactions of ends under way: two let one batch gather while another commits, the others are for tenants beside a slow one.
 const WRITES_MAX: usize = 4;
 /// Lanes that were idle this long are put away.

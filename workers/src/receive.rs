@@ -27,7 +27,7 @@ use crate::sweep::nudge;
 /// Messages of one transaction.
 const BATCH_MAX: usize = 100;
 /// How long a task waits for company. Short against a vendor's call, long against a round trip to Postgres.
-const LINGER: Duration = Duration::from_millis(2);
+const LINGER: Duration = Duration::from_millis(4);
 const PREFETCH: u16 = 64;
 
 pub async fn run(context: Arc<Context>, directory: Arc<Directory>, fetches: Arc<Fetches>, mut stop: watch::Receiver<bool>) {

@@ -95,9 +95,8 @@ pub(super) async fn close_superseded(
     }
     let closed: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE exceptions SET state = 'resolved', resolution = 'A later revision took its place', closed_at = now()
-         WHERE tenant_id = $1 AND delivery_id = ANY($2) AND state = 'open' RETURNING id",
+         WHERE delivery_id = ANY($1) AND state = 'open' RETURNING id",
     )
-    .bind(scope.tenant.0)
     .bind(deliveries)
     .fetch_all(&mut **tx)
     .await?;

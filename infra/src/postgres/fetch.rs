@@ -61,7 +61,7 @@ impl TenantStore<'_> {
              ), begun AS (
                  UPDATE messages m SET state = 'fetching', sweep_at = now() + make_interval(secs => $7)
                  FROM i
-                 WHERE m.tenant_id = $1 AND m.id = ANY($2) AND m.id = i.message_id AND m.state = 'received' AND m.thin AND m.fetched IS NULL
+                 WHERE m.id = ANY($2) AND m.id = i.message_id AND m.state = 'received' AND m.thin AND m.fetched IS NULL
                  RETURNING m.id, m.failures, i.attempt_id, i.method, i.url, i.audit_id
              ), started AS (
                  INSERT INTO attempts (id, tenant_id, message_id, number, kind, method, url, request)
@@ -96,7 +96,7 @@ impl TenantStore<'_> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
         let attempts: Vec<&Ended> = ends.iter().filter_map(|end| end.attempt.as_ref()).collect();
-        let closed = close_attempts(&mut tx, scope, &attempts).await?;
+        let closed = close_attempts(&mut tx, &attempts).await?;
         let called = ends.iter().filter(|end| {
             end.attempt.as_ref().is_some_and(|attempt| closed.contains(&attempt.id) && attempt.outcome != "not_sent")
         });
@@ -107,10 +107,9 @@ impl TenantStore<'_> {
         let kept = of(|next| matches!(next, FetchNext::Kept(_)));
         sqlx::query(
             "UPDATE messages m SET fetched = i.body, state = 'received', sweep_at = now() + interval '10 seconds'
-             FROM unnest($2::uuid[], $3::bytea[]) AS i (id, body)
-             WHERE m.tenant_id = $1 AND m.id = ANY($2) AND m.id = i.id AND m.state = 'fetching'",
+             FROM unnest($1::uuid[], $2::bytea[]) AS i (id, body)
+             WHERE m.id = ANY($1) AND m.id = i.id AND m.state = 'fetching'",
         )
-        .bind(scope.tenant.0)
         .bind(ids(&kept))
         .bind(
             kept.iter()
@@ -127,10 +126,9 @@ impl TenantStore<'_> {
         };
         sqlx::query(
             "UPDATE messages m SET failures = m.failures + i.counts, sweep_at = i.at
-             FROM unnest($2::uuid[], $3::timestamptz[], $4::int[]) AS i (id, at, counts)
-             WHERE m.tenant_id = $1 AND m.id = ANY($2) AND m.id = i.id AND m.state = 'fetching'",
+             FROM unnest($1::uuid[], $2::timestamptz[], $3::int[]) AS i (id, at, counts)
+             WHERE m.id = ANY($1) AND m.id = i.id AND m.state = 'fetching'",
         )
-        .bind(scope.tenant.0)
         .bind(ids(&later))
         .bind(later.iter().filter_map(when).map(|(at, _)| at).collect::<Vec<_>>())
         .bind(later.iter().filter_map(when).map(|(_, counts)| counts).collect::<Vec<_>>())
@@ -140,9 +138,8 @@ impl TenantStore<'_> {
 
         let stopped = of(|next| matches!(next, FetchNext::Exception(_)));
         let moved: HashSet<Uuid> = sqlx::query_scalar(
-            "UPDATE messages SET state = 'exception' WHERE tenant_id = $1 AND id = ANY($2) AND state IN ('received', 'fetching') RETURNING id",
+            "UPDATE messages SET state = 'exception' WHERE id = ANY($1) AND state IN ('received', 'fetching') RETURNING id",
         )
-        .bind(scope.tenant.0)
         .bind(ids(&stopped))
         .fetch_all(&mut *tx)
         .await?

@@ -13,7 +13,7 @@ use domain::usage::Meter;
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::{Store, StoreError, enter};
+use super::{Store, StoreError, enter_to_insert};
 use crate::vault::Vault;
 
 /// How long the direct nudge of a new message may take before the sweeper nudges again.
@@ -91,7 +91,7 @@ impl Store {
         let mut stored: HashMap<MessageId, MessageId> = HashMap::with_capacity(arrivals.len());
         let mut tx = self.pool().begin().await?;
         for (tenant, arrivals) in by_tenant {
-            enter(&mut tx, tenant).await?;
+            enter_to_insert(&mut tx, tenant).await?;
             for row in insert(tenant, &arrivals).fetch_all(&mut *tx).await? {
                 stored.insert(MessageId(row.try_get("id")?), MessageId(row.try_get("stored")?));
             }

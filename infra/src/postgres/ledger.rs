@@ -155,10 +155,10 @@ impl TenantStore<'_> {
         let tenant = self.scope().tenant;
         let mut tx = self.begin().await?;
         let mut load = Load::default();
-        let blocked = load_parcels(&mut tx, tenant, ids, &mut load.parcels).await?;
+        let blocked = load_parcels(&mut tx, ids, &mut load.parcels).await?;
         // Most often nothing stands before a delivery, and this costs nothing.
         if !blocked.is_empty() && self.unblock(&mut tx, &blocked).await? {
-            load_parcels(&mut tx, tenant, &blocked, &mut load.parcels).await?;
+            load_parcels(&mut tx, &blocked, &mut load.parcels).await?;
         }
         if load.parcels.is_empty() {
             tx.commit().await?;
@@ -183,14 +183,13 @@ impl TenantStore<'_> {
         let superseded: Vec<Uuid> = sqlx::query_scalar(
             "UPDATE deliveries e SET state = 'superseded', settled_at = now()
              FROM deliveries d
-             WHERE d.tenant_id = $1 AND d.id = ANY($2) AND d.state = 'planned' AND e.tenant_id = $1
+             WHERE d.id = ANY($1) AND d.state = 'planned'
                AND e.record_id = d.record_id AND e.connection_id = d.connection_id AND e.revision < d.revision
                AND e.state IN ('planned', 'waiting', 'held', 'exception') AND NOT e.unproven
                AND (e.flow_id = d.flow_id
                     OR NOT EXISTS (SELECT FROM flow_versions v WHERE v.flow_id = e.flow_id AND v.state = 'published'))
              RETURNING e.id",
         )
-        .bind(self.scope().tenant.0)
         .bind(ids)
         .fetch_all(&mut **tx)
         .await?;
@@ -286,7 +285,7 @@ impl TenantStore<'_> {
                      due_at = CASE WHEN i.kind = 'write' THEN d.due_at ELSE now() + make_interval(secs => $9) END,
                      sweep_at = now() + make_interval(secs => $9)
                  FROM i
-                 WHERE d.tenant_id = $1 AND d.id = ANY($2) AND d.id = i.delivery_id AND d.state = CASE WHEN i.kind = 'write' THEN 'planned' ELSE 'unknown' END AND d.due_at <= now()
+                 WHERE d.id = ANY($2) AND d.id = i.delivery_id AND d.state = CASE WHEN i.kind = 'write' THEN 'planned' ELSE 'unknown' END AND d.due_at <= now()
                  RETURNING d.id, d.attempts, i.attempt_id, i.kind, i.method, i.url, i.request, i.audit_id
              ), started AS (
                  INSERT INTO attempts (id, tenant_id, delivery_id, number, kind, method, url, request)
@@ -324,7 +323,7 @@ impl TenantStore<'_> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
         let ended: Vec<&Ended> = batch.iter().filter_map(|f| f.attempt.as_ref()).collect();
-        let closed = close_attempts(&mut tx, scope, &ended).await?;
+        let closed = close_attempts(&mut tx, &ended).await?;
         let moved: HashSet<Uuid> = self.move_deliveries(&mut tx, batch).await?.into_iter().collect();
         // Written again because the first commit's answer was lost, a batch closes and moves nothing, and counts nothing.
         let moved: Vec<&Finish> = batch.iter().filter(|f| moved.contains(&f.delivery.0)).collect();
@@ -345,16 +344,19 @@ impl TenantStore<'_> {
         let confirmed = moved.iter().filter(|f| matches!(f.step, Step::Confirmed(_)));
         let metered = called.map(|f| (Meter::VendorCall, f.destination));
         count(&mut tx, scope, metered.chain(confirmed.map(|f| (Meter::DeliveryConfirmed, f.destination)))).await?;
-        let settled: Vec<Uuid> = moved.iter().filter(|f| matches!(f.step, Step::Confirmed(_))).map(|f| f.record.0).collect();
+        let settled = moved.iter().filter(|f| matches!(f.step, Step::Confirmed(_)));
+        let (records, destinations): (Vec<Uuid>, Vec<Uuid>) = settled.map(|f| (f.record.0, f.destination.0)).unzip();
         let place = |connection| Place { tenant: scope.tenant, connection: Some(connection) };
         let resend = moved.iter().filter(|f| matches!(f.step, Step::Resend));
         let mut next: Vec<(Place, Uuid)> = resend.map(|f| (place(f.destination), f.delivery.0)).collect();
-        if !settled.is_empty() {
+        if !records.is_empty() {
             // Leans on deliveries_record.
             let turns = sqlx::query(
-                "SELECT connection_id, id FROM deliveries WHERE tenant_id = $1 AND record_id = ANY($2) AND state = 'planned'",
+                "SELECT d.connection_id, d.id FROM unnest($1::uuid[], $2::uuid[]) AS i (record_id, connection_id)
+                 JOIN deliveries d ON d.record_id = i.record_id AND d.connection_id = i.connection_id AND d.state = $3",
             );
-            for row in turns.bind(scope.tenant.0).bind(&settled).fetch_all(&mut *tx).await? {
+            let turns = turns.bind(&records).bind(&destinations).bind(DeliveryState::Planned.as_str());
+            for row in turns.fetch_all(&mut *tx).await? {
                 next.push((place(ConnectionId(row.try_get("connection_id")?)), row.try_get("id")?));
             }
         }
@@ -386,7 +388,7 @@ impl TenantStore<'_> {
                      settled_at = CASE WHEN i.state = 'confirmed' THEN now() END,
                      unproven = CASE WHEN i.state = 'unknown' THEN true WHEN i.state IN ('confirmed', 'planned') THEN false ELSE d.unproven END
                  FROM i
-                 WHERE d.tenant_id = $1 AND d.id = ANY($2) AND d.id = i.id
+                 WHERE d.id = ANY($2) AND d.id = i.id
                    AND ((i.attempt_id IS NOT NULL AND d.attempt_id = i.attempt_id AND d.state IN ('sending', 'unknown'))
                      OR (i.attempt_id IS NULL AND d.state = i.seen))
                  RETURNING d.id
@@ -450,7 +452,6 @@ impl TenantStore<'_> {
 /// Closes attempts; returns those that were open until now.
 pub(super) async fn close_attempts(
     tx: &mut Transaction<'static, Postgres>,
-    scope: &Scope,
     ended: &[&Ended],
 ) -> Result<HashSet<AttemptId>, StoreError> {
     if ended.is_empty() {
@@ -458,12 +459,11 @@ pub(super) async fn close_attempts(
     }
     let closed: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE attempts a SET ended_at = i.ended_at, outcome = i.outcome, status = i.status, answer = i.answer, fault = i.fault
-         FROM unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::int[], $6::text[], $7::jsonb[])
+         FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::int[], $5::text[], $6::jsonb[])
               AS i (id, ended_at, outcome, status, answer, fault)
-         WHERE a.tenant_id = $1 AND a.id = ANY($2) AND a.id = i.id AND a.ended_at IS NULL
+         WHERE a.id = ANY($1) AND a.id = i.id AND a.ended_at IS NULL
          RETURNING a.id",
     )
-    .bind(scope.tenant.0)
     .bind(ended.iter().map(|e| e.id.0).collect::<Vec<_>>())
     .bind(ended.iter().map(|e| e.ended_at).collect::<Vec<_>>())
     .bind(ended.iter().map(|e| e.outcome).collect::<Vec<_>>())
@@ -540,7 +540,6 @@ impl Store {
 /// Loads what may be worked on; returns the planned ones that an earlier delivery of their record stands before.
 async fn load_parcels(
     tx: &mut Transaction<'static, Postgres>,
-    tenant: TenantId,
     ids: &[Uuid],
     parcels: &mut Vec<Parcel>,
 ) -> Result<Vec<Uuid>, StoreError> {
@@ -549,20 +548,20 @@ async fn load_parcels(
                 r.kind, r.number, r.connection_id AS source, r.source_id, v.document,
                 -- From its answer or its end on: a call that took long may have had its effect late.
                 CASE WHEN d.state = 'unknown' THEN (SELECT max(coalesce(a.ended_at, a.started_at)) FROM attempts a
-                                                    WHERE a.tenant_id = $1 AND a.delivery_id = d.id AND a.kind = 'write') END AS attempted_at,
+                                                    WHERE a.delivery_id = d.id AND a.kind = 'write') END AS attempted_at,
                 -- Deliveries of one record to one destination go one at a time and in the order of revisions.
-                EXISTS (SELECT FROM deliveries e WHERE e.tenant_id = $1 AND e.record_id = d.record_id AND e.connection_id = d.connection_id
+                EXISTS (SELECT FROM deliveries e WHERE e.record_id = d.record_id AND e.connection_id = d.connection_id
                           AND (e.revision < d.revision OR (e.revision = d.revision AND e.id < d.id))
                           AND e.state NOT IN ('confirmed', 'reconciled', 'superseded', 'cancelled')) AS blocked
          FROM deliveries d
          JOIN records r ON r.id = d.record_id
          JOIN record_revisions v ON v.tenant_id = d.tenant_id AND v.id = d.revision_id
          JOIN connections c ON c.id = d.connection_id AND c.state = 'active'
-         WHERE d.tenant_id = $1 AND d.id = ANY($2) AND d.state IN ('planned', 'unknown') AND d.due_at <= now()
+         WHERE d.id = ANY($1) AND d.state = ANY($2) AND d.due_at <= now()
          ORDER BY d.id",
     )
-    .bind(tenant.0)
     .bind(ids)
+    .bind([DeliveryState::Planned, DeliveryState::Unknown].map(DeliveryState::as_str))
     .fetch_all(&mut **tx)
     .await?;
     let mut blocked = Vec::new();

@@ -90,12 +90,13 @@ impl<'a> TenantStore<'a> {
             "SELECT m.id, m.connection_id, c.connector, c.name, c.settings, m.topic, m.record_kind, m.source_id, m.failures, m.received_at,
                     m.thin AND m.fetched IS NULL AS must_fetch, coalesce(m.fetched, m.body) AS body
              FROM messages m JOIN connections c ON c.id = m.connection_id
-             WHERE m.tenant_id = $1 AND m.id = ANY($2) AND m.state = 'received'
+             WHERE m.id = ANY($1) AND m.state = $2
              ORDER BY m.id
              FOR UPDATE OF m SKIP LOCKED",
         )
-        .bind(self.scope().tenant.0)
         .bind(ids)
+        // A parameter, so that no plan takes it for a hint to read the index of all that waits.
+        .bind("received")
         .fetch_all(&mut *tx)
         .await?;
         let mut messages = Vec::with_capacity(rows.len());
@@ -328,14 +329,13 @@ impl Receiving<'_> {
         let superseded: Vec<Uuid> = sqlx::query_scalar(
             "UPDATE deliveries d SET state = 'superseded', settled_at = now()
              FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS i (record_id, revision, flow_id)
-             WHERE d.tenant_id = $4 AND d.record_id = ANY($1) AND d.record_id = i.record_id AND d.flow_id = i.flow_id
+             WHERE d.record_id = ANY($1) AND d.record_id = i.record_id AND d.flow_id = i.flow_id
                AND d.revision < i.revision AND d.state IN ('planned', 'waiting', 'held', 'exception') AND NOT d.unproven
              RETURNING d.id",
         )
         .bind(duties.iter().map(|d| d.0).collect::<Vec<_>>())
         .bind(duties.iter().map(|d| d.1).collect::<Vec<_>>())
         .bind(duties.iter().map(|d| d.2).collect::<Vec<_>>())
-        .bind(self.scope.tenant.0)
         .fetch_all(&mut *self.tx)
         .await?;
         exception::close_superseded(&mut self.tx, self.scope, &superseded).await
@@ -350,7 +350,7 @@ impl Receiving<'_> {
                      AS i (message_id, connection_id, kind, source_id, content_hash, source_updated_at)
              ), known AS (
                  SELECT i.message_id, i.source_updated_at, r.id, r.content_hash = i.content_hash AS unchanged
-                 FROM i JOIN records r USING (connection_id, kind, source_id) WHERE r.tenant_id = $7
+                 FROM i JOIN records r USING (connection_id, kind, source_id)
              ), touched AS (
                  UPDATE records r SET source_updated_at = k.source_updated_at
                  FROM known k WHERE r.id = k.id AND k.unchanged AND k.source_updated_at > r.source_updated_at
@@ -363,7 +363,6 @@ impl Receiving<'_> {
         .bind(same.iter().map(|(_, r)| r.source_id.as_str()).collect::<Vec<_>>())
         .bind(same.iter().map(|(_, r)| r.content_hash.to_vec()).collect::<Vec<_>>())
         .bind(same.iter().map(|(_, r)| r.source_updated_at).collect::<Vec<_>>())
-        .bind(self.scope.tenant.0)
         .fetch_all(&mut *self.tx)
         .await?;
         let (mut unchanged, mut stale): (Vec<Known>, Vec<Known>) = (vec![], vec![]);
@@ -385,10 +384,9 @@ impl Receiving<'_> {
 
     async fn settle(&mut self, messages: &[Uuid], state: &str, records: &[Option<Uuid>]) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE messages m SET state = $4, record_id = i.record_id
-             FROM unnest($2::uuid[], $3::uuid[]) AS i (id, record_id) WHERE m.tenant_id = $1 AND m.id = ANY($2) AND m.id = i.id",
+            "UPDATE messages m SET state = $3, record_id = i.record_id
+             FROM unnest($1::uuid[], $2::uuid[]) AS i (id, record_id) WHERE m.id = ANY($1) AND m.id = i.id",
         )
-        .bind(self.scope.tenant.0)
         .bind(messages)
         .bind(records)
         .bind(state)
