@@ -54,6 +54,8 @@ pub struct Options {
     pub listen_port: Option<u16>,
     pub amqp_url: Option<String>,
     pub redis_url: Option<String>,
+    /// Where the platform's own processes reach Postgres, if not directly: a proxy that a test cuts.
+    pub postgres_port: Option<u16>,
 }
 
 impl Default for Options {
@@ -62,7 +64,16 @@ impl Default for Options {
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let (amqp_url, redis_url) = (get("AMQP_URL"), get("REDIS_URL"));
         let all_in_one = get("CROSSDOCK_ALL_IN_ONE").is_some() || amqp_url.is_none();
-        Self { all_in_one, call_timeout_s: 2, workers: 1, allow: "127.0.0.1:*".into(), listen_port: None, amqp_url, redis_url }
+        Self {
+            all_in_one,
+            call_timeout_s: 2,
+            workers: 1,
+            allow: "127.0.0.1:*".into(),
+            listen_port: None,
+            amqp_url,
+            redis_url,
+            postgres_port: None,
+        }
     }
 }
 
@@ -177,12 +188,20 @@ impl Platform {
         Ok(platform)
     }
 
+    fn database_url(&self) -> Result<String, PlatformError> {
+        let Some(port) = self.options.postgres_port else { return Ok(self.database.app_url.clone()) };
+        let mut url = url::Url::parse(&self.database.app_url).map_err(|error| step("the database's address", error))?;
+        url.set_host(Some("127.0.0.1")).map_err(|error| step("the database's address", error))?;
+        url.set_port(Some(port)).map_err(|()| step("the database's address", "it takes no port"))?;
+        Ok(url.into())
+    }
+
     fn command(&self, log: &str, arguments: &[&str]) -> Result<Command, PlatformError> {
         let mut command = Command::new(binary()?);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.logs.join(log))?;
         command
             .args(arguments)
-            .env("DATABASE_URL", &self.database.app_url)
+            .env("DATABASE_URL", self.database_url()?)
             .env("CROSSDOCK_PREFIX", &self.prefix)
             .env("CROSSDOCK_LISTEN", format!("127.0.0.1:{}", self.port))
             .env("CROSSDOCK_PUBLIC_URL", &self.url)
@@ -264,6 +283,13 @@ impl Platform {
         }
         let status = child.wait().await?;
         if status.success() { Ok(()) } else { Err(step("user create", format!("see {}/cli.log", self.logs.display()))) }
+    }
+
+    /// The rules by which a connector writes orders, as a person would copy them into a flow.
+    #[must_use]
+    pub fn connector_rules(&self, connector: &str) -> Vec<Value> {
+        let rules = connectors::Catalog::embedded().get(connector).and_then(|c| c.write_rules(domain::record::RecordKind::Order));
+        rules.and_then(|rules| serde_json::to_value(rules).ok()?.as_array().cloned()).unwrap_or_default()
     }
 
     /// The demo's person, signed in.

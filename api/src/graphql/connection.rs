@@ -289,7 +289,8 @@ impl ConnectionMutation {
         Ok(ConnectionPayload::of("connectionId", replaced.await?))
     }
 
-    /// Pauses a connection: its hooks are answered 503 within 5 seconds, so that the vendor keeps them and sends them again.
+    /// Pauses a connection: its hooks are answered 503 within 5 seconds, so that the vendor keeps them and sends them again, and nothing
+    /// more is sent to it: its deliveries stay planned until it is resumed.
     async fn connection_pause(&self, ctx: &Context<'_>, id: ID) -> Result<ConnectionPayload> {
         set_state(ctx, &id, ConnectionState::Paused).await
     }

@@ -161,6 +161,27 @@ async fn postgres_breaking_every_connection_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn postgres_away_for_ten_seconds_loses_nothing() {
+    let proxy = Proxy::start(Proxy::target(&tests::platform::admin_url(), 5432)).await.unwrap();
+    let options = Options { postgres_port: Some(proxy.address.port()), ..Options::default() };
+    world_with(options, async |world| {
+        let load = sending(world, 0, 400);
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        proxy.cut();
+        let order = sample::order(10_000);
+        let refused = world.acme.shop.send("orders/create", Uuid::new_v4(), order).await.map(|answer| answer.status);
+        // Nothing is taken that cannot be kept: the sender is told to come again, or gives up waiting and does.
+        assert!(refused.as_ref().map_or(true, |status| *status == 503), "{refused:?}");
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        proxy.restore();
+        let accepted = load.await.unwrap();
+        assert_eq!(accepted, 400);
+        assert_exactly_once(world, accepted).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tasks_that_are_doubled_or_say_nonsense_change_nothing() {
     world(async |world| {
         let Some(url) = world.platform.options.amqp_url.clone().filter(|_| !world.platform.options.all_in_one) else { return };

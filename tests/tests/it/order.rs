@@ -129,3 +129,52 @@ async fn every_act_is_in_the_audit_log_and_every_call_is_counted() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_next_step_of_an_exception_says_can_be_done_and_helps() {
+    world(async |world| {
+        let client = &world.acme.client;
+        let ask = async |query: &str, variables: serde_json::Value| client.ask(query, variables).await.unwrap();
+        let exceptions = async || client.exception_groups().await.unwrap();
+        let retry_all = async || client.exception_retry(exceptions().await[0]["causeKey"].as_str().unwrap()).await.unwrap();
+
+        // An item without SKU is required to have one; the flow's own rule gives it one, and Retry runs the version published now.
+        let no_sku = sample::orders().into_iter().find(|(name, _)| name.contains("no_sku")).unwrap().1;
+        world.acme.shop.send("orders/create", Uuid::new_v4(), no_sku).await.unwrap();
+        assert_eq!(world.acme.rest(1, PATIENCE).await.unwrap().delivery("exception"), 1);
+        let base = world.platform.connector_rules("netsuite");
+        let mut lines = base.iter().find(|rule| rule["to"] == "item.items").unwrap().clone();
+        for rule in lines["rules"].as_array_mut().unwrap().iter_mut().filter(|rule| rule["to"] == "item.id") {
+            rule["default"] = json!("7777");
+        }
+        let draft = "mutation($id: ID!, $i: FlowDraftInput!) { flowDraft(id: $id, input: $i) { userErrors { field message } } }";
+        ask(draft, json!({"id": world.acme.flow, "i": {"mapping": [lines]}})).await;
+        ask("mutation($id: ID!) { flowPublish(id: $id) { userErrors { message } } }", json!({"id": world.acme.flow})).await;
+        assert_eq!(retry_all().await, 1);
+        assert_eq!(world.acme.rest(1, PATIENCE).await.unwrap().delivery("confirmed"), 1);
+        assert!(world.erp.orders().values().next().unwrap().body.contains("7777"));
+
+        // A credential that the vendor refuses; a new one helps.
+        let replace = "mutation($id: ID!, $c: JSON!) { credentialReplace(connectionId: $id, credential: $c) { userErrors { field message } } }";
+        let mut wrong = tests::platform::erp_credential();
+        wrong["token_secret"] = json!("a secret that was revoked");
+        ask(replace, json!({"id": world.acme.destination, "c": wrong})).await;
+        world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
+        assert_eq!(world.acme.rest(2, PATIENCE).await.unwrap().delivery("exception"), 1);
+        assert_eq!(exceptions().await[0]["owner"], "developer");
+        ask(replace, json!({"id": world.acme.destination, "c": tests::platform::erp_credential()})).await;
+        assert_eq!(retry_all().await, 1);
+        assert_eq!(world.acme.rest(2, PATIENCE).await.unwrap().delivery("confirmed"), 2);
+
+        // A paused destination is sent nothing; resumed, it gets what waited.
+        let pause = "mutation($id: ID!) { connectionPause(id: $id) { userErrors { message } } }";
+        ask(pause, json!({"id": world.acme.destination})).await;
+        world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(2)).await.unwrap();
+        while client.ledger().await.unwrap().delivery("planned") == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        ask("mutation($id: ID!) { connectionResume(id: $id) { userErrors { message } } }", json!({"id": world.acme.destination})).await;
+        assert_eq!(world.acme.rest(3, PATIENCE).await.unwrap().delivery("confirmed"), 3);
+    })
+    .await;
+}

@@ -70,9 +70,14 @@ async fn another_tenant_reads_and_changes_nothing() {
                 c: flowRetire(id: $id) { flow { id } userErrors { code } }
                 d: exceptionRetry(input: {ids: [$id]}) { count }
                 e: exceptionIgnore(input: {ids: [$id]}, reason: \"x\") { count }
+                g: connectionUpdate(id: $id, input: {name: \"x\"}) { connection { id } userErrors { code } }
+                h: credentialReplace(connectionId: $id, credential: {hook_secret: \"x\"}) { connection { id } userErrors { code } }
+                i: connectionPause(id: $id) { connection { id } userErrors { code } }
+                j: connectionResume(id: $id) { connection { id } userErrors { code } }
+                k: flowDraft(id: $id, input: {filter: null}) { flow { id } userErrors { code } }
                 f: flowCreate(input: {name: \"x\", recordKind: \"order\", sourceId: $id, destinationId: $id}) { flow { id } userErrors { code } } }";
             let answer = client.raw(change, json!({"id": id})).await.unwrap();
-            for field in ["a", "b", "c", "f"] {
+            for field in ["a", "b", "c", "f", "g", "h", "i", "j", "k"] {
                 assert_eq!(answer["data"][field]["userErrors"][0]["code"], "NOT_FOUND", "{id}: {answer}");
             }
             assert_eq!((&answer["data"]["d"]["count"], &answer["data"]["e"]["count"]), (&json!(0), &json!(0)));
