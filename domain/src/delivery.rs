@@ -197,10 +197,21 @@ pub enum Next {
     Stop(Fault),
 }
 
+/// An outage is waited out this long before a person is asked: by then it may be an address that will never answer.
+pub const OUTAGE_PATIENCE: Duration = Duration::hours(4);
+
 /// Decides what follows an attempt. `failures` counts the failed attempts including this one; `settle` is how long the destination
-/// takes to show a write; `jitter` is uniform in 0..1.
+/// takes to show a write; `age` is the time since the message that caused it was accepted; `jitter` is uniform in 0..1.
 #[must_use]
-pub fn after(outcome: Outcome, failures: u32, policy: &Policy, settle: Duration, now: DateTime<Utc>, jitter: f64) -> Next {
+pub fn after(
+    outcome: Outcome,
+    failures: u32,
+    policy: &Policy,
+    settle: Duration,
+    age: Duration,
+    now: DateTime<Utc>,
+    jitter: f64,
+) -> Next {
     let fault = match outcome {
         Outcome::Stored(receipt) => return Next::Confirmed(receipt),
         Outcome::Failed(fault) => fault,
@@ -213,8 +224,10 @@ pub fn after(outcome: Outcome, failures: u32, policy: &Policy, settle: Duration,
             Next::Prove { at: later(now, settle.max(rest)), fault }
         }
         FaultClass::Limit => Next::Wait { until: later(now, wait(&fault, || policy.backoff(failures.min(4), jitter))), fault },
-        // An outage is no fault of the order's: it queues for as long as it takes, and one alarm is enough for all of them.
-        FaultClass::Outage => Next::Wait { until: later(now, wait(&fault, || policy.backoff(failures, jitter))), fault },
+        // An outage is no fault of the order's: it queues. Only one that lasts, over all the tries there are, is a person's to look at.
+        FaultClass::Outage if age <= OUTAGE_PATIENCE || failures.saturating_add(1) < policy.attempts_max => {
+            Next::Wait { until: later(now, wait(&fault, || policy.backoff(failures, jitter))), fault }
+        }
         FaultClass::Retry if failures < policy.attempts_max => {
             Next::Wait { until: later(now, wait(&fault, || policy.backoff(failures, jitter))), fault }
         }
@@ -257,7 +270,9 @@ mod tests {
     #[test]
     fn a_passing_fault_waits_until_the_attempts_are_used_up_and_then_asks_a_person() {
         let (policy, now) = (Policy { attempts_max: 3, ..Policy::default() }, Utc::now());
-        let next = |failures| after(Outcome::Failed(fault(FaultClass::Retry)), failures, &policy, Duration::zero(), now, 1.0);
+        let next = |failures| {
+            after(Outcome::Failed(fault(FaultClass::Retry)), failures, &policy, Duration::zero(), Duration::zero(), now, 1.0)
+        };
         assert!(matches!(next(1), Next::Wait { until, .. } if until == now + Duration::seconds(1)));
         assert!(matches!(next(2), Next::Wait { until, .. } if until == now + Duration::seconds(2)));
         assert!(matches!(next(3), Next::Stop(_)));
@@ -267,15 +282,33 @@ mod tests {
     fn a_limit_never_becomes_an_exception_and_honours_the_vendors_wish() {
         let (policy, now) = (Policy::default(), Utc::now());
         let limited = Fault { retry_after_ms: Some(2_000), ..fault(FaultClass::Limit) };
-        let next = after(Outcome::Failed(limited), 1_000, &policy, Duration::zero(), now, 0.5);
+        let next = after(Outcome::Failed(limited), 1_000, &policy, Duration::zero(), Duration::zero(), now, 0.5);
         assert!(matches!(next, Next::Wait { until, .. } if until == now + Duration::seconds(2)));
+    }
+
+    #[test]
+    fn an_outage_that_lasts_for_hours_over_all_tries_is_a_persons_to_look_at() {
+        let (policy, now) = (Policy { attempts_max: 3, ..Policy::default() }, Utc::now());
+        let next =
+            |failures, age| after(Outcome::Failed(fault(FaultClass::Outage)), failures, &policy, Duration::zero(), age, now, 1.0);
+        assert!(matches!(next(2, OUTAGE_PATIENCE), Next::Wait { .. }));
+        assert!(matches!(next(1, OUTAGE_PATIENCE * 2), Next::Wait { .. }), "an old order meets a short outage");
+        assert!(matches!(next(2, OUTAGE_PATIENCE * 2), Next::Stop(_)));
     }
 
     #[test]
     fn an_outage_queues_for_as_long_as_it_takes() {
         let (policy, now) = (Policy { attempts_max: 3, ..Policy::default() }, Utc::now());
         for (failures, seconds) in [(1, 1), (3, 4), (4, 8), (1_000, 15 * 60), (u32::MAX, 15 * 60)] {
-            let next = after(Outcome::Failed(fault(FaultClass::Outage)), failures, &policy, Duration::zero(), now, 1.0);
+            let next = after(
+                Outcome::Failed(fault(FaultClass::Outage)),
+                failures,
+                &policy,
+                Duration::zero(),
+                Duration::zero(),
+                now,
+                1.0,
+            );
             assert!(matches!(next, Next::Wait { until, .. } if until == now + Duration::seconds(seconds)), "{failures}");
         }
     }
@@ -285,7 +318,7 @@ mod tests {
         let (policy, now) = (Policy::default(), Utc::now());
         let at = |status, retry_after_ms| {
             let fault = Fault { status, retry_after_ms, ..fault(FaultClass::Unknown) };
-            match after(Outcome::Failed(fault), 4, &policy, Duration::seconds(3), now, 1.0) {
+            match after(Outcome::Failed(fault), 4, &policy, Duration::seconds(3), Duration::zero(), now, 1.0) {
                 Next::Prove { at, .. } => at - now,
                 other => panic!("{other:?}"),
             }
@@ -320,8 +353,8 @@ mod tests {
         for class in [FaultClass::Retry, FaultClass::Outage, FaultClass::Limit, FaultClass::Unknown] {
             for (now, jitter) in [(Utc::now(), 1.0), (DateTime::<Utc>::MAX_UTC, 1.0), (Utc::now(), f64::NAN)] {
                 let failed = Fault { retry_after_ms: Some(u64::MAX), status: Some(503), ..fault(class) };
-                let _ = after(Outcome::Failed(failed), u32::MAX, &unbounded, Duration::MAX, now, jitter);
-                let _ = after(Outcome::Failed(fault(class)), u32::MAX, &unbounded, Duration::MAX, now, jitter);
+                let _ = after(Outcome::Failed(failed), u32::MAX, &unbounded, Duration::MAX, Duration::zero(), now, jitter);
+                let _ = after(Outcome::Failed(fault(class)), u32::MAX, &unbounded, Duration::MAX, Duration::zero(), now, jitter);
             }
         }
     }
@@ -350,7 +383,15 @@ mod tests {
     #[test]
     fn a_lost_answer_is_proven_and_never_simply_sent_again() {
         let now = Utc::now();
-        let next = after(Outcome::Failed(fault(FaultClass::Unknown)), 1, &Policy::default(), Duration::seconds(3), now, 0.5);
+        let next = after(
+            Outcome::Failed(fault(FaultClass::Unknown)),
+            1,
+            &Policy::default(),
+            Duration::seconds(3),
+            Duration::zero(),
+            now,
+            0.5,
+        );
         assert!(matches!(next, Next::Prove { at, .. } if at == now + Duration::seconds(3)));
         assert!(!DeliveryState::Unknown.may_become(DeliveryState::Sending));
     }

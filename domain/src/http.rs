@@ -59,6 +59,9 @@ impl HttpAnswer {
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
+    /// We do not send it, now or later: the address is none that may be called.
+    #[error("the request is not sent: {0}")]
+    Refused(String),
     /// The request certainly did not reach the vendor: it may be tried again at once.
     #[error("the request was not sent: {0}")]
     NotSent(String),

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use domain::value::{Limits, Value as Exact};
+use include_dir::{Dir, include_dir};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnectOptions;
@@ -16,8 +17,8 @@ use uuid::Uuid;
 
 use crate::platform::{PlatformError, admin, admin_url, step, terminate};
 
-/// What the shop's own files are, relative to this crate.
-const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/real/medusa");
+/// The shop's own files: settings, goods, customers, and the subscriber that tells us of orders.
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/real/medusa");
 const START_PATIENCE: Duration = Duration::from_secs(120);
 /// What one page of the Admin API holds at most.
 const PAGE_MAX: usize = 100;
@@ -44,15 +45,15 @@ pub struct Medusa {
 /// # Errors
 /// Where npm is missing or cannot install.
 pub async fn install() -> Result<PathBuf, PlatformError> {
-    let lock = std::fs::read(Path::new(FILES).join("package-lock.json"))?;
-    let version: String = Sha256::digest(&lock).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let lock = FILES.get_file("package-lock.json").map(include_dir::File::contents).unwrap_or_default();
+    let version: String = Sha256::digest(lock).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("crossdock");
     let folder = cache.join(format!("medusa-{version}"));
     if !folder.is_dir() {
         // Made aside and renamed when it is whole: an install that broke off is never taken for one.
         let partial = cache.join(format!("medusa-{version}.{}", std::process::id()));
-        copy(Path::new(FILES), &partial)?;
+        write(&partial)?;
         let mut npm = Command::new("npm");
         npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&partial);
         quiet(&mut npm, "npm ci").await?;
@@ -62,22 +63,13 @@ pub async fn install() -> Result<PathBuf, PlatformError> {
         }
     }
     // The packages are kept; our own files are today's.
-    copy(Path::new(FILES), &folder)?;
+    write(&folder)?;
     Ok(folder)
 }
 
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        match entry.file_type()? {
-            kind if kind.is_dir() && entry.file_name() != "node_modules" => copy(&entry.path(), &target)?,
-            kind if kind.is_file() => drop(std::fs::copy(entry.path(), &target)?),
-            _ => {}
-        }
-    }
-    Ok(())
+fn write(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    FILES.extract(folder)
 }
 
 async fn quiet(command: &mut Command, what: &str) -> Result<String, PlatformError> {

@@ -36,7 +36,7 @@ const CALLS_MAX: usize = 16;
 const IDLE: Duration = Duration::from_secs(60);
 /// What a call may take beyond its own time-out and the wait for a slot, before the sweeper takes it that we died.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
-/// Failed tries to read a message back before a person is asked; an outage of the source is waited out.
+/// Failed tries to read a message back before a person is asked; an outage of the source is waited out for hours.
 const FAILURES_MAX: i32 = 8;
 
 /// All lanes of this process.
@@ -221,6 +221,7 @@ impl Call {
                 let read = read.map_err(|fault| fault.redacted(&self.credential.redactor));
                 self.end(Some(&answer), read, false)
             }
+            Err(NoAnswer::Refused(why)) => self.end(None, Err(unbuilt(why)), true),
             Err(NoAnswer::NotSent(why)) => self.end(None, Err(self.fault(FaultClass::Outage, "unreachable", why)), true),
             Err(NoAnswer::Lost(why)) => self.end(None, Err(self.fault(FaultClass::Outage, "no_answer", why)), false),
         }
@@ -270,7 +271,12 @@ impl Call {
     fn after(&self, fault: Fault) -> FetchNext {
         let counts = fault.class != FaultClass::Limit;
         let failures = self.message.failures + i32::from(counts);
-        let patient = matches!(fault.class, FaultClass::Limit | FaultClass::Outage) || failures < FAILURES_MAX;
+        let is_young = Utc::now() - self.message.received_at <= domain::delivery::OUTAGE_PATIENCE;
+        let patient = match fault.class {
+            FaultClass::Limit => true,
+            FaultClass::Outage => is_young || failures < FAILURES_MAX,
+            _ => failures < FAILURES_MAX,
+        };
         if !fault.class.is_passing() || !patient {
             return FetchNext::Exception(Reason::from_unfetched(&self.message.topic, &self.message.connection_name, &fault));
         }

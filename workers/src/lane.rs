@@ -476,6 +476,11 @@ impl Call {
                 };
                 self.finish_write(outcome, Some(&answer), false)
             }
+            Err(NoAnswer::Refused(why)) => {
+                let fault = developer_fault("address", why, "Correct the connection's address, then press Retry.");
+                let step = Step::Stop(self.reason(&fault));
+                self.close("not_sent", None, Some(fault), step)
+            }
             Err(NoAnswer::NotSent(why)) if self.is_proof => {
                 self.prove_again(lost(self.connector, &why, FaultClass::Outage), None)
             }
@@ -503,13 +508,18 @@ impl Call {
             Some(_) => "failed",
         };
         let failures = u32::try_from(self.parcel.failures + 1).unwrap_or(u32::MAX);
-        let step = match delivery::after(outcome, failures, &self.flow.policy, self.settle(), Utc::now(), rand::random()) {
-            Next::Confirmed(receipt) => Step::Confirmed(receipt),
-            Next::Wait { until, fault } => Step::Wait { until, counts: self.counts(fault.class) },
-            Next::Prove { at, .. } => Step::Unknown { prove_at: at, counts: true },
-            Next::Stop(fault) => Step::Stop(self.reason(&fault)),
-        };
+        let step =
+            match delivery::after(outcome, failures, &self.flow.policy, self.settle(), self.age(), Utc::now(), rand::random()) {
+                Next::Confirmed(receipt) => Step::Confirmed(receipt),
+                Next::Wait { until, fault } => Step::Wait { until, counts: self.counts(fault.class) },
+                Next::Prove { at, .. } => Step::Unknown { prove_at: at, counts: true },
+                Next::Stop(fault) => Step::Stop(self.reason(&fault)),
+            };
         self.close(word, answer, fault, step)
+    }
+
+    fn age(&self) -> chrono::Duration {
+        Utc::now() - self.parcel.origin_at
     }
 
     /// A limit is nobody's failure. An outage makes us wait longer each time, but is not what a delivery's patience ends by: a failure right
@@ -541,10 +551,12 @@ impl Call {
     }
 
     fn prove_again(&self, fault: Fault, answer: Option<&HttpAnswer>) -> Finish {
-        // A limit or an outage says nothing of whether it arrived: it is asked again as long as that lasts.
+        // A limit or an outage says nothing of whether it arrived: it is asked again while that lasts, though not in silence for ever.
         let counts = !matches!(fault.class, FaultClass::Limit | FaultClass::Outage);
         let failures = self.parcel.failures + i32::from(counts);
-        let step = if counts && failures >= PROOFS_MAX {
+        let lasts =
+            fault.class == FaultClass::Outage && self.age() > delivery::OUTAGE_PATIENCE && self.parcel.attempts >= PROOFS_MAX;
+        let step = if lasts || (counts && failures >= PROOFS_MAX) {
             Step::Stop(self.reason(&fault))
         } else {
             let wait = self.flow.policy.wait(&fault, u32::try_from(failures.max(1)).unwrap_or(1), rand::random());

@@ -41,6 +41,8 @@ pub struct Parcel {
     pub document: String,
     pub attempts: i32,
     pub failures: i32,
+    /// When the message that caused it was accepted.
+    pub origin_at: DateTime<Utc>,
     /// When the last write ended or, where it never did, was started: what an unknown outcome is counted from.
     pub attempted_at: Option<DateTime<Utc>>,
 }
@@ -544,7 +546,7 @@ async fn load_parcels(
     parcels: &mut Vec<Parcel>,
 ) -> Result<Vec<Uuid>, StoreError> {
     let rows = sqlx::query(
-        "SELECT d.id, d.state, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.attempts, d.failures,
+        "SELECT d.id, d.state, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.attempts, d.failures, d.origin_at,
                 r.kind, r.number, r.connection_id AS source, r.source_id, v.document,
                 -- From its answer or its end on: a call that took long may have had its effect late.
                 CASE WHEN d.state = 'unknown' THEN (SELECT max(coalesce(a.ended_at, a.started_at)) FROM attempts a
@@ -594,6 +596,7 @@ fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {
         document: row.try_get("document")?,
         attempts: row.try_get("attempts")?,
         failures: row.try_get("failures")?,
+        origin_at: row.try_get("origin_at")?,
         attempted_at: row.try_get("attempted_at")?,
     })
 }

@@ -1,7 +1,7 @@
 //! Child processes: started with a word of what they do, and stopped again whatever happens.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -29,10 +29,11 @@ pub fn is_stopped() -> bool {
     STOP.load(Ordering::SeqCst)
 }
 
-/// The folder of the workspace.
+/// The folder of the workspace: as `cargo run` says now, because a build cache may be shared by several clones, and what another one
+/// compiled would say its own.
 pub fn root() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.ancestors().nth(2).unwrap_or(own).to_owned()
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    own.ancestors().nth(2).unwrap_or(&own).to_owned()
 }
 
 /// Where servers of ours keep their data: git-ignored, kept between runs so that a second start is quick.

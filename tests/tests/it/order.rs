@@ -178,3 +178,25 @@ async fn what_the_next_step_of_an_exception_says_can_be_done_and_helps() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_may_not_be_called_is_a_developers_exception_at_once() {
+    world(async |world| {
+        let client = &world.acme.client;
+        let mut settings = tests::platform::erp_settings(&world.erp, 5);
+        settings["base_url"] = json!("http://169.254.169.254");
+        let update =
+            "mutation($id: ID!, $i: ConnectionUpdateInput!) { connectionUpdate(id: $id, input: $i) { userErrors { message } } }";
+        client.ask(update, json!({"id": world.acme.destination, "i": {"settings": settings}})).await.unwrap();
+        world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
+        assert_eq!(world.acme.rest(1, PATIENCE).await.unwrap().delivery("exception"), 1);
+        let group = &client.exception_groups().await.unwrap()[0];
+        assert_eq!((&group["owner"], &group["code"]), (&json!("developer"), &json!("validation.address")));
+        let usage = "query($f: DateTime!, $t: DateTime!) { usage(from: $f, to: $t) { meter quantity } }";
+        let now = chrono::Utc::now();
+        let hour = chrono::Duration::hours(1);
+        let metered = client.ask(usage, json!({"f": now - hour, "t": now + hour})).await.unwrap();
+        assert!(!metered.to_string().contains("VENDOR_CALL"), "nothing was called: {metered}");
+    })
+    .await;
+}
