@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use actix_web::{App, HttpServer, middleware, web};
 use connectors::Catalog;
-use domain::task::{Place, Stage, Task};
 use infra::broker::Broker;
 use infra::postgres::Store;
 use infra::vault::Vault;
 use tokio::sync::watch;
-use tracing::{info, warn};
-use uuid::Uuid;
+use tracing::info;
 
 use crate::auth::{SignIns, Tokens};
 use crate::config::Config;
@@ -43,17 +41,6 @@ impl AppState {
             sign_ins: Arc::default(),
             public_url: config.public_url.clone(),
             is_development: config.is_development,
-        }
-    }
-
-    /// Tells a stage about rows. If the broker does not take it, the sweeper tells it.
-    pub async fn nudge(&self, stage: Stage, rows: impl IntoIterator<Item = (Place, Uuid)>) {
-        let tasks = Task::batch(rows);
-        if tasks.is_empty() {
-            return;
-        }
-        if let Err(error) = self.broker.publish(stage, tasks).await {
-            warn!(error = infra::chain(&error), queue = stage.queue(), "Tasks were not taken; the sweeper brings their rows");
         }
     }
 }

@@ -379,7 +379,7 @@ async fn commit(state: AppState, waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<
         }
         // The nudge must not hold up the next batch.
         let state = state.clone();
-        tokio::spawn(async move { state.nudge(Stage::Receive, rows).await });
+        tokio::spawn(async move { state.broker.nudge(Stage::Receive, rows).await });
     }
 }
 

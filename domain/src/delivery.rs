@@ -108,7 +108,8 @@ pub struct Receipt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// Failed attempts before an exception, 1 to 50; limits and outages of the vendor never become one.
+    /// Failed attempts before an exception, 1 to 50; limits of the vendor never become one, and its outages only
+    /// once they have lasted [`OUTAGE_PATIENCE`].
     pub attempts_max: u32,
     /// The first wait, 100 ms to an hour; doubles each time, with full jitter.
     pub backoff_ms: u64,

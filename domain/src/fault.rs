@@ -100,6 +100,12 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// One that no answer tells of: without status, path or a wish to wait.
+    #[must_use]
+    pub fn new(class: FaultClass, code: &str, reason: String, owner: Owner, fix: &str) -> Self {
+        Self { class, code: code.into(), reason, owner, fix: fix.into(), path: None, retry_after_ms: None, status: None }
+    }
+
     /// Without what a vendor may have echoed of the credential: a fault is stored, logged and shown.
     #[must_use]
     pub fn redacted(self, redactor: &Redactor) -> Self {

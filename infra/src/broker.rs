@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::task::{Stage, Task};
+use domain::task::{Place, Stage, Task};
 use futures::StreamExt;
 use lapin::message::Delivery as AmqpDelivery;
 use lapin::options::{
@@ -18,6 +18,9 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use tokio::sync::{Mutex, mpsc};
 use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::chain;
 
 /// Redeliveries before a task is put aside: a task that kills its worker must not do so for ever. The sweeper nudges anew.
 const DELIVERY_LIMIT: i64 = 20;
@@ -87,6 +90,17 @@ impl Broker {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Tells a stage about rows. Where the broker does not take it, the sweeper tells it.
+    pub async fn nudge(&self, stage: Stage, rows: impl IntoIterator<Item = (Place, Uuid)>) {
+        let tasks = Task::batch(rows);
+        if tasks.is_empty() {
+            return;
+        }
+        if let Err(error) = self.publish(stage, tasks).await {
+            warn!(error = chain(&error), queue = stage.queue(), "Tasks were not taken; the sweeper brings their rows");
         }
     }
 

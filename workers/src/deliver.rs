@@ -16,7 +16,6 @@ use tracing::warn;
 
 use crate::directory::Directory;
 use crate::lane::Lane;
-use crate::sweep::nudge;
 use crate::{Context, drain};
 
 const PREFETCH: u16 = 256;
@@ -106,7 +105,7 @@ async fn write(context: &Context, tenant: TenantId, finishes: Vec<Finish>) {
     let (mut batches, mut attempt) = (vec![finishes], 1);
     while let Some(batch) = batches.pop() {
         match store.finish_attempts(&batch).await {
-            Ok(next) => nudge(context, Stage::Deliver, next).await,
+            Ok(next) => context.broker.nudge(Stage::Deliver, next).await,
             Err(error) if error.is_passing() && attempt < TRIES => {
                 warn!(error = chain(&error), count = batch.len(), "Answers could not be written, trying again");
                 tokio::time::sleep(Duration::from_millis(250 << attempt)).await;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use connectors::{Connector, RequestContext};
 use domain::exception::Reason;
-use domain::fault::{Fault, FaultClass, Owner};
+use domain::fault::{Fault, FaultClass};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::{AttemptId, TenantId};
 use domain::scope::Scope;
@@ -25,7 +25,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::directory::{Credential, Directory};
-use crate::lane::{SLOT_WAIT, answer_text, bucket};
+use crate::lane::{CONCURRENCY_UNLIMITED, SLOT_WAIT, answer_text, bucket, developer_fault, silent};
 use crate::{Context, receive};
 
 /// Messages that wait in memory for one source; the others wait in Postgres.
@@ -90,6 +90,7 @@ async fn run(fetches: Arc<Fetches>, tenant: TenantId, mut waiting: mpsc::Receive
                 if count == 0 {
                     break;
                 }
+                let ids: Vec<Uuid> = messages.iter().map(|message| message.id.0).collect();
                 match fetches.begin(tenant, messages).await {
                     Ok(begun) => {
                         for call in begun {
@@ -97,7 +98,15 @@ async fn run(fetches: Arc<Fetches>, tenant: TenantId, mut waiting: mpsc::Receive
                             calls.spawn(call.make(context));
                         }
                     }
-                    Err(error) => warn!(error = chain(&error), "Messages were not read back; the sweeper brings them again"),
+                    Err(error) if error.is_passing() => {
+                        warn!(error = chain(&error), "Messages were not read back; the sweeper brings them again");
+                    }
+                    // A credential that does not open, say: nothing that comes again by itself would help.
+                    Err(error) => {
+                        for id in ids {
+                            receive::stop_message(&fetches.context, tenant, id, &error).await;
+                        }
+                    }
                 }
             }
             () = tokio::time::sleep(IDLE), if calls.is_empty() => waiting.close(),
@@ -125,16 +134,18 @@ impl Fetches {
         let scope = Scope::system(tenant, "receive");
         let store = self.context.store.within(&scope);
         let (mut calls, mut ends) = (Vec::with_capacity(messages.len()), Vec::new());
+        // A lane is one connection's, so one credential serves the batch.
+        let Some(connection) = messages.first().map(|message| message.connection) else { return Ok(calls) };
+        let credential = self.directory.credential(&scope, connection).await?;
         for message in messages {
-            let credential = self.directory.credential(&scope, message.connection).await?;
             match self.build(&message, &credential) {
                 Ok((connector, request)) => {
                     let limit = connector.limits(&message.settings).into_iter().next();
                     calls.push(Call {
                         attempt: AttemptId::generate(),
-                        credential,
+                        credential: credential.clone(),
                         bucket: bucket(message.connection, limit.as_ref()),
-                        concurrency_max: limit.map_or(crate::lane::CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max),
+                        concurrency_max: limit.map_or(CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max),
                         message,
                         connector,
                         request,
@@ -211,7 +222,7 @@ impl Call {
     async fn make(self, context: Arc<Context>) -> FetchEnd {
         let deadline = Instant::now() + SLOT_WAIT;
         let Some(slot) = context.limiter.take_until(&self.bucket, self.concurrency_max, deadline).await else {
-            return self.end(None, Err(self.fault(FaultClass::Limit, "limit", "the vendor's limit was used up".into())), true);
+            return self.end(None, Err(self.silent(FaultClass::Limit, "limit", "the vendor's limit was used up")), true);
         };
         let answer = context.outbound.send(self.request.clone()).await;
         context.limiter.give(slot).await;
@@ -222,22 +233,13 @@ impl Call {
                 self.end(Some(&answer), read, false)
             }
             Err(NoAnswer::Refused(why)) => self.end(None, Err(unbuilt(why)), true),
-            Err(NoAnswer::NotSent(why)) => self.end(None, Err(self.fault(FaultClass::Outage, "unreachable", why)), true),
-            Err(NoAnswer::Lost(why)) => self.end(None, Err(self.fault(FaultClass::Outage, "no_answer", why)), false),
+            Err(NoAnswer::NotSent(why)) => self.end(None, Err(self.silent(FaultClass::Outage, "unreachable", &why)), true),
+            Err(NoAnswer::Lost(why)) => self.end(None, Err(self.silent(FaultClass::Outage, "no_answer", &why)), false),
         }
     }
 
-    fn fault(&self, class: FaultClass, code: &str, why: String) -> Fault {
-        Fault {
-            class,
-            code: code.into(),
-            reason: format!("{} did not answer: {why}", self.connector.title()),
-            owner: Owner::Vendor,
-            fix: "Check the connection's address and that the system is up, then press Retry.".into(),
-            path: None,
-            retry_after_ms: None,
-            status: None,
-        }
+    fn silent(&self, class: FaultClass, code: &str, why: &str) -> Fault {
+        silent(self.connector, class, code, why)
     }
 
     fn end(&self, answer: Option<&HttpAnswer>, read: Result<Bytes, Fault>, not_sent: bool) -> FetchEnd {
@@ -287,14 +289,5 @@ impl Call {
 }
 
 fn unbuilt(why: String) -> Fault {
-    Fault {
-        class: FaultClass::Validation,
-        code: "request".into(),
-        reason: why,
-        owner: Owner::Developer,
-        fix: "Check the connection's settings and the connector, then press Retry.".into(),
-        path: None,
-        retry_after_ms: None,
-        status: None,
-    }
+    developer_fault("request", why, "Check the connection's settings and the connector, then press Retry.")
 }

@@ -617,16 +617,13 @@ fn lost(connector: &Connector, why: &str, class: FaultClass) -> Fault {
         FaultClass::Limit => "limit",
         _ => "unreachable",
     };
-    Fault {
-        class,
-        code: code.into(),
-        reason: format!("{} did not answer: {why}", connector.title()),
-        owner: Owner::Vendor,
-        fix: "Check the connection's address and that the system is up, then press Retry.".into(),
-        path: None,
-        retry_after_ms: None,
-        status: None,
-    }
+    silent(connector, class, code, why)
+}
+
+/// A vendor that was not reached or did not answer.
+pub fn silent(connector: &Connector, class: FaultClass, code: &str, why: &str) -> Fault {
+    let fix = "Check the connection's address and that the system is up, then press Retry.";
+    Fault::new(class, code, format!("{} did not answer: {why}", connector.title()), Owner::Vendor, fix)
 }
 
 fn unprovable(connector: &Connector) -> Fault {
@@ -637,17 +634,9 @@ fn unprovable(connector: &Connector) -> Fault {
     }
 }
 
-fn developer_fault(code: &str, reason: String, fix: &str) -> Fault {
-    Fault {
-        class: FaultClass::Validation,
-        code: code.into(),
-        reason,
-        owner: Owner::Developer,
-        fix: fix.into(),
-        path: None,
-        retry_after_ms: None,
-        status: None,
-    }
+/// What the connection or the connector must be changed for.
+pub fn developer_fault(code: &str, reason: String, fix: &str) -> Fault {
+    Fault::new(FaultClass::Validation, code, reason, Owner::Developer, fix)
 }
 
 fn missing_connector(parcel: &Parcel) -> Reason {

@@ -22,7 +22,6 @@ use uuid::Uuid;
 use crate::Context;
 use crate::directory::Directory;
 use crate::fetch::Fetches;
-use crate::sweep::nudge;
 
 /// Messages of one transaction.
 const BATCH_MAX: usize = 100;
@@ -85,7 +84,8 @@ pub async fn receive_all(context: &Context, directory: &Directory, tenant: Tenan
     thin
 }
 
-async fn stop_message(context: &Context, tenant: TenantId, message: Uuid, error: &StoreError) {
+/// Makes an exception of a message that cannot be worked on at all.
+pub async fn stop_message(context: &Context, tenant: TenantId, message: Uuid, error: &StoreError) {
     let scope = Scope::system(tenant, "receive");
     let name = domain::id::MessageId(message);
     warn!(error = chain(error), message.id = %name, "Message {name} cannot be received");
@@ -107,7 +107,7 @@ async fn receive(context: &Context, directory: &Directory, tenant: TenantId, ids
         (message, reading)
     });
     let planned = receiving.finish(readings.collect()).await?;
-    nudge(context, Stage::Deliver, planned).await;
+    context.broker.nudge(Stage::Deliver, planned).await;
     Ok(thin)
 }
 

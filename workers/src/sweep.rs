@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::task::{Place, Stage, Task};
+use domain::task::{Place, Stage};
 use infra::chain;
 use infra::postgres::StoreError;
 use tokio::sync::watch;
@@ -51,17 +51,7 @@ async fn sweep(context: &Context, stage: Stage) -> Result<(), StoreError> {
     let count = due.len();
     if count > 0 {
         info!(count, queue = stage.queue(), "Nudged {count} due rows");
-        nudge(context, stage, due).await;
+        context.broker.nudge(stage, due).await;
     }
     Ok(())
-}
-
-/// Tells the stage about rows. If the broker does not take it, the sweeper tells it again.
-pub async fn nudge(context: &Context, stage: Stage, rows: Vec<(Place, Uuid)>) {
-    if rows.is_empty() {
-        return;
-    }
-    if let Err(error) = context.broker.publish(stage, Task::batch(rows)).await {
-        warn!(error = chain(&error), queue = stage.queue(), "Tasks were not taken");
-    }
 }

@@ -164,7 +164,7 @@ impl ExceptionMutation {
             within(ctx, Permission::WorkExceptions, async |store| store.exceptions_retry(&selection).await).await?;
         for stage in Stage::ALL {
             let rows = nudges.iter().filter(|(to, ..)| *to == stage).map(|(_, place, id)| (*place, *id));
-            state(ctx).nudge(stage, rows.collect::<Vec<_>>()).await;
+            state(ctx).broker.nudge(stage, rows.collect::<Vec<_>>()).await;
         }
         Ok(ExceptionPayload { count: i32::try_from(ids.len()).unwrap_or(i32::MAX), user_errors: vec![] })
     }

@@ -326,12 +326,14 @@ impl TenantStore<'_> {
         let mut tx = self.begin().await?;
         let ended: Vec<&Ended> = batch.iter().filter_map(|f| f.attempt.as_ref()).collect();
         let closed = close_attempts(&mut tx, &ended).await?;
-        let moved: HashSet<Uuid> = self.move_deliveries(&mut tx, batch).await?.into_iter().collect();
         // Written again because the first commit's answer was lost, a batch closes and moves nothing, and counts nothing.
-        let moved: Vec<&Finish> = batch.iter().filter(|f| moved.contains(&f.delivery.0)).collect();
-        let news = |f: &&Finish| f.attempt.as_ref().is_some_and(|ended| closed.contains(&ended.id));
-        let told: Vec<&Finish> =
-            batch.iter().filter(|f| news(f) || (f.attempt.is_none() && moved.iter().any(|m| m.delivery == f.delivery))).collect();
+        let moved_ids: HashSet<Uuid> = self.move_deliveries(&mut tx, batch).await?.into_iter().collect();
+        let moved: Vec<&Finish> = batch.iter().filter(|f| moved_ids.contains(&f.delivery.0)).collect();
+        let is_news = |f: &&Finish| match &f.attempt {
+            Some(ended) => closed.contains(&ended.id),
+            None => moved_ids.contains(&f.delivery.0),
+        };
+        let told: Vec<&Finish> = batch.iter().filter(is_news).collect();
         let opened = moved.iter().filter_map(|f| match &f.step {
             Step::Stop(reason) => {
                 let subject =
@@ -343,11 +345,10 @@ impl TenantStore<'_> {
         exception::open(&mut tx, scope, &opened.collect::<Vec<_>>()).await?;
         self.tell(&mut tx, &told).await?;
         let called = told.iter().filter(|f| f.attempt.as_ref().is_some_and(|ended| ended.outcome != "not_sent"));
-        let confirmed = moved.iter().filter(|f| matches!(f.step, Step::Confirmed(_)));
+        let confirmed = || moved.iter().filter(|f| matches!(f.step, Step::Confirmed(_)));
         let metered = called.map(|f| (Meter::VendorCall, f.destination));
-        count(&mut tx, scope, metered.chain(confirmed.map(|f| (Meter::DeliveryConfirmed, f.destination)))).await?;
-        let settled = moved.iter().filter(|f| matches!(f.step, Step::Confirmed(_)));
-        let (records, destinations): (Vec<Uuid>, Vec<Uuid>) = settled.map(|f| (f.record.0, f.destination.0)).unzip();
+        count(&mut tx, scope, metered.chain(confirmed().map(|f| (Meter::DeliveryConfirmed, f.destination)))).await?;
+        let (records, destinations): (Vec<Uuid>, Vec<Uuid>) = confirmed().map(|f| (f.record.0, f.destination.0)).unzip();
         let place = |connection| Place { tenant: scope.tenant, connection: Some(connection) };
         let resend = moved.iter().filter(|f| matches!(f.step, Step::Resend));
         let mut next: Vec<(Place, Uuid)> = resend.map(|f| (place(f.destination), f.delivery.0)).collect();
