@@ -155,17 +155,17 @@ impl Client {
     /// # Errors
     /// Where the API refused.
     pub async fn ledger(&self) -> Result<Ledger, ClientError> {
-        let data = self.ask("{ messageCounts { state count } deliveryCounts { state count } duplicateCount }", json!({})).await?;
+        let data = self.ask("{ ledger { messages { state count } deliveries { state count } duplicates } }", json!({})).await?;
         let counts = |field: &str| {
-            let rows = data[field].as_array().cloned().unwrap_or_default();
+            let rows = data["ledger"][field].as_array().cloned().unwrap_or_default();
             rows.into_iter()
                 .map(|row| (row["state"].as_str().unwrap_or_default().to_owned(), row["count"].as_i64().unwrap_or_default()))
                 .collect()
         };
         Ok(Ledger {
-            messages: counts("messageCounts"),
-            deliveries: counts("deliveryCounts"),
-            duplicates: data["duplicateCount"].as_i64().unwrap_or_default(),
+            messages: counts("messages"),
+            deliveries: counts("deliveries"),
+            duplicates: data["ledger"]["duplicates"].as_i64().unwrap_or_default(),
         })
     }
 

@@ -12,7 +12,6 @@ use uuid::Uuid;
 
 use super::error::within;
 use super::exception::ExceptionNode;
-use super::message::StateCount;
 use super::page::{AGGREGATE_COST, LARGE_COST, cost, id, one_of, page, uuid};
 use super::record::RecordNode;
 
@@ -185,13 +184,6 @@ impl DeliveryQuery {
             |row| (row.id, row.into()),
         )
         .await
-    }
-
-    /// How many deliveries stand in each state: the sums of the ledger.
-    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
-    async fn delivery_counts(&self, ctx: &Context<'_>) -> Result<Vec<StateCount>> {
-        let counts = within(ctx, Permission::ReadOperations, async |store| store.delivery_counts().await).await?;
-        Ok(counts.into_iter().map(|(state, count)| StateCount { state, count }).collect())
     }
 
     /// Of deliveries confirmed since then; at most a day back.

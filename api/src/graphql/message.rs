@@ -11,7 +11,7 @@ use infra::postgres::filter;
 use uuid::Uuid;
 
 use super::error::within;
-use super::page::{AGGREGATE_COST, LARGE_COST, cost, id, one_of, page};
+use super::page::{LARGE_COST, cost, id, one_of, page};
 
 #[derive(SimpleObject)]
 #[graphql(name = "Message", complex)]
@@ -58,13 +58,6 @@ impl MessageNode {
     }
 }
 
-/// How many stand in a state.
-#[derive(SimpleObject)]
-pub struct StateCount {
-    pub state: String,
-    pub count: i64,
-}
-
 #[derive(Default)]
 pub struct MessageQuery;
 
@@ -82,18 +75,5 @@ impl MessageQuery {
         one_of("state", state.as_deref(), &MessageState::ALL.map(MessageState::as_str))?;
         let filter = filter::message_state(state);
         page::<message::Entity, _>(ctx, Permission::ReadOperations, first, after, filter, |row| (row.id, row.into())).await
-    }
-
-    /// How many messages stand in each state; they sum up to all that were accepted.
-    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
-    async fn message_counts(&self, ctx: &Context<'_>) -> Result<Vec<StateCount>> {
-        let counts = within(ctx, Permission::ReadOperations, async |store| store.message_counts().await).await?;
-        Ok(counts.into_iter().map(|(state, count)| StateCount { state, count }).collect())
-    }
-
-    /// Arrivals that were known already and had no second effect.
-    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
-    async fn duplicate_count(&self, ctx: &Context<'_>) -> Result<i64> {
-        within(ctx, Permission::ReadOperations, async |store| store.duplicates().await).await
     }
 }

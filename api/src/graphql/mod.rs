@@ -17,6 +17,7 @@ mod delivery;
 mod error;
 mod exception;
 mod flow;
+mod ledger;
 mod lookup_table;
 mod message;
 mod node;
@@ -42,6 +43,7 @@ pub struct Query(
     delivery::DeliveryQuery,
     exception::ExceptionQuery,
     flow::FlowQuery,
+    ledger::LedgerQuery,
     lookup_table::LookupTableQuery,
     message::MessageQuery,
     node::NodeQuery,
@@ -245,7 +247,7 @@ mod tests {
         let schema = super::builder().finish();
         let open = "sessionOpen(input: {email: \"a@example.com\", password: \"a guess of mine\"}) { session { accessToken } }";
         let refresh = "sessionRefresh(refreshToken: \"a guess\") { session { accessToken } }";
-        for (operation, field) in [("mutation", open), ("mutation", refresh), ("query", "messageCounts { state }")] {
+        for (operation, field) in [("mutation", open), ("mutation", refresh), ("query", "ledger { duplicates }")] {
             let fields = (0..30).map(|n| format!("a{n}: {field} ")).collect::<String>();
             let errors = schema.execute(format!("{operation} {{ {fields} }}")).await.errors;
             assert!(errors.iter().any(|e| e.message.contains("too complex")), "{field}: {errors:?}");

@@ -43,41 +43,49 @@ pub struct Selection {
     pub cause_key: Option<String>,
 }
 
+/// How the ledger of a tenant stands at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Messages by state; they sum up to all that were accepted.
+    pub messages: Vec<(String, i64)>,
+    /// Deliveries by state.
+    pub deliveries: Vec<(String, i64)>,
+    /// Arrivals that were known already and had no second effect.
+    pub duplicates: i64,
+}
+
 /// Rows to nudge after a decision, by stage.
 pub type Nudges = Vec<(Stage, Place, Uuid)>;
 
 impl TenantStore<'_> {
-    /// How many deliveries stand in each state: the sums of the ledger.
+    /// The sums of the ledger, read in one statement and so at one moment: read one after the other, an order that moves between the two
+    /// would be in neither sum or in both.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn delivery_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        self.counts("SELECT state, count(*) AS count FROM deliveries WHERE tenant_id = $1 GROUP BY state ORDER BY state").await
-    }
-
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn message_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        self.counts("SELECT state, count(*) AS count FROM messages WHERE tenant_id = $1 GROUP BY state ORDER BY state").await
-    }
-
-    async fn counts(&self, sql: &'static str) -> Result<Vec<(String, i64)>, StoreError> {
+    pub async fn ledger(&self) -> Result<Ledger, StoreError> {
         let mut tx = self.begin().await?;
-        let rows = sqlx::query(sql).bind(self.scope().tenant.0).fetch_all(&mut *tx).await?;
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(
+            "SELECT 'message', state, count(*) FROM messages WHERE tenant_id = $1 GROUP BY state
+             UNION ALL
+             SELECT 'delivery', state, count(*) FROM deliveries WHERE tenant_id = $1 GROUP BY state
+             UNION ALL
+             SELECT 'duplicate', '', coalesce(sum(duplicates), 0)::bigint FROM message_keys WHERE tenant_id = $1
+             ORDER BY 1, 2",
+        )
+        .bind(self.scope().tenant.0)
+        .fetch_all(&mut *tx)
+        .await?;
         tx.commit().await?;
-        rows.into_iter().map(|row| Ok((row.try_get("state")?, row.try_get("count")?))).collect()
-    }
-
-    /// Duplicates that were refused a second effect.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn duplicates(&self) -> Result<i64, StoreError> {
-        let mut tx = self.begin().await?;
-        let query = sqlx::query_scalar("SELECT coalesce(sum(duplicates), 0)::bigint FROM message_keys WHERE tenant_id = $1");
-        let count = query.bind(self.scope().tenant.0).fetch_one(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(count)
+        let mut ledger = Ledger::default();
+        for (of, state, count) in rows {
+            match of.as_str() {
+                "message" => ledger.messages.push((state, count)),
+                "delivery" => ledger.deliveries.push((state, count)),
+                _ => ledger.duplicates = count,
+            }
+        }
+        Ok(ledger)
     }
 
     /// From acceptance to confirmation, for deliveries confirmed since then.
