@@ -1,26 +1,38 @@
-//! The catalog is found by walking: one folder, one connector. It is embedded at build time, and every file is checked when it is loaded.
+//! The catalog is found by walking: one folder, one connector. What came with this build is embedded; an operator may add a folder of its own.
+//! A connector is read when it is first asked for, and a broken one is unavailable with its errors and stops nobody else.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use domain::mapping::{LookupSet, Plan};
 use domain::record::RecordKind;
 use include_dir::{Dir, include_dir};
 
-use crate::connector::Connector;
-use crate::manifest::{Absent, KindFile, Manifest, Request};
-use crate::template::names;
+use crate::check::check;
+use crate::connector::{Connector, Mappings};
+use crate::manifest::{KindFile, Manifest};
+use crate::parse::{ParseError, yaml};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/catalog");
 
-/// One thing that is wrong with a connector's files.
+/// One thing that is wrong with a connector's files: `acme/connector.yaml:12:3: there is no …`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {what}")]
 pub struct CatalogError {
     pub file: String,
+    /// From 1, where the place is known.
+    pub at: Option<(u64, u64)>,
     pub what: String,
+}
+
+impl fmt::Display for CatalogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file, self.what),
+            None => write!(f, "{}: {}", self.file, self.what),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,156 +44,181 @@ impl fmt::Display for CatalogErrors {
     }
 }
 
+#[derive(Debug)]
+enum Folder {
+    Embedded(&'static Dir<'static>),
+    Disk(PathBuf),
+}
+
+#[derive(Debug)]
+struct Entry {
+    folder: Folder,
+    loaded: OnceLock<Result<Box<Connector>, CatalogErrors>>,
+}
+
 /// All connectors, by name.
 #[derive(Debug)]
-pub struct Catalog(BTreeMap<String, Connector>);
+pub struct Catalog(BTreeMap<String, Entry>);
 
 impl Catalog {
     /// The connectors that came with this build.
-    ///
-    /// # Panics
-    /// Where one of them is broken; a test loads them all, so that such a build is never released.
     #[must_use]
     pub fn embedded() -> &'static Catalog {
         static CATALOG: OnceLock<Catalog> = OnceLock::new();
         CATALOG.get_or_init(|| {
-            let folders = EMBEDDED.dirs().map(|folder| {
-                let name = folder.path().display().to_string();
-                let text = |file: &include_dir::File<'_>| {
-                    let name = file.path().file_name()?.to_str()?.to_owned();
-                    Some((name, file.contents_utf8()?.to_owned()))
-                };
-                (name, folder.files().filter_map(text).collect())
-            });
-            load(folders).unwrap_or_else(|errors| panic!("the embedded catalog is broken:\n{errors}"))
+            let folders = EMBEDDED.dirs().map(|folder| (folder.path().display().to_string(), Folder::Embedded(folder)));
+            Catalog(folders.map(entry).collect())
         })
     }
 
-    /// The connectors of a folder on disk, for `crossdock connector lint`.
+    /// The connectors of a folder on disk, each a folder of its own. Nothing of them is read yet.
     ///
     /// # Errors
-    /// Everything that is wrong with its files.
-    pub fn load_dir(path: &Path) -> Result<Catalog, CatalogErrors> {
-        let fail =
-            |what: std::io::Error| CatalogErrors(vec![CatalogError { file: path.display().to_string(), what: what.to_string() }]);
+    /// Where the folder cannot be listed.
+    pub fn open(path: &Path) -> Result<Catalog, CatalogErrors> {
+        let fail = |error: std::io::Error| CatalogErrors(vec![io_error(path, &error)]);
         let mut folders = Vec::new();
         for folder in std::fs::read_dir(path).map_err(fail)? {
             let folder = folder.map_err(fail)?;
-            if !folder.path().is_dir() {
-                continue;
+            if folder.path().is_dir() {
+                folders.push((folder.file_name().to_string_lossy().into_owned(), Folder::Disk(folder.path())));
             }
-            let mut files = HashMap::new();
-            for file in std::fs::read_dir(folder.path()).map_err(fail)? {
-                let file = file.map_err(fail)?;
-                if file.path().is_file() {
-                    files.insert(
-                        file.file_name().to_string_lossy().into_owned(),
-                        std::fs::read_to_string(file.path()).map_err(fail)?,
-                    );
-                }
-            }
-            folders.push((folder.file_name().to_string_lossy().into_owned(), files));
         }
-        load(folders.into_iter())
+        Ok(Catalog(folders.into_iter().map(entry).collect()))
     }
 
+    /// These, and where a name is in both, the other's.
+    #[must_use]
+    pub fn with(mut self, other: Catalog) -> Catalog {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// The embedded connectors and an operator's own, which take the place of embedded ones of the same name.
+    ///
+    /// # Errors
+    /// Where the folder cannot be listed.
+    pub fn with_own(path: &Path) -> Result<Catalog, CatalogErrors> {
+        let embedded = EMBEDDED.dirs().map(|folder| (folder.path().display().to_string(), Folder::Embedded(folder)));
+        Ok(Catalog(embedded.map(entry).collect()).with(Catalog::open(path)?))
+    }
+
+    /// A connector that can be used.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Connector> {
-        self.0.get(name)
+        self.find(name)?.ok()
     }
 
+    /// A connector, or what is wrong with its files; `None` where there is none of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Result<&Connector, &CatalogErrors>> {
+        let (name, entry) = self.0.get_key_value(name)?;
+        let loaded = entry.loaded.get_or_init(|| load(name, &entry.folder).map(Box::new));
+        Some(loaded.as_ref().map(Box::as_ref))
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Those that can be used.
     pub fn iter(&self) -> impl Iterator<Item = &Connector> {
-        self.0.values()
+        self.names().filter_map(|name| self.get(name))
+    }
+
+    /// Those that cannot be used, with what is wrong with their files.
+    pub fn unavailable(&self) -> impl Iterator<Item = (&str, &CatalogErrors)> {
+        self.names().filter_map(|name| Some((name, self.find(name)?.err()?)))
     }
 }
 
-fn load(folders: impl Iterator<Item = (String, HashMap<String, String>)>) -> Result<Catalog, CatalogErrors> {
-    let mut connectors = BTreeMap::new();
-    let mut errors = Vec::new();
-    for (name, files) in folders {
-        match connector(&name, files) {
-            Ok(connector) => {
-                connectors.insert(name, connector);
+fn entry((name, folder): (String, Folder)) -> (String, Entry) {
+    (name, Entry { folder, loaded: OnceLock::new() })
+}
+
+fn io_error(path: &Path, error: &std::io::Error) -> CatalogError {
+    CatalogError { file: path.display().to_string(), at: None, what: error.to_string() }
+}
+
+/// The files of a folder that are text, by name; those of `samples/` as `samples/<name>`.
+fn files(folder: &Folder) -> Result<HashMap<String, String>, CatalogError> {
+    match folder {
+        Folder::Embedded(dir) => {
+            let text = |prefix: &'static str| {
+                move |file: &include_dir::File<'static>| {
+                    let name = file.path().file_name()?.to_str()?;
+                    Some((format!("{prefix}{name}"), file.contents_utf8()?.to_owned()))
+                }
+            };
+            let samples = dir.dirs().filter(|sub| sub.path().ends_with("samples")).flat_map(Dir::files);
+            Ok(dir.files().filter_map(text("")).chain(samples.filter_map(text("samples/"))).collect())
+        }
+        Folder::Disk(path) => {
+            let mut files = HashMap::new();
+            for (prefix, path) in [("", path.clone()), ("samples/", path.join("samples"))] {
+                if !prefix.is_empty() && !path.is_dir() {
+                    continue;
+                }
+                for file in std::fs::read_dir(&path).map_err(|error| io_error(&path, &error))? {
+                    let file = file.map_err(|error| io_error(&path, &error))?;
+                    if file.path().is_file() {
+                        let text = std::fs::read_to_string(file.path()).map_err(|error| io_error(&file.path(), &error))?;
+                        files.insert(format!("{prefix}{}", file.file_name().to_string_lossy()), text);
+                    }
+                }
             }
-            Err(broken) => errors.extend(broken),
+            Ok(files)
         }
     }
-    if errors.is_empty() { Ok(Catalog(connectors)) } else { Err(CatalogErrors(errors)) }
 }
 
-fn connector(folder: &str, mut files: HashMap<String, String>) -> Result<Connector, Vec<CatalogError>> {
-    let fail = |file: &str, what: String| CatalogError { file: format!("{folder}/{file}"), what };
-    let text = files.remove("connector.yaml").ok_or_else(|| vec![fail("connector.yaml", "the file is missing".into())])?;
-    let manifest: Manifest = serde_saphyr::from_str(&text).map_err(|error| vec![fail("connector.yaml", error.to_string())])?;
-    let mut errors: Vec<CatalogError> = check(folder, &manifest).into_iter().map(|what| fail("connector.yaml", what)).collect();
-    let (mut read, mut write, mut tables) = (HashMap::new(), HashMap::new(), Vec::new());
-    for kind in RecordKind::ALL {
-        let file = format!("{kind}.yaml");
-        let Some(text) = files.remove(&file) else { continue };
-        let parsed: KindFile = match serde_saphyr::from_str(&text) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                errors.push(fail(&file, error.to_string()));
-                continue;
-            }
+fn load(name: &str, folder: &Folder) -> Result<Connector, CatalogErrors> {
+    let files = files(folder).map_err(|error| CatalogErrors(vec![error]))?;
+    Connector::from_files(name, files)
+}
+
+impl Connector {
+    /// A connector out of the files of its folder: `connector.yaml`, `<kind>.yaml`, `setup.md`, `samples/…`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn from_files(folder: &str, mut files: HashMap<String, String>) -> Result<Connector, CatalogErrors> {
+        let fail = |file: &str, what: String| CatalogError { file: format!("{folder}/{file}"), at: None, what };
+        let place = |file: &str, error: ParseError| CatalogError {
+            file: format!("{folder}/{file}"),
+            at: (error.line > 0).then_some((error.line, error.column)),
+            what: error.what,
         };
-        let mut compile = |rules| Plan::compile(rules).map_err(|error| errors.push(fail(&file, error.to_string()))).ok();
-        if !parsed.read.is_empty() {
-            read.extend(compile(&parsed.read).map(|plan| (kind, plan)));
+        let text = files
+            .remove("connector.yaml")
+            .ok_or_else(|| CatalogErrors(vec![fail("connector.yaml", "the file is missing".into())]))?;
+        let manifest: Manifest = yaml(&text).map_err(|error| CatalogErrors(vec![place("connector.yaml", error)]))?;
+        let mut errors: Vec<CatalogError> =
+            check(folder, &manifest).into_iter().map(|what| fail("connector.yaml", what)).collect();
+        let (mut mappings, mut tables) = (Mappings::default(), Vec::new());
+        for kind in RecordKind::ALL {
+            let file = format!("{kind}.yaml");
+            let Some(text) = files.remove(&file) else { continue };
+            let parsed: KindFile = match yaml(&text) {
+                Ok(parsed) => parsed,
+                Err(error) => {
+                    errors.push(place(&file, error));
+                    continue;
+                }
+            };
+            let mut compile = |rules| Plan::compile(rules).map_err(|error| errors.push(fail(&file, error.to_string()))).ok();
+            if !parsed.read.is_empty() {
+                mappings.read.extend(compile(&parsed.read).map(|plan| (kind, plan)));
+            }
+            if !parsed.write.is_empty() {
+                mappings.write.extend(compile(&parsed.write).map(|plan| (kind, (parsed.write, plan))));
+            }
+            tables.extend(parsed.tables);
         }
-        if !parsed.write.is_empty() {
-            write.extend(compile(&parsed.write).map(|plan| (kind, (parsed.write, plan))));
+        mappings.tables = tables.into_iter().collect::<LookupSet>();
+        if !errors.is_empty() {
+            return Err(CatalogErrors(errors));
         }
-        tables.extend(parsed.tables);
+        Ok(Connector::new(manifest, mappings, files))
     }
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let tables: LookupSet = tables.into_iter().collect();
-    Ok(Connector { manifest, read, write, tables, setup: files.remove("setup.md").unwrap_or_default() })
-}
-
-/// What serde cannot see: names that point nowhere.
-fn check(folder: &str, manifest: &Manifest) -> Vec<String> {
-    let mut errors = Vec::new();
-    if manifest.name != folder {
-        errors.push(format!("name is \"{}\", but the folder is \"{folder}\"", manifest.name));
-    }
-    if manifest.versions.iter().filter(|version| version.current).count() > 1 {
-        errors.push("more than one version is current".into());
-    }
-    for (name, field) in manifest.settings.iter().chain(&manifest.credential) {
-        if let Some(Err(error)) = field.pattern.as_deref().map(regex::Regex::new) {
-            errors.push(format!("the pattern of {name} cannot be read: {error}"));
-        }
-    }
-    let known = |name: &str| match name.strip_prefix("settings.") {
-        Some(setting) => manifest.settings.contains_key(setting),
-        None => matches!(name, "external_key" | "revision" | "idempotency_key" | "source_id" | "version"),
-    };
-    let mut requests: Vec<&Request> = Vec::new();
-    for (kind, resource) in &manifest.resources {
-        let absent = resource.proof.iter().flat_map(|proof| &proof.absent);
-        if manifest.error.code.is_empty() && absent.into_iter().any(|absent| matches!(absent, Absent::Code(_))) {
-            errors.push(format!("resources.{kind}.proof.absent names codes, but error.code does not say where they stand"));
-        }
-        requests.push(&resource.write.request);
-        requests.extend(resource.proof.as_ref().map(|proof| &proof.request));
-    }
-    if let Some(hook) = &manifest.hook {
-        requests.extend(hook.topics.values().filter_map(|topic| topic.fetch.as_ref()).map(|fetch| &fetch.request));
-        for secret in hook.signature.secrets.iter().filter(|secret| !manifest.credential.contains_key(*secret)) {
-            errors.push(format!("hook.signature names the secret \"{secret}\", which credential does not declare"));
-        }
-    }
-    let mut templates: Vec<&str> =
-        requests.iter().flat_map(|r| std::iter::once(r.path.as_str()).chain(r.headers.values().map(String::as_str))).collect();
-    templates.extend(manifest.base_url.as_deref());
-    templates.extend(manifest.headers.values().map(String::as_str));
-    for template in templates {
-        errors.extend(
-            names(template).filter(|name| !known(name)).map(|name| format!("there is no \"{name}\" to put into \"{template}\"")),
-        );
-    }
-    errors
 }

@@ -7,6 +7,7 @@ use domain::mapping::{LookupSet, Plan, Rules};
 use domain::record::RecordKind;
 
 use crate::manifest::{Field, Manifest};
+use crate::response::ErrorMatcher;
 
 /// How many calls an account may make at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,16 +16,29 @@ pub struct Limit {
     pub concurrency_max: u32,
 }
 
+/// The compiled mappings of a connector.
+#[derive(Debug, Default)]
+pub(crate) struct Mappings {
+    pub read: HashMap<RecordKind, Plan>,
+    pub write: HashMap<RecordKind, (Rules, Plan)>,
+    pub tables: LookupSet,
+}
+
 #[derive(Debug)]
 pub struct Connector {
     pub manifest: Manifest,
-    pub(crate) read: HashMap<RecordKind, Plan>,
-    pub(crate) write: HashMap<RecordKind, (Rules, Plan)>,
-    pub(crate) tables: LookupSet,
-    pub(crate) setup: String,
+    mappings: Mappings,
+    /// The other files of the folder, by name: `setup.md`, `samples/order_paid.in.json`.
+    files: HashMap<String, String>,
+    pub(crate) errors: Vec<ErrorMatcher>,
 }
 
 impl Connector {
+    pub(crate) fn new(manifest: Manifest, mappings: Mappings, files: HashMap<String, String>) -> Self {
+        let errors = manifest.errors.iter().map(ErrorMatcher::new).collect();
+        Self { manifest, mappings, files, errors }
+    }
+
     #[must_use]
     pub fn name(&self) -> &str {
         &self.manifest.name
@@ -44,7 +58,24 @@ impl Connector {
     /// The connect guide, in Markdown.
     #[must_use]
     pub fn setup(&self) -> &str {
-        &self.setup
+        self.files.get("setup.md").map_or("", String::as_str)
+    }
+
+    /// The samples of a kind: a vendor's documents, by name.
+    pub fn samples(&self, kind: RecordKind) -> impl Iterator<Item = (&str, &str)> {
+        let mut samples: Vec<(&str, &str)> = Vec::new();
+        for (file, text) in &self.files {
+            let name = file.strip_prefix("samples/").and_then(|name| name.strip_suffix(".in.json"));
+            samples.extend(name.filter(|name| name.starts_with(kind.as_str())).map(|name| (name, text.as_str())));
+        }
+        samples.sort_unstable();
+        samples.into_iter()
+    }
+
+    /// A file of the folder that is no mapping.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<&str> {
+        self.files.get(name).map(String::as_str)
     }
 
     #[must_use]
@@ -59,24 +90,24 @@ impl Connector {
 
     #[must_use]
     pub fn read_plan(&self, kind: RecordKind) -> Option<&Plan> {
-        self.read.get(&kind)
+        self.mappings.read.get(&kind)
     }
 
     #[must_use]
     pub fn write_plan(&self, kind: RecordKind) -> Option<&Plan> {
-        self.write.get(&kind).map(|(_, plan)| plan)
+        self.mappings.write.get(&kind).map(|(_, plan)| plan)
     }
 
     /// The rules behind [`Self::write_plan`], for a tenant's to lie on top.
     #[must_use]
     pub fn write_rules(&self, kind: RecordKind) -> Option<&Rules> {
-        self.write.get(&kind).map(|(rules, _)| rules)
+        self.mappings.write.get(&kind).map(|(rules, _)| rules)
     }
 
     /// The connector's own tables.
     #[must_use]
     pub fn tables(&self) -> &LookupSet {
-        &self.tables
+        &self.mappings.tables
     }
 
     /// What the vendor allows this account.
@@ -84,10 +115,10 @@ impl Connector {
     pub fn limits(&self, settings: &serde_json::Value) -> Vec<Limit> {
         let limit = |rule: &crate::manifest::LimitRule| {
             let given = rule.setting.as_deref().and_then(|name| settings.get(name)).and_then(serde_json::Value::as_str);
-            let concurrency_max = given.and_then(|text| text.parse().ok()).unwrap_or(rule.default).clamp(1, 1_000);
-            Limit { bucket: rule.bucket.clone(), concurrency_max }
+            let concurrency_max = given.and_then(|text| text.parse().ok()).or(rule.concurrency)?.clamp(1, 1_000);
+            Some(Limit { bucket: rule.bucket.clone(), concurrency_max })
         };
-        self.manifest.limits.iter().map(limit).collect()
+        self.manifest.limits.iter().filter_map(limit).collect()
     }
 
     pub(crate) fn setting<'s>(&self, settings: &'s serde_json::Value, name: &str) -> Option<Cow<'s, str>> {

@@ -71,7 +71,7 @@ impl Connector {
         credential: &SecretFields,
         settings: &serde_json::Value,
     ) -> Result<HookInfo, HookRefusal> {
-        let hook = self.manifest.hook.as_ref().ok_or(HookRefusal::NoHooks)?;
+        let hook = self.manifest.webhooks.as_ref().ok_or(HookRefusal::NoHooks)?;
         verify(&hook.signature, headers, body, credential)?;
         if let Some(source) = &hook.source {
             let claimed = find(headers, &source.header).ok_or_else(|| missing(&source.header))?;

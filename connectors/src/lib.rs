@@ -3,11 +3,15 @@
 
 mod auth;
 mod catalog;
+mod check;
 mod connector;
 mod hook;
-mod manifest;
+pub mod manifest;
+mod parse;
+mod path;
 mod request;
 mod response;
+mod schema;
 mod settings;
 mod template;
 
@@ -15,6 +19,8 @@ pub use catalog::{Catalog, CatalogError, CatalogErrors};
 pub use connector::{Connector, Limit};
 pub use hook::{HookInfo, HookRefusal};
 pub use manifest::{Field, Manifest};
-pub use request::{RequestContext, RequestError};
+pub use parse::ParseError;
+pub use request::{CallVars, Draft, DraftBody, RequestContext, RequestError};
 pub use response::Proof;
+pub use schema::schema;
 pub use settings::FieldError;

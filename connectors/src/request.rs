@@ -7,14 +7,15 @@ use chrono::{DateTime, Utc};
 use domain::http::{HttpRequest, Method as HttpMethod};
 use domain::record::RecordKind;
 use domain::secret::SecretFields;
-use domain::value::Value;
+use domain::value::{Map, Value};
 
 use crate::auth::sign;
 use crate::connector::Connector;
-use crate::manifest::{Method, Request};
-use crate::template::{TemplateError, fill};
+use crate::manifest::{Body, Method, Request, Slot};
+use crate::path;
+use crate::template::{ENCODED, TemplateError, fill, placeholder};
 
-/// Everything a request may say that is not in the manifest.
+/// Everything a request may say that is not in the manifest and is the same for all calls of one connection and one delivery.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestContext<'a> {
     pub settings: &'a serde_json::Value,
@@ -26,6 +27,42 @@ pub struct RequestContext<'a> {
     pub now: DateTime<Utc>,
     pub nonce: &'a str,
 }
+
+/// What one call is about.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CallVars<'a> {
+    /// From when on, written as the vendor wants it.
+    pub since: Option<&'a str>,
+    /// The id of the thing at the vendor that is read.
+    pub source_id: Option<&'a str>,
+    /// The id at the vendor of the record that is changed.
+    pub external_id: Option<&'a str>,
+    pub parent_id: Option<&'a str>,
+    /// Where a webhook is to be sent.
+    pub hook_url: Option<&'a str>,
+    /// The topic of a subscription.
+    pub topic: Option<&'a str>,
+    pub subscription_id: Option<&'a str>,
+    pub payload: Option<&'a Value>,
+    pub payloads: Option<&'a Value>,
+}
+
+/// The names of [`CallVars`] and of [`RequestContext`] that templates may use, beside `settings.*`.
+pub(crate) const NAMES: [&str; 13] = [
+    "external_key",
+    "revision",
+    "idempotency_key",
+    "version",
+    "nonce",
+    "now",
+    "since",
+    "source_id",
+    "external_id",
+    "parent.id",
+    "hook_url",
+    "topic",
+    "subscription_id",
+];
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
@@ -47,16 +84,119 @@ impl From<TemplateError> for RequestError {
 
 impl RequestContext<'_> {
     pub(crate) fn fill(&self, template: &str, encode: bool) -> Result<String, RequestError> {
-        let find = |name: &str| -> Option<Cow<'_, str>> {
-            match name {
-                "external_key" => Some(self.external_key.into()),
-                "revision" => Some(self.revision.to_string().into()),
-                "idempotency_key" => Some(self.idempotency_key.into()),
-                _ => self.settings.get(name.strip_prefix("settings.")?)?.as_str().map(Into::into),
-            }
-        };
-        Ok(fill(template, encode, find)?)
+        Ok(fill(template, encode, |name| self.find(name))?)
     }
+
+    fn find(&self, name: &str) -> Option<Cow<'_, str>> {
+        match name {
+            "external_key" => Some(self.external_key.into()),
+            "revision" => Some(self.revision.to_string().into()),
+            "idempotency_key" => Some(self.idempotency_key.into()),
+            "nonce" => Some(self.nonce.into()),
+            "now" => Some(self.now.format("%Y-%m-%dT%H:%M:%SZ").to_string().into()),
+            _ => self.settings.get(name.strip_prefix("settings.")?)?.as_str().filter(|text| !text.is_empty()).map(Into::into),
+        }
+    }
+}
+
+/// A request that is not signed yet: pages and cursors put their values into it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    pub method: HttpMethod,
+    /// Without the query.
+    pub url: String,
+    pub query: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
+    pub body: DraftBody,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum DraftBody {
+    None,
+    Json(Value),
+    Form(Value),
+    Text(String),
+}
+
+impl Draft {
+    /// Puts a value where the manifest says, in place of one that stands there.
+    pub fn set(&mut self, slot: &Slot, value: &str) {
+        fn replace(pairs: &mut Vec<(String, String)>, name: &str, value: &str) {
+            pairs.retain(|(known, _)| known != name);
+            pairs.push((name.to_owned(), value.to_owned()));
+        }
+        match slot {
+            Slot::Query(name) => replace(&mut self.query, name, value),
+            Slot::Header(name) => replace(&mut self.headers, name, value),
+            Slot::Body(at) => {
+                // What was a number in the template stays one: `first: 250` is no text.
+                let text = || Value::Text(value.to_owned());
+                if let DraftBody::None = self.body {
+                    self.body = DraftBody::Json(Value::Map(Map::new()));
+                }
+                match &mut self.body {
+                    DraftBody::Json(tree) | DraftBody::Form(tree) => {
+                        let number = value.parse::<i64>().ok().map(|n| Value::Number(rust_decimal::Decimal::from(n).into()));
+                        let is_number = matches!(path::first(tree, at), Some(Value::Number(_)));
+                        path::put(tree, at, number.filter(|_| is_number).unwrap_or_else(text));
+                    }
+                    DraftBody::Text(_) | DraftBody::None => {}
+                }
+            }
+        }
+    }
+
+    /// The address with its query.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let mut url = self.url.clone();
+        let mut separator = if url.contains('?') { '&' } else { '?' };
+        for (name, value) in &self.query {
+            let encode = |text: &str| percent_encoding::utf8_percent_encode(text, ENCODED).to_string();
+            url.push_str(&format!("{separator}{}={}", encode(name), encode(value)));
+            separator = '&';
+        }
+        url
+    }
+
+    /// As it goes out, but for what says who sends it.
+    #[must_use]
+    pub fn unsigned(self) -> HttpRequest {
+        let url = self.address();
+        let mut headers = self.headers;
+        let has_type = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let (body, content_type) = match self.body {
+            DraftBody::None => (String::new(), None),
+            DraftBody::Json(tree) => (tree.to_json(), Some("application/json")),
+            DraftBody::Form(tree) => (form(&tree), Some("application/x-www-form-urlencoded")),
+            DraftBody::Text(text) => (text, None),
+        };
+        headers.extend(content_type.filter(|_| !has_type).map(|kind| ("Content-Type".to_owned(), kind.to_owned())));
+        HttpRequest { method: self.method, url, headers, body: Bytes::from(body) }
+    }
+}
+
+/// Groups and lists in brackets, as Stripe and PHP read them: `a[b][0]=1`. What is null is left out.
+fn form(tree: &Value) -> String {
+    fn write(out: &mut url::form_urlencoded::Serializer<'_, String>, name: &str, value: &Value) {
+        match value {
+            Value::Null => {}
+            Value::List(list) => {
+                for (index, value) in list.iter().enumerate() {
+                    write(out, &format!("{name}[{index}]"), value);
+                }
+            }
+            Value::Map(map) => map.iter().for_each(|(key, value)| write(out, &format!("{name}[{key}]"), value)),
+            plain => {
+                out.append_pair(name, &plain.to_text().unwrap_or_default());
+            }
+        }
+    }
+    let mut out = url::form_urlencoded::Serializer::new(String::new());
+    if let Value::Map(map) = tree {
+        map.iter().for_each(|(name, value)| write(&mut out, name, value));
+    }
+    out.finish()
 }
 
 impl Connector {
@@ -70,8 +210,9 @@ impl Connector {
         payload: &Value,
         context: &RequestContext<'_>,
     ) -> Result<HttpRequest, RequestError> {
-        let resource = self.manifest.resources.get(&kind).ok_or(RequestError::Kind(kind))?;
-        self.request(&resource.write.request, Some(payload), None, context)
+        let write = self.manifest.resources.get(&kind).and_then(|resource| resource.write.as_ref());
+        let vars = CallVars { payload: Some(payload), ..CallVars::default() };
+        self.call(&write.ok_or(RequestError::Kind(kind))?.request, &vars, context)
     }
 
     /// The request that finds by business key what a lost answer did; none where the vendor offers no way.
@@ -80,7 +221,7 @@ impl Connector {
     /// As [`Self::write_request`].
     pub fn proof_request(&self, kind: RecordKind, context: &RequestContext<'_>) -> Result<Option<HttpRequest>, RequestError> {
         let proof = self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref());
-        proof.map(|proof| self.request(&proof.request, None, None, context)).transpose()
+        proof.map(|proof| self.call(&proof.request, &CallVars::default(), context)).transpose()
     }
 
     /// How long the vendor takes to show a write, ms.
@@ -105,8 +246,10 @@ impl Connector {
         source_id: &str,
         context: &RequestContext<'_>,
     ) -> Result<Option<HttpRequest>, RequestError> {
-        let fetch = self.manifest.hook.as_ref().and_then(|hook| hook.topics.get(topic)).and_then(|topic| topic.fetch.as_ref());
-        fetch.map(|fetch| self.request(&fetch.request, None, Some(source_id), context)).transpose()
+        let fetch =
+            self.manifest.webhooks.as_ref().and_then(|hook| hook.topics.get(topic)).and_then(|topic| topic.fetch.as_ref());
+        let vars = CallVars { source_id: Some(source_id), ..CallVars::default() };
+        fetch.map(|fetch| self.call(&fetch.request, &vars, context)).transpose()
     }
 
     /// Where requests go.
@@ -124,29 +267,67 @@ impl Connector {
         context.fill(&template.replace("{{ version }}", self.version()), false)
     }
 
-    fn request(
-        &self,
-        rule: &Request,
-        payload: Option<&Value>,
-        source_id: Option<&str>,
-        context: &RequestContext<'_>,
-    ) -> Result<HttpRequest, RequestError> {
-        let path = match source_id {
-            Some(id) => {
-                let id = percent_encoding::utf8_percent_encode(id, crate::template::ENCODED).to_string();
-                rule.path.replace("{{ source_id }}", &id)
-            }
-            None => rule.path.clone(),
+    /// One call, filled and signed.
+    ///
+    /// # Errors
+    /// Where the connection lacks something that it needs.
+    pub fn call(&self, rule: &Request, vars: &CallVars<'_>, context: &RequestContext<'_>) -> Result<HttpRequest, RequestError> {
+        let mut request = self.draft(rule, vars, context)?.unsigned();
+        sign(&self.manifest.auth, &mut request, context)?;
+        Ok(request)
+    }
+
+    /// Signs what [`Self::draft`] made.
+    ///
+    /// # Errors
+    /// Where the connection lacks a secret.
+    pub fn sign(&self, draft: Draft, context: &RequestContext<'_>) -> Result<HttpRequest, RequestError> {
+        let mut request = draft.unsigned();
+        sign(&self.manifest.auth, &mut request, context)?;
+        Ok(request)
+    }
+
+    /// A request as the manifest says, filled and not signed.
+    ///
+    /// # Errors
+    /// Where the path names something that this call does not have.
+    pub fn draft(&self, rule: &Request, vars: &CallVars<'_>, context: &RequestContext<'_>) -> Result<Draft, RequestError> {
+        let find = |name: &str| self.find_var(name, vars, context);
+        let path = fill(&rule.path, true, find)?;
+        let url = if path.starts_with("https://") || path.starts_with("http://") {
+            path
+        } else {
+            format!("{}{path}", self.base_url(context)?)
         };
-        let url = format!("{}{}", self.base_url(context)?, context.fill(&path, true)?);
+        let has = |template: &str| crate::template::names(template).all(|name| find(name).is_some());
+        let mut query = Vec::new();
+        for (name, template) in rule.query.iter().filter(|(_, template)| has(template)) {
+            query.push((name.clone(), fill(template, false, find)?));
+        }
         let mut headers = vec![("Accept".to_owned(), "application/json".to_owned())];
-        for (name, value) in self.manifest.headers.iter().chain(&rule.headers) {
-            headers.push((name.clone(), context.fill(value, false)?));
+        for (name, template) in self.manifest.headers.iter().chain(&rule.headers).filter(|(_, template)| has(template)) {
+            headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+            headers.push((name.clone(), fill(template, false, find)?));
         }
-        let body = payload.map(Value::to_json);
-        if body.is_some() {
-            headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
-        }
+        let tree = |tree: &serde_json::Value| fill_tree(tree, vars, &find).transpose().unwrap_or(Ok(Value::Null));
+        let body = match &rule.body {
+            Some(Body::Json(json)) => DraftBody::Json(tree(json)?),
+            Some(Body::Form(json)) => DraftBody::Form(tree(json)?),
+            Some(Body::Text(template)) => DraftBody::Text(fill(template, false, find)?),
+            Some(Body::Graphql(graphql)) => {
+                let mut variables = Map::new();
+                for (name, json) in &graphql.variables {
+                    if let Some(value) = fill_tree(json, vars, &find)? {
+                        variables.insert(name.clone(), value);
+                    }
+                }
+                let mut body = Map::new();
+                body.insert("query".into(), Value::Text(graphql.query.clone()));
+                body.insert("variables".into(), Value::Map(variables));
+                DraftBody::Json(Value::Map(body))
+            }
+            None => vars.payload.map_or(DraftBody::None, |payload| DraftBody::Json(payload.clone())),
+        };
         let method = match rule.method {
             Method::Get => HttpMethod::Get,
             Method::Post => HttpMethod::Post,
@@ -154,8 +335,65 @@ impl Connector {
             Method::Patch => HttpMethod::Patch,
             Method::Delete => HttpMethod::Delete,
         };
-        let mut request = HttpRequest { method, url, headers, body: Bytes::from(body.unwrap_or_default()) };
-        sign(&self.manifest.auth, &mut request, context)?;
-        Ok(request)
+        Ok(Draft { method, url, query, headers, body })
     }
+
+    fn find_var<'v>(&'v self, name: &str, vars: &CallVars<'v>, context: &'v RequestContext<'_>) -> Option<Cow<'v, str>> {
+        match name {
+            "version" => Some(self.version().into()),
+            "since" => vars.since.map(Into::into),
+            "source_id" => vars.source_id.map(Into::into),
+            "external_id" => vars.external_id.map(Into::into),
+            "parent.id" => vars.parent_id.map(Into::into),
+            "hook_url" => vars.hook_url.map(Into::into),
+            "topic" => vars.topic.map(Into::into),
+            "subscription_id" => vars.subscription_id.map(Into::into),
+            _ => context.find(name).or_else(|| path::first(vars.payload?, name.strip_prefix("payload.")?)?.to_text()),
+        }
+    }
+}
+
+/// A tree with its placeholders filled; `None` for a value that names something this call does not have.
+fn fill_tree<'v>(
+    tree: &serde_json::Value,
+    vars: &CallVars<'_>,
+    find: &impl Fn(&str) -> Option<Cow<'v, str>>,
+) -> Result<Option<Value>, RequestError> {
+    use serde_json::Value as Json;
+    Ok(Some(match tree {
+        Json::Null => Value::Null,
+        Json::Bool(bool) => Value::Bool(*bool),
+        Json::Number(number) => match domain::value::decimal(&number.to_string()) {
+            Some(decimal) => Value::Number(decimal.into()),
+            None => Value::Text(number.to_string()),
+        },
+        Json::String(text) => {
+            let whole = placeholder(text).and_then(|name| match name.split_once('.').unwrap_or((name, "")) {
+                ("payload", at) => vars.payload.map(|payload| path::first(payload, at).cloned()),
+                ("payloads", "") => vars.payloads.map(|payloads| Some(payloads.clone())),
+                _ => None,
+            });
+            match whole {
+                Some(value) => return Ok(value),
+                None if crate::template::names(text).all(|name| find(name).is_some()) => Value::Text(fill(text, false, find)?),
+                None => return Ok(None),
+            }
+        }
+        Json::Array(list) => {
+            let mut out = Vec::with_capacity(list.len());
+            for value in list {
+                out.extend(fill_tree(value, vars, find)?);
+            }
+            Value::List(out)
+        }
+        Json::Object(map) => {
+            let mut out = Map::new();
+            for (name, value) in map {
+                if let Some(value) = fill_tree(value, vars, find)? {
+                    out.insert(name.clone(), value);
+                }
+            }
+            Value::Map(out)
+        }
+    }))
 }

@@ -6,11 +6,13 @@ use bytes::Bytes;
 use domain::delivery::Receipt;
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::HttpAnswer;
+use domain::mapping::Filter;
 use domain::record::RecordKind;
 use domain::value::{Limits, Value};
 
 use crate::connector::Connector;
-use crate::manifest::{Absent, ErrorRule, ReceiptRule};
+use crate::manifest::{Absent, ErrorRule, ReceiptRule, WaitUnit};
+use crate::path;
 use crate::request::RequestContext;
 use crate::template::fill;
 
@@ -30,13 +32,47 @@ pub enum Proof {
     Failed(Fault),
 }
 
+/// The parts of an error rule that are compiled once.
+#[derive(Debug)]
+pub(crate) struct ErrorMatcher {
+    statuses: (u16, u16),
+    header: Option<regex::Regex>,
+    when: Option<Filter>,
+}
+
+impl ErrorMatcher {
+    pub fn new(rule: &ErrorRule) -> Self {
+        let range = rule.status.as_deref().map_or("0-999", str::trim);
+        let (from, to) = range.split_once('-').unwrap_or((range, range));
+        // What cannot be read is refused when the connector is loaded, so that no rule is silently one for nothing.
+        let status = |text: &str| text.trim().parse().unwrap_or_default();
+        let header = rule.header.as_ref().and_then(|header| regex::Regex::new(header.pattern.as_deref().unwrap_or("")).ok());
+        Self {
+            statuses: (status(from), status(to)),
+            header,
+            when: rule.when.as_deref().and_then(|when| Filter::compile(when).ok()),
+        }
+    }
+
+    fn fits(&self, rule: &ErrorRule, answer: &HttpAnswer, code: Option<&str>, body: Option<&Value>) -> bool {
+        let (from, to) = self.statuses;
+        (from..=to).contains(&answer.status)
+            && (rule.code.is_empty() || code.is_some_and(|code| rule.code.iter().any(|known| known == code)))
+            && rule.header.as_ref().is_none_or(|header| {
+                let pattern = self.header.as_ref();
+                answer.header(&header.name).is_some_and(|value| pattern.is_some_and(|pattern| pattern.is_match(value)))
+            })
+            && self.when.as_ref().is_none_or(|when| body.is_some_and(|body| when.passes(body).unwrap_or(false)))
+    }
+}
+
 impl Connector {
     /// # Errors
     /// The classified fault, where the destination did not store it; [`FaultClass::Unknown`] where it may have.
     pub fn read_write_answer(&self, kind: RecordKind, answer: &HttpAnswer) -> Result<Receipt, Fault> {
         let body = parse(answer);
         let resource = self.manifest.resources.get(&kind);
-        if !is_success(answer) {
+        if self.is_failure(answer, body.as_ref()) {
             let (mut fault, not_applied) = self.fault(answer, body.as_ref());
             let is_provable = resource.is_some_and(|resource| resource.proof.is_some());
             // A server that failed after it began may have stored the record: it is asked before anything is sent again.
@@ -48,7 +84,7 @@ impl Connector {
             }
             return Err(fault);
         }
-        let rule = resource.map(|resource| &resource.write.receipt);
+        let rule = resource.and_then(|resource| resource.write.as_ref()).map(|write| &write.receipt);
         rule.and_then(|rule| receipt(rule, answer, body.as_ref())).ok_or_else(|| self.unreadable(answer))
     }
 
@@ -59,16 +95,25 @@ impl Connector {
         let Some(rule) = self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref()) else {
             return Proof::Failed(self.unreadable(answer));
         };
-        let code = self.find(&self.manifest.error.code, body.as_ref());
+        let code = self.text_at(&self.manifest.error.code, body.as_ref());
         if rule.absent.iter().any(|absent| says_absent(absent, answer.status, code.as_deref())) {
             return Proof::Absent;
         }
-        if !is_success(answer) {
+        if self.is_failure(answer, body.as_ref()) {
             let (fault, _) = self.fault(answer, body.as_ref());
             return Proof::Failed(if answer.status == 404 { self.unproven(fault) } else { fault });
         }
+        if let (Some(found), Some(body)) = (rule.found.as_deref(), body.as_ref()) {
+            match path::first(body, found) {
+                Some(Value::List(list)) if list.is_empty() => return Proof::Absent,
+                // Without the list, the answer is none to that question.
+                None | Some(Value::Null) => return Proof::Failed(self.unreadable(answer)),
+                Some(_) => {}
+            }
+        }
         let Some(receipt) = receipt(&rule.receipt, answer, body.as_ref()) else { return Proof::Failed(self.unreadable(answer)) };
-        let stored = body.as_ref().and_then(|body| body.at(&rule.revision)).and_then(Value::to_text);
+        let Some(revision) = &rule.revision else { return Proof::Found { receipt, current: true } };
+        let stored = body.as_ref().and_then(|body| path::first(body, revision)).and_then(Value::to_text);
         // A later revision at the destination makes ours obsolete, which is as good as stored.
         let current = stored.and_then(|text| text.parse::<i64>().ok()).is_some_and(|stored| stored >= context.revision);
         Proof::Found { receipt, current }
@@ -79,14 +124,16 @@ impl Connector {
     /// # Errors
     /// The classified fault.
     pub fn read_fetch(&self, topic: &str, answer: &HttpAnswer) -> Result<Bytes, Fault> {
-        if !is_success(answer) {
-            return Err(self.fault(answer, parse(answer).as_ref()).0);
+        let body = parse(answer);
+        if self.is_failure(answer, body.as_ref()) {
+            return Err(self.fault(answer, body.as_ref()).0);
         }
-        let fetch = self.manifest.hook.as_ref().and_then(|hook| hook.topics.get(topic)).and_then(|topic| topic.fetch.as_ref());
+        let fetch =
+            self.manifest.webhooks.as_ref().and_then(|hook| hook.topics.get(topic)).and_then(|topic| topic.fetch.as_ref());
         match fetch.and_then(|fetch| fetch.record.as_deref()) {
             None => Ok(answer.body.clone()),
             Some(path) => {
-                let found = parse(answer).and_then(|body| body.at(path).map(Value::to_json));
+                let found = body.as_ref().and_then(|body| path::first(body, path)).map(Value::to_json);
                 found.map(Bytes::from).ok_or_else(|| self.unreadable(answer))
             }
         }
@@ -118,8 +165,23 @@ impl Connector {
         }
     }
 
-    fn find(&self, paths: &[String], body: Option<&Value>) -> Option<String> {
-        let text = paths.iter().find_map(|path| body?.at(path)?.to_text())?;
+    /// True where the status says so, or a success carries an error inside.
+    pub(crate) fn is_failure(&self, answer: &HttpAnswer, body: Option<&Value>) -> bool {
+        if !is_success(answer) {
+            return true;
+        }
+        let Some(body) = body else { return false };
+        self.manifest.error.inside.iter().any(|path| path::all(body, path).into_iter().any(says_something))
+    }
+
+    /// What a failure means.
+    #[must_use]
+    pub fn classify(&self, answer: &HttpAnswer) -> Fault {
+        self.fault(answer, parse(answer).as_ref()).0
+    }
+
+    fn text_at(&self, paths: &[String], body: Option<&Value>) -> Option<String> {
+        let text = paths.iter().find_map(|path| path::first(body?, path)?.to_text())?;
         Some(text.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect())
     }
 
@@ -127,8 +189,9 @@ impl Connector {
     fn fault(&self, answer: &HttpAnswer, body: Option<&Value>) -> (Fault, bool) {
         let fields = &self.manifest.error;
         let (code, message, path) =
-            (self.find(&fields.code, body), self.find(&fields.message, body), self.find(&fields.path, body));
-        let rule = self.manifest.errors.iter().find(|rule| fits(rule, answer.status, code.as_deref()));
+            (self.text_at(&fields.code, body), self.text_at(&fields.message, body), self.text_at(&fields.path, body));
+        let mut rules = self.manifest.errors.iter().zip(&self.errors);
+        let rule = rules.find(|(rule, matcher)| matcher.fits(rule, answer, code.as_deref(), body)).map(|(rule, _)| rule);
         let status = answer.status.to_string();
         let text = |template: &str| {
             let find = |name: &str| -> Option<Cow<'_, str>> {
@@ -153,10 +216,27 @@ impl Connector {
             owner,
             fix,
             path,
-            retry_after_ms: retry_after_ms(answer),
+            retry_after_ms: self.wait_ms(answer).or_else(|| Some(u64::from(rule?.wait_s?) * 1_000)),
             status: Some(answer.status),
         };
         (fault, rule.is_some_and(|rule| rule.not_applied))
+    }
+
+    /// How long the answer asks to wait: `Retry-After`, or what the vendor says instead.
+    fn wait_ms(&self, answer: &HttpAnswer) -> Option<u64> {
+        retry_after_ms(answer).or_else(|| {
+            self.manifest.error.wait.iter().find_map(|wait| {
+                let value = domain::value::decimal(answer.header(&wait.header)?.trim())?;
+                let now = || Some(chrono::DateTime::parse_from_rfc2822(answer.header("date")?).ok()?.timestamp_millis());
+                let ms = match wait.unit {
+                    WaitUnit::Seconds => value.checked_mul(rust_decimal::Decimal::ONE_THOUSAND)?,
+                    WaitUnit::Milliseconds => value,
+                    WaitUnit::UnixS => value.checked_mul(rust_decimal::Decimal::ONE_THOUSAND)?.checked_sub(now()?.into())?,
+                    WaitUnit::UnixMs => value.checked_sub(now()?.into())?,
+                };
+                u64::try_from(ms.trunc()).ok().map(|ms| ms.min(RETRY_AFTER_MAX_MS))
+            })
+        })
     }
 
     /// What an answer means that the catalog does not know (RFC 9110 section 15).
@@ -206,19 +286,19 @@ fn receipt(rule: &ReceiptRule, answer: &HttpAnswer, body: Option<&Value>) -> Opt
     Some(Receipt { id, version: at(&rule.version) })
 }
 
-fn fits(rule: &ErrorRule, status: u16, code: Option<&str>) -> bool {
-    let in_status = rule.status.as_deref().is_none_or(|range| {
-        let (from, to) = range.split_once('-').unwrap_or((range, range));
-        from.parse().is_ok_and(|from: u16| from <= status) && to.parse().is_ok_and(|to: u16| status <= to)
-    });
-    in_status && (rule.code.is_empty() || code.is_some_and(|code| rule.code.iter().any(|known| known == code)))
+/// What stands there is neither null, false nor empty.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Text(text) => !text.is_empty(),
+        Value::List(list) => !list.is_empty(),
+        Value::Map(map) => !map.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
 }
 
 fn says_absent(absent: &Absent, status: u16, code: Option<&str>) -> bool {
-    match absent {
-        Absent::Status(absent) => *absent == status,
-        Absent::Code(absent) => absent.status == status && code.is_some_and(|code| absent.code.iter().any(|known| known == code)),
-    }
+    absent.status == status && (absent.code.is_empty() || code.is_some_and(|code| absent.code.iter().any(|known| known == code)))
 }
 
 /// Seconds, decimals allowed, or an HTTP date against the answer's own `Date` (RFC 9110 section 10.2.3).
@@ -239,7 +319,6 @@ fn retry_after_ms(answer: &HttpAnswer) -> Option<u64> {
 mod tests {
     use std::collections::HashMap;
 
-    use domain::mapping::LookupSet;
     use domain::secret::SecretFields;
     use proptest::prelude::*;
 
@@ -249,16 +328,14 @@ mod tests {
     /// A destination whose write may fail in every way. `proof` and `errors` are YAML in one line.
     fn connector(proof: &str, errors: &str) -> Connector {
         let yaml = format!(
-            "{{name: x, title: X, category: erp, base_url: 'https://x.example', error: {{code: [code], message: [message]}},
+            "{{format: 1, name: x, title: X, category: erp, base_url: 'https://x.example', error: {{code: [code], message: [message]}},
               errors: [{errors}],
               resources: {{order: {{write: {{request: {{method: POST, path: /orders}}, receipt: {{path: id}}}}{proof}}}}}}}"
         );
-        let manifest = serde_saphyr::from_str(&yaml).unwrap();
-        Connector { manifest, read: HashMap::new(), write: HashMap::new(), tables: LookupSet::default(), setup: String::new() }
+        Connector::from_files("x", HashMap::from([("connector.yaml".to_owned(), yaml)])).unwrap()
     }
 
-    const PROOF: &str =
-        ", proof: {request: {method: GET, path: /orders}, receipt: {path: id}, settle_ms: 0, absent: [404], revision: revision}";
+    const PROOF: &str = ", proof: {request: {method: GET, path: /orders}, receipt: {path: id}, settle_ms: 0, absent: [{status: 404}], revision: revision}";
 
     fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> HttpAnswer {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -1,4 +1,4 @@
-//! `{{ settings.account | host }}`: names and three filters, nothing else. What a name puts into an address is percent-encoded.
+//! `{{ settings.account | host }}`: names and five filters, nothing else. What a name puts into an address is percent-encoded.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ pub(crate) enum TemplateError {
     Open(String),
     #[error("there is no \"{name}\" to put into \"{template}\"")]
     Unknown { name: String, template: String },
-    #[error("there is no filter \"{0}\"; there are lower, upper and host")]
+    #[error("there is no filter \"{0}\"; there are lower, upper, host, backslash and double")]
     Filter(String),
 }
 
@@ -38,6 +38,9 @@ pub(crate) fn fill<'v>(
                 "upper" => value.to_uppercase(),
                 // An account as it stands in a host name.
                 "host" => value.to_lowercase().replace('_', "-"),
+                // Inside quotes of a query language: QuickBooks and SOQL want \', OData and SQL want ''.
+                "backslash" => value.replace('\\', "\\\\").replace('\'', "\\'"),
+                "double" => value.replace('\'', "''"),
                 other => return Err(TemplateError::Filter(other.to_owned())),
             };
         }
@@ -60,6 +63,12 @@ pub(crate) fn names(template: &str) -> impl Iterator<Item = &str> {
         .filter_map(|part| part.split("}}").next())
         .filter_map(|inner| inner.split('|').next())
         .map(str::trim)
+}
+
+/// The name of a template that is one placeholder and nothing else.
+pub(crate) fn placeholder(template: &str) -> Option<&str> {
+    let inner = template.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
+    (!inner.contains(['{', '}', '|'])).then_some(inner)
 }
 
 #[cfg(test)]

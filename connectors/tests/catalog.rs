@@ -1,6 +1,6 @@
 //! Every connector of the catalog, held to what its own folder says: its samples read to what lies beside them.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use connectors::Catalog;
 use domain::canonical;
@@ -8,13 +8,17 @@ use domain::mapping::Vars;
 use domain::record::RecordKind;
 use domain::value::{Limits, Value};
 
-fn catalog() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/catalog"))
+/// Of this run, not of the build: a build may be shared by several clones.
+fn catalog() -> PathBuf {
+    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("catalog")
 }
 
 #[test]
 fn the_catalog_loads_and_the_embedded_one_is_the_same() {
-    let on_disk = Catalog::load_dir(catalog()).unwrap_or_else(|errors| panic!("{errors}"));
+    let on_disk = Catalog::open(&catalog()).unwrap_or_else(|errors| panic!("{errors}"));
+    for (_, errors) in on_disk.unavailable() {
+        panic!("{errors}");
+    }
     let names = |catalog: &Catalog| catalog.iter().map(|connector| connector.name().to_owned()).collect::<Vec<_>>();
     assert_eq!(names(&on_disk), names(Catalog::embedded()));
 }
@@ -23,7 +27,8 @@ fn the_catalog_loads_and_the_embedded_one_is_the_same() {
 #[test]
 fn samples_read_to_the_canonical_records_beside_them() {
     let mut seen = 0;
-    for connector in Catalog::embedded().iter() {
+    let on_disk = Catalog::open(&catalog()).unwrap();
+    for connector in on_disk.iter() {
         let folder = catalog().join(connector.name()).join("samples");
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -49,4 +54,14 @@ fn samples_read_to_the_canonical_records_beside_them() {
         }
     }
     assert!(seen >= 2, "only {seen} samples");
+}
+
+/// `UPDATE_SAMPLES=1` writes it anew.
+#[test]
+fn the_schema_for_editors_is_fresh() {
+    let file = catalog().with_file_name("schema.json");
+    if std::env::var_os("UPDATE_SAMPLES").is_some() {
+        std::fs::write(&file, connectors::schema()).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap_or_default(), connectors::schema(), "run with UPDATE_SAMPLES=1");
 }

@@ -31,6 +31,19 @@ pub enum FaultClass {
 }
 
 impl FaultClass {
+    pub const ALL: [FaultClass; 10] = [
+        Self::Retry,
+        Self::Limit,
+        Self::Authentication,
+        Self::Permission,
+        Self::Validation,
+        Self::Conflict,
+        Self::NotFound,
+        Self::Gone,
+        Self::Outage,
+        Self::Unknown,
+    ];
+
     /// True where trying again without a person can help.
     #[must_use]
     pub fn is_passing(self) -> bool {
@@ -69,6 +82,8 @@ pub enum Owner {
 }
 
 impl Owner {
+    pub const ALL: [Owner; 4] = [Self::Operations, Self::Developer, Self::Vendor, Self::Crossdock];
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

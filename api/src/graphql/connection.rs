@@ -104,7 +104,7 @@ impl ConnectionNode {
     /// Where the vendor sends its hooks; null for a connector that has none.
     async fn hook_url(&self, ctx: &Context<'_>) -> Option<String> {
         let state = state(ctx);
-        state.catalog.get(&self.connector)?.manifest.hook.as_ref()?;
+        state.catalog.get(&self.connector)?.manifest.webhooks.as_ref()?;
         Some(format!("{}/hooks/{}", state.public_url, self.hook_token))
     }
 

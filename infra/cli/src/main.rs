@@ -97,7 +97,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate { app_role } => migrate(app_role).await,
         Command::User { command: UserCommand::Create { email, name } } => user_create(&email, &name).await,
         Command::Connector { command: ConnectorCommand::Lint { folder } } => {
-            let catalog = Catalog::load_dir(&folder)?;
+            let catalog = Catalog::open(&folder)?;
             for connector in catalog.iter() {
                 say(&format!(
                     "{}: {} {} is sound",

@@ -18,7 +18,7 @@ pub(crate) fn sign(auth: &Auth, request: &mut HttpRequest, context: &RequestCont
     };
     let (name, value) = match auth {
         Auth::None => return Ok(()),
-        Auth::ApiKey { header, secret: field } => (header.clone(), secret(field)?),
+        Auth::ApiKey(key) => (key.header.clone().unwrap_or_default(), format!("{}{}", key.prefix, secret(&key.secret)?)),
         Auth::Bearer { secret: field } => ("Authorization".to_owned(), format!("Bearer {}", secret(field)?)),
         Auth::Basic { user, password } => {
             let part = |field: &Option<String>| field.as_deref().map_or(Ok(String::new()), &secret);
@@ -36,6 +36,7 @@ pub(crate) fn sign(auth: &Auth, request: &mut HttpRequest, context: &RequestCont
             };
             ("Authorization".to_owned(), oauth.header(request.method.as_str(), &request.url)?)
         }
+        _ => return Err(RequestError::Template("this kind of authentication is not built yet".into())),
     };
     request.headers.push((name, value));
     Ok(())

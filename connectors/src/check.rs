@@ -1,0 +1,182 @@
+//! What serde cannot see: names that point nowhere, patterns and expressions that cannot be read.
+
+use domain::mapping::Filter;
+
+use crate::manifest::{FORMAT, Manifest, Read, Request, Resource};
+use crate::parse::nearest;
+use crate::request::NAMES;
+use crate::template::names;
+
+pub(crate) fn check(folder: &str, manifest: &Manifest) -> Vec<String> {
+    let mut errors = Vec::new();
+    if manifest.format != FORMAT {
+        errors.push(format!("format is {}, but this build reads {FORMAT}", manifest.format));
+    }
+    if manifest.name != folder {
+        errors.push(format!("name is \"{}\", but the folder is \"{folder}\"", manifest.name));
+    }
+    if !manifest.versions.is_empty() && manifest.versions.iter().filter(|version| version.current).count() != 1 {
+        errors.push("exactly one of versions is current".into());
+    }
+    for (name, field) in manifest.settings.iter().chain(&manifest.credential) {
+        if let Some(Err(error)) = field.pattern.as_deref().map(regex::Regex::new) {
+            errors.push(format!("the pattern of {name} cannot be read: {error}"));
+        }
+    }
+    if let Some(hook) = &manifest.webhooks {
+        for secret in hook.signature.secrets.iter().filter(|secret| !manifest.credential.contains_key(*secret)) {
+            errors.push(format!("webhooks.signature names the secret \"{secret}\", which credential does not declare"));
+        }
+    }
+    for rule in &manifest.errors {
+        let (from, to) = rule.status.as_deref().map_or(("300", "599"), |range| range.split_once('-').unwrap_or((range, range)));
+        let is_status = |text: &str| text.trim().parse().is_ok_and(|status: u16| (100..600).contains(&status));
+        if !is_status(from) || !is_status(to) {
+            errors.push(format!(
+                "the status \"{}\" in errors is neither one like \"404\" nor a range like \"500-599\"",
+                rule.status.as_deref().unwrap_or_default()
+            ));
+        }
+        if let Some(Err(error)) = rule.header.as_ref().and_then(|h| h.pattern.as_deref()).map(regex::Regex::new) {
+            errors.push(format!("the pattern of a header in errors cannot be read: {error}"));
+        }
+        check_expression(rule.when.as_deref(), "errors.when", &mut errors);
+    }
+    for (kind, resource) in &manifest.resources {
+        check_resource(&format!("resources.{kind}"), manifest, resource, &mut errors);
+    }
+    check_templates(manifest, &mut errors);
+    errors
+}
+
+fn check_expression(expression: Option<&str>, whose: &str, errors: &mut Vec<String>) {
+    if let Some(Err(error)) = expression.map(Filter::compile) {
+        errors.push(format!("{whose} cannot be read: {error}"));
+    }
+}
+
+fn check_resource(at: &str, manifest: &Manifest, resource: &Resource, errors: &mut Vec<String>) {
+    if let Some(proof) = &resource.proof {
+        if manifest.error.code.is_empty() && proof.absent.iter().any(|absent| !absent.code.is_empty()) {
+            errors.push(format!("{at}.proof.absent names codes, but error.code does not say where they stand"));
+        }
+        if proof.absent.is_empty() && proof.found.is_none() {
+            errors.push(format!("{at}.proof needs absent or found: without one, nothing ever says that a record is not there"));
+        }
+    }
+    for write in resource.write.iter().chain(&resource.update) {
+        for action in write.then.iter().filter(|action| !resource.actions.contains_key(*action)) {
+            errors.push(format!("{at}.write.then names the action \"{action}\", which actions does not declare"));
+        }
+        if write.receipt.header.is_none() && write.receipt.path.is_none() {
+            errors.push(format!("{at}.write.receipt needs header or path: where does the destination's id stand?"));
+        }
+    }
+    for (name, action) in &resource.actions {
+        check_expression(
+            action.proof.as_ref().map(|proof| proof.done.as_str()),
+            &format!("{at}.actions.{name}.proof.done"),
+            errors,
+        );
+    }
+    check_expression(resource.batch.as_ref().map(|batch| batch.refused.as_str()), &format!("{at}.batch.refused"), errors);
+    if let Some(read) = &resource.read {
+        check_read(&format!("{at}.read"), resource, read, errors);
+    }
+}
+
+fn check_read(at: &str, resource: &Resource, read: &Read, errors: &mut Vec<String>) {
+    check_expression(read.filter.as_deref(), &format!("{at}.filter"), errors);
+    if let Some(since) = &read.since
+        && since.field.is_none()
+        && resource.updated_at.is_none()
+    {
+        errors.push(format!("{at}.since needs a field, or the resource an updated_at"));
+    }
+    if let Some(parent) = &read.parent {
+        check_read(&format!("{at}.parent.read"), resource, &parent.read, errors);
+    }
+    for include in &read.include {
+        check_read(&format!("{at}.include.{}", include.into), resource, &include.read, errors);
+    }
+}
+
+/// Every request that a manifest declares.
+pub(crate) fn requests(manifest: &Manifest) -> Vec<&Request> {
+    fn of_read<'m>(read: &'m Read, out: &mut Vec<&'m Request>) {
+        out.push(&read.request);
+        if let Some(parent) = &read.parent {
+            of_read(&parent.read, out);
+        }
+        read.include.iter().for_each(|include| of_read(&include.read, out));
+    }
+    let mut out = Vec::new();
+    for resource in manifest.resources.values() {
+        if let Some(read) = &resource.read {
+            of_read(read, &mut out);
+        }
+        out.extend(resource.get.as_ref().map(|get| &get.request));
+        out.extend(resource.write.iter().chain(&resource.update).map(|write| &write.request));
+        out.extend(resource.batch.as_ref().map(|batch| &batch.request));
+        out.extend(resource.proof.as_ref().map(|proof| &proof.request));
+        for action in resource.actions.values() {
+            out.push(&action.request);
+            out.extend(action.proof.as_ref().map(|proof| &proof.request));
+        }
+    }
+    if let Some(hook) = &manifest.webhooks {
+        if let Some(subscriptions) = &hook.subscriptions {
+            out.push(&subscriptions.subscribe.request);
+            out.extend(subscriptions.renew.iter().chain(&subscriptions.delete));
+            if let Some(list) = &subscriptions.list {
+                of_read(&list.read, &mut out);
+            }
+        }
+        out.extend(hook.topics.values().filter_map(|topic| topic.fetch.as_ref()).map(|fetch| &fetch.request));
+    }
+    out
+}
+
+fn check_templates(manifest: &Manifest, errors: &mut Vec<String>) {
+    let mut templates: Vec<String> = Vec::new();
+    for request in requests(manifest) {
+        templates.push(request.path.clone());
+        templates.extend(request.query.values().chain(request.headers.values()).cloned());
+        texts(&request.body, &mut templates);
+    }
+    templates.extend(manifest.base_url.clone());
+    templates.extend(manifest.headers.values().cloned());
+    for template in &templates {
+        for name in names(template) {
+            let is_known = match name.strip_prefix("settings.") {
+                Some(setting) => manifest.settings.contains_key(setting),
+                None => NAMES.contains(&name) || matches!(name.split('.').next(), Some("payload" | "payloads")),
+            };
+            if !is_known {
+                let settings = manifest.settings.keys().map(|name| format!("settings.{name}")).collect::<Vec<_>>();
+                let near = nearest(name, NAMES.iter().copied().chain(settings.iter().map(String::as_str)));
+                let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+                errors.push(format!("there is no \"{name}\" to put into \"{template}\"{hint}"));
+            }
+        }
+    }
+}
+
+/// All texts of a body, which may be templates.
+fn texts(body: &Option<crate::manifest::Body>, out: &mut Vec<String>) {
+    use crate::manifest::Body;
+    fn of(tree: &serde_json::Value, out: &mut Vec<String>) {
+        match tree {
+            serde_json::Value::String(text) => out.push(text.clone()),
+            serde_json::Value::Array(list) => list.iter().for_each(|value| of(value, out)),
+            serde_json::Value::Object(map) => map.values().for_each(|value| of(value, out)),
+            _ => {}
+        }
+    }
+    match body {
+        Some(Body::Json(tree) | Body::Form(tree)) => of(tree, out),
+        Some(Body::Graphql(graphql)) => graphql.variables.values().for_each(|value| of(value, out)),
+        Some(Body::Text(text)) => out.push(text.clone()),
+        None => {}
+    }
+}

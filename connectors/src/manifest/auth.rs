@@ -1,0 +1,316 @@
+//! `auth`: how a request says who sends it. Names such as `secret: access_token` are fields of `credential`.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::request::{Place, Request};
+
+/// How a request says who sends it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Auth {
+    #[default]
+    None,
+    ApiKey(ApiKey),
+    Bearer {
+        secret: String,
+    },
+    /// RFC 7617; either part may be absent.
+    Basic {
+        #[serde(default)]
+        user: Option<String>,
+        #[serde(default)]
+        password: Option<String>,
+    },
+    /// OAuth 1.0a with HMAC-SHA256 (RFC 5849, token based authentication).
+    Oauth1 {
+        realm: String,
+        consumer_key: String,
+        consumer_secret: String,
+        token: String,
+        token_secret: String,
+    },
+    Oauth2(Box<Oauth2>),
+    /// Each request carries a token that we sign ourselves.
+    Jwt(Box<Assertion>),
+    Sigv4(Sigv4),
+    Sign(Sign),
+    Session(Box<Session>),
+    MutualTls(MutualTls),
+}
+
+/// A secret in a header or a parameter of the address.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    #[serde(default)]
+    pub header: Option<String>,
+    #[serde(default)]
+    pub query: Option<String>,
+    /// What stands before it: `Token `.
+    #[serde(default)]
+    pub prefix: String,
+    pub secret: String,
+}
+
+/// OAuth 2 (RFC 6749), with PKCE (RFC 7636) and signed assertions (RFC 7523) where the vendor has them.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Oauth2 {
+    pub grant: Grant,
+    /// For `authorization_code`: where a person consents.
+    #[serde(default)]
+    pub authorize: Option<Authorize>,
+    pub token: TokenEndpoint,
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    #[serde(default)]
+    pub refresh: Refresh,
+    /// Seconds that an access token lives where the answer does not say.
+    #[serde(default)]
+    pub lifetime_s: Option<u32>,
+    #[serde(default)]
+    pub send: SendToken,
+    /// The signed assertion of `jwt_bearer`, or of a client that proves itself by certificate.
+    #[serde(default)]
+    pub assertion: Option<Assertion>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    AuthorizationCode,
+    ClientCredentials,
+    /// `urn:ietf:params:oauth:grant-type:jwt-bearer` (RFC 7523 section 2.1).
+    JwtBearer,
+    /// The tenant brings a refresh token; there is no consent of our own.
+    RefreshToken,
+    Password,
+}
+
+/// Where a person consents.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Authorize {
+    pub url: String,
+    /// Proof key for code exchange, S256.
+    #[serde(default)]
+    pub pkce: bool,
+    /// Between scopes; a space where absent.
+    #[serde(default)]
+    pub scope_separator: Option<String>,
+    /// Further parameters.
+    #[serde(default)]
+    pub params: IndexMap<String, String>,
+    /// Parameters of the call back that become settings: `realmId`.
+    #[serde(default)]
+    pub keep: IndexMap<String, String>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenEndpoint {
+    pub url: String,
+    #[serde(default)]
+    pub client: ClientAuth,
+    /// Fields of `credential`.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    #[serde(default)]
+    pub client_secret: Option<String>,
+    /// The field of the refresh token that a tenant brings.
+    #[serde(default)]
+    pub refresh_token: Option<String>,
+    /// Further parameters; they may name `{{ credential.x }}` too.
+    #[serde(default)]
+    pub params: IndexMap<String, String>,
+    #[serde(default)]
+    pub headers: IndexMap<String, String>,
+    /// JSON instead of a form.
+    #[serde(default)]
+    pub json: bool,
+    /// Where the answer carries the tokens, where that differs from RFC 6749: `access_token`, `refresh_token`, `expires_in`.
+    #[serde(default)]
+    pub paths: IndexMap<String, String>,
+}
+
+/// How a client proves itself at the token endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuth {
+    /// `client_id` and `client_secret` in the body.
+    #[default]
+    Body,
+    /// RFC 6749 section 2.3.1.
+    Basic,
+    /// A signed `client_assertion` (RFC 7523 section 2.2).
+    Assertion,
+    None,
+}
+
+/// How long tokens live and how they are renewed.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Refresh {
+    /// Each refresh brings a new refresh token and ends the old one: it must be stored before the new access token is used.
+    #[serde(default)]
+    pub rotates: bool,
+    /// Seconds before its end that a token is renewed.
+    #[serde(default)]
+    pub before_s: Option<u32>,
+    /// Seconds that a refresh token lives, unused.
+    #[serde(default)]
+    pub lifetime_s: Option<u64>,
+}
+
+/// Where the access token goes.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SendToken {
+    pub header: String,
+    #[serde(default)]
+    pub prefix: String,
+}
+
+impl Default for SendToken {
+    /// RFC 6750 section 2.1.
+    fn default() -> Self {
+        Self { header: "Authorization".into(), prefix: "Bearer ".into() }
+    }
+}
+
+/// A JSON Web Token that we sign (RFC 7519).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Assertion {
+    pub algorithm: JwtAlgorithm,
+    /// The field of the private key in PEM (or of the shared secret).
+    pub key: String,
+    /// A template.
+    #[serde(default)]
+    pub key_id: Option<String>,
+    /// Templates by claim; `iat`, `exp` and `jti` are added.
+    #[serde(default)]
+    pub claims: IndexMap<String, serde_json::Value>,
+    pub lifetime_s: u32,
+    /// Where it goes, for `auth: { jwt: … }`.
+    #[serde(default)]
+    pub send: SendToken,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum JwtAlgorithm {
+    Hs256,
+    Rs256,
+    Ps256,
+    Es256,
+    Es384,
+}
+
+/// AWS Signature Version 4.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sigv4 {
+    /// Templates.
+    pub region: String,
+    pub service: String,
+    pub access_key: String,
+    pub secret_key: String,
+    #[serde(default)]
+    pub session_token: Option<String>,
+}
+
+/// A signature of the vendor's own making, as steps: what is signed, how, and where it goes. Templates know `method`, `url`, `host`, `path`,
+/// `query` (as sent), `sorted_query`, `body`, `body_sha256_hex`, `body_md5_base64`, `timestamp` (as `timestamp_unit` says), `nonce`,
+/// `header.<name>`, `credential.<field>` and `settings.<field>`; those of `headers` and `query` know `signature` too.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sign {
+    /// The text that is signed; `\n` in YAML's double quotes is a new line.
+    pub canonical: String,
+    pub algorithm: SignAlgorithm,
+    /// A template of the key.
+    pub key: String,
+    #[serde(default)]
+    pub key_encoding: KeyEncoding,
+    pub encoding: SignEncoding,
+    #[serde(default)]
+    pub timestamp_unit: TimestampUnit,
+    #[serde(default)]
+    pub headers: IndexMap<String, String>,
+    #[serde(default)]
+    pub query: IndexMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignAlgorithm {
+    HmacSha1,
+    HmacSha256,
+    HmacSha512,
+    /// No key: a hash of the canonical text, which has the secret in it.
+    Sha256,
+    Md5,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyEncoding {
+    #[default]
+    Text,
+    Base64,
+    Hex,
+    /// Text, normalised as Unicode's NFKD says.
+    Nfkd,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignEncoding {
+    Hex,
+    Base64,
+    Base64url,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimestampUnit {
+    #[default]
+    UnixS,
+    UnixMs,
+    /// `2026-11-24T09:30:00Z`
+    Rfc3339,
+    /// `20261124T093000Z`
+    Iso8601Basic,
+}
+
+/// A log-in that opens a session: its token or cookie goes with every request until it ends.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// Its templates may name `{{ credential.x }}`.
+    pub login: Request,
+    /// Where the answer carries the token.
+    #[serde(default)]
+    pub token: Option<Place>,
+    /// Cookies of the answer that go with every request.
+    #[serde(default)]
+    pub cookies: Vec<String>,
+    #[serde(default)]
+    pub send: SendToken,
+    /// Seconds that a session lasts.
+    pub lifetime_s: u32,
+}
+
+/// A client certificate (RFC 8446 section 4.4.2), alone or beside another kind.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MutualTls {
+    /// Fields of the certificate chain and of the private key, both PEM.
+    pub certificate: String,
+    pub key: String,
+    #[serde(default)]
+    pub with: Option<Box<Auth>>,
+}
