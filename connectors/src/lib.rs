@@ -13,6 +13,7 @@ mod request;
 mod response;
 mod schema;
 mod settings;
+pub mod simulator;
 mod template;
 
 pub use catalog::{Catalog, CatalogError, CatalogErrors};
@@ -24,3 +25,4 @@ pub use request::{CallVars, Draft, DraftBody, RequestContext, RequestError};
 pub use response::Proof;
 pub use schema::schema;
 pub use settings::FieldError;
+pub use simulator::Simulator;
