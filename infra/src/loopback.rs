@@ -287,7 +287,7 @@ mod tests {
             "short" => Delivery::Short(bytes),
             _ => Delivery::Whole,
         };
-        let delay = if path.ends_with("/late") { Duration::from_millis(300) } else { Duration::ZERO };
+        let delay = if path.ends_with("/late") { Duration::from_millis(100) } else { Duration::ZERO };
         let headers = vec![
             ("X-Method".to_owned(), request.method.as_str().to_owned()),
             ("X-Url".to_owned(), request.url.clone()),
@@ -336,7 +336,7 @@ mod tests {
 
         let started = std::time::Instant::now();
         let all = futures::future::join_all((0..3).map(|_| get("/late"))).await;
-        assert!(started.elapsed() >= Duration::from_millis(300));
+        assert!(started.elapsed() >= Duration::from_millis(100));
         let most = all.into_iter().map(|answer| answer.unwrap().headers()["x-in-flight"].to_str().unwrap().to_owned()).max();
         assert_eq!(most.as_deref(), Some("3"), "those that wait are counted");
 
