@@ -23,7 +23,7 @@ use domain::value::{Limits, Value};
 
 use crate::connector::Connector;
 use crate::decode::Extracted;
-use crate::manifest::{Parent, Read, Resource};
+use crate::manifest::{Read, Resource};
 use crate::path;
 use crate::request::{RequestContext, RequestError};
 use list::{List, ListVars};
@@ -101,10 +101,8 @@ impl Connector {
 impl<'c> Reader<'c> {
     fn new(connector: &'c Connector, resource: &'c Resource, read: &'c Read, position: &Position) -> Self {
         let filter = read.filter.as_deref().and_then(|filter| Filter::compile(filter).ok());
-        let parents = read
-            .parent
-            .as_ref()
-            .map(|parent: &Box<Parent>| Box::new(Reader::new(connector, resource, &parent.read, &Position::default())));
+        let parents =
+            read.parent.as_ref().map(|parent| Box::new(Reader::new(connector, resource, &parent.read, &Position::default())));
         let mut reader = Self {
             connector,
             resource,
