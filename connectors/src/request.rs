@@ -68,6 +68,8 @@ pub(crate) const NAMES: [&str; 13] = [
 pub enum RequestError {
     #[error("the connector does not write the kind {0}")]
     Kind(RecordKind),
+    #[error("the connector has no action \"{0}\" on this kind")]
+    Action(String),
     #[error("the connection lacks the secret \"{0}\"; store the credential again")]
     Secret(String),
     #[error("{0}; complete the connection's settings")]

@@ -70,6 +70,16 @@ impl Connector {
     /// # Errors
     /// The classified fault, where the destination did not store it; [`FaultClass::Unknown`] where it may have.
     pub fn read_write_answer(&self, kind: RecordKind, answer: &HttpAnswer) -> Result<Receipt, Fault> {
+        let rule = self.resource(kind).and_then(|resource| resource.write.as_ref()).map(|write| &write.receipt);
+        self.read_receipt(kind, rule, answer)
+    }
+
+    pub(crate) fn read_receipt(
+        &self,
+        kind: RecordKind,
+        rule: Option<&ReceiptRule>,
+        answer: &HttpAnswer,
+    ) -> Result<Receipt, Fault> {
         let body = parse(answer);
         let resource = self.manifest.resources.get(&kind);
         if self.is_failure(answer, body.as_ref()) {
@@ -84,7 +94,6 @@ impl Connector {
             }
             return Err(fault);
         }
-        let rule = resource.and_then(|resource| resource.write.as_ref()).map(|write| &write.receipt);
         rule.and_then(|rule| receipt(rule, answer, body.as_ref())).ok_or_else(|| self.unreadable(answer))
     }
 
@@ -139,7 +148,7 @@ impl Connector {
         }
     }
 
-    fn unreadable(&self, answer: &HttpAnswer) -> Fault {
+    pub(crate) fn unreadable(&self, answer: &HttpAnswer) -> Fault {
         Fault {
             // It may have been stored: whoever asks by business key finds out.
             class: FaultClass::Unknown,
@@ -270,18 +279,18 @@ fn is_success(answer: &HttpAnswer) -> bool {
     (200..300).contains(&answer.status)
 }
 
-fn parse(answer: &HttpAnswer) -> Option<Value> {
+pub(crate) fn parse(answer: &HttpAnswer) -> Option<Value> {
     const LIMITS: Limits = Limits { bytes_max: 8 * 1024 * 1024, ..Limits::DEFAULT };
     if answer.body.is_empty() { None } else { Value::parse(&answer.body, &LIMITS).ok() }
 }
 
-fn receipt(rule: &ReceiptRule, answer: &HttpAnswer, body: Option<&Value>) -> Option<Receipt> {
+pub(crate) fn receipt(rule: &ReceiptRule, answer: &HttpAnswer, body: Option<&Value>) -> Option<Receipt> {
     let from_header = rule
         .header
         .as_deref()
         .and_then(|name| answer.header(name))
         .and_then(|value| value.trim_end_matches('/').rsplit('/').next());
-    let at = |path: &Option<String>| body?.at(path.as_deref()?)?.to_text().map(|text| text.into_owned());
+    let at = |path: &Option<String>| path::first(body?, path.as_deref()?)?.to_text().map(|text| text.into_owned());
     let id = from_header.map(str::to_owned).or_else(|| at(&rule.path)).filter(|id| !id.is_empty())?;
     Some(Receipt { id, version: at(&rule.version) })
 }
