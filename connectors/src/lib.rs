@@ -7,6 +7,7 @@ mod check;
 mod connector;
 mod decode;
 mod hook;
+pub mod import;
 mod limit;
 pub mod manifest;
 mod parse;
