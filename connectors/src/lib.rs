@@ -15,6 +15,7 @@ mod schema;
 mod settings;
 mod template;
 
+pub use auth::{Callback, CallbackError, Pkce, TokenSet, callback_state, is_same_state};
 pub use catalog::{Catalog, CatalogError, CatalogErrors};
 pub use connector::{Connector, Limit};
 pub use hook::{HookInfo, HookRefusal};
