@@ -11,7 +11,7 @@ use domain::value::{Value, decimal};
 use url::form_urlencoded;
 
 use super::token::TokenSet;
-use super::{identity_of, jwt, put_header};
+use super::{encode, identity_of, jwt, put_header};
 use crate::connector::Connector;
 use crate::manifest::{ClientAuth, Grant, Oauth2};
 use crate::path;
@@ -90,10 +90,10 @@ impl Connector {
                 params.extend(secret(&endpoint.client_secret)?.map(|secret| pair("client_secret", secret)));
             }
             ClientAuth::Basic => {
-                // RFC 6749 section 2.3.1: both are form-encoded first, so that a colon in the id does no harm.
-                let form =
-                    |text: Option<&str>| form_urlencoded::byte_serialize(text.unwrap_or_default().as_bytes()).collect::<String>();
-                let both = format!("{}:{}", form(client_id), form(secret(&endpoint.client_secret)?));
+                // RFC 6749 section 2.3.1: both are encoded first, so that a colon in the id does no harm. A space is %20, which every decoder
+                // reads; some know no "+".
+                let secret = secret(&endpoint.client_secret)?;
+                let both = format!("{}:{}", encode(client_id.unwrap_or_default()), encode(secret.unwrap_or_default()));
                 put_header(&mut request, "Authorization", format!("Basic {}", STANDARD.encode(both)))?;
             }
             ClientAuth::Assertion => {
