@@ -263,7 +263,7 @@ fn a_client_proves_itself_by_a_signed_assertion_once() {
         "client_id": "robot", "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "ES256",
         "jwks": {"keys": [jwk]}, "redirect_uris": [], "response_types": [], "grant_types": ["client_credentials"], "scope": "orders.read",
     }]);
-    let key = include_str!("judges/rfc7515_a3.pem");
+    let key = include_str!("../src/auth/testdata/rfc7515_a3.pem");
     let Some(world) = World::new(&clients, &[("id", "robot"), ("key", key)]) else { return };
     let connector = connector(
         "grant: client_credentials, token: {url: /token, client: assertion}, scopes: [orders.read],

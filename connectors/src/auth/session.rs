@@ -63,7 +63,7 @@ fn at(place: &Place, answer: &HttpAnswer, body: Option<&Value>) -> Option<String
 /// The last of this name wins, as in a browser (RFC 6265 section 5.3).
 fn cookie(name: &str, answer: &HttpAnswer) -> Option<String> {
     let set = answer.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case("set-cookie"));
-    let pairs = set.filter_map(|(_, value)| value.split(';').next()?.split_once('='));
-    let value = pairs.filter(|(known, _)| known.trim() == name).last()?.1.trim();
+    let mut pairs = set.filter_map(|(_, value)| value.split(';').next()?.split_once('='));
+    let value = pairs.rfind(|(known, _)| known.trim() == name)?.1.trim();
     Some(value.to_owned()).filter(|value| is_token(value))
 }
