@@ -20,6 +20,7 @@ mod settings;
 mod template;
 mod write;
 
+pub use auth::{Callback, CallbackError, Pkce, TokenSet, callback_state, is_same_state};
 pub use catalog::{Catalog, CatalogError, CatalogErrors};
 pub use connector::{Connector, Limit};
 pub use decode::{DecodeError, Decoded, Decoder, Extracted};

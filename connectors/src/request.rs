@@ -6,10 +6,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::http::{HttpRequest, Method as HttpMethod};
 use domain::record::RecordKind;
-use domain::secret::SecretFields;
+use domain::secret::{ExposeSecret, SecretFields};
 use domain::value::{Map, Value};
 
-use crate::auth::sign;
+use crate::auth::{TokenSet, sign};
 use crate::connector::Connector;
 use crate::manifest::{Body, Method, Request, Slot};
 use crate::path;
@@ -26,6 +26,8 @@ pub struct RequestContext<'a> {
     pub idempotency_key: &'a str,
     pub now: DateTime<Utc>,
     pub nonce: &'a str,
+    /// What the vendor gave for the credential, for the kinds of `auth` that have such.
+    pub token: Option<&'a TokenSet>,
 }
 
 /// What one call is about.
@@ -76,6 +78,16 @@ pub enum RequestError {
     Template(String),
     #[error("the address is no URL: {0}; check the connection's settings")]
     Url(String),
+    #[error(
+        "what goes into the header {0} has a character that no header may have, such as a line break; store the credential again"
+    )]
+    Header(String),
+    #[error("the secret \"{field}\" cannot be used as a key: {why}; store the credential again")]
+    Key { field: String, why: String },
+    #[error("there is no access token yet; ask for one before the call")]
+    NoToken,
+    #[error("{0} has not given its consent, or it has ended; connect {0} again")]
+    Consent(String),
 }
 
 impl From<TemplateError> for RequestError {
@@ -89,14 +101,31 @@ impl RequestContext<'_> {
         Ok(fill(template, encode, |name| self.find(name))?)
     }
 
-    fn find(&self, name: &str) -> Option<Cow<'_, str>> {
+    pub(crate) fn secret(&self, field: &str) -> Result<&str, RequestError> {
+        let secret = self.credential.get(field).map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty());
+        secret.ok_or_else(|| RequestError::Secret(field.to_owned()))
+    }
+
+    /// As [`Self::find`], and `credential.<field>` too: for what says who we are, and nothing else.
+    pub(crate) fn find_with_credential(&self, name: &str) -> Option<Cow<'_, str>> {
+        match name.strip_prefix("credential.") {
+            Some(field) => self.secret(field).ok().map(Into::into),
+            None => self.find(name),
+        }
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Cow<'_, str>> {
         match name {
             "external_key" => Some(self.external_key.into()),
             "revision" => Some(self.revision.to_string().into()),
             "idempotency_key" => Some(self.idempotency_key.into()),
             "nonce" => Some(self.nonce.into()),
             "now" => Some(self.now.format("%Y-%m-%dT%H:%M:%SZ").to_string().into()),
-            _ => self.settings.get(name.strip_prefix("settings.")?)?.as_str().filter(|text| !text.is_empty()).map(Into::into),
+            _ => {
+                let name = name.strip_prefix("settings.")?;
+                let given = self.settings.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
+                given.or_else(|| self.token?.settings.get(name).map(String::as_str)).map(Into::into)
+            }
         }
     }
 }
@@ -174,7 +203,7 @@ impl Draft {
             DraftBody::Text(text) => (text, None),
         };
         headers.extend(content_type.filter(|_| !has_type).map(|kind| ("Content-Type".to_owned(), kind.to_owned())));
-        HttpRequest { method: self.method, url, headers, body: Bytes::from(body) }
+        HttpRequest { method: self.method, url, headers, body: Bytes::from(body), identity: None }
     }
 }
 
@@ -294,7 +323,17 @@ impl Connector {
     /// # Errors
     /// Where the path names something that this call does not have.
     pub fn draft(&self, rule: &Request, vars: &CallVars<'_>, context: &RequestContext<'_>) -> Result<Draft, RequestError> {
-        let find = |name: &str| self.find_var(name, vars, context);
+        self.draft_with(rule, vars, context, &|name| self.find_var(name, vars, context))
+    }
+
+    /// As [`Self::draft`], with other names in the templates.
+    pub(crate) fn draft_with<'v>(
+        &self,
+        rule: &Request,
+        vars: &CallVars<'_>,
+        context: &RequestContext<'_>,
+        find: &impl Fn(&str) -> Option<Cow<'v, str>>,
+    ) -> Result<Draft, RequestError> {
         let path = fill(&rule.path, true, find)?;
         let url = if path.starts_with("https://") || path.starts_with("http://") {
             path
@@ -311,7 +350,7 @@ impl Connector {
             headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
             headers.push((name.clone(), fill(template, false, find)?));
         }
-        let tree = |tree: &serde_json::Value| fill_tree(tree, vars, &find).transpose().unwrap_or(Ok(Value::Null));
+        let tree = |tree: &serde_json::Value| fill_tree(tree, vars, find).transpose().unwrap_or(Ok(Value::Null));
         let body = match &rule.body {
             Some(Body::Json(json)) => DraftBody::Json(tree(json)?),
             Some(Body::Form(json)) => DraftBody::Form(tree(json)?),
@@ -319,7 +358,7 @@ impl Connector {
             Some(Body::Graphql(graphql)) => {
                 let mut variables = Map::new();
                 for (name, json) in &graphql.variables {
-                    if let Some(value) = fill_tree(json, vars, &find)? {
+                    if let Some(value) = fill_tree(json, vars, find)? {
                         variables.insert(name.clone(), value);
                     }
                 }
@@ -340,7 +379,12 @@ impl Connector {
         Ok(Draft { method, url, query, headers, body })
     }
 
-    fn find_var<'v>(&'v self, name: &str, vars: &CallVars<'v>, context: &'v RequestContext<'_>) -> Option<Cow<'v, str>> {
+    pub(crate) fn find_var<'v>(
+        &'v self,
+        name: &str,
+        vars: &CallVars<'v>,
+        context: &'v RequestContext<'_>,
+    ) -> Option<Cow<'v, str>> {
         match name {
             "version" => Some(self.version().into()),
             "since" => vars.since.map(Into::into),

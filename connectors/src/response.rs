@@ -16,7 +16,7 @@ use crate::path;
 use crate::request::RequestContext;
 use crate::template::fill;
 
-const TEXT_CHARS_MAX: usize = 500;
+pub(crate) const TEXT_CHARS_MAX: usize = 500;
 /// Nobody waits longer on a vendor's word.
 const RETRY_AFTER_MAX_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -189,7 +189,7 @@ impl Connector {
         self.fault(answer, parse(answer).as_ref()).0
     }
 
-    fn text_at(&self, paths: &[String], body: Option<&Value>) -> Option<String> {
+    pub(crate) fn text_at(&self, paths: &[String], body: Option<&Value>) -> Option<String> {
         let text = paths.iter().find_map(|path| path::first(body?, path)?.to_text())?;
         Some(text.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect())
     }
@@ -275,7 +275,7 @@ impl Connector {
     }
 }
 
-fn is_success(answer: &HttpAnswer) -> bool {
+pub(crate) fn is_success(answer: &HttpAnswer) -> bool {
     (200..300).contains(&answer.status)
 }
 
@@ -404,6 +404,7 @@ mod tests {
             idempotency_key: "k",
             now: chrono::DateTime::UNIX_EPOCH,
             nonce: "n",
+            token: None,
         };
         connector.read_proof_answer(RecordKind::Order, &answer(status, &[], body), &context)
     }

@@ -309,6 +309,7 @@ impl Work {
                     url: String::new(),
                     headers: vec![],
                     body: bytes::Bytes::new(),
+                    identity: None,
                 },
                 is_proof: parcel.state == DeliveryState::Unknown,
                 bucket: bucket(connection.id, limit.as_ref()),
@@ -396,6 +397,7 @@ impl Call {
             idempotency_key,
             now: Utc::now(),
             nonce,
+            token: None,
         }
     }
 
