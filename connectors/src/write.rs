@@ -242,6 +242,7 @@ resources:
             idempotency_key: "i",
             now: chrono::DateTime::UNIX_EPOCH,
             nonce: "n",
+            token: None,
         })
     }
 

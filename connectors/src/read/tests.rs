@@ -38,6 +38,7 @@ fn read_from(connector: &Connector, position: &Position, serve: impl Fn(&str, &s
         idempotency_key: "",
         now: now(),
         nonce: "",
+        token: None,
     };
     let mut reader = connector.reader(RecordKind::Order, position).unwrap();
     let mut outcome = Outcome { ids: vec![], asked: vec![], fault: None, position: None, bytes: vec![] };
@@ -215,6 +216,7 @@ fn a_fault_stops_the_read_and_the_same_page_can_be_asked_for_again() {
         idempotency_key: "",
         now: now(),
         nonce: "",
+        token: None,
     };
     let mut reader = connector.reader(RecordKind::Order, &Position::default()).unwrap();
     let answer = |status, body: &str| HttpAnswer { status, headers: vec![], body: Bytes::from(body.to_owned()) };

@@ -158,7 +158,7 @@ fn measure(arguments: &Arguments, address: &str) -> Result<serde_json::Value, Fa
     let settings = json!({"base_url": format!("http://{address}")});
     let credential = SecretFields::default();
     let outbound = Outbound::new(AllowList::parse(address), Duration::from_secs(30))?;
-    let vendor = Vendor { connector: &connector, settings: &settings, credential: &credential, outbound: &outbound };
+    let vendor = Vendor::new(&connector, &settings, &credential, &outbound);
     let memory_before = memory_max_bytes()?;
     let (begin, cpu_before) = (Instant::now(), cpu()?);
     let (mut bytes, mut ids) = (0_u64, 0_u64);
