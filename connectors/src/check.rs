@@ -141,12 +141,7 @@ pub(crate) fn requests(manifest: &Manifest) -> Vec<&Request> {
 }
 
 fn check_templates(manifest: &Manifest, errors: &mut Vec<String>) {
-    let mut templates: Vec<String> = Vec::new();
-    for request in requests(manifest) {
-        templates.push(request.path.clone());
-        templates.extend(request.query.values().chain(request.headers.values()).cloned());
-        texts(&request.body, &mut templates);
-    }
+    let mut templates: Vec<String> = requests(manifest).into_iter().flat_map(self::templates).collect();
     templates.extend(manifest.base_url.clone());
     templates.extend(manifest.headers.values().cloned());
     for template in &templates {
@@ -163,6 +158,14 @@ fn check_templates(manifest: &Manifest, errors: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// All templates of a request.
+pub(crate) fn templates(request: &Request) -> Vec<String> {
+    let mut out = vec![request.path.clone()];
+    out.extend(request.query.values().chain(request.headers.values()).cloned());
+    texts(&request.body, &mut out);
+    out
 }
 
 /// All texts of a body, which may be templates.

@@ -45,12 +45,14 @@ pub struct CallVars<'a> {
     /// The topic of a subscription.
     pub topic: Option<&'a str>,
     pub subscription_id: Option<&'a str>,
+    /// The number, offset or cursor of a page, for a vendor that wants it within a text.
+    pub page: Option<&'a str>,
     pub payload: Option<&'a Value>,
     pub payloads: Option<&'a Value>,
 }
 
 /// The names of [`CallVars`] and of [`RequestContext`] that templates may use, beside `settings.*`.
-pub(crate) const NAMES: [&str; 13] = [
+pub(crate) const NAMES: [&str; 14] = [
     "external_key",
     "revision",
     "idempotency_key",
@@ -64,6 +66,7 @@ pub(crate) const NAMES: [&str; 13] = [
     "hook_url",
     "topic",
     "subscription_id",
+    "page",
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +79,8 @@ pub enum RequestError {
     Secret(String),
     #[error("{0}; complete the connection's settings")]
     Template(String),
+    #[error("an id that is only dots cannot be put into the path \"{0}\"; correct it at the source")]
+    Dots(String),
     #[error("the address is no URL: {0}; check the connection's settings")]
     Url(String),
     #[error(
@@ -159,6 +164,8 @@ impl Draft {
         match slot {
             Slot::Query(name) => replace(&mut self.query, name, value),
             Slot::Header(name) => replace(&mut self.headers, name, value),
+            // It was filled in as `{{ page }}`.
+            Slot::Template => {}
             Slot::Body(at) => {
                 // What was a number in the template stays one: `first: 250` is no text.
                 let text = || Value::Text(value.to_owned());
@@ -246,13 +253,30 @@ impl Connector {
         self.call(&write.ok_or(RequestError::Kind(kind))?.request, &vars, context)
     }
 
-    /// The request that finds by business key what a lost answer did; none where the vendor offers no way.
+    /// The request that finds by business key what a lost answer did; none where the vendor offers no way. `payload` is what was written,
+    /// where [`Self::proof_needs_payload`].
     ///
     /// # Errors
     /// As [`Self::write_request`].
-    pub fn proof_request(&self, kind: RecordKind, context: &RequestContext<'_>) -> Result<Option<HttpRequest>, RequestError> {
+    pub fn proof_request(
+        &self,
+        kind: RecordKind,
+        payload: Option<&Value>,
+        context: &RequestContext<'_>,
+    ) -> Result<Option<HttpRequest>, RequestError> {
         let proof = self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref());
-        proof.map(|proof| self.call(&proof.request, &CallVars::default(), context)).transpose()
+        proof.map(|proof| self.call(&proof.request, &CallVars { payload, ..CallVars::default() }, context)).transpose()
+    }
+
+    /// True where the proof of a kind looks for something that stands in the payload.
+    #[must_use]
+    pub fn proof_needs_payload(&self, kind: RecordKind) -> bool {
+        let proof = self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref());
+        proof.is_some_and(|proof| {
+            crate::check::templates(&proof.request)
+                .iter()
+                .any(|text| crate::template::names(text).any(|name| name.starts_with("payload")))
+        })
     }
 
     /// How long the vendor takes to show a write, ms.
@@ -335,6 +359,11 @@ impl Connector {
         find: &impl Fn(&str) -> Option<Cow<'v, str>>,
     ) -> Result<Draft, RequestError> {
         let path = fill(&rule.path, true, find)?;
+        // A URL's parser resolves these away, percent-encoded or not: an id of ".." would ask for something else.
+        let dots = |path: &str| path.split(['/', '?']).filter(|segment| matches!(*segment, "." | "..")).count();
+        if dots(&path) > dots(&rule.path) {
+            return Err(RequestError::Dots(rule.path.clone()));
+        }
         let url = if path.starts_with("https://") || path.starts_with("http://") {
             path
         } else {
@@ -367,6 +396,7 @@ impl Connector {
                 body.insert("variables".into(), Value::Map(variables));
                 DraftBody::Json(Value::Map(body))
             }
+            None if rule.method == Method::Get => DraftBody::None,
             None => vars.payload.map_or(DraftBody::None, |payload| DraftBody::Json(payload.clone())),
         };
         let method = match rule.method {
@@ -394,6 +424,7 @@ impl Connector {
             "hook_url" => vars.hook_url.map(Into::into),
             "topic" => vars.topic.map(Into::into),
             "subscription_id" => vars.subscription_id.map(Into::into),
+            "page" => vars.page.map(Into::into),
             _ => context.find(name).or_else(|| path::first(vars.payload?, name.strip_prefix("payload.")?)?.to_text()),
         }
     }
@@ -414,6 +445,12 @@ fn fill_tree<'v>(
             None => Value::Text(number.to_string()),
         },
         Json::String(text) => {
+            if let Some(name) = crate::template::number_placeholder(text) {
+                let digits = find(name);
+                return Ok(digits.map(|text| {
+                    domain::value::decimal(&text).map_or_else(|| Value::Text(text.into()), |number| Value::Number(number.into()))
+                }));
+            }
             let whole = placeholder(text).and_then(|name| match name.split_once('.').unwrap_or((name, "")) {
                 ("payload", at) => vars.payload.map(|payload| path::first(payload, at).cloned()),
                 ("payloads", "") => vars.payloads.map(|payloads| Some(payloads.clone())),

@@ -115,6 +115,7 @@ impl Connector {
         if let (Some(found), Some(body)) = (rule.found.as_deref(), body.as_ref()) {
             match path::first(body, found) {
                 Some(Value::List(list)) if list.is_empty() => return Proof::Absent,
+                None if rule.absent_is_empty => return Proof::Absent,
                 // Without the list, the answer is none to that question.
                 None | Some(Value::Null) => return Proof::Failed(self.unreadable(answer)),
                 Some(_) => {}

@@ -201,7 +201,7 @@ resources:
   order:
     id: id
     write:
-      request: { method: POST, path: /orders, body: { graphql: { query: 'mutation', variables: { input: '{{ payload }}', note: 'from {{ payload.number }}', since: '{{ since }}' } } } }
+      request: { method: POST, path: /orders, body: { graphql: { query: 'mutation', variables: { input: '{{ payload }}', note: 'from {{ payload.number }}', since: '{{ since }}', n: '{{ revision | number }}', k: '{{ external_key | number }}' } } } }
       receipt: { path: data.add.id }
       then: [confirm]
     update: { request: { method: PATCH, path: '/orders/{{ external_id }}' }, receipt: { path: id } }
@@ -256,8 +256,20 @@ resources:
         let request = with_context(|context| connector().write_request(RecordKind::Order, &payload, context)).unwrap();
         assert_eq!(
             body(&request),
-            r#"{"query":"mutation","variables":{"input":{"number":"A1","big":9007199254740993,"price":1.10,"gone":null},"note":"from A1"}}"#
+            r#"{"query":"mutation","variables":{"input":{"number":"A1","big":9007199254740993,"price":1.10,"gone":null},"note":"from A1","n":1,"k":"k"}}"#
         );
+    }
+
+    #[test]
+    fn an_id_of_dots_does_not_ask_for_something_else() {
+        let ask = |id: &str| {
+            let connector = connector();
+            with_context(|context| connector.action_request(RecordKind::Order, "confirm", id, None, context))
+        };
+        for id in ["..", "."] {
+            assert_eq!(ask(id).unwrap_err(), RequestError::Dots("/orders/{{ external_id }}/confirm".into()));
+        }
+        assert_eq!(ask("..a").unwrap().url, "https://x.example/orders/..a/confirm");
     }
 
     #[test]

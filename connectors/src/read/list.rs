@@ -82,7 +82,9 @@ impl<'r> List<'r> {
     /// The next page's request; none where the list was read to its end.
     pub fn request(&mut self, connector: &Connector, context: &RequestContext<'_>) -> Result<Option<HttpRequest>, RequestError> {
         let Some(next) = &self.next else { return Ok(None) };
+        let page = self.page_text(next);
         let vars = CallVars {
+            page: page.as_deref(),
             since: self.vars.since.as_deref(),
             source_id: self.vars.source_id.as_deref(),
             parent_id: self.vars.parent_id.as_deref(),
@@ -93,6 +95,17 @@ impl<'r> List<'r> {
         let request = connector.sign(draft, context)?;
         self.asked = request.url.clone();
         Ok(Some(request))
+    }
+
+    /// What a request names as `{{ page }}`.
+    fn page_text(&self, next: &Next) -> Option<String> {
+        match (&self.read.page, next) {
+            (_, Next::Number(number) | Next::Offset(number)) => Some(number.to_string()),
+            (_, Next::Cursor(cursor)) => Some(cursor.clone()),
+            (Some(Page::Number(page)), Next::First) => Some(page.first.to_string()),
+            (Some(Page::Offset(page)), Next::First) => Some(page.first.to_string()),
+            _ => None,
+        }
     }
 
     fn page(&self, draft: &mut Draft, next: &Next) {

@@ -163,6 +163,18 @@ fn every_kind_of_page_is_read_to_its_end_and_no_further() {
 }
 
 #[test]
+fn a_page_may_stand_within_a_text() {
+    let read = "{request: {method: GET, path: /q, query: {query: \"select * from Order startposition {{ page }} maxresults 3\"}}, records: Order,
+        absent_is_empty: true, page: {offset: {slot: template, first: 1, size: {value: 3}}}}";
+    let outcome = read_all(&connector(read), |url, _| {
+        let query = parameter(url, "query").unwrap();
+        let from: usize = query.split(' ').nth(5).unwrap().parse().unwrap();
+        ok(if from > 7 { "{}".into() } else { format!(r#"{{"Order":[{}]}}"#, items(from, 3)) })
+    });
+    assert_eq!((outcome.ids.len(), outcome.asked.len()), (7, 3));
+}
+
+#[test]
 fn hostile_pages_meet_bounds_and_become_a_fault_with_a_reason() {
     let cursor = "{request: {method: GET, path: /o}, records: items, page: {cursor: {slot: {query: c}, next: {path: next}}}}";
     let number = "{request: {method: GET, path: /o}, records: items, page: {number: {slot: {query: page}, size: {value: 1}}}}";
