@@ -17,6 +17,7 @@ mod request;
 mod response;
 mod schema;
 mod settings;
+pub mod simulator;
 mod template;
 mod write;
 
@@ -33,3 +34,4 @@ pub use request::{CallVars, Draft, DraftBody, RequestContext, RequestError};
 pub use response::Proof;
 pub use schema::schema;
 pub use settings::FieldError;
+pub use simulator::Simulator;

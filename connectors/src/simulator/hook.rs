@@ -1,0 +1,224 @@
+//! Webhooks out of the simulator: who subscribed to what, and deliveries signed as the vendor signs them. Sending is somebody else's.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use domain::fault::FaultClass;
+use domain::secret::ExposeSecret;
+use domain::value::Value;
+use serde::Serialize;
+
+use super::list::{Item, Listing};
+use super::pattern::Found;
+use super::refusal::{Refusal, concrete};
+use super::route::Incoming;
+use super::seed::{empty, hash};
+use super::write::Served;
+use super::{SimAnswer, Simulator, derive};
+use crate::auth::hmac_sha256;
+use crate::manifest::{Encoding, Place, Signature, SignatureAlgorithm, Subscriptions};
+use crate::path;
+use crate::template::fill;
+
+/// The vendor keeps no more.
+const SUBSCRIPTIONS_MAX: usize = 10_000;
+
+/// A webhook registration at the vendor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HookSubscription {
+    pub id: String,
+    /// Empty where one subscription is for all topics.
+    pub topic: String,
+    pub url: String,
+    /// When it ends unless it is renewed, ms since 1970.
+    pub ends_at_ms: Option<i64>,
+    /// What its deliveries are signed with, where the vendor says that with the subscription.
+    #[serde(skip)]
+    secret: Option<String>,
+}
+
+/// A delivery that is ready to be POSTed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingHook {
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+/// All subscriptions, and how many things were numbered.
+#[derive(Debug, Default)]
+pub(super) struct Hooks {
+    pub subscriptions: Vec<HookSubscription>,
+    given: u64,
+}
+
+impl Hooks {
+    fn live(&mut self, now: DateTime<Utc>) -> &mut Vec<HookSubscription> {
+        let now_ms = now.timestamp_millis();
+        self.subscriptions.retain(|subscription| subscription.ends_at_ms.is_none_or(|ends| ends > now_ms));
+        &mut self.subscriptions
+    }
+}
+
+fn gone() -> Refusal {
+    Refusal::new(FaultClass::NotFound, "There is no such subscription.")
+}
+
+impl Simulator<'_> {
+    /// The subscriptions that live at this moment.
+    pub fn subscriptions(&mut self, now: DateTime<Utc>) -> Vec<HookSubscription> {
+        self.hooks.live(now).clone()
+    }
+
+    pub fn delete_subscriptions(&mut self) {
+        self.hooks.subscriptions.clear();
+    }
+
+    fn subscription_rules(&self) -> Result<&Subscriptions, Refusal> {
+        self.connector.manifest.webhooks.as_ref().and_then(|hook| hook.subscriptions.as_ref()).ok_or_else(gone)
+    }
+
+    pub(super) fn subscribe(&mut self, found: &Found, now: DateTime<Utc>) -> Served {
+        let rules = self.subscription_rules()?.clone();
+        let url = found.get("hook_url").unwrap_or_default();
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(Refusal::new(FaultClass::Validation, "The address of the webhook is not an address."));
+        }
+        if self.hooks.live(now).len() >= SUBSCRIPTIONS_MAX {
+            return Err(Refusal::new(FaultClass::Validation, "There are too many subscriptions."));
+        }
+        self.hooks.given += 1;
+        let id = (900_000 + self.hooks.given).to_string();
+        let secret = rules.subscribe.secret.as_ref().map(|_| format!("sim-hook-{:016x}", hash(self.seed, &["hook", &id])));
+        let mut answer = SimAnswer::json(201, &empty());
+        let mut body = empty();
+        let mut put = |place: &Place, text: &str| {
+            answer.headers.extend(place.header.first().map(|name| (name.clone(), text.to_owned())));
+            if let Some(at) = &place.path {
+                path::put(&mut body, &concrete(at), text.into());
+            }
+        };
+        put(&rules.subscribe.id, &id);
+        if let (Some(place), Some(secret)) = (&rules.subscribe.secret, &secret) {
+            put(place, secret);
+        }
+        answer.body = body.to_json().into();
+        let ends_at_ms = ends(&rules, now);
+        let topic = found.get("topic").unwrap_or_default().to_owned();
+        self.hooks.subscriptions.push(HookSubscription { id, topic, url: url.to_owned(), ends_at_ms, secret });
+        Ok(answer)
+    }
+
+    pub(super) fn list_subscriptions(&mut self, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
+        let list = self.subscription_rules()?.list.clone().ok_or_else(gone)?;
+        let record = |subscription: &HookSubscription| {
+            let mut record = empty();
+            for (at, text) in [(&list.id, &subscription.id), (&list.topic, &subscription.topic), (&list.url, &subscription.url)] {
+                path::put(&mut record, at, text.as_str().into());
+            }
+            if let Some(active) = &list.active {
+                derive::make(&mut record, active, true);
+            }
+            record
+        };
+        let records: Vec<Value> = self.hooks.live(now).iter().map(record).collect();
+        let items = records.iter().enumerate().map(|(at, value)| Item { value, changed: 0, seq: at as u64 });
+        let listing = Listing { read: &list.read, incoming, found, secret: self.seed, name: "subscriptions", trouble: None };
+        listing.answer(items.collect())
+    }
+
+    pub(super) fn renew(&mut self, found: &Found, now: DateTime<Utc>) -> Served {
+        let ends_at_ms = ends(self.subscription_rules()?, now);
+        let id = found.get("subscription_id").unwrap_or_default();
+        let known = self.hooks.live(now).iter_mut().find(|subscription| subscription.id == id).ok_or_else(gone)?;
+        known.ends_at_ms = ends_at_ms;
+        Ok(SimAnswer::json(200, &empty()))
+    }
+
+    pub(super) fn unsubscribe(&mut self, found: &Found, now: DateTime<Utc>) -> Served {
+        let id = found.get("subscription_id").unwrap_or_default();
+        let live = self.hooks.live(now);
+        let before = live.len();
+        live.retain(|subscription| subscription.id != id);
+        if live.len() == before { Err(gone()) } else { Ok(SimAnswer::empty(204)) }
+    }
+
+    /// What the vendor sends to those who subscribed to the topic, about a record.
+    pub fn deliveries(&mut self, topic: &str, record_id: &str, now: DateTime<Utc>) -> Vec<OutgoingHook> {
+        let mut to = self.hooks.live(now).clone();
+        to.retain(|subscription| subscription.topic.is_empty() || subscription.topic == topic);
+        to.iter().filter_map(|to| self.hook(topic, record_id, &to.url, to.secret.as_deref(), now)).collect()
+    }
+
+    /// What the vendor would send to an address, without a subscription; `None` where there is no such topic or record.
+    pub fn emit(&mut self, topic: &str, record_id: &str, url: &str, now: DateTime<Utc>) -> Option<OutgoingHook> {
+        self.hook(topic, record_id, url, None, now)
+    }
+
+    fn hook(
+        &mut self,
+        topic: &str,
+        record_id: &str,
+        url: &str,
+        secret: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Option<OutgoingHook> {
+        let hook = self.connector.manifest.webhooks.as_ref()?;
+        let rule = hook.topics.get(topic)?;
+        let table = self.table(rule.kind);
+        let row = &table.rows[table.by_id(record_id)?];
+        let mut event = if rule.fetch.is_some() { empty() } else { row.value.clone() };
+        path::put(&mut event, &concrete(&rule.id), row.id.clone());
+        self.hooks.given += 1;
+        let delivery = format!("{:016x}", hash(self.seed, &["delivery", &self.hooks.given.to_string()]));
+        let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        let version = self.connector.version();
+        for (place, text) in
+            [(Some(&hook.topic), topic), (hook.dedupe.as_ref(), delivery.as_str()), (hook.version.as_ref(), version)]
+        {
+            let Some(place) = place.filter(|_| !text.is_empty()) else { continue };
+            match (place.header.first(), &place.path) {
+                (Some(name), _) => headers.push((name.clone(), text.to_owned())),
+                (None, Some(at)) => path::put(&mut event, &concrete(at), text.into()),
+                (None, None) => {}
+            }
+        }
+        if let Some(source) = &hook.source {
+            let account = fill(&source.equals, false, |name| self.connector.setting(&self.settings, name)).ok()?;
+            headers.extend(source.header.first().map(|name| (name.clone(), account)));
+        }
+        let mut body = event;
+        if let Some(at) = &hook.events {
+            let mut outer = empty();
+            super::render::place(&mut outer, Some(at), vec![body]);
+            body = outer;
+        }
+        let body = Bytes::from(body.to_json());
+        let own = hook.signature.secrets.iter().find_map(|field| self.credential.get(field));
+        let secret = secret.map(str::to_owned).or_else(|| own.map(|own| own.expose_secret().to_owned()))?;
+        headers.extend(signed(&hook.signature, &secret, &body, now));
+        Some(OutgoingHook { url: url.to_owned(), headers, body })
+    }
+}
+
+fn ends(rules: &Subscriptions, now: DateTime<Utc>) -> Option<i64> {
+    rules
+        .lifetime_s
+        .map(|s| now.timestamp_millis().saturating_add(i64::try_from(s).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)))
+}
+
+/// The header that proves the sender. The one place that knows how: other schemes are signed here when the verifying side has them.
+fn signed(rule: &Signature, secret: &str, body: &[u8], _now: DateTime<Utc>) -> Option<(String, String)> {
+    let value = match rule.algorithm {
+        SignatureAlgorithm::Shared => secret.to_owned(),
+        _ => {
+            let mac = hmac_sha256(secret.as_bytes(), body);
+            match rule.encoding {
+                Encoding::Base64 => STANDARD.encode(mac),
+                Encoding::Hex => mac.iter().map(|byte| format!("{byte:02x}")).collect(),
+            }
+        }
+    };
+    Some((rule.header.first()?.clone(), format!("{}{value}", rule.prefix)))
+}

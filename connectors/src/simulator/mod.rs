@@ -1,0 +1,507 @@
+//! A vendor's simulator, made of its own connector: it serves what `connector.yaml` declares and nothing else. Its records look like the
+//! folder's samples, what is written to it can be read from it, and what goes wrong goes wrong on purpose.
+//!
+//! Values in, values out: time comes with each request and nothing is sent, so that the same seed and the same requests give the same bytes.
+//! What a manifest cannot tell (what the vendor refuses and computes) stands beside it in `simulator.yaml`.
+
+mod control;
+mod derive;
+mod extra;
+mod fault;
+mod guard;
+mod hook;
+mod limit;
+mod list;
+mod pattern;
+mod populate;
+mod refusal;
+mod render;
+mod route;
+mod seed;
+mod store;
+mod time;
+mod write;
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use domain::fault::FaultClass;
+use domain::http::HttpRequest;
+use domain::record::RecordKind;
+use domain::secret::SecretFields;
+use domain::value::Value;
+use serde::Serialize;
+
+use self::extra::{Extra, KindRules};
+use self::fault::{Faults, Trouble};
+use self::guard::{Account, Guard};
+use self::hook::Hooks;
+use self::limit::Buckets;
+use self::list::{Item, Listing};
+use self::pattern::Found;
+use self::refusal::Refusal;
+use self::route::{Incoming, Routes};
+use self::store::{Shape, Store};
+use self::write::Served;
+use crate::connector::Connector;
+use crate::manifest::{Auth, Oauth2, Read, Session};
+
+pub use fault::{Fault, FaultMatcher};
+pub use hook::{HookSubscription, OutgoingHook};
+pub use route::Operation;
+
+/// Answers that are remembered by their idempotency key.
+const REMEMBERED_MAX: usize = 100_000;
+/// How many records of a kind there are at the start, where there is a sample and nothing else is said.
+const RECORDS: usize = 25;
+
+/// Why a connector cannot be simulated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SimulatorError {
+    #[error("simulator.yaml cannot be used: {0}")]
+    Extra(String),
+}
+
+/// How an answer reaches whoever asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    Whole,
+    /// In pieces of so many bytes, without a length.
+    Chunked(usize),
+    /// Not at all: the connection is closed.
+    Drop,
+    /// The length is that of the whole body, and the connection is closed after so many bytes.
+    Truncated(usize),
+    /// The length says so many bytes, and so the body ends there.
+    Short(usize),
+}
+
+/// What the vendor answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimAnswer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+    /// How long it takes before the first byte, ms.
+    pub delay_ms: u64,
+    pub delivery: Delivery,
+    /// The vendor's code of a refusal, for the statistics.
+    pub code: Option<String>,
+}
+
+/// What was asked and what came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SimStats {
+    /// Requests by operation; `unknown` are those that the manifest declares nothing for.
+    pub requests: BTreeMap<String, u64>,
+    /// Refusals by the vendor's code.
+    pub refused: BTreeMap<String, u64>,
+    pub creates: u64,
+    pub updates: u64,
+    /// The most requests at once.
+    pub in_flight_max: usize,
+}
+
+/// A stored record and how it came to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimRecord {
+    pub id: String,
+    pub external_key: Option<String>,
+    pub revision: Option<String>,
+    pub value: Value,
+    /// 0 where it was there from the start.
+    pub creates: u32,
+    pub updates: u32,
+}
+
+/// How often one key was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Writes {
+    /// Records that carry the key; more than one is a double.
+    pub records: u32,
+    pub creates: u32,
+    pub updates: u32,
+}
+
+/// One vendor account.
+#[derive(Debug)]
+pub struct Simulator<'c> {
+    connector: &'c Connector,
+    settings: serde_json::Value,
+    credential: SecretFields,
+    seed: u64,
+    limits: bool,
+    records: usize,
+    routes: Routes,
+    rules: BTreeMap<RecordKind, KindRules>,
+    no_rules: KindRules,
+    samples: BTreeMap<RecordKind, Vec<Value>>,
+    store: Store,
+    guard: Guard,
+    buckets: Buckets,
+    faults: Faults,
+    hooks: Hooks,
+    remembered: HashMap<String, SimAnswer>,
+    outgoing: Vec<OutgoingHook>,
+    stats: SimStats,
+}
+
+impl<'c> Simulator<'c> {
+    /// An account with these settings and this credential. The same seed makes the same records, ids and tokens.
+    ///
+    /// # Errors
+    /// Where the folder's `simulator.yaml` cannot be used.
+    pub fn new(
+        connector: &'c Connector,
+        seed: u64,
+        settings: serde_json::Value,
+        credential: SecretFields,
+    ) -> Result<Self, SimulatorError> {
+        let rules = connector.file("simulator.yaml").map(kind_rules).transpose()?.unwrap_or_default();
+        let mut simulator = Self {
+            routes: Routes::new(connector, &settings, &credential),
+            samples: populate::samples(connector),
+            connector,
+            settings,
+            credential,
+            seed,
+            limits: false,
+            records: RECORDS,
+            rules,
+            no_rules: KindRules::default(),
+            store: Store::default(),
+            guard: Guard::new(seed),
+            buckets: Buckets::default(),
+            faults: Faults::default(),
+            hooks: Hooks::default(),
+            remembered: HashMap::new(),
+            outgoing: vec![],
+            stats: SimStats::default(),
+        };
+        simulator.populate();
+        Ok(simulator)
+    }
+
+    /// Whether the vendor's limits are kept and told. Off at first, because tests read fast.
+    #[must_use]
+    pub fn with_limits(self, limits: bool) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// How many records of each kind there are at the start, where there are samples and `simulator.yaml` says nothing else.
+    #[must_use]
+    pub fn with_records(mut self, records: usize) -> Self {
+        self.records = records;
+        self.store = Store::default();
+        self.populate();
+        self
+    }
+
+    /// Further rules, as of a `simulator.yaml`: for the kinds that they name, in place of the folder's.
+    ///
+    /// # Errors
+    /// Where they cannot be used.
+    pub fn with_rules(mut self, yaml: &str) -> Result<Self, SimulatorError> {
+        self.rules.extend(kind_rules(yaml)?);
+        self.store = Store::default();
+        self.populate();
+        Ok(self)
+    }
+
+    /// Forgets all that happened; tokens that were given out stay good.
+    pub fn reset(&mut self) {
+        self.store = Store::default();
+        self.buckets = Buckets::default();
+        self.faults = Faults::default();
+        self.hooks = Hooks::default();
+        self.remembered.clear();
+        self.outgoing.clear();
+        self.stats = SimStats::default();
+        self.populate();
+    }
+
+    /// The next requests that fit meet this fault, after those that were ordered before.
+    pub fn fail(&mut self, matcher: FaultMatcher, fault: Fault) {
+        self.faults.order(matcher, fault);
+    }
+
+    #[must_use]
+    pub fn stats(&self) -> &SimStats {
+        &self.stats
+    }
+
+    /// All records of a kind, in the order of their creation.
+    #[must_use]
+    pub fn stored(&self, kind: RecordKind) -> Vec<SimRecord> {
+        let rows = self.store.tables.get(&kind).map(|table| table.rows.as_slice()).unwrap_or_default();
+        let record = |row: &store::Row| SimRecord {
+            id: row.id_text(),
+            external_key: row.key.clone(),
+            revision: row.revision.clone(),
+            value: row.value.clone(),
+            creates: row.creates,
+            updates: row.updates,
+        };
+        rows.iter().map(record).collect()
+    }
+
+    /// How often a record with this key, under it or in it, was written.
+    #[must_use]
+    pub fn writes(&self, kind: RecordKind, key: &str) -> Writes {
+        let rows = self.store.tables.get(&kind).map(|table| table.rows.as_slice()).unwrap_or_default();
+        rows.iter().filter(|row| row.carries(key)).fold(Writes::default(), |sum, row| Writes {
+            records: sum.records + 1,
+            creates: sum.creates + row.creates,
+            updates: sum.updates + row.updates,
+        })
+    }
+
+    /// Hooks that control requests asked for: whoever runs the simulator sends them.
+    pub fn take_outgoing(&mut self) -> Vec<OutgoingHook> {
+        std::mem::take(&mut self.outgoing)
+    }
+
+    /// The vendor's answer. `in_flight` is how many requests are served at this moment, this one included.
+    pub fn answer(&mut self, request: &HttpRequest, in_flight: usize, now: DateTime<Utc>) -> SimAnswer {
+        let incoming = Incoming::new(request);
+        if let Some(rest) = incoming.path.strip_prefix(control::PREFIX) {
+            return self.control(rest, &incoming, now);
+        }
+        let (operation, found) = match self.routes.find(&incoming) {
+            Some((route, found)) => (Some(route.operation.clone()), found),
+            None => (None, Found::default()),
+        };
+        let name = operation.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        *self.stats.requests.entry(name).or_default() += 1;
+        self.stats.in_flight_max = self.stats.in_flight_max.max(in_flight);
+        let fault = self.faults.take(operation.as_ref(), request.method.as_str());
+        let mut answer = match self.before(fault.as_ref(), now) {
+            Some(answer) => answer,
+            None => {
+                let points = operation.as_ref().map_or(1, |operation| limit::points(operation, self.read_of(operation)));
+                let admitted = self.admit(operation.as_ref(), &incoming, (in_flight, points), now);
+                let trouble = match &fault {
+                    Some(Fault::SelfLink) => Some(Trouble::SelfLink),
+                    Some(Fault::EndlessPages) => Some(Trouble::EndlessPages),
+                    _ => None,
+                };
+                let served = admitted.and_then(|()| self.serve(operation.as_ref(), &incoming, &found, trouble, now));
+                let mut answer = served.unwrap_or_else(|refusal| self.connector.refuse(&refusal, now));
+                if self.limits {
+                    limit::report(&self.buckets, self.connector, (&incoming.path, points), &mut answer, now);
+                }
+                answer
+            }
+        };
+        if let Some(code) = &answer.code {
+            *self.stats.refused.entry(code.clone()).or_default() += 1;
+        }
+        if let Some(fault) = &fault {
+            fault::spoil(&mut answer, fault);
+        }
+        let echo = self.connector.manifest.version_echo.as_ref().and_then(|place| place.header.first());
+        answer.headers.extend(echo.map(|name| (name.clone(), self.connector.version().to_owned())));
+        answer.headers.push(("Date".to_owned(), now.format("%a, %d %b %Y %H:%M:%S GMT").to_string()));
+        answer
+    }
+
+    /// What a fault does before the request is looked at; an answer where that is all there is.
+    fn before(&mut self, fault: Option<&Fault>, now: DateTime<Utc>) -> Option<SimAnswer> {
+        let refusal = |class, status| Refusal { status, ..Refusal::new(class, "An unexpected error occurred.") };
+        match fault? {
+            Fault::Status(status) => {
+                let class = match *status {
+                    401 => FaultClass::Authentication,
+                    403 => FaultClass::Permission,
+                    404 => FaultClass::NotFound,
+                    409 => FaultClass::Conflict,
+                    410 => FaultClass::Gone,
+                    429 => FaultClass::Limit,
+                    500.. => FaultClass::Outage,
+                    _ => FaultClass::Validation,
+                };
+                Some(self.connector.refuse(&refusal(class, Some(*status)), now))
+            }
+            Fault::Class(class) => Some(self.connector.refuse(&refusal(*class, None), now)),
+            Fault::DropBeforeCommit => Some(SimAnswer { delivery: Delivery::Drop, ..SimAnswer::empty(500) }),
+            Fault::Redirect(to) => {
+                let mut answer = SimAnswer::empty(302);
+                answer.headers.push(("Location".to_owned(), to.clone()));
+                Some(answer)
+            }
+            Fault::ExpireTokens => {
+                self.expire_tokens();
+                None
+            }
+            Fault::DeleteSubscriptions => {
+                self.delete_subscriptions();
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Who may come in, and how many.
+    fn admit(
+        &mut self,
+        operation: Option<&Operation>,
+        incoming: &Incoming<'_>,
+        (in_flight, points): (usize, u32),
+        now: DateTime<Utc>,
+    ) -> Result<(), Refusal> {
+        if matches!(operation, Some(Operation::Token | Operation::LogIn)) {
+            return Ok(());
+        }
+        let account = Account { connector: self.connector, settings: &self.settings, credential: &self.credential };
+        let verdict = self.guard.verify(&self.connector.manifest.auth, account, incoming, now);
+        verdict.map_err(|why| Refusal::new(FaultClass::Authentication, &format!("Authentication failed: {why}.")))?;
+        if self.limits {
+            let call = (incoming.path.as_str(), in_flight, points);
+            limit::admit(&mut self.buckets, self.connector, &self.settings, call, now)
+                .map_err(|why| Refusal::new(FaultClass::Limit, why))?;
+        }
+        Ok(())
+    }
+
+    fn serve(
+        &mut self,
+        operation: Option<&Operation>,
+        incoming: &Incoming<'_>,
+        found: &Found,
+        trouble: Option<Trouble>,
+        now: DateTime<Utc>,
+    ) -> Served {
+        let Some(operation) = operation else {
+            return Err(Refusal { status: Some(404), ..Refusal::new(FaultClass::NotFound, "There is nothing at this address.") });
+        };
+        let remembered = found.get("idempotency_key").filter(|_| operation.writes()).map(|key| format!("{operation} {key}"));
+        if let Some(answer) = remembered.as_ref().and_then(|key| self.remembered.get(key)) {
+            return Ok(answer.clone());
+        }
+        let answer = match operation {
+            Operation::List(_) | Operation::Include(..) | Operation::Parents(_) => {
+                self.list(operation, incoming, found, trouble, now)
+            }
+            Operation::Get(kind) => {
+                let get = self.connector.manifest.resources.get(kind).and_then(|resource| resource.get.as_ref());
+                self.get(*kind, get.and_then(|get| get.record.as_deref()), found, now)
+            }
+            Operation::Fetch(topic) => {
+                let topic = self.connector.manifest.webhooks.as_ref().and_then(|hook| hook.topics.get(topic));
+                let topic = topic.ok_or_else(|| Refusal::new(FaultClass::NotFound, "There is no such topic."))?;
+                self.get(topic.kind, topic.fetch.as_ref().and_then(|fetch| fetch.record.as_deref()), found, now)
+            }
+            Operation::Write(kind) => self.write(*kind, incoming, found, now),
+            Operation::Update(kind) => self.update(*kind, incoming, found, now),
+            Operation::Batch(kind) => self.batch(*kind, incoming, found, now),
+            Operation::Proof(kind) => self.proof(*kind, found, now),
+            Operation::Action(kind, name) => self.act(*kind, name, found, now),
+            Operation::ActionProof(kind, name) => self.action_proof(*kind, name, found),
+            Operation::Subscribe => self.subscribe(found, now),
+            Operation::Subscriptions => self.list_subscriptions(incoming, found, now),
+            Operation::Renew => self.renew(found, now),
+            Operation::Unsubscribe => self.unsubscribe(found, now),
+            Operation::Token | Operation::LogIn => self.open(incoming, now),
+        }?;
+        if let Some(key) = remembered {
+            if self.remembered.len() >= REMEMBERED_MAX {
+                self.remembered.clear();
+            }
+            self.remembered.insert(key, answer.clone());
+        }
+        Ok(answer)
+    }
+
+    /// Token endpoint and log-in.
+    fn open(&mut self, incoming: &Incoming<'_>, now: DateTime<Utc>) -> Served {
+        enum Way<'m> {
+            Token(&'m Oauth2),
+            LogIn(&'m Session),
+        }
+        fn way(auth: &Auth) -> Option<Way<'_>> {
+            match auth {
+                Auth::Oauth2(oauth) => Some(Way::Token(oauth)),
+                Auth::Session(session) => Some(Way::LogIn(session)),
+                Auth::MutualTls(tls) => way(tls.with.as_deref()?),
+                _ => None,
+            }
+        }
+        let refused = || Refusal::new(FaultClass::Authentication, "The log-in is wrong.");
+        let account = Account { connector: self.connector, settings: &self.settings, credential: &self.credential };
+        match way(&self.connector.manifest.auth).ok_or_else(refused)? {
+            Way::Token(oauth) => Ok(self.guard.give_token(oauth, account, incoming, now)),
+            Way::LogIn(session) => self.guard.log_in(session, account, incoming, now).ok_or_else(refused),
+        }
+    }
+
+    /// The rules of the list that an operation is.
+    fn read_of(&self, operation: &Operation) -> Option<&'c Read> {
+        let read = self.connector.manifest.resources.get(&operation.kind()?)?.read.as_ref()?;
+        match operation {
+            Operation::List(_) => Some(read),
+            Operation::Include(_, into) => read.include.iter().find(|include| include.into == *into).map(|include| &include.read),
+            Operation::Parents(_) => read.parent.as_ref().map(|parent| &parent.read),
+            _ => None,
+        }
+    }
+
+    fn list(
+        &mut self,
+        operation: &Operation,
+        incoming: &Incoming<'_>,
+        found: &Found,
+        trouble: Option<Trouble>,
+        now: DateTime<Utc>,
+    ) -> Served {
+        let nothing = || Refusal::new(FaultClass::NotFound, "There is no such list.");
+        let (read, kind) = (self.read_of(operation).ok_or_else(nothing)?, operation.kind().ok_or_else(nothing)?);
+        let name = operation.to_string();
+        let listing = Listing { read, incoming, found, secret: self.seed, name: &name, trouble };
+        self.table(kind);
+        let now_ms = now.timestamp_millis();
+        if let Operation::Include(_, into) = operation {
+            let id = found.get("source_id").unwrap_or_default();
+            let table = self.store.tables.get(&kind);
+            let row = table.and_then(|table| Some(&table.rows[table.by_id(id)?])).ok_or_else(nothing)?;
+            let kept = self.store.apart.get(&(kind, into.clone())).and_then(|lists| lists.get(id)).map(Vec::as_slice);
+            let kept = kept.or_else(|| crate::path::first(&row.value, into)?.as_list()).unwrap_or_default();
+            // In their own order, whichever way the list is read.
+            let seq = |at: usize| (kept.len() - at) as u64;
+            let mut items: Vec<_> = kept.iter().enumerate().map(|(at, value)| Item { value, changed: 0, seq: seq(at) }).collect();
+            items.reverse();
+            return listing.answer(items);
+        }
+        let table =
+            if matches!(operation, Operation::Parents(_)) { self.store.parents.get(&kind) } else { self.store.tables.get(&kind) };
+        let parent = listing.parent();
+        let rows = table.map(|table| table.rows.as_slice()).unwrap_or_default();
+        let of_parent = rows.iter().filter(|row| parent.is_empty() || row.parent.as_deref() == Some(parent));
+        let item = |row: &'_ store::Row| row.seen(now_ms).map(|_| ());
+        let items = of_parent.filter(|row| item(row).is_some());
+        let items = items.filter_map(|row| row.seen(now_ms).map(|(value, changed)| Item { value, changed, seq: row.seq }));
+        listing.answer(items.collect())
+    }
+}
+
+fn kind_rules(yaml: &str) -> Result<BTreeMap<RecordKind, KindRules>, SimulatorError> {
+    let extra: Extra = crate::parse::yaml(yaml).map_err(|error| SimulatorError::Extra(error.to_string()))?;
+    extra.kinds.into_iter().map(|(kind, extra)| Ok((kind, KindRules::compile(kind, extra)?))).collect()
+}
+
+/// Where a kind's records carry what.
+fn shape(connector: &Connector, kind: RecordKind) -> Shape {
+    let resource = connector.manifest.resources.get(&kind);
+    let since = resource.and_then(|resource| resource.read.as_ref()).and_then(|read| read.since.as_ref());
+    let of_topic = || {
+        let topics = connector.manifest.webhooks.as_ref().map(|hook| &hook.topics);
+        topics.into_iter().flat_map(|topics| topics.values()).find(|topic| topic.kind == kind).map(|topic| topic.id.clone())
+    };
+    Shape {
+        id: resource.and_then(|resource| resource.id.clone()).or_else(of_topic).unwrap_or_else(|| "id".to_owned()),
+        updated_at: since
+            .and_then(|since| since.field.clone())
+            .or_else(|| resource.and_then(|resource| resource.updated_at.clone())),
+        time: since.map(|since| since.record_format.clone().unwrap_or_else(|| since.format.clone())).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,180 @@
+//! The error catalog read backwards: an answer that means a class of failure, in the vendor's own shape.
+
+use chrono::{DateTime, Utc};
+use domain::fault::FaultClass;
+use domain::http::HttpAnswer;
+use domain::value::Value;
+
+use super::derive;
+use super::seed::empty;
+use super::{Delivery, SimAnswer};
+use crate::connector::Connector;
+use crate::manifest::{ErrorRule, WaitUnit};
+use crate::path;
+
+/// How long a refusal for a limit asks to wait, s.
+pub(super) const WAIT_S: i64 = 1;
+
+/// Why the vendor refuses, before it is put into its shape.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Refusal {
+    pub class: FaultClass,
+    /// The vendor's code; absent: the catalog's first of that class.
+    pub code: Option<String>,
+    pub path: Option<String>,
+    pub message: String,
+    /// This status, whatever the catalog says.
+    pub status: Option<u16>,
+}
+
+impl Refusal {
+    pub fn new(class: FaultClass, message: &str) -> Self {
+        Self { class, code: None, path: None, message: message.to_owned(), status: None }
+    }
+}
+
+/// The first status that a rule is for.
+fn first_status(rule: &ErrorRule) -> Option<u16> {
+    rule.status.as_deref()?.split('-').next()?.trim().parse().ok()
+}
+
+/// What servers answer where nothing else is said (RFC 9110 section 15).
+fn usual_status(class: FaultClass) -> u16 {
+    match class {
+        FaultClass::Retry => 503,
+        FaultClass::Limit => 429,
+        FaultClass::Authentication => 401,
+        FaultClass::Permission => 403,
+        FaultClass::Validation => 400,
+        FaultClass::Conflict => 409,
+        FaultClass::NotFound => 404,
+        FaultClass::Gone => 410,
+        FaultClass::Outage | FaultClass::Unknown => 500,
+    }
+}
+
+impl Connector {
+    /// The answer by which this vendor says a class of failure.
+    pub(super) fn refuse(&self, refusal: &Refusal, now: DateTime<Utc>) -> SimAnswer {
+        let of_class = |rule: &&ErrorRule| rule.class == refusal.class;
+        let has_code = |rule: &ErrorRule| refusal.code.as_ref().is_some_and(|code| rule.code.contains(code));
+        // A rule that names the code itself says it best; one without codes takes any.
+        let named = self.manifest.errors.iter().filter(|rule| of_class(rule) && has_code(rule));
+        let others = self.manifest.errors.iter().filter(|rule| of_class(rule) && !has_code(rule));
+        let wanted = refusal.status;
+        for rule in named.chain(others).filter(|rule| wanted.is_none_or(|status| fits_status(rule, status))) {
+            let answer = self.by_rule(Some(rule), refusal, now);
+            if wanted.is_some() || self.classify(&as_http(&answer)).class == refusal.class {
+                return answer;
+            }
+        }
+        self.by_rule(None, refusal, now)
+    }
+
+    fn by_rule(&self, rule: Option<&ErrorRule>, refusal: &Refusal, now: DateTime<Utc>) -> SimAnswer {
+        let fields = &self.manifest.error;
+        let fits =
+            |code: &&String| refusal.status.is_some() || rule.is_none_or(|rule| rule.code.is_empty() || rule.code.contains(code));
+        let own = refusal.code.as_ref().filter(fits);
+        let code = own.or_else(|| rule.and_then(|rule| rule.code.first())).or(refusal.code.as_ref()).cloned();
+        // A vendor whose rule has no code still says something there.
+        let code = code.unwrap_or_else(|| refusal.class.as_str().to_uppercase());
+        let mut body = empty();
+        let said = [
+            (&fields.code, Some(code.as_str())),
+            (&fields.message, Some(refusal.message.as_str())),
+            (&fields.path, refusal.path.as_deref()),
+        ];
+        for (paths, text) in said {
+            if let (Some(at), Some(text)) = (paths.first(), text) {
+                path::put(&mut body, &concrete(at), text.into());
+            }
+        }
+        if let Some(when) = rule.and_then(|rule| rule.when.as_deref()) {
+            derive::make(&mut body, when, true);
+        }
+        // An API that answers 200 to everything says its errors inside.
+        let is_inside = !fields.inside.is_empty()
+            && fields
+                .inside
+                .iter()
+                .any(|inside| fields.code.iter().chain(&fields.message).any(|at| at.starts_with(inside.as_str())));
+        let by_rule = rule.and_then(first_status);
+        let status = match (refusal.status.or(by_rule), rule) {
+            (Some(status), _) => status,
+            (None, Some(_)) if is_inside => 200,
+            (None, _) => usual_status(refusal.class),
+        };
+        if (200..300).contains(&status) && !self.is_failure(&HttpAnswer { status, headers: vec![], body: "".into() }, Some(&body))
+        {
+            // Nothing yet says that it failed.
+            if let Some(inside) = fields.inside.first() {
+                path::put(&mut body, &concrete(inside), Value::List(vec![Value::Text(refusal.message.clone())]));
+            }
+        }
+        let mut answer = SimAnswer::json(status, &body);
+        if let Some(header) = rule.and_then(|rule| rule.header.as_ref()) {
+            answer.headers.push((header.name.clone(), literal(header.pattern.as_deref().unwrap_or("1"))));
+        }
+        if refusal.class == FaultClass::Limit {
+            answer.headers.extend(self.wait_headers(now));
+        }
+        answer.code = Some(code);
+        answer
+    }
+
+    /// How this vendor says how long to wait.
+    fn wait_headers(&self, now: DateTime<Utc>) -> Vec<(String, String)> {
+        let mut headers: Vec<(String, String)> =
+            self.manifest.error.wait.iter().map(|wait| (wait.header.clone(), in_unit(wait.unit, WAIT_S * 1_000, now))).collect();
+        if headers.is_empty() {
+            headers.push(("Retry-After".into(), WAIT_S.to_string()));
+        }
+        headers
+    }
+}
+
+/// A wait of so many milliseconds, as the vendor writes it.
+pub(super) fn in_unit(unit: WaitUnit, wait_ms: i64, now: DateTime<Utc>) -> String {
+    let up = |ms: i64| ms.div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) > 0);
+    match unit {
+        WaitUnit::Seconds => up(wait_ms).to_string(),
+        WaitUnit::Milliseconds => wait_ms.to_string(),
+        WaitUnit::UnixS => up(now.timestamp_millis() + wait_ms).to_string(),
+        WaitUnit::UnixMs => (now.timestamp_millis() + wait_ms).to_string(),
+    }
+}
+
+fn fits_status(rule: &ErrorRule, status: u16) -> bool {
+    let Some(range) = rule.status.as_deref() else { return true };
+    let (from, to) = range.split_once('-').unwrap_or((range, range));
+    let number = |text: &str| text.trim().parse::<u16>().unwrap_or_default();
+    (number(from)..=number(to)).contains(&status)
+}
+
+/// A path to put something at: `data.*.userErrors` has some name in the middle.
+pub(super) fn concrete(at: &str) -> String {
+    at.split('.').map(|step| if step == "*" { "result" } else { step }).collect::<Vec<_>>().join(".")
+}
+
+/// A text that a simple pattern is found in.
+fn literal(pattern: &str) -> String {
+    let plain = pattern.trim_start_matches("(?i)").trim_start_matches('^').trim_end_matches('$');
+    let plain = plain.split('|').next().unwrap_or_default();
+    plain.replace("\\d+", "1").replace("[0-9]+", "1").replace(".*", "").replace('\\', "")
+}
+
+pub(super) fn as_http(answer: &SimAnswer) -> HttpAnswer {
+    HttpAnswer { status: answer.status, headers: answer.headers.clone(), body: answer.body.clone() }
+}
+
+impl SimAnswer {
+    pub(super) fn json(status: u16, body: &Value) -> Self {
+        let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        Self { status, headers, body: body.to_json().into(), delay_ms: 0, delivery: Delivery::Whole, code: None }
+    }
+
+    pub(super) fn empty(status: u16) -> Self {
+        Self { status, headers: vec![], body: "".into(), delay_ms: 0, delivery: Delivery::Whole, code: None }
+    }
+}

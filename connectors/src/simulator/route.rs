@@ -1,0 +1,481 @@
+//! Which operation a request is of: every request that the manifest declares, read backwards. The one that fits best is it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use domain::http::HttpRequest;
+use domain::record::RecordKind;
+use domain::secret::{ExposeSecret, SecretFields};
+use domain::value::{Limits, Map, Value};
+
+use super::pattern::{Fit, Found, Pattern, Tree, fit};
+use crate::connector::Connector;
+use crate::manifest::{Auth, Body, Method, Page, Read, Request, Slot};
+
+/// A request body is no longer, bytes; the loopback server has a bound of its own before that.
+const BODY_LIMITS: Limits = Limits { bytes_max: 32 * 1024 * 1024, depth_max: 64, nodes_max: 2_000_000 };
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    List(RecordKind),
+    /// What is kept apart from a record, by the field that it becomes.
+    Include(RecordKind, String),
+    /// Those that records belong to.
+    Parents(RecordKind),
+    Get(RecordKind),
+    Write(RecordKind),
+    Update(RecordKind),
+    Batch(RecordKind),
+    Proof(RecordKind),
+    Action(RecordKind, String),
+    ActionProof(RecordKind, String),
+    /// Reads back what a webhook of this topic brought the id of.
+    Fetch(String),
+    Subscribe,
+    Subscriptions,
+    Renew,
+    Unsubscribe,
+    Token,
+    LogIn,
+}
+
+impl Operation {
+    #[must_use]
+    pub fn kind(&self) -> Option<RecordKind> {
+        match self {
+            Self::List(kind) | Self::Include(kind, _) | Self::Parents(kind) | Self::Get(kind) | Self::Write(kind) => Some(*kind),
+            Self::Update(kind) | Self::Batch(kind) | Self::Proof(kind) => Some(*kind),
+            Self::Action(kind, _) | Self::ActionProof(kind, _) => Some(*kind),
+            _ => None,
+        }
+    }
+
+    /// True where it changes what the vendor has.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        matches!(self, Self::Write(_) | Self::Update(_) | Self::Batch(_) | Self::Action(..))
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::List(kind) => write!(f, "{kind}.list"),
+            Self::Include(kind, into) => write!(f, "{kind}.include.{into}"),
+            Self::Parents(kind) => write!(f, "{kind}.parents"),
+            Self::Get(kind) => write!(f, "{kind}.get"),
+            Self::Write(kind) => write!(f, "{kind}.write"),
+            Self::Update(kind) => write!(f, "{kind}.update"),
+            Self::Batch(kind) => write!(f, "{kind}.batch"),
+            Self::Proof(kind) => write!(f, "{kind}.proof"),
+            Self::Action(kind, name) => write!(f, "{kind}.action.{name}"),
+            Self::ActionProof(kind, name) => write!(f, "{kind}.action_proof.{name}"),
+            Self::Fetch(topic) => write!(f, "webhooks.fetch.{topic}"),
+            Self::Subscribe => f.write_str("webhooks.subscribe"),
+            Self::Subscriptions => f.write_str("webhooks.subscriptions"),
+            Self::Renew => f.write_str("webhooks.renew"),
+            Self::Unsubscribe => f.write_str("webhooks.unsubscribe"),
+            Self::Token => f.write_str("auth.token"),
+            Self::LogIn => f.write_str("auth.log_in"),
+        }
+    }
+}
+
+/// A request, read as far as it can be without knowing what it asks for.
+#[derive(Debug)]
+pub(super) struct Incoming<'r> {
+    pub request: &'r HttpRequest,
+    /// `http://127.0.0.1:9000`, as the caller named it.
+    pub origin: String,
+    /// As it was sent.
+    pub path: String,
+    pub query: Vec<(String, String)>,
+    pub body: Option<Value>,
+}
+
+impl<'r> Incoming<'r> {
+    pub fn new(request: &'r HttpRequest) -> Self {
+        let (scheme, rest) = request.url.split_once("://").unwrap_or(("http", &request.url));
+        let (host, after) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (path, query) = after.split_once('?').unwrap_or((after, ""));
+        let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let mut incoming = Self { request, origin: format!("{scheme}://{host}"), path: path.to_owned(), query, body: None };
+        incoming.body = match incoming.header("content-type") {
+            Some(kind) if kind.starts_with("application/x-www-form-urlencoded") => Some(form(&request.body)),
+            _ => Value::parse(&request.body, &BODY_LIMITS).ok(),
+        };
+        incoming
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.request.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What stands where a page puts its number, size or cursor.
+    pub fn slot(&self, slot: &Slot) -> Option<Cow<'_, str>> {
+        match slot {
+            Slot::Query(name) => self.parameter(name).map(Cow::Borrowed),
+            Slot::Header(name) => self.header(name).map(Cow::Borrowed),
+            Slot::Body(at) => crate::path::first(self.body.as_ref()?, at)?.to_text(),
+        }
+    }
+}
+
+/// `a[b][0]=1` as the tree that it was made of.
+fn form(body: &[u8]) -> Value {
+    let mut tree = Value::Map(Map::new());
+    for (name, value) in url::form_urlencoded::parse(body) {
+        let mut here = &mut tree;
+        for step in name.split('[').map(|step| step.trim_end_matches(']')) {
+            here = enter(here, step);
+        }
+        *here = Value::Text(value.into_owned());
+    }
+    tree
+}
+
+/// One step of a parameter's name: the tree itself is a group, and digits in a fresh place make it a list.
+fn enter<'t>(here: &'t mut Value, step: &str) -> &'t mut Value {
+    let index = step.parse::<usize>().ok();
+    if here.is_null() && index.is_some() {
+        *here = Value::List(vec![]);
+    }
+    if !matches!((&*here, index), (Value::List(_), Some(_)) | (Value::Map(_), _)) {
+        *here = Value::Map(Map::new());
+    }
+    match here {
+        Value::List(list) => {
+            // Elements come in order; a gap is a forged index.
+            let index = index.unwrap_or_default().min(list.len());
+            if index == list.len() {
+                list.push(Value::Null);
+            }
+            &mut list[index]
+        }
+        Value::Map(map) => map.entry(step.to_owned()).or_insert(Value::Null),
+        plain => plain,
+    }
+}
+
+#[derive(Debug)]
+enum BodyShape {
+    /// The whole body is the payload.
+    Payload,
+    Tree(Tree),
+    Graphql {
+        query: String,
+        variables: Tree,
+    },
+    Text(Pattern),
+}
+
+/// One declared request, ready to be read backwards.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub operation: Operation,
+    method: &'static str,
+    paths: Vec<Pattern>,
+    query: Vec<(String, Pattern)>,
+    headers: Vec<(String, Pattern)>,
+    body: BodyShape,
+    /// Where pages put their number, size and cursor: what the template says there is only a start.
+    slots: Vec<Slot>,
+}
+
+impl Route {
+    fn fit(&self, incoming: &Incoming<'_>, found: &mut Found) -> Fit {
+        if self.method != incoming.request.method.as_str() {
+            return None;
+        }
+        self.paths.iter().find(|path| {
+            let mut trial = found.clone();
+            let fits = path.read(&incoming.path, &mut trial);
+            if fits {
+                *found = trial;
+            }
+            fits
+        })?;
+        let mut score = 0;
+        for (name, pattern) in self.query.iter().filter(|(name, _)| !self.slots.contains(&Slot::Query(name.clone()))) {
+            score += fit(pattern, incoming.parameter(name), found)?;
+        }
+        for (name, pattern) in &self.headers {
+            score += fit(pattern, incoming.header(name), found)?;
+        }
+        score += i32::from(self.slots.iter().any(|slot| incoming.slot(slot).is_some()));
+        let body = incoming.body.as_ref();
+        score += match &self.body {
+            BodyShape::Payload => {
+                found.payload = body.cloned();
+                0
+            }
+            BodyShape::Tree(tree) => tree.fit(body, found)?,
+            BodyShape::Graphql { query, variables } => {
+                let asked = body.and_then(|body| body.get("query")).and_then(Value::as_str)?;
+                if one_line(asked) != *query {
+                    return None;
+                }
+                10 + variables.fit(body.and_then(|body| body.get("variables")), found)?
+            }
+            BodyShape::Text(pattern) => {
+                let text = std::str::from_utf8(&incoming.request.body).ok()?;
+                let mut trial = found.clone();
+                if !pattern.read(text, &mut trial) {
+                    return None;
+                }
+                *found = trial;
+                5
+            }
+        };
+        Some(score)
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// All that the vendor answers to.
+#[derive(Debug)]
+pub(super) struct Routes(Vec<Route>);
+
+impl Routes {
+    pub fn new(connector: &Connector, settings: &serde_json::Value, credential: &SecretFields) -> Self {
+        let maker = Maker { connector, settings, credential };
+        let mut routes = Vec::new();
+        let manifest = &connector.manifest;
+        for (kind, resource) in &manifest.resources {
+            let kind = *kind;
+            let mut add = |operation, request: &Request| routes.push(maker.route(operation, request, None));
+            // What a request is of where several fit alike: the first of these.
+            if let Some(proof) = &resource.proof {
+                add(Operation::Proof(kind), &proof.request);
+            }
+            if let Some(get) = &resource.get {
+                add(Operation::Get(kind), &get.request);
+            }
+            if let Some(write) = &resource.write {
+                add(Operation::Write(kind), &write.request);
+            }
+            if let Some(update) = &resource.update {
+                add(Operation::Update(kind), &update.request);
+            }
+            if let Some(batch) = &resource.batch {
+                add(Operation::Batch(kind), &batch.request);
+            }
+            for (name, action) in &resource.actions {
+                add(Operation::Action(kind, name.clone()), &action.request);
+                if let Some(proof) = &action.proof {
+                    add(Operation::ActionProof(kind, name.clone()), &proof.request);
+                }
+            }
+            if let Some(read) = &resource.read {
+                routes.push(maker.route(Operation::List(kind), &read.request, Some(read)));
+                for include in &read.include {
+                    let operation = Operation::Include(kind, include.into.clone());
+                    routes.push(maker.route(operation, &include.read.request, Some(&include.read)));
+                }
+            }
+        }
+        // Parents last: where they are a kind of their own, its list is what is asked for.
+        for (kind, resource) in &manifest.resources {
+            if let Some(parent) = resource.read.as_ref().and_then(|read| read.parent.as_ref()) {
+                routes.push(maker.route(Operation::Parents(*kind), &parent.read.request, Some(&parent.read)));
+            }
+        }
+        if let Some(hook) = &manifest.webhooks {
+            for (name, topic) in &hook.topics {
+                if let Some(fetch) = &topic.fetch {
+                    routes.push(maker.route(Operation::Fetch(name.clone()), &fetch.request, None));
+                }
+            }
+            if let Some(subscriptions) = &hook.subscriptions {
+                routes.push(maker.route(Operation::Subscribe, &subscriptions.subscribe.request, None));
+                if let Some(list) = &subscriptions.list {
+                    routes.push(maker.route(Operation::Subscriptions, &list.read.request, Some(&list.read)));
+                }
+                if let Some(renew) = &subscriptions.renew {
+                    routes.push(maker.route(Operation::Renew, renew, None));
+                }
+                if let Some(delete) = &subscriptions.delete {
+                    routes.push(maker.route(Operation::Unsubscribe, delete, None));
+                }
+            }
+        }
+        routes.extend(maker.of_auth(&manifest.auth));
+        Self(routes)
+    }
+
+    /// The operation that a request is of, and what it carries.
+    pub fn find(&self, incoming: &Incoming<'_>) -> Option<(&Route, Found)> {
+        let mut best: Option<(i32, &Route, Found)> = None;
+        for route in &self.0 {
+            let mut found = Found::default();
+            if let Some(score) = route.fit(incoming, &mut found)
+                && best.as_ref().is_none_or(|(most, ..)| score > *most)
+            {
+                best = Some((score, route, found));
+            }
+        }
+        best.map(|(_, route, found)| (route, found))
+    }
+}
+
+struct Maker<'m> {
+    connector: &'m Connector,
+    settings: &'m serde_json::Value,
+    credential: &'m SecretFields,
+}
+
+impl Maker<'_> {
+    fn known(&self, name: &str) -> Option<Cow<'_, str>> {
+        if let Some(field) = name.strip_prefix("credential.") {
+            return self.credential.get(field).map(|secret| secret.expose_secret().to_owned().into());
+        }
+        if name == "version" {
+            return Some(self.connector.version().into());
+        }
+        let given = self.settings.get(name.strip_prefix("settings.")?)?.as_str()?;
+        (!given.is_empty()).then(|| given.into())
+    }
+
+    /// The path of an address, which may stand before those of its operations.
+    fn prefix(&self, address: Option<&str>) -> String {
+        let rest = address.and_then(|address| address.split_once("://")).map_or("", |(_, rest)| rest);
+        let outside = rest.find("}}/").map(|at| at + 2).or_else(|| rest.find('/'));
+        outside.map_or("", |at| &rest[at..]).trim_end_matches('/').to_owned()
+    }
+
+    fn route(&self, operation: Operation, request: &Request, read: Option<&Read>) -> Route {
+        let known = |name: &str| self.known(name);
+        let (path, in_path) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        let is_address = path.starts_with("https://") || path.starts_with("http://");
+        let mut templates = Vec::new();
+        if is_address {
+            templates.push(self.prefix(Some(path)));
+        } else {
+            let own = self.settings.get("base_url").and_then(serde_json::Value::as_str);
+            for address in [self.connector.manifest.base_url.as_deref(), own, None] {
+                templates.push(format!("{}{path}", self.prefix(address)));
+            }
+            templates.dedup();
+        }
+        let mut query: Vec<(String, Pattern)> =
+            request.query.iter().map(|(name, template)| (name.clone(), Pattern::new(template, false, &known))).collect();
+        for pair in in_path.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, template) = pair.split_once('=').unwrap_or((pair, ""));
+            let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+            query.push((decode(name), Pattern::new(&decode(template), false, &known)));
+        }
+        let body = match &request.body {
+            None => BodyShape::Payload,
+            Some(Body::Json(json) | Body::Form(json)) => BodyShape::Tree(Tree::new(json, &known)),
+            Some(Body::Text(template)) => BodyShape::Text(Pattern::new(template, false, &known)),
+            Some(Body::Graphql(graphql)) => {
+                let variables = graphql.variables.iter().map(|(name, json)| (name.clone(), Tree::new(json, &known)));
+                BodyShape::Graphql { query: one_line(&graphql.query), variables: Tree::Map(variables.collect()) }
+            }
+        };
+        Route {
+            operation,
+            method: match request.method {
+                Method::Get => "GET",
+                Method::Post => "POST",
+                Method::Put => "PUT",
+                Method::Patch => "PATCH",
+                Method::Delete => "DELETE",
+            },
+            paths: templates.iter().map(|template| Pattern::new(template, true, &known)).collect(),
+            query,
+            headers: request
+                .headers
+                .iter()
+                .map(|(name, template)| (name.clone(), Pattern::new(template, false, &known)))
+                .collect(),
+            body,
+            slots: read.and_then(|read| read.page.as_ref()).map(slots).unwrap_or_default(),
+        }
+    }
+
+    /// Token endpoints and log-ins: any request to their path, for who may come in is decided later and answered in their own words.
+    fn of_auth(&self, auth: &Auth) -> Vec<Route> {
+        let open = |operation: Operation, path: String| Route {
+            operation,
+            method: "POST",
+            paths: vec![Pattern::new(&path, true, &|name| self.known(name))],
+            query: vec![],
+            headers: vec![],
+            body: BodyShape::Payload,
+            slots: vec![],
+        };
+        match auth {
+            Auth::Oauth2(oauth) => {
+                let url = oauth.token.url.split('?').next().unwrap_or_default();
+                let prefix = if url.contains("://") { self.prefix(Some(url)) } else { url.to_owned() };
+                vec![open(Operation::Token, prefix)]
+            }
+            Auth::Session(session) => {
+                // The log-in's own words are its secrets, so they are not what it is known by.
+                let bare =
+                    Request { query: Default::default(), headers: Default::default(), body: None, ..session.login.clone() };
+                vec![self.route(Operation::LogIn, &bare, None)]
+            }
+            Auth::MutualTls(tls) => tls.with.as_deref().map(|inner| self.of_auth(inner)).unwrap_or_default(),
+            _ => vec![],
+        }
+    }
+}
+
+fn slots(page: &Page) -> Vec<Slot> {
+    let (slot, size) = match page {
+        Page::Number(page) => (Some(&page.slot), page.size.as_ref()),
+        Page::Offset(page) => (Some(&page.slot), Some(&page.size)),
+        Page::Cursor(page) => (Some(&page.slot), page.size.as_ref()),
+        Page::Link(page) => (None, page.size.as_ref()),
+        Page::NextUrl(page) => (None, page.size.as_ref()),
+    };
+    slot.into_iter().chain(size.and_then(|size| size.slot.as_ref())).cloned().collect()
+}
+
+/// What a log-in must say, read backwards with the credential filled in: true where it does.
+pub(super) fn says(
+    connector: &Connector,
+    settings: &serde_json::Value,
+    credential: &SecretFields,
+    request: &Request,
+    incoming: &Incoming<'_>,
+) -> bool {
+    let maker = Maker { connector, settings, credential };
+    let route = maker.route(Operation::LogIn, request, None);
+    let mut found = Found::default();
+    let literal = |pattern: &Pattern, text: Option<&str>| text.is_some_and(|text| pattern.read(text, &mut Found::default()));
+    let body_fits = match &route.body {
+        BodyShape::Tree(tree) => {
+            tree.fit(incoming.body.as_ref(), &mut found).is_some_and(|score| score > 0) && exact(tree, incoming.body.as_ref())
+        }
+        BodyShape::Text(pattern) => literal(pattern, std::str::from_utf8(&incoming.request.body).ok()),
+        BodyShape::Graphql { variables, .. } => exact(variables, incoming.body.as_ref().and_then(|body| body.get("variables"))),
+        BodyShape::Payload => true,
+    };
+    body_fits
+        && route.query.iter().all(|(name, pattern)| literal(pattern, incoming.parameter(name)))
+        && route.headers.iter().all(|(name, pattern)| literal(pattern, incoming.header(name)))
+}
+
+/// True where every text of the tree is there as it must be.
+fn exact(tree: &Tree, value: Option<&Value>) -> bool {
+    match tree {
+        Tree::Text(pattern) => value.and_then(Value::to_text).is_some_and(|text| pattern.read(&text, &mut Found::default())),
+        Tree::Plain(plain) => value.is_some_and(|value| value.to_text() == plain.to_text()),
+        Tree::List(trees) => {
+            trees.iter().enumerate().all(|(at, tree)| exact(tree, value.and_then(|value| value.as_list()?.get(at))))
+        }
+        Tree::Map(trees) => trees.iter().all(|(name, tree)| exact(tree, value.and_then(|value| value.get(name)))),
+        Tree::Payload(_) | Tree::Payloads => true,
+    }
+}

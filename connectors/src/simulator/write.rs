@@ -1,0 +1,351 @@
+//! What changes the vendor's records, and what finds again by key what was written: writes, updates, batches, actions, proofs.
+
+use chrono::{DateTime, Utc};
+use domain::fault::FaultClass;
+use domain::http::Method;
+use domain::mapping::Vars;
+use domain::record::RecordKind;
+use domain::value::{Map, Value};
+
+use super::derive;
+use super::extra::KindRules;
+use super::pattern::Found;
+use super::refusal::{Refusal, concrete};
+use super::render;
+use super::route::Incoming;
+use super::seed::{empty, lay_over};
+use super::store::{ROWS_MAX, Row, Table};
+use super::{SimAnswer, Simulator};
+use crate::manifest::{Batch, Body, ProofRule, ReceiptRule, Request, Resource};
+use crate::path;
+use crate::template::names;
+
+pub(super) type Served = Result<SimAnswer, Refusal>;
+
+/// One stored write.
+struct Stored {
+    at: usize,
+    created: bool,
+}
+
+fn absent() -> Refusal {
+    Refusal::new(FaultClass::NotFound, "The record does not exist. Provide a valid id.")
+}
+
+impl<'c> Simulator<'c> {
+    fn resource(&self, kind: RecordKind) -> Result<&'c Resource, Refusal> {
+        self.connector.manifest.resources.get(&kind).ok_or_else(absent)
+    }
+
+    fn settles_at(&self, kind: RecordKind, now: DateTime<Utc>) -> i64 {
+        now.timestamp_millis() + i64::try_from(self.connector.proof_settle_ms(kind)).unwrap_or(i64::MAX / 2)
+    }
+
+    pub(super) fn write(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
+        let resource = self.resource(kind)?;
+        let rule = resource.write.as_ref().ok_or_else(absent)?;
+        let payload = payload(incoming, found, &rule.request)?;
+        // Whoever puts its own key into the address asks to create or replace.
+        let upsert = names(&rule.request.path).any(|name| name == "external_key");
+        let stored = self.store_one(kind, payload, found.get("external_key"), (upsert, incoming), now)?;
+        self.table(kind).rows[stored.at].revision = found.get("revision").map(str::to_owned);
+        Ok(self.receipt(kind, &rule.receipt, &stored, incoming))
+    }
+
+    pub(super) fn update(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
+        let resource = self.resource(kind)?;
+        let rule = resource.update.as_ref().ok_or_else(absent)?;
+        let payload = payload(incoming, found, &rule.request)?;
+        let at = self.named(kind, found).ok_or_else(absent)?;
+        let vars = self.vars(found.get("external_key"));
+        if let Some(refusal) = self.rules_of(kind).refusal(&payload, &vars) {
+            return Err(refusal);
+        }
+        let stored = self.rules_of(kind).stored(&payload, &vars);
+        self.change(kind, at, stored, incoming.request.method == Method::Put, now);
+        if let Some(revision) = found.get("revision") {
+            self.table(kind).rows[at].revision = Some(revision.to_owned());
+        }
+        Ok(self.receipt(kind, &rule.receipt, &Stored { at, created: false }, incoming))
+    }
+
+    /// Checks and stores one payload.
+    fn store_one(
+        &mut self,
+        kind: RecordKind,
+        payload: Value,
+        key: Option<&str>,
+        (upsert, incoming): (bool, &Incoming<'_>),
+        now: DateTime<Utc>,
+    ) -> Result<Stored, Refusal> {
+        let vars = self.vars(key);
+        let rules = self.rules_of(kind);
+        if let Some(refusal) = rules.refusal(&payload, &vars) {
+            return Err(refusal);
+        }
+        let stored = rules.stored(&payload, &vars);
+        let by_rule = rules.extra.upsert;
+        let known = key.filter(|_| upsert || by_rule).and_then(|key| self.table(kind).by_key(key));
+        if let Some(at) = known {
+            self.change(kind, at, stored, incoming.request.method == Method::Put, now);
+            return Ok(Stored { at, created: false });
+        }
+        let settles_at = self.settles_at(kind, now);
+        let mut value =
+            if matches!(stored, Value::Map(_)) { stored } else { Value::Map(Map::from_iter([("payload".to_owned(), stored)])) };
+        // A new record has had no action done to it.
+        for name in self.resource(kind)?.actions.keys() {
+            value = self.mark(kind, value, name, false);
+        }
+        let table = self.table(kind);
+        if table.rows.len() >= ROWS_MAX {
+            return Err(Refusal::new(FaultClass::Limit, "There is no room for more records."));
+        }
+        let id = table.next_id();
+        let at = table.insert(id, value, key, now.timestamp_millis(), settles_at);
+        self.stats.creates += 1;
+        Ok(Stored { at, created: true })
+    }
+
+    fn change(&mut self, kind: RecordKind, at: usize, over: Value, whole: bool, now: DateTime<Utc>) {
+        let settles_at = self.settles_at(kind, now);
+        let table = self.table(kind);
+        let mut value = if whole { empty() } else { table.rows[at].value.clone() };
+        lay_over(&mut value, over);
+        table.replace(at, value, now.timestamp_millis(), settles_at);
+        self.stats.updates += 1;
+    }
+
+    fn vars(&self, key: Option<&str>) -> Vars {
+        let mut vars = Vars::default();
+        vars.set("settings", Value::from(&self.settings));
+        vars.set("key", key.map_or(Value::Null, Value::from));
+        vars
+    }
+
+    pub(super) fn rules_of(&self, kind: RecordKind) -> &KindRules {
+        self.rules.get(&kind).unwrap_or(&self.no_rules)
+    }
+
+    /// The row that a request names, whatever it names it by.
+    fn named(&mut self, kind: RecordKind, found: &Found) -> Option<usize> {
+        let table = self.table(kind);
+        let id = ["external_id", "source_id"].into_iter().find_map(|name| found.get(name));
+        match (id, found.get("external_key")) {
+            (Some(id), _) => table.by_id(id).or_else(|| table.by_key(id)),
+            (None, Some(key)) => table.carrying(key),
+            // What names nothing is about the only one there is.
+            (None, None) => (table.rows.len() == 1).then_some(0),
+        }
+    }
+
+    fn receipt(&mut self, kind: RecordKind, rule: &ReceiptRule, stored: &Stored, incoming: &Incoming<'_>) -> SimAnswer {
+        let table = self.table(kind);
+        let (row, id_path) = (&table.rows[stored.at], table.shape.id.as_str());
+        if let Some(name) = &rule.header {
+            let is_place = name.eq_ignore_ascii_case("location") || name.eq_ignore_ascii_case("content-location");
+            let own = incoming.path.trim_end_matches('/');
+            // A key of ours at the end of the address gives way to the vendor's id.
+            let folder = if incoming.request.method == Method::Post {
+                own
+            } else {
+                own.rsplit_once('/').map_or(own, |(folder, _)| folder)
+            };
+            let id = row.id_text();
+            let value = if is_place { format!("{}{folder}/{id}", incoming.origin) } else { id };
+            let status = if incoming.request.method == Method::Post { 201 } else { 204 };
+            let mut answer = SimAnswer::empty(status);
+            answer.headers.push((name.clone(), value));
+            return answer;
+        }
+        let mut document = empty();
+        put_record(&mut document, rule, id_path, row);
+        let status = if stored.created && incoming.request.method == Method::Post { 201 } else { 200 };
+        SimAnswer::json(status, &document)
+    }
+
+    pub(super) fn proof(&mut self, kind: RecordKind, found: &Found, now: DateTime<Utc>) -> Served {
+        let proof = self.resource(kind)?.proof.as_ref().ok_or_else(absent)?;
+        let at = self.named(kind, found);
+        let table = self.table(kind);
+        let seen = at.and_then(|at| {
+            let row = &table.rows[at];
+            row.seen(now.timestamp_millis()).map(|(value, _)| (row, value))
+        });
+        let Some((row, value)) = seen else { return not_proven(proof) };
+        let row = Row { value: value.clone(), ..row.clone() };
+        let mut document = empty();
+        put_record(&mut document, &proof.receipt, &table.shape.id, &row);
+        if let (Some(at), Some(revision)) = (&proof.revision, &row.revision)
+            && path::first(&document, at).is_none()
+        {
+            path::put(&mut document, &concrete(at), number_or_text(revision));
+        }
+        if let Some(found) = &proof.found
+            && path::first(&document, found).is_none()
+        {
+            render::place(&mut document, Some(found), vec![row.value]);
+        }
+        Ok(SimAnswer::json(200, &document))
+    }
+
+    /// One record by its id.
+    pub(super) fn get(&mut self, kind: RecordKind, record: Option<&str>, found: &Found, now: DateTime<Utc>) -> Served {
+        let at = self.named(kind, found).ok_or_else(absent)?;
+        let (value, _) = self.table(kind).rows[at].seen(now.timestamp_millis()).ok_or_else(absent)?;
+        Ok(SimAnswer::json(200, &placed(value.clone(), record)))
+    }
+
+    pub(super) fn act(&mut self, kind: RecordKind, name: &str, found: &Found, now: DateTime<Utc>) -> Served {
+        let at = self.named(kind, found).ok_or_else(absent)?;
+        let before = self.table(kind).rows[at].value.clone();
+        let mut value = self.mark(kind, before, name, true);
+        for (place, own) in self.rules_of(kind).extra.actions.get(name).into_iter().flatten() {
+            path::put(&mut value, place, Value::from(own));
+        }
+        let table = self.table(kind);
+        table.replace(at, value, now.timestamp_millis(), now.timestamp_millis());
+        let row = &mut table.rows[at];
+        // An action is no write of content.
+        row.updates -= 1;
+        row.actions.insert(name.to_owned());
+        Ok(SimAnswer::json(200, &row.value))
+    }
+
+    pub(super) fn action_proof(&mut self, kind: RecordKind, name: &str, found: &Found) -> Served {
+        let resource = self.resource(kind)?;
+        let at = self.named(kind, found).ok_or_else(absent)?;
+        let row = &self.table(kind).rows[at];
+        let mut document = placed(row.value.clone(), resource.get.as_ref().and_then(|get| get.record.as_deref()));
+        if let Some(proof) = resource.actions.get(name).and_then(|action| action.proof.as_ref()) {
+            derive::make(&mut document, &proof.done, row.actions.contains(name) || row.creates == 0);
+        }
+        Ok(SimAnswer::json(200, &document))
+    }
+
+    /// The record as it is where an action was done, or was not, as far as the record itself tells.
+    fn mark(&self, kind: RecordKind, value: Value, action: &str, done: bool) -> Value {
+        let resource = self.connector.manifest.resources.get(&kind);
+        let proof = resource.and_then(|resource| resource.actions.get(action)).and_then(|action| action.proof.as_ref());
+        let Some(proof) = proof else { return value };
+        let record = resource.and_then(|resource| resource.get.as_ref()).and_then(|get| get.record.as_deref());
+        let mut document = placed(value.clone(), record);
+        derive::make(&mut document, &proof.done, done);
+        path::first(&document, record.unwrap_or_default()).cloned().unwrap_or(value)
+    }
+
+    pub(super) fn batch(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
+        let rule = self.resource(kind)?.batch.as_ref().ok_or_else(absent)?;
+        let payloads = match &found.payloads {
+            Some(Value::List(list)) => list.clone(),
+            _ => return Err(Refusal::new(FaultClass::Validation, "A list was expected.")),
+        };
+        if payloads.len() > rule.items_max as usize {
+            let message = format!("{} items are more than the {} of one request.", payloads.len(), rule.items_max);
+            return Err(Refusal::new(FaultClass::Validation, &message));
+        }
+        let mut results = Vec::new();
+        for payload in payloads {
+            results.push(self.batch_item(kind, rule, payload, incoming, now));
+        }
+        let mut document = empty();
+        render::place(&mut document, Some(&rule.results), results);
+        Ok(SimAnswer::json(200, &document))
+    }
+
+    fn batch_item(
+        &mut self,
+        kind: RecordKind,
+        rule: &Batch,
+        payload: Value,
+        incoming: &Incoming<'_>,
+        now: DateTime<Utc>,
+    ) -> Value {
+        let at_key =
+            |at: &Option<String>| path::first(&payload, at.as_deref()?).and_then(Value::to_text).map(|text| text.into_owned());
+        let key = at_key(&rule.item_key);
+        let mut result = empty();
+        let is_keyed = rule.item_key.is_some();
+        match self.store_one(kind, payload.clone(), key.as_deref(), (is_keyed, incoming), now) {
+            Ok(stored) => {
+                let row = &self.table(kind).rows[stored.at];
+                put_receipt(&mut result, &rule.receipt, row);
+                derive::make(&mut result, &rule.refused, false);
+            }
+            Err(refusal) => {
+                let said = self.connector.refuse(&refusal, now);
+                result = Value::parse(&said.body, &domain::value::Limits::DEFAULT).unwrap_or_else(|_| empty());
+                derive::make(&mut result, &rule.refused, true);
+            }
+        }
+        if let (Some(at), Some(key)) = (&rule.result_key, key) {
+            path::put(&mut result, at, key.into());
+        }
+        result
+    }
+
+    pub(super) fn table(&mut self, kind: RecordKind) -> &mut Table {
+        let (connector, seed) = (self.connector, self.seed);
+        let samples = &self.samples;
+        self.store.tables.entry(kind).or_insert_with(|| {
+            let sample = samples.get(&kind).and_then(|list| list.first());
+            Table::new(super::shape(connector, kind), sample, super::seed::hash(seed, &[kind.as_str()]))
+        })
+    }
+}
+
+/// A record where an answer carries it.
+fn placed(value: Value, record: Option<&str>) -> Value {
+    let Some(at) = record.filter(|at| !at.is_empty()) else { return value };
+    let mut document = empty();
+    path::put(&mut document, &concrete(at), value);
+    document
+}
+
+fn not_proven(proof: &ProofRule) -> Served {
+    if let Some(found) = &proof.found {
+        let mut document = empty();
+        render::place(&mut document, Some(found), vec![]);
+        return Ok(SimAnswer::json(200, &document));
+    }
+    let said = proof.absent.first();
+    Err(Refusal { code: said.and_then(|said| said.code.first()).cloned(), status: said.map(|said| said.status), ..absent() })
+}
+
+/// The record where the receipt says that its id is: `data.order.id` is the `id` of `data.order`.
+fn put_record(document: &mut Value, rule: &ReceiptRule, id_path: &str, row: &Row) {
+    let at = rule.path.as_deref().unwrap_or(id_path);
+    let whole = at.strip_suffix(id_path).filter(|before| before.is_empty() || before.ends_with('.'));
+    let before =
+        whole.map(|before| before.trim_end_matches('.')).unwrap_or_else(|| at.rsplit_once('.').map_or("", |(before, _)| before));
+    if before.is_empty() {
+        *document = row.value.clone();
+    } else {
+        path::put(document, &concrete(before), row.value.clone());
+    }
+    put_receipt(document, rule, row);
+}
+
+fn put_receipt(document: &mut Value, rule: &ReceiptRule, row: &Row) {
+    if let Some(at) = &rule.path {
+        path::put(document, &concrete(at), row.id.clone());
+    }
+    if let Some(at) = &rule.version
+        && path::first(document, at).is_none_or(Value::is_null)
+    {
+        path::put(document, &concrete(at), (i64::from(row.updates) + 1).to_string().into());
+    }
+}
+
+fn number_or_text(text: &str) -> Value {
+    text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from)
+}
+
+/// What a write carries; a body that cannot be read is refused.
+fn payload(incoming: &Incoming<'_>, found: &Found, request: &Request) -> Result<Value, Refusal> {
+    let is_text = matches!(request.body, Some(Body::Text(_)));
+    if !incoming.request.body.is_empty() && incoming.body.is_none() && !is_text {
+        return Err(Refusal::new(FaultClass::Validation, "Error while parsing the request body."));
+    }
+    Ok(found.payload.clone().unwrap_or_else(empty))
+}

@@ -1,0 +1,119 @@
+//! Every connector of the catalog, as its simulator serves it.
+
+use std::collections::BTreeSet;
+
+use chrono::Duration;
+use connectors::simulator::{Simulator, Writes};
+use connectors::{Catalog, Proof};
+use domain::fault::FaultClass;
+use domain::mapping::Vars;
+use domain::record::RecordKind;
+use serde_json::{Value as Json, json};
+
+use crate::vendor::*;
+
+#[test]
+fn every_connector_of_the_catalog_has_a_simulator_that_shows_its_samples() {
+    let mut simulated = 0;
+    for connector in Catalog::embedded().iter() {
+        let vendor = Vendor::named(connector.name());
+        for kind in RecordKind::ALL.into_iter().filter(|kind| connector.samples(*kind).next().is_some()) {
+            let stored = vendor.simulator.stored(kind);
+            assert!(!stored.is_empty(), "{} {kind}", connector.name());
+            let ids: BTreeSet<&str> = stored.iter().map(|record| record.id.as_str()).collect();
+            assert_eq!(ids.len(), stored.len(), "{} {kind}", connector.name());
+            let has_parts = connector.manifest.resources.get(&kind).and_then(|resource| resource.read.as_ref());
+            let Some(plan) = connector.read_plan(kind).filter(|_| has_parts.is_none_or(|read| read.include.is_empty())) else {
+                continue;
+            };
+            for record in &stored {
+                plan.apply(&record.value, connector.tables(), &Vars::default())
+                    .unwrap_or_else(|issues| panic!("{} {kind}: {issues:?}", connector.name()));
+                simulated += 1;
+            }
+        }
+    }
+    assert!(simulated >= 50, "only {simulated} records");
+}
+
+#[test]
+fn every_class_of_the_error_catalog_is_said_so_that_it_is_understood() {
+    let mut said = 0;
+    for connector in Catalog::embedded().iter() {
+        let vendor = Vendor::named(connector.name());
+        for class in FaultClass::ALL.into_iter().filter(|class| connector.manifest.errors.iter().any(|rule| rule.class == *class))
+        {
+            let answer = vendor.simulator.error_answer(class, None, now());
+            let fault = connector.classify(&http(answer.clone()));
+            assert_eq!(fault.class, class, "{} {}", connector.name(), text(&answer));
+            said += 1;
+        }
+    }
+    assert!(said >= 10, "only {said} classes");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_gives_others() {
+    let run = |seed: u64| {
+        let mut bytes = Vec::new();
+        for connector in Catalog::embedded().iter() {
+            let Vendor { settings, credential, .. } = Vendor::named(connector.name());
+            let mut simulator = Simulator::new(connector, seed, settings, credential).unwrap();
+            let answer = simulator.answer(&get("/_control/records?kind=order"), 1, now());
+            bytes.extend_from_slice(&answer.body);
+        }
+        bytes
+    };
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn a_doubled_upsert_is_one_record_and_the_proof_finds_it() {
+    let mut erp = netsuite();
+    assert_eq!(erp.proof("order 1/a", 1), Proof::Absent);
+    let first = erp.write("order 1/a", sales_order("order 1/a"));
+    assert_eq!(first.status, 204, "{}", text(&first));
+    let receipt = erp.connector.read_write_answer(ORDER, &http(first)).unwrap();
+    assert_eq!(erp.proof("order 1/a", 1), Proof::Absent, "the vendor has not settled yet");
+    erp.now += Duration::seconds(2);
+    let again = erp.write("order 1/a", sales_order("order 1/a"));
+    assert_eq!(erp.connector.read_write_answer(ORDER, &http(again)).unwrap().id, receipt.id);
+    let Proof::Found { receipt: found, current } = erp.proof("order 1/a", 1) else { panic!("it was written") };
+    assert_eq!((found.id.as_str(), current), (receipt.id.as_str(), true));
+    assert!(matches!(erp.proof("order 1/a", 2), Proof::Found { current: false, .. }));
+    assert_eq!(erp.simulator.writes(ORDER, "order 1/a"), Writes { records: 1, creates: 1, updates: 1 });
+    assert_eq!(erp.simulator.stored(ORDER)[0].value.at("total").unwrap().to_json(), "26");
+}
+
+#[test]
+fn what_the_vendor_checks_is_refused_in_its_own_words() {
+    let mut erp = netsuite();
+    let change = |change: fn(&mut Json)| {
+        let mut order = sales_order("k");
+        change(&mut order);
+        order
+    };
+    let cases: [(Json, &str, Option<&str>); 11] = [
+        (change(|order| order["colour"] = json!("red")), "INVALID_CONTENT", Some("colour")),
+        (change(|order| order["externalId"] = json!("other")), "INVALID_CONTENT", Some("externalId")),
+        (change(|order| order["entity"] = json!({})), "USER_ERROR", Some("entity.id")),
+        (change(|order| order["currency"]["id"] = json!("USD")), "USER_ERROR", Some("currency.id")),
+        (change(|order| order["orderStatus"] = json!({"id": "AB"})), "INVALID_CONTENT", Some("orderStatus")),
+        (change(|order| order["memo"] = json!("m".repeat(1_000))), "INVALID_CONTENT", Some("memo")),
+        (change(|order| order["shippingAddress"] = json!({"street": "x"})), "INVALID_CONTENT", Some("street")),
+        (change(|order| order["item"]["items"] = json!([])), "USER_ERROR", Some("item")),
+        (change(|order| order["item"]["items"][0]["sku"] = json!("x")), "INVALID_CONTENT", Some("item.items[0].sku")),
+        (change(|order| order["item"]["items"][0]["item"]["id"] = json!("HAT")), "NONEXISTENT_ID", None),
+        (change(|order| order["item"]["items"][0]["quantity"] = json!("2")), "INVALID_CONTENT", Some("item.items[0].quantity")),
+    ];
+    for (order, code, path) in cases {
+        let answer = erp.write("k", order);
+        let fault = erp.connector.read_write_answer(ORDER, &http(answer.clone())).unwrap_err();
+        assert_eq!(fault.code, code, "{}", text(&answer));
+        assert!(path.is_none_or(|path| fault.path.as_deref().unwrap().ends_with(path)), "{fault:?}");
+    }
+    assert_eq!(erp.write("k", change(|order| order["memo"] = json!("m".repeat(999)))).status, 204);
+    let stats = erp.simulator.stats();
+    assert_eq!((stats.creates, stats.refused["USER_ERROR"], stats.requests["order.write"]), (1, 3, 12));
+}
