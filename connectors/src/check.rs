@@ -1,5 +1,7 @@
 //! What serde cannot see: names that point nowhere, patterns and expressions that cannot be read.
 
+mod auth;
+
 use domain::mapping::Filter;
 
 use crate::manifest::{FORMAT, Manifest, Read, Request, Resource};
@@ -46,6 +48,7 @@ pub(crate) fn check(folder: &str, manifest: &Manifest) -> Vec<String> {
         check_resource(&format!("resources.{kind}"), manifest, resource, &mut errors);
     }
     check_templates(manifest, &mut errors);
+    auth::check_auth(manifest, &mut errors);
     errors
 }
 
@@ -138,12 +141,7 @@ pub(crate) fn requests(manifest: &Manifest) -> Vec<&Request> {
 }
 
 fn check_templates(manifest: &Manifest, errors: &mut Vec<String>) {
-    let mut templates: Vec<String> = Vec::new();
-    for request in requests(manifest) {
-        templates.push(request.path.clone());
-        templates.extend(request.query.values().chain(request.headers.values()).cloned());
-        texts(&request.body, &mut templates);
-    }
+    let mut templates: Vec<String> = requests(manifest).into_iter().flat_map(self::templates).collect();
     templates.extend(manifest.base_url.clone());
     templates.extend(manifest.headers.values().cloned());
     for template in &templates {
@@ -162,21 +160,30 @@ fn check_templates(manifest: &Manifest, errors: &mut Vec<String>) {
     }
 }
 
+/// All templates of a request.
+pub(crate) fn templates(request: &Request) -> Vec<String> {
+    let mut out = vec![request.path.clone()];
+    out.extend(request.query.values().chain(request.headers.values()).cloned());
+    texts(&request.body, &mut out);
+    out
+}
+
 /// All texts of a body, which may be templates.
 fn texts(body: &Option<crate::manifest::Body>, out: &mut Vec<String>) {
     use crate::manifest::Body;
-    fn of(tree: &serde_json::Value, out: &mut Vec<String>) {
-        match tree {
-            serde_json::Value::String(text) => out.push(text.clone()),
-            serde_json::Value::Array(list) => list.iter().for_each(|value| of(value, out)),
-            serde_json::Value::Object(map) => map.values().for_each(|value| of(value, out)),
-            _ => {}
-        }
-    }
     match body {
-        Some(Body::Json(tree) | Body::Form(tree)) => of(tree, out),
-        Some(Body::Graphql(graphql)) => graphql.variables.values().for_each(|value| of(value, out)),
+        Some(Body::Json(tree) | Body::Form(tree)) => tree_texts(tree, out),
+        Some(Body::Graphql(graphql)) => graphql.variables.values().for_each(|value| tree_texts(value, out)),
         Some(Body::Text(text)) => out.push(text.clone()),
         None => {}
+    }
+}
+
+fn tree_texts(tree: &serde_json::Value, out: &mut Vec<String>) {
+    match tree {
+        serde_json::Value::String(text) => out.push(text.clone()),
+        serde_json::Value::Array(list) => list.iter().for_each(|value| tree_texts(value, out)),
+        serde_json::Value::Object(map) => map.values().for_each(|value| tree_texts(value, out)),
+        _ => {}
     }
 }

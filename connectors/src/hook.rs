@@ -170,7 +170,7 @@ fn missing(names: &[String]) -> HookRefusal {
     HookRefusal::MissingHeader(names.first().cloned().unwrap_or_default())
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |b: u8| char::from(b).to_digit(16);
     if !text.len().is_multiple_of(2) {
         return None;

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::http::{HttpRequest, Method as HttpMethod};
 use domain::record::RecordKind;
-use domain::secret::SecretFields;
+use domain::secret::{ExposeSecret, SecretFields};
 use domain::value::{Map, Value};
 
-use crate::auth::sign;
+use crate::auth::{TokenSet, sign};
 use crate::connector::Connector;
 use crate::manifest::{Body, Method, Request, Slot};
 use crate::path;
@@ -26,6 +26,8 @@ pub struct RequestContext<'a> {
     pub idempotency_key: &'a str,
     pub now: DateTime<Utc>,
     pub nonce: &'a str,
+    /// What the vendor gave for the credential, for the kinds of `auth` that have such.
+    pub token: Option<&'a TokenSet>,
 }
 
 /// What one call is about.
@@ -43,12 +45,14 @@ pub struct CallVars<'a> {
     /// The topic of a subscription.
     pub topic: Option<&'a str>,
     pub subscription_id: Option<&'a str>,
+    /// The number, offset or cursor of a page, for a vendor that wants it within a text.
+    pub page: Option<&'a str>,
     pub payload: Option<&'a Value>,
     pub payloads: Option<&'a Value>,
 }
 
 /// The names of [`CallVars`] and of [`RequestContext`] that templates may use, beside `settings.*`.
-pub(crate) const NAMES: [&str; 13] = [
+pub(crate) const NAMES: [&str; 14] = [
     "external_key",
     "revision",
     "idempotency_key",
@@ -62,18 +66,33 @@ pub(crate) const NAMES: [&str; 13] = [
     "hook_url",
     "topic",
     "subscription_id",
+    "page",
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     #[error("the connector does not write the kind {0}")]
     Kind(RecordKind),
+    #[error("the connector has no action \"{0}\" on this kind")]
+    Action(String),
     #[error("the connection lacks the secret \"{0}\"; store the credential again")]
     Secret(String),
     #[error("{0}; complete the connection's settings")]
     Template(String),
+    #[error("an id that is only dots cannot be put into the path \"{0}\"; correct it at the source")]
+    Dots(String),
     #[error("the address is no URL: {0}; check the connection's settings")]
     Url(String),
+    #[error(
+        "what goes into the header {0} has a character that no header may have, such as a line break; store the credential again"
+    )]
+    Header(String),
+    #[error("the secret \"{field}\" cannot be used as a key: {why}; store the credential again")]
+    Key { field: String, why: String },
+    #[error("there is no access token yet; ask for one before the call")]
+    NoToken,
+    #[error("{0} has not given its consent, or it has ended; connect {0} again")]
+    Consent(String),
 }
 
 impl From<TemplateError> for RequestError {
@@ -87,14 +106,31 @@ impl RequestContext<'_> {
         Ok(fill(template, encode, |name| self.find(name))?)
     }
 
-    fn find(&self, name: &str) -> Option<Cow<'_, str>> {
+    pub(crate) fn secret(&self, field: &str) -> Result<&str, RequestError> {
+        let secret = self.credential.get(field).map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty());
+        secret.ok_or_else(|| RequestError::Secret(field.to_owned()))
+    }
+
+    /// As [`Self::find`], and `credential.<field>` too: for what says who we are, and nothing else.
+    pub(crate) fn find_with_credential(&self, name: &str) -> Option<Cow<'_, str>> {
+        match name.strip_prefix("credential.") {
+            Some(field) => self.secret(field).ok().map(Into::into),
+            None => self.find(name),
+        }
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Cow<'_, str>> {
         match name {
             "external_key" => Some(self.external_key.into()),
             "revision" => Some(self.revision.to_string().into()),
             "idempotency_key" => Some(self.idempotency_key.into()),
             "nonce" => Some(self.nonce.into()),
             "now" => Some(self.now.format("%Y-%m-%dT%H:%M:%SZ").to_string().into()),
-            _ => self.settings.get(name.strip_prefix("settings.")?)?.as_str().filter(|text| !text.is_empty()).map(Into::into),
+            _ => {
+                let name = name.strip_prefix("settings.")?;
+                let given = self.settings.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
+                given.or_else(|| self.token?.settings.get(name).map(String::as_str)).map(Into::into)
+            }
         }
     }
 }
@@ -128,6 +164,8 @@ impl Draft {
         match slot {
             Slot::Query(name) => replace(&mut self.query, name, value),
             Slot::Header(name) => replace(&mut self.headers, name, value),
+            // It was filled in as `{{ page }}`.
+            Slot::Template => {}
             Slot::Body(at) => {
                 // What was a number in the template stays one: `first: 250` is no text.
                 let text = || Value::Text(value.to_owned());
@@ -172,7 +210,7 @@ impl Draft {
             DraftBody::Text(text) => (text, None),
         };
         headers.extend(content_type.filter(|_| !has_type).map(|kind| ("Content-Type".to_owned(), kind.to_owned())));
-        HttpRequest { method: self.method, url, headers, body: Bytes::from(body) }
+        HttpRequest { method: self.method, url, headers, body: Bytes::from(body), identity: None }
     }
 }
 
@@ -215,13 +253,30 @@ impl Connector {
         self.call(&write.ok_or(RequestError::Kind(kind))?.request, &vars, context)
     }
 
-    /// The request that finds by business key what a lost answer did; none where the vendor offers no way.
+    /// The request that finds by business key what a lost answer did; none where the vendor offers no way. `payload` is what was written,
+    /// where [`Self::proof_needs_payload`].
     ///
     /// # Errors
     /// As [`Self::write_request`].
-    pub fn proof_request(&self, kind: RecordKind, context: &RequestContext<'_>) -> Result<Option<HttpRequest>, RequestError> {
+    pub fn proof_request(
+        &self,
+        kind: RecordKind,
+        payload: Option<&Value>,
+        context: &RequestContext<'_>,
+    ) -> Result<Option<HttpRequest>, RequestError> {
         let proof = self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref());
-        proof.map(|proof| self.call(&proof.request, &CallVars::default(), context)).transpose()
+        proof.map(|proof| self.call(&proof.request, &CallVars { payload, ..CallVars::default() }, context)).transpose()
+    }
+
+    /// True where the proof of a kind looks for something that stands in the payload.
+    #[must_use]
+    pub fn proof_needs_payload(&self, kind: RecordKind) -> bool {
+        let proof = self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref());
+        proof.is_some_and(|proof| {
+            crate::check::templates(&proof.request)
+                .iter()
+                .any(|text| crate::template::names(text).any(|name| name.starts_with("payload")))
+        })
     }
 
     /// How long the vendor takes to show a write, ms.
@@ -292,8 +347,23 @@ impl Connector {
     /// # Errors
     /// Where the path names something that this call does not have.
     pub fn draft(&self, rule: &Request, vars: &CallVars<'_>, context: &RequestContext<'_>) -> Result<Draft, RequestError> {
-        let find = |name: &str| self.find_var(name, vars, context);
+        self.draft_with(rule, vars, context, &|name| self.find_var(name, vars, context))
+    }
+
+    /// As [`Self::draft`], with other names in the templates.
+    pub(crate) fn draft_with<'v>(
+        &self,
+        rule: &Request,
+        vars: &CallVars<'_>,
+        context: &RequestContext<'_>,
+        find: &impl Fn(&str) -> Option<Cow<'v, str>>,
+    ) -> Result<Draft, RequestError> {
         let path = fill(&rule.path, true, find)?;
+        // A URL's parser resolves these away, percent-encoded or not: an id of ".." would ask for something else.
+        let dots = |path: &str| path.split(['/', '?']).filter(|segment| matches!(*segment, "." | "..")).count();
+        if dots(&path) > dots(&rule.path) {
+            return Err(RequestError::Dots(rule.path.clone()));
+        }
         let url = if path.starts_with("https://") || path.starts_with("http://") {
             path
         } else {
@@ -309,7 +379,7 @@ impl Connector {
             headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
             headers.push((name.clone(), fill(template, false, find)?));
         }
-        let tree = |tree: &serde_json::Value| fill_tree(tree, vars, &find).transpose().unwrap_or(Ok(Value::Null));
+        let tree = |tree: &serde_json::Value| fill_tree(tree, vars, find).transpose().unwrap_or(Ok(Value::Null));
         let body = match &rule.body {
             Some(Body::Json(json)) => DraftBody::Json(tree(json)?),
             Some(Body::Form(json)) => DraftBody::Form(tree(json)?),
@@ -317,7 +387,7 @@ impl Connector {
             Some(Body::Graphql(graphql)) => {
                 let mut variables = Map::new();
                 for (name, json) in &graphql.variables {
-                    if let Some(value) = fill_tree(json, vars, &find)? {
+                    if let Some(value) = fill_tree(json, vars, find)? {
                         variables.insert(name.clone(), value);
                     }
                 }
@@ -326,6 +396,7 @@ impl Connector {
                 body.insert("variables".into(), Value::Map(variables));
                 DraftBody::Json(Value::Map(body))
             }
+            None if rule.method == Method::Get => DraftBody::None,
             None => vars.payload.map_or(DraftBody::None, |payload| DraftBody::Json(payload.clone())),
         };
         let method = match rule.method {
@@ -338,7 +409,12 @@ impl Connector {
         Ok(Draft { method, url, query, headers, body })
     }
 
-    fn find_var<'v>(&'v self, name: &str, vars: &CallVars<'v>, context: &'v RequestContext<'_>) -> Option<Cow<'v, str>> {
+    pub(crate) fn find_var<'v>(
+        &'v self,
+        name: &str,
+        vars: &CallVars<'v>,
+        context: &'v RequestContext<'_>,
+    ) -> Option<Cow<'v, str>> {
         match name {
             "version" => Some(self.version().into()),
             "since" => vars.since.map(Into::into),
@@ -348,6 +424,7 @@ impl Connector {
             "hook_url" => vars.hook_url.map(Into::into),
             "topic" => vars.topic.map(Into::into),
             "subscription_id" => vars.subscription_id.map(Into::into),
+            "page" => vars.page.map(Into::into),
             _ => context.find(name).or_else(|| path::first(vars.payload?, name.strip_prefix("payload.")?)?.to_text()),
         }
     }
@@ -368,6 +445,12 @@ fn fill_tree<'v>(
             None => Value::Text(number.to_string()),
         },
         Json::String(text) => {
+            if let Some(name) = crate::template::number_placeholder(text) {
+                let digits = find(name);
+                return Ok(digits.map(|text| {
+                    domain::value::decimal(&text).map_or_else(|| Value::Text(text.into()), |number| Value::Number(number.into()))
+                }));
+            }
             let whole = placeholder(text).and_then(|name| match name.split_once('.').unwrap_or((name, "")) {
                 ("payload", at) => vars.payload.map(|payload| path::first(payload, at).cloned()),
                 ("payloads", "") => vars.payloads.map(|payloads| Some(payloads.clone())),

@@ -16,7 +16,7 @@ use crate::path;
 use crate::request::RequestContext;
 use crate::template::fill;
 
-const TEXT_CHARS_MAX: usize = 500;
+pub(crate) const TEXT_CHARS_MAX: usize = 500;
 /// Nobody waits longer on a vendor's word.
 const RETRY_AFTER_MAX_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -70,6 +70,16 @@ impl Connector {
     /// # Errors
     /// The classified fault, where the destination did not store it; [`FaultClass::Unknown`] where it may have.
     pub fn read_write_answer(&self, kind: RecordKind, answer: &HttpAnswer) -> Result<Receipt, Fault> {
+        let rule = self.resource(kind).and_then(|resource| resource.write.as_ref()).map(|write| &write.receipt);
+        self.read_receipt(kind, rule, answer)
+    }
+
+    pub(crate) fn read_receipt(
+        &self,
+        kind: RecordKind,
+        rule: Option<&ReceiptRule>,
+        answer: &HttpAnswer,
+    ) -> Result<Receipt, Fault> {
         let body = parse(answer);
         let resource = self.manifest.resources.get(&kind);
         if self.is_failure(answer, body.as_ref()) {
@@ -84,7 +94,6 @@ impl Connector {
             }
             return Err(fault);
         }
-        let rule = resource.and_then(|resource| resource.write.as_ref()).map(|write| &write.receipt);
         rule.and_then(|rule| receipt(rule, answer, body.as_ref())).ok_or_else(|| self.unreadable(answer))
     }
 
@@ -106,6 +115,7 @@ impl Connector {
         if let (Some(found), Some(body)) = (rule.found.as_deref(), body.as_ref()) {
             match path::first(body, found) {
                 Some(Value::List(list)) if list.is_empty() => return Proof::Absent,
+                None if rule.absent_is_empty => return Proof::Absent,
                 // Without the list, the answer is none to that question.
                 None | Some(Value::Null) => return Proof::Failed(self.unreadable(answer)),
                 Some(_) => {}
@@ -139,7 +149,7 @@ impl Connector {
         }
     }
 
-    fn unreadable(&self, answer: &HttpAnswer) -> Fault {
+    pub(crate) fn unreadable(&self, answer: &HttpAnswer) -> Fault {
         Fault {
             // It may have been stored: whoever asks by business key finds out.
             class: FaultClass::Unknown,
@@ -180,7 +190,7 @@ impl Connector {
         self.fault(answer, parse(answer).as_ref()).0
     }
 
-    fn text_at(&self, paths: &[String], body: Option<&Value>) -> Option<String> {
+    pub(crate) fn text_at(&self, paths: &[String], body: Option<&Value>) -> Option<String> {
         let text = paths.iter().find_map(|path| path::first(body?, path)?.to_text())?;
         Some(text.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect())
     }
@@ -266,22 +276,22 @@ impl Connector {
     }
 }
 
-fn is_success(answer: &HttpAnswer) -> bool {
+pub(crate) fn is_success(answer: &HttpAnswer) -> bool {
     (200..300).contains(&answer.status)
 }
 
-fn parse(answer: &HttpAnswer) -> Option<Value> {
+pub(crate) fn parse(answer: &HttpAnswer) -> Option<Value> {
     const LIMITS: Limits = Limits { bytes_max: 8 * 1024 * 1024, ..Limits::DEFAULT };
     if answer.body.is_empty() { None } else { Value::parse(&answer.body, &LIMITS).ok() }
 }
 
-fn receipt(rule: &ReceiptRule, answer: &HttpAnswer, body: Option<&Value>) -> Option<Receipt> {
+pub(crate) fn receipt(rule: &ReceiptRule, answer: &HttpAnswer, body: Option<&Value>) -> Option<Receipt> {
     let from_header = rule
         .header
         .as_deref()
         .and_then(|name| answer.header(name))
         .and_then(|value| value.trim_end_matches('/').rsplit('/').next());
-    let at = |path: &Option<String>| body?.at(path.as_deref()?)?.to_text().map(|text| text.into_owned());
+    let at = |path: &Option<String>| path::first(body?, path.as_deref()?)?.to_text().map(|text| text.into_owned());
     let id = from_header.map(str::to_owned).or_else(|| at(&rule.path)).filter(|id| !id.is_empty())?;
     Some(Receipt { id, version: at(&rule.version) })
 }
@@ -395,6 +405,7 @@ mod tests {
             idempotency_key: "k",
             now: chrono::DateTime::UNIX_EPOCH,
             nonce: "n",
+            token: None,
         };
         connector.read_proof_answer(RecordKind::Order, &answer(status, &[], body), &context)
     }

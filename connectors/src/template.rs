@@ -1,4 +1,4 @@
-//! `{{ settings.account | host }}`: names and five filters, nothing else. What a name puts into an address is percent-encoded.
+//! `{{ settings.account | host }}`: names and six filters, nothing else. What a name puts into an address is percent-encoded.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ pub(crate) enum TemplateError {
     Open(String),
     #[error("there is no \"{name}\" to put into \"{template}\"")]
     Unknown { name: String, template: String },
-    #[error("there is no filter \"{0}\"; there are lower, upper, host, backslash and double")]
+    #[error("there is no filter \"{0}\"; there are lower, upper, host, backslash, double and number")]
     Filter(String),
 }
 
@@ -41,6 +41,8 @@ pub(crate) fn fill<'v>(
                 // Inside quotes of a query language: QuickBooks and SOQL want \', OData and SQL want ''.
                 "backslash" => value.replace('\\', "\\\\").replace('\'', "\\'"),
                 "double" => value.replace('\'', "''"),
+                // Within a text, digits are digits.
+                "number" => value,
                 other => return Err(TemplateError::Filter(other.to_owned())),
             };
         }
@@ -69,6 +71,12 @@ pub(crate) fn names(template: &str) -> impl Iterator<Item = &str> {
 pub(crate) fn placeholder(template: &str) -> Option<&str> {
     let inner = template.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
     (!inner.contains(['{', '}', '|'])).then_some(inner)
+}
+
+/// The name of a template that is one placeholder with the filter `number`: in a tree it becomes a number where it is one.
+pub(crate) fn number_placeholder(template: &str) -> Option<&str> {
+    let (name, filter) = template.trim().strip_prefix("{{")?.strip_suffix("}}")?.split_once('|')?;
+    (filter.trim() == "number").then_some(name.trim())
 }
 
 #[cfg(test)]

@@ -10,15 +10,14 @@ use domain::value::{Limits, Value};
 
 /// Of this run, not of the build: a build may be shared by several clones.
 fn catalog() -> PathBuf {
-    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("catalog")
+    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the crate is")).join("catalog")
 }
 
 #[test]
 fn the_catalog_loads_and_the_embedded_one_is_the_same() {
     let on_disk = Catalog::open(&catalog()).unwrap_or_else(|errors| panic!("{errors}"));
-    for (_, errors) in on_disk.unavailable() {
-        panic!("{errors}");
-    }
+    let broken: Vec<String> = on_disk.unavailable().map(|(_, errors)| errors.to_string()).collect();
+    assert_eq!(broken, [""; 0]);
     let names = |catalog: &Catalog| catalog.iter().map(|connector| connector.name().to_owned()).collect::<Vec<_>>();
     assert_eq!(names(&on_disk), names(Catalog::embedded()));
 }

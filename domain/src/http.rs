@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::secret::SecretString;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     Get,
@@ -24,19 +26,37 @@ impl Method {
     }
 }
 
-/// A request that is ready to be sent. `Debug` leaves the header values out, because they carry credentials.
+/// A client certificate, shown to a server that asks who connects (RFC 8446 section 4.4.2). `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct ClientIdentity {
+    /// PEM: the certificate, then those that lead to its issuer.
+    pub chain: SecretString,
+    /// PEM.
+    pub key: SecretString,
+}
+
+impl std::fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClientIdentity")
+    }
+}
+
+/// A request that is ready to be sent. `Debug` leaves the header values and the query out, because they carry credentials.
 #[derive(Clone)]
 pub struct HttpRequest {
     pub method: Method,
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
+    /// For mutual TLS.
+    pub identity: Option<ClientIdentity>,
 }
 
 impl std::fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
-        write!(f, "{} {} headers {names:?} {} bytes", self.method.as_str(), self.url, self.body.len())
+        let url = self.url.split_once('?').map_or(self.url.as_str(), |(before, _)| before);
+        write!(f, "{} {url} headers {names:?} {} bytes", self.method.as_str(), self.body.len())
     }
 }
 

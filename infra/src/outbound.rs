@@ -1,14 +1,18 @@
 //! The one door out to the world. It resolves the name, refuses addresses inside our own walls, follows no redirect,
 //! bounds time, size and decompressed size, and never sends a request twice.
 
+mod identity;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use domain::http::{HttpAnswer, HttpRequest, Method, NoAnswer};
+use domain::http::{ClientIdentity, HttpAnswer, HttpRequest, Method, NoAnswer};
 use futures::StreamExt;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use identity::Identified;
 
 /// An answer beyond this is refused: decompressed bytes, so a small bomb does not become a large one.
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -49,6 +53,7 @@ pub struct OutboundError(#[from] reqwest::Error);
 #[derive(Clone)]
 pub struct Outbound {
     client: reqwest::Client,
+    identified: Arc<Identified>,
     allowed: Arc<AllowList>,
     timeout: Duration,
 }
@@ -62,19 +67,16 @@ impl Outbound {
         // Fails only where another part of the process has chosen already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let allowed = Arc::new(allowed);
-        let client = reqwest::Client::builder()
-            .dns_resolver(Guard { allowed: allowed.clone() })
-            .redirect(reqwest::redirect::Policy::none())
-            // What is sent again is decided from the ledger, never by the client: the audit equals the wire.
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .tcp_nodelay(true)
-            .user_agent(concat!("Crossdock/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { client, allowed, timeout })
+        let client = builder(&allowed, timeout).build()?;
+        Ok(Self { client, identified: Arc::default(), allowed, timeout })
+    }
+
+    /// The client of this identity: connections are shared by those who show the same certificate, and by nobody else.
+    fn client_of(&self, identity: Option<&ClientIdentity>) -> Result<reqwest::Client, NoAnswer> {
+        match identity {
+            None => Ok(self.client.clone()),
+            Some(identity) => self.identified.client(identity, || builder(&self.allowed, self.timeout)),
+        }
     }
 
     /// The longest a call may take.
@@ -99,7 +101,7 @@ impl Outbound {
             Method::Patch => reqwest::Method::PATCH,
             Method::Delete => reqwest::Method::DELETE,
         };
-        let mut builder = self.client.request(method, url);
+        let mut builder = self.client_of(request.identity.as_ref())?.request(method, url);
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
@@ -131,6 +133,20 @@ impl Outbound {
         let forbidden = host.parse::<IpAddr>().is_ok_and(is_inside) || self.allowed.opens_host(&host);
         if forbidden { Err(NoAnswer::Refused(refusal(&host).0)) } else { Ok(()) }
     }
+}
+
+fn builder(allowed: &Arc<AllowList>, timeout: Duration) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .dns_resolver(Guard { allowed: allowed.clone() })
+        .redirect(reqwest::redirect::Policy::none())
+        // What is sent again is decided from the ledger, never by the client: the audit equals the wire.
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(timeout)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .tcp_nodelay(true)
+        .user_agent(concat!("Crossdock/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Why an address inside our walls is not called; found again in the client's error where a name resolves to one.
@@ -261,7 +277,7 @@ mod tests {
     use super::*;
 
     fn get(url: &str) -> HttpRequest {
-        HttpRequest { method: Method::Get, url: url.to_owned(), headers: vec![], body: Bytes::new() }
+        HttpRequest { method: Method::Get, url: url.to_owned(), headers: vec![], body: Bytes::new(), identity: None }
     }
 
     #[tokio::test]

@@ -186,6 +186,7 @@ impl Fetches {
             idempotency_key: "",
             now: Utc::now(),
             nonce: &nonce,
+            token: None,
         };
         let request = connector.fetch_request(&message.topic, source_id, &context).map_err(|error| error.to_string())?;
         let none = || format!("{} says nothing of how to read {} back", connector.title(), message.topic);

@@ -309,6 +309,7 @@ impl Work {
                     url: String::new(),
                     headers: vec![],
                     body: bytes::Bytes::new(),
+                    identity: None,
                 },
                 is_proof: parcel.state == DeliveryState::Unknown,
                 bucket: bucket(connection.id, limit.as_ref()),
@@ -396,6 +397,7 @@ impl Call {
             idempotency_key,
             now: Utc::now(),
             nonce,
+            token: None,
         }
     }
 
@@ -405,7 +407,12 @@ impl Call {
         let unbuilt =
             |error: String| self.reason(&developer_fault("request", error, "Complete the connection, then press Retry."));
         if self.is_proof {
-            let request = self.connector.proof_request(self.parcel.kind, &context).map_err(|error| unbuilt(error.to_string()))?;
+            let needs_payload = self.connector.proof_needs_payload(self.parcel.kind);
+            let payload = if needs_payload { Some(self.payload(lookups, source)?) } else { None };
+            let request = self
+                .connector
+                .proof_request(self.parcel.kind, payload.as_ref(), &context)
+                .map_err(|error| unbuilt(error.to_string()))?;
             return request.ok_or_else(|| self.reason(&unprovable(self.connector)));
         }
         let payload = self.payload(lookups, source)?;

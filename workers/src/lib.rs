@@ -23,6 +23,7 @@ mod fetch;
 mod lane;
 mod receive;
 mod sweep;
+pub mod vendor;
 
 use directory::Directory;
 

@@ -1,89 +1,171 @@
-//! Signs a request as the manifest says. Time and nonce come in as values, so a signature is a pure function.
+//! Signs a request as the manifest says, a file for each kind. Time and nonce come in as values, so a signature is a pure function.
+
+mod code;
+mod jwt;
+mod oauth1;
+mod oauth2;
+mod session;
+pub(crate) mod sign;
+mod sigv4;
+mod token;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::http::HttpRequest;
-use domain::secret::ExposeSecret;
+use domain::http::{ClientIdentity, HttpRequest};
+use domain::secret::{ExposeSecret, SecretString};
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::utf8_percent_encode;
 use sha2::Sha256;
+use url::Url;
 
-use crate::manifest::Auth;
+pub use code::{Callback, CallbackError, Pkce, callback_state, is_same_state};
+pub use token::TokenSet;
+
+use crate::manifest::{ApiKey, Auth, KeyEncoding, MutualTls, Oauth2, SendToken, Session};
 use crate::request::{RequestContext, RequestError};
 use crate::template::ENCODED;
 
-pub(crate) fn sign(auth: &Auth, request: &mut HttpRequest, context: &RequestContext<'_>) -> Result<(), RequestError> {
-    let secret = |name: &str| {
-        context.credential.get(name).map(|s| s.expose_secret().to_owned()).ok_or_else(|| RequestError::Secret(name.to_owned()))
-    };
-    let (name, value) = match auth {
-        Auth::None => return Ok(()),
-        Auth::ApiKey(key) => (key.header.clone().unwrap_or_default(), format!("{}{}", key.prefix, secret(&key.secret)?)),
-        Auth::Bearer { secret: field } => ("Authorization".to_owned(), format!("Bearer {}", secret(field)?)),
-        Auth::Basic { user, password } => {
-            let part = |field: &Option<String>| field.as_deref().map_or(Ok(String::new()), &secret);
-            ("Authorization".to_owned(), format!("Basic {}", STANDARD.encode(format!("{}:{}", part(user)?, part(password)?))))
-        }
-        Auth::Oauth1 { realm, consumer_key, consumer_secret, token, token_secret } => {
-            let oauth = Oauth1 {
-                realm: &context.fill(realm, false)?,
-                consumer_key: &secret(consumer_key)?,
-                consumer_secret: &secret(consumer_secret)?,
-                token: &secret(token)?,
-                token_secret: &secret(token_secret)?,
-                timestamp: context.now.timestamp(),
-                nonce: context.nonce,
-            };
-            ("Authorization".to_owned(), oauth.header(request.method.as_str(), &request.url)?)
-        }
-        _ => return Err(RequestError::Template("this kind of authentication is not built yet".into())),
-    };
-    request.headers.push((name, value));
-    Ok(())
+/// The kinds that first ask the vendor for something, which then goes with every request.
+pub(crate) enum Stateful<'m> {
+    Oauth2(&'m Oauth2),
+    Session(&'m Session),
 }
 
-/// OAuth 1.0a with HMAC-SHA256 (RFC 5849 section 3.4). The realm is not signed; a JSON body is not signed.
-struct Oauth1<'a> {
-    realm: &'a str,
-    consumer_key: &'a str,
-    consumer_secret: &'a str,
-    token: &'a str,
-    token_secret: &'a str,
-    timestamp: i64,
-    nonce: &'a str,
-}
-
-impl Oauth1<'_> {
-    fn header(&self, method: &str, url: &str) -> Result<String, RequestError> {
-        let url = url::Url::parse(url).map_err(|error| RequestError::Url(error.to_string()))?;
-        let timestamp = self.timestamp.to_string();
-        let own = [
-            ("oauth_consumer_key", self.consumer_key),
-            ("oauth_nonce", self.nonce),
-            ("oauth_signature_method", "HMAC-SHA256"),
-            ("oauth_timestamp", &timestamp),
-            ("oauth_token", self.token),
-            ("oauth_version", "1.0"),
-        ];
-        let mut parameters: Vec<(String, String)> = own.iter().map(|(name, value)| (encode(name), encode(value))).collect();
-        parameters.extend(url.query_pairs().map(|(name, value)| (encode(&name), encode(&value))));
-        parameters.sort_unstable();
-        let parameters: Vec<String> = parameters.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let place = format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path());
-        let base = format!("{}&{}&{}", method, encode(&place), encode(&parameters.join("&")));
-        let key = format!("{}&{}", encode(self.consumer_secret), encode(self.token_secret));
-        let signature = STANDARD.encode(hmac_sha256(key.as_bytes(), base.as_bytes()));
-        let mut header = format!("OAuth realm=\"{}\"", encode(self.realm));
-        for (name, value) in own.into_iter().chain([("oauth_signature", signature.as_str())]) {
-            header.push_str(&format!(", {name}=\"{}\"", encode(value)));
-        }
-        Ok(header)
+pub(crate) fn stateful(auth: &Auth) -> Option<Stateful<'_>> {
+    match auth {
+        Auth::Oauth2(oauth2) => Some(Stateful::Oauth2(oauth2)),
+        Auth::Session(session) => Some(Stateful::Session(session)),
+        Auth::MutualTls(tls) => tls.with.as_deref().and_then(stateful),
+        _ => None,
     }
 }
 
+pub(crate) fn sign(auth: &Auth, request: &mut HttpRequest, context: &RequestContext<'_>) -> Result<(), RequestError> {
+    match auth {
+        Auth::None => Ok(()),
+        Auth::ApiKey(key) => api_key(key, request, context),
+        Auth::Bearer { secret } => put_header(request, "Authorization", format!("Bearer {}", context.secret(secret)?)),
+        Auth::Basic { user, password } => {
+            // Some vendors want one part only, so an empty one is as good as any; one that was never stored is not.
+            let part = |field: &Option<String>| match field {
+                None => Ok(""),
+                Some(field) => {
+                    let secret = context.credential.get(field).map(ExposeSecret::expose_secret);
+                    secret.ok_or_else(|| RequestError::Secret(field.clone()))
+                }
+            };
+            let pair = format!("{}:{}", part(user)?, part(password)?);
+            put_header(request, "Authorization", format!("Basic {}", STANDARD.encode(pair)))
+        }
+        Auth::Oauth1(oauth1) => oauth1::sign(oauth1, request, context),
+        Auth::Oauth2(oauth2) => send_token(&oauth2.send, request, context.token.ok_or(RequestError::NoToken)?),
+        Auth::Jwt(assertion) => {
+            let url = parse_url(request)?;
+            let token = jwt::make(assertion, context, &|name| sign::find(name, request, &url))?;
+            put_header(request, &assertion.send.header, format!("{}{token}", assertion.send.prefix))
+        }
+        Auth::Sigv4(sigv4) => sigv4::sign(sigv4, request, context),
+        Auth::Sign(steps) => sign::sign(steps, request, context),
+        Auth::Session(session) => send_token(&session.send, request, context.token.ok_or(RequestError::NoToken)?),
+        Auth::MutualTls(tls) => {
+            request.identity = Some(identity(tls, context)?);
+            tls.with.as_deref().map_or(Ok(()), |with| sign(with, request, context))
+        }
+    }
+}
+
+fn api_key(key: &ApiKey, request: &mut HttpRequest, context: &RequestContext<'_>) -> Result<(), RequestError> {
+    let value = format!("{}{}", key.prefix, context.secret(&key.secret)?);
+    if let Some(name) = &key.query {
+        put_query(request, name, &value);
+    }
+    match &key.header {
+        Some(name) => put_header(request, name, value),
+        None => Ok(()),
+    }
+}
+
+/// The access token, where there is one, and the cookies of a session.
+fn send_token(send: &SendToken, request: &mut HttpRequest, token: &TokenSet) -> Result<(), RequestError> {
+    let access_token = token.access_token.expose_secret();
+    if !access_token.is_empty() {
+        put_header(request, &send.header, format!("{}{access_token}", send.prefix))?;
+    }
+    if token.cookies.is_empty() {
+        return Ok(());
+    }
+    let own = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("cookie")).map(|(_, value)| value.clone());
+    let cookies = token.cookies.iter().map(|(name, value)| format!("{name}={}", value.expose_secret()));
+    let all: Vec<String> = own.into_iter().chain(cookies).collect();
+    put_header(request, "Cookie", all.join("; "))
+}
+
+/// The client certificate that goes with every request, those for tokens included.
+pub(crate) fn identity_of(auth: &Auth, context: &RequestContext<'_>) -> Result<Option<ClientIdentity>, RequestError> {
+    match auth {
+        Auth::MutualTls(tls) => identity(tls, context).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn identity(tls: &MutualTls, context: &RequestContext<'_>) -> Result<ClientIdentity, RequestError> {
+    let pem = |field: &String| context.secret(field).map(|text| SecretString::from(pem(text)));
+    Ok(ClientIdentity { chain: pem(&tls.certificate)?, key: pem(&tls.key)? })
+}
+
+/// A key that was copied out of JSON has `\n` for its line breaks.
+fn pem(text: &str) -> String {
+    text.trim().replace("\\n", "\n") + "\n"
+}
+
+/// In place of one of the same name.
+fn put_header(request: &mut HttpRequest, name: &str, value: String) -> Result<(), RequestError> {
+    // RFC 9110 section 5.5: a line break in a secret would end the header and begin another.
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(RequestError::Header(name.to_owned()));
+    }
+    request.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+    request.headers.push((name.to_owned(), value));
+    Ok(())
+}
+
+fn put_query(request: &mut HttpRequest, name: &str, value: &str) {
+    let separator = if request.url.contains('?') { '&' } else { '?' };
+    request.url.push_str(&format!("{separator}{}={}", encode(name), encode(value)));
+}
+
+/// The address as the HTTP client will send it, which is what must be signed.
+fn parse_url(request: &HttpRequest) -> Result<Url, RequestError> {
+    let mut url = Url::parse(&request.url).map_err(|error| RequestError::Url(error.to_string()))?;
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// RFC 3986: all but the unreserved characters.
 fn encode(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// The pairs of the query, encoded alike and in order.
+fn sorted_query(url: &Url) -> String {
+    let mut pairs: Vec<(String, String)> = url.query_pairs().map(|(name, value)| (encode(&name), encode(&value))).collect();
+    pairs.sort_unstable();
+    pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A key as it is written, in bytes; `None` where it is not written so.
+fn key_bytes(text: &str, encoding: KeyEncoding) -> Option<Vec<u8>> {
+    use unicode_normalization::UnicodeNormalization as _;
+    match encoding {
+        KeyEncoding::Text => Some(text.as_bytes().to_vec()),
+        KeyEncoding::Nfkd => Some(text.nfkd().collect::<String>().into_bytes()),
+        KeyEncoding::Base64 => STANDARD.decode(text.trim()).ok(),
+        KeyEncoding::Hex => crate::hook::unhex(text.trim()),
+    }
 }
 
 pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
@@ -93,27 +175,4 @@ pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_signature_is_the_one_that_oauthlib_makes() {
-        // Made with oauthlib 4.0.1: Client("ck", "cs", "tk", "ts", signature_method="HMAC-SHA256", realm, nonce="n0nce", timestamp="1790000000").
-        let oauth = Oauth1 {
-            realm: "1234567_SB1",
-            consumer_key: "ck",
-            consumer_secret: "cs",
-            token: "tk",
-            token_secret: "ts",
-            timestamp: 1_790_000_000,
-            nonce: "n0nce",
-        };
-        let header = oauth
-            .header(
-                "PUT",
-                "https://1234567-sb1.api.vendor.example/services/rest/record/v1/salesOrder/eid:a%20b?replace=item&x=%C3%A9",
-            )
-            .unwrap();
-        assert!(header.contains("oauth_signature=\"Ahu5CDOjNt7IryLQQ3ZrmbSTScgYSbPuvhDFeeXmeoI%3D\""), "{header}");
-    }
-}
+mod tests;

@@ -23,14 +23,7 @@ pub enum Auth {
         #[serde(default)]
         password: Option<String>,
     },
-    /// OAuth 1.0a with HMAC-SHA256 (RFC 5849, token based authentication).
-    Oauth1 {
-        realm: String,
-        consumer_key: String,
-        consumer_secret: String,
-        token: String,
-        token_secret: String,
-    },
+    Oauth1(Oauth1),
     Oauth2(Box<Oauth2>),
     /// Each request carries a token that we sign ourselves.
     Jwt(Box<Assertion>),
@@ -52,6 +45,43 @@ pub struct ApiKey {
     #[serde(default)]
     pub prefix: String,
     pub secret: String,
+}
+
+/// OAuth 1.0a (RFC 5849): token based authentication, or one-legged without a token.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Oauth1 {
+    /// A template. It is not signed.
+    #[serde(default)]
+    pub realm: Option<String>,
+    pub consumer_key: String,
+    pub consumer_secret: String,
+    #[serde(default)]
+    pub token: Option<String>,
+    #[serde(default)]
+    pub token_secret: Option<String>,
+    #[serde(default)]
+    pub method: Oauth1Method,
+    #[serde(default)]
+    pub place: Oauth1Place,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Oauth1Method {
+    #[default]
+    HmacSha256,
+    HmacSha1,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Oauth1Place {
+    /// `Authorization: OAuth …` (RFC 5849 section 3.5.1).
+    #[default]
+    Header,
+    /// Parameters of the address (section 3.5.3).
+    Query,
 }
 
 /// OAuth 2 (RFC 6749), with PKCE (RFC 7636) and signed assertions (RFC 7523) where the vendor has them.
@@ -93,6 +123,7 @@ pub enum Grant {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Authorize {
+    /// A template; one that starts with `/` comes after `base_url`.
     pub url: String,
     /// Proof key for code exchange, S256.
     #[serde(default)]
@@ -100,10 +131,10 @@ pub struct Authorize {
     /// Between scopes; a space where absent.
     #[serde(default)]
     pub scope_separator: Option<String>,
-    /// Further parameters.
+    /// Further parameters; one of the same name takes the place of ours, and an empty one takes it away.
     #[serde(default)]
     pub params: IndexMap<String, String>,
-    /// Parameters of the call back that become settings: `realmId`.
+    /// Parameters of the call back that become settings: `realmId: company_id` is the parameter, then the setting.
     #[serde(default)]
     pub keep: IndexMap<String, String>,
 }
@@ -111,7 +142,11 @@ pub struct Authorize {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenEndpoint {
+    /// A template; one that starts with `/` comes after `base_url`.
     pub url: String,
+    /// Where tokens are refreshed, if elsewhere.
+    #[serde(default)]
+    pub refresh_url: Option<String>,
     #[serde(default)]
     pub client: ClientAuth,
     /// Fields of `credential`.
@@ -122,18 +157,33 @@ pub struct TokenEndpoint {
     /// The field of the refresh token that a tenant brings.
     #[serde(default)]
     pub refresh_token: Option<String>,
-    /// Further parameters; they may name `{{ credential.x }}` too.
+    /// For `password`: the fields of the user and of the password, sent with the grant and not with a refresh.
+    #[serde(default)]
+    pub user: Option<String>,
+    #[serde(default)]
+    pub password: Option<String>,
+    /// Further parameters; they may name `{{ credential.x }}` too. One of the same name takes the place of ours, and an empty one takes it
+    /// away.
     #[serde(default)]
     pub params: IndexMap<String, String>,
+    /// As `params`.
     #[serde(default)]
     pub headers: IndexMap<String, String>,
     /// JSON instead of a form.
     #[serde(default)]
     pub json: bool,
-    /// Where the answer carries the tokens, where that differs from RFC 6749: `access_token`, `refresh_token`, `expires_in`.
+    /// Where the answer carries the tokens, where that differs from RFC 6749: `access_token`, `refresh_token`, `expires_in` (seconds),
+    /// `expires_at` (Unix seconds or RFC 3339), `refresh_token_expires_in` (seconds), `scope`.
     #[serde(default)]
     pub paths: IndexMap<String, String>,
+    /// Values of the answer that become settings: `instance_url: instance_url` is the path, then the setting.
+    #[serde(default)]
+    pub keep: IndexMap<String, String>,
 }
+
+/// The keys of [`TokenEndpoint::paths`].
+pub const TOKEN_PATHS: [&str; 6] =
+    ["access_token", "refresh_token", "expires_in", "expires_at", "refresh_token_expires_in", "scope"];
 
 /// How a client proves itself at the token endpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -162,6 +212,9 @@ pub struct Refresh {
     /// Seconds that a refresh token lives, unused.
     #[serde(default)]
     pub lifetime_s: Option<u64>,
+    /// The scopes are sent with a refresh too.
+    #[serde(default)]
+    pub scopes: bool,
 }
 
 /// Where the access token goes.
@@ -187,10 +240,14 @@ pub struct Assertion {
     pub algorithm: JwtAlgorithm,
     /// The field of the private key in PEM (or of the shared secret).
     pub key: String,
+    /// How a shared secret is written.
+    #[serde(default)]
+    pub key_encoding: KeyEncoding,
     /// A template.
     #[serde(default)]
     pub key_id: Option<String>,
-    /// Templates by claim; `iat`, `exp` and `jti` are added.
+    /// Templates by claim, which may name `{{ credential.x }}` and, for `auth: { jwt: … }`, what `sign` knows of the request. `iat`, `exp`
+    /// and `jti` are added; a claim that is null is left out.
     #[serde(default)]
     pub claims: IndexMap<String, serde_json::Value>,
     pub lifetime_s: u32,
@@ -213,26 +270,32 @@ pub enum JwtAlgorithm {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sigv4 {
-    /// Templates.
+    /// A template, as is `service`.
     pub region: String,
     pub service: String,
+    /// Fields of `credential`.
     pub access_key: String,
     pub secret_key: String,
     #[serde(default)]
     pub session_token: Option<String>,
+    /// As an object store wants it: the path is encoded once, and `x-amz-content-sha256` carries the hash of the body.
+    #[serde(default)]
+    pub object_store: bool,
 }
 
 /// A signature of the vendor's own making, as steps: what is signed, how, and where it goes. Templates know `method`, `url`, `host`, `path`,
-/// `query` (as sent), `sorted_query`, `body`, `body_sha256_hex`, `body_md5_base64`, `timestamp` (as `timestamp_unit` says), `nonce`,
-/// `header.<name>`, `credential.<field>` and `settings.<field>`; those of `headers` and `query` know `signature` too.
+/// `query` (as sent), `sorted_query`, `sorted_pairs` (the same, decoded, with nothing between), `body`, `body_sha256_hex`,
+/// `body_md5_base64`, `timestamp` (as `timestamp_unit` says), `nonce`, `header.<name>`, `credential.<field>` and `settings.<field>`; those of
+/// `headers` and `query` know `signature` too. What does not name it is placed before the text is made, and so may be signed.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sign {
     /// The text that is signed; `\n` in YAML's double quotes is a new line.
     pub canonical: String,
     pub algorithm: SignAlgorithm,
-    /// A template of the key.
-    pub key: String,
+    /// A template of the key; none for a plain hash.
+    #[serde(default)]
+    pub key: Option<String>,
     #[serde(default)]
     pub key_encoding: KeyEncoding,
     pub encoding: SignEncoding,
@@ -271,6 +334,7 @@ pub enum KeyEncoding {
 pub enum SignEncoding {
     Hex,
     Base64,
+    /// Without padding.
     Base64url,
 }
 
@@ -295,7 +359,7 @@ pub struct Session {
     /// Where the answer carries the token.
     #[serde(default)]
     pub token: Option<Place>,
-    /// Cookies of the answer that go with every request.
+    /// Cookies of the answer that go with every request; the first of them must be there.
     #[serde(default)]
     pub cookies: Vec<String>,
     #[serde(default)]

@@ -12,6 +12,9 @@ pub struct Read {
     /// Where an answer carries its records. Stepping into a list flattens: `data.orders.edges.node`. Absent: the whole answer.
     #[serde(default)]
     pub records: Option<String>,
+    /// Where there are no records, the vendor leaves their place out. Without this word such an answer is a failure, not an empty page.
+    #[serde(default)]
+    pub absent_is_empty: bool,
     #[serde(default)]
     pub format: Format,
     /// The body is a gzip file (not only encoded for the way, which needs no word).

@@ -21,7 +21,8 @@ pub struct Request {
     pub body: Option<Body>,
 }
 
-/// In a tree, a text that is one placeholder and nothing else takes the value as it is: `"{{ payload.lines }}"` becomes a list.
+/// In a tree, a text that is one placeholder and nothing else takes the value as it is: `"{{ payload.lines }}"` becomes a list,
+/// and `"{{ external_id | number }}"` a number.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Body {
@@ -62,6 +63,8 @@ pub enum Slot {
     Header(String),
     /// A path in the JSON or form body: `variables.after`.
     Body(String),
+    /// Within a text, where the request names `{{ page }}`.
+    Template,
 }
 
 /// Where in an answer, or a webhook, a value stands.

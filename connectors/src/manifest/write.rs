@@ -48,6 +48,9 @@ pub struct ProofRule {
     /// Where an answer lists what was found; an empty list says that it is not there.
     #[serde(default)]
     pub found: Option<String>,
+    /// The vendor leaves an empty list out.
+    #[serde(default)]
+    pub absent_is_empty: bool,
     /// Where the found thing carries the revision that we wrote. Absent: the vendor keeps none, and what is found counts as ours.
     #[serde(default)]
     pub revision: Option<String>,

@@ -1,11 +1,14 @@
 //! `crossdock`: the one binary. It serves, works, migrates and prints its contract.
 
+mod connector;
+
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
 
 use api::config::Config;
 use api::{AppState, password};
 use clap::{Parser, Subcommand};
+use connector::ConnectorCommand;
 use connectors::Catalog;
 use infra::broker::Broker;
 use infra::limiter::Limiter;
@@ -46,7 +49,7 @@ enum Command {
         #[command(subcommand)]
         command: UserCommand,
     },
-    /// Connectors on disk.
+    /// Connectors: check, simulate, prove, begin.
     Connector {
         #[command(subcommand)]
         command: ConnectorCommand,
@@ -66,12 +69,6 @@ enum UserCommand {
         #[arg(long, default_value = "")]
         name: String,
     },
-}
-
-#[derive(Subcommand)]
-enum ConnectorCommand {
-    /// Checks a catalog folder: every connector's manifest, templates and mappings.
-    Lint { folder: std::path::PathBuf },
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -96,18 +93,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Work => work().await,
         Command::Migrate { app_role } => migrate(app_role).await,
         Command::User { command: UserCommand::Create { email, name } } => user_create(&email, &name).await,
-        Command::Connector { command: ConnectorCommand::Lint { folder } } => {
-            let catalog = Catalog::open(&folder)?;
-            for connector in catalog.iter() {
-                say(&format!(
-                    "{}: {} {} is sound",
-                    folder.join(connector.name()).display(),
-                    connector.title(),
-                    connector.version()
-                ))?;
-            }
-            Ok(())
-        }
+        Command::Connector { command } => connector::run(command).await,
         Command::Schema => {
             std::io::stdout().write_all(api::graphql::sdl().as_bytes())?;
             Ok(())

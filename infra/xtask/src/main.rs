@@ -15,6 +15,7 @@ cargo xtask demo [--exit] [--all-in-one] [--real]
                                              --real: from a Medusa shop, installed from npm when first needed
 cargo xtask test [FILTER]                    formatting, lints, every test, in both modes
 cargo xtask bench [--rate N] [--seconds N] [--json FILE] [--all-in-one]
+cargo xtask bench read [--json FILE]         what reading 100,000 records from a vendor costs; needs no services
 cargo xtask services                         brings up Postgres, RabbitMQ and Redis and keeps them until Ctrl-C
 cargo xtask tidy                             who may know whom, licences, leftovers
 

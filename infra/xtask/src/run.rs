@@ -48,6 +48,11 @@ pub fn demo(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
 
 /// Numbers are of the release build.
 pub fn bench(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
+    if let Some((read, arguments)) = arguments.split_first().filter(|(first, _)| *first == "read") {
+        // It needs no service: a server of its own is enough.
+        build(&["--release", "--bin", "bench_read"], &["tests"])?;
+        return shown(Command::new(target().join("release/bench_read")).args(arguments), &format!("the bench of {read}"));
+    }
     let services = Services::up(rung)?;
     build(&["--release"], &["crossdock", "tests"])?;
     let mut command = Command::new(target().join("release/bench"));

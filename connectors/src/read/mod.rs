@@ -1,0 +1,302 @@
+//! Reads a kind of record from a vendor: all of them, or those that changed since a position. It does no I/O: it says which request comes
+//! next and takes the answer, so that who drives it decides about limits, time and what is kept.
+//!
+//! ```text
+//! while let Some(request) = reader.next(&context)? {
+//!     for record in reader.take(&answer_to(request), now)? { … }
+//!     keep(reader.position());
+//! }
+//! ```
+
+mod list;
+pub(crate) mod position;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use domain::fault::{Fault, FaultClass, Owner};
+use domain::http::{HttpAnswer, HttpRequest};
+use domain::mapping::Filter;
+use domain::record::RecordKind;
+use domain::value::{Limits, Value};
+
+use crate::connector::Connector;
+use crate::decode::Extracted;
+use crate::manifest::{Read, Resource};
+use crate::path;
+use crate::request::{RequestContext, RequestError};
+use list::{List, ListVars};
+pub use position::Position;
+use position::Tracker;
+
+/// Parents that one list may have.
+const PARENTS_MAX: usize = 1_000_000;
+
+/// One record that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadRecord {
+    /// As the vendor sent it, where nothing had to be put into it.
+    pub bytes: Bytes,
+    pub id: Option<String>,
+    pub updated_at: Option<String>,
+}
+
+/// A read in progress.
+#[derive(Debug)]
+pub struct Reader<'c> {
+    connector: &'c Connector,
+    resource: &'c Resource,
+    read: &'c Read,
+    filter: Option<Filter>,
+    tracker: Option<Tracker>,
+    first: Option<String>,
+    /// The list of parents, where there is one, and those whose lists are still to be read.
+    parents: Option<Box<Reader<'c>>>,
+    waiting: VecDeque<String>,
+    list: Option<List<'c>>,
+    parent_id: Option<String>,
+    /// Records of a page that still lack what is kept apart.
+    whole: Option<Completing<'c>>,
+    ended: bool,
+}
+
+/// Records of one page whose further parts are being read.
+#[derive(Debug)]
+struct Completing<'c> {
+    records: Vec<(Extracted, Value)>,
+    /// Which record and which of its parts is next.
+    at: (usize, usize),
+    list: Option<List<'c>>,
+    parts: Vec<Value>,
+}
+
+impl Connector {
+    /// Begins to read a kind of record; `None` where the connector does not list it.
+    #[must_use]
+    pub fn reader(&self, kind: RecordKind, position: &Position) -> Option<Reader<'_>> {
+        let resource = self.manifest.resources.get(&kind)?;
+        Some(Reader::new(self, resource, resource.read.as_ref()?, position))
+    }
+
+    /// An answer that is none: a page of a proxy, half a document, more than is read.
+    pub(crate) fn unreadable_page(&self, answer: &HttpAnswer, error: &crate::decode::DecodeError) -> Fault {
+        let kind = answer.header("content-type").unwrap_or("no content type");
+        let kind: String = kind.chars().filter(|c| !c.is_control()).take(60).collect();
+        let is_too_much = matches!(error, crate::decode::DecodeError::TooMuch { .. });
+        let (class, owner, fix) = if is_too_much {
+            (FaultClass::Validation, Owner::Developer, "Ask for smaller pages: lower the size in the connector.")
+        } else {
+            (
+                FaultClass::Retry,
+                Owner::Vendor,
+                "Nothing to do, it is tried again. If it stays, check the connection's address and what stands between.",
+            )
+        };
+        let reason = format!("{} answered {} ({kind}), which cannot be read: {error}", self.title(), answer.status);
+        Fault { status: Some(answer.status), ..Fault::new(class, "unreadable_answer", reason, owner, fix) }
+    }
+}
+
+impl<'c> Reader<'c> {
+    fn new(connector: &'c Connector, resource: &'c Resource, read: &'c Read, position: &Position) -> Self {
+        let filter = read.filter.as_deref().and_then(|filter| Filter::compile(filter).ok());
+        let parents =
+            read.parent.as_ref().map(|parent| Box::new(Reader::new(connector, resource, &parent.read, &Position::default())));
+        let mut reader = Self {
+            connector,
+            resource,
+            read,
+            filter,
+            tracker: read.since.as_ref().map(|since| Tracker::new(since, position)),
+            first: read.since.as_ref().and_then(|since| since.first.clone()),
+            parents,
+            waiting: VecDeque::new(),
+            list: None,
+            parent_id: None,
+            whole: None,
+            ended: false,
+        };
+        if reader.parents.is_none() {
+            reader.list = Some(reader.begin(None));
+        }
+        reader
+    }
+
+    fn begin(&self, parent_id: Option<String>) -> List<'c> {
+        let since = self.tracker.as_ref().and_then(Tracker::since).or_else(|| self.first.clone());
+        let vars = ListVars { since, source_id: None, parent_id };
+        List::new(self.connector, self.read, self.id_path(), self.resource.updated_at.as_deref(), vars)
+    }
+
+    /// Where a record has its id: of a list of parents, where the parent rule says.
+    fn id_path(&self) -> Option<&'c str> {
+        self.resource.id.as_deref()
+    }
+
+    /// The next request; none where everything was read.
+    ///
+    /// # Errors
+    /// Where the connection lacks something that a request needs.
+    pub fn next(&mut self, context: &RequestContext<'_>) -> Result<Option<HttpRequest>, RequestError> {
+        loop {
+            if let Some(whole) = &mut self.whole
+                && let Some(list) = &mut whole.list
+                && let Some(request) = list.request(self.connector, context)?
+            {
+                return Ok(Some(request));
+            }
+            if let Some(list) = &mut self.list {
+                if let Some(request) = list.request(self.connector, context)? {
+                    return Ok(Some(request));
+                }
+                self.list = None;
+            }
+            if let Some(id) = self.waiting.pop_front() {
+                self.list = Some(self.begin(Some(id.clone())));
+                self.parent_id = Some(id);
+                continue;
+            }
+            match &mut self.parents {
+                Some(parents) => match parents.next(context)? {
+                    Some(request) => return Ok(Some(request)),
+                    None => self.parents = None,
+                },
+                None => {
+                    self.ended = true;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Takes the answer to the last request, and gives the records that are whole by it and were not brought by the last read.
+    ///
+    /// # Errors
+    /// The classified fault. The read may be continued with the same request ([`Self::next`]), or given up: its position is what it was.
+    pub fn take(&mut self, answer: &HttpAnswer, now: DateTime<Utc>) -> Result<Vec<ReadRecord>, Fault> {
+        if self.whole.is_some() {
+            return self.take_part(answer, now);
+        }
+        let Some(list) = &mut self.list else {
+            return self.take_parents(answer, now).map(|()| Vec::new());
+        };
+        let page = list.take(self.connector, answer)?;
+        let mut records = Vec::with_capacity(page.len());
+        for record in page {
+            let is_wanted = match &self.filter {
+                None => true,
+                Some(filter) => filter.passes(&self.parse(&record, answer)?).unwrap_or(false),
+            };
+            if is_wanted {
+                records.push(record);
+            }
+        }
+        if self.read.include.is_empty() || records.is_empty() {
+            return self.give(records, answer, now);
+        }
+        let mut parsed = Vec::with_capacity(records.len());
+        for record in records {
+            let value = self.parse(&record, answer)?;
+            parsed.push((record, value));
+        }
+        self.whole = Some(Completing { records: parsed, at: (0, 0), list: None, parts: Vec::new() });
+        self.begin_part();
+        Ok(Vec::new())
+    }
+
+    fn take_parents(&mut self, answer: &HttpAnswer, now: DateTime<Utc>) -> Result<(), Fault> {
+        let (Some(parents), Some(rule)) = (&mut self.parents, &self.read.parent) else { return Ok(()) };
+        for record in parents.take(answer, now)? {
+            let value = Value::parse(&record.bytes, &Limits::DEFAULT).ok();
+            let id = value.as_ref().and_then(|value| path::first(value, &rule.id)).and_then(Value::to_text);
+            if let Some(id) = id
+                && self.waiting.len() < PARENTS_MAX
+            {
+                self.waiting.push_back(id.into_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn parse(&self, record: &Extracted, answer: &HttpAnswer) -> Result<Value, Fault> {
+        Value::parse(&record.bytes, &Limits::DEFAULT).map_err(|error| {
+            let error = crate::decode::DecodeError::Malformed { format: "a record", what: error.to_string() };
+            self.connector.unreadable_page(answer, &error)
+        })
+    }
+
+    /// Begins to read the next part of the page's records.
+    fn begin_part(&mut self) {
+        let Some(whole) = &mut self.whole else { return };
+        let (record, part) = whole.at;
+        let (Some((record, _)), Some(include)) = (whole.records.get(record), self.read.include.get(part)) else { return };
+        let vars = ListVars { source_id: record.id.clone(), parent_id: self.parent_id.clone(), since: None };
+        whole.list = Some(List::new(self.connector, &include.read, Some("id"), None, vars));
+    }
+
+    /// Takes a page of a record's part.
+    fn take_part(&mut self, answer: &HttpAnswer, now: DateTime<Utc>) -> Result<Vec<ReadRecord>, Fault> {
+        let (connector, read) = (self.connector, self.read);
+        let Some(whole) = &mut self.whole else { return Ok(Vec::new()) };
+        let Some(list) = &mut whole.list else { return Ok(Vec::new()) };
+        for part in list.take(connector, answer)? {
+            let value = Value::parse(&part.bytes, &Limits::DEFAULT).map_err(|error| {
+                let error = crate::decode::DecodeError::Malformed { format: "a record", what: error.to_string() };
+                connector.unreadable_page(answer, &error)
+            })?;
+            whole.parts.push(value);
+        }
+        if !list.is_at_end() {
+            return Ok(Vec::new());
+        }
+        let (record, part) = whole.at;
+        path::put(&mut whole.records[record].1, &read.include[part].into, Value::List(std::mem::take(&mut whole.parts)));
+        whole.at = if part + 1 < read.include.len() { (record, part + 1) } else { (record + 1, 0) };
+        whole.list = None;
+        if whole.at.0 < whole.records.len() {
+            self.begin_part();
+            return Ok(Vec::new());
+        }
+        let Some(whole) = self.whole.take() else { return Ok(Vec::new()) };
+        let records =
+            whole.records.into_iter().map(|(record, value)| Extracted { bytes: value.to_json().into(), ..record }).collect();
+        self.give(records, answer, now)
+    }
+
+    fn give(&mut self, records: Vec<Extracted>, answer: &HttpAnswer, now: DateTime<Utc>) -> Result<Vec<ReadRecord>, Fault> {
+        let into = self.read.parent.as_ref().and_then(|parent| parent.into.as_deref()).zip(self.parent_id.clone());
+        let mut given = Vec::with_capacity(records.len());
+        for record in records {
+            let is_new = self
+                .tracker
+                .as_mut()
+                .is_none_or(|tracker| tracker.is_new(record.id.as_deref(), record.updated_at.as_deref(), &record.bytes, now));
+            if !is_new {
+                continue;
+            }
+            let bytes = match &into {
+                None => record.bytes,
+                Some((into, parent)) => {
+                    let mut value = self.parse(&record, answer)?;
+                    path::put(&mut value, into, Value::Text(parent.clone()));
+                    value.to_json().into()
+                }
+            };
+            given.push(ReadRecord { bytes, id: record.id, updated_at: record.updated_at });
+        }
+        Ok(given)
+    }
+
+    /// The position that may be stored now: after every page where the vendor lists the oldest first, otherwise only at the end, because a
+    /// read that broke off would have skipped what stood on the pages behind it.
+    pub fn position(&mut self) -> Option<Position> {
+        let ascending =
+            self.read.since.as_ref().is_some_and(|since| since.ascending) && self.read.parent.is_none() && self.whole.is_none();
+        let tracker = self.tracker.as_mut()?;
+        (self.ended || ascending).then(|| tracker.position())
+    }
+}
+
+#[cfg(test)]
+mod tests;

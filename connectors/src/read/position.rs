@@ -1,0 +1,239 @@
+//! Where an incremental read stands: the newest change that was seen, and what was seen around it. The next read goes back behind that
+//! moment, so that what the vendor wrote late or in the same second is found, and what was seen already is left out.
+
+use std::collections::{HashMap, VecDeque};
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::manifest::{Since, TimeFormat};
+
+/// Records around the position that are remembered. Beyond it the oldest are forgotten: they may come twice, which the ledger refuses, and
+/// none is ever skipped.
+const SEEN_MAX: usize = 20_000;
+
+/// The position of an incremental read, as it is stored between reads.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// The newest change that was seen: µs since 1970, or the number itself where the vendor counts.
+    pub at: Option<i64>,
+    /// What was seen at or after the moment that the next read begins at: short hashes of id and time of change.
+    #[serde(default)]
+    pub seen: Vec<u64>,
+}
+
+/// Follows one read.
+#[derive(Debug)]
+pub(crate) struct Tracker {
+    format: TimeFormat,
+    record_format: TimeFormat,
+    /// How far the next read goes back, in the unit of `at`.
+    back: i64,
+    begin: Option<i64>,
+    newest: Option<i64>,
+    /// Of the last read.
+    known: HashMap<u64, ()>,
+    /// Of this one, with the moment of each.
+    seen: VecDeque<(i64, u64)>,
+}
+
+impl Tracker {
+    pub fn new(since: &Since, position: &Position) -> Self {
+        let unit = match &since.format {
+            TimeFormat::Integer => 1,
+            TimeFormat::UnixMs => 1_000,
+            // A day where the pattern has no clock.
+            TimeFormat::Pattern(pattern) if !["%H", "%T", "%R", "%X", "%s", "%+"].iter().any(|part| pattern.contains(part)) => {
+                86_400_000_000
+            }
+            _ => 1_000_000,
+        };
+        let overlap =
+            if since.format == TimeFormat::Integer { i64::from(since.overlap_s) } else { i64::from(since.overlap_s) * 1_000_000 };
+        Self {
+            format: since.format.clone(),
+            record_format: since.record_format.clone().unwrap_or_else(|| since.format.clone()),
+            // At least one unit of the vendor's clock: whether it means "after" or "at or after", nothing of that unit is skipped.
+            back: overlap.max(unit),
+            begin: position.at,
+            newest: position.at,
+            known: position.seen.iter().map(|hash| (*hash, ())).collect(),
+            seen: VecDeque::new(),
+        }
+    }
+
+    /// What a request says as `since`, written as the vendor wants it.
+    pub fn since(&self) -> Option<String> {
+        Some(write(self.begin?.saturating_sub(self.back), &self.format))
+    }
+
+    /// Takes note of a record. False where the last read brought the same already.
+    pub fn is_new(&mut self, id: Option<&str>, updated_at: Option<&str>, bytes: &[u8], now: DateTime<Utc>) -> bool {
+        let Some(at) = updated_at.and_then(|text| read(text, &self.record_format)) else { return true };
+        let mut hash = Sha256::new();
+        match id {
+            Some(id) => hash.update(id.as_bytes()),
+            None => hash.update(bytes),
+        }
+        hash.update([0]);
+        hash.update(updated_at.unwrap_or_default().as_bytes());
+        let digest = hash.finalize();
+        let short = digest.iter().take(8).fold(0_u64, |short, byte| short << 8 | u64::from(*byte));
+        // A clock that runs ahead, or a date that somebody mistyped, must not carry the position past what is still to come.
+        let at = if self.record_format == TimeFormat::Integer { at } else { at.min(now.timestamp_micros()) };
+        self.newest = self.newest.max(Some(at));
+        self.seen.push_back((at, short));
+        if self.seen.len() > SEEN_MAX * 2 {
+            self.forget();
+        }
+        !self.known.contains_key(&short)
+    }
+
+    /// Forgets what the next read cannot meet again.
+    fn forget(&mut self) {
+        let from = self.newest.map_or(i64::MIN, |newest| newest.saturating_sub(self.back));
+        self.seen.retain(|(at, _)| *at >= from);
+        while self.seen.len() > SEEN_MAX {
+            self.seen.pop_front();
+        }
+    }
+
+    /// The position after what was seen until now.
+    pub fn position(&mut self) -> Position {
+        self.forget();
+        let mut seen: Vec<u64> = self.seen.iter().map(|(_, hash)| *hash).collect();
+        // Where nothing newer came, what was known at the old position is still what the next read will meet.
+        if self.newest == self.begin {
+            seen.extend(self.known.keys());
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        seen.truncate(SEEN_MAX);
+        Position { at: self.newest, seen }
+    }
+}
+
+/// µs since 1970, or the number.
+pub(crate) fn read(text: &str, format: &TimeFormat) -> Option<i64> {
+    let text = text.trim();
+    match format {
+        TimeFormat::Integer => text.parse().ok(),
+        TimeFormat::UnixS => {
+            let seconds = domain::value::decimal(text)?;
+            i64::try_from(seconds.checked_mul(1_000_000.into())?.trunc()).ok()
+        }
+        TimeFormat::UnixMs => text.parse::<i64>().ok()?.checked_mul(1_000),
+        TimeFormat::Rfc2822 => DateTime::parse_from_rfc2822(text).ok().map(|time| time.timestamp_micros()),
+        TimeFormat::Rfc3339 => {
+            let zoned = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"));
+            // Without a zone it is UTC: that is what vendors mean who leave it out.
+            let naive = || text.parse::<NaiveDateTime>().map(|time| time.and_utc().timestamp_micros());
+            zoned.map(|time| time.timestamp_micros()).or_else(|_| naive()).ok()
+        }
+        TimeFormat::Pattern(pattern) => {
+            let zoned = DateTime::parse_from_str(text, pattern).map(|time| time.timestamp_micros());
+            let naive = || NaiveDateTime::parse_from_str(text, pattern).map(|time| time.and_utc().timestamp_micros());
+            let day = || {
+                let day = NaiveDate::parse_from_str(text, pattern)?;
+                Ok::<_, chrono::ParseError>(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros())
+            };
+            zoned.or_else(|_| naive()).or_else(|_| day()).ok()
+        }
+    }
+}
+
+pub(crate) fn write(at: i64, format: &TimeFormat) -> String {
+    let time = || DateTime::from_timestamp_micros(at).unwrap_or_default();
+    match format {
+        TimeFormat::Integer => at.to_string(),
+        TimeFormat::UnixS => at.div_euclid(1_000_000).to_string(),
+        TimeFormat::UnixMs => at.div_euclid(1_000).to_string(),
+        TimeFormat::Rfc2822 => time().to_rfc2822(),
+        // Whole seconds: rounded down, which asks for a little more and never for less.
+        TimeFormat::Rfc3339 => time().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        TimeFormat::Pattern(pattern) => time().format(pattern).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_format_reads_what_it_writes() {
+        let at = 1_795_512_600_000_000; // 2026-11-24T09:30:00Z
+        for (format, text) in [
+            (TimeFormat::Rfc3339, "2026-11-24T09:30:00Z"),
+            (TimeFormat::UnixS, "1795512600"),
+            (TimeFormat::UnixMs, "1795512600000"),
+            (TimeFormat::Rfc2822, "Tue, 24 Nov 2026 09:30:00 +0000"),
+            (TimeFormat::Pattern("%Y-%m-%d %H:%M:%S".into()), "2026-11-24 09:30:00"),
+            (TimeFormat::Integer, "1795512600000000"),
+        ] {
+            assert_eq!((write(at, &format).as_str(), read(text, &format)), (text, Some(at)), "{format:?}");
+        }
+        let others = [("2026-11-24T10:30:00+01:00", at), ("2026-11-24T09:30:00.25Z", at + 250_000), ("2026-11-24T09:30:00", at)];
+        for (text, expected) in others {
+            assert_eq!(read(text, &TimeFormat::Rfc3339), Some(expected), "{text}");
+        }
+        assert_eq!(read("2026-11-24", &TimeFormat::Pattern("%Y-%m-%d".into())), Some(at - 34_200_000_000));
+        assert_eq!(read("soon", &TimeFormat::Rfc3339), None);
+    }
+
+    #[test]
+    fn a_date_in_the_future_does_not_carry_the_position_past_what_is_to_come() {
+        let since: Since = serde_saphyr::from_str("{field: at}").unwrap();
+        let now = DateTime::parse_from_rfc3339("2026-11-24T09:30:00Z").unwrap().to_utc();
+        let mut tracker = Tracker::new(&since, &Position::default());
+        assert!(tracker.is_new(Some("1"), Some("2099-01-01T00:00:00Z"), b"", now));
+        assert_eq!(tracker.position().at, Some(now.timestamp_micros()));
+    }
+
+    proptest! {
+        /// Whatever changes between two reads, and however many share a second, the second read brings each change once.
+        #[test]
+        fn nothing_is_skipped_and_nothing_repeated_at_the_boundary(
+            first in proptest::collection::vec((0_u8..20, 0_i64..6), 1..30),
+            second in proptest::collection::vec((0_u8..20, 0_i64..6), 0..30),
+            inclusive: bool,
+        ) {
+            let since: Since = serde_saphyr::from_str("{field: at}").unwrap();
+            let base = 1_795_512_600_i64;
+            let now = DateTime::from_timestamp(base + 100, 0).unwrap();
+            let text = |second: i64| write((base + second) * 1_000_000, &TimeFormat::Rfc3339);
+            // The last change of each record wins, as at a vendor.
+            let mut store = std::collections::BTreeMap::new();
+            for (id, at) in &first {
+                let at_now: &mut i64 = store.entry(*id).or_insert(0);
+                *at_now = (*at_now).max(*at);
+            }
+            let mut tracker = Tracker::new(&since, &Position::default());
+            for (id, at) in &store {
+                prop_assert!(tracker.is_new(Some(&id.to_string()), Some(&text(*at)), b"", now));
+            }
+            let position = tracker.position();
+            let newest = store.values().max().copied().unwrap_or_default();
+            // What changes later is as late as the newest, or later: many in the same second.
+            let mut changed = std::collections::BTreeMap::new();
+            for (id, later) in &second {
+                let at = newest + later;
+                if store.get(id) != Some(&at) {
+                    changed.insert(*id, at);
+                }
+            }
+            store.extend(changed.clone());
+            let mut tracker = Tracker::new(&since, &position);
+            let from = read(&tracker.since().unwrap(), &TimeFormat::Rfc3339).unwrap() / 1_000_000 - base;
+            let mut brought = std::collections::BTreeMap::new();
+            for (id, at) in store.iter().filter(|(_, at)| if inclusive { **at >= from } else { **at > from }) {
+                if tracker.is_new(Some(&id.to_string()), Some(&text(*at)), b"", now) {
+                    brought.insert(*id, *at);
+                }
+            }
+            prop_assert_eq!(brought, changed);
+        }
+    }
+}

@@ -1,0 +1,312 @@
+use std::collections::HashMap;
+
+use domain::secret::SecretFields;
+
+use super::*;
+
+/// A vendor with one list of orders. `read` is YAML in one line.
+fn connector(read: &str) -> Connector {
+    let yaml = format!(
+        "{{format: 1, name: x, title: X, category: erp, base_url: 'https://x.example', error: {{code: [code], message: [message], inside: [errors]}},
+          resources: {{order: {{id: id, updated_at: at, read: {read}}}}}}}"
+    );
+    Connector::from_files("x", HashMap::from([("connector.yaml".to_owned(), yaml)])).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339("2026-11-24T09:30:00Z").unwrap().to_utc()
+}
+
+/// Reads to the end. `serve` answers an address and a body with a status, headers and a body.
+struct Outcome {
+    ids: Vec<String>,
+    asked: Vec<String>,
+    fault: Option<Fault>,
+    position: Option<Position>,
+    bytes: Vec<String>,
+}
+
+type Served = (u16, Vec<(&'static str, String)>, String);
+
+fn read_from(connector: &Connector, position: &Position, serve: impl Fn(&str, &str) -> Served) -> Outcome {
+    let (settings, credential) = (serde_json::json!({}), SecretFields::default());
+    let context = RequestContext {
+        settings: &settings,
+        credential: &credential,
+        external_key: "",
+        revision: 0,
+        idempotency_key: "",
+        now: now(),
+        nonce: "",
+        token: None,
+    };
+    let mut reader = connector.reader(RecordKind::Order, position).unwrap();
+    let mut outcome = Outcome { ids: vec![], asked: vec![], fault: None, position: None, bytes: vec![] };
+    while let Some(request) = reader.next(&context).unwrap() {
+        assert!(outcome.asked.len() < 5_000, "it never ends");
+        let body = String::from_utf8(request.body.to_vec()).unwrap();
+        let (status, headers, text) = serve(&request.url, &body);
+        outcome.asked.push(format!("{}{body}", request.url.trim_start_matches("https://x.example")));
+        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        match reader.take(&HttpAnswer { status, headers, body: text.into() }, now()) {
+            Ok(records) => {
+                for record in records {
+                    outcome.ids.push(record.id.unwrap_or_default());
+                    outcome.bytes.push(String::from_utf8(record.bytes.to_vec()).unwrap());
+                }
+            }
+            Err(fault) => {
+                outcome.fault = Some(fault);
+                break;
+            }
+        }
+    }
+    outcome.position = reader.position();
+    outcome
+}
+
+fn read_all(connector: &Connector, serve: impl Fn(&str, &str) -> Served) -> Outcome {
+    read_from(connector, &Position::default(), serve)
+}
+
+fn parameter(url: &str, name: &str) -> Option<String> {
+    url::Url::parse(url).unwrap().query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// Records `from..to` of 1..=7.
+fn items(from: usize, count: usize) -> String {
+    (from..(from + count).min(8)).map(|id| format!(r#"{{"id":{id}}}"#)).collect::<Vec<_>>().join(",")
+}
+
+fn ok(body: String) -> Served {
+    (200, vec![], body)
+}
+
+const SEVEN: [&str; 7] = ["1", "2", "3", "4", "5", "6", "7"];
+
+#[test]
+fn every_kind_of_page_is_read_to_its_end_and_no_further() {
+    let number = |url: &str, name: &str, or: usize| parameter(url, name).map_or(or, |text| text.parse().unwrap());
+    let page_number = |url: &str| {
+        let (page, size) = (number(url, "page", 1), number(url, "limit", 3));
+        items((page - 1) * size + 1, size)
+    };
+    let of = |read: &str, serve: &dyn Fn(&str, &str) -> Served| read_all(&connector(read), serve);
+
+    let read = "{request: {method: GET, path: /o}, records: items, page: {number: {slot: {query: page}, size: {slot: {query: limit}, value: 3}}}}";
+    let outcome = of(read, &|url, _| ok(format!(r#"{{"items":[{}]}}"#, page_number(url))));
+    assert_eq!((outcome.ids.as_slice(), outcome.asked.len()), (SEVEN.map(str::to_owned).as_slice(), 3));
+    assert_eq!(outcome.asked[2], "/o?limit=3&page=3");
+
+    let read = "{request: {method: GET, path: /o}, page: {number: {slot: {query: page}, pages: {header: [X-Pages]}}}}";
+    let outcome = of(read, &|url, _| (200, vec![("x-pages", "3".into())], format!("[{}]", page_number(url))));
+    assert_eq!((outcome.ids.len(), outcome.asked.len()), (7, 3));
+
+    // The last page is full: one more is asked for, and its 204 is an empty page.
+    let read =
+        "{request: {method: GET, path: /o}, page: {number: {slot: {query: page}, size: {slot: {query: limit}, value: 7}}}}";
+    let outcome = of(read, &|url, _| {
+        if number(url, "page", 1) > 1 { (204, vec![], String::new()) } else { ok(format!("[{}]", items(1, 7))) }
+    });
+    assert_eq!((outcome.ids.len(), outcome.asked.len()), (7, 2));
+
+    let read = "{request: {method: GET, path: /o}, records: items, page: {offset: {slot: {query: skip}, total: {path: total}, size: {value: 4}}}}";
+    let outcome = of(read, &|url, _| ok(format!(r#"{{"items":[{}],"total":7}}"#, items(number(url, "skip", 0) + 1, 4))));
+    assert_eq!((outcome.ids.len(), outcome.asked.as_slice()), (7, ["/o?skip=0".to_owned(), "/o?skip=4".to_owned()].as_slice()));
+
+    let read = "{request: {method: GET, path: /o}, records: d, page: {cursor: {slot: {query: starting_after}, last_record: id, more: {path: has_more}}}}";
+    let outcome = of(read, &|url, _| {
+        let after = number(url, "starting_after", 0);
+        ok(format!(r#"{{"d":[{}],"has_more":{}}}"#, items(after + 1, 3), after + 3 < 7))
+    });
+    assert_eq!((outcome.ids.len(), outcome.asked.last().unwrap().as_str()), (7, "/o?starting_after=6"));
+
+    let read = "{request: {method: GET, path: /o, query: {status: any}}, page: {link: {size: {slot: {query: limit}, value: 3}}}}";
+    let outcome = of(read, &|url, _| {
+        let page = number(url, "p", 1);
+        let next = format!("<https://x.example/o?p={}&limit=3>; rel=\"next\"", page + 1);
+        (200, if page < 3 { vec![("link", next)] } else { vec![] }, format!("[{}]", items((page - 1) * 3 + 1, 3)))
+    });
+    assert_eq!(
+        (outcome.ids.len(), outcome.asked.as_slice()),
+        (7, ["/o?status=any&limit=3", "/o?p=2&limit=3", "/o?p=3&limit=3"].map(str::to_owned).as_slice())
+    );
+
+    // An address that is only a query, as one vendor gives it.
+    let read = "{request: {method: GET, path: /o, query: {a: b}}, records: items, page: {next_url: {next: {path: meta.next}}}}";
+    let outcome = of(read, &|url, _| {
+        let cursor = number(url, "c", 1);
+        let next = if cursor < 7 { format!(r#""?c={}""#, cursor + 3) } else { "null".into() };
+        ok(format!(r#"{{"meta":{{"next":{next}}},"items":[{}]}}"#, items(cursor, 3)))
+    });
+    assert_eq!((outcome.ids.len(), outcome.asked.last().unwrap().as_str()), (7, "/o?c=7"));
+
+    let read = "{request: {method: POST, path: /g, body: {graphql: {query: 'query($n: Int, $after: String) {o}', variables: {n: 3}}}}, records: data.o.edges.node,
+        page: {cursor: {slot: {body: variables.after}, next: {path: data.o.pageInfo.endCursor}, more: {path: data.o.pageInfo.hasNextPage}, size: {slot: {body: variables.n}, value: 4}}}}";
+    let outcome = of(read, &|_, body| {
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let (after, n) = (
+            body["variables"]["after"].as_str().map_or(0, |c| c.parse().unwrap()),
+            body["variables"]["n"].as_u64().unwrap() as usize,
+        );
+        let edges = (after + 1..(after + n + 1).min(8))
+            .map(|id| format!(r#"{{"node":{{"id":"g/{id}"}}}}"#))
+            .collect::<Vec<_>>()
+            .join(",");
+        ok(format!(
+            r#"{{"data":{{"o":{{"edges":[{edges}],"pageInfo":{{"endCursor":"{}","hasNextPage":{}}}}}}}}}"#,
+            after + n,
+            after + n < 7
+        ))
+    });
+    assert_eq!((outcome.ids.len(), outcome.ids[6].as_str(), outcome.asked.len()), (7, "g/7", 2));
+}
+
+#[test]
+fn a_page_may_stand_within_a_text() {
+    let read = "{request: {method: GET, path: /q, query: {query: \"select * from Order startposition {{ page }} maxresults 3\"}}, records: Order,
+        absent_is_empty: true, page: {offset: {slot: template, first: 1, size: {value: 3}}}}";
+    let outcome = read_all(&connector(read), |url, _| {
+        let query = parameter(url, "query").unwrap();
+        let from: usize = query.split(' ').nth(5).unwrap().parse().unwrap();
+        ok(if from > 7 { "{}".into() } else { format!(r#"{{"Order":[{}]}}"#, items(from, 3)) })
+    });
+    assert_eq!((outcome.ids.len(), outcome.asked.len()), (7, 3));
+}
+
+#[test]
+fn hostile_pages_meet_bounds_and_become_a_fault_with_a_reason() {
+    let cursor = "{request: {method: GET, path: /o}, records: items, page: {cursor: {slot: {query: c}, next: {path: next}}}}";
+    let number = "{request: {method: GET, path: /o}, records: items, page: {number: {slot: {query: page}, size: {value: 1}}}}";
+    let url = "{request: {method: GET, path: /o}, records: items, page: {next_url: {next: {path: next}}}}";
+    let cases: [(&str, &str, &str); 9] = [
+        (cursor, r#"{"items":[{"id":1}],"next":"a"}"#, "X points from one page back to a page that was read already"),
+        (url, r#"{"items":[{"id":1}],"next":"/o"}"#, "X points from one page back to a page that was read already"),
+        (number, r#"{"items":[{"id":1}]}"#, "X answers the same page again and again"),
+        (url, r#"{"items":[],"next":"https://evil.example/o"}"#, "X points to another host for its next page: evil.example"),
+        (url, r#"{"items":[],"next":"http://169.254.169.254/"}"#, "X points to another host for its next page: 169.254.169.254"),
+        (
+            cursor,
+            r#"{"items":[{"id":1}"#,
+            "X answered 200 (no content type), which cannot be read: it is not JSON: a comma or ] was expected at line 1, column 19",
+        ),
+        (
+            cursor,
+            "<html>",
+            "X answered 200 (no content type), which cannot be read: it is not JSON: a value was expected at line 1, column 1",
+        ),
+        (
+            cursor,
+            r#"{"message":"hello"}"#,
+            "X answered 200 (no content type), which cannot be read: nothing stands at \"items\", where the records should be",
+        ),
+        (cursor, r#"{"errors":[{"m":1}],"items":[],"code":"E","message":"no"}"#, "X answered 200: no"),
+    ];
+    for (read, body, reason) in cases {
+        let outcome = read_all(&connector(read), |_, _| ok(body.to_owned()));
+        assert_eq!(outcome.fault.map(|fault| fault.reason).as_deref(), Some(reason), "{body}");
+    }
+    // Cursors that never end and never repeat, with nothing on their pages.
+    let pages = std::cell::Cell::new(0);
+    let outcome = read_all(&connector(cursor), |_, _| {
+        pages.set(pages.get() + 1);
+        ok(format!(r#"{{"items":[],"next":"{}"}}"#, pages.get()))
+    });
+    assert_eq!(outcome.fault.unwrap().reason, "X answered 1000 empty pages in a row");
+}
+
+#[test]
+fn a_fault_stops_the_read_and_the_same_page_can_be_asked_for_again() {
+    let read = "{request: {method: GET, path: /o}, records: items, page: {cursor: {slot: {query: c}, next: {path: next}}}}";
+    let connector = connector(read);
+    let (settings, credential) = (serde_json::json!({}), SecretFields::default());
+    let context = RequestContext {
+        settings: &settings,
+        credential: &credential,
+        external_key: "",
+        revision: 0,
+        idempotency_key: "",
+        now: now(),
+        nonce: "",
+        token: None,
+    };
+    let mut reader = connector.reader(RecordKind::Order, &Position::default()).unwrap();
+    let answer = |status, body: &str| HttpAnswer { status, headers: vec![], body: Bytes::from(body.to_owned()) };
+    let first = reader.next(&context).unwrap().unwrap();
+    assert_eq!(reader.take(&answer(503, "{}"), now()).unwrap_err().class, FaultClass::Outage);
+    assert_eq!(reader.next(&context).unwrap().unwrap().url, first.url);
+    assert_eq!(reader.take(&answer(200, r#"{"items":[{"id":1}],"next":"a"}"#), now()).unwrap().len(), 1);
+    assert_eq!(reader.next(&context).unwrap().unwrap().url, "https://x.example/o?c=a");
+    assert_eq!(reader.take(&answer(200, r#"{"items":[],"next":null}"#), now()).unwrap().len(), 0);
+    assert!(reader.next(&context).unwrap().is_none());
+}
+
+#[test]
+fn an_incremental_read_begins_where_the_last_one_ended_and_repeats_nothing() {
+    let read = "{request: {method: GET, path: /o, query: {since: '{{ since }}'}}, records: items, since: {overlap_s: 60}}";
+    let connector = connector(read);
+    let serve = |extra: &'static str| {
+        move |_: &str, _: &str| {
+            ok(format!(r#"{{"items":[{{"id":1,"at":"2026-11-24T09:00:00Z"}},{{"id":2,"at":"2026-11-24T09:00:00Z"}}{extra}]}}"#))
+        }
+    };
+    let first = read_all(&connector, serve(""));
+    assert_eq!((first.ids.len(), first.asked[0].as_str()), (2, "/o"), "a full read leaves the parameter out");
+    let position: Position = serde_json::from_str(&serde_json::to_string(&first.position.unwrap()).unwrap()).unwrap();
+    let second =
+        read_from(&connector, &position, serve(r#",{"id":3,"at":"2026-11-24T09:00:00Z"},{"id":1,"at":"2026-11-24T09:00:01Z"}"#));
+    assert_eq!(second.asked[0], "/o?since=2026-11-24T08%3A59%3A00Z");
+    assert_eq!(second.ids, ["3", "1"], "what is new in the same second, and what changed");
+    let third = read_from(
+        &connector,
+        &second.position.unwrap(),
+        serve(r#",{"id":3,"at":"2026-11-24T09:00:00Z"},{"id":1,"at":"2026-11-24T09:00:01Z"}"#),
+    );
+    assert!(third.ids.is_empty());
+    // A read that broke off keeps no position, unless the vendor lists the oldest first.
+    let broken = read_all(&connector, |_, _| (503, vec![], String::new()));
+    assert_eq!(broken.position, None);
+}
+
+#[test]
+fn a_record_is_completed_by_what_the_vendor_keeps_apart() {
+    let read = "{request: {method: GET, path: /o}, records: items, include: [
+        {into: lines, read: {request: {method: GET, path: '/o/{{ source_id }}/lines'}, page: {number: {slot: {query: page}, size: {value: 1}}}}},
+        {into: ship.to, read: {request: {method: GET, path: '/o/{{ source_id }}/ship'}}}]}";
+    let outcome = read_all(&connector(read), |url, _| {
+        let path = url::Url::parse(url).unwrap().path().to_owned();
+        ok(match (path.as_str(), parameter(url, "page").as_deref()) {
+            ("/o", _) => r#"{"items":[{"id":1.0,"n":9007199254740993},{"id":2}]}"#.into(),
+            ("/o/1.0/lines", Some(page @ ("1" | "2"))) => format!(r#"[{{"l":{page}}}]"#),
+            (path, _) if path.ends_with("/ship") => r#"[{"city":"Ulm"}]"#.into(),
+            _ => "[]".into(),
+        })
+    });
+    assert_eq!(
+        outcome.bytes,
+        [
+            r#"{"id":1.0,"n":9007199254740993,"lines":[{"l":1},{"l":2}],"ship":{"to":[{"city":"Ulm"}]}}"#,
+            r#"{"id":2,"lines":[],"ship":{"to":[{"city":"Ulm"}]}}"#,
+        ]
+    );
+}
+
+#[test]
+fn one_list_is_read_for_each_parent_and_a_filter_leaves_records_out() {
+    let read = "{request: {method: GET, path: '/c/{{ parent.id }}/o'}, filter: \"status != 'draft'\",
+        parent: {id: key, into: customer_id, read: {request: {method: GET, path: /c}, records: items, page: {cursor: {slot: {query: c}, next: {path: next}}}}}}";
+    let outcome = read_all(&connector(read), |url, _| {
+        ok(match url.trim_start_matches("https://x.example") {
+            "/c" => r#"{"items":[{"key":"a/b"},{"key":"c"}],"next":"2"}"#.into(),
+            "/c?c=2" => r#"{"items":[{"key":"d"}]}"#.into(),
+            "/c/a%2Fb/o" => r#"[{"id":1,"status":"paid"},{"id":2,"status":"draft"}]"#.into(),
+            "/c/d/o" => r#"[{"id":3,"status":"paid"}]"#.into(),
+            _ => "[]".into(),
+        })
+    });
+    assert_eq!(
+        outcome.bytes,
+        [r#"{"id":1,"status":"paid","customer_id":"a/b"}"#, r#"{"id":3,"status":"paid","customer_id":"d"}"#]
+    );
+    assert_eq!(outcome.asked, ["/c", "/c/a%2Fb/o", "/c/c/o", "/c?c=2", "/c/d/o"]);
+}

@@ -1,0 +1,313 @@
+//! What belongs to a write beside creating: changing what exists, actions on it, and many payloads in one request with a result for each.
+
+use std::collections::HashMap;
+
+use domain::delivery::Receipt;
+use domain::fault::{Fault, FaultClass, Owner};
+use domain::http::{HttpAnswer, HttpRequest};
+use domain::mapping::Filter;
+use domain::record::RecordKind;
+use domain::value::Value;
+
+use crate::connector::Connector;
+use crate::manifest::{Action, Batch, Resource};
+use crate::path;
+use crate::request::{CallVars, RequestContext, RequestError};
+use crate::response::{parse, receipt};
+
+impl Connector {
+    pub(crate) fn resource(&self, kind: RecordKind) -> Option<&Resource> {
+        self.manifest.resources.get(&kind)
+    }
+
+    fn action(&self, kind: RecordKind, name: &str) -> Option<&Action> {
+        self.resource(kind)?.actions.get(name)
+    }
+
+    /// The actions that belong to every write of a kind, in their order.
+    #[must_use]
+    pub fn actions_after_write(&self, kind: RecordKind) -> &[String] {
+        self.resource(kind).and_then(|resource| resource.write.as_ref()).map_or(&[], |write| &write.then)
+    }
+
+    /// The request that changes a record which exists there; `None` where the connector's write creates or replaces by itself.
+    ///
+    /// # Errors
+    /// Where the connection lacks something.
+    pub fn update_request(
+        &self,
+        kind: RecordKind,
+        external_id: &str,
+        payload: &Value,
+        context: &RequestContext<'_>,
+    ) -> Result<Option<HttpRequest>, RequestError> {
+        let update = self.resource(kind).and_then(|resource| resource.update.as_ref());
+        let vars = CallVars { payload: Some(payload), external_id: Some(external_id), ..CallVars::default() };
+        update.map(|update| self.call(&update.request, &vars, context)).transpose()
+    }
+
+    /// # Errors
+    /// As [`Self::read_write_answer`].
+    pub fn read_update_answer(&self, kind: RecordKind, answer: &HttpAnswer) -> Result<Receipt, Fault> {
+        let rule = self.resource(kind).and_then(|resource| resource.update.as_ref()).map(|update| &update.receipt);
+        self.read_receipt(kind, rule, answer)
+    }
+
+    /// An action on a record that exists there.
+    ///
+    /// # Errors
+    /// Where the connector has no such action, or the connection lacks something.
+    pub fn action_request(
+        &self,
+        kind: RecordKind,
+        name: &str,
+        external_id: &str,
+        payload: Option<&Value>,
+        context: &RequestContext<'_>,
+    ) -> Result<HttpRequest, RequestError> {
+        let action = self.action(kind, name).ok_or_else(|| RequestError::Action(name.to_owned()))?;
+        let vars = CallVars { payload, external_id: Some(external_id), ..CallVars::default() };
+        self.call(&action.request, &vars, context)
+    }
+
+    /// # Errors
+    /// The classified fault.
+    pub fn read_action_answer(&self, answer: &HttpAnswer) -> Result<(), Fault> {
+        let body = parse(answer);
+        if self.is_failure(answer, body.as_ref()) { Err(self.classify(answer)) } else { Ok(()) }
+    }
+
+    /// The request that reads back whether an action was done; `None` where the vendor offers no way.
+    ///
+    /// # Errors
+    /// As [`Self::action_request`].
+    pub fn action_proof_request(
+        &self,
+        kind: RecordKind,
+        name: &str,
+        external_id: &str,
+        context: &RequestContext<'_>,
+    ) -> Result<Option<HttpRequest>, RequestError> {
+        let proof = self.action(kind, name).and_then(|action| action.proof.as_ref());
+        let vars = CallVars { external_id: Some(external_id), ..CallVars::default() };
+        proof.map(|proof| self.call(&proof.request, &vars, context)).transpose()
+    }
+
+    /// Whether the action was done.
+    ///
+    /// # Errors
+    /// The classified fault, where the vendor did not say.
+    pub fn read_action_proof(&self, kind: RecordKind, name: &str, answer: &HttpAnswer) -> Result<bool, Fault> {
+        self.read_action_answer(answer)?;
+        let body = parse(answer).ok_or_else(|| self.unreadable(answer))?;
+        let done = self.action(kind, name).and_then(|action| action.proof.as_ref()).map(|proof| proof.done.as_str());
+        // Expressions were compiled when the connector was loaded.
+        let filter = done.and_then(|done| Filter::compile(done).ok()).ok_or_else(|| self.unreadable(answer))?;
+        filter.passes(&body).map_err(|_| self.unreadable(answer))
+    }
+
+    /// The most payloads of one request; `None` where the connector has no batch of this kind.
+    #[must_use]
+    pub fn batch_items_max(&self, kind: RecordKind) -> Option<u32> {
+        Some(self.resource(kind)?.batch.as_ref()?.items_max)
+    }
+
+    /// Many payloads in one request.
+    ///
+    /// # Errors
+    /// Where the connector has no batch of this kind, or the connection lacks something.
+    pub fn batch_request(
+        &self,
+        kind: RecordKind,
+        payloads: &[Value],
+        context: &RequestContext<'_>,
+    ) -> Result<HttpRequest, RequestError> {
+        let batch = self.resource(kind).and_then(|resource| resource.batch.as_ref()).ok_or(RequestError::Kind(kind))?;
+        let list = Value::List(payloads.to_vec());
+        self.call(&batch.request, &CallVars { payloads: Some(&list), ..CallVars::default() }, context)
+    }
+
+    /// The end of each payload, in their order. One that the answer does not mention is unknown: it may have been stored.
+    ///
+    /// # Errors
+    /// The classified fault of the whole request.
+    pub fn read_batch_answer(
+        &self,
+        kind: RecordKind,
+        payloads: &[Value],
+        answer: &HttpAnswer,
+    ) -> Result<Vec<Result<Receipt, Fault>>, Fault> {
+        let body = parse(answer);
+        if self.is_failure(answer, body.as_ref()) {
+            return Err(self.classify(answer));
+        }
+        let batch = self.resource(kind).and_then(|resource| resource.batch.as_ref()).ok_or_else(|| self.unreadable(answer))?;
+        let found = body.as_ref().and_then(|body| path::first(body, &batch.results)).and_then(Value::as_list);
+        let results = found.ok_or_else(|| self.unreadable(answer))?;
+        let by_key: HashMap<String, &Value> = match &batch.result_key {
+            Some(at) => results.iter().filter_map(|result| Some((text(result, at)?, result))).collect(),
+            None => HashMap::new(),
+        };
+        let refused = Filter::compile(&batch.refused).map_err(|_| self.unreadable(answer))?;
+        let of = |(index, payload): (usize, &Value)| match &batch.item_key {
+            Some(at) => by_key.get(&text(payload, at)?).copied(),
+            None => results.get(index),
+        };
+        Ok(payloads.iter().enumerate().map(|item| self.read_item(batch, of(item), &refused, answer)).collect())
+    }
+
+    fn read_item(&self, batch: &Batch, result: Option<&Value>, refused: &Filter, answer: &HttpAnswer) -> Result<Receipt, Fault> {
+        let Some(result) = result else {
+            let reason = format!("{} answered the batch without a word about this record", self.title());
+            return Err(Fault::new(
+                FaultClass::Unknown,
+                "no_result",
+                reason,
+                Owner::Vendor,
+                "Nothing to do: it is looked up first.",
+            ));
+        };
+        // The error catalog reads a result as if it were the answer to a request of its own.
+        let alone = HttpAnswer { status: answer.status, headers: answer.headers.clone(), body: result.to_json().into() };
+        if refused.passes(result).map_err(|_| self.unreadable(answer))? {
+            return Err(self.classify(&alone));
+        }
+        receipt(&batch.receipt, &alone, Some(result)).ok_or_else(|| self.unreadable(answer))
+    }
+}
+
+fn text(value: &Value, at: &str) -> Option<String> {
+    path::first(value, at)?.to_text().map(|text| text.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::secret::SecretFields;
+    use domain::value::Limits;
+
+    use super::*;
+
+    const YAML: &str = "
+format: 1
+name: x
+title: X
+category: erp
+base_url: https://x.example
+error: { code: [error.code, code], message: [error.message], inside: [data.*.userErrors, data.*.errorCode] }
+errors:
+  - { code: [DUPLICATE], class: conflict, reason: 'It is there already: {{ message }}', owner: operations, fix: Compare. }
+  - { status: '200', when: \"data.add.errorCode == 'NO_STOCK'\", class: validation, reason: Not in stock, owner: operations, fix: Wait. }
+resources:
+  order:
+    id: id
+    write:
+      request: { method: POST, path: /orders, body: { graphql: { query: 'mutation', variables: { input: '{{ payload }}', note: 'from {{ payload.number }}', since: '{{ since }}', n: '{{ revision | number }}', k: '{{ external_key | number }}' } } } }
+      receipt: { path: data.add.id }
+      then: [confirm]
+    update: { request: { method: PATCH, path: '/orders/{{ external_id }}' }, receipt: { path: id } }
+    batch:
+      request: { method: POST, path: /batch, body: { json: { create: '{{ payloads }}' } } }
+      items_max: 100
+      results: create
+      item_key: ref
+      result_key: ref
+      receipt: { path: id }
+      refused: \"!is_empty(error)\"
+    actions:
+      confirm:
+        request: { method: POST, path: '/orders/{{ external_id }}/confirm', body: { form: { a: { b: [1, x], c: null }, id: '{{ external_id }}' } } }
+        proof: { request: { method: GET, path: '/orders/{{ external_id }}' }, done: \"state == 'sale'\" }
+";
+
+    fn connector() -> Connector {
+        Connector::from_files("x", [("connector.yaml".to_owned(), YAML.to_owned())].into())
+            .unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    fn value(json: &str) -> Value {
+        Value::parse(json.as_bytes(), &Limits::DEFAULT).unwrap()
+    }
+
+    fn answer(body: &str) -> HttpAnswer {
+        HttpAnswer { status: 200, headers: vec![], body: body.to_owned().into() }
+    }
+
+    fn with_context<T>(run: impl FnOnce(&RequestContext<'_>) -> T) -> T {
+        let (settings, credential) = (serde_json::json!({}), SecretFields::default());
+        run(&RequestContext {
+            settings: &settings,
+            credential: &credential,
+            external_key: "k",
+            revision: 1,
+            idempotency_key: "i",
+            now: chrono::DateTime::UNIX_EPOCH,
+            nonce: "n",
+            token: None,
+        })
+    }
+
+    fn body(request: &HttpRequest) -> &str {
+        std::str::from_utf8(&request.body).unwrap()
+    }
+
+    #[test]
+    fn a_payload_goes_into_a_mutation_as_it_is() {
+        let payload = value(r#"{"number":"A1","big":9007199254740993,"price":1.10,"gone":null}"#);
+        let request = with_context(|context| connector().write_request(RecordKind::Order, &payload, context)).unwrap();
+        assert_eq!(
+            body(&request),
+            r#"{"query":"mutation","variables":{"input":{"number":"A1","big":9007199254740993,"price":1.10,"gone":null},"note":"from A1","n":1,"k":"k"}}"#
+        );
+    }
+
+    #[test]
+    fn an_id_of_dots_does_not_ask_for_something_else() {
+        let ask = |id: &str| {
+            let connector = connector();
+            with_context(|context| connector.action_request(RecordKind::Order, "confirm", id, None, context))
+        };
+        for id in ["..", "."] {
+            assert_eq!(ask(id).unwrap_err(), RequestError::Dots("/orders/{{ external_id }}/confirm".into()));
+        }
+        assert_eq!(ask("..a").unwrap().url, "https://x.example/orders/..a/confirm");
+    }
+
+    #[test]
+    fn a_refusal_inside_a_success_is_a_failure() {
+        let read = |body: &str| connector().read_write_answer(RecordKind::Order, &answer(body));
+        assert_eq!(read(r#"{"data":{"add":{"id":7,"userErrors":[]}}}"#).unwrap().id, "7");
+        let fault = read(r#"{"data":{"add":{"__typename":"NoStock","errorCode":"NO_STOCK"}}}"#).unwrap_err();
+        assert_eq!((fault.class, fault.reason.as_str()), (FaultClass::Validation, "Not in stock"));
+        let fault =
+            read(r#"{"data":{"add":{"id":null,"userErrors":[{"message":"bad"}]}},"error":{"message":"bad"}}"#).unwrap_err();
+        assert_eq!((fault.class, fault.reason.as_str()), (FaultClass::Validation, "X answered 200: bad"));
+    }
+
+    #[test]
+    fn an_action_is_a_form_and_is_proven_by_reading_back() {
+        let connector = connector();
+        assert_eq!(connector.actions_after_write(RecordKind::Order), ["confirm"]);
+        let request =
+            with_context(|context| connector.action_request(RecordKind::Order, "confirm", "7/8", None, context)).unwrap();
+        assert_eq!(
+            (request.url.as_str(), body(&request)),
+            ("https://x.example/orders/7%2F8/confirm", "a%5Bb%5D%5B0%5D=1&a%5Bb%5D%5B1%5D=x&id=7%2F8")
+        );
+        let done = |body: &str| connector.read_action_proof(RecordKind::Order, "confirm", &answer(body));
+        assert_eq!((done(r#"{"state":"sale"}"#), done(r#"{"state":"draft"}"#)), (Ok(true), Ok(false)));
+        assert_eq!(done("").unwrap_err().class, FaultClass::Unknown);
+    }
+
+    #[test]
+    fn every_item_of_a_batch_has_an_end_of_its_own() {
+        let payloads = [value(r#"{"ref":"a"}"#), value(r#"{"ref":"b"}"#), value(r#"{"ref":"c"}"#)];
+        let request = with_context(|context| connector().batch_request(RecordKind::Order, &payloads, context)).unwrap();
+        assert_eq!(body(&request), r#"{"create":[{"ref":"a"},{"ref":"b"},{"ref":"c"}]}"#);
+        let said = answer(r#"{"create":[{"ref":"b","error":{"code":"DUPLICATE","message":"b is there"}},{"ref":"a","id":1}]}"#);
+        let ends = connector().read_batch_answer(RecordKind::Order, &payloads, &said).unwrap();
+        assert_eq!(ends[0].as_ref().unwrap().id, "1");
+        let fault = ends[1].as_ref().unwrap_err();
+        assert_eq!((fault.class, fault.reason.as_str()), (FaultClass::Conflict, "It is there already: b is there"));
+        assert_eq!(ends[2].as_ref().unwrap_err().class, FaultClass::Unknown);
+    }
+}

@@ -1,0 +1,190 @@
+//! A vendor's account at work: requests through the one door, one after the other, with a token where the vendor wants one.
+
+use connectors::{Connector, Position, ReadRecord, RequestContext, RequestError, TokenSet};
+use domain::fault::{Fault, FaultClass};
+use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
+use domain::record::RecordKind;
+use domain::secret::SecretFields;
+use infra::outbound::Outbound;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+/// Why a vendor did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum VendorError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+    #[error("{} {}", .0.reason, .0.fix)]
+    Fault(Fault),
+    #[error("the connector does not read the kind {0}")]
+    Kind(RecordKind),
+}
+
+impl From<Fault> for VendorError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// One account: a connector with a tenant's settings and credential.
+pub struct Vendor<'a> {
+    connector: &'a Connector,
+    settings: &'a serde_json::Value,
+    credential: &'a SecretFields,
+    outbound: &'a Outbound,
+    /// All requests go here instead of to the vendor's own hosts: a simulator's address.
+    origin: Option<String>,
+    token: Mutex<Option<TokenSet>>,
+}
+
+/// What a read came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadEnd {
+    pub pages: u64,
+    pub records: u64,
+    /// Where the next read begins; the old position where the vendor has none.
+    pub position: Position,
+}
+
+/// What a write is about.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WriteKeys<'k> {
+    pub external_key: &'k str,
+    pub revision: i64,
+    pub idempotency_key: &'k str,
+}
+
+impl<'a> Vendor<'a> {
+    #[must_use]
+    pub fn new(
+        connector: &'a Connector,
+        settings: &'a serde_json::Value,
+        credential: &'a SecretFields,
+        outbound: &'a Outbound,
+    ) -> Self {
+        Self { connector, settings, credential, outbound, origin: None, token: Mutex::new(None) }
+    }
+
+    /// Sends everything to this origin (`http://127.0.0.1:8080`), whatever host a request names.
+    #[must_use]
+    pub fn at(mut self, origin: &str) -> Self {
+        self.origin = Some(origin.trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// One call: a token first where one is needed; and where the vendor ended it early, a new one and the call again, once.
+    ///
+    /// # Errors
+    /// Where the call cannot be made, or no answer came. An answer that says no is an answer.
+    pub async fn call(
+        &self,
+        keys: WriteKeys<'_>,
+        build: impl Fn(&RequestContext<'_>) -> Result<HttpRequest, RequestError>,
+    ) -> Result<HttpAnswer, VendorError> {
+        let answer = self.try_call(keys, &build).await?;
+        // The vendor looked at the token and at nothing else, so that even a write may be sent again.
+        let is_refused = answer.status == 401 && self.connector.classify(&answer).class == FaultClass::Authentication;
+        if is_refused && self.forget_token().await { self.try_call(keys, &build).await } else { Ok(answer) }
+    }
+
+    async fn try_call(
+        &self,
+        keys: WriteKeys<'_>,
+        build: &impl Fn(&RequestContext<'_>) -> Result<HttpRequest, RequestError>,
+    ) -> Result<HttpAnswer, VendorError> {
+        let token = self.token().await?;
+        let nonce = Uuid::new_v4().simple().to_string();
+        let request = build(&self.context(keys, token.as_ref(), &nonce))?;
+        self.send(request).await
+    }
+
+    fn context<'c>(&'c self, keys: WriteKeys<'c>, token: Option<&'c TokenSet>, nonce: &'c str) -> RequestContext<'c> {
+        RequestContext {
+            settings: self.settings,
+            credential: self.credential,
+            external_key: keys.external_key,
+            revision: keys.revision,
+            idempotency_key: keys.idempotency_key,
+            now: chrono::Utc::now(),
+            nonce,
+            token,
+        }
+    }
+
+    /// The token of this account; one at a time asks for a new one, and the others wait for it.
+    async fn token(&self) -> Result<Option<TokenSet>, VendorError> {
+        let mut token = self.token.lock().await;
+        if self.connector.needs_token(token.as_ref(), chrono::Utc::now()) {
+            let nonce = Uuid::new_v4().simple().to_string();
+            let request = self.connector.token_request(&self.context(WriteKeys::default(), token.as_ref(), &nonce))?;
+            if let Some(request) = request {
+                let answer = self.send(request).await?;
+                *token = Some(self.connector.read_token_answer(&answer, token.as_ref(), chrono::Utc::now())?);
+            }
+        }
+        Ok(token.clone())
+    }
+
+    /// Ends our own use of an access token that the vendor refused. False where there is none.
+    async fn forget_token(&self) -> bool {
+        let mut token = self.token.lock().await;
+        match token.as_mut() {
+            Some(token) => {
+                // What refreshes stays; the access token is over.
+                token.expires_at = Some(chrono::DateTime::UNIX_EPOCH);
+                true
+            }
+            None => false,
+        }
+    }
+
+    async fn send(&self, mut request: HttpRequest) -> Result<HttpAnswer, VendorError> {
+        if let Some(origin) = &self.origin {
+            let after_scheme = request.url.find("://").map_or(0, |at| at + 3);
+            let path = request.url[after_scheme..].find(['/', '?']).map_or("", |at| &request.url[after_scheme + at..]);
+            request.url = format!("{origin}{path}");
+        }
+        Ok(self.outbound.send(request).await?)
+    }
+
+    /// Reads a kind of record from a position to its end. `keep` is given each page's records, and the position where one may be stored: a
+    /// crash between the two brings the page again and loses nothing.
+    ///
+    /// # Errors
+    /// Where the vendor did not answer, or said no; what was kept until then stays good.
+    pub async fn read(
+        &self,
+        kind: RecordKind,
+        from: &Position,
+        mut keep: impl AsyncFnMut(Vec<ReadRecord>, Option<&Position>),
+    ) -> Result<ReadEnd, VendorError> {
+        let mut reader = self.connector.reader(kind, from).ok_or(VendorError::Kind(kind))?;
+        let mut end = ReadEnd { position: from.clone(), ..ReadEnd::default() };
+        let mut is_second_try = false;
+        loop {
+            let token = self.token().await?;
+            let nonce = Uuid::new_v4().simple().to_string();
+            let Some(request) = reader.next(&self.context(WriteKeys::default(), token.as_ref(), &nonce))? else { break };
+            let answer = self.send(request).await?;
+            let records = match reader.take(&answer, chrono::Utc::now()) {
+                Ok(records) => records,
+                // The token ended between two pages: the same page is asked for with a new one.
+                Err(fault) if fault.class == FaultClass::Authentication && !is_second_try && self.forget_token().await => {
+                    is_second_try = true;
+                    continue;
+                }
+                Err(fault) => return Err(fault.into()),
+            };
+            is_second_try = false;
+            end.pages += 1;
+            end.records += records.len() as u64;
+            let position = reader.position();
+            keep(records, position.as_ref()).await;
+            end.position = position.unwrap_or(end.position);
+        }
+        end.position = reader.position().unwrap_or(end.position);
+        Ok(end)
+    }
+}
