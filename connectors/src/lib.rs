@@ -17,7 +17,7 @@ mod template;
 
 pub use catalog::{Catalog, CatalogError, CatalogErrors};
 pub use connector::{Connector, Limit};
-pub use hook::{HookInfo, HookRefusal};
+pub use hook::{Comparison, HookCall, HookInfo, HookRefusal, ListedSubscription, Subscription, compare};
 pub use manifest::{Field, Manifest};
 pub use parse::ParseError;
 pub use request::{CallVars, Draft, DraftBody, RequestContext, RequestError};

@@ -21,7 +21,7 @@ pub struct Hook {
     #[serde(default)]
     pub version: Option<Place>,
     pub topics: IndexMap<String, Topic>,
-    /// Where the body lists several events, each as if it had come alone.
+    /// Where the body lists several events, each read as if it had come alone; empty text where the body itself is the list.
     #[serde(default)]
     pub events: Option<String>,
     /// Absent: a person registers the webhook, as the setup guide says.
