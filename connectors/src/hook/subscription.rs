@@ -244,3 +244,157 @@ impl Connector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use bytes::Bytes;
+    use domain::secret::{ExposeSecret, SecretFields};
+
+    use super::*;
+
+    const PLAIN: &str = r#"
+        subscribe:
+          request: { method: POST, path: /webhooks, body: { json: { topic: "{{ topic }}", address: "{{ hook_url }}" } } }
+          id: { path: webhook.id }
+          secret: { header: [X-Hook-Secret], path: webhook.secret }
+        list:
+          read: { request: { method: GET, path: /webhooks }, records: data.webhooks }
+          id: id
+          topic: topic
+          url: address
+          active: state == "on"
+        renew: { method: PUT, path: "/webhooks/{{ subscription_id }}", body: { json: { address: "{{ hook_url }}" } } }
+        delete: { method: DELETE, path: "/webhooks/{{ subscription_id }}" }
+        lifetime_s: 259200"#;
+
+    fn connector(subscriptions: &str) -> Connector {
+        let subscriptions = if subscriptions.is_empty() { String::new() } else { format!("  subscriptions:{subscriptions}\n") };
+        let yaml = format!(
+            "format: 1\nname: x\ntitle: X\ncategory: erp\nbase_url: https://x.example\ncredential: {{ s: {{ title: S }} }}\n\
+             error: {{ code: [code], message: [message], inside: [userErrors] }}\nwebhooks:\n  \
+             signature: {{ header: [X-Sig], secrets: [s] }}\n  topic: {{ header: [X-Topic] }}\n  topics: {{ made: {{ kind: order, id: id }} }}\n\
+             {subscriptions}"
+        );
+        Connector::from_files("x", HashMap::from([("connector.yaml".to_owned(), yaml)])).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> HttpAnswer {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        HttpAnswer { status, headers, body: Bytes::from(body.to_owned()) }
+    }
+
+    fn listed(id: &str, topic: &str, url: &str, active: bool) -> ListedSubscription {
+        ListedSubscription { id: id.into(), topic: topic.into(), url: url.into(), active }
+    }
+
+    #[test]
+    fn the_four_calls_say_what_they_are_about_and_are_none_where_a_person_registers() {
+        let (settings, credential) = (serde_json::json!({}), SecretFields::default());
+        let context = RequestContext {
+            settings: &settings,
+            credential: &credential,
+            external_key: "",
+            revision: 0,
+            idempotency_key: "",
+            now: DateTime::UNIX_EPOCH,
+            nonce: "n",
+        };
+        let one = listed("7/8", "made", "https://us.example/h", true);
+        let calls = |connector: &Connector| {
+            [
+                connector.subscribe_request("made", "https://us.example/h", &context).unwrap(),
+                connector.subscriptions_request(&context).unwrap(),
+                connector.renew_request(&one, &context).unwrap(),
+                connector.delete_request(&one, &context).unwrap(),
+            ]
+            .map(|call| call.map(|call| format!("{} {} {}", call.method.as_str(), call.url, String::from_utf8_lossy(&call.body))))
+        };
+        let said = calls(&connector(PLAIN)).map(Option::unwrap);
+        assert_eq!(
+            said,
+            [
+                r#"POST https://x.example/webhooks {"topic":"made","address":"https://us.example/h"}"#,
+                "GET https://x.example/webhooks ",
+                r#"PUT https://x.example/webhooks/7%2F8 {"address":"https://us.example/h"}"#,
+                "DELETE https://x.example/webhooks/7%2F8 ",
+            ]
+        );
+        assert_eq!(calls(&connector("")), [None, None, None, None]);
+    }
+
+    #[test]
+    fn a_registration_brings_its_id_its_secret_and_its_end() {
+        let connector = connector(PLAIN);
+        let made = answer(201, &[], r#"{"webhook":{"id":12345678901234567890,"secret":"whsec_x"}}"#);
+        let subscription = connector.read_subscribe_answer(&made, DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            (subscription.id.as_str(), subscription.expires),
+            ("12345678901234567890", DateTime::from_timestamp(259_200, 0))
+        );
+        assert_eq!(subscription.secret.unwrap().expose_secret(), "whsec_x");
+        let in_header = answer(201, &[("x-hook-secret", "from the header")], r#"{"webhook":{"id":1}}"#);
+        let subscription = connector.read_subscribe_answer(&in_header, DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(subscription.secret.unwrap().expose_secret(), "from the header");
+    }
+
+    #[test]
+    fn a_registration_that_was_refused_or_says_too_little_is_a_fault() {
+        let connector = connector(PLAIN);
+        for (answer, class, reason) in [
+            (answer(422, &[], r#"{"message":"taken"}"#), FaultClass::Validation, "X answered 422: taken"),
+            (answer(200, &[], r#"{"userErrors":["taken"],"message":"taken"}"#), FaultClass::Validation, "taken"),
+            (answer(201, &[], r#"{"webhook":{"secret":"s"}}"#), FaultClass::Unknown, "without its id"),
+            (answer(201, &[], r#"{"webhook":{"id":1}}"#), FaultClass::Unknown, "without its secret"),
+            (answer(200, &[], "<html>"), FaultClass::Unknown, "without its id"),
+        ] {
+            let fault = connector.read_subscribe_answer(&answer, DateTime::UNIX_EPOCH).unwrap_err();
+            assert_eq!(fault.class, class, "{fault:?}");
+            assert!(fault.reason.contains(reason), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_and_what_is_no_list_is_not_taken_for_an_empty_one() {
+        let connector = connector(PLAIN);
+        let body =
+            r#"{"data":{"webhooks":[{"id":1,"topic":"a","address":"https://a.example","state":"on"},{"id":"2","state":"off"}]}}"#;
+        let found = connector.read_subscriptions(&answer(200, &[], body)).unwrap();
+        assert_eq!(found, [listed("1", "a", "https://a.example", true), listed("2", "", "", false)]);
+        for empty in [r#"{"data":{"webhooks":[]}}"#, ""] {
+            assert_eq!(connector.read_subscriptions(&answer(200, &[], empty)).unwrap(), []);
+        }
+        for no_list in ["<html>", "{}", r#"{"data":null}"#, r#"{"data":{"webhooks":[{"topic":"a"}]}}"#] {
+            let fault = connector.read_subscriptions(&answer(200, &[], no_list)).unwrap_err();
+            assert_eq!(fault.class, FaultClass::Unknown, "{no_list}");
+        }
+        assert_eq!(connector.read_subscriptions(&answer(401, &[], "{}")).unwrap_err().class, FaultClass::Authentication);
+        let nested = self::connector(&PLAIN.replace("data.webhooks", "data.edges.node"));
+        assert_eq!(nested.read_subscriptions(&answer(200, &[], r#"{"data":{"edges":[]}}"#)).unwrap(), []);
+        assert!(nested.read_subscriptions(&answer(200, &[], r#"{"data":{}}"#)).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_made_what_is_stale_goes_and_what_is_foreign_stays() {
+        let ours = "https://us.example/hooks/t";
+        let theirs = listed("9", "orders/create", "https://them.example/hooks/t", true);
+        let good = listed("1", "ORDERS_CREATE", "https://US.example:443/hooks/t/", true);
+        let off = listed("2", "orders/paid", ours, false);
+        let twice = listed("3", "orders/create", ours, true);
+        let unwanted = listed("4", "orders/edited", ours, true);
+        let all = [theirs.clone(), good.clone(), off.clone(), twice.clone(), unwanted.clone()];
+        let comparison = compare(&["orders/create", "orders/paid", "orders/updated"], ours, &all);
+        assert_eq!(
+            comparison,
+            Comparison {
+                missing: vec!["orders/paid".into(), "orders/updated".into()],
+                stale: vec![off, twice, unwanted],
+                foreign: vec![theirs],
+            }
+        );
+        assert_eq!(compare(&["orders/create"], ours, &[good]), Comparison::default());
+        // Paths and tokens are not words: their case counts.
+        assert_eq!(compare(&[], ours, &[listed("5", "a", "https://us.example/hooks/T", true)]).foreign.len(), 1);
+    }
+}
