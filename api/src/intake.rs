@@ -302,6 +302,7 @@ async fn receive(
     let is_list = infos.iter().all(|info| info.event.is_some());
     let arrivals: Vec<Arrival> = infos.into_iter().map(|info| arrival(&hook, info, &body)).collect();
     if arrivals.is_empty() {
+        // A list without events, by which a vendor sees whether we verify.
         return stored(is_list, &[]);
     }
     let (answer, outcomes) = oneshot::channel();
@@ -309,16 +310,7 @@ async fn receive(
         return later();
     }
     let Ok(Ok(outcomes)) = tokio::time::timeout(COMMIT_TIMEOUT, outcomes).await else { return later() };
-    // A delivery is stored when all its events are. Those that are come back as duplicates.
-    if outcomes.contains(&Outcome::Later) {
-        return later();
-    }
-    let committed = outcomes.iter().filter_map(|outcome| if let Outcome::Committed(one) = outcome { Some(*one) } else { None });
-    let committed: Vec<Committed> = committed.collect();
-    if committed.len() < outcomes.len() {
-        return refuse(StatusCode::BAD_REQUEST, "it holds something that cannot be stored, such as a NUL character");
-    }
-    stored(is_list, &committed)
+    stored(is_list, &outcomes)
 }
 
 /// Where the vendor sent it to, as far as we can know behind a proxy; some vendors sign that.
@@ -343,15 +335,28 @@ fn arrival(hook: &Hook, info: HookInfo, body: &bytes::Bytes) -> Arrival {
     }
 }
 
-/// One message, or the list of them where the body was a list of events.
-fn stored(is_list: bool, committed: &[Committed]) -> HttpResponse {
-    let say = |committed: &Committed| match committed {
-        Committed::New(id) => serde_json::json!({"message": id, "duplicate": false}),
-        Committed::Duplicate(id) => serde_json::json!({"message": id, "duplicate": true}),
-    };
-    match committed {
-        [one] if !is_list => HttpResponse::Ok().json(say(one)),
-        all => HttpResponse::Ok().json(serde_json::json!({"messages": all.iter().map(say).collect::<Vec<_>>()})),
+/// One message, or the list of them where the body was a list of events. A delivery is stored when all its events are; where one is not,
+/// the sender comes again, and those that are stored are duplicates then.
+fn stored(is_list: bool, outcomes: &[Outcome]) -> HttpResponse {
+    if outcomes.contains(&Outcome::Later) {
+        return later();
+    }
+    let mut messages = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes {
+        messages.push(match outcome {
+            Outcome::Committed(Committed::New(id)) => serde_json::json!({"message": id, "duplicate": false}),
+            Outcome::Committed(Committed::Duplicate(id)) => serde_json::json!({"message": id, "duplicate": true}),
+            Outcome::Later | Outcome::Refused => {
+                return refuse(StatusCode::BAD_REQUEST, "it holds something that cannot be stored, such as a NUL character");
+            }
+        });
+    }
+    match messages.pop() {
+        Some(one) if !is_list => HttpResponse::Ok().json(one),
+        last => {
+            messages.extend(last);
+            HttpResponse::Ok().json(serde_json::json!({"messages": messages}))
+        }
     }
 }
 
@@ -507,6 +512,37 @@ mod tests {
         let outcomes = settle(&Choking("bad"), &arrivals).await;
         let new = |at: usize| Outcome::Committed(Committed::New(arrivals[at].id));
         assert_eq!(outcomes, [new(0), Outcome::Later, new(2)]);
+    }
+
+    #[tokio::test]
+    async fn a_list_of_events_is_stored_when_all_of_them_are() {
+        let (a, b) = (MessageId::generate(), MessageId::generate());
+        let (new, known) = (Outcome::Committed(Committed::New(a)), Outcome::Committed(Committed::Duplicate(b)));
+        let (first, second) =
+            (serde_json::json!({"message": a, "duplicate": false}), serde_json::json!({"message": b, "duplicate": true}));
+        for (is_list, outcomes, status, body) in [
+            (false, vec![new], 200, Some(first.clone())),
+            (false, vec![known], 200, Some(second.clone())),
+            (true, vec![new], 200, Some(serde_json::json!({"messages": [first]}))),
+            (true, vec![new, known], 200, Some(serde_json::json!({"messages": [first, second]}))),
+            (true, vec![], 200, Some(serde_json::json!({"messages": []}))),
+            (true, vec![new, Outcome::Refused], 400, None),
+            (true, vec![Outcome::Refused, Outcome::Later, known], 503, None),
+            (false, vec![Outcome::Later], 503, None),
+        ] {
+            let response = stored(is_list, &outcomes);
+            assert_eq!(response.status().as_u16(), status, "{outcomes:?}");
+            if let Some(body) = body {
+                let bytes = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+                assert_eq!(serde_json::from_slice::<serde_json::Value>(&bytes).unwrap(), body);
+            }
+        }
+    }
+
+    #[test]
+    fn a_hook_is_signed_for_the_address_that_the_vendor_calls() {
+        assert_eq!(hook_url("https://us.example", "t0k", ""), "https://us.example/hooks/t0k");
+        assert_eq!(hook_url("https://us.example/base", "t0k", "a=1&b=%20"), "https://us.example/base/hooks/t0k?a=1&b=%20");
     }
 
     #[test]

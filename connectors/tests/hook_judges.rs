@@ -282,8 +282,8 @@ fn install(name: &str, pins: &[&str], steps: impl Fn(&Path) -> Vec<Command>) -> 
         let done = step.output().map_err(|error| format!("{} does not run: {error}", step.get_program().display()))?;
         if !done.status.success() {
             let said = String::from_utf8_lossy(&done.stderr);
-            let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-            return Err(format!("{} failed: {last}", step.get_program().display()));
+            let why = said.lines().find(|line| line.to_lowercase().contains("error")).unwrap_or("it did not say why");
+            return Err(format!("{} failed: {why}", step.get_program().display()));
         }
     }
     std::fs::write(marker, wanted).map_err(io)?;

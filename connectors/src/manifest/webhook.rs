@@ -68,7 +68,7 @@ pub enum SignatureAlgorithm {
     HmacSha512,
     /// RSASSA-PKCS1-v1_5 with SHA-256; `secrets` are public keys in PEM.
     RsaSha256,
-    /// ECDSA on P-256 with SHA-256; `secrets` are public keys in PEM.
+    /// ECDSA on P-256 with SHA-256, the signature in DER; `secrets` are public keys in PEM.
     EcdsaSha256,
     /// The header is the secret itself.
     Shared,
