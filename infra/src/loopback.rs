@@ -200,7 +200,7 @@ impl Server {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let body = tokio::time::timeout(ARRIVAL_TIMEOUT, Limited::new(body, REQUEST_BYTES_MAX).collect()).await;
         let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?.to_bytes();
-        Ok(HttpRequest { method, url: format!("http://{host}{path}"), headers, body })
+        Ok(HttpRequest { method, url: format!("http://{host}{path}"), headers, body, identity: None })
     }
 }
 

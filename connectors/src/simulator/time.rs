@@ -36,7 +36,7 @@ pub(super) fn write(format: &TimeFormat, at: i64, like: Option<&Value>) -> Value
     match format {
         TimeFormat::UnixS => number(at.div_euclid(1_000)),
         TimeFormat::UnixMs | TimeFormat::Integer => number(at),
-        TimeFormat::Rfc2822 => Value::Text(time().to_rfc2822()),
+        TimeFormat::Rfc2822 => Value::Text(time().format("%a, %d %b %Y %H:%M:%S %z").to_string()),
         TimeFormat::Rfc3339 => Value::Text(rfc3339(time(), like.and_then(Value::as_str))),
         TimeFormat::Pattern(pattern) => {
             let mut out = String::new();

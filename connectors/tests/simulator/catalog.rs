@@ -83,7 +83,9 @@ fn a_doubled_upsert_is_one_record_and_the_proof_finds_it() {
     assert_eq!((found.id.as_str(), current), (receipt.id.as_str(), true));
     assert!(matches!(erp.proof("order 1/a", 2), Proof::Found { current: false, .. }));
     assert_eq!(erp.simulator.writes(ORDER, "order 1/a"), Writes { records: 1, creates: 1, updates: 1 });
-    assert_eq!(erp.simulator.stored(ORDER)[0].value.at("total").unwrap().to_json(), "26");
+    let stored = erp.simulator.stored(ORDER);
+    let written = stored.iter().find(|record| record.external_key.as_deref() == Some("order 1/a")).unwrap();
+    assert_eq!(written.value.at("total").unwrap().to_json(), "26");
 }
 
 #[test]
