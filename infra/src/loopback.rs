@@ -234,7 +234,9 @@ fn write(answer: HttpAnswer, delivery: Delivery, takes_gzip: bool) -> Result<Res
         }
     }
     let mut body = answer.body;
-    if takes_gzip && body.len() >= GZIP_BYTES_MIN && !response.headers().contains_key(CONTENT_ENCODING) {
+    // Bytes at which an answer is cut are those of the body as it is.
+    let is_cut = matches!(delivery, Delivery::Truncated(_) | Delivery::Short(_));
+    if takes_gzip && !is_cut && body.len() >= GZIP_BYTES_MIN && !response.headers().contains_key(CONTENT_ENCODING) {
         body = gzip(&body);
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }

@@ -109,7 +109,7 @@ impl Vendor {
         let keys = Keys { revision, ..keys(key) };
         let request = self.context(keys, |connector, context| connector.proof_request(ORDER, None, context).unwrap().unwrap());
         let answer = http(self.send(request));
-        self.context(keys, |connector, context| connector.read_proof_answer(ORDER, &answer, context))
+        self.context(keys, |connector, context| connector.read_proof_answer(ORDER, &answer, context.revision))
     }
 
     pub fn call(&mut self, rule: &connectors::manifest::Request, vars: &CallVars<'_>) -> SimAnswer {
