@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
-use connectors::HookRefusal;
+use connectors::{HookCall, HookInfo, HookRefusal};
 use domain::id::{MessageId, TenantId};
 use domain::message::Origin;
 use domain::task::{Place, Stage};
@@ -70,9 +70,16 @@ enum Outcome {
 
 /// A verified delivery on its way to a transaction. It keeps its room until that ended, even where its sender gave up before.
 struct Waiting {
-    arrival: Arrival,
-    answer: oneshot::Sender<Outcome>,
+    /// One, or one for each event of a body that lists several.
+    arrivals: Vec<Arrival>,
+    answer: oneshot::Sender<Vec<Outcome>>,
     room: Room,
+}
+
+impl Waiting {
+    fn body_bytes(&self) -> usize {
+        self.arrivals.iter().map(|arrival| arrival.body.len()).sum()
+    }
 }
 
 /// The way from the handlers to the committers.
@@ -277,14 +284,43 @@ async fn receive(
         .iter()
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();
-    let info = match connector.verify_hook(&headers, &body, &hook.credential, &hook.settings) {
-        Ok(info) => info,
+    let url = hook_url(&state.public_url, &token, request.query_string());
+    let method = request.method().as_str();
+    let call = HookCall { method, url: &url, headers: &headers, body: &body, now: chrono::Utc::now() };
+    let infos = match connector.verify_hook(&call, &hook.credential, &hook.settings) {
+        Ok(infos) => infos,
         Err(refusal) => return refused(&hook, &refusal),
     };
     if !hook.is_active {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "the connection is paused; send it again later");
     }
-    let arrival = Arrival {
+    // The events of a list are held beside the body that they came in.
+    let events_bytes = infos.iter().filter_map(|info| info.event.as_ref()).map(bytes::Bytes::len).sum();
+    if events_bytes > 0 && !room.grow(events_bytes) {
+        return later();
+    }
+    let is_list = infos.iter().all(|info| info.event.is_some());
+    let arrivals: Vec<Arrival> = infos.into_iter().map(|info| arrival(&hook, info, &body)).collect();
+    if arrivals.is_empty() {
+        // A list without events, by which a vendor sees whether we verify.
+        return stored(is_list, &[]);
+    }
+    let (answer, outcomes) = oneshot::channel();
+    if intake.arrivals.try_send(Waiting { arrivals, answer, room }).is_err() {
+        return later();
+    }
+    let Ok(Ok(outcomes)) = tokio::time::timeout(COMMIT_TIMEOUT, outcomes).await else { return later() };
+    stored(is_list, &outcomes)
+}
+
+/// Where the vendor sent it to, as far as we can know behind a proxy; some vendors sign that.
+fn hook_url(public_url: &str, token: &str, query: &str) -> String {
+    let separator = if query.is_empty() { "" } else { "?" };
+    format!("{public_url}/hooks/{token}{separator}{query}")
+}
+
+fn arrival(hook: &Hook, info: HookInfo, body: &bytes::Bytes) -> Arrival {
+    Arrival {
         id: MessageId::generate(),
         tenant: hook.tenant,
         connection: hook.connection,
@@ -294,22 +330,33 @@ async fn receive(
         kind: info.kind,
         source_id: info.source_id,
         thin: info.fetch,
-        body,
+        body: info.event.unwrap_or_else(|| body.clone()),
         request: Uuid::now_v7(),
-    };
-    let (answer, outcome) = oneshot::channel();
-    if intake.arrivals.try_send(Waiting { arrival, answer, room }).is_err() {
+    }
+}
+
+/// One message, or the list of them where the body was a list of events. A delivery is stored when all its events are; where one is not,
+/// the sender comes again, and those that are stored are duplicates then.
+fn stored(is_list: bool, outcomes: &[Outcome]) -> HttpResponse {
+    if outcomes.contains(&Outcome::Later) {
         return later();
     }
-    let stored =
-        |id: MessageId, duplicate: bool| HttpResponse::Ok().json(serde_json::json!({"message": id, "duplicate": duplicate}));
-    match tokio::time::timeout(COMMIT_TIMEOUT, outcome).await {
-        Ok(Ok(Outcome::Committed(Committed::New(id)))) => stored(id, false),
-        Ok(Ok(Outcome::Committed(Committed::Duplicate(id)))) => stored(id, true),
-        Ok(Ok(Outcome::Refused)) => {
-            refuse(StatusCode::BAD_REQUEST, "it holds something that cannot be stored, such as a NUL character")
+    let mut messages = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes {
+        messages.push(match outcome {
+            Outcome::Committed(Committed::New(id)) => serde_json::json!({"message": id, "duplicate": false}),
+            Outcome::Committed(Committed::Duplicate(id)) => serde_json::json!({"message": id, "duplicate": true}),
+            Outcome::Later | Outcome::Refused => {
+                return refuse(StatusCode::BAD_REQUEST, "it holds something that cannot be stored, such as a NUL character");
+            }
+        });
+    }
+    match messages.pop() {
+        Some(one) if !is_list => HttpResponse::Ok().json(one),
+        last => {
+            messages.extend(last);
+            HttpResponse::Ok().json(serde_json::json!({"messages": messages}))
         }
-        Ok(Ok(Outcome::Later) | Err(_)) | Err(_) => later(),
     }
 }
 
@@ -346,36 +393,38 @@ async fn commit(state: AppState, waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<
         {
             let mut waiting = waiting.lock().await;
             let Some(first) = waiting.recv().await else { return };
-            let mut bytes = first.arrival.body.len();
+            let (mut count, mut bytes) = (first.arrivals.len(), first.body_bytes());
             batch.push(first);
             // Under load a batch waits a moment for company: a transaction costs about the same for one and for ten. A lone arrival does not.
             let linger = if was_alone { Duration::ZERO } else { LINGER };
             let until = tokio::time::Instant::now() + linger;
-            while batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
+            while count < BATCH_MAX && bytes < BATCH_BYTES_MAX {
                 let next = match waiting.try_recv() {
                     Ok(next) => Some(next),
                     Err(_) if linger.is_zero() => None,
                     Err(_) => tokio::time::timeout_at(until, waiting.recv()).await.ok().flatten(),
                 };
                 let Some(next) = next else { break };
-                bytes += next.arrival.body.len();
+                count += next.arrivals.len();
+                bytes += next.body_bytes();
                 batch.push(next);
             }
         }
         was_alone = batch.len() == 1;
         let mut arrivals = Vec::with_capacity(batch.len());
         let mut senders = Vec::with_capacity(batch.len());
-        for Waiting { arrival, answer, room } in batch {
-            arrivals.push(arrival);
-            senders.push((answer, room));
+        for Waiting { arrivals: own, answer, room } in batch {
+            senders.push((answer, room, own.len()));
+            arrivals.extend(own);
         }
         let outcomes = settle(&state.store, &arrivals).await;
         let new = arrivals.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::Committed(Committed::New(_))));
         let rows: Vec<(Place, Uuid)> =
             new.map(|(a, _)| (Place { tenant: a.tenant, connection: Some(a.connection) }, a.id.0)).collect();
-        for ((sender, _room), outcome) in senders.into_iter().zip(outcomes) {
+        let mut outcomes = outcomes.into_iter();
+        for (sender, _room, count) in senders {
             // A sender that gave up comes again and is told that it is a duplicate.
-            let _ = sender.send(outcome);
+            let _ = sender.send(outcomes.by_ref().take(count).collect());
         }
         // The nudge must not hold up the next batch.
         let state = state.clone();
@@ -463,6 +512,37 @@ mod tests {
         let outcomes = settle(&Choking("bad"), &arrivals).await;
         let new = |at: usize| Outcome::Committed(Committed::New(arrivals[at].id));
         assert_eq!(outcomes, [new(0), Outcome::Later, new(2)]);
+    }
+
+    #[tokio::test]
+    async fn a_list_of_events_is_stored_when_all_of_them_are() {
+        let (a, b) = (MessageId::generate(), MessageId::generate());
+        let (new, known) = (Outcome::Committed(Committed::New(a)), Outcome::Committed(Committed::Duplicate(b)));
+        let (first, second) =
+            (serde_json::json!({"message": a, "duplicate": false}), serde_json::json!({"message": b, "duplicate": true}));
+        for (is_list, outcomes, status, body) in [
+            (false, vec![new], 200, Some(first.clone())),
+            (false, vec![known], 200, Some(second.clone())),
+            (true, vec![new], 200, Some(serde_json::json!({"messages": [first]}))),
+            (true, vec![new, known], 200, Some(serde_json::json!({"messages": [first, second]}))),
+            (true, vec![], 200, Some(serde_json::json!({"messages": []}))),
+            (true, vec![new, Outcome::Refused], 400, None),
+            (true, vec![Outcome::Refused, Outcome::Later, known], 503, None),
+            (false, vec![Outcome::Later], 503, None),
+        ] {
+            let response = stored(is_list, &outcomes);
+            assert_eq!(response.status().as_u16(), status, "{outcomes:?}");
+            if let Some(body) = body {
+                let bytes = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+                assert_eq!(serde_json::from_slice::<serde_json::Value>(&bytes).unwrap(), body);
+            }
+        }
+    }
+
+    #[test]
+    fn a_hook_is_signed_for_the_address_that_the_vendor_calls() {
+        assert_eq!(hook_url("https://us.example", "t0k", ""), "https://us.example/hooks/t0k");
+        assert_eq!(hook_url("https://us.example/base", "t0k", "a=1&b=%20"), "https://us.example/base/hooks/t0k?a=1&b=%20");
     }
 
     #[test]

@@ -26,8 +26,10 @@ pub(crate) fn check(folder: &str, manifest: &Manifest) -> Vec<String> {
         }
     }
     if let Some(hook) = &manifest.webhooks {
-        for secret in hook.signature.secrets.iter().filter(|secret| !manifest.credential.contains_key(*secret)) {
-            errors.push(format!("webhooks.signature names the secret \"{secret}\", which credential does not declare"));
+        crate::hook::check(manifest, hook, &mut errors);
+        if let Some(list) = hook.subscriptions.as_ref().and_then(|subscriptions| subscriptions.list.as_ref()) {
+            check_read("webhooks.subscriptions.list.read", &Resource::default(), &list.read, &mut errors);
+            check_expression(list.active.as_deref(), "webhooks.subscriptions.list.active", &mut errors);
         }
     }
     for rule in &manifest.errors {
@@ -169,7 +171,7 @@ pub(crate) fn templates(request: &Request) -> Vec<String> {
 }
 
 /// All texts of a body, which may be templates.
-fn texts(body: &Option<crate::manifest::Body>, out: &mut Vec<String>) {
+pub(crate) fn texts(body: &Option<crate::manifest::Body>, out: &mut Vec<String>) {
     use crate::manifest::Body;
     match body {
         Some(Body::Json(tree) | Body::Form(tree)) => tree_texts(tree, out),

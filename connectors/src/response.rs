@@ -13,7 +13,6 @@ use domain::value::{Limits, Value};
 use crate::connector::Connector;
 use crate::manifest::{Absent, ErrorRule, ReceiptRule, WaitUnit};
 use crate::path;
-use crate::request::RequestContext;
 use crate::template::fill;
 
 pub(crate) const TEXT_CHARS_MAX: usize = 500;
@@ -97,9 +96,9 @@ impl Connector {
         rule.and_then(|rule| receipt(rule, answer, body.as_ref())).ok_or_else(|| self.unreadable(answer))
     }
 
-    /// What a look-up by business key found.
+    /// What a look-up by business key found. `written` is the revision that was sent.
     #[must_use]
-    pub fn read_proof_answer(&self, kind: RecordKind, answer: &HttpAnswer, context: &RequestContext<'_>) -> Proof {
+    pub fn read_proof_answer(&self, kind: RecordKind, answer: &HttpAnswer, written: i64) -> Proof {
         let body = parse(answer);
         let Some(rule) = self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref()) else {
             return Proof::Failed(self.unreadable(answer));
@@ -125,7 +124,7 @@ impl Connector {
         let Some(revision) = &rule.revision else { return Proof::Found { receipt, current: true } };
         let stored = body.as_ref().and_then(|body| path::first(body, revision)).and_then(Value::to_text);
         // A later revision at the destination makes ours obsolete, which is as good as stored.
-        let current = stored.and_then(|text| text.parse::<i64>().ok()).is_some_and(|stored| stored >= context.revision);
+        let current = stored.and_then(|text| text.parse::<i64>().ok()).is_some_and(|stored| stored >= written);
         Proof::Found { receipt, current }
     }
 
@@ -329,7 +328,6 @@ fn retry_after_ms(answer: &HttpAnswer) -> Option<u64> {
 mod tests {
     use std::collections::HashMap;
 
-    use domain::secret::SecretFields;
     use proptest::prelude::*;
 
     use super::*;
@@ -397,17 +395,7 @@ mod tests {
     }
 
     fn proof(connector: &Connector, status: u16, body: &str) -> Proof {
-        let context = RequestContext {
-            settings: &serde_json::json!({}),
-            credential: &SecretFields::default(),
-            external_key: "k",
-            revision: 3,
-            idempotency_key: "k",
-            now: chrono::DateTime::UNIX_EPOCH,
-            nonce: "n",
-            token: None,
-        };
-        connector.read_proof_answer(RecordKind::Order, &answer(status, &[], body), &context)
+        connector.read_proof_answer(RecordKind::Order, &answer(status, &[], body), 3)
     }
 
     #[test]

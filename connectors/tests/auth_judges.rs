@@ -1,5 +1,7 @@
 //! Every kind of `auth` against an independent implementation of the same standard, on many requests of the awkward sort.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 #[path = "judges/dice.rs"]
 mod dice;
 mod judges;

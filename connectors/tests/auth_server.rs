@@ -1,5 +1,7 @@
 //! OAuth 2 against a real server, from consent to a refresh token that was used twice.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 mod judges;
 
 use std::collections::HashMap;

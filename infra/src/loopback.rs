@@ -200,7 +200,7 @@ impl Server {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let body = tokio::time::timeout(ARRIVAL_TIMEOUT, Limited::new(body, REQUEST_BYTES_MAX).collect()).await;
         let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?.to_bytes();
-        Ok(HttpRequest { method, url: format!("http://{host}{path}"), headers, body })
+        Ok(HttpRequest { method, url: format!("http://{host}{path}"), headers, body, identity: None })
     }
 }
 
@@ -234,7 +234,9 @@ fn write(answer: HttpAnswer, delivery: Delivery, takes_gzip: bool) -> Result<Res
         }
     }
     let mut body = answer.body;
-    if takes_gzip && body.len() >= GZIP_BYTES_MIN && !response.headers().contains_key(CONTENT_ENCODING) {
+    // Bytes at which an answer is cut are those of the body as it is.
+    let is_cut = matches!(delivery, Delivery::Truncated(_) | Delivery::Short(_));
+    if takes_gzip && !is_cut && body.len() >= GZIP_BYTES_MIN && !response.headers().contains_key(CONTENT_ENCODING) {
         body = gzip(&body);
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }

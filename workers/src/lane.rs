@@ -541,8 +541,7 @@ impl Call {
     }
 
     fn finish_proof(&self, answer: &HttpAnswer) -> Finish {
-        let context = self.context("", "");
-        match self.connector.read_proof_answer(self.parcel.kind, answer, &context) {
+        match self.connector.read_proof_answer(self.parcel.kind, answer, i64::from(self.parcel.revision)) {
             Proof::Found { receipt, current: true } => self.close("stored", Some(answer), None, Step::Confirmed(receipt)),
             // Not there, or only an older revision: what was sent had no effect, once the vendor had time to show it.
             Proof::Found { current: false, .. } | Proof::Absent => {

@@ -74,6 +74,19 @@ impl<'a> Vendor<'a> {
         self
     }
 
+    /// Turns the code that a person's consent brought into tokens (RFC 6749 section 4.1.3).
+    ///
+    /// # Errors
+    /// Where the vendor takes no code, or not this one.
+    pub async fn connect(&self, code: &str, code_verifier: &str, redirect_uri: &str) -> Result<(), VendorError> {
+        let nonce = Uuid::new_v4().simple().to_string();
+        let context = self.context(WriteKeys::default(), None, &nonce);
+        let request = self.connector.code_request(&code.into(), &code_verifier.into(), redirect_uri, &context)?;
+        let answer = self.send(request).await?;
+        *self.token.lock().await = Some(self.connector.read_token_answer(&answer, None, chrono::Utc::now())?);
+        Ok(())
+    }
+
     /// One call: a token first where one is needed; and where the vendor ended it early, a new one and the call again, once.
     ///
     /// # Errors

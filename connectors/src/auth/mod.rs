@@ -164,7 +164,7 @@ fn key_bytes(text: &str, encoding: KeyEncoding) -> Option<Vec<u8>> {
         KeyEncoding::Text => Some(text.as_bytes().to_vec()),
         KeyEncoding::Nfkd => Some(text.nfkd().collect::<String>().into_bytes()),
         KeyEncoding::Base64 => STANDARD.decode(text.trim()).ok(),
-        KeyEncoding::Hex => crate::hook::unhex(text.trim()),
+        KeyEncoding::Hex => crate::hook::key::unhex(text.trim()),
     }
 }
 

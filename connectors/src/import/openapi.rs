@@ -80,10 +80,10 @@ impl<'d> Drafting<'d> {
         let version = self.root["info"]["version"].as_str().unwrap_or("1");
         let mut out = String::new();
         let _ =
-            writeln!(out, "# A draft, made from the vendor's OpenAPI document. What follows \"TODO\" is for a person to say.");
+            writeln!(out, "# A draft, made from the vendor's OpenAPI document. What follows \"FILL IN\" is for a person to say.");
         let _ = writeln!(
             out,
-            "format: 1\nname: {name}\ntitle: {}\ncategory: generic # TODO storefront, marketplace, erp, …",
+            "format: 1\nname: {name}\ntitle: {}\ncategory: generic # FILL IN storefront, marketplace, erp, …",
             quoted(title)
         );
         let _ = writeln!(out, "versions:\n  - {{ id: {}, current: true }}", quoted(version));
@@ -108,7 +108,7 @@ impl<'d> Drafting<'d> {
         for (kind, found) in &found {
             self.resource(*kind, found, &mut out);
         }
-        out.push_str("\nerror:\n  code: [code, error.code] # TODO where error bodies carry what\n  message: [message, error.message, error]\n");
+        out.push_str("\nerror:\n  code: [code, error.code] # FILL IN where error bodies carry what\n  message: [message, error.message, error]\n");
         self.notes.push("errors: add the vendor's error catalog; until then an answer means what its status means".into());
         self.notes.push("limits: an OpenAPI document does not say them".into());
         self.notes
@@ -146,7 +146,7 @@ impl<'d> Drafting<'d> {
             Some(((kind, _), scheme)) if kind == "oauth2" => self.oauth2(scheme, out),
             _ => {
                 self.notes.push("auth: the document does not say how a request proves who sends it".into());
-                out.push_str("auth: none # TODO\n");
+                out.push_str("auth: none # FILL IN\n");
             }
         }
     }
@@ -159,7 +159,7 @@ impl<'d> Drafting<'d> {
         } else {
             ("client_credentials", &flows["clientCredentials"])
         };
-        let token = flow["tokenUrl"].as_str().unwrap_or("https://TODO.example/token");
+        let token = flow["tokenUrl"].as_str().unwrap_or("https://FILL IN.example/token");
         let _ = writeln!(out, "auth:\n  oauth2:\n    grant: {grant}");
         if let Some(authorize) = flow["authorizationUrl"].as_str() {
             let _ = writeln!(out, "    authorize: {{ url: {} }}", quoted(authorize));
@@ -203,7 +203,7 @@ impl<'d> Drafting<'d> {
     }
 
     fn resource(&mut self, kind: RecordKind, found: &Found<'d>, out: &mut String) {
-        let _ = writeln!(out, "  {kind}:\n    id: id # TODO check");
+        let _ = writeln!(out, "  {kind}:\n    id: id # FILL IN check");
         let updated_at = self.changed_field(found);
         if let Some(field) = &updated_at {
             let _ = writeln!(out, "    updated_at: {}", quoted(field));

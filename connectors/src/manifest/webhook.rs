@@ -21,7 +21,7 @@ pub struct Hook {
     #[serde(default)]
     pub version: Option<Place>,
     pub topics: IndexMap<String, Topic>,
-    /// Where the body lists several events, each as if it had come alone.
+    /// Where the body lists several events, each read as if it had come alone; empty text where the body itself is the list.
     #[serde(default)]
     pub events: Option<String>,
     /// Absent: a person registers the webhook, as the setup guide says.
@@ -68,7 +68,7 @@ pub enum SignatureAlgorithm {
     HmacSha512,
     /// RSASSA-PKCS1-v1_5 with SHA-256; `secrets` are public keys in PEM.
     RsaSha256,
-    /// ECDSA on P-256 with SHA-256; `secrets` are public keys in PEM.
+    /// ECDSA on P-256 with SHA-256, the signature in DER; `secrets` are public keys in PEM.
     EcdsaSha256,
     /// The header is the secret itself.
     Shared,

@@ -149,7 +149,7 @@ pub(crate) fn write(at: i64, format: &TimeFormat) -> String {
         TimeFormat::Integer => at.to_string(),
         TimeFormat::UnixS => at.div_euclid(1_000_000).to_string(),
         TimeFormat::UnixMs => at.div_euclid(1_000).to_string(),
-        TimeFormat::Rfc2822 => time().to_rfc2822(),
+        TimeFormat::Rfc2822 => time().format("%a, %d %b %Y %H:%M:%S %z").to_string(),
         // Whole seconds: rounded down, which asks for a little more and never for less.
         TimeFormat::Rfc3339 => time().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
         TimeFormat::Pattern(pattern) => time().format(pattern).to_string(),

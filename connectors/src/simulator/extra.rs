@@ -22,6 +22,9 @@ use crate::template::fill;
 pub(super) struct Extra {
     #[serde(default)]
     pub kinds: BTreeMap<RecordKind, KindExtra>,
+    /// What this simulator cannot show, and why, by the beginning of the check's name: it is declared, and not simulated.
+    #[serde(default)]
+    pub not_simulated: IndexMap<String, String>,
 }
 
 /// What a kind of record does.

@@ -64,6 +64,7 @@ impl Account<'_> {
             idempotency_key: "",
             now,
             nonce,
+            token: None,
         }
     }
 

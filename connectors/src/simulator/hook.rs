@@ -1,11 +1,8 @@
 //! Webhooks out of the simulator: who subscribed to what, and deliveries signed as the vendor signs them. Sending is somebody else's.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::fault::FaultClass;
-use domain::secret::ExposeSecret;
 use domain::value::Value;
 use serde::Serialize;
 
@@ -16,8 +13,8 @@ use super::route::Incoming;
 use super::seed::{empty, hash};
 use super::write::Served;
 use super::{SimAnswer, Simulator, derive};
-use crate::auth::hmac_sha256;
-use crate::manifest::{Encoding, Place, Signature, SignatureAlgorithm, Subscriptions};
+use crate::hook::HookCall;
+use crate::manifest::{Place, Subscriptions};
 use crate::path;
 use crate::template::fill;
 
@@ -195,9 +192,13 @@ impl Simulator<'_> {
             body = outer;
         }
         let body = Bytes::from(body.to_json());
-        let own = hook.signature.secrets.iter().find_map(|field| self.credential.get(field));
-        let secret = secret.map(str::to_owned).or_else(|| own.map(|own| own.expose_secret().to_owned()))?;
-        headers.extend(signed(&hook.signature, &secret, &body, now));
+        // Of a subscription with a secret of its own, that one signs.
+        let mut credential = self.credential.clone();
+        if let (Some(secret), Some(field)) = (secret, hook.signature.secrets.first()) {
+            credential.0.insert(field.clone(), secret.to_owned().into());
+        }
+        let call = HookCall { method: "POST", url, headers: &headers, body: &body, now };
+        headers.extend(self.connector.sign_hook(&call, &credential).ok()?);
         Some(OutgoingHook { url: url.to_owned(), headers, body })
     }
 }
@@ -206,19 +207,4 @@ fn ends(rules: &Subscriptions, now: DateTime<Utc>) -> Option<i64> {
     rules
         .lifetime_s
         .map(|s| now.timestamp_millis().saturating_add(i64::try_from(s).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)))
-}
-
-/// The header that proves the sender. The one place that knows how: other schemes are signed here when the verifying side has them.
-fn signed(rule: &Signature, secret: &str, body: &[u8], _now: DateTime<Utc>) -> Option<(String, String)> {
-    let value = match rule.algorithm {
-        SignatureAlgorithm::Shared => secret.to_owned(),
-        _ => {
-            let mac = hmac_sha256(secret.as_bytes(), body);
-            match rule.encoding {
-                Encoding::Base64 => STANDARD.encode(mac),
-                Encoding::Hex => mac.iter().map(|byte| format!("{byte:02x}")).collect(),
-            }
-        }
-    };
-    Some((rule.header.first()?.clone(), format!("{}{value}", rule.prefix)))
 }

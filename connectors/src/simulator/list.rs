@@ -1,5 +1,7 @@
 //! Lists: what changed since when, in which order, page by page, exactly as the manifest says that this vendor pages.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::fault::FaultClass;
@@ -64,7 +66,7 @@ impl Listing<'_> {
             Ok(Position { since: self.since()?, parent: self.parent().to_owned(), ..Position::default() })
         };
         let text = match &self.read.page {
-            Some(Page::Cursor(page)) if page.last_record.is_none() => self.incoming.slot(&page.slot),
+            Some(Page::Cursor(page)) if page.last_record.is_none() => self.asked(&page.slot),
             Some(Page::Link(_) | Page::NextUrl(_)) => self.incoming.parameter(CURSOR_PARAMETER).map(Into::into),
             _ => None,
         };
@@ -87,6 +89,11 @@ impl Listing<'_> {
         time::read(&rule.format, text)
             .map(Some)
             .ok_or_else(|| invalid(&format!("\"{text}\" is not a time of the expected form.")))
+    }
+
+    /// What stands where a page puts its number, size or cursor.
+    fn asked(&self, slot: &Slot) -> Option<Cow<'_, str>> {
+        if *slot == Slot::Template { self.found.get("page").map(Cow::Borrowed) } else { self.incoming.slot(slot) }
     }
 
     fn seal(&self, text: &str) -> String {
@@ -118,7 +125,7 @@ impl Listing<'_> {
     /// How many records a page has: what the request asks for, and never more than the vendor gives.
     fn size(&self, rule: Option<&Size>) -> Result<usize, Refusal> {
         let most = rule.map_or(SIZE, |rule| rule.value.max(1) as usize);
-        let Some(text) = rule.and_then(|rule| rule.slot.as_ref()).and_then(|slot| self.incoming.slot(slot)) else {
+        let Some(text) = rule.and_then(|rule| rule.slot.as_ref()).and_then(|slot| self.asked(slot)) else {
             return Ok(most);
         };
         match text.parse::<usize>() {
@@ -128,7 +135,7 @@ impl Listing<'_> {
     }
 
     fn number(&self, slot: &Slot, first: u32) -> Result<usize, Refusal> {
-        let Some(text) = self.incoming.slot(slot) else { return Ok(0) };
+        let Some(text) = self.asked(slot) else { return Ok(0) };
         let number = text.parse::<u32>().ok().and_then(|number| number.checked_sub(first));
         number.map(|number| number as usize).ok_or_else(|| invalid(&format!("\"{text}\" is not a page.")))
     }
@@ -176,7 +183,7 @@ impl Listing<'_> {
                 let size = self.size(rule.size.as_ref())?;
                 let start = match &rule.last_record {
                     None => start(&items, position.after, ascending),
-                    Some(at) => match self.incoming.slot(&rule.slot).filter(|text| !text.is_empty()) {
+                    Some(at) => match self.asked(&rule.slot).filter(|text| !text.is_empty()) {
                         None => 0,
                         Some(text) => {
                             let is_it =

@@ -31,6 +31,7 @@ use domain::http::HttpRequest;
 use domain::record::RecordKind;
 use domain::secret::SecretFields;
 use domain::value::Value;
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use self::extra::{Extra, KindRules};
@@ -145,6 +146,7 @@ pub struct Simulator<'c> {
     remembered: HashMap<String, SimAnswer>,
     outgoing: Vec<OutgoingHook>,
     stats: SimStats,
+    not_simulated: IndexMap<String, String>,
 }
 
 impl<'c> Simulator<'c> {
@@ -158,7 +160,9 @@ impl<'c> Simulator<'c> {
         settings: serde_json::Value,
         credential: SecretFields,
     ) -> Result<Self, SimulatorError> {
-        let rules = connector.file("simulator.yaml").map(kind_rules).transpose()?.unwrap_or_default();
+        let extra = connector.file("simulator.yaml").map(extra).transpose()?.unwrap_or_default();
+        let not_simulated = extra.not_simulated.clone();
+        let rules = kind_rules(extra)?;
         let mut simulator = Self {
             routes: Routes::new(connector, &settings, &credential),
             samples: populate::samples(connector),
@@ -178,6 +182,7 @@ impl<'c> Simulator<'c> {
             remembered: HashMap::new(),
             outgoing: vec![],
             stats: SimStats::default(),
+            not_simulated,
         };
         simulator.populate();
         Ok(simulator)
@@ -203,7 +208,7 @@ impl<'c> Simulator<'c> {
     /// # Errors
     /// Where they cannot be used.
     pub fn with_rules(mut self, yaml: &str) -> Result<Self, SimulatorError> {
-        self.rules.extend(kind_rules(yaml)?);
+        self.rules.extend(kind_rules(extra(yaml)?)?);
         self.store = Store::default();
         self.populate();
         Ok(self)
@@ -224,6 +229,12 @@ impl<'c> Simulator<'c> {
     /// The next requests that fit meet this fault, after those that were ordered before.
     pub fn fail(&mut self, matcher: FaultMatcher, fault: Fault) {
         self.faults.order(matcher, fault);
+    }
+
+    /// What it cannot show, and why, by the beginning of a check's name (`simulator.yaml`).
+    #[must_use]
+    pub fn not_simulated(&self) -> &IndexMap<String, String> {
+        &self.not_simulated
     }
 
     #[must_use]
@@ -484,8 +495,11 @@ impl<'c> Simulator<'c> {
     }
 }
 
-fn kind_rules(yaml: &str) -> Result<BTreeMap<RecordKind, KindRules>, SimulatorError> {
-    let extra: Extra = crate::parse::yaml(yaml).map_err(|error| SimulatorError::Extra(error.to_string()))?;
+fn extra(yaml: &str) -> Result<Extra, SimulatorError> {
+    crate::parse::yaml(yaml).map_err(|error| SimulatorError::Extra(error.to_string()))
+}
+
+fn kind_rules(extra: Extra) -> Result<BTreeMap<RecordKind, KindRules>, SimulatorError> {
     extra.kinds.into_iter().map(|(kind, extra)| Ok((kind, KindRules::compile(kind, extra)?))).collect()
 }
 

@@ -67,6 +67,13 @@ impl Connector {
             if wanted.is_some() || self.classify(&as_http(&answer)).class == refusal.class {
                 return answer;
             }
+            // Where an earlier rule takes the usual status for itself, this vendor says it with the plainest one.
+            if rule.status.is_none() {
+                let answer = self.by_rule(Some(rule), &Refusal { status: Some(400), ..refusal.clone() }, now);
+                if self.classify(&as_http(&answer)).class == refusal.class {
+                    return answer;
+                }
+            }
         }
         self.by_rule(None, refusal, now)
     }

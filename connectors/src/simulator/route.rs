@@ -122,6 +122,7 @@ impl<'r> Incoming<'r> {
             Slot::Query(name) => self.parameter(name).map(Cow::Borrowed),
             Slot::Header(name) => self.header(name).map(Cow::Borrowed),
             Slot::Body(at) => crate::path::first(self.body.as_ref()?, at)?.to_text(),
+            Slot::Template => None,
         }
     }
 }

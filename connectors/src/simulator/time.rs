@@ -12,7 +12,10 @@ use crate::manifest::TimeFormat;
 pub(super) fn read(format: &TimeFormat, text: &str) -> Option<i64> {
     let text = text.trim();
     match format {
-        TimeFormat::Rfc3339 => DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_millis()),
+        TimeFormat::Rfc3339 => {
+            let naive = || text.parse::<NaiveDateTime>().map(|time| time.and_utc().timestamp_millis());
+            DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis()).or_else(|_| naive()).ok()
+        }
         TimeFormat::Rfc2822 => DateTime::parse_from_rfc2822(text).ok().map(|time| time.timestamp_millis()),
         TimeFormat::UnixS => text.parse::<i64>().ok()?.checked_mul(1_000),
         TimeFormat::UnixMs | TimeFormat::Integer => text.parse().ok(),
@@ -36,7 +39,7 @@ pub(super) fn write(format: &TimeFormat, at: i64, like: Option<&Value>) -> Value
     match format {
         TimeFormat::UnixS => number(at.div_euclid(1_000)),
         TimeFormat::UnixMs | TimeFormat::Integer => number(at),
-        TimeFormat::Rfc2822 => Value::Text(time().to_rfc2822()),
+        TimeFormat::Rfc2822 => Value::Text(time().format("%a, %d %b %Y %H:%M:%S %z").to_string()),
         TimeFormat::Rfc3339 => Value::Text(rfc3339(time(), like.and_then(Value::as_str))),
         TimeFormat::Pattern(pattern) => {
             let mut out = String::new();
@@ -51,7 +54,9 @@ pub(super) fn write(format: &TimeFormat, at: i64, like: Option<&Value>) -> Value
 
 fn rfc3339(time: DateTime<Utc>, like: Option<&str>) -> String {
     let Some((like, known)) = like.and_then(|like| Some((like, DateTime::parse_from_rfc3339(like).ok()?))) else {
-        return time.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        // Some vendors leave the zone out, and mean UTC.
+        let has_no_zone = like.is_some_and(|like| like.parse::<NaiveDateTime>().is_ok());
+        return time.format(if has_no_zone { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%SZ" }).to_string();
     };
     let decimals = like.split_once('.').map_or(0, |(_, rest)| rest.chars().take_while(char::is_ascii_digit).count());
     let local = time.with_timezone(known.offset());

@@ -11,7 +11,7 @@ use crate::vendor::*;
 #[test]
 fn a_signature_is_made_again_and_a_nonce_is_used_once() {
     let mut erp = netsuite();
-    let make = |erp: &mut Vendor| erp.context(keys("k"), |c, context| c.proof_request(ORDER, context).unwrap().unwrap());
+    let make = |erp: &mut Vendor| erp.context(keys("k"), |c, context| c.proof_request(ORDER, None, context).unwrap().unwrap());
     let good = make(&mut erp);
     assert_eq!(erp.send(good.clone()).status, 404);
     assert_eq!(erp.send(good.clone()).status, 401, "the same nonce again");

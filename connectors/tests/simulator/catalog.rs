@@ -23,7 +23,10 @@ fn every_connector_of_the_catalog_has_a_simulator_that_shows_its_samples() {
             let ids: BTreeSet<&str> = stored.iter().map(|record| record.id.as_str()).collect();
             assert_eq!(ids.len(), stored.len(), "{} {kind}", connector.name());
             let has_parts = connector.manifest.resources.get(&kind).and_then(|resource| resource.read.as_ref());
-            let Some(plan) = connector.read_plan(kind).filter(|_| has_parts.is_none_or(|read| read.include.is_empty())) else {
+            let Some(plan) = connector
+                .read_plan(kind)
+                .filter(|_| has_parts.is_none_or(|read| read.include.is_empty() && read.parent.is_none()))
+            else {
                 continue;
             };
             for record in &stored {
@@ -83,7 +86,9 @@ fn a_doubled_upsert_is_one_record_and_the_proof_finds_it() {
     assert_eq!((found.id.as_str(), current), (receipt.id.as_str(), true));
     assert!(matches!(erp.proof("order 1/a", 2), Proof::Found { current: false, .. }));
     assert_eq!(erp.simulator.writes(ORDER, "order 1/a"), Writes { records: 1, creates: 1, updates: 1 });
-    assert_eq!(erp.simulator.stored(ORDER)[0].value.at("total").unwrap().to_json(), "26");
+    let stored = erp.simulator.stored(ORDER);
+    let written = stored.iter().find(|record| record.external_key.as_deref() == Some("order 1/a")).unwrap();
+    assert_eq!(written.value.at("total").unwrap().to_json(), "26");
 }
 
 #[test]

@@ -86,6 +86,7 @@ impl Vendor {
             idempotency_key: keys.idempotency,
             now: self.now,
             nonce: &self.calls.to_string(),
+            token: None,
         };
         make(self.connector, &context)
     }
@@ -106,9 +107,9 @@ impl Vendor {
 
     pub fn proof(&mut self, key: &str, revision: i64) -> Proof {
         let keys = Keys { revision, ..keys(key) };
-        let request = self.context(keys, |connector, context| connector.proof_request(ORDER, context).unwrap().unwrap());
+        let request = self.context(keys, |connector, context| connector.proof_request(ORDER, None, context).unwrap().unwrap());
         let answer = http(self.send(request));
-        self.context(keys, |connector, context| connector.read_proof_answer(ORDER, &answer, context))
+        self.context(keys, |connector, context| connector.read_proof_answer(ORDER, &answer, context.revision))
     }
 
     pub fn call(&mut self, rule: &connectors::manifest::Request, vars: &CallVars<'_>) -> SimAnswer {
@@ -209,12 +210,12 @@ pub fn records(document: &Value, at: Option<&str>) -> Vec<Value> {
 }
 
 pub fn get(path: &str) -> HttpRequest {
-    HttpRequest { method: Method::Get, url: format!("{ORIGIN}{path}"), headers: vec![], body: "".into() }
+    HttpRequest { method: Method::Get, url: format!("{ORIGIN}{path}"), headers: vec![], body: "".into(), identity: None }
 }
 
 pub fn post(path: &str, kind: &str, body: &str) -> HttpRequest {
     let headers = vec![("Content-Type".to_owned(), kind.to_owned())];
-    HttpRequest { method: Method::Post, url: format!("{ORIGIN}{path}"), headers, body: body.to_owned().into() }
+    HttpRequest { method: Method::Post, url: format!("{ORIGIN}{path}"), headers, body: body.to_owned().into(), identity: None }
 }
 
 pub fn sales_order(key: &str) -> Json {

@@ -117,8 +117,10 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 fn source(file: &Path, text: &str, findings: &mut Vec<String>) {
     let place = file.strip_prefix(root()).unwrap_or(file).display().to_string();
     let is_tidy = place.ends_with("tidy.rs");
-    let names_vendors =
-        place.starts_with("tests/") || place.starts_with("connectors/tests/") || place.starts_with("infra/xtask/");
+    let names_vendors = place.starts_with("tests/")
+        || place.starts_with("connectors/tests/")
+        || place.starts_with("infra/xtask/")
+        || place.ends_with("/tests.rs");
     for (number, line) in text.lines().enumerate() {
         let mut fail = |what: &str| findings.push(format!("{place}:{}: {what}", number + 1));
         if line.ends_with(' ') || line.ends_with('\t') {

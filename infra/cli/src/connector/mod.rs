@@ -1,12 +1,14 @@
 //! `crossdock connector`: what somebody who writes a connector needs: check it, simulate its vendor, prove it, begin a new one.
 
+mod conformance;
 mod scaffold;
+mod simulate;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use connectors::Catalog;
+use connectors::{Catalog, Connector};
 
 use crate::{Failure, say};
 
@@ -29,6 +31,35 @@ pub enum ConnectorCommand {
         #[arg(long, default_value = "connectors/catalog")]
         catalog: PathBuf,
     },
+    /// Proves connectors against the simulators that are made of their own files, and prints a score for each.
+    Test {
+        /// Names; with --all, every connector of the catalog.
+        names: Vec<String>,
+        #[arg(long)]
+        all: bool,
+        /// A catalog folder; absent: the connectors that came with this build.
+        #[arg(long)]
+        catalog: Option<PathBuf>,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Every check, and not only those that do not hold.
+        #[arg(long)]
+        verbose: bool,
+    },
+    /// Serves a vendor's API as its connector declares it, on a loopback address, until Ctrl-C.
+    Simulate {
+        name: String,
+        #[arg(long, default_value = "127.0.0.1:9400")]
+        listen: std::net::SocketAddr,
+        /// The same seed gives the same records, ids and tokens.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Keeps the vendor's limits, and tells them.
+        #[arg(long)]
+        limits: bool,
+        #[arg(long)]
+        catalog: Option<PathBuf>,
+    },
     /// Prints the JSON Schema of connector.yaml.
     Schema,
 }
@@ -45,10 +76,83 @@ pub async fn run(command: ConnectorCommand) -> Result<(), Failure> {
             ))
         }
         ConnectorCommand::ImportOpenapi { file, name, catalog } => import_openapi(&file, &name, &catalog),
+        ConnectorCommand::Test { names, all, catalog, seed, verbose } => test(open(catalog)?, names, all, seed, verbose).await,
+        ConnectorCommand::Simulate { name, listen, seed, limits, catalog } => {
+            simulate::run(open(catalog)?, &name, listen, seed, limits).await
+        }
         ConnectorCommand::Schema => {
             std::io::stdout().write_all(connectors::schema().as_bytes())?;
             Ok(())
         }
+    }
+}
+
+/// The process ends with what it opened.
+fn open(folder: Option<PathBuf>) -> Result<&'static Catalog, Failure> {
+    Ok(match folder {
+        Some(folder) => Box::leak(Box::new(Catalog::open(&folder)?)),
+        None => Catalog::embedded(),
+    })
+}
+
+fn find(catalog: &'static Catalog, name: &str) -> Result<&'static Connector, Failure> {
+    match catalog.find(name) {
+        Some(Ok(connector)) => Ok(connector),
+        Some(Err(errors)) => Err(errors.clone().into()),
+        None => {
+            Err(format!("there is no connector \"{name}\"; there are {}", catalog.names().collect::<Vec<_>>().join(", ")).into())
+        }
+    }
+}
+
+/// Side by side, because each has a simulator of its own.
+async fn test(catalog: &'static Catalog, names: Vec<String>, all: bool, seed: u64, verbose: bool) -> Result<(), Failure> {
+    let names = if all { catalog.names().map(str::to_owned).collect() } else { names };
+    if names.is_empty() {
+        return Err("name a connector, or say --all".into());
+    }
+    let mut running = tokio::task::JoinSet::new();
+    let mut broken = Vec::new();
+    for name in names {
+        match find(catalog, &name) {
+            Ok(connector) => {
+                let runtime = tokio::runtime::Handle::current();
+                running.spawn_blocking(move || runtime.block_on(conformance::test(connector, seed)));
+            }
+            Err(error) => broken.push(format!("{name}: {error}")),
+        }
+    }
+    let mut reports = Vec::new();
+    while let Some(report) = running.join_next().await {
+        reports.push(report??);
+    }
+    reports.sort_by(|one, other| one.connector.cmp(&other.connector));
+    let mut failed = 0;
+    for report in &reports {
+        say(&format!(
+            "{:<18} declared {:>3}  simulated {:>3}  verified {:>3}",
+            report.connector,
+            report.checks.len(),
+            report.held(),
+            report.verified
+        ))?;
+        for check in &report.checks {
+            match (check.failure(), &check.not_simulated) {
+                (Some(why), _) => say(&format!("    FAIL {}: {why}", check.name))?,
+                (None, Some(why)) => say(&format!("    not simulated: {} ({why})", check.name))?,
+                (None, None) if verbose => say(&format!("    ok   {}", check.name))?,
+                (None, None) => {}
+            }
+        }
+        failed += report.checks.iter().filter(|check| check.failure().is_some()).count();
+    }
+    for error in &broken {
+        say(&format!("unavailable: {error}"))?;
+    }
+    if failed == 0 && broken.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{failed} checks do not hold, {} connectors cannot be used", broken.len()).into())
     }
 }
 

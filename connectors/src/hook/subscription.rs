@@ -1,0 +1,401 @@
+//! Webhook registrations at a vendor: made, found, renewed and taken away. A vendor drops one when we were down for a while, or lets it
+//! run out, so they are compared with what is wanted again and again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::fault::{Fault, FaultClass, Owner};
+use domain::http::{HttpAnswer, HttpRequest};
+use domain::mapping::Filter;
+use domain::secret::SecretString;
+use domain::value::{Limits, Value};
+
+use crate::connector::Connector;
+use crate::manifest::{Place, Subscriptions};
+use crate::path;
+use crate::request::{CallVars, RequestContext, RequestError};
+
+/// Subscriptions of one answer; an account has a few dozen.
+const LISTED_MAX: usize = 10_000;
+
+/// A webhook that the vendor has just registered.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    pub id: String,
+    /// What its deliveries will be signed with, where the vendor says it only now: it belongs into the first field of `signature.secrets`.
+    pub secret: Option<SecretString>,
+    /// It must be renewed before.
+    pub expires: Option<DateTime<Utc>>,
+}
+
+/// A webhook as the vendor lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedSubscription {
+    pub id: String,
+    pub topic: String,
+    pub url: String,
+    /// False where the vendor has switched it off.
+    pub active: bool,
+}
+
+/// What is to be done so that the vendor has what is wanted, and nothing of ours besides.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Topics to subscribe to.
+    pub missing: Vec<String>,
+    /// Ours to delete: switched off, doubled, or of a topic that nobody wants any more.
+    pub stale: Vec<ListedSubscription>,
+    /// They send elsewhere and are somebody else's: not to be touched.
+    pub foreign: Vec<ListedSubscription>,
+}
+
+/// Compares the wanted topics with the whole list of an account. A list that is cut off would make doubles.
+#[must_use]
+pub fn compare(wanted: &[&str], hook_url: &str, listed: &[ListedSubscription]) -> Comparison {
+    let mut comparison = Comparison::default();
+    let mut served = vec![false; wanted.len()];
+    let hook_url = address(hook_url);
+    for one in listed {
+        if address(&one.url) != hook_url {
+            comparison.foreign.push(one.clone());
+            continue;
+        }
+        let at = wanted.iter().position(|topic| is_same_topic(topic, &one.topic));
+        match at {
+            Some(at) if one.active && !served[at] => served[at] = true,
+            _ => comparison.stale.push(one.clone()),
+        }
+    }
+    let missing = wanted.iter().zip(served).filter(|(_, served)| !served);
+    comparison.missing = missing.map(|(topic, _)| (*topic).to_owned()).collect();
+    comparison
+}
+
+/// As an address is written once: host in small letters, no port that is the usual one, no slash at the end.
+fn address(url: &str) -> String {
+    let parsed = url::Url::parse(url).map(String::from).unwrap_or_else(|_| url.to_owned());
+    parsed.trim_end_matches('/').to_owned()
+}
+
+/// Vendors write a topic in more than one way: `orders/create` in deliveries and `ORDERS_CREATE` in lists.
+fn is_same_topic(one: &str, other: &str) -> bool {
+    let plain = |c: char| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    one.chars().map(plain).eq(other.chars().map(plain))
+}
+
+/// Whether a path leads through a list, which may be empty.
+fn is_in_list(body: &Value, at: &str) -> bool {
+    at.match_indices('.').any(|(end, _)| matches!(path::first(body, &at[..end]), Some(Value::List(_))))
+}
+
+impl Connector {
+    /// The request that registers a webhook for a topic; none where a person does that, as the setup guide says.
+    ///
+    /// # Errors
+    /// Where the connection lacks something.
+    pub fn subscribe_request(
+        &self,
+        topic: &str,
+        hook_url: &str,
+        context: &RequestContext<'_>,
+    ) -> Result<Option<HttpRequest>, RequestError> {
+        let vars = CallVars { topic: Some(topic), hook_url: Some(hook_url), ..CallVars::default() };
+        self.subscriptions().map(|rule| self.call(&rule.subscribe.request, &vars, context)).transpose()
+    }
+
+    /// # Errors
+    /// The classified fault. [`FaultClass::Unknown`] where it may be registered: the list says.
+    pub fn read_subscribe_answer(&self, answer: &HttpAnswer, now: DateTime<Utc>) -> Result<Subscription, Fault> {
+        let body = self.body(answer)?;
+        let rule = self.subscriptions().ok_or_else(|| self.unlisted_answer(answer, "its id"))?;
+        let text = |place: &Place| {
+            let header = place.header.iter().find_map(|name| answer.header(name)).map(str::to_owned);
+            let in_body = || Some(path::first(body.as_ref()?, place.path.as_deref()?)?.to_text()?.into_owned());
+            header.or_else(in_body).filter(|text| !text.is_empty())
+        };
+        let id = text(&rule.subscribe.id).ok_or_else(|| self.unlisted_answer(answer, "its id"))?;
+        let secret = match &rule.subscribe.secret {
+            None => None,
+            // Without it no delivery could be verified.
+            Some(place) => Some(SecretString::from(text(place).ok_or_else(|| self.unlisted_answer(answer, "its secret"))?)),
+        };
+        let lifetime = rule.lifetime_s.and_then(|s| TimeDelta::try_seconds(i64::try_from(s).ok()?));
+        Ok(Subscription { id, secret, expires: lifetime.and_then(|lifetime| now.checked_add_signed(lifetime)) })
+    }
+
+    /// The request for the list of webhooks, or its first page where `list.read` has pages; none where the vendor has no list.
+    ///
+    /// # Errors
+    /// As [`Self::subscribe_request`].
+    pub fn subscriptions_request(&self, context: &RequestContext<'_>) -> Result<Option<HttpRequest>, RequestError> {
+        let list = self.subscriptions().and_then(|rule| rule.list.as_ref());
+        list.map(|list| self.call(&list.read.request, &CallVars::default(), context)).transpose()
+    }
+
+    /// The webhooks of one answer.
+    ///
+    /// # Errors
+    /// The classified fault.
+    pub fn read_subscriptions(&self, answer: &HttpAnswer) -> Result<Vec<ListedSubscription>, Fault> {
+        let body = self.body(answer)?;
+        let list = self.subscriptions().and_then(|rule| rule.list.as_ref());
+        let Some(list) = list else { return Ok(Vec::new()) };
+        let body = match body {
+            Some(body) => body,
+            // Some vendors answer 204 where there is none.
+            None if answer.body.is_empty() => return Ok(Vec::new()),
+            None => return Err(self.unlisted_answer(answer, "the list")),
+        };
+        let at = list.read.records.as_deref().unwrap_or_default();
+        let found = path::all(&body, at);
+        // What is no list at all must not pass for an empty one: everything would be registered once more.
+        if found.is_empty() && !is_in_list(&body, at) {
+            return Err(self.unlisted_answer(answer, "the list"));
+        }
+        let mut records = Vec::new();
+        for value in found {
+            match value {
+                Value::List(list) => records.extend(list),
+                Value::Null => {}
+                one => records.push(one),
+            }
+        }
+        if records.len() > LISTED_MAX {
+            return Err(self.unlisted_answer(answer, "a list of a bearable length"));
+        }
+        records
+            .into_iter()
+            .map(|record| self.read_subscription(record).ok_or_else(|| self.unlisted_answer(answer, "an id")))
+            .collect()
+    }
+
+    /// One record of the list; none where it has no id.
+    #[must_use]
+    pub fn read_subscription(&self, record: &Value) -> Option<ListedSubscription> {
+        let list = self.subscriptions()?.list.as_ref()?;
+        let text = |at: &str| path::first(record, at).and_then(Value::to_text).map(|text| text.into_owned());
+        // An expression that cannot be read is refused when the connector is loaded. One that cannot be answered says nothing against it.
+        let active = list.active.as_deref().and_then(|active| Filter::compile(active).ok());
+        Some(ListedSubscription {
+            id: text(&list.id).filter(|id| !id.is_empty())?,
+            topic: text(&list.topic).unwrap_or_default(),
+            url: text(&list.url).unwrap_or_default(),
+            active: active.is_none_or(|active| active.passes(record).unwrap_or(true)),
+        })
+    }
+
+    /// The request that makes a webhook live longer; none where none runs out, or it is registered anew.
+    ///
+    /// # Errors
+    /// As [`Self::subscribe_request`].
+    pub fn renew_request(
+        &self,
+        subscription: &ListedSubscription,
+        context: &RequestContext<'_>,
+    ) -> Result<Option<HttpRequest>, RequestError> {
+        self.of_subscription(self.subscriptions().and_then(|rule| rule.renew.as_ref()), subscription, context)
+    }
+
+    /// The request that takes a webhook away; none where a person does that.
+    ///
+    /// # Errors
+    /// As [`Self::subscribe_request`].
+    pub fn delete_request(
+        &self,
+        subscription: &ListedSubscription,
+        context: &RequestContext<'_>,
+    ) -> Result<Option<HttpRequest>, RequestError> {
+        self.of_subscription(self.subscriptions().and_then(|rule| rule.delete.as_ref()), subscription, context)
+    }
+
+    fn of_subscription(
+        &self,
+        request: Option<&crate::manifest::Request>,
+        subscription: &ListedSubscription,
+        context: &RequestContext<'_>,
+    ) -> Result<Option<HttpRequest>, RequestError> {
+        let vars = CallVars {
+            subscription_id: Some(&subscription.id),
+            topic: Some(&subscription.topic),
+            hook_url: Some(&subscription.url),
+            ..CallVars::default()
+        };
+        request.map(|request| self.call(request, &vars, context)).transpose()
+    }
+
+    fn subscriptions(&self) -> Option<&Subscriptions> {
+        self.manifest.webhooks.as_ref()?.subscriptions.as_ref()
+    }
+
+    /// The body of an answer that is no failure.
+    fn body(&self, answer: &HttpAnswer) -> Result<Option<Value>, Fault> {
+        let body = if answer.body.is_empty() { None } else { Value::parse(&answer.body, &Limits::DEFAULT).ok() };
+        if self.is_failure(answer, body.as_ref()) { Err(self.classify(answer)) } else { Ok(body) }
+    }
+
+    fn unlisted_answer(&self, answer: &HttpAnswer, what: &str) -> Fault {
+        Fault {
+            class: FaultClass::Unknown,
+            code: "unreadable_answer".into(),
+            reason: format!("{} answered {} about a webhook without {what}", self.title(), answer.status),
+            owner: Owner::Crossdock,
+            fix: "Compare the answer with the connector's webhooks.subscriptions.".into(),
+            path: None,
+            retry_after_ms: None,
+            status: Some(answer.status),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use bytes::Bytes;
+    use domain::secret::{ExposeSecret, SecretFields};
+
+    use super::*;
+
+    const PLAIN: &str = r#"
+        subscribe:
+          request: { method: POST, path: /webhooks, body: { json: { topic: "{{ topic }}", address: "{{ hook_url }}" } } }
+          id: { path: webhook.id }
+          secret: { header: [X-Hook-Secret], path: webhook.secret }
+        list:
+          read: { request: { method: GET, path: /webhooks }, records: data.webhooks }
+          id: id
+          topic: topic
+          url: address
+          active: state == "on"
+        renew: { method: PUT, path: "/webhooks/{{ subscription_id }}", body: { json: { address: "{{ hook_url }}" } } }
+        delete: { method: DELETE, path: "/webhooks/{{ subscription_id }}" }
+        lifetime_s: 259200"#;
+
+    fn connector(subscriptions: &str) -> Connector {
+        let subscriptions = if subscriptions.is_empty() { String::new() } else { format!("  subscriptions:{subscriptions}\n") };
+        let yaml = format!(
+            "format: 1\nname: x\ntitle: X\ncategory: erp\nbase_url: https://x.example\ncredential: {{ s: {{ title: S }} }}\n\
+             error: {{ code: [code], message: [message], inside: [userErrors] }}\nwebhooks:\n  \
+             signature: {{ header: [X-Sig], secrets: [s] }}\n  topic: {{ header: [X-Topic] }}\n  topics: {{ made: {{ kind: order, id: id }} }}\n\
+             {subscriptions}"
+        );
+        Connector::from_files("x", HashMap::from([("connector.yaml".to_owned(), yaml)])).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> HttpAnswer {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        HttpAnswer { status, headers, body: Bytes::from(body.to_owned()) }
+    }
+
+    fn listed(id: &str, topic: &str, url: &str, active: bool) -> ListedSubscription {
+        ListedSubscription { id: id.into(), topic: topic.into(), url: url.into(), active }
+    }
+
+    #[test]
+    fn the_four_calls_say_what_they_are_about_and_are_none_where_a_person_registers() {
+        let (settings, credential) = (serde_json::json!({}), SecretFields::default());
+        let context = RequestContext {
+            settings: &settings,
+            credential: &credential,
+            external_key: "",
+            revision: 0,
+            idempotency_key: "",
+            now: DateTime::UNIX_EPOCH,
+            nonce: "n",
+            token: None,
+        };
+        let one = listed("7/8", "made", "https://us.example/h", true);
+        let calls = |connector: &Connector| {
+            [
+                connector.subscribe_request("made", "https://us.example/h", &context).unwrap(),
+                connector.subscriptions_request(&context).unwrap(),
+                connector.renew_request(&one, &context).unwrap(),
+                connector.delete_request(&one, &context).unwrap(),
+            ]
+            .map(|call| call.map(|call| format!("{} {} {}", call.method.as_str(), call.url, String::from_utf8_lossy(&call.body))))
+        };
+        let said = calls(&connector(PLAIN)).map(Option::unwrap);
+        assert_eq!(
+            said,
+            [
+                r#"POST https://x.example/webhooks {"topic":"made","address":"https://us.example/h"}"#,
+                "GET https://x.example/webhooks ",
+                r#"PUT https://x.example/webhooks/7%2F8 {"address":"https://us.example/h"}"#,
+                "DELETE https://x.example/webhooks/7%2F8 ",
+            ]
+        );
+        assert_eq!(calls(&connector("")), [None, None, None, None]);
+    }
+
+    #[test]
+    fn a_registration_brings_its_id_its_secret_and_its_end() {
+        let connector = connector(PLAIN);
+        let made = answer(201, &[], r#"{"webhook":{"id":12345678901234567890,"secret":"whsec_x"}}"#);
+        let subscription = connector.read_subscribe_answer(&made, DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            (subscription.id.as_str(), subscription.expires),
+            ("12345678901234567890", DateTime::from_timestamp(259_200, 0))
+        );
+        assert_eq!(subscription.secret.unwrap().expose_secret(), "whsec_x");
+        let in_header = answer(201, &[("x-hook-secret", "from the header")], r#"{"webhook":{"id":1}}"#);
+        let subscription = connector.read_subscribe_answer(&in_header, DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(subscription.secret.unwrap().expose_secret(), "from the header");
+    }
+
+    #[test]
+    fn a_registration_that_was_refused_or_says_too_little_is_a_fault() {
+        let connector = connector(PLAIN);
+        for (answer, class, reason) in [
+            (answer(422, &[], r#"{"message":"taken"}"#), FaultClass::Validation, "X answered 422: taken"),
+            (answer(200, &[], r#"{"userErrors":["taken"],"message":"taken"}"#), FaultClass::Validation, "taken"),
+            (answer(201, &[], r#"{"webhook":{"secret":"s"}}"#), FaultClass::Unknown, "without its id"),
+            (answer(201, &[], r#"{"webhook":{"id":1}}"#), FaultClass::Unknown, "without its secret"),
+            (answer(200, &[], "<html>"), FaultClass::Unknown, "without its id"),
+        ] {
+            let fault = connector.read_subscribe_answer(&answer, DateTime::UNIX_EPOCH).unwrap_err();
+            assert_eq!(fault.class, class, "{fault:?}");
+            assert!(fault.reason.contains(reason), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_and_what_is_no_list_is_not_taken_for_an_empty_one() {
+        let connector = connector(PLAIN);
+        let body =
+            r#"{"data":{"webhooks":[{"id":1,"topic":"a","address":"https://a.example","state":"on"},{"id":"2","state":"off"}]}}"#;
+        let found = connector.read_subscriptions(&answer(200, &[], body)).unwrap();
+        assert_eq!(found, [listed("1", "a", "https://a.example", true), listed("2", "", "", false)]);
+        for empty in [r#"{"data":{"webhooks":[]}}"#, ""] {
+            assert_eq!(connector.read_subscriptions(&answer(200, &[], empty)).unwrap(), []);
+        }
+        for no_list in ["<html>", "{}", r#"{"data":null}"#, r#"{"data":{"webhooks":[{"topic":"a"}]}}"#] {
+            let fault = connector.read_subscriptions(&answer(200, &[], no_list)).unwrap_err();
+            assert_eq!(fault.class, FaultClass::Unknown, "{no_list}");
+        }
+        assert_eq!(connector.read_subscriptions(&answer(401, &[], "{}")).unwrap_err().class, FaultClass::Authentication);
+        let nested = self::connector(&PLAIN.replace("data.webhooks", "data.edges.node"));
+        assert_eq!(nested.read_subscriptions(&answer(200, &[], r#"{"data":{"edges":[]}}"#)).unwrap(), []);
+        assert!(nested.read_subscriptions(&answer(200, &[], r#"{"data":{}}"#)).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_made_what_is_stale_goes_and_what_is_foreign_stays() {
+        let ours = "https://us.example/hooks/t";
+        let theirs = listed("9", "orders/create", "https://them.example/hooks/t", true);
+        let good = listed("1", "ORDERS_CREATE", "https://US.example:443/hooks/t/", true);
+        let off = listed("2", "orders/paid", ours, false);
+        let twice = listed("3", "orders/create", ours, true);
+        let unwanted = listed("4", "orders/edited", ours, true);
+        let all = [theirs.clone(), good.clone(), off.clone(), twice.clone(), unwanted.clone()];
+        let comparison = compare(&["orders/create", "orders/paid", "orders/updated"], ours, &all);
+        assert_eq!(
+            comparison,
+            Comparison {
+                missing: vec!["orders/paid".into(), "orders/updated".into()],
+                stale: vec![off, twice, unwanted],
+                foreign: vec![theirs],
+            }
+        );
+        assert_eq!(compare(&["orders/create"], ours, &[good]), Comparison::default());
+        // Paths and tokens are not words: their case counts.
+        assert_eq!(compare(&[], ours, &[listed("5", "a", "https://us.example/hooks/T", true)]).foreign.len(), 1);
+    }
+}

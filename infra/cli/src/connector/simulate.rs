@@ -1,0 +1,132 @@
+//! A vendor's simulator on a loopback address: the connector's own file, served.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use chrono::Utc;
+use connectors::manifest::SecretEncoding;
+use connectors::simulator::{self, OutgoingHook, Simulator};
+use connectors::{Catalog, Connector};
+use domain::http::{HttpAnswer, HttpRequest};
+use domain::secret::SecretFields;
+use infra::loopback::{self, Answer, Delivery, Running};
+use infra::outbound::{AllowList, Outbound};
+
+use crate::{Failure, say};
+
+/// A made-up account: the settings that the form gives as examples, and a secret for each field.
+pub fn account(connector: &Connector) -> (serde_json::Value, SecretFields) {
+    let mut settings = serde_json::Map::new();
+    for (name, field) in connector.settings() {
+        let value = field.default.as_ref().or(field.example.as_ref()).or(field.options.first());
+        if let Some(value) = value.filter(|_| name != "base_url") {
+            settings.insert(name.clone(), value.clone().into());
+        }
+    }
+    let secret = |name: &String| (name.clone(), secret(connector, name).into());
+    (settings.into(), connector.credential().keys().map(secret).collect())
+}
+
+/// A made-up secret, written as the vendor writes such a one.
+fn secret(connector: &Connector, field: &str) -> String {
+    let signature = connector.manifest.webhooks.as_ref().map(|hook| &hook.signature);
+    match signature.filter(|signature| signature.secrets.iter().any(|secret| secret == field)) {
+        Some(signature) => {
+            let secret = match signature.secret_encoding {
+                SecretEncoding::Base64 => "bWFkZS11cC1zZWNyZXQtb2YtMzItYnl0ZXMtaW4tYWxsIQ==",
+                SecretEncoding::Hex => "6d6164652d75702d736563726574",
+                SecretEncoding::Text | SecretEncoding::Nfkd => "made-up-secret",
+            };
+            format!("{}{secret}", signature.secret_prefix)
+        }
+        None => format!("made-up-{}", field.replace('_', "-")),
+    }
+}
+
+/// A simulator that serves.
+pub struct Served {
+    simulator: Arc<Mutex<Simulator<'static>>>,
+    /// How far its clock is ahead of ours, ms.
+    ahead_ms: Arc<AtomicI64>,
+    running: Running,
+}
+
+impl Served {
+    pub async fn start(simulator: Simulator<'static>, listen: SocketAddr) -> Result<Self, Failure> {
+        let simulator = Arc::new(Mutex::new(simulator));
+        let ahead_ms = Arc::new(AtomicI64::new(0));
+        let (inner, ahead) = (simulator.clone(), ahead_ms.clone());
+        let handler = move |request: HttpRequest, in_flight: usize| {
+            let now = Utc::now() + chrono::Duration::milliseconds(ahead.load(Ordering::SeqCst));
+            answer(inner.lock().expect("the simulator does not panic").answer(&request, in_flight, now))
+        };
+        let running = loopback::serve(listen, Arc::new(handler)).await?;
+        Ok(Self { simulator, ahead_ms, running })
+    }
+
+    pub fn url(&self) -> String {
+        self.running.url()
+    }
+
+    pub fn simulator(&self) -> MutexGuard<'_, Simulator<'static>> {
+        self.simulator.lock().expect("the simulator does not panic")
+    }
+
+    /// Lets its time pass, so that nobody has to wait for it.
+    pub fn pass(&self, time: Duration) {
+        self.ahead_ms.fetch_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2), Ordering::SeqCst);
+    }
+}
+
+fn answer(answer: simulator::SimAnswer) -> Answer {
+    let delivery = match answer.delivery {
+        simulator::Delivery::Whole => Delivery::Whole,
+        simulator::Delivery::Chunked(bytes) => Delivery::Chunked(bytes),
+        simulator::Delivery::Drop => Delivery::Drop,
+        simulator::Delivery::Truncated(bytes) => Delivery::Truncated(bytes),
+        simulator::Delivery::Short(bytes) => Delivery::Short(bytes),
+    };
+    Answer {
+        answer: HttpAnswer { status: answer.status, headers: answer.headers, body: answer.body },
+        delay: Duration::from_millis(answer.delay_ms),
+        delivery,
+    }
+}
+
+/// Serves until Ctrl-C, and says how to connect.
+pub async fn run(catalog: &'static Catalog, name: &str, listen: SocketAddr, seed: u64, limits: bool) -> Result<(), Failure> {
+    let connector = super::find(catalog, name)?;
+    let (mut settings, credential) = account(connector);
+    if connector.settings().contains_key("base_url") {
+        settings["base_url"] = format!("http://{listen}").into();
+    }
+    let simulator = Simulator::new(connector, seed, settings.clone(), credential)?.with_limits(limits);
+    let served = Served::start(simulator, listen).await?;
+    say(&format!("{} is simulated at {} (seed {seed}). Ctrl-C ends it.", connector.title(), served.url()))?;
+    say(&format!("settings    {settings}"))?;
+    for field in connector.credential().keys() {
+        say(&format!("credential  {field}: {}", secret(connector, field)))?;
+    }
+    say(&format!("control     {}/_control/stats, records, fail, emit, reset, subscriptions, tokens/expire", served.url()))?;
+    let hooks = Outbound::new(AllowList::parse("127.0.0.1:*, localhost:*"), Duration::from_secs(10))?;
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+        }
+        let outgoing = served.simulator().take_outgoing();
+        for hook in outgoing {
+            let url = hook.url.clone();
+            match hooks.send(request(hook)).await {
+                Ok(answer) => say(&format!("webhook     {url} answered {}", answer.status))?,
+                Err(error) => say(&format!("webhook     {url}: {error}"))?,
+            }
+        }
+    }
+}
+
+fn request(hook: OutgoingHook) -> HttpRequest {
+    HttpRequest { method: domain::http::Method::Post, url: hook.url, headers: hook.headers, body: hook.body, identity: None }
+}
