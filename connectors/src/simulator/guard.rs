@@ -16,7 +16,10 @@ use super::seed::{empty, hash};
 use super::{SimAnswer, Simulator};
 use crate::auth::sign;
 use crate::connector::Connector;
-use crate::manifest::{ApiKey, Assertion, Auth, ClientAuth, Oauth2, SendToken, Session, Sign, TimestampUnit, TokenEndpoint};
+use crate::manifest::{
+    ApiKey, Assertion, Auth, ClientAuth, JwtAlgorithm, Oauth1, Oauth1Place, Oauth2, SendToken, Session, Sign, TimestampUnit,
+    TokenEndpoint,
+};
 use crate::path;
 use crate::request::RequestContext;
 
@@ -100,10 +103,10 @@ impl Guard {
             Auth::ApiKey(key) => api_key(key, account, incoming),
             Auth::Bearer { secret } => bearer(secret, account, incoming),
             Auth::Basic { user, password } => basic(user.as_deref(), password.as_deref(), account, incoming),
-            Auth::Oauth1 { .. } => self.oauth1(auth, account, incoming, now),
+            Auth::Oauth1(rule) => self.oauth1(auth, rule, account, incoming, now),
             Auth::Oauth2(oauth) => self.token(&oauth.send, incoming, now),
             Auth::Session(session) => self.session(session, incoming, now),
-            Auth::Jwt(assertion) => jwt(assertion, incoming, now),
+            Auth::Jwt(assertion) => jwt(auth, assertion, account, incoming, now),
             Auth::Sigv4(_) => sigv4(auth, account, incoming, now),
             Auth::Sign(rule) => signed(auth, rule, account, incoming, now),
             // The certificate is the connection's matter, which a handler of values does not see.
@@ -111,18 +114,27 @@ impl Guard {
         }
     }
 
-    fn oauth1(&mut self, auth: &Auth, account: Account<'_>, incoming: &Incoming<'_>, now: DateTime<Utc>) -> Verdict {
-        let claimed = incoming.header("authorization").and_then(oauth_parameters).ok_or("no OAuth header")?;
+    fn oauth1(
+        &mut self,
+        auth: &Auth,
+        rule: &Oauth1,
+        account: Account<'_>,
+        incoming: &Incoming<'_>,
+        now: DateTime<Utc>,
+    ) -> Verdict {
+        let claimed = oauth_parameters(rule.place, incoming).ok_or("no OAuth parameters")?;
         let at = |name: &str| claimed.get(name).map(String::as_str).unwrap_or_default();
         let timestamp = at("oauth_timestamp").parse::<i64>().map_err(|_| "no timestamp")?;
         if (now.timestamp() - timestamp).abs() > SKEW_S {
             return Err("the timestamp is more than five minutes away");
         }
         let moment = DateTime::from_timestamp(timestamp, 0).ok_or("no timestamp")?;
-        let again =
-            account.signed_again(auth, incoming.request, moment, at("oauth_nonce"), &["authorization"]).ok_or("no secret")?;
-        let expected = header(&again, "authorization").and_then(oauth_parameters).unwrap_or_default();
-        if expected != claimed {
+        let mut request = incoming.request.clone();
+        for name in claimed.keys().filter(|_| rule.place == Oauth1Place::Query) {
+            request.url = without_parameter(&request.url, name);
+        }
+        let again = account.signed_again(auth, &request, moment, at("oauth_nonce"), &["authorization"]).ok_or("no secret")?;
+        if oauth_parameters(rule.place, &Incoming::new(&again)).as_ref() != Some(&claimed) {
             return Err("the signature, the keys or the realm are wrong");
         }
         self.fresh(at("oauth_nonce"), timestamp)
@@ -295,24 +307,31 @@ fn basic(user: Option<&str>, password: Option<&str>, account: Account<'_>, incom
     if claimed == Some(expected.as_str()) { Ok(()) } else { Err("user or password are wrong") }
 }
 
-/// A token that the caller signed itself: its form, its end and its algorithm. The key's public half is not in a credential, so that the
-/// signature itself is read only where it is an HMAC.
-fn jwt(assertion: &Assertion, incoming: &Incoming<'_>, now: DateTime<Utc>) -> Verdict {
+/// A token that the caller signed itself: made again of the moment and the number that it says. A signature that has chance in it (PSS) is
+/// not read, because the key's public half is in no credential.
+fn jwt(auth: &Auth, assertion: &Assertion, account: Account<'_>, incoming: &Incoming<'_>, now: DateTime<Utc>) -> Verdict {
     let send = &assertion.send;
     let token = incoming.header(&send.header).and_then(|value| value.strip_prefix(&send.prefix)).ok_or("no token")?;
-    let mut parts = token.split('.');
-    let mut part = || {
-        let bytes = URL_SAFE_NO_PAD.decode(parts.next()?).ok()?;
-        Value::parse(&bytes, &Limits::DEFAULT).ok()
-    };
-    let (head, claims) = (part().ok_or("no token")?, part().ok_or("no token")?);
-    let algorithm = format!("{:?}", assertion.algorithm).to_uppercase();
-    if head.get("alg").and_then(Value::as_str) != Some(algorithm.as_str()) {
-        return Err("the token is signed otherwise");
+    let bytes = token.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok()).ok_or("no token")?;
+    let claims = Value::parse(&bytes, &Limits::DEFAULT).map_err(|_| "no token")?;
+    let seconds = |name: &str| claims.get(name).and_then(Value::to_text).and_then(|text| text.parse::<i64>().ok());
+    let ends = seconds("exp").ok_or("the token has no end")?;
+    if ends < now.timestamp() {
+        return Err("the token has expired");
     }
-    let ends =
-        claims.get("exp").and_then(Value::to_text).and_then(|text| text.parse::<i64>().ok()).ok_or("the token has no end")?;
-    if ends + SKEW_S < now.timestamp() { Err("the token has expired") } else { Ok(()) }
+    let made = seconds("iat").unwrap_or(ends - i64::from(assertion.lifetime_s));
+    if made > now.timestamp() + SKEW_S {
+        return Err("the token is of the future");
+    }
+    let at = DateTime::from_timestamp(made, 0).ok_or("no token")?;
+    let number = claims.get("jti").and_then(Value::as_str).unwrap_or_default();
+    let again = account.signed_again(auth, incoming.request, at, number, &[&send.header]).ok_or("no secret")?;
+    let expected = header(&again, &send.header).and_then(|value| value.strip_prefix(&send.prefix)).unwrap_or_default();
+    let is_same = match assertion.algorithm {
+        JwtAlgorithm::Ps256 => expected.rsplit_once('.').map(|(said, _)| said) == token.rsplit_once('.').map(|(said, _)| said),
+        _ => expected == token,
+    };
+    if is_same { Ok(()) } else { Err("the token says or is signed otherwise") }
 }
 
 /// AWS Signature Version 4: made again of the same moment.
@@ -400,12 +419,18 @@ fn is_client(endpoint: &TokenEndpoint, account: Account<'_>, incoming: &Incoming
     }
 }
 
-/// The parameters of an `Authorization: OAuth …` header (RFC 5849 section 3.5.1).
-fn oauth_parameters(header: &str) -> Option<HashMap<String, String>> {
+/// The parameters that sign a request (RFC 5849 sections 3.5.1 and 3.5.3).
+fn oauth_parameters(place: Oauth1Place, incoming: &Incoming<'_>) -> Option<HashMap<String, String>> {
     let pair = |part: &str| {
         let (name, value) = part.trim().split_once('=')?;
         let value = percent_encoding::percent_decode_str(value.trim_matches('"')).decode_utf8_lossy().into_owned();
         Some((name.to_owned(), value))
     };
-    header.strip_prefix("OAuth ").map(|rest| rest.split(',').filter_map(pair).collect())
+    match place {
+        Oauth1Place::Header => {
+            let rest = incoming.header("authorization")?.strip_prefix("OAuth ")?;
+            Some(rest.split(',').filter_map(pair).collect())
+        }
+        Oauth1Place::Query => Some(incoming.query.iter().filter(|(name, _)| name.starts_with("oauth_")).cloned().collect()),
+    }
 }

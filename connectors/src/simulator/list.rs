@@ -268,6 +268,10 @@ struct Out {
 
 impl Out {
     fn records(&mut self, read: &Read, page: &[Item<'_>]) {
+        // Some vendors leave the place of no records out.
+        if page.is_empty() && read.absent_is_empty {
+            return;
+        }
         render::place(&mut self.document, read.records.as_deref(), page.iter().map(|item| item.value.clone()).collect());
     }
 

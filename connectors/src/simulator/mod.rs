@@ -279,9 +279,15 @@ impl<'c> Simulator<'c> {
         if let Some(rest) = incoming.path.strip_prefix(control::PREFIX) {
             return self.control(rest, &incoming, now);
         }
-        let (operation, found) = match self.routes.find(&incoming) {
-            Some((route, found)) => (Some(route.operation.clone()), found),
-            None => (None, Found::default()),
+        let mut candidates = self.routes.find(&incoming);
+        // Where several fit alike, it is the one whose record the vendor has.
+        let at = candidates.iter().position(|(operation, found)| self.has(operation, found)).unwrap_or_default();
+        let (operation, found) = match candidates.is_empty() {
+            true => (None, Found::default()),
+            false => {
+                let (operation, found) = candidates.swap_remove(at);
+                (Some(operation), found)
+            }
         };
         let name = operation.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
         *self.stats.requests.entry(name).or_default() += 1;
@@ -424,6 +430,22 @@ impl<'c> Simulator<'c> {
         Ok(answer)
     }
 
+    /// True where the vendor has the record that a request names, or it names none.
+    fn has(&self, operation: &Operation, found: &Found) -> bool {
+        let topics = || self.connector.manifest.webhooks.as_ref().map(|hook| &hook.topics);
+        let kind = match operation {
+            Operation::Fetch(topic) => topics().and_then(|topics| topics.get(topic)).map(|topic| topic.kind),
+            operation => operation.kind(),
+        };
+        let named = ["source_id", "external_id", "parent.id"].into_iter().find_map(|name| found.get(name));
+        let (Some(kind), Some(named)) = (kind, named) else { return true };
+        let Some(table) = self.store.tables.get(&kind) else { return false };
+        match operation {
+            Operation::List(_) => table.rows.iter().any(|row| row.parent.as_deref() == Some(named)),
+            _ => table.by_id(named).or_else(|| table.by_key(named)).is_some(),
+        }
+    }
+
     /// Token endpoint and log-in.
     fn open(&mut self, incoming: &Incoming<'_>, now: DateTime<Utc>) -> Served {
         enum Way<'m> {
@@ -483,8 +505,13 @@ impl<'c> Simulator<'c> {
             items.reverse();
             return listing.answer(items);
         }
-        let table =
-            if matches!(operation, Operation::Parents(_)) { self.store.parents.get(&kind) } else { self.store.tables.get(&kind) };
+        let table = match operation {
+            Operation::Parents(_) => match self.store.parents.get(&kind) {
+                None => self.parent_kind(kind).and_then(|other| self.store.tables.get(&other)),
+                own => own,
+            },
+            _ => self.store.tables.get(&kind),
+        };
         let parent = listing.parent();
         let rows = table.map(|table| table.rows.as_slice()).unwrap_or_default();
         let of_parent = rows.iter().filter(|row| parent.is_empty() || row.parent.as_deref() == Some(parent));

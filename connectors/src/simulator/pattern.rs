@@ -7,7 +7,7 @@ use domain::value::{Map, Value};
 use percent_encoding::percent_decode_str;
 
 use crate::path;
-use crate::template::{fill, placeholder};
+use crate::template::{fill, number_placeholder, placeholder};
 
 /// Names that a call of their operation always has: a request without one is of another operation.
 const REQUIRED: [&str; 7] = ["external_key", "source_id", "external_id", "parent.id", "hook_url", "topic", "subscription_id"];
@@ -167,7 +167,10 @@ impl Tree {
     pub fn new<'k>(json: &serde_json::Value, known: &impl Fn(&str) -> Option<Cow<'k, str>>) -> Self {
         use serde_json::Value as Json;
         match json {
-            Json::String(text) => match placeholder(text).map(|name| (name, name.split_once('.').unwrap_or((name, "")))) {
+            Json::String(text) => match placeholder(text)
+                .or_else(|| number_placeholder(text))
+                .map(|name| (name, name.split_once('.').unwrap_or((name, ""))))
+            {
                 Some((_, ("payload", at))) => Self::Payload(at.to_owned()),
                 Some(("payloads", _)) => Self::Payloads,
                 _ => Self::Text(Pattern::new(text, false, known)),

@@ -43,6 +43,17 @@ impl Simulator<'_> {
         self.connector.manifest.resources.get(&kind)?.read.as_ref()?.parent.as_deref()
     }
 
+    /// The kind of record that records of this kind belong to, where their parents are read from its list.
+    pub(super) fn parent_kind(&self, kind: RecordKind) -> Option<RecordKind> {
+        let parent = &self.parent_rule(kind)?.read.request;
+        let same =
+            |one: &Request| one.method == parent.method && one.path == parent.path && one.body.is_none() && parent.body.is_none();
+        let mut resources = self.connector.manifest.resources.iter();
+        let (other, _) = resources
+            .find(|(other, resource)| **other != kind && resource.read.as_ref().is_some_and(|read| same(&read.request)))?;
+        self.store.tables.get(other).filter(|table| !table.rows.is_empty()).map(|_| *other)
+    }
+
     /// Adds so many records of a kind, made of its samples; none where it has no sample.
     pub fn seed_records(&mut self, kind: RecordKind, count: usize) -> usize {
         let Some(samples) = self.samples.get(&kind).cloned() else { return 0 };
@@ -88,13 +99,7 @@ impl Simulator<'_> {
     /// The ids of those that records of this kind belong to: another kind's where its list is the same, else some of their own.
     fn parents(&mut self, kind: RecordKind, count: usize) -> Vec<String> {
         let Some(rule) = self.parent_rule(kind).cloned() else { return vec![] };
-        let same = |one: &Request| one.method == rule.read.request.method && one.path == rule.read.request.path;
-        let mut resources = self.connector.manifest.resources.iter();
-        let of_kind =
-            resources.find(|(other, resource)| **other != kind && resource.read.as_ref().is_some_and(|read| same(&read.request)));
-        if let Some((other, _)) = of_kind
-            && let Some(table) = self.store.tables.get(other).filter(|table| !table.rows.is_empty())
-        {
+        if let Some(table) = self.parent_kind(kind).and_then(|other| self.store.tables.get(&other)) {
             let id =
                 |row: &super::store::Row| path::first(&row.value, &rule.id).and_then(Value::to_text).map(|id| id.into_owned());
             return table.rows.iter().filter_map(id).collect();
@@ -112,7 +117,12 @@ impl Simulator<'_> {
         let wanted = count.div_ceil(PER_PARENT).max(1);
         for n in table.rows.len()..wanted {
             let at = START_MS + i64::try_from(n).unwrap_or_default() * 60_000;
-            table.insert(form.make(n as u64), super::seed::empty(), None, at, 0);
+            let mut parent = super::seed::empty();
+            // What the connector would leave out belongs to nobody here.
+            if let Some(filter) = &rule.read.filter {
+                super::derive::make(&mut parent, filter, true);
+            }
+            table.insert(form.make(n as u64), parent, None, at, 0);
         }
         table.rows.iter().map(super::store::Row::id_text).collect()
     }

@@ -212,7 +212,10 @@ impl Route {
         let body = incoming.body.as_ref();
         score += match &self.body {
             BodyShape::Payload => {
-                found.payload = body.cloned();
+                // What the address has of it stands in the body too, where there is one.
+                if let Some(body) = body {
+                    found.payload = Some(body.clone());
+                }
                 0
             }
             BodyShape::Tree(tree) => tree.fit(body, found)?,
@@ -312,18 +315,24 @@ impl Routes {
         Self(routes)
     }
 
-    /// The operation that a request is of, and what it carries.
-    pub fn find(&self, incoming: &Incoming<'_>) -> Option<(&Route, Found)> {
-        let mut best: Option<(i32, &Route, Found)> = None;
+    /// The operations that a request may be of, each with what the request carries for it. There are several where a manifest asks for
+    /// different things in the same words: the lines of an order and of an invoice.
+    pub fn find(&self, incoming: &Incoming<'_>) -> Vec<(Operation, Found)> {
+        let (mut most, mut best) = (i32::MIN, Vec::new());
         for route in &self.0 {
             let mut found = Found::default();
-            if let Some(score) = route.fit(incoming, &mut found)
-                && best.as_ref().is_none_or(|(most, ..)| score > *most)
-            {
-                best = Some((score, route, found));
+            match route.fit(incoming, &mut found) {
+                Some(score) if score >= most => {
+                    if score > most {
+                        best.clear();
+                    }
+                    most = score;
+                    best.push((route.operation.clone(), found));
+                }
+                _ => {}
             }
         }
-        best.map(|(_, route, found)| (route, found))
+        best
     }
 }
 
@@ -359,6 +368,9 @@ impl Maker<'_> {
         let mut templates = Vec::new();
         if is_address {
             templates.push(self.prefix(Some(path)));
+        } else if let Some((_, after)) = path.strip_prefix("{{").and_then(|rest| rest.split_once("}}")) {
+            // A setting that is an address: whatever path it has stands before.
+            templates.push(after.to_owned());
         } else {
             let own = self.settings.get("base_url").and_then(serde_json::Value::as_str);
             for address in [self.connector.manifest.base_url.as_deref(), own, None] {
@@ -405,20 +417,20 @@ impl Maker<'_> {
 
     /// Token endpoints and log-ins: any request to their path, for who may come in is decided later and answered in their own words.
     fn of_auth(&self, auth: &Auth) -> Vec<Route> {
-        let open = |operation: Operation, path: String| Route {
-            operation,
-            method: "POST",
-            paths: vec![Pattern::new(&path, true, &|name| self.known(name))],
-            query: vec![],
-            headers: vec![],
-            body: BodyShape::Payload,
-            slots: vec![],
+        let open = |operation: Operation, url: &str| {
+            let request = Request {
+                method: Method::Post,
+                path: url.to_owned(),
+                query: Default::default(),
+                headers: Default::default(),
+                body: None,
+            };
+            self.route(operation, &request, None)
         };
         match auth {
             Auth::Oauth2(oauth) => {
-                let url = oauth.token.url.split('?').next().unwrap_or_default();
-                let prefix = if url.contains("://") { self.prefix(Some(url)) } else { url.to_owned() };
-                vec![open(Operation::Token, prefix)]
+                let urls = [Some(&oauth.token.url), oauth.token.refresh_url.as_ref()];
+                urls.into_iter().flatten().map(|url| open(Operation::Token, url)).collect()
             }
             Auth::Session(session) => {
                 // The log-in's own words are its secrets, so they are not what it is known by.

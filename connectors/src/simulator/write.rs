@@ -134,8 +134,12 @@ impl<'c> Simulator<'c> {
         match (id, found.get("external_key")) {
             (Some(id), _) => table.by_id(id).or_else(|| table.by_key(id)),
             (None, Some(key)) => table.carrying(key),
-            // What names nothing is about the only one there is.
-            (None, None) => (table.rows.len() == 1).then_some(0),
+            (None, None) => match &found.payload {
+                // Some vendors are asked for what was written: a number and a date.
+                Some(payload) => table.rows.iter().rposition(|row| says(&row.value, payload)),
+                // What names nothing is about the only one there is.
+                None => (table.rows.len() == 1).then_some(0),
+            },
         }
     }
 
@@ -186,7 +190,9 @@ impl<'c> Simulator<'c> {
         {
             render::place(&mut document, Some(found), vec![row.value]);
         }
-        Ok(SimAnswer::json(200, &document))
+        let mut answer = SimAnswer::json(200, &document);
+        answer.headers.extend(proof.receipt.header.clone().map(|name| (name, row.id.to_text().unwrap_or_default().into_owned())));
+        Ok(answer)
     }
 
     /// One record by its id.
@@ -305,7 +311,9 @@ fn placed(value: Value, record: Option<&str>) -> Value {
 fn not_proven(proof: &ProofRule) -> Served {
     if let Some(found) = &proof.found {
         let mut document = empty();
-        render::place(&mut document, Some(found), vec![]);
+        if !proof.absent_is_empty {
+            render::place(&mut document, Some(found), vec![]);
+        }
         return Ok(SimAnswer::json(200, &document));
     }
     let said = proof.absent.first();
@@ -339,6 +347,15 @@ fn put_receipt(document: &mut Value, rule: &ReceiptRule, row: &Row) {
 
 fn number_or_text(text: &str) -> Value {
     text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from)
+}
+
+/// True where a record says all that is asked for.
+fn says(record: &Value, asked: &Value) -> bool {
+    match asked {
+        Value::Map(asked) => asked.iter().all(|(name, asked)| record.get(name).is_some_and(|own| says(own, asked))),
+        Value::List(_) => record == asked,
+        plain => record.to_text() == plain.to_text(),
+    }
 }
 
 /// What a write carries; a body that cannot be read is refused.
