@@ -197,11 +197,12 @@ impl Tree {
         match self {
             Self::Payload(at) if at.is_empty() => {
                 found.payload = Some(value.clone());
-                Some(2)
+                Some(1)
             }
             Self::Payload(at) => {
                 path::put(found.payload.get_or_insert(Value::Map(Map::new())), at, value.clone());
-                Some(2)
+                // What any value fits says less than a word that is the same.
+                Some(1)
             }
             Self::Payloads => {
                 found.payloads = Some(value.clone());
@@ -209,7 +210,7 @@ impl Tree {
             }
             Self::Text(pattern) => fit(pattern, value.to_text().as_deref(), found),
             // A page's size and number are numbers that change from call to call.
-            Self::Plain(Value::Number(_)) => Some(0),
+            Self::Plain(Value::Number(number)) => Some(2 * i32::from(value.to_text().as_deref() == Some(number.as_str()))),
             Self::Plain(plain) => Some(if plain == value || plain.to_text() == value.to_text() { 2 } else { -3 }),
             Self::List(trees) => {
                 let list = value.as_list()?;
@@ -217,7 +218,10 @@ impl Tree {
             }
             Self::Map(trees) => {
                 let map = value.as_map()?;
-                trees.iter().try_fold(0, |sum, (name, tree)| Some(sum + tree.fit(map.get(name), found)?))
+                // What the template does not have is a page's cursor, or says that it is another's.
+                let foreign = map.keys().filter(|key| trees.iter().all(|(name, _)| name != *key)).count();
+                let start = -i32::try_from(foreign).unwrap_or(i32::MAX);
+                trees.iter().try_fold(start, |sum, (name, tree)| Some(sum + tree.fit(map.get(name), found)?))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Who may come in.
 
 use chrono::Duration;
+use connectors::CallVars;
 use connectors::simulator::{Fault, FaultMatcher};
 use domain::fault::FaultClass;
 use domain::http::HttpRequest;
@@ -106,4 +107,29 @@ fn a_session_is_opened_by_the_right_words_only() {
     assert_eq!((orders(&mut vendor, &cookie), orders(&mut vendor, "SID=x")), (200, 401));
     vendor.now += Duration::seconds(60);
     assert_eq!(orders(&mut vendor, &cookie), 401);
+}
+
+#[test]
+fn what_a_caller_signs_itself_is_made_again_and_compared() {
+    let kinds = [
+        "{jwt: {algorithm: HS256, key: secret, claims: {iss: '{{ credential.id }}'}, lifetime_s: 60}}",
+        "{oauth1: {consumer_key: id, consumer_secret: secret, place: query}}",
+        "{sigv4: {region: eu-central-1, service: sqs, access_key: id, secret_key: secret}}",
+        "{sign: {canonical: '{{ method }}{{ path }}{{ timestamp }}{{ nonce }}', algorithm: hmac_sha256, key: '{{ credential.secret }}', encoding: hex,
+           headers: {X-At: '{{ timestamp }}', X-Nonce: '{{ nonce }}', X-Sign: 'v1={{ signature }}'}}}",
+    ];
+    for auth in kinds {
+        let orders = list("request: {method: GET, path: /orders}, records: orders");
+        let yaml = format!("auth: {auth}, credential: {{id: {{title: i}}, secret: {{title: s}}}}, {orders}");
+        let mut vendor = Vendor::small(&yaml, &[SAMPLE]);
+        let rule = &vendor.rule().read.as_ref().unwrap().request;
+        assert_eq!(vendor.call(rule, &CallVars::default()).status, 200, "{auth}");
+        let right = vendor.credential.clone();
+        vendor.credential.0.insert("secret".into(), "wrong".to_owned().into());
+        assert_eq!(vendor.call(rule, &CallVars::default()).status, 401, "another secret: {auth}");
+        vendor.credential = right;
+        let old = vendor.context(keys("k"), |c, context| c.call(rule, &CallVars::default(), context).unwrap());
+        vendor.now += Duration::seconds(301);
+        assert_eq!(vendor.send(old).status, 401, "an old one: {auth}");
+    }
 }

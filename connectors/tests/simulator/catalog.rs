@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 use connectors::simulator::{Simulator, Writes};
-use connectors::{Catalog, Proof};
+use connectors::{CallVars, Catalog, Proof};
 use domain::fault::FaultClass;
 use domain::mapping::Vars;
 use domain::record::RecordKind;
+use domain::value::Value;
 use serde_json::{Value as Json, json};
 
 use crate::vendor::*;
@@ -121,4 +122,50 @@ fn what_the_vendor_checks_is_refused_in_its_own_words() {
     assert_eq!(erp.write("k", change(|order| order["memo"] = json!("m".repeat(999)))).status, 204);
     let stats = erp.simulator.stats();
     assert_eq!((stats.creates, stats.refused["USER_ERROR"], stats.requests["order.write"]), (1, 3, 12));
+}
+
+#[test]
+fn every_declared_request_is_known_for_what_it_is() {
+    let mut known = 0;
+    for connector in Catalog::embedded().iter() {
+        let mut vendor = Vendor::named(connector.name());
+        let payload = Value::from(&json!({"order_id": "7", "id": "7", "name": "n", "record": {"name": "n"}}));
+        let payloads = Value::List(vec![payload.clone()]);
+        let vars = CallVars {
+            since: Some("2026-01-01T00:00:00Z"),
+            source_id: Some("7"),
+            external_id: Some("7"),
+            parent_id: Some("7"),
+            hook_url: Some("https://hooks.example/h"),
+            topic: Some("orders"),
+            subscription_id: Some("7"),
+            page: Some("1"),
+            payload: Some(&payload),
+            payloads: Some(&payloads),
+        };
+        let mut rules: Vec<(String, &connectors::manifest::Request)> = Vec::new();
+        for (kind, resource) in &connector.manifest.resources {
+            rules.extend(resource.read.as_ref().map(|read| (format!("{kind}.list"), &read.request)));
+            rules.extend(resource.write.as_ref().map(|write| (format!("{kind}.write"), &write.request)));
+            rules.extend(resource.update.as_ref().map(|update| (format!("{kind}.update"), &update.request)));
+            rules.extend(resource.batch.as_ref().map(|batch| (format!("{kind}.batch"), &batch.request)));
+            rules.extend(resource.actions.iter().map(|(name, action)| (format!("{kind}.action.{name}"), &action.request)));
+        }
+        for (name, rule) in rules {
+            let Ok(draft) = vendor.context(keys("k"), |c, context| c.draft(rule, &vars, context)) else { continue };
+            vendor.simulator.reset();
+            vendor.send(draft.unsigned());
+            let requests = &vendor.simulator.stats().requests;
+            assert!(!requests.contains_key("unknown"), "{} {name}: {rule:?}", connector.name());
+            // An action on one kind may be a write of another: a shipment is made of its order.
+            let is_it = requests.contains_key(&name);
+            assert!(
+                is_it || requests.keys().any(|other| other.contains("action") || other.contains("write")),
+                "{} {name}: {requests:?}",
+                connector.name()
+            );
+            known += usize::from(is_it);
+        }
+    }
+    assert!(known >= 100, "only {known} requests");
 }

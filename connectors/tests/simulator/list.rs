@@ -113,3 +113,28 @@ fn what_belongs_to_a_record_or_a_parent_is_a_list_of_its_own() {
     assert_eq!(lines, json!({"lines": [{"sku": "HAT"}, {"sku": "CAP"}]}));
     assert_eq!(vendor.send(get("/api/orders/1/lines")).status, 404);
 }
+
+#[test]
+fn what_two_kinds_ask_for_in_the_same_words_is_of_the_one_that_has_it() {
+    let kind = |name: &str| {
+        format!("{name}: {{id: id, read: {{request: {{method: GET, path: /{name}s}}, records: list,
+            include: [{{into: lines, read: {{request: {{method: GET, path: '/lines', query: {{of: '{{{{ source_id }}}}'}}}}, records: lines}}}}]}}}}")
+    };
+    let mut vendor = Vendor::small(&format!("resources: {{{}, {}}}", kind("invoice"), kind("order")), &[SAMPLE]);
+    let id = vendor.simulator.stored(ORDER)[0].id.clone();
+    assert_eq!(body(&vendor.send(get(&format!("/api/lines?of={id}"))))["lines"].as_array().unwrap().len(), 2);
+    assert_eq!(vendor.simulator.stats().requests["order.include.lines"], 1);
+    assert_eq!(vendor.send(get("/api/lines?of=0")).status, 404);
+}
+
+#[test]
+fn parents_pass_the_filter_that_they_are_read_by() {
+    let yaml = list(
+        "request: {method: GET, path: '/shops/{{ parent.id }}/orders'}, records: orders,
+         parent: {read: {request: {method: GET, path: /shops}, records: shops, filter: \"open && state != 'closed'\"}, id: id}",
+    );
+    let mut vendor = Vendor::small(&yaml, &[SAMPLE]);
+    let shops = body(&vendor.send(get("/api/shops")));
+    let shops = shops["shops"].as_array().unwrap();
+    assert!(!shops.is_empty() && shops.iter().all(|shop| shop["open"] == true && shop["state"] != "closed"), "{shops:?}");
+}

@@ -119,3 +119,23 @@ fn an_action_is_done_when_its_proof_says_so() {
     assert_ne!(body(&vendor.send(get(&format!("/api/orders/{id}"))))["order"]["status"], "draft");
     assert_eq!(vendor.call(&action.request, &CallVars { external_id: Some("0"), ..vars }).status, 404);
 }
+
+#[test]
+fn a_proof_may_look_for_what_was_written_and_show_it_in_a_header() {
+    let yaml = "resources: {order: {id: id, write: {request: {method: PUT, path: '/objects/{{ external_key }}'}, receipt: {header: ETag}},
+        proof: {request: {method: GET, path: /query, query: {q: \"number = '{{ payload.number | backslash }}' and day = '{{ payload.day }}'\"}},
+          receipt: {header: ETag}, found: rows, absent_is_empty: true, settle_ms: 0}}}";
+    let mut vendor = Vendor::small(yaml, &[]);
+    let payload = |day: &str| json!({"number": "O'Neil 1", "day": day, "total": 1.5});
+    let prove = |vendor: &mut Vendor, day: &str| {
+        let payload = Value::from(&payload(day));
+        let request = vendor.context(keys("k"), |c, context| c.proof_request(ORDER, Some(&payload), context).unwrap().unwrap());
+        http(vendor.send(request))
+    };
+    assert_eq!(prove(&mut vendor, "2026-11-24").body, "{}", "an empty list is left out");
+    let written = http(vendor.write("k", payload("2026-11-24")));
+    let found = prove(&mut vendor, "2026-11-24");
+    assert_eq!(found.header("etag"), written.header("etag"));
+    assert!(found.header("etag").is_some());
+    assert_eq!(prove(&mut vendor, "2026-11-25").body, "{}", "another day's");
+}
