@@ -6,6 +6,7 @@ mod catalog;
 mod check;
 mod connector;
 mod hook;
+pub mod import;
 pub mod manifest;
 mod parse;
 mod path;
