@@ -16,7 +16,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
 use super::ImportError;
 use super::literal::{self, Literal};
-pub(crate) use functions::{FILTERS, FUNCTIONS};
+use functions::FUNCTIONS;
 pub(crate) use values::Headers;
 pub(crate) use values::of as jinja_value;
 
@@ -90,11 +90,18 @@ impl Scope {
     /// # Errors
     /// Where it cannot be computed, or leans on what is not there.
     pub(crate) fn value(&self, template: &str) -> Result<Literal, ImportError> {
+        Ok(self.rendered(template)?.1)
+    }
+
+    /// The text of a template, and the value that it means.
+    pub(crate) fn rendered(&self, template: &str) -> Result<(String, Literal), ImportError> {
         let missing = || ImportError::Expression {
             expression: shortened(template),
             why: "it reads a field of something that is not there; use .get('…', {})".to_owned(),
         };
-        Ok(Literal::read(&self.render(template)?.ok_or_else(missing)?))
+        let text = self.render(template)?.ok_or_else(missing)?;
+        let value = Literal::read(&text);
+        Ok((text, value))
     }
 
     /// The value of a template; nothing where it is empty or leans on what is not there.
