@@ -247,7 +247,7 @@ impl Survey {
                 let pointers = lists("field_pointers").into_iter().filter_map(|pointer| pointer.as_array().cloned()).flatten();
                 let odd = lists("field_path").into_iter().chain(pointers).find(|segment| {
                     let text = segment.as_str().unwrap_or_default();
-                    text != "*" && !text.contains("{{") && text.contains(['*', '?', '['])
+                    !matches!(text, "*" | "**") && !text.contains("{{") && text.contains(['*', '?', '['])
                 });
                 if let Some(segment) = odd {
                     self.name(path, &format!("the pattern {segment} in a path is not run"));
