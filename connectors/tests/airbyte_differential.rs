@@ -98,7 +98,14 @@ fn theirs(python: &Path, manifest: &Value, config: &Value, state: &BTreeMap<Stri
         read.records.insert((*stream).to_owned(), sorted(last["records"][stream].as_array().unwrap().clone()));
         read.states.insert((*stream).to_owned(), last["states"][stream].clone());
     }
-    read.failed = last["failed"].as_array().unwrap().iter().filter_map(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    read.failed = last["failed"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
     read.failed.sort();
     read.failed.dedup();
     read

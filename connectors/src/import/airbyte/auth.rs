@@ -62,7 +62,8 @@ impl Auth {
         while let Authenticator::SelectiveAuthenticator { authenticator_selection_path: path, authenticators } = kind {
             let path: Vec<String> = path.iter().map(|segment| segment.0.clone()).collect();
             let chosen = dpath::get(config, &path).map(literal::text);
-            let missing = || ImportError::Setting { name: path.join("."), why: "it chooses no authenticator of the manifest".to_owned() };
+            let missing =
+                || ImportError::Setting { name: path.join("."), why: "it chooses no authenticator of the manifest".to_owned() };
             kind = chosen.and_then(|chosen| authenticators.get(&chosen)).cloned().ok_or_else(missing)?;
         }
         Ok(Auth { kind, base: base.to_owned(), token: None, log_in: false })
@@ -114,7 +115,10 @@ impl Auth {
                 let path: Vec<String> = session.session_token_path.iter().map(|segment| segment.0.clone()).collect();
                 let lasts = session.expiration_duration.as_deref().and_then(Span::parse);
                 // Without a duration a token serves one request.
-                (dpath::get(&document, &path), lasts.map_or(1, |span| span.micros / 1_000_000 + i64::from(span.months) * 30 * 86_400))
+                (
+                    dpath::get(&document, &path),
+                    lasts.map_or(1, |span| span.micros / 1_000_000 + i64::from(span.months) * 30 * 86_400),
+                )
             }
             Authenticator::LegacySessionTokenAuthenticator(session) => {
                 let scope = &scope.and("parameters", &session.parameters.0);
@@ -149,7 +153,8 @@ impl Auth {
                     parameters: parameters.clone(),
                 };
                 let option = inject_into.clone().or_else(|| header.as_ref().map(by_header));
-                let option = option.ok_or_else(|| ImportError::Shape("an ApiKeyAuthenticator has neither inject_into nor header".to_owned()))?;
+                let option = option
+                    .ok_or_else(|| ImportError::Shape("an ApiKeyAuthenticator has neither inject_into nor header".to_owned()))?;
                 let mut parts = Parts::default();
                 parts.inject(&option, Value::Text(token), scope)?;
                 Ok(parts)
@@ -184,8 +189,10 @@ impl Auth {
             let headers = vec![(scope.text(&session.header.0)?, token)];
             return Ok(HttpRequest { method: Method::Get, url, headers, body: Bytes::new() });
         }
-        let pair = |name: &str, value: Option<&Text>| Ok::<_, ImportError>((name.to_owned(), Value::Text(text(value, "", scope)?)));
-        let body: Map = [pair("username", session.username.as_ref())?, pair("password", session.password.as_ref())?].into_iter().collect();
+        let pair =
+            |name: &str, value: Option<&Text>| Ok::<_, ImportError>((name.to_owned(), Value::Text(text(value, "", scope)?)));
+        let body: Map =
+            [pair("username", session.username.as_ref())?, pair("password", session.password.as_ref())?].into_iter().collect();
         Ok(HttpRequest {
             method: Method::Post,
             url: scope.text(&self.base)? + &scope.text(&session.login_url.0)?,
@@ -251,7 +258,8 @@ fn oauth_request(oauth: &OAuth, scope: &Scope) -> Result<Option<HttpRequest>, Im
     }
     let as_query = oauth.send_refresh_request_as_query_params.unwrap_or(false);
     let encoded = request::form(&payload);
-    let mut headers: Vec<(String, String)> = own_headers.iter().map(|(name, value)| (name.clone(), literal::text(value))).collect();
+    let mut headers: Vec<(String, String)> =
+        own_headers.iter().map(|(name, value)| (name.clone(), literal::text(value))).collect();
     if !as_query && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
         headers.push(("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
     }

@@ -64,7 +64,8 @@ fn bound(bound: &model::Bound, own_format: &str, name: &str, scope: &Scope) -> R
 impl Plan {
     pub(crate) fn new(cursor: &model::DatetimeCursor, scope: &Scope, now: DateTime<Utc>) -> Result<Plan, ImportError> {
         let scope = &scope.and("parameters", &cursor.parameters.0);
-        let name = |name: Option<&model::Text>, default: &str| name.map_or_else(|| Ok(default.to_owned()), |name| scope.text(&name.0));
+        let name =
+            |name: Option<&model::Text>, default: &str| name.map_or_else(|| Ok(default.to_owned()), |name| scope.text(&name.0));
         let duration = |text: Option<&model::Text>, name: &str| -> Result<Option<Span>, ImportError> {
             let text = text.map(|text| scope.text(&text.0)).transpose()?.filter(|text| !text.is_empty() && text != "None");
             text.map(|text| span(&text, name)).transpose()
@@ -72,7 +73,9 @@ impl Plan {
         let step = duration(cursor.step.as_ref(), "step")?;
         let granularity = cursor.cursor_granularity.as_deref().map(|text| span(text, "cursor_granularity")).transpose()?;
         if cursor.step.is_some() != granularity.is_some() {
-            return Err(ImportError::Shape("a DatetimeBasedCursor has one of step and cursor_granularity and not the other".to_owned()));
+            return Err(ImportError::Shape(
+                "a DatetimeBasedCursor has one of step and cursor_granularity and not the other".to_owned(),
+            ));
         }
         let mut formats = cursor.cursor_datetime_formats.clone().unwrap_or_default();
         formats.push(cursor.datetime_format.clone());
@@ -131,7 +134,9 @@ pub(crate) struct Cursor {
 impl Cursor {
     pub(crate) fn new(plan: Arc<Plan>, state: &Map, earlier_s: i64) -> Result<Cursor, ImportError> {
         if state.contains_key("state_type") {
-            return Err(ImportError::State { why: "it is of the kind date-range, which only the reference itself keeps".to_owned() });
+            return Err(ImportError::State {
+                why: "it is of the kind date-range, which only the reference itself keeps".to_owned(),
+            });
         }
         let mut rest = state.clone();
         let known = match state.get(&plan.field) {
@@ -174,7 +179,8 @@ impl Cursor {
             }
             None => upper,
         };
-        let pair = [(self.plan.start_name.clone(), self.plan.write(&lower)?), (self.plan.end_name.clone(), self.plan.write(&end)?)];
+        let pair =
+            [(self.plan.start_name.clone(), self.plan.write(&lower)?), (self.plan.end_name.clone(), self.plan.write(&end)?)];
         Ok(Some(pair.into_iter().collect()))
     }
 
@@ -226,7 +232,8 @@ impl Cursor {
 
     /// Whether a record is new enough to be of this read.
     pub(crate) fn is_due(&self, record: &Value) -> bool {
-        let Some(at) = record.get(&self.plan.field).filter(|value| !value.is_null()).and_then(|value| self.plan.read(value)) else {
+        let Some(at) = record.get(&self.plan.field).filter(|value| !value.is_null()).and_then(|value| self.plan.read(value))
+        else {
             return true;
         };
         let lower = match self.plan.lookback.and_then(|span| span.before(&self.from)) {
@@ -255,7 +262,8 @@ impl Count {
             None => 0,
             Some(start) => {
                 let text = scope.text(&start.0)?;
-                let wrong = |_| ImportError::Setting { name: "start_value".to_owned(), why: format!("{text} is no whole number") };
+                let wrong =
+                    |_| ImportError::Setting { name: "start_value".to_owned(), why: format!("{text} is no whole number") };
                 text.trim().parse().map_err(wrong)?
             }
         };

@@ -165,7 +165,10 @@ impl<'a> Answer<'a> {
     /// The fault of an answer that brought no records.
     pub(crate) fn fault(&self, resolution: &Resolution, wait_s: Option<f64>) -> Fault {
         let status = self.answer.status;
-        let said = self.message().filter(|message| !message.trim().is_empty()).map(|message| format!(" It says: {}", shortened(&message)));
+        let said = self
+            .message()
+            .filter(|message| !message.trim().is_empty())
+            .map(|message| format!(" It says: {}", shortened(&message)));
         let own = Some(resolution.message.trim()).filter(|message| !message.is_empty());
         let reason = match own {
             Some(own) => own.to_owned(),
@@ -173,7 +176,9 @@ impl<'a> Answer<'a> {
         };
         let passing = matches!(resolution.action, Action::Retry | Action::RateLimited | Action::RefreshTokenThenRetry);
         let (class, owner, fix) = match (resolution.action, status) {
-            (Action::RateLimited, _) | (Action::Retry, 429) => (FaultClass::Limit, Owner::Vendor, "Nothing: it is asked again later."),
+            (Action::RateLimited, _) | (Action::Retry, 429) => {
+                (FaultClass::Limit, Owner::Vendor, "Nothing: it is asked again later.")
+            }
             _ if passing => (FaultClass::Retry, Owner::Vendor, "Nothing: it is asked again."),
             (_, 401) => (FaultClass::Authentication, Owner::Developer, "Enter the connection's credential again."),
             (_, 403) => (FaultClass::Permission, Owner::Developer, "Give the credential the right to read this at the vendor."),
@@ -199,7 +204,10 @@ pub(crate) fn retries(handler: Option<&ErrorHandler>, scope: &Scope) -> Result<u
         Some(ErrorHandler::DefaultErrorHandler { max_retries, parameters, .. }) => {
             let Some(most) = max_retries else { return Ok(RETRIES) };
             let text = scope.and("parameters", &parameters.0).text(&most.0)?;
-            let most = text.trim().parse::<i64>().map_err(|_| ImportError::Shape(format!("max_retries is {text}, which is no number")))?;
+            let most = text
+                .trim()
+                .parse::<i64>()
+                .map_err(|_| ImportError::Shape(format!("max_retries is {text}, which is no number")))?;
             Ok(u32::try_from(most.max(0)).unwrap_or(RETRIES_MAX).min(RETRIES_MAX))
         }
     }
@@ -217,7 +225,18 @@ fn strategies<'h>(handler: Option<&'h ErrorHandler>, all: &mut Vec<&'h Backoff>)
 
 fn said(value: &Value, depth: usize) -> Option<String> {
     const KEYS: [&str; 12] = [
-        "message", "messages", "error", "errors", "failures", "failure", "detail", "err", "error_message", "msg", "reason", "status_message",
+        "message",
+        "messages",
+        "error",
+        "errors",
+        "failures",
+        "failure",
+        "detail",
+        "err",
+        "error_message",
+        "msg",
+        "reason",
+        "status_message",
     ];
     if depth > 8 {
         return None;
@@ -225,7 +244,10 @@ fn said(value: &Value, depth: usize) -> Option<String> {
     match value {
         Value::Text(text) => Some(text.clone()),
         Value::List(list) => Some(list.iter().filter_map(|item| said(item, depth + 1)).collect::<Vec<_>>().join(", ")),
-        Value::Map(map) => KEYS.iter().find_map(|key| map.get(*key).filter(|value| literal::is_true(value))).and_then(|value| said(value, depth + 1)),
+        Value::Map(map) => KEYS
+            .iter()
+            .find_map(|key| map.get(*key).filter(|value| literal::is_true(value)))
+            .and_then(|value| said(value, depth + 1)),
         _ => None,
     }
 }

@@ -65,7 +65,11 @@ pub(crate) fn repr(value: &Value) -> String {
         Value::Bool(false) => "False".to_owned(),
         Value::Number(number) => {
             let digits = number.as_str();
-            if digits.contains(['.', 'e', 'E']) { digits.parse().map_or_else(|_| digits.to_owned(), float) } else { digits.to_owned() }
+            if digits.contains(['.', 'e', 'E']) {
+                digits.parse().map_or_else(|_| digits.to_owned(), float)
+            } else {
+                digits.to_owned()
+            }
         }
         Value::Text(text) => quoted(text),
         Value::List(list) => format!("[{}]", list.iter().map(repr).collect::<Vec<_>>().join(", ")),
@@ -101,7 +105,13 @@ pub(crate) fn quoted(text: &str) -> String {
 /// Python's `repr()` of a float: `1.0`, `0.0001`, `1e+16`.
 pub(crate) fn float(value: f64) -> String {
     if !value.is_finite() {
-        return if value.is_nan() { "nan".to_owned() } else if value > 0.0 { "inf".to_owned() } else { "-inf".to_owned() };
+        return if value.is_nan() {
+            "nan".to_owned()
+        } else if value > 0.0 {
+            "inf".to_owned()
+        } else {
+            "-inf".to_owned()
+        };
     }
     let magnitude = value.abs();
     if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) {
@@ -269,7 +279,9 @@ impl Parser<'_> {
         let mut previous = 'x';
         let end = rest
             .find(|char: char| {
-                let part = char.is_ascii_alphanumeric() || matches!(char, '_' | '.') || (matches!(char, '+' | '-') && matches!(previous, 'e' | 'E'));
+                let part = char.is_ascii_alphanumeric()
+                    || matches!(char, '_' | '.')
+                    || (matches!(char, '+' | '-') && matches!(previous, 'e' | 'E'));
                 previous = char;
                 !part
             })

@@ -38,7 +38,9 @@ const STREAMS_MAX: usize = 1_000;
 pub enum ImportError {
     #[error("the manifest is no YAML of ours: {0}; correct it there")]
     Yaml(ParseError),
-    #[error("the file is no low-code manifest: it does not say `type: DeclarativeSource` at its top; export it from the connector builder")]
+    #[error(
+        "the file is no low-code manifest: it does not say `type: DeclarativeSource` at its top; export it from the connector builder"
+    )]
     NotASource,
     #[error("the reference {reference} leads through itself; let it refer to something else")]
     Circular { reference: String },
@@ -162,7 +164,8 @@ impl Manifest {
         if !missing.is_empty() {
             return Err(ImportError::NotRun { name, missing });
         }
-        let model: model::Stream = serde_json::from_value(value.clone()).map_err(|error| ImportError::Shape(error.to_string()))?;
+        let model: model::Stream =
+            serde_json::from_value(value.clone()).map_err(|error| ImportError::Shape(error.to_string()))?;
         let state = domain::value::Value::from(state);
         let settings = read::Settings::new(domain::value::Value::from(config), now);
         Reader::of(model, settings, state.as_map().cloned().unwrap_or_default())

@@ -12,9 +12,8 @@ const UTC: FixedOffset = match FixedOffset::east_opt(0) {
 };
 /// A format is a line of text, not a page.
 const FORMAT_CHARS_MAX: usize = 128;
-const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
-];
+const MONTHS: [&str; 12] =
+    ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"];
 const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 pub(crate) fn from_micros(micros: i64) -> Option<Moment> {
@@ -238,7 +237,7 @@ impl<'t> Reading<'t> {
     }
 }
 
-/// An ISO 8601 time, in UTC where it does not say: `2026-11-24`, `2026-11-24T09:30`, `20261124T093000.5+02:00`.
+/// An ISO 8601 time, as one of UTC, which it also is where it does not say: `2026-11-24`, `2026-11-24T09:30`, `20261124T093000.5+02:00`.
 pub(crate) fn iso(text: &str) -> Option<Moment> {
     let text = text.trim();
     let (date, time) = match text.find(['T', ' ']) {
@@ -252,7 +251,8 @@ pub(crate) fn iso(text: &str) -> Option<Moment> {
         (10, true) => "%Y-%m-%d",
         _ => return None,
     };
-    let Some(time) = time else { return parse(date, date_format) };
+    let utc = |at: Moment| at.with_timezone(&UTC);
+    let Some(time) = time else { return parse(date, date_format).map(utc) };
     let zone_at = time.find(['Z', '+', '-']).unwrap_or(time.len());
     let zone = if zone_at < time.len() { "%z" } else { "" };
     let clock = match (&time[..zone_at], time[..zone_at].contains(':')) {
@@ -271,7 +271,7 @@ pub(crate) fn iso(text: &str) -> Option<Moment> {
         },
     };
     let separator = if text.contains('T') { "T" } else { " " };
-    parse(text, &format!("{date_format}{separator}{clock}{zone}"))
+    parse(text, &format!("{date_format}{separator}{clock}{zone}")).map(utc)
 }
 
 /// An ISO 8601 duration. Months are kept apart, because they differ in length.

@@ -81,7 +81,12 @@ pub(crate) fn path(paginator: Option<&Paginator>, token: Option<&Value>) -> Opti
 }
 
 /// What asks for the next page; nothing after the last one.
-pub(crate) fn next(paginator: Option<&Paginator>, scope: &Scope, slice: &Slice, last: &Last<'_>) -> Result<Option<Value>, ImportError> {
+pub(crate) fn next(
+    paginator: Option<&Paginator>,
+    scope: &Scope,
+    slice: &Slice,
+    last: &Last<'_>,
+) -> Result<Option<Value>, ImportError> {
     let Some(strategy) = strategy(paginator) else { return Ok(None) };
     let counted = |step: i64, first: i64| -> Result<Option<Value>, ImportError> {
         let size = size(strategy, scope)?.filter(|size| *size != 0);
@@ -91,7 +96,9 @@ pub(crate) fn next(paginator: Option<&Paginator>, scope: &Scope, slice: &Slice, 
         }
         let at = match last.token {
             None => first,
-            Some(token) => literal::text(token).parse().map_err(|_| ImportError::Shape("a page's number is no number".to_owned()))?,
+            Some(token) => {
+                literal::text(token).parse().map_err(|_| ImportError::Shape("a page's number is no number".to_owned()))?
+            }
         };
         Ok(at.checked_add(step).map(Value::from))
     };

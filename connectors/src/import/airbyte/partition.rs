@@ -170,10 +170,8 @@ impl Partitions {
         if !self.one_cursor {
             let mut states = Vec::new();
             for (partition, cursor) in self.cursors.values() {
-                let pair = [
-                    ("partition".to_owned(), Value::Map(partition.clone())),
-                    ("cursor".to_owned(), Value::Map(cursor.state()?)),
-                ];
+                let pair =
+                    [("partition".to_owned(), Value::Map(partition.clone())), ("cursor".to_owned(), Value::Map(cursor.state()?))];
                 states.push(Value::Map(pair.into_iter().collect()));
             }
             state.insert("states".to_owned(), Value::List(states));

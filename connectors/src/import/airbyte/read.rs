@@ -205,7 +205,8 @@ impl Reader {
         let auth = self.auth.parts(&self.settings.scope)?;
         let request = request::build(&retriever.requester, &scope, page::path(paginator, token).as_deref(), auth, extra)?;
         if page.attempts == 0 && self.waiting != Waiting::Page {
-            self.pages_left = self.pages_left.checked_sub(1).ok_or(ImportError::TooMany { what: "pages", max: PAGES_MAX as usize })?;
+            self.pages_left =
+                self.pages_left.checked_sub(1).ok_or(ImportError::TooMany { what: "pages", max: PAGES_MAX as usize })?;
         }
         page.url.clone_from(&request.url);
         self.waiting = Waiting::Page;

@@ -58,7 +58,9 @@ impl<'m> Resolver<'m, '_> {
                     plain => Ok(plain),
                 }
             }
-            Value::Array(list) => Ok(Value::Array(list.iter().map(|item| self.value(item, depth + 1)).collect::<Result<_, _>>()?)),
+            Value::Array(list) => {
+                Ok(Value::Array(list.iter().map(|item| self.value(item, depth + 1)).collect::<Result<_, _>>()?))
+            }
             Value::String(text) if text.starts_with("#/") => {
                 if self.open.contains(text) {
                     return Err(ImportError::Circular { reference: text.clone() });
@@ -235,9 +237,9 @@ mod tests {
     fn a_reference_is_replaced_and_what_stands_beside_it_stands_above_it() {
         let resolved = resolve(&json!({
             "type": "DeclarativeSource",
-            "definitions": {"base": {"a": 1, "b": 2}, "x/y": [5, {"z": 6}]},
+            "definitions": {"base": {"a": 1, "b": 2}, "list": [5, {"z/a": 6}]},
             "one": {"$ref": "#/definitions/base", "b": 3},
-            "two": "#/definitions/x/y/1/z",
+            "two": "#/definitions/list/1/z/a",
         }))
         .unwrap();
         assert_eq!(resolved["one"], json!({"a": 1, "b": 3}));

@@ -36,7 +36,8 @@ impl Parts {
             let path = path.iter().map(|segment| scope.text(&segment.0)).collect::<Result<Vec<_>, _>>()?;
             return nested(into, &path, value);
         }
-        let name = option.field_name.as_ref().ok_or_else(|| ImportError::Shape("a RequestOption has no field_name".to_owned()))?;
+        let name =
+            option.field_name.as_ref().ok_or_else(|| ImportError::Shape("a RequestOption has no field_name".to_owned()))?;
         into.insert(scope.text(&name.0)?, value);
         Ok(())
     }
@@ -87,7 +88,11 @@ fn merge(into: &mut Map, from: Map, same_is_well: bool) -> Result<(), ImportErro
     Ok(())
 }
 
-fn evaluated(inputs: Option<&Json>, scope: &Scope, value: impl Fn(&str) -> Result<Option<Value>, ImportError>) -> Result<Map, ImportError> {
+fn evaluated(
+    inputs: Option<&Json>,
+    scope: &Scope,
+    value: impl Fn(&str) -> Result<Option<Value>, ImportError>,
+) -> Result<Map, ImportError> {
     match inputs.map(|inputs| &inputs.0) {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Map(map)) => {
@@ -195,7 +200,8 @@ pub(crate) fn build(
     if url.query() == Some("") {
         url.set_query(None);
     }
-    let mut headers: Vec<(String, String)> = parts.headers.iter().map(|(name, value)| (name.clone(), literal::text(value))).collect();
+    let mut headers: Vec<(String, String)> =
+        parts.headers.iter().map(|(name, value)| (name.clone(), literal::text(value))).collect();
     let (body, kind) = match (parts.json.is_empty(), parts.form.is_empty(), parts.text) {
         (false, true, None) => (Value::Map(parts.json).to_json(), Some("application/json")),
         (true, false, None) => (form(&parts.form), Some("application/x-www-form-urlencoded")),

@@ -31,7 +31,9 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) enum Router {
     /// The stream is one partition.
-    One { given: bool },
+    One {
+        given: bool,
+    },
     List(ListRouter),
     Parents(ParentRouter),
     Product(ProductRouter),
@@ -101,7 +103,12 @@ impl Router {
                 if values.len() > VALUES_MAX {
                     return Err(ImportError::TooMany { what: "partitions", max: VALUES_MAX });
                 }
-                Ok(Router::List(ListRouter { values, at: 0, field: scope.text(&cursor_field.0)?, option: request_option.clone() }))
+                Ok(Router::List(ListRouter {
+                    values,
+                    at: 0,
+                    field: scope.text(&cursor_field.0)?,
+                    option: request_option.clone(),
+                }))
             }
             model::Router::SubstreamPartitionRouter { parent_stream_configs } => {
                 let mut parents = Vec::new();
@@ -116,9 +123,7 @@ impl Router {
 
     pub(crate) fn next(&mut self) -> Result<Step, ImportError> {
         match self {
-            Router::One { given } => {
-                Ok(if std::mem::replace(given, true) { Step::Done } else { Step::Slice(Slice::default()) })
-            }
+            Router::One { given } => Ok(if std::mem::replace(given, true) { Step::Done } else { Step::Slice(Slice::default()) }),
             Router::List(list) => {
                 let Some(value) = list.values.get(list.at) else { return Ok(Step::Done) };
                 list.at += 1;
@@ -163,9 +168,12 @@ impl Router {
                 for router in &product.routers {
                     // What an earlier one says stands above what a later one does.
                     let Parts { query, headers, form, json, .. } = router.parts(slice, scope)?;
-                    for (into, from) in
-                        [(&mut parts.query, query), (&mut parts.headers, headers), (&mut parts.form, form), (&mut parts.json, json)]
-                    {
+                    for (into, from) in [
+                        (&mut parts.query, query),
+                        (&mut parts.headers, headers),
+                        (&mut parts.form, form),
+                        (&mut parts.json, json),
+                    ] {
                         for (name, value) in from {
                             into.entry(name).or_insert(value);
                         }
@@ -217,10 +225,7 @@ impl Parent {
     /// The partition that a record of the parent stands for; none where the record has no key.
     fn slice(&self, record: &Value, parent: &Slice) -> Option<Slice> {
         let value = dpath::get(record, &self.key).filter(|value| !value.is_null())?;
-        let partition = [
-            (self.field.clone(), value.clone()),
-            ("parent_slice".to_owned(), Value::Map(parent.partition.clone())),
-        ];
+        let partition = [(self.field.clone(), value.clone()), ("parent_slice".to_owned(), Value::Map(parent.partition.clone()))];
         let extra = self.extra.iter().map(|path| (path.join("."), dpath::get(record, path).cloned().unwrap_or(Value::Null)));
         Some(Slice { partition: partition.into_iter().collect(), cursor: Map::new(), extra: extra.collect() })
     }

@@ -77,7 +77,9 @@ pub(crate) fn transform(record: &mut Value, transformations: &[Transformation], 
                     *map = std::mem::take(map).into_iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
                 }
             }
-            Transformation::FlattenFields { flatten_lists } => *record = flatten(std::mem::replace(record, Value::Null), flatten_lists.unwrap_or(true)),
+            Transformation::FlattenFields { flatten_lists } => {
+                *record = flatten(std::mem::replace(record, Value::Null), flatten_lists.unwrap_or(true))
+            }
         }
     }
     Ok(())
@@ -189,7 +191,9 @@ mod tests {
         let copied = |template: &str| number_of(template, &record).map(|value| value.to_json());
         assert_eq!(copied("{{ record['price'] }}").as_deref(), Some("1.10"));
         assert_eq!(copied("{{ record.a['b c'] }}").as_deref(), Some("12345678901234567890.12"));
-        for other in ["{{ record.name }}", "{{ record.price + 1 }}", "{{ record.price }} EUR", "{{ record }}", "{{ records.price }}"] {
+        for other in
+            ["{{ record.name }}", "{{ record.price + 1 }}", "{{ record.price }} EUR", "{{ record }}", "{{ records.price }}"]
+        {
             assert_eq!(copied(other), None, "{other}");
         }
     }

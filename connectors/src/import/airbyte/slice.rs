@@ -26,7 +26,8 @@ impl Slice {
             map.entry(name.to_owned()).or_insert_with(|| Value::Map(part.clone()));
         }
         let slice = jinja_value(&Value::Map(map));
-        let page = token.map_or(Value::Null, |token| Value::Map([("next_page_token".to_owned(), token.clone())].into_iter().collect()));
+        let page =
+            token.map_or(Value::Null, |token| Value::Map([("next_page_token".to_owned(), token.clone())].into_iter().collect()));
         let mut scope = scope.clone();
         for (name, value) in &self.extra {
             scope = scope.and(name, value);

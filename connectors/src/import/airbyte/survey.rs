@@ -99,11 +99,9 @@ fn fields(kind: &str) -> Option<Known> {
         "FlattenFields" => known(&["flatten_lists"], &[], &[]),
         "DefaultErrorHandler" => known(&["response_filters", "max_retries", "backoff_strategies"], &[], &[]),
         "CompositeErrorHandler" => known(&["error_handlers"], &[], &[]),
-        "HttpResponseFilter" => known(
-            &["action", "http_codes", "predicate", "error_message_contains", "error_message", "failure_type"],
-            &[],
-            &[],
-        ),
+        "HttpResponseFilter" => {
+            known(&["action", "http_codes", "predicate", "error_message_contains", "error_message", "failure_type"], &[], &[])
+        }
         "ConstantBackoffStrategy" => known(&["backoff_time_in_seconds"], &[], &["jitter_range_in_seconds"]),
         "ExponentialBackoffStrategy" => known(&["factor"], &[], &["jitter_range_in_seconds"]),
         // A read never waits itself, so how long it may wait limits nothing.
@@ -131,12 +129,7 @@ fn fields(kind: &str) -> Option<Known> {
             ],
             &["refresh_request_body", "refresh_request_headers"],
             // Which refusals of the token's address are final: ours are the standard's.
-            &[
-                "refresh_token_error_status_codes",
-                "refresh_token_error_key",
-                "refresh_token_error_values",
-                "token_expiry_date",
-            ],
+            &["refresh_token_error_status_codes", "refresh_token_error_key", "refresh_token_error_values", "token_expiry_date"],
         ),
         "SessionTokenAuthenticator" => known(
             &["login_requester", "session_token_path", "expiration_duration", "request_authentication", "decoder"],
@@ -205,7 +198,8 @@ impl Survey {
             return;
         };
         let Some(known) = fields(kind) else {
-            let class = component.get("class_name").and_then(Value::as_str).map(|class| format!(" ({class})")).unwrap_or_default();
+            let class =
+                component.get("class_name").and_then(Value::as_str).map(|class| format!(" ({class})")).unwrap_or_default();
             return self.name(path, &format!("{kind}{class} is not run"));
         };
         let is_parameter = |name: &str| component.get(PARAMETERS).and_then(|parameters| parameters.get(name)).is_some();

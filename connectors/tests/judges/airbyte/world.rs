@@ -149,9 +149,12 @@ fn answer(asked: &Asked, before: usize, base: &str) -> Reply {
                 ("by_header", Some(next)) => reply_headers.push(("X-Next".to_owned(), next.to_string())),
                 ("by_link", Some(next)) => {
                     let first = "</cursors/by_link?shape=edges>; rel=\"first\"";
-                    reply_headers.push(("Link".to_owned(), format!("{first}, </cursors/by_link?shape=edges&after={next}>; rel=\"next\"")));
+                    reply_headers
+                        .push(("Link".to_owned(), format!("{first}, </cursors/by_link?shape=edges&after={next}>; rel=\"next\"")));
                 }
-                ("by_address", Some(next)) => body["links"] = json!({"next": format!("{base}/cursors/by_address?shape=edges&after={next}")}),
+                ("by_address", Some(next)) => {
+                    body["links"] = json!({"next": format!("{base}/cursors/by_address?shape=edges&after={next}")})
+                }
                 ("by_address", None) => body["links"] = json!({"next": null}),
                 _ => {}
             }
@@ -188,7 +191,11 @@ fn answer(asked: &Asked, before: usize, base: &str) -> Reply {
         }})),
         ["parts", "shops", shop, "orders"] => ok(&json!({"items": [{"id": format!("{shop}-1")}, {"id": format!("{shop}-2")}]})),
         ["parts", "shops", shop, "events"] => {
-            let at = if *shop == "3" { json!([]) } else { json!([{"id": shop, "at": "2024-01-05"}, {"id": shop, "at": "2024-02-03"}]) };
+            let at = if *shop == "3" {
+                json!([])
+            } else {
+                json!([{"id": shop, "at": "2024-01-05"}, {"id": shop, "at": "2024-02-03"}])
+            };
             ok(&json!({"items": within(at, "at")}))
         }
         ["parts", "dated_shops"] => {
@@ -205,12 +212,20 @@ fn answer(asked: &Asked, before: usize, base: &str) -> Reply {
             {"id": 9_007_199_254_740_993_i64, "price": 2.5, "name": "ü", "tags": [], "when": "2024-01-05", "lines": []},
         ])),
         ["changed", "lowered"] => ok(&json!([{"ID": 1, "Name": {"Inner": 2}, "ÄB": null}])),
-        ["changed", "flattened"] => ok(&json!([{"id": 1, "a": {"b": {"c": 2}, "id": 3}, "list": [{"x": 1}, {"x": 2}], "none": null, "empty": {}}])),
+        ["changed", "flattened"] => {
+            ok(&json!([{"id": 1, "a": {"b": {"c": 2}, "id": 3}, "list": [{"x": 1}, {"x": 2}], "none": null, "empty": {}}]))
+        }
         ["changed", "lines"] => Reply { status: 200, headers: Vec::new(), body: "{\"id\":1}\n\n{\"id\":2,\"a\":[1]}\n".into() },
-        ["changed", "table"] => Reply { status: 200, headers: Vec::new(), body: "id;name\r\n1;\"a;\"\"b\"\"\"\r\n2;-\r\n".into() },
+        ["changed", "table"] => {
+            Reply { status: 200, headers: Vec::new(), body: "id;name\r\n1;\"a;\"\"b\"\"\"\r\n2;-\r\n".into() }
+        }
         ["errors", name] => {
             let items = ok(&json!({"items": [{"id": asked.get("part")}]}));
-            let failing = |status: u16, body: Value| Reply { status, headers: vec![("X-Wait".into(), "0.05 s".into())], body: body.to_string() };
+            let failing = |status: u16, body: Value| Reply {
+                status,
+                headers: vec![("X-Wait".into(), "0.05 s".into())],
+                body: body.to_string(),
+            };
             match (*name, asked.get("part").unwrap_or_default(), before) {
                 ("flaky", "a", 0) => failing(503, json!({})),
                 ("flaky", "b", 0) => failing(200, json!({"code": "busy"})),
@@ -227,7 +242,9 @@ fn answer(asked: &Asked, before: usize, base: &str) -> Reply {
         ["login"] => ok(&json!({"auth": {"token": "ses-1"}})),
         ["secured", name] => {
             let page = number("page").unwrap_or(0);
-            ok(&json!({"items": (0..2_usize.saturating_sub(page)).map(|at| json!({"id": format!("{name}-{page}-{at}")})).collect::<Vec<_>>()}))
+            ok(
+                &json!({"items": (0..2_usize.saturating_sub(page)).map(|at| json!({"id": format!("{name}-{page}-{at}")})).collect::<Vec<_>>()}),
+            )
         }
         _ => Reply { status: 404, headers: Vec::new(), body: String::new() },
     }
@@ -240,7 +257,12 @@ pub fn send(request: &domain::http::HttpRequest) -> domain::http::HttpAnswer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(SILENCE)).unwrap();
     let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-    let mut text = format!("{} {target} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n", request.method.as_str(), address.0, request.body.len());
+    let mut text = format!(
+        "{} {target} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n",
+        request.method.as_str(),
+        address.0,
+        request.body.len()
+    );
     request.headers.iter().for_each(|(name, value)| text.push_str(&format!("{name}: {value}\r\n")));
     stream.write_all((text + "\r\n").as_bytes()).unwrap();
     stream.write_all(&request.body).unwrap();
@@ -250,6 +272,7 @@ pub fn send(request: &domain::http::HttpRequest) -> domain::http::HttpAnswer {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-    let headers = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let headers =
+        lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     domain::http::HttpAnswer { status, headers, body: body.as_bytes().to_vec().into() }
 }

@@ -30,10 +30,54 @@ pub(crate) const FUNCTIONS: [&str; 12] = [
 
 /// The engine's own and ours: what is not here is named in the report.
 pub(crate) const FILTERS: [&str; 48] = [
-    "abs", "base64binascii_decode", "base64decode", "base64encode", "batch", "bool", "capitalize", "chain", "count", "d", "default",
-    "dictsort", "e", "escape", "first", "float", "format", "groupby", "hash", "hmac", "indent", "int", "items", "join", "last", "length",
-    "list", "lower", "map", "max", "min", "pprint", "regex_replace", "regex_search", "reject", "rejectattr", "replace", "reverse", "round",
-    "safe", "select", "selectattr", "slice", "sort", "split", "string", "sum", "title",
+    "abs",
+    "base64binascii_decode",
+    "base64decode",
+    "base64encode",
+    "batch",
+    "bool",
+    "capitalize",
+    "chain",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "format",
+    "groupby",
+    "hash",
+    "hmac",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "pprint",
+    "regex_replace",
+    "regex_search",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "title",
 ];
 const MORE_FILTERS: [&str; 6] = ["tojson", "trim", "unique", "upper", "urlencode", "zip"];
 
@@ -60,7 +104,8 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_function("day_delta", day_delta);
     environment.add_function("str_to_datetime", |text: String| time_of(&text).map(Time::to_value));
     environment.add_function("format_datetime", format_datetime);
-    environment.add_function("sanitize_url", |text: String| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
+    environment
+        .add_function("sanitize_url", |text: String| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
     environment.add_function("camel_case_to_snake_case", |text: String| {
         let mut out = String::with_capacity(text.len() + 8);
         for (at, char) in text.char_indices() {
@@ -83,7 +128,9 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         match value.as_str() {
             Some(text) => Ok(text.to_owned()),
             None if value.is_undefined() => Ok(String::new()),
-            None => Ok(format!("\"\"\"{}\"\"\"", serde_json::to_string(&value).map_err(|error| wrong(error.to_string()))?)),
+            None => {
+                Ok(format!("\"\"\"{}\"\"\"", dumped(&serde_json::to_value(&value).map_err(|error| wrong(error.to_string()))?)))
+            }
         }
     });
     environment.add_filter("regex_search", |text: String, pattern: String| -> Result<String, Error> {
@@ -168,7 +215,9 @@ fn format_datetime(value: Value, format: Option<String>, input: Option<String>, 
         (None, None) if value.is_integer() => moment::parse(&text, "%s"),
         (None, None) => moment::iso(&text),
     };
-    let at = at.ok_or_else(|| wrong(format!("{text} is no time{}", input.map(|input| format!(" of the format {input}")).unwrap_or_default())))?;
+    let at = at.ok_or_else(|| {
+        wrong(format!("{text} is no time{}", input.map(|input| format!(" of the format {input}")).unwrap_or_default()))
+    })?;
     moment::write(&at, &format).ok_or_else(|| wrong(format!("the format {format} is not run")))
 }
 
@@ -218,15 +267,37 @@ fn keyed_hash(value: Value, key: Value, kind: Option<String>, named: Kwargs) -> 
     Ok(hex(&mac.finalize().into_bytes()))
 }
 
+/// JSON as Python's `json.dumps` writes it: with blanks, and ASCII only.
+fn dumped(value: &serde_json::Value) -> String {
+    use serde_json::Value as Json;
+    match value {
+        Json::Array(list) => format!("[{}]", list.iter().map(dumped).collect::<Vec<_>>().join(", ")),
+        Json::Object(map) => {
+            let pair = |(key, value): (&String, &Json)| format!("{}: {}", dumped(&Json::from(key.as_str())), dumped(value));
+            format!("{{{}}}", map.iter().map(pair).collect::<Vec<_>>().join(", "))
+        }
+        Json::Number(number) if number.is_f64() => number.as_f64().map(literal::float).unwrap_or_default(),
+        plain => {
+            let mut out = String::new();
+            for char in plain.to_string().chars() {
+                match char {
+                    ascii if ascii.is_ascii() => out.push(ascii),
+                    other => other.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+                }
+            }
+            out
+        }
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn regex(pattern: &str) -> Result<regex::Regex, Error> {
-    regex::RegexBuilder::new(pattern)
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
-        .map_err(|error| wrong(format!("the pattern {pattern} is not run: {}", error.to_string().lines().last().unwrap_or_default())))
+    regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build().map_err(|error| {
+        wrong(format!("the pattern {pattern} is not run: {}", error.to_string().lines().last().unwrap_or_default()))
+    })
 }
 
 /// The first filter of a template that we do not have.

@@ -186,8 +186,11 @@ mod tests {
 
     fn scope() -> Scope {
         let json = |text: &str| Value::parse(text.as_bytes(), &Limits::DEFAULT).unwrap();
-        Scope::new(&json(r#"{"start":"2024-01-01","n":3,"list":["a","b"],"on":true,"none":null}"#), "2026-11-24T09:30:00Z".parse().unwrap())
-            .and("record", &json(r#"{"id":123456789012345678,"price":1.5,"name":"O'Hara","tags":["x"],"address":{"city":"Ulm"}}"#))
+        Scope::new(
+            &json(r#"{"start":"2024-01-01","n":3,"list":["a","b"],"on":true,"none":null}"#),
+            "2026-11-24T09:30:00Z".parse().unwrap(),
+        )
+        .and("record", &json(r#"{"id":123456789012345678,"price":1.5,"name":"O'Hara","tags":["x"],"address":{"city":"Ulm"}}"#))
     }
 
     #[test]
@@ -201,7 +204,10 @@ mod tests {
             ("{{ config.none }}", "None"),
             ("{{ record.id }}", "123456789012345678"),
             ("{{ record['price'] }}", "1.5"),
-            ("{{ record }}", "{'id': 123456789012345678, 'price': 1.5, 'name': \"O'Hara\", 'tags': ['x'], 'address': {'city': 'Ulm'}}"),
+            (
+                "{{ record }}",
+                "{'id': 123456789012345678, 'price': 1.5, 'name': \"O'Hara\", 'tags': ['x'], 'address': {'city': 'Ulm'}}",
+            ),
             ("{{ record.get('nope', 'x') }}", "'x'"),
             ("{{ config.get('nope') or '' }}", "''"),
             ("{{ 'a,b'.split(',')[1] }}", "'b'"),

@@ -52,16 +52,23 @@ pub(crate) struct Headers(BTreeMap<String, Value>);
 
 impl Headers {
     pub(crate) fn value(headers: &[(String, String)]) -> Value {
-        Value::from_object(Headers(headers.iter().rev().map(|(name, text)| (name.to_ascii_lowercase(), Value::from(text.as_str()))).collect()))
+        Value::from_object(Headers(
+            headers.iter().rev().map(|(name, text)| (name.to_ascii_lowercase(), Value::from(text.as_str()))).collect(),
+        ))
     }
 
     /// With `link` as the addresses of the header Link (RFC 8288) by their relation.
     pub(crate) fn with_links(headers: &[(String, String)]) -> Value {
         let mut all: BTreeMap<String, Value> =
             headers.iter().rev().map(|(name, text)| (name.to_ascii_lowercase(), Value::from(text.as_str()))).collect();
-        let links: String =
-            headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("link")).map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(", ");
-        let links: IndexMap<Value, Value> = links.split(", <").filter_map(link).map(|(rel, link)| (Value::from(rel), link)).collect();
+        let links: String = headers
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("link"))
+            .map(|(_, text)| text.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
+        let links: IndexMap<Value, Value> =
+            links.split(", <").filter_map(link).map(|(rel, link)| (Value::from(rel), link)).collect();
         all.insert("link".to_owned(), Value::from_object(links));
         Value::from_object(Headers(all))
     }
@@ -160,12 +167,12 @@ fn time_method(time: Time, name: &str, args: &[Value]) -> Result<Value, Error> {
         ("strftime", _) => {
             let (format,): (String,) = from_args(args)?;
             let written = time.write(&format);
-            written.map(Value::from).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("the format {format} is not run")))
+            written
+                .map(Value::from)
+                .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("the format {format} is not run")))
         }
         ("isoformat", _) => Ok(Value::from(time.iso('T'))),
-        ("date", Time::Moment(at)) => {
-            Ok(Time::of(&Time::Date(at).to_value()).map_or_else(|| Value::UNDEFINED, Time::to_value))
-        }
+        ("date", Time::Moment(at)) => Ok(Time::of(&Time::Date(at).to_value()).map_or_else(|| Value::UNDEFINED, Time::to_value)),
         #[expect(clippy::cast_precision_loss, reason = "Python's timestamps are floats")]
         ("timestamp", Time::Moment(at)) => Ok(Value::from(at.timestamp_micros() as f64 / 1e6)),
         #[expect(clippy::cast_precision_loss, reason = "Python's durations in seconds are floats")]
