@@ -38,6 +38,8 @@ pub(crate) struct Auth {
 struct Token {
     text: String,
     until: DateTime<Utc>,
+    /// No request has used it yet: it serves one even where it lasts shorter than its answer travelled.
+    fresh: bool,
 }
 
 impl std::fmt::Debug for Token {
@@ -71,7 +73,7 @@ impl Auth {
 
     /// Before a token is known, the request that asks for it.
     pub(crate) fn request(&self, scope: &Scope, now: DateTime<Utc>) -> Result<Option<HttpRequest>, ImportError> {
-        if self.token.as_ref().is_some_and(|token| token.until > now) {
+        if self.token.as_ref().is_some_and(|token| token.fresh || token.until > now) {
             return Ok(None);
         }
         match &self.kind {
@@ -92,7 +94,7 @@ impl Auth {
             && session_token(session, scope).is_some()
         {
             match (session_token(session, scope), answer.status) {
-                (Some(text), 200..=399) => self.token = Some(Token { text, until: after(now, SESSION_S) }),
+                (Some(text), 200..=399) => self.token = Some(Token { text, until: after(now, SESSION_S), fresh: true }),
                 (_, 401) => self.log_in = true,
                 _ => return Err(refusal(answer)),
             }
@@ -129,13 +131,20 @@ impl Auth {
         };
         let found = found.map(literal::text).filter(|token| !token.is_empty());
         let token = found.ok_or_else(|| no_token("its answer has no token", answer.status))?;
-        self.token = Some(Token { text: token, until: after(now, lasts_s) });
+        self.token = Some(Token { text: token, until: after(now, lasts_s), fresh: true });
         Ok(())
     }
 
     /// The token is refused: the next request asks for a new one. False where there is none to ask for.
     pub(crate) fn forget(&mut self) -> bool {
         self.token.take().is_some()
+    }
+
+    /// A request uses the token.
+    pub(crate) fn used(&mut self) {
+        if let Some(token) = &mut self.token {
+            token.fresh = false;
+        }
     }
 
     /// What the authentication adds to a request.

@@ -1,5 +1,7 @@
 //! What an answer means: the manifest's error handlers first, then what its status means everywhere.
 
+use std::cell::OnceCell;
+
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::HttpAnswer;
 use domain::value::{Map, Value};
@@ -11,7 +13,7 @@ use super::literal;
 use super::model::{Action, Backoff, ErrorHandler, ResponseFilter, Text};
 
 /// Tries after the first, where the manifest does not say.
-const RETRIES: u32 = 5;
+pub(crate) const RETRIES: u32 = 5;
 /// No manifest makes us try longer than this, s.
 const WAIT_S_MAX: f64 = 86_400.0;
 const RETRIES_MAX: u32 = 50;
@@ -32,23 +34,32 @@ impl Resolution {
 
 pub(crate) struct Answer<'a> {
     answer: &'a HttpAnswer,
-    document: Value,
-    scope: Scope,
+    base: &'a Scope,
+    url: &'a str,
+    /// Read and made where a filter asks only: most answers are pages, which nothing here looks into.
+    document: OnceCell<Value>,
+    scope: OnceCell<Scope>,
 }
 
 impl<'a> Answer<'a> {
-    pub(crate) fn new(answer: &'a HttpAnswer, scope: &Scope, url: &str) -> Answer<'a> {
-        let document = decode::json(&answer.body).unwrap_or_else(|_| Value::Map(Map::new()));
-        let address = url::Url::parse(url).map(|mut url| {
-            url.set_query(None);
-            url.set_fragment(None);
-            url.to_string()
-        });
-        let scope = scope
-            .and("response", &document)
-            .with("headers", Headers::value(&answer.headers))
-            .with("request_url", address.unwrap_or_default().into());
-        Answer { answer, document, scope }
+    pub(crate) fn new(answer: &'a HttpAnswer, base: &'a Scope, url: &'a str) -> Answer<'a> {
+        Answer { answer, base, url, document: OnceCell::new(), scope: OnceCell::new() }
+    }
+
+    fn document(&self) -> &Value {
+        self.document.get_or_init(|| decode::json(&self.answer.body).unwrap_or_else(|_| Value::Map(Map::new())))
+    }
+
+    fn scope(&self) -> &Scope {
+        self.scope.get_or_init(|| {
+            let address = url::Url::parse(self.url).map(|mut url| {
+                url.set_query(None);
+                url.set_fragment(None);
+                url.to_string()
+            });
+            let scope = self.base.and("response", self.document()).with("headers", Headers::value(&self.answer.headers));
+            scope.with("request_url", address.unwrap_or_default().into())
+        })
     }
 
     pub(crate) fn interpret(&self, handler: Option<&ErrorHandler>) -> Result<Resolution, ImportError> {
@@ -77,10 +88,10 @@ impl<'a> Answer<'a> {
 
     fn filter(&self, filter: &ResponseFilter) -> Result<Option<Resolution>, ImportError> {
         let Some(action) = filter.action else { return Ok(None) };
-        let scope = self.scope.and("parameters", &filter.parameters.0);
+        let scope = || self.scope().and("parameters", &filter.parameters.0);
         let by_code = filter.http_codes.as_ref().is_some_and(|codes| codes.contains(&self.answer.status));
         let by_predicate = || match filter.predicate.as_ref().filter(|predicate| !predicate.0.is_empty()) {
-            Some(predicate) => scope.is_true(&predicate.0),
+            Some(predicate) => scope().is_true(&predicate.0),
             None => Ok(false),
         };
         let wanted = filter.error_message_contains.as_deref().filter(|part| !part.is_empty());
@@ -89,7 +100,7 @@ impl<'a> Answer<'a> {
             return Ok(None);
         }
         let message = match filter.error_message.as_ref().filter(|message| !message.0.is_empty()) {
-            Some(message) => scope.text(&message.0)?,
+            Some(message) => scope().text(&message.0)?,
             None => String::new(),
         };
         Ok(Some(Resolution { action, failure: filter.failure_type.clone(), message }))
@@ -110,7 +121,7 @@ impl<'a> Answer<'a> {
         if decode::json(&self.answer.body).is_err() {
             return String::from_utf8(self.answer.body.to_vec()).ok();
         }
-        said(&self.document, 0)
+        said(self.document(), 0)
     }
 
     /// How long to wait before the next try, s.
@@ -128,10 +139,10 @@ impl<'a> Answer<'a> {
 
     fn wait_s(&self, strategy: &Backoff, attempt: u32, now_s: f64) -> Result<Option<f64>, ImportError> {
         let number = |template: &Text, parameters: &Value| -> Result<Option<f64>, ImportError> {
-            Ok(self.scope.and("parameters", parameters).text(&template.0)?.trim().parse::<f64>().ok())
+            Ok(self.base.and("parameters", parameters).text(&template.0)?.trim().parse::<f64>().ok())
         };
         let header = |template: &Text, regex: &Option<String>, parameters: &Value| -> Result<Option<f64>, ImportError> {
-            let name = self.scope.and("parameters", parameters).text(&template.0)?;
+            let name = self.base.and("parameters", parameters).text(&template.0)?;
             let Some(value) = self.answer.header(&name) else { return Ok(None) };
             let pattern = regex.as_deref().map(|pattern| {
                 let anchored = regex::RegexBuilder::new(&format!("^(?:{pattern})")).size_limit(256 * 1024).build();

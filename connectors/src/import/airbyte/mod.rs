@@ -2,7 +2,7 @@
 //!
 //! What we run means what it means to the reference implementation, which a differential test asks. What we do not run is named, and a
 //! stream that needs it is not run at all. In three places we differ on purpose: an answer that cannot be read is a fault and not an empty
-//! page; the address of a next page may not lead to another host; a redirect is not followed.
+//! page; a path, and so the address of a next page, may not lead to another host than the base's; a redirect is not followed.
 
 mod auth;
 mod cursor;

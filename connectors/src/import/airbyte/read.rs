@@ -209,6 +209,7 @@ impl Reader {
                 self.pages_left.checked_sub(1).ok_or(ImportError::TooMany { what: "pages", max: PAGES_MAX as usize })?;
         }
         page.url.clone_from(&request.url);
+        self.auth.used();
         self.waiting = Waiting::Page;
         Ok(request)
     }
@@ -224,7 +225,7 @@ impl Reader {
     pub(crate) fn take_records(&mut self, answer: &HttpAnswer) -> Result<Vec<(Value, Slice)>, Fault> {
         let taken = match std::mem::replace(&mut self.waiting, Waiting::Nothing) {
             Waiting::Nothing => Ok(Vec::new()),
-            Waiting::Token => self.auth.take(answer, &self.settings.scope, self.settings.now).map(|()| Vec::new()),
+            Waiting::Token => self.take_token(answer),
             Waiting::Parent => self.router.take(answer).map(|()| Vec::new()),
             Waiting::Page => match self.take_page(answer) {
                 Ok(taken) => taken,
@@ -237,6 +238,21 @@ impl Reader {
             self.ended = Some(fault.reason.clone());
         }
         taken
+    }
+
+    fn take_token(&mut self, answer: &HttpAnswer) -> Result<Vec<(Value, Slice)>, Fault> {
+        let taken = self.auth.take(answer, &self.settings.scope, self.settings.now);
+        match (&taken, &mut self.page) {
+            (Err(fault), Some(page)) => {
+                page.attempts += 1;
+                if page.attempts > error::RETRIES {
+                    self.ended = Some(fault.reason.clone());
+                }
+            }
+            (Ok(()), Some(page)) => page.attempts = 0,
+            _ => {}
+        }
+        taken.map(|()| Vec::new())
     }
 
     fn take_page(&mut self, answer: &HttpAnswer) -> Result<Result<Vec<(Value, Slice)>, Fault>, ImportError> {

@@ -244,11 +244,10 @@ fn address(requester: &Requester, scope: &Scope, path: Option<&str>) -> Result<U
         Some(path) => path.to_owned(),
         None => text(requester.path.as_ref().map(|path| path.0.as_str()))?.trim_start_matches('/').to_owned(),
     };
+    // Not the text itself: settings may stand in it.
+    let wrong = ImportError::Address { what: "it is no http or https address" };
     let parsed = |text: &str| {
-        Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).ok_or_else(|| {
-            // Not the text itself: settings may stand in it.
-            ImportError::Address { what: "it is no http or https address" }
-        })
+        Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).ok_or(wrong.clone())
     };
     if path.is_empty() {
         return parsed(&base);

@@ -139,6 +139,48 @@ fn the_address_of_a_next_page_keeps_to_the_host() {
 }
 
 #[test]
+fn a_token_that_is_short_lived_serves_one_request() {
+    let authenticator = "authenticator: { type: OAuthAuthenticator, token_refresh_endpoint: 'https://shop.example/token', client_id: a, \
+                         client_secret: b, grant_type: client_credentials }, path: orders";
+    let text = manifest("", "").replace("path: orders", authenticator);
+    let mut reader = Manifest::parse(&text).unwrap().read("orders", &json!({}), &Value::Null, now()).unwrap();
+    for at in 0..2 {
+        reader.set_now(now() + chrono::TimeDelta::minutes(at));
+        assert_eq!(reader.next().unwrap().unwrap().url, "https://shop.example/token");
+        reader.take(&answer(200, r#"{"access_token":"t","expires_in":1}"#)).unwrap();
+        reader.set_now(now() + chrono::TimeDelta::minutes(at) + chrono::TimeDelta::seconds(30));
+        assert_eq!(reader.next().unwrap().unwrap().url, "https://shop.example/orders");
+        reader.take(&answer(503, "")).unwrap_err();
+    }
+}
+
+#[test]
+fn a_token_that_is_never_given_ends_the_read() {
+    let authenticator = "authenticator: { type: OAuthAuthenticator, token_refresh_endpoint: 'https://shop.example/token', client_id: a, \
+                         client_secret: b, grant_type: client_credentials }, path: orders";
+    let text = manifest("", "").replace("path: orders", authenticator);
+    let mut reader = Manifest::parse(&text).unwrap().read("orders", &json!({}), &Value::Null, now()).unwrap();
+    let asked = (0..100).take_while(|_| reader.next().is_ok() && reader.take(&answer(503, "")).is_err()).count();
+    assert!(asked < 10, "{asked}");
+}
+
+#[test]
+fn a_text_too_long_for_an_expression_is_an_error_where_it_is_used_and_nowhere_else() {
+    let paginator = |expression: &str| {
+        format!(
+            ", paginator: {{ type: DefaultPaginator, page_token_option: {{ type: RequestOption, inject_into: header, field_name: h }}, \
+             pagination_strategy: {{ type: CursorPagination, cursor_value: '{{{{ {expression} }}}}' }} }}"
+        )
+    };
+    for (expression, well) in [("response.next", true), ("response.long", false), ("response", false)] {
+        let mut reader = reader(&paginator(expression), "");
+        reader.next().unwrap();
+        let body = json!({"orders": [], "next": "n", "long": "x".repeat(super::jinja::TEXT_BYTES_MAX + 1)}).to_string();
+        assert_eq!(reader.take(&answer(200, &body)).is_ok(), well, "{expression}");
+    }
+}
+
+#[test]
 fn a_state_covers_only_what_is_read_whole() {
     let cursor = "  incremental_sync: { type: DatetimeBasedCursor, cursor_field: at, datetime_format: '%Y-%m-%d', start_datetime: '2024-01-01', \
                   end_datetime: '2024-01-31', step: P10D, cursor_granularity: P1D }\n";

@@ -1,6 +1,12 @@
 //! The components of a low-code manifest that we run, as they stand in a resolved one. What we do not run never gets here:
 //! `survey` has named it.
 
+mod auth;
+mod error;
+
+pub(crate) use auth::{Authenticator, LegacySession, OAuth, SessionToken, SessionUse};
+pub(crate) use error::{Action, Backoff, ErrorHandler, ResponseFilter};
+
 use domain::value::{Map, Value};
 use serde::{Deserialize, Deserializer};
 
@@ -162,6 +168,7 @@ pub(crate) struct Filter {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "type")]
+#[expect(clippy::large_enum_variant, reason = "a stream has one")]
 pub(crate) enum Paginator {
     NoPagination {},
     DefaultPaginator {
@@ -307,6 +314,7 @@ pub(crate) struct CountCursor {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "type")]
+#[expect(clippy::large_enum_variant, clippy::enum_variant_names, reason = "few of them, and the names are the format's")]
 pub(crate) enum Router {
     ListPartitionRouter {
         values: Json,
@@ -380,196 +388,4 @@ pub(crate) enum ValueType {
     Number,
     Integer,
     Boolean,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "type")]
-pub(crate) enum ErrorHandler {
-    DefaultErrorHandler {
-        #[serde(default)]
-        response_filters: Option<Vec<ResponseFilter>>,
-        #[serde(default)]
-        max_retries: Option<Text>,
-        #[serde(default)]
-        backoff_strategies: Option<Vec<Backoff>>,
-        #[serde(default, rename = "$parameters")]
-        parameters: Json,
-    },
-    CompositeErrorHandler {
-        error_handlers: Vec<ErrorHandler>,
-    },
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct ResponseFilter {
-    #[serde(default)]
-    pub(crate) action: Option<Action>,
-    #[serde(default)]
-    pub(crate) http_codes: Option<Vec<u16>>,
-    #[serde(default)]
-    pub(crate) predicate: Option<Text>,
-    #[serde(default)]
-    pub(crate) error_message_contains: Option<String>,
-    #[serde(default)]
-    pub(crate) error_message: Option<Text>,
-    #[serde(default)]
-    pub(crate) failure_type: Option<String>,
-    #[serde(default, rename = "$parameters")]
-    pub(crate) parameters: Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum Action {
-    Success,
-    Fail,
-    Retry,
-    Ignore,
-    RateLimited,
-    RefreshTokenThenRetry,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "type")]
-pub(crate) enum Backoff {
-    #[serde(rename = "ConstantBackoffStrategy")]
-    Constant {
-        backoff_time_in_seconds: Text,
-        #[serde(default, rename = "$parameters")]
-        parameters: Json,
-    },
-    #[serde(rename = "ExponentialBackoffStrategy")]
-    Exponential {
-        #[serde(default)]
-        factor: Option<Text>,
-        #[serde(default, rename = "$parameters")]
-        parameters: Json,
-    },
-    WaitTimeFromHeader {
-        header: Text,
-        #[serde(default)]
-        regex: Option<String>,
-        #[serde(default, rename = "$parameters")]
-        parameters: Json,
-    },
-    WaitUntilTimeFromHeader {
-        header: Text,
-        #[serde(default)]
-        regex: Option<String>,
-        #[serde(default)]
-        min_wait: Option<Text>,
-        #[serde(default, rename = "$parameters")]
-        parameters: Json,
-    },
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "type")]
-pub(crate) enum Authenticator {
-    NoAuth {},
-    ApiKeyAuthenticator {
-        #[serde(default)]
-        api_token: Option<Text>,
-        #[serde(default)]
-        header: Option<Text>,
-        #[serde(default)]
-        inject_into: Option<RequestOption>,
-        #[serde(default, rename = "$parameters")]
-        parameters: Json,
-    },
-    BearerAuthenticator {
-        api_token: Text,
-        #[serde(default, rename = "$parameters")]
-        parameters: Json,
-    },
-    BasicHttpAuthenticator {
-        username: Text,
-        #[serde(default)]
-        password: Option<Text>,
-        #[serde(default, rename = "$parameters")]
-        parameters: Json,
-    },
-    OAuthAuthenticator(Box<OAuth>),
-    SessionTokenAuthenticator(Box<SessionToken>),
-    LegacySessionTokenAuthenticator(Box<LegacySession>),
-    SelectiveAuthenticator {
-        authenticator_selection_path: Vec<Text>,
-        authenticators: std::collections::BTreeMap<String, Authenticator>,
-    },
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct OAuth {
-    #[serde(default)]
-    pub(crate) token_refresh_endpoint: Option<Text>,
-    #[serde(default)]
-    pub(crate) client_id_name: Option<Text>,
-    #[serde(default)]
-    pub(crate) client_id: Option<Text>,
-    #[serde(default)]
-    pub(crate) client_secret_name: Option<Text>,
-    #[serde(default)]
-    pub(crate) client_secret: Option<Text>,
-    #[serde(default)]
-    pub(crate) refresh_token_name: Option<Text>,
-    #[serde(default)]
-    pub(crate) refresh_token: Option<Text>,
-    #[serde(default)]
-    pub(crate) access_token_name: Option<Text>,
-    #[serde(default)]
-    pub(crate) access_token_value: Option<Text>,
-    #[serde(default)]
-    pub(crate) expires_in_name: Option<Text>,
-    #[serde(default)]
-    pub(crate) grant_type_name: Option<Text>,
-    #[serde(default)]
-    pub(crate) grant_type: Option<Text>,
-    #[serde(default)]
-    pub(crate) refresh_request_body: Option<Json>,
-    #[serde(default)]
-    pub(crate) refresh_request_headers: Option<Json>,
-    #[serde(default)]
-    pub(crate) send_refresh_request_as_query_params: Option<bool>,
-    #[serde(default)]
-    pub(crate) scopes: Option<Vec<String>>,
-    #[serde(default, rename = "$parameters")]
-    pub(crate) parameters: Json,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct SessionToken {
-    pub(crate) login_requester: Requester,
-    pub(crate) session_token_path: Vec<Text>,
-    #[serde(default)]
-    pub(crate) expiration_duration: Option<String>,
-    pub(crate) request_authentication: SessionUse,
-    #[serde(default, rename = "$parameters")]
-    pub(crate) parameters: Json,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "type")]
-pub(crate) enum SessionUse {
-    Bearer {},
-    ApiKey {
-        inject_into: RequestOption,
-        #[serde(default)]
-        api_token: Option<Text>,
-    },
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct LegacySession {
-    pub(crate) header: Text,
-    pub(crate) login_url: Text,
-    pub(crate) validate_session_url: Text,
-    pub(crate) session_token_response_key: Text,
-    #[serde(default)]
-    pub(crate) session_token: Option<Text>,
-    #[serde(default)]
-    pub(crate) username: Option<Text>,
-    #[serde(default)]
-    pub(crate) password: Option<Text>,
-    #[serde(default, rename = "$parameters")]
-    pub(crate) parameters: Json,
 }
