@@ -198,7 +198,7 @@ fn a_second_read_begins_where_the_first_ended() {
     let config = |end: &str| json!({"user": "ada", "password": "p:w", "start": "2024-01-01", "end": end});
     judge(
         "times.yaml",
-        &["stepped", "whole", "months", "client_side", "counted"],
+        &["stepped", "whole", "months", "client_side", "counted", "feed"],
         &[config("2024-01-31T00:00:00Z"), config("2024-02-12T00:00:00Z")],
     );
 }
@@ -212,6 +212,12 @@ fn the_parts_of_a_stream_are_read_alike() {
 fn every_part_has_its_own_position() {
     let config = |end: &str| json!({"colours": [], "end": end});
     judge("partitions.yaml", &["events"], &[config("2024-01-31"), config("2024-02-25")]);
+}
+
+#[test]
+fn one_position_may_serve_all_parts() {
+    let config = |end: &str| json!({"colours": [], "end": end});
+    judge("partitions.yaml", &["together"], &[config("2024-01-31"), config("2024-02-25")]);
 }
 
 #[test]
@@ -233,5 +239,5 @@ fn errors_mean_the_same() {
 #[test]
 fn tokens_are_asked_for_and_shown_alike() {
     let config = json!({"id": "me", "secret": "s3cret & more", "refresh": "r-1", "way": "key"});
-    judge("tokens.yaml", &["client_credentials", "refresh", "session", "chosen"], &[config]);
+    judge("tokens.yaml", &["client_credentials", "refresh", "session", "chosen", "renewed", "older_session"], &[config]);
 }

@@ -211,10 +211,11 @@ impl Auth {
     }
 }
 
+/// The session that the settings have. It is proven once and then remembered, where the reference proves it before every request.
 fn session_token(session: &LegacySession, scope: &Scope) -> Option<String> {
     let scope = &scope.and("parameters", &session.parameters.0);
-    let token = session.session_token.as_ref()?;
-    scope.optional(&token.0).ok()?.map(|token| token.to_text()).filter(|token| !token.is_empty())
+    let token = scope.optional(&session.session_token.as_ref()?.0).ok()??.into_value();
+    literal::is_true(&token).then(|| literal::text(&token))
 }
 
 fn session_parts(session: &SessionToken, token: &str, scope: &Scope) -> Result<Parts, ImportError> {

@@ -155,6 +155,19 @@ fn a_token_that_is_short_lived_serves_one_request() {
 }
 
 #[test]
+fn a_session_that_is_refused_makes_a_new_one() {
+    let authenticator = "authenticator: { type: LegacySessionTokenAuthenticator, header: X-S, login_url: /in, validate_session_url: /me, \
+                         session_token: old, session_token_response_key: id, username: a, password: b }, path: orders";
+    let text = manifest("", "").replace("path: orders", authenticator);
+    for (status, then) in [(200, "/orders"), (401, "/in")] {
+        let mut reader = Manifest::parse(&text).unwrap().read("orders", &json!({}), &Value::Null, now()).unwrap();
+        assert_eq!(reader.next().unwrap().unwrap().url, "https://shop.example/me");
+        reader.take(&answer(status, "")).unwrap();
+        assert_eq!(reader.next().unwrap().unwrap().url, format!("https://shop.example{then}"));
+    }
+}
+
+#[test]
 fn a_token_that_is_never_given_ends_the_read() {
     let authenticator = "authenticator: { type: OAuthAuthenticator, token_refresh_endpoint: 'https://shop.example/token', client_id: a, \
                          client_secret: b, grant_type: client_credentials }, path: orders";

@@ -181,6 +181,11 @@ fn answer(asked: &Asked, before: usize, base: &str) -> Reply {
             {"id": 4},
             {"id": 5, "at": "2024-03-05T00:00:00Z"},
         ])),
+        ["times", "feed"] => {
+            let days = ["2024-02-20", "2024-02-10", "2024-01-20", "2024-01-04", "2024-01-03", "2024-01-02"];
+            let page = days.iter().skip(number("page").unwrap_or(0) * 2).take(2);
+            ok(&page.map(|day| json!({"at": day})).collect())
+        }
         ["times", "counted"] => ok(&json!([{"id": 1, "seq": 6}, {"id": 2, "seq": 9}, {"id": 3, "seq": 7}])),
         ["parts", "listed", colour] => ok(&json!({"items": [{"id": 1, "is": colour}]})),
         ["parts", "product"] => ok(&json!({"items": [{"colour": asked.get("colour"), "size": asked.headers.get("x-size")}]})),
@@ -238,6 +243,11 @@ fn answer(asked: &Asked, before: usize, base: &str) -> Reply {
             }
         }
         ["token", "client_credentials"] => ok(&json!({"access_token": "tok-1", "expires_in": 3600})),
+        ["token", "renewed"] => ok(&json!({"access_token": format!("tok-{before}"), "expires_in": 3600})),
+        ["secured", "renewed"] if asked.headers.get("authorization").is_some_and(|token| token == "Bearer tok-0") => {
+            Reply { status: 401, headers: Vec::new(), body: String::new() }
+        }
+        ["older", "login"] => ok(&json!({"id": "ses-2"})),
         ["token", "refresh"] => ok(&json!({"data": {"accessToken": "tok-2", "expires_in": "60"}})),
         ["login"] => ok(&json!({"auth": {"token": "ses-1"}})),
         ["secured", name] => {
