@@ -1,3 +1,4 @@
-//! Readers of foreign descriptions. They yield what a person then completes; they never widen our own vocabulary.
+//! Readers of foreign descriptions, so that whoever has one need not write it anew. They never widen our own vocabulary.
 
+pub mod airbyte;
 pub mod openapi;

@@ -31,6 +31,11 @@ pub enum ConnectorCommand {
         #[arg(long, default_value = "connectors/catalog")]
         catalog: PathBuf,
     },
+    /// Reads a foreign description of a tenant's own, and says what of it runs.
+    Import {
+        #[command(subcommand)]
+        from: Foreign,
+    },
     /// Proves connectors against the simulators that are made of their own files, and prints a score for each.
     Test {
         /// Names; with --all, every connector of the catalog.
@@ -64,6 +69,12 @@ pub enum ConnectorCommand {
     Schema,
 }
 
+#[derive(Subcommand)]
+pub enum Foreign {
+    /// A low-code manifest of Airbyte. What cannot be run is named with its place.
+    Airbyte { file: PathBuf },
+}
+
 pub async fn run(command: ConnectorCommand) -> Result<(), Failure> {
     match command {
         ConnectorCommand::Lint { folder } => lint(&folder),
@@ -74,6 +85,10 @@ pub async fn run(command: ConnectorCommand) -> Result<(), Failure> {
                 folder.display(),
                 catalog.display()
             ))
+        }
+        ConnectorCommand::Import { from: Foreign::Airbyte { file } } => {
+            let text = std::fs::read_to_string(&file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+            say(&connectors::import::airbyte::Manifest::parse(&text)?.report().to_string())
         }
         ConnectorCommand::ImportOpenapi { file, name, catalog } => import_openapi(&file, &name, &catalog),
         ConnectorCommand::Test { names, all, catalog, seed, verbose } => test(open(catalog)?, names, all, seed, verbose).await,
