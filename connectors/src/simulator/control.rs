@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::fault::{Fault, FaultMatcher};
 use super::hook::OutgoingHook;
+use super::incoming::Incoming;
 use super::refusal::Refusal;
-use super::route::Incoming;
 use super::{SimAnswer, Simulator};
 
 pub(super) const PREFIX: &str = "/_control/";

@@ -3,8 +3,8 @@
 use domain::fault::FaultClass;
 use serde::{Deserialize, Serialize};
 
+use super::operation::Operation;
 use super::render::gzip;
-use super::route::Operation;
 use super::{Delivery, SimAnswer};
 
 /// More than any client takes, bytes.

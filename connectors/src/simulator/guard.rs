@@ -1,4 +1,4 @@
-//! Who may come in: what the manifest's `auth` says, verified; the token endpoint and the log-in. One function per kind.
+//! Who may come in: what the manifest's `auth` says, verified. One function per kind.
 
 use std::collections::HashMap;
 
@@ -9,36 +9,29 @@ use domain::http::HttpRequest;
 use domain::secret::{ExposeSecret, SecretFields};
 use domain::value::{Limits, Value};
 
+use super::Simulator;
+use super::incoming::Incoming;
 use super::pattern::{Found, Pattern};
-use super::refusal::concrete;
-use super::route::{Incoming, says};
-use super::seed::{empty, hash};
-use super::{SimAnswer, Simulator};
+use super::seed::hash;
 use crate::auth::sign;
 use crate::connector::Connector;
-use crate::manifest::{
-    ApiKey, Assertion, Auth, ClientAuth, JwtAlgorithm, Oauth1, Oauth1Place, Oauth2, SendToken, Session, Sign, TimestampUnit,
-    TokenEndpoint,
-};
-use crate::path;
+use crate::manifest::{ApiKey, Assertion, Auth, JwtAlgorithm, Oauth1, Oauth1Place, SendToken, Session, Sign, TimestampUnit};
 use crate::request::RequestContext;
 
 /// A signature is no older, and no further ahead, s.
 const SKEW_S: i64 = 300;
 /// Nonces that are kept; the older half goes when there are more.
 const NONCES_MAX: usize = 200_000;
-/// Where the manifest does not say how long an access token lives, s.
-const LIFETIME_S: u32 = 3_600;
 
 /// What was given out and may still be used.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     seed: u64,
-    given: u64,
+    pub given: u64,
     /// Access tokens and sessions: when they end, ms since 1970, and the grant they are of.
-    tokens: HashMap<String, (i64, u64)>,
+    pub tokens: HashMap<String, (i64, u64)>,
     /// Refresh tokens: the grant they are of, and whether they were used up.
-    refresh: HashMap<String, (u64, bool)>,
+    pub refresh: HashMap<String, (u64, bool)>,
     /// Nonces with when they were used, s since 1970.
     nonces: HashMap<String, i64>,
 }
@@ -54,7 +47,7 @@ pub(super) struct Account<'a> {
 type Verdict = Result<(), &'static str>;
 
 impl Account<'_> {
-    fn secret(&self, field: &str) -> Option<&str> {
+    pub fn secret(&self, field: &str) -> Option<&str> {
         self.credential.get(field).map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty())
     }
 
@@ -180,7 +173,7 @@ impl Guard {
         self.tokens.clear();
     }
 
-    fn make(&mut self, what: &str, ends: i64, grant: u64) -> String {
+    pub fn make(&mut self, what: &str, ends: i64, grant: u64) -> String {
         self.given += 1;
         let number = self.given.to_string();
         let half = |n: &str| hash(self.seed, &[what, &number, n]);
@@ -191,93 +184,6 @@ impl Guard {
             self.tokens.insert(token.clone(), (ends, grant));
         }
         token
-    }
-
-    /// Tokens for whoever proves who it is (RFC 6749 sections 4 to 6).
-    pub fn give_token(&mut self, oauth: &Oauth2, account: Account<'_>, incoming: &Incoming<'_>, now: DateTime<Utc>) -> SimAnswer {
-        let refuse = |status: u16, code: &str, why: &str| {
-            let body = serde_json::json!({"error": code, "error_description": why});
-            SimAnswer { code: Some(code.to_owned()), ..SimAnswer::json(status, &Value::from(&body)) }
-        };
-        if !is_client(&oauth.token, account, incoming) {
-            return refuse(401, "invalid_client", "Client authentication failed.");
-        }
-        let said = |name: &str| incoming.body.as_ref().and_then(|body| body.get(name)).and_then(Value::to_text);
-        let grant_type = said("grant_type").unwrap_or_default().into_owned();
-        let ends = now.timestamp_millis() + i64::from(oauth.lifetime_s.unwrap_or(LIFETIME_S)) * 1_000;
-        let (grant, refresh) = match grant_type.as_str() {
-            "refresh_token" => {
-                let token = said("refresh_token").unwrap_or_default().into_owned();
-                let brought = oauth.token.refresh_token.as_deref().and_then(|field| account.secret(field));
-                if brought == Some(token.as_str()) && !token.is_empty() {
-                    self.refresh.entry(token.clone()).or_insert((0, false));
-                }
-                match self.refresh.get(&token).copied() {
-                    None => return refuse(400, "invalid_grant", "The refresh token is not known."),
-                    Some((grant, true)) => {
-                        // Whoever uses an old one may have stolen it, so the whole grant ends.
-                        self.refresh.retain(|_, (of, used)| *of != grant || *used);
-                        self.tokens.retain(|_, (_, of)| *of != grant);
-                        return refuse(400, "invalid_grant", "The refresh token was used before; connect again.");
-                    }
-                    Some((grant, false)) if oauth.refresh.rotates => {
-                        self.refresh.insert(token, (grant, true));
-                        (grant, true)
-                    }
-                    Some((grant, false)) => (grant, false),
-                }
-            }
-            "authorization_code" | "password" => {
-                self.given += 1;
-                (self.given, true)
-            }
-            "client_credentials" => (u64::MAX, false),
-            other if other.ends_with("jwt-bearer") && said("assertion").is_some() => (u64::MAX, false),
-            // Some vendors have a body of their own and no grant type at all.
-            "" if incoming.body.as_ref().is_none_or(|body| body.get("refresh_token").is_none()) => (u64::MAX, false),
-            _ => return refuse(400, "unsupported_grant_type", "This grant is not known."),
-        };
-        let mut body = empty();
-        let mut put = |name: &str, value: Value| {
-            let at = oauth.token.paths.get(name).map_or(name, String::as_str);
-            path::put(&mut body, &concrete(at), value);
-        };
-        put("access_token", self.make("access", ends, grant).into());
-        put("token_type", "Bearer".into());
-        put("expires_in", i64::from(oauth.lifetime_s.unwrap_or(LIFETIME_S)).into());
-        if refresh {
-            put("refresh_token", self.make("refresh", 0, grant).into());
-        }
-        SimAnswer::json(200, &body)
-    }
-
-    /// Opens a session; `None` where the log-in does not say what it must.
-    pub fn log_in(
-        &mut self,
-        session: &Session,
-        account: Account<'_>,
-        incoming: &Incoming<'_>,
-        now: DateTime<Utc>,
-    ) -> Option<SimAnswer> {
-        if !says(account.connector, account.settings, account.credential, &session.login, incoming) {
-            return None;
-        }
-        let ends = now.timestamp_millis() + i64::from(session.lifetime_s) * 1_000;
-        let mut body = empty();
-        let mut headers = Vec::new();
-        if let Some(place) = &session.token {
-            let token = self.make("session", ends, 0);
-            headers.extend(place.header.first().map(|name| (name.clone(), token.clone())));
-            if let Some(at) = &place.path {
-                path::put(&mut body, &concrete(at), token.into());
-            }
-        }
-        for name in &session.cookies {
-            headers.push(("Set-Cookie".to_owned(), format!("{name}={}; Path=/; HttpOnly", self.make("cookie", ends, 0))));
-        }
-        let mut answer = SimAnswer::json(200, &body);
-        answer.headers.extend(headers);
-        Some(answer)
     }
 }
 
@@ -395,28 +301,6 @@ fn without_parameter(url: &str, name: &str) -> String {
     let Some((place, query)) = url.split_once('?') else { return url.to_owned() };
     let kept: Vec<&str> = query.split('&').filter(|pair| pair.split('=').next() != Some(name)).collect();
     if kept.is_empty() { place.to_owned() } else { format!("{place}?{}", kept.join("&")) }
-}
-
-fn is_client(endpoint: &TokenEndpoint, account: Account<'_>, incoming: &Incoming<'_>) -> bool {
-    let secret = |field: &Option<String>| field.as_deref().and_then(|field| account.secret(field));
-    let (id, key) = (secret(&endpoint.client_id), secret(&endpoint.client_secret));
-    let said = |name: &str| incoming.body.as_ref().and_then(|body| body.get(name)).and_then(Value::to_text);
-    match endpoint.client {
-        ClientAuth::Body => {
-            id.is_none_or(|id| said("client_id").as_deref() == Some(id))
-                && key.is_none_or(|key| said("client_secret").as_deref() == Some(key))
-        }
-        ClientAuth::Basic => {
-            let claimed = incoming.header("authorization").and_then(|value| value.strip_prefix("Basic "));
-            let encode = |text: &str| percent_encoding::utf8_percent_encode(text, crate::template::ENCODED).to_string();
-            let (id, key) = (id.unwrap_or_default(), key.unwrap_or_default());
-            // RFC 6749 says that both are form-encoded first; many clients do not, and most servers take both.
-            claimed == Some(STANDARD.encode(format!("{id}:{key}")).as_str())
-                || claimed == Some(STANDARD.encode(format!("{}:{}", encode(id), encode(key))).as_str())
-        }
-        ClientAuth::Assertion => said("client_assertion").is_some_and(|assertion| assertion.split('.').count() == 3),
-        ClientAuth::None => true,
-    }
 }
 
 /// The parameters that sign a request (RFC 5849 sections 3.5.1 and 3.5.3).

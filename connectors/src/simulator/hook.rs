@@ -6,10 +6,10 @@ use domain::fault::FaultClass;
 use domain::value::Value;
 use serde::Serialize;
 
+use super::incoming::Incoming;
 use super::list::{Item, Listing};
 use super::pattern::Found;
 use super::refusal::{Refusal, concrete};
-use super::route::Incoming;
 use super::seed::{empty, hash};
 use super::write::Served;
 use super::{SimAnswer, Simulator, derive};

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use domain::value::Value;
 
 use super::SimAnswer;
+use super::operation::Operation;
 use super::refusal::in_unit;
-use super::route::Operation;
 use crate::connector::Connector;
 use crate::manifest::{Cost, LimitRule, Page, Rate, Read, Size};
 use crate::path;

@@ -9,10 +9,10 @@ use domain::value::{Map, Value};
 
 use super::SimAnswer;
 use super::fault::Trouble;
+use super::incoming::Incoming;
 use super::pattern::Found;
 use super::refusal::{Refusal, concrete};
 use super::render;
-use super::route::Incoming;
 use super::time;
 use crate::auth::hmac_sha256;
 use crate::manifest::{Page, Place, Read, Size, Slot};

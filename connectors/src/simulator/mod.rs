@@ -4,14 +4,17 @@
 //! Values in, values out: time comes with each request and nothing is sent, so that the same seed and the same requests give the same bytes.
 //! What a manifest cannot tell (what the vendor refuses and computes) stands beside it in `simulator.yaml`.
 
+mod answer;
 mod control;
 mod derive;
 mod extra;
 mod fault;
 mod guard;
 mod hook;
+mod incoming;
 mod limit;
 mod list;
+mod operation;
 mod pattern;
 mod populate;
 mod refusal;
@@ -20,11 +23,11 @@ mod route;
 mod seed;
 mod store;
 mod time;
+mod token;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::fault::FaultClass;
 use domain::http::HttpRequest;
@@ -32,25 +35,26 @@ use domain::record::RecordKind;
 use domain::secret::SecretFields;
 use domain::value::Value;
 use indexmap::IndexMap;
-use serde::Serialize;
 
 use self::extra::{Extra, KindRules};
 use self::fault::{Faults, Trouble};
 use self::guard::{Account, Guard};
 use self::hook::Hooks;
+use self::incoming::Incoming;
 use self::limit::Buckets;
 use self::list::{Item, Listing};
 use self::pattern::Found;
 use self::refusal::Refusal;
-use self::route::{Incoming, Routes};
+use self::route::Routes;
 use self::store::{Shape, Store};
 use self::write::Served;
 use crate::connector::Connector;
-use crate::manifest::{Auth, Oauth2, Read, Session};
+use crate::manifest::Read;
 
+pub use answer::{Delivery, SimAnswer, SimRecord, SimStats, Writes};
 pub use fault::{Fault, FaultMatcher};
 pub use hook::{HookSubscription, OutgoingHook};
-pub use route::Operation;
+pub use operation::Operation;
 
 /// Answers that are remembered by their idempotency key.
 const REMEMBERED_MAX: usize = 100_000;
@@ -62,67 +66,6 @@ const RECORDS: usize = 25;
 pub enum SimulatorError {
     #[error("simulator.yaml cannot be used: {0}")]
     Extra(String),
-}
-
-/// How an answer reaches whoever asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    Whole,
-    /// In pieces of so many bytes, without a length.
-    Chunked(usize),
-    /// Not at all: the connection is closed.
-    Drop,
-    /// The length is that of the whole body, and the connection is closed after so many bytes.
-    Truncated(usize),
-    /// The length says so many bytes, and so the body ends there.
-    Short(usize),
-}
-
-/// What the vendor answers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SimAnswer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Bytes,
-    /// How long it takes before the first byte, ms.
-    pub delay_ms: u64,
-    pub delivery: Delivery,
-    /// The vendor's code of a refusal, for the statistics.
-    pub code: Option<String>,
-}
-
-/// What was asked and what came of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct SimStats {
-    /// Requests by operation; `unknown` are those that the manifest declares nothing for.
-    pub requests: BTreeMap<String, u64>,
-    /// Refusals by the vendor's code.
-    pub refused: BTreeMap<String, u64>,
-    pub creates: u64,
-    pub updates: u64,
-    /// The most requests at once.
-    pub in_flight_max: usize,
-}
-
-/// A stored record and how it came to be.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SimRecord {
-    pub id: String,
-    pub external_key: Option<String>,
-    pub revision: Option<String>,
-    pub value: Value,
-    /// 0 where it was there from the start.
-    pub creates: u32,
-    pub updates: u32,
-}
-
-/// How often one key was written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Writes {
-    /// Records that carry the key; more than one is a double.
-    pub records: u32,
-    pub creates: u32,
-    pub updates: u32,
 }
 
 /// One vendor account.
@@ -443,28 +386,6 @@ impl<'c> Simulator<'c> {
         match operation {
             Operation::List(_) => table.rows.iter().any(|row| row.parent.as_deref() == Some(named)),
             _ => table.by_id(named).or_else(|| table.by_key(named)).is_some(),
-        }
-    }
-
-    /// Token endpoint and log-in.
-    fn open(&mut self, incoming: &Incoming<'_>, now: DateTime<Utc>) -> Served {
-        enum Way<'m> {
-            Token(&'m Oauth2),
-            LogIn(&'m Session),
-        }
-        fn way(auth: &Auth) -> Option<Way<'_>> {
-            match auth {
-                Auth::Oauth2(oauth) => Some(Way::Token(oauth)),
-                Auth::Session(session) => Some(Way::LogIn(session)),
-                Auth::MutualTls(tls) => way(tls.with.as_deref()?),
-                _ => None,
-            }
-        }
-        let refused = || Refusal::new(FaultClass::Authentication, "The log-in is wrong.");
-        let account = Account { connector: self.connector, settings: &self.settings, credential: &self.credential };
-        match way(&self.connector.manifest.auth).ok_or_else(refused)? {
-            Way::Token(oauth) => Ok(self.guard.give_token(oauth, account, incoming, now)),
-            Way::LogIn(session) => self.guard.log_in(session, account, incoming, now).ok_or_else(refused),
         }
     }
 

@@ -5,9 +5,9 @@ use domain::fault::FaultClass;
 use domain::http::HttpAnswer;
 use domain::value::Value;
 
+use super::SimAnswer;
 use super::derive;
 use super::seed::empty;
-use super::{Delivery, SimAnswer};
 use crate::connector::Connector;
 use crate::manifest::{ErrorRule, WaitUnit};
 use crate::path;
@@ -173,15 +173,4 @@ fn literal(pattern: &str) -> String {
 
 pub(super) fn as_http(answer: &SimAnswer) -> HttpAnswer {
     HttpAnswer { status: answer.status, headers: answer.headers.clone(), body: answer.body.clone() }
-}
-
-impl SimAnswer {
-    pub(super) fn json(status: u16, body: &Value) -> Self {
-        let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
-        Self { status, headers, body: body.to_json().into(), delay_ms: 0, delivery: Delivery::Whole, code: None }
-    }
-
-    pub(super) fn empty(status: u16) -> Self {
-        Self { status, headers: vec![], body: "".into(), delay_ms: 0, delivery: Delivery::Whole, code: None }
-    }
 }

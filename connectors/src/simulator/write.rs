@@ -9,10 +9,10 @@ use domain::value::{Map, Value};
 
 use super::derive;
 use super::extra::KindRules;
+use super::incoming::Incoming;
 use super::pattern::Found;
 use super::refusal::{Refusal, concrete};
 use super::render;
-use super::route::Incoming;
 use super::seed::{empty, lay_over};
 use super::store::{ROWS_MAX, Row, Table};
 use super::{SimAnswer, Simulator};
