@@ -1,4 +1,4 @@
-//! The catalog is found by walking: one folder, one connector. What came with this build is embedded; an operator may add a folder of its own.
+//! The catalog is found by walking: one folder, one connector. What came with this build is embedded; another folder may be opened.
 //! A connector is read when it is first asked for, and a broken one is unavailable with its errors and stops nobody else.
 
 use std::collections::{BTreeMap, HashMap};
@@ -85,22 +85,6 @@ impl Catalog {
             }
         }
         Ok(Catalog(folders.into_iter().map(entry).collect()))
-    }
-
-    /// These, and where a name is in both, the other's.
-    #[must_use]
-    pub fn with(mut self, other: Catalog) -> Catalog {
-        self.0.extend(other.0);
-        self
-    }
-
-    /// The embedded connectors and an operator's own, which take the place of embedded ones of the same name.
-    ///
-    /// # Errors
-    /// Where the folder cannot be listed.
-    pub fn with_own(path: &Path) -> Result<Catalog, CatalogErrors> {
-        let embedded = EMBEDDED.dirs().map(|folder| (folder.path().display().to_string(), Folder::Embedded(folder)));
-        Ok(Catalog(embedded.map(entry).collect()).with(Catalog::open(path)?))
     }
 
     /// A connector that can be used.

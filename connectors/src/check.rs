@@ -33,9 +33,9 @@ pub(crate) fn check(folder: &str, manifest: &Manifest) -> Vec<String> {
         }
     }
     for rule in &manifest.errors {
-        let (from, to) = rule.status.as_deref().map_or(("300", "599"), |range| range.split_once('-').unwrap_or((range, range)));
-        let is_status = |text: &str| text.trim().parse().is_ok_and(|status: u16| (100..600).contains(&status));
-        if !is_status(from) || !is_status(to) {
+        let is_status = |status: &u16| (100..600).contains(status);
+        let are_statuses = rule.statuses().is_some_and(|range| is_status(range.start()) && is_status(range.end()));
+        if rule.status.is_some() && !are_statuses {
             errors.push(format!(
                 "the status \"{}\" in errors is neither one like \"404\" nor a range like \"500-599\"",
                 rule.status.as_deref().unwrap_or_default()
@@ -171,7 +171,7 @@ pub(crate) fn templates(request: &Request) -> Vec<String> {
 }
 
 /// All texts of a body, which may be templates.
-pub(crate) fn texts(body: &Option<crate::manifest::Body>, out: &mut Vec<String>) {
+fn texts(body: &Option<crate::manifest::Body>, out: &mut Vec<String>) {
     use crate::manifest::Body;
     match body {
         Some(Body::Json(tree) | Body::Form(tree)) => tree_texts(tree, out),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use domain::mapping::{LookupSet, Plan, Rules};
 use domain::record::RecordKind;
 
-use crate::manifest::{Field, Manifest};
+use crate::manifest::{Field, Get, Manifest, ProofRule, Resource};
 use crate::response::ErrorMatcher;
 
 /// How many calls an account may make at once.
@@ -76,6 +76,19 @@ impl Connector {
     #[must_use]
     pub fn file(&self, name: &str) -> Option<&str> {
         self.files.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn resource(&self, kind: RecordKind) -> Option<&Resource> {
+        self.manifest.resources.get(&kind)
+    }
+
+    pub(crate) fn proof(&self, kind: RecordKind) -> Option<&ProofRule> {
+        self.resource(kind)?.proof.as_ref()
+    }
+
+    /// How the thing itself is read, where a topic brings an id only.
+    pub(crate) fn fetch(&self, topic: &str) -> Option<&Get> {
+        self.manifest.webhooks.as_ref()?.topics.get(topic)?.fetch.as_ref()
     }
 
     #[must_use]

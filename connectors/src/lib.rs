@@ -6,6 +6,7 @@ mod catalog;
 mod check;
 mod connector;
 mod decode;
+mod hex;
 mod hook;
 pub mod import;
 mod limit;

@@ -2,11 +2,11 @@
 
 use domain::http::HttpAnswer;
 use domain::value::Value;
+use rust_decimal::Decimal;
 
 use crate::connector::Connector;
-use crate::manifest::WaitUnit;
 use crate::path;
-use crate::response::parse;
+use crate::response::{from_now_ms, parse};
 
 /// How a bucket stands, as the vendor says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,15 +40,9 @@ impl Connector {
                 .as_ref()
                 .and_then(|cost| path::first(body.as_ref()?, cost.left.as_deref()?)?.to_text().and_then(|t| whole(&t)));
             let reset = rule.headers.reset.as_ref().and_then(|reset| {
-                let value = whole(answer.header(&reset.header)?.trim())?;
-                let now =
-                    || u64::try_from(chrono::DateTime::parse_from_rfc2822(answer.header("date")?).ok()?.timestamp_millis()).ok();
-                Some(match reset.unit {
-                    WaitUnit::Seconds => value.saturating_mul(1_000),
-                    WaitUnit::Milliseconds => value,
-                    WaitUnit::UnixS => value.saturating_mul(1_000).saturating_sub(now()?),
-                    WaitUnit::UnixMs => value.saturating_sub(now()?),
-                })
+                let value = whole(answer.header(&reset.header)?)?;
+                let ms = from_now_ms(reset.unit, value.into(), answer)?.max(Decimal::ZERO);
+                Some(u64::try_from(ms).unwrap_or(u64::MAX))
             });
             let state = LimitState { bucket: rule.bucket.clone(), limit, remaining: remaining.or(left), reset_ms: reset };
             (state.limit.is_some() || state.remaining.is_some() || state.reset_ms.is_some()).then_some(state)

@@ -101,7 +101,13 @@ impl From<TemplateError> for RequestError {
     }
 }
 
-impl RequestContext<'_> {
+impl<'a> RequestContext<'a> {
+    /// For a call that is about no delivery, and before there is a token.
+    #[must_use]
+    pub fn new(settings: &'a serde_json::Value, credential: &'a SecretFields, now: DateTime<Utc>, nonce: &'a str) -> Self {
+        Self { settings, credential, external_key: "", revision: 0, idempotency_key: "", now, nonce, token: None }
+    }
+
     pub(crate) fn fill(&self, template: &str, encode: bool) -> Result<String, RequestError> {
         Ok(fill(template, encode, |name| self.find(name))?)
     }
@@ -248,7 +254,7 @@ impl Connector {
         payload: &Value,
         context: &RequestContext<'_>,
     ) -> Result<HttpRequest, RequestError> {
-        let write = self.manifest.resources.get(&kind).and_then(|resource| resource.write.as_ref());
+        let write = self.resource(kind).and_then(|resource| resource.write.as_ref());
         let vars = CallVars { payload: Some(payload), ..CallVars::default() };
         self.call(&write.ok_or(RequestError::Kind(kind))?.request, &vars, context)
     }
@@ -264,15 +270,13 @@ impl Connector {
         payload: Option<&Value>,
         context: &RequestContext<'_>,
     ) -> Result<Option<HttpRequest>, RequestError> {
-        let proof = self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref());
-        proof.map(|proof| self.call(&proof.request, &CallVars { payload, ..CallVars::default() }, context)).transpose()
+        self.proof(kind).map(|proof| self.call(&proof.request, &CallVars { payload, ..CallVars::default() }, context)).transpose()
     }
 
     /// True where the proof of a kind looks for something that stands in the payload.
     #[must_use]
     pub fn proof_needs_payload(&self, kind: RecordKind) -> bool {
-        let proof = self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref());
-        proof.is_some_and(|proof| {
+        self.proof(kind).is_some_and(|proof| {
             crate::check::templates(&proof.request)
                 .iter()
                 .any(|text| crate::template::names(text).any(|name| name.starts_with("payload")))
@@ -282,13 +286,13 @@ impl Connector {
     /// How long the vendor takes to show a write, ms.
     #[must_use]
     pub fn proof_settle_ms(&self, kind: RecordKind) -> u64 {
-        self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref()).map_or(0, |proof| proof.settle_ms)
+        self.proof(kind).map_or(0, |proof| proof.settle_ms)
     }
 
     /// How long after its last byte was sent a write may still take effect at the vendor, ms.
     #[must_use]
     pub fn lands_within_ms(&self, kind: RecordKind) -> u64 {
-        self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref()).map_or(0, |proof| proof.lands_within_ms)
+        self.proof(kind).map_or(0, |proof| proof.lands_within_ms)
     }
 
     /// The request that reads the thing itself, where a topic brings an id only.
@@ -301,10 +305,8 @@ impl Connector {
         source_id: &str,
         context: &RequestContext<'_>,
     ) -> Result<Option<HttpRequest>, RequestError> {
-        let fetch =
-            self.manifest.webhooks.as_ref().and_then(|hook| hook.topics.get(topic)).and_then(|topic| topic.fetch.as_ref());
         let vars = CallVars { source_id: Some(source_id), ..CallVars::default() };
-        fetch.map(|fetch| self.call(&fetch.request, &vars, context)).transpose()
+        self.fetch(topic).map(|fetch| self.call(&fetch.request, &vars, context)).transpose()
     }
 
     /// Where requests go.
@@ -327,9 +329,7 @@ impl Connector {
     /// # Errors
     /// Where the connection lacks something that it needs.
     pub fn call(&self, rule: &Request, vars: &CallVars<'_>, context: &RequestContext<'_>) -> Result<HttpRequest, RequestError> {
-        let mut request = self.draft(rule, vars, context)?.unsigned();
-        sign(&self.manifest.auth, &mut request, context)?;
-        Ok(request)
+        self.sign(self.draft(rule, vars, context)?, context)
     }
 
     /// Signs what [`Self::draft`] made.

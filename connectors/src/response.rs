@@ -1,6 +1,7 @@
 //! Reads an answer: a receipt, or a fault with its class, reason, owner and fix from the error catalog.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use domain::delivery::Receipt;
@@ -9,6 +10,7 @@ use domain::http::HttpAnswer;
 use domain::mapping::Filter;
 use domain::record::RecordKind;
 use domain::value::{Limits, Value};
+use rust_decimal::Decimal;
 
 use crate::connector::Connector;
 use crate::manifest::{Absent, ErrorRule, ReceiptRule, WaitUnit};
@@ -34,28 +36,24 @@ pub enum Proof {
 /// The parts of an error rule that are compiled once.
 #[derive(Debug)]
 pub(crate) struct ErrorMatcher {
-    statuses: (u16, u16),
+    statuses: RangeInclusive<u16>,
     header: Option<regex::Regex>,
     when: Option<Filter>,
 }
 
 impl ErrorMatcher {
     pub fn new(rule: &ErrorRule) -> Self {
-        let range = rule.status.as_deref().map_or("0-999", str::trim);
-        let (from, to) = range.split_once('-').unwrap_or((range, range));
-        // What cannot be read is refused when the connector is loaded, so that no rule is silently one for nothing.
-        let status = |text: &str| text.trim().parse().unwrap_or_default();
         let header = rule.header.as_ref().and_then(|header| regex::Regex::new(header.pattern.as_deref().unwrap_or("")).ok());
         Self {
-            statuses: (status(from), status(to)),
+            // What cannot be read is refused when the connector is loaded, so that no rule is silently one for nothing.
+            statuses: rule.statuses().unwrap_or(0..=0),
             header,
             when: rule.when.as_deref().and_then(|when| Filter::compile(when).ok()),
         }
     }
 
     fn fits(&self, rule: &ErrorRule, answer: &HttpAnswer, code: Option<&str>, body: Option<&Value>) -> bool {
-        let (from, to) = self.statuses;
-        (from..=to).contains(&answer.status)
+        self.statuses.contains(&answer.status)
             && (rule.code.is_empty() || code.is_some_and(|code| rule.code.iter().any(|known| known == code)))
             && rule.header.as_ref().is_none_or(|header| {
                 let pattern = self.header.as_ref();
@@ -80,10 +78,9 @@ impl Connector {
         answer: &HttpAnswer,
     ) -> Result<Receipt, Fault> {
         let body = parse(answer);
-        let resource = self.manifest.resources.get(&kind);
         if self.is_failure(answer, body.as_ref()) {
             let (mut fault, not_applied) = self.fault(answer, body.as_ref());
-            let is_provable = resource.is_some_and(|resource| resource.proof.is_some());
+            let is_provable = self.proof(kind).is_some();
             // A server that failed after it began may have stored the record: it is asked before anything is sent again.
             let may_have_applied = matches!(answer.status, 408 | 500..=599)
                 && matches!(fault.class, FaultClass::Outage | FaultClass::Retry)
@@ -100,9 +97,7 @@ impl Connector {
     #[must_use]
     pub fn read_proof_answer(&self, kind: RecordKind, answer: &HttpAnswer, written: i64) -> Proof {
         let body = parse(answer);
-        let Some(rule) = self.manifest.resources.get(&kind).and_then(|resource| resource.proof.as_ref()) else {
-            return Proof::Failed(self.unreadable(answer));
-        };
+        let Some(rule) = self.proof(kind) else { return Proof::Failed(self.unreadable(answer)) };
         let code = self.text_at(&self.manifest.error.code, body.as_ref());
         if rule.absent.iter().any(|absent| says_absent(absent, answer.status, code.as_deref())) {
             return Proof::Absent;
@@ -137,9 +132,7 @@ impl Connector {
         if self.is_failure(answer, body.as_ref()) {
             return Err(self.fault(answer, body.as_ref()).0);
         }
-        let fetch =
-            self.manifest.webhooks.as_ref().and_then(|hook| hook.topics.get(topic)).and_then(|topic| topic.fetch.as_ref());
-        match fetch.and_then(|fetch| fetch.record.as_deref()) {
+        match self.fetch(topic).and_then(|fetch| fetch.record.as_deref()) {
             None => Ok(answer.body.clone()),
             Some(path) => {
                 let found = body.as_ref().and_then(|body| path::first(body, path)).map(Value::to_json);
@@ -149,17 +142,10 @@ impl Connector {
     }
 
     pub(crate) fn unreadable(&self, answer: &HttpAnswer) -> Fault {
-        Fault {
-            // It may have been stored: whoever asks by business key finds out.
-            class: FaultClass::Unknown,
-            code: "unreadable_answer".into(),
-            reason: format!("{} answered {} without saying what it stored", self.title(), answer.status),
-            owner: Owner::Crossdock,
-            fix: "Compare the answer in the attempt with the connector's receipt rule.".into(),
-            path: None,
-            retry_after_ms: None,
-            status: Some(answer.status),
-        }
+        let reason = format!("{} answered {} without saying what it stored", self.title(), answer.status);
+        let fix = "Compare the answer in the attempt with the connector's receipt rule.";
+        // It may have been stored: whoever asks by business key finds out.
+        Fault::new(FaultClass::Unknown, "unreadable_answer", reason, Owner::Crossdock, fix).answered(answer.status)
     }
 
     /// A 404 in other words than the vendor's for "not there" may come from a proxy, and is no proof: sending again on it could do a thing twice.
@@ -236,14 +222,7 @@ impl Connector {
         retry_after_ms(answer).or_else(|| {
             self.manifest.error.wait.iter().find_map(|wait| {
                 let value = domain::value::decimal(answer.header(&wait.header)?.trim())?;
-                let now = || Some(chrono::DateTime::parse_from_rfc2822(answer.header("date")?).ok()?.timestamp_millis());
-                let ms = match wait.unit {
-                    WaitUnit::Seconds => value.checked_mul(rust_decimal::Decimal::ONE_THOUSAND)?,
-                    WaitUnit::Milliseconds => value,
-                    WaitUnit::UnixS => value.checked_mul(rust_decimal::Decimal::ONE_THOUSAND)?.checked_sub(now()?.into())?,
-                    WaitUnit::UnixMs => value.checked_sub(now()?.into())?,
-                };
-                u64::try_from(ms.trunc()).ok().map(|ms| ms.min(RETRY_AFTER_MAX_MS))
+                u64::try_from(from_now_ms(wait.unit, value, answer)?.trunc()).ok().map(|ms| ms.min(RETRY_AFTER_MAX_MS))
             })
         })
     }
@@ -310,13 +289,25 @@ fn says_absent(absent: &Absent, status: u16, code: Option<&str>) -> bool {
     absent.status == status && (absent.code.is_empty() || code.is_some_and(|code| absent.code.iter().any(|known| known == code)))
 }
 
+/// Milliseconds from the answer's own `Date` on; negative where that moment has passed.
+pub(crate) fn from_now_ms(unit: WaitUnit, value: Decimal, answer: &HttpAnswer) -> Option<Decimal> {
+    let ms = || value.checked_mul(Decimal::ONE_THOUSAND);
+    let now = || Some(chrono::DateTime::parse_from_rfc2822(answer.header("date")?).ok()?.timestamp_millis().into());
+    match unit {
+        WaitUnit::Seconds => ms(),
+        WaitUnit::Milliseconds => Some(value),
+        WaitUnit::UnixS => ms()?.checked_sub(now()?),
+        WaitUnit::UnixMs => value.checked_sub(now()?),
+    }
+}
+
 /// Seconds, decimals allowed, or an HTTP date against the answer's own `Date` (RFC 9110 section 10.2.3).
 fn retry_after_ms(answer: &HttpAnswer) -> Option<u64> {
     let text = answer.header("retry-after")?.trim();
     if let Some(seconds) = domain::value::decimal(text) {
-        let most = rust_decimal::Decimal::from(RETRY_AFTER_MAX_MS);
+        let most = Decimal::from(RETRY_AFTER_MAX_MS);
         // What does not even fit a decimal is longer than a day.
-        let ms = seconds.checked_mul(rust_decimal::Decimal::ONE_THOUSAND).unwrap_or(most).min(most);
+        let ms = seconds.checked_mul(Decimal::ONE_THOUSAND).unwrap_or(most).min(most);
         return if seconds.is_sign_negative() { None } else { u64::try_from(ms.trunc()).ok() };
     }
     let at = chrono::DateTime::parse_from_rfc2822(text).ok()?;

@@ -10,16 +10,12 @@ use domain::record::RecordKind;
 use domain::value::Value;
 
 use crate::connector::Connector;
-use crate::manifest::{Action, Batch, Resource};
+use crate::manifest::{Action, Batch};
 use crate::path;
 use crate::request::{CallVars, RequestContext, RequestError};
 use crate::response::{parse, receipt};
 
 impl Connector {
-    pub(crate) fn resource(&self, kind: RecordKind) -> Option<&Resource> {
-        self.manifest.resources.get(&kind)
-    }
-
     fn action(&self, kind: RecordKind, name: &str) -> Option<&Action> {
         self.resource(kind)?.actions.get(name)
     }
@@ -101,7 +97,7 @@ impl Connector {
         self.read_action_answer(answer)?;
         let body = parse(answer).ok_or_else(|| self.unreadable(answer))?;
         let done = self.action(kind, name).and_then(|action| action.proof.as_ref()).map(|proof| proof.done.as_str());
-        // Expressions were compiled when the connector was loaded.
+        // An expression that cannot be read is refused when the connector is loaded.
         let filter = done.and_then(|done| Filter::compile(done).ok()).ok_or_else(|| self.unreadable(answer))?;
         filter.passes(&body).map_err(|_| self.unreadable(answer))
     }
@@ -234,16 +230,8 @@ resources:
 
     fn with_context<T>(run: impl FnOnce(&RequestContext<'_>) -> T) -> T {
         let (settings, credential) = (serde_json::json!({}), SecretFields::default());
-        run(&RequestContext {
-            settings: &settings,
-            credential: &credential,
-            external_key: "k",
-            revision: 1,
-            idempotency_key: "i",
-            now: chrono::DateTime::UNIX_EPOCH,
-            nonce: "n",
-            token: None,
-        })
+        let context = RequestContext::new(&settings, &credential, chrono::DateTime::UNIX_EPOCH, "n");
+        run(&RequestContext { external_key: "k", revision: 1, idempotency_key: "i", ..context })
     }
 
     fn body(request: &HttpRequest) -> &str {

@@ -121,6 +121,12 @@ impl Fault {
         Self { class, code: code.into(), reason, owner, fix: fix.into(), path: None, retry_after_ms: None, status: None }
     }
 
+    /// One that an answer of this status tells of.
+    #[must_use]
+    pub fn answered(self, status: u16) -> Self {
+        Self { status: Some(status), ..self }
+    }
+
     /// Without what a vendor may have echoed of the credential: a fault is stored, logged and shown.
     #[must_use]
     pub fn redacted(self, redactor: &Redactor) -> Self {

@@ -76,6 +76,20 @@ impl HttpAnswer {
     }
 }
 
+/// How an answer reaches whoever asked, for servers that play a vendor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    Whole,
+    /// In pieces of so many bytes, without a length.
+    Chunked(usize),
+    /// Not at all: the connection is closed.
+    Drop,
+    /// The length is that of the whole body, and the connection is closed after so many bytes.
+    Truncated(usize),
+    /// The length says so many bytes, and so the body ends there.
+    Short(usize),
+}
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::http::{HttpAnswer, HttpRequest, Method};
+use domain::http::{Delivery, HttpAnswer, HttpRequest, Method};
 use futures::{Stream, StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
@@ -36,20 +36,6 @@ const GZIP_BYTES_MIN: usize = 256;
 const CUT_AFTER: Duration = Duration::from_millis(20);
 /// After a failed accept, which repeats at once while the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// How an answer reaches whoever asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    Whole,
-    /// In pieces of so many bytes, without a length.
-    Chunked(usize),
-    /// Not at all: the connection is closed.
-    Drop,
-    /// The length is that of the whole body, and the connection is closed after so many bytes.
-    Truncated(usize),
-    /// The length says so many bytes, and so the body ends there.
-    Short(usize),
-}
 
 /// What a handler answers.
 #[derive(Debug, Clone)]

@@ -178,16 +178,7 @@ impl Fetches {
         let connector = self.context.catalog.get(&message.connector).ok_or_else(missing)?;
         let source_id = message.source_id.as_deref().ok_or("the message names no id to read back")?;
         let nonce = Uuid::new_v4().simple().to_string();
-        let context = RequestContext {
-            settings: &message.settings,
-            credential: &credential.fields,
-            external_key: "",
-            revision: 0,
-            idempotency_key: "",
-            now: Utc::now(),
-            nonce: &nonce,
-            token: None,
-        };
+        let context = RequestContext::new(&message.settings, &credential.fields, Utc::now(), &nonce);
         let request = connector.fetch_request(&message.topic, source_id, &context).map_err(|error| error.to_string())?;
         let none = || format!("{} says nothing of how to read {} back", connector.title(), message.topic);
         Ok((connector, request.ok_or_else(none)?))

@@ -115,14 +115,11 @@ impl<'a> Vendor<'a> {
 
     fn context<'c>(&'c self, keys: WriteKeys<'c>, token: Option<&'c TokenSet>, nonce: &'c str) -> RequestContext<'c> {
         RequestContext {
-            settings: self.settings,
-            credential: self.credential,
             external_key: keys.external_key,
             revision: keys.revision,
             idempotency_key: keys.idempotency_key,
-            now: chrono::Utc::now(),
-            nonce,
             token,
+            ..RequestContext::new(self.settings, self.credential, chrono::Utc::now(), nonce)
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, Value};
 
@@ -60,7 +61,7 @@ fn key(assertion: &Assertion, text: &str) -> Result<EncodingKey, RequestError> {
     let pem = pem(text);
     match assertion.algorithm {
         JwtAlgorithm::Hs256 => {
-            let bytes = key_bytes(text, assertion.key_encoding);
+            let bytes = key_bytes(text, assertion.key_encoding, &STANDARD);
             bytes
                 .map(|bytes| EncodingKey::from_secret(&bytes))
                 .ok_or_else(|| unusable(assertion, "it is not encoded as it should be".into()))

@@ -10,7 +10,7 @@ mod sigv4;
 mod token;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use domain::http::{ClientIdentity, HttpRequest};
 use domain::secret::{ExposeSecret, SecretString};
 use hmac::{Hmac, KeyInit, Mac};
@@ -21,6 +21,7 @@ use url::Url;
 pub use code::{Callback, CallbackError, Pkce, callback_state, is_same_state};
 pub use token::TokenSet;
 
+use crate::hex::unhex;
 use crate::manifest::{ApiKey, Auth, KeyEncoding, MutualTls, Oauth2, SendToken, Session};
 use crate::request::{RequestContext, RequestError};
 use crate::template::ENCODED;
@@ -153,18 +154,14 @@ fn sorted_query(url: &Url) -> String {
     pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A key as it is written, in bytes; `None` where it is not written so.
-fn key_bytes(text: &str, encoding: KeyEncoding) -> Option<Vec<u8>> {
+/// A key as it is written, in bytes; `None` where it is not written so. `base64` says how strictly that is read.
+pub(crate) fn key_bytes(text: &str, encoding: KeyEncoding, base64: &GeneralPurpose) -> Option<Vec<u8>> {
     use unicode_normalization::UnicodeNormalization as _;
     match encoding {
         KeyEncoding::Text => Some(text.as_bytes().to_vec()),
         KeyEncoding::Nfkd => Some(text.nfkd().collect::<String>().into_bytes()),
-        KeyEncoding::Base64 => STANDARD.decode(text.trim()).ok(),
-        KeyEncoding::Hex => crate::hook::key::unhex(text.trim()),
+        KeyEncoding::Base64 => base64.decode(text.trim()).ok(),
+        KeyEncoding::Hex => unhex(text.trim()),
     }
 }
 

@@ -230,21 +230,14 @@ impl Connector {
                 (class, format!("{title} gives no token: {code}{said}"), fault.owner, fix)
             }
         };
-        Fault { class, code, reason, owner, fix, path: None, retry_after_ms: None, status: Some(answer.status) }
+        Fault::new(class, &code, reason, owner, &fix).answered(answer.status)
     }
 
     /// A success that carries no token.
     pub(super) fn tokenless(&self, answer: &HttpAnswer, hint: &str) -> Fault {
-        Fault {
-            class: FaultClass::Validation,
-            code: "no_token".into(),
-            reason: format!("{} answered {} without a token that can be used", self.title(), answer.status),
-            owner: Owner::Crossdock,
-            fix: format!("Look at the answer: {hint}."),
-            path: None,
-            retry_after_ms: None,
-            status: Some(answer.status),
-        }
+        let reason = format!("{} answered {} without a token that can be used", self.title(), answer.status);
+        let fix = format!("Look at the answer: {hint}.");
+        Fault::new(FaultClass::Validation, "no_token", reason, Owner::Crossdock, &fix).answered(answer.status)
     }
 }
 

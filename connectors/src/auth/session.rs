@@ -4,14 +4,12 @@ use chrono::{DateTime, Duration, Utc};
 use domain::fault::Fault;
 use domain::http::{HttpAnswer, HttpRequest};
 use domain::secret::SecretString;
-use domain::value::Value;
 
 use super::identity_of;
 use super::oauth2::is_token;
 use super::token::TokenSet;
 use crate::connector::Connector;
-use crate::manifest::{Place, Session};
-use crate::path;
+use crate::manifest::Session;
 use crate::request::{CallVars, RequestContext, RequestError};
 use crate::response::parse;
 
@@ -34,7 +32,7 @@ impl Connector {
         if self.is_failure(answer, body.as_ref()) {
             return Err(self.classify(answer));
         }
-        let token = session.token.as_ref().map(|place| at(place, answer, body.as_ref()));
+        let token = session.token.as_ref().map(|place| place.find(answer, body.as_ref()).filter(|token| is_token(token)));
         let cookies: Vec<(String, SecretString)> =
             session.cookies.iter().filter_map(|name| Some((name.clone(), cookie(name, answer)?.into()))).collect();
         let has_cookies = session.cookies.first().is_none_or(|first| cookies.iter().any(|(name, _)| name == first));
@@ -52,12 +50,6 @@ impl Connector {
             }),
         }
     }
-}
-
-fn at(place: &Place, answer: &HttpAnswer, body: Option<&Value>) -> Option<String> {
-    let header = place.header.iter().find_map(|name| answer.header(name)).map(str::to_owned);
-    let found = header.or_else(|| path::first(body?, place.path.as_deref()?)?.to_text().map(|text| text.into_owned()));
-    found.filter(|token| is_token(token))
 }
 
 /// The last of this name wins, as in a browser (RFC 6265 section 5.3).

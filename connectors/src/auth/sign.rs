@@ -12,7 +12,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 use url::Url;
 
-use super::{hex, hmac_sha256, key_bytes, parse_url, put_header, put_query, sorted_query};
+use super::{hmac_sha256, key_bytes, parse_url, put_header, put_query, sorted_query};
+use crate::hex::hex;
 use crate::manifest::{Sign, SignAlgorithm, SignEncoding, TimestampUnit};
 use crate::request::{RequestContext, RequestError};
 use crate::template::{fill, names};
@@ -31,7 +32,7 @@ pub(super) fn sign(steps: &Sign, request: &mut HttpRequest, context: &RequestCon
     let key = match &steps.key {
         Some(template) => {
             let key = fill_with(template, request, context, &timestamp, None)?;
-            key_bytes(&key, steps.key_encoding).ok_or_else(|| RequestError::Key {
+            key_bytes(&key, steps.key_encoding, &STANDARD).ok_or_else(|| RequestError::Key {
                 field: names(template).find_map(|name| name.strip_prefix("credential.")).unwrap_or(template).to_owned(),
                 why: format!("it is not {:?}", steps.key_encoding).to_lowercase(),
             })?

@@ -5,7 +5,8 @@ use domain::http::HttpRequest;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::{encode, hex, hmac_sha256, parse_url, put_header, sorted_query};
+use super::{encode, hmac_sha256, parse_url, put_header, sorted_query};
+use crate::hex::hex;
 use crate::manifest::Sigv4;
 use crate::request::{RequestContext, RequestError};
 

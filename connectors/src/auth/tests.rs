@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::connector::Connector;
+use crate::hex::hex;
 use crate::request::{Draft, DraftBody};
 
 mod token;
@@ -268,8 +269,8 @@ fn declared_steps_sign_what_is_sent() {
     };
     assert!(request.url.ends_with(&format!("&t=20260921T141320Z&sig={signature}")), "{}", request.url);
     // A ligature in a key is two letters where the vendor normalises it.
-    let nfkd = key_bytes("\u{fb01}n", KeyEncoding::Nfkd);
-    assert_eq!((nfkd.as_deref(), key_bytes("no hex", KeyEncoding::Hex)), (Some("fin".as_bytes()), None));
+    let nfkd = key_bytes("\u{fb01}n", KeyEncoding::Nfkd, &STANDARD);
+    assert_eq!((nfkd.as_deref(), key_bytes("no hex", KeyEncoding::Hex, &STANDARD)), (Some("fin".as_bytes()), None));
 }
 
 #[test]

@@ -166,11 +166,7 @@ impl Check<'_, '_> {
         if session.token.as_ref().is_some_and(|place| place.header.is_empty() && place.path.is_none()) {
             self.fail(format!("{at}.token needs header or path"));
         }
-        let login = &session.login;
-        let mut texts = vec![login.path.clone()];
-        texts.extend(login.query.values().chain(login.headers.values()).cloned());
-        super::texts(&login.body, &mut texts);
-        self.templates(&format!("{at}.login"), &texts, Secrets::Known, &["version"]);
+        self.templates(&format!("{at}.login"), &super::templates(&session.login), Secrets::Known, &["version"]);
     }
 
     fn fields<'f>(&mut self, at: &str, fields: impl IntoIterator<Item = (&'f str, &'f Option<String>)>) {

@@ -1,7 +1,8 @@
 //! What is wrong with `webhooks` that serde cannot see. Most of it would let a stranger in, or let nobody in.
 
 use super::TOPIC_BYTES_MAX;
-use crate::manifest::{Hook, Manifest, Place, Request, SecretEncoding, Signature, SignatureAlgorithm};
+use crate::check::templates;
+use crate::manifest::{Hook, KeyEncoding, Manifest, Place, Request, Signature, SignatureAlgorithm};
 use crate::parse::nearest;
 use crate::template::{fill, names};
 
@@ -52,7 +53,7 @@ fn check_signature(manifest: &Manifest, rule: &Signature, errors: &mut Vec<Strin
         fail(format!(" names the secret \"{secret}\", which credential does not declare"));
     }
     let is_public = matches!(rule.algorithm, SignatureAlgorithm::RsaSha256 | SignatureAlgorithm::EcdsaSha256);
-    if is_public && rule.secret_encoding != SecretEncoding::Text {
+    if is_public && rule.secret_encoding != KeyEncoding::Text {
         fail(".secret_encoding says nothing of a public key, which is PEM".into());
     }
     let is_shared = rule.algorithm == SignatureAlgorithm::Shared;
@@ -141,10 +142,7 @@ fn check_subscriptions(hook: &Hook, errors: &mut Vec<String>) {
 }
 
 fn says(request: &Request, wanted: &str) -> bool {
-    let mut templates = vec![request.path.clone()];
-    templates.extend(request.query.values().chain(request.headers.values()).cloned());
-    crate::check::texts(&request.body, &mut templates);
-    templates.iter().flat_map(|template| names(template)).any(|name| name == wanted)
+    templates(request).iter().flat_map(|template| names(template)).any(|name| name == wanted)
 }
 
 fn check_place(place: Option<&Place>, whose: &str, errors: &mut Vec<String>) {

@@ -10,10 +10,10 @@ use ring::signature as public;
 use sha2::{Digest, Sha256};
 use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
 use subtle::{Choice, ConstantTimeEq};
-use unicode_normalization::UnicodeNormalization;
 
 use super::HookRefusal;
-use crate::manifest::{SecretEncoding, Signature, SignatureAlgorithm};
+use crate::auth::key_bytes;
+use crate::manifest::{KeyEncoding, Signature, SignatureAlgorithm};
 
 /// Secrets are copied out of web pages, where the padding gets lost.
 const ANY_PADDING: GeneralPurpose = GeneralPurpose::new(
@@ -132,14 +132,8 @@ fn mac(rule: &Signature, secret: &str) -> Option<hmac::Key> {
 }
 
 /// None where it is not written so, or is empty: a stranger has the empty key too.
-fn bytes(encoding: SecretEncoding, secret: &str) -> Option<Vec<u8>> {
-    let bytes = match encoding {
-        SecretEncoding::Text => secret.as_bytes().to_vec(),
-        SecretEncoding::Base64 => ANY_PADDING.decode(secret.trim()).ok()?,
-        SecretEncoding::Hex => unhex(secret.trim())?,
-        SecretEncoding::Nfkd => secret.nfkd().collect::<String>().into_bytes(),
-    };
-    Some(bytes).filter(|bytes| !bytes.is_empty())
+fn bytes(encoding: KeyEncoding, secret: &str) -> Option<Vec<u8>> {
+    key_bytes(secret, encoding, &ANY_PADDING).filter(|bytes| !bytes.is_empty())
 }
 
 /// The bytes between the lines of a PEM (RFC 7468), or of a base64 text that lost them.
@@ -156,12 +150,4 @@ fn public_key(text: &str, kind: ObjectIdentifier) -> Option<Vec<u8>> {
         Err(_) if kind == RSA => Some(der),
         _ => None,
     }
-}
-
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |b: u8| char::from(b).to_digit(16);
-    if !text.len().is_multiple_of(2) {
-        return None;
-    }
-    text.as_bytes().chunks(2).map(|pair| u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()).collect()
 }

@@ -1,7 +1,7 @@
 //! A hook that arrives: its signature over the raw bytes, then who sent it, what it is about and what makes it a duplicate.
 
 mod check;
-pub(crate) mod key;
+mod key;
 mod signature;
 mod subscription;
 #[cfg(test)]
@@ -18,6 +18,7 @@ pub(crate) use check::check;
 pub use subscription::{Comparison, ListedSubscription, Subscription, compare};
 
 use crate::connector::Connector;
+use crate::hex::hex;
 use crate::manifest::{Hook, Place};
 use crate::path;
 use crate::template::fill;
@@ -236,7 +237,7 @@ fn hash(parts: &[&[u8]]) -> String {
         }
         hash.update(part);
     }
-    format!("sha256:{}", hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    format!("sha256:{}", hex(&hash.finalize()))
 }
 
 fn find<'h>(headers: &'h [(String, String)], names: &[String]) -> Option<&'h str> {

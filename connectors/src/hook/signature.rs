@@ -9,8 +9,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use domain::secret::SecretFields;
 use subtle::Choice;
 
-use super::key::{Signer, Verifier, unhex, usable};
+use super::key::{Signer, Verifier, usable};
 use super::{HookCall, HookRefusal};
+use crate::hex::{hex, unhex};
 use crate::manifest::{Encoding, Signature, SignatureAlgorithm, SignedAtUnit};
 use crate::template::fill;
 
@@ -64,7 +65,7 @@ pub(super) fn sign(
                 let bytes = signer.sign(&message).ok_or(HookRefusal::NoSecret)?;
                 match rule.encoding {
                     Encoding::Base64 => STANDARD.encode(bytes),
-                    Encoding::Hex => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+                    Encoding::Hex => hex(&bytes),
                 }
             }
         };

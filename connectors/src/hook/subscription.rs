@@ -106,11 +106,7 @@ impl Connector {
     pub fn read_subscribe_answer(&self, answer: &HttpAnswer, now: DateTime<Utc>) -> Result<Subscription, Fault> {
         let body = self.body(answer)?;
         let rule = self.subscriptions().ok_or_else(|| self.unlisted_answer(answer, "its id"))?;
-        let text = |place: &Place| {
-            let header = place.header.iter().find_map(|name| answer.header(name)).map(str::to_owned);
-            let in_body = || Some(path::first(body.as_ref()?, place.path.as_deref()?)?.to_text()?.into_owned());
-            header.or_else(in_body).filter(|text| !text.is_empty())
-        };
+        let text = |place: &Place| place.find(answer, body.as_ref()).filter(|text| !text.is_empty());
         let id = text(&rule.subscribe.id).ok_or_else(|| self.unlisted_answer(answer, "its id"))?;
         let secret = match &rule.subscribe.secret {
             None => None,
@@ -232,16 +228,9 @@ impl Connector {
     }
 
     fn unlisted_answer(&self, answer: &HttpAnswer, what: &str) -> Fault {
-        Fault {
-            class: FaultClass::Unknown,
-            code: "unreadable_answer".into(),
-            reason: format!("{} answered {} about a webhook without {what}", self.title(), answer.status),
-            owner: Owner::Crossdock,
-            fix: "Compare the answer with the connector's webhooks.subscriptions.".into(),
-            path: None,
-            retry_after_ms: None,
-            status: Some(answer.status),
-        }
+        let reason = format!("{} answered {} about a webhook without {what}", self.title(), answer.status);
+        let fix = "Compare the answer with the connector's webhooks.subscriptions.";
+        Fault::new(FaultClass::Unknown, "unreadable_answer", reason, Owner::Crossdock, fix).answered(answer.status)
     }
 }
 
@@ -292,16 +281,7 @@ mod tests {
     #[test]
     fn the_four_calls_say_what_they_are_about_and_are_none_where_a_person_registers() {
         let (settings, credential) = (serde_json::json!({}), SecretFields::default());
-        let context = RequestContext {
-            settings: &settings,
-            credential: &credential,
-            external_key: "",
-            revision: 0,
-            idempotency_key: "",
-            now: DateTime::UNIX_EPOCH,
-            nonce: "n",
-            token: None,
-        };
+        let context = RequestContext::new(&settings, &credential, DateTime::UNIX_EPOCH, "n");
         let one = listed("7/8", "made", "https://us.example/h", true);
         let calls = |connector: &Connector| {
             [

@@ -1,5 +1,7 @@
 //! `error` and `errors`: what an answer that is no success means, to a machine and to a person.
 
+use std::ops::RangeInclusive;
+
 use domain::fault::{FaultClass, Owner};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -71,6 +73,17 @@ pub struct ErrorRule {
     /// The vendor guarantees that nothing was done, so that a write may be sent again without asking.
     #[serde(default)]
     pub not_applied: bool,
+}
+
+impl ErrorRule {
+    /// The statuses that it is for, the first and the last; all of them where it names none, and `None` where what it names is neither a
+    /// status nor a range.
+    #[must_use]
+    pub fn statuses(&self) -> Option<RangeInclusive<u16>> {
+        let Some(range) = self.status.as_deref() else { return Some(0..=u16::MAX) };
+        let (from, to) = range.split_once('-').unwrap_or((range, range));
+        Some(from.trim().parse().ok()?..=to.trim().parse().ok()?)
+    }
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -1,8 +1,12 @@
 //! A request as data: method, path, query, headers and body, all of them templates.
 
+use domain::http::HttpAnswer;
+use domain::value::Value;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::path;
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -77,4 +81,13 @@ pub struct Place {
     /// A path in the body.
     #[serde(default)]
     pub path: Option<String>,
+}
+
+impl Place {
+    /// What stands there: in the first of the headers that came, or else in the body.
+    #[must_use]
+    pub fn find(&self, answer: &HttpAnswer, body: Option<&Value>) -> Option<String> {
+        let header = self.header.iter().find_map(|name| answer.header(name)).map(str::to_owned);
+        header.or_else(|| path::first(body?, self.path.as_deref()?)?.to_text().map(|text| text.into_owned()))
+    }
 }

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Get, Place, Read, Request};
+use super::{Get, KeyEncoding, Place, Read, Request};
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +47,7 @@ pub struct Signature {
     #[serde(default)]
     pub signed: Option<String>,
     #[serde(default)]
-    pub secret_encoding: SecretEncoding,
+    pub secret_encoding: KeyEncoding,
     /// What stands before the secret and is no part of it: `whsec_`.
     #[serde(default)]
     pub secret_prefix: String,
@@ -80,17 +80,6 @@ pub enum Encoding {
     #[default]
     Base64,
     Hex,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SecretEncoding {
-    #[default]
-    Text,
-    Base64,
-    Hex,
-    /// Text, normalised as Unicode's NFKD says.
-    Nfkd,
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

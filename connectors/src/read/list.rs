@@ -10,6 +10,7 @@ use crate::connector::Connector;
 use crate::decode::{Decoded, Decoder, Extracted};
 use crate::manifest::{Page, Place, Read, Size};
 use crate::request::{CallVars, Draft, RequestContext, RequestError};
+use crate::response::is_success;
 
 /// Pages of one list. Nobody has so many; a server that never ends has.
 const PAGES_MAX: u64 = 200_000;
@@ -147,7 +148,7 @@ impl<'r> List<'r> {
 
     /// Takes a page.
     pub fn take(&mut self, connector: &Connector, answer: &HttpAnswer) -> Result<Vec<Extracted>, Fault> {
-        if !(200..300).contains(&answer.status) {
+        if !is_success(answer) {
             return Err(connector.classify(answer));
         }
         let decoded = if answer.status == 204 || (answer.body.is_empty() && self.read.absent_is_empty) {
@@ -262,16 +263,9 @@ impl<'r> List<'r> {
 
 /// A list that cannot be read to its end. What came until now is whole; the position stays where it was.
 fn stuck(connector: &Connector, answer: &HttpAnswer, code: &str, what: String) -> Fault {
-    Fault {
-        status: Some(answer.status),
-        ..Fault::new(
-            FaultClass::Validation,
-            code,
-            format!("{} {what}", connector.title()),
-            Owner::Developer,
-            "Compare the list's pages in the connector with the vendor's documentation, and check what stands between us and the vendor.",
-        )
-    }
+    let reason = format!("{} {what}", connector.title());
+    let fix = "Compare the list's pages in the connector with the vendor's documentation, and check what stands between us and the vendor.";
+    Fault::new(FaultClass::Validation, code, reason, Owner::Developer, fix).answered(answer.status)
 }
 
 /// The paths in the body that the pages of a list need, in the order in which [`List::after`] asks for them.

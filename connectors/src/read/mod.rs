@@ -75,7 +75,7 @@ impl Connector {
     /// Begins to read a kind of record; `None` where the connector does not list it.
     #[must_use]
     pub fn reader(&self, kind: RecordKind, position: &Position) -> Option<Reader<'_>> {
-        let resource = self.manifest.resources.get(&kind)?;
+        let resource = self.resource(kind)?;
         Some(Reader::new(self, resource, resource.read.as_ref()?, position))
     }
 
@@ -94,7 +94,7 @@ impl Connector {
             )
         };
         let reason = format!("{} answered {} ({kind}), which cannot be read: {error}", self.title(), answer.status);
-        Fault { status: Some(answer.status), ..Fault::new(class, "unreadable_answer", reason, owner, fix) }
+        Fault::new(class, "unreadable_answer", reason, owner, fix).answered(answer.status)
     }
 }
 
@@ -126,12 +126,7 @@ impl<'c> Reader<'c> {
     fn begin(&self, parent_id: Option<String>) -> List<'c> {
         let since = self.tracker.as_ref().and_then(Tracker::since).or_else(|| self.first.clone());
         let vars = ListVars { since, source_id: None, parent_id };
-        List::new(self.connector, self.read, self.id_path(), self.resource.updated_at.as_deref(), vars)
-    }
-
-    /// Where a record has its id: of a list of parents, where the parent rule says.
-    fn id_path(&self) -> Option<&'c str> {
-        self.resource.id.as_deref()
+        List::new(self.connector, self.read, self.resource.id.as_deref(), self.resource.updated_at.as_deref(), vars)
     }
 
     /// The next request; none where everything was read.
@@ -186,7 +181,7 @@ impl<'c> Reader<'c> {
         for record in page {
             let is_wanted = match &self.filter {
                 None => true,
-                Some(filter) => filter.passes(&self.parse(&record, answer)?).unwrap_or(false),
+                Some(filter) => filter.passes(&parse(self.connector, &record, answer)?).unwrap_or(false),
             };
             if is_wanted {
                 records.push(record);
@@ -197,7 +192,7 @@ impl<'c> Reader<'c> {
         }
         let mut parsed = Vec::with_capacity(records.len());
         for record in records {
-            let value = self.parse(&record, answer)?;
+            let value = parse(self.connector, &record, answer)?;
             parsed.push((record, value));
         }
         self.whole = Some(Completing { records: parsed, at: (0, 0), list: None, parts: Vec::new() });
@@ -219,13 +214,6 @@ impl<'c> Reader<'c> {
         Ok(())
     }
 
-    fn parse(&self, record: &Extracted, answer: &HttpAnswer) -> Result<Value, Fault> {
-        Value::parse(&record.bytes, &Limits::DEFAULT).map_err(|error| {
-            let error = crate::decode::DecodeError::Malformed { format: "a record", what: error.to_string() };
-            self.connector.unreadable_page(answer, &error)
-        })
-    }
-
     /// Begins to read the next part of the page's records.
     fn begin_part(&mut self) {
         let Some(whole) = &mut self.whole else { return };
@@ -241,11 +229,7 @@ impl<'c> Reader<'c> {
         let Some(whole) = &mut self.whole else { return Ok(Vec::new()) };
         let Some(list) = &mut whole.list else { return Ok(Vec::new()) };
         for part in list.take(connector, answer)? {
-            let value = Value::parse(&part.bytes, &Limits::DEFAULT).map_err(|error| {
-                let error = crate::decode::DecodeError::Malformed { format: "a record", what: error.to_string() };
-                connector.unreadable_page(answer, &error)
-            })?;
-            whole.parts.push(value);
+            whole.parts.push(parse(connector, &part, answer)?);
         }
         if !list.is_at_end() {
             return Ok(Vec::new());
@@ -278,7 +262,7 @@ impl<'c> Reader<'c> {
             let bytes = match &into {
                 None => record.bytes,
                 Some((into, parent)) => {
-                    let mut value = self.parse(&record, answer)?;
+                    let mut value = parse(self.connector, &record, answer)?;
                     path::put(&mut value, into, Value::Text(parent.clone()));
                     value.to_json().into()
                 }
@@ -296,6 +280,13 @@ impl<'c> Reader<'c> {
         let tracker = self.tracker.as_mut()?;
         (self.ended || ascending).then(|| tracker.position())
     }
+}
+
+fn parse(connector: &Connector, record: &Extracted, answer: &HttpAnswer) -> Result<Value, Fault> {
+    Value::parse(&record.bytes, &Limits::DEFAULT).map_err(|error| {
+        let error = crate::decode::DecodeError::Malformed { format: "a record", what: error.to_string() };
+        connector.unreadable_page(answer, &error)
+    })
 }
 
 #[cfg(test)]

@@ -30,16 +30,7 @@ type Served = (u16, Vec<(&'static str, String)>, String);
 
 fn read_from(connector: &Connector, position: &Position, serve: impl Fn(&str, &str) -> Served) -> Outcome {
     let (settings, credential) = (serde_json::json!({}), SecretFields::default());
-    let context = RequestContext {
-        settings: &settings,
-        credential: &credential,
-        external_key: "",
-        revision: 0,
-        idempotency_key: "",
-        now: now(),
-        nonce: "",
-        token: None,
-    };
+    let context = RequestContext::new(&settings, &credential, now(), "");
     let mut reader = connector.reader(RecordKind::Order, position).unwrap();
     let mut outcome = Outcome { ids: vec![], asked: vec![], fault: None, position: None, bytes: vec![] };
     while let Some(request) = reader.next(&context).unwrap() {
@@ -220,16 +211,7 @@ fn a_fault_stops_the_read_and_the_same_page_can_be_asked_for_again() {
     let read = "{request: {method: GET, path: /o}, records: items, page: {cursor: {slot: {query: c}, next: {path: next}}}}";
     let connector = connector(read);
     let (settings, credential) = (serde_json::json!({}), SecretFields::default());
-    let context = RequestContext {
-        settings: &settings,
-        credential: &credential,
-        external_key: "",
-        revision: 0,
-        idempotency_key: "",
-        now: now(),
-        nonce: "",
-        token: None,
-    };
+    let context = RequestContext::new(&settings, &credential, now(), "");
     let mut reader = connector.reader(RecordKind::Order, &Position::default()).unwrap();
     let answer = |status, body: &str| HttpAnswer { status, headers: vec![], body: Bytes::from(body.to_owned()) };
     let first = reader.next(&context).unwrap().unwrap();

@@ -3,22 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use domain::http::Delivery;
 use domain::value::Value;
 use serde::Serialize;
-
-/// How an answer reaches whoever asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    Whole,
-    /// In pieces of so many bytes, without a length.
-    Chunked(usize),
-    /// Not at all: the connection is closed.
-    Drop,
-    /// The length is that of the whole body, and the connection is closed after so many bytes.
-    Truncated(usize),
-    /// The length says so many bytes, and so the body ends there.
-    Short(usize),
-}
 
 /// What the vendor answers.
 #[derive(Debug, Clone, PartialEq)]

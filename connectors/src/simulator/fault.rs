@@ -1,11 +1,12 @@
 //! Faults on demand: what goes wrong, for which requests, and how often. They are taken in the order they were ordered.
 
 use domain::fault::FaultClass;
+use domain::http::Delivery;
 use serde::{Deserialize, Serialize};
 
+use super::SimAnswer;
 use super::operation::Operation;
 use super::render::gzip;
-use super::{Delivery, SimAnswer};
 
 /// More than any client takes, bytes.
 const HUGE_BYTES: usize = 9 * 1024 * 1024;

@@ -52,16 +52,7 @@ impl Account<'_> {
     }
 
     fn context<'c>(&'c self, now: DateTime<Utc>, nonce: &'c str) -> RequestContext<'c> {
-        RequestContext {
-            settings: self.settings,
-            credential: self.credential,
-            external_key: "",
-            revision: 0,
-            idempotency_key: "",
-            now,
-            nonce,
-            token: None,
-        }
+        RequestContext::new(self.settings, self.credential, now, nonce)
     }
 
     /// The headers that our own signing would have put, of the same moment and with the same nonce.

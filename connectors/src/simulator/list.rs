@@ -15,6 +15,7 @@ use super::refusal::{Refusal, concrete};
 use super::render;
 use super::time;
 use crate::auth::hmac_sha256;
+use crate::hex::hex;
 use crate::manifest::{Page, Place, Read, Size, Slot};
 use crate::path;
 
@@ -98,7 +99,7 @@ impl Listing<'_> {
 
     fn seal(&self, text: &str) -> String {
         let mac = hmac_sha256(&self.secret.to_be_bytes(), format!("{}\n{text}", self.name).as_bytes());
-        mac[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&mac[..8])
     }
 
     fn encode(&self, position: &Position) -> String {

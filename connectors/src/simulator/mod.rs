@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use domain::fault::FaultClass;
-use domain::http::HttpRequest;
+use domain::http::{Delivery, HttpRequest};
 use domain::record::RecordKind;
 use domain::secret::SecretFields;
 use domain::value::Value;
@@ -51,7 +51,7 @@ use self::write::Served;
 use crate::connector::Connector;
 use crate::manifest::Read;
 
-pub use answer::{Delivery, SimAnswer, SimRecord, SimStats, Writes};
+pub use answer::{SimAnswer, SimRecord, SimStats, Writes};
 pub use fault::{Fault, FaultMatcher};
 pub use hook::{HookSubscription, OutgoingHook};
 pub use operation::Operation;

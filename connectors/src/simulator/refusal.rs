@@ -35,7 +35,8 @@ impl Refusal {
 
 /// The first status that a rule is for.
 fn first_status(rule: &ErrorRule) -> Option<u16> {
-    rule.status.as_deref()?.split('-').next()?.trim().parse().ok()
+    rule.status.as_ref()?;
+    rule.statuses().map(|statuses| *statuses.start())
 }
 
 /// What servers answer where nothing else is said (RFC 9110 section 15).
@@ -62,7 +63,10 @@ impl Connector {
         let named = self.manifest.errors.iter().filter(|rule| of_class(rule) && has_code(rule));
         let others = self.manifest.errors.iter().filter(|rule| of_class(rule) && !has_code(rule));
         let wanted = refusal.status;
-        for rule in named.chain(others).filter(|rule| wanted.is_none_or(|status| fits_status(rule, status))) {
+        for rule in named
+            .chain(others)
+            .filter(|rule| wanted.is_none_or(|status| rule.statuses().is_some_and(|statuses| statuses.contains(&status))))
+        {
             let answer = self.by_rule(Some(rule), refusal, now);
             if wanted.is_some() || self.classify(&as_http(&answer)).class == refusal.class {
                 return answer;
@@ -150,13 +154,6 @@ pub(super) fn in_unit(unit: WaitUnit, wait_ms: i64, now: DateTime<Utc>) -> Strin
         WaitUnit::UnixS => up(now.timestamp_millis() + wait_ms).to_string(),
         WaitUnit::UnixMs => (now.timestamp_millis() + wait_ms).to_string(),
     }
-}
-
-fn fits_status(rule: &ErrorRule, status: u16) -> bool {
-    let Some(range) = rule.status.as_deref() else { return true };
-    let (from, to) = range.split_once('-').unwrap_or((range, range));
-    let number = |text: &str| text.trim().parse::<u16>().unwrap_or_default();
-    (number(from)..=number(to)).contains(&status)
 }
 
 /// A path to put something at: `data.*.userErrors` has some name in the middle.

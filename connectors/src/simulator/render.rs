@@ -3,11 +3,12 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
+use domain::http::Delivery;
 use domain::value::Value;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::{Delivery, SimAnswer};
+use super::SimAnswer;
 use crate::manifest::{Format, Read};
 use crate::path;
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::Duration;
-use connectors::simulator::{Delivery, Fault, FaultMatcher, SimAnswer};
+use connectors::simulator::{Fault, FaultMatcher, SimAnswer};
 use domain::fault::FaultClass;
+use domain::http::Delivery;
 
 use crate::vendor::*;
 

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use chrono::Utc;
-use connectors::manifest::SecretEncoding;
-use connectors::simulator::{self, OutgoingHook, Simulator};
+use connectors::manifest::KeyEncoding;
+use connectors::simulator::{OutgoingHook, SimAnswer, Simulator};
 use connectors::{Catalog, Connector};
 use domain::http::{HttpAnswer, HttpRequest};
 use domain::secret::SecretFields;
-use infra::loopback::{self, Answer, Delivery, Running};
+use infra::loopback::{self, Answer, Running};
 use infra::outbound::{AllowList, Outbound};
 
 use crate::{Failure, say};
@@ -35,9 +35,9 @@ fn secret(connector: &Connector, field: &str) -> String {
     match signature.filter(|signature| signature.secrets.iter().any(|secret| secret == field)) {
         Some(signature) => {
             let secret = match signature.secret_encoding {
-                SecretEncoding::Base64 => "bWFkZS11cC1zZWNyZXQtb2YtMzItYnl0ZXMtaW4tYWxsIQ==",
-                SecretEncoding::Hex => "6d6164652d75702d736563726574",
-                SecretEncoding::Text | SecretEncoding::Nfkd => "made-up-secret",
+                KeyEncoding::Base64 => "bWFkZS11cC1zZWNyZXQtb2YtMzItYnl0ZXMtaW4tYWxsIQ==",
+                KeyEncoding::Hex => "6d6164652d75702d736563726574",
+                KeyEncoding::Text | KeyEncoding::Nfkd => "made-up-secret",
             };
             format!("{}{secret}", signature.secret_prefix)
         }
@@ -80,18 +80,11 @@ impl Served {
     }
 }
 
-fn answer(answer: simulator::SimAnswer) -> Answer {
-    let delivery = match answer.delivery {
-        simulator::Delivery::Whole => Delivery::Whole,
-        simulator::Delivery::Chunked(bytes) => Delivery::Chunked(bytes),
-        simulator::Delivery::Drop => Delivery::Drop,
-        simulator::Delivery::Truncated(bytes) => Delivery::Truncated(bytes),
-        simulator::Delivery::Short(bytes) => Delivery::Short(bytes),
-    };
+fn answer(answer: SimAnswer) -> Answer {
     Answer {
         answer: HttpAnswer { status: answer.status, headers: answer.headers, body: answer.body },
         delay: Duration::from_millis(answer.delay_ms),
-        delivery,
+        delivery: answer.delivery,
     }
 }
 

@@ -12,6 +12,7 @@ use super::super::literal;
 use super::super::moment::{self, Span};
 use super::NOW;
 use super::time::Time;
+use crate::hex::hex;
 
 pub(crate) const FUNCTIONS: [&str; 12] = [
     "now_utc",
@@ -288,10 +289,6 @@ fn dumped(value: &serde_json::Value) -> String {
             out
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn regex(pattern: &str) -> Result<regex::Regex, Error> {
