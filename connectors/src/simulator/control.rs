@@ -140,7 +140,7 @@ impl Simulator<'_> {
     #[must_use]
     pub fn error_answer(&self, class: FaultClass, code: Option<&str>, now: DateTime<Utc>) -> SimAnswer {
         let refusal = Refusal { code: code.map(str::to_owned), ..Refusal::new(class, "It was refused.") };
-        self.connector.refuse(&refusal, now)
+        self.connector.refuse(&refusal, &self.codes, now)
     }
 }
 

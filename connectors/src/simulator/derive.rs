@@ -9,17 +9,39 @@ use crate::path;
 /// Nobody writes deeper ones by hand.
 const DEPTH_MAX: u32 = 16;
 
-/// Changes the document until the expression is `want` of it; false where that is not simple.
+/// An expression that documents are made to fulfil, read once.
+#[derive(Debug)]
+pub(super) struct Wish {
+    /// `None` where it cannot be compiled, and so never comes true.
+    filter: Option<Filter>,
+    /// What makes it true, and what false.
+    yes: Vec<(String, Value)>,
+    no: Vec<(String, Value)>,
+}
+
+impl Wish {
+    pub fn new(expression: &str) -> Self {
+        let filter = Filter::compile(expression).ok();
+        Self { filter, yes: satisfy(expression, true, 0), no: satisfy(expression, false, 0) }
+    }
+
+    /// Changes the document until the expression is `want` of it; false where that is not simple.
+    pub fn grant(&self, document: &mut Value, want: bool) -> bool {
+        let Some(filter) = &self.filter else { return false };
+        let is_so = |document: &Value| filter.passes(document).unwrap_or(false) == want;
+        if is_so(document) {
+            return true;
+        }
+        for (at, value) in if want { &self.yes } else { &self.no } {
+            path::put(document, at, value.clone());
+        }
+        is_so(document)
+    }
+}
+
+/// [`Wish::grant`] of an expression that is needed once.
 pub(super) fn make(document: &mut Value, expression: &str, want: bool) -> bool {
-    let Ok(filter) = Filter::compile(expression) else { return false };
-    let is_so = |document: &Value| filter.passes(document).unwrap_or(false) == want;
-    if is_so(document) {
-        return true;
-    }
-    for (at, value) in satisfy(expression, want, 0) {
-        path::put(document, &at, value);
-    }
-    is_so(document)
+    Wish::new(expression).grant(document, want)
 }
 
 /// Paths and values that make the expression so, as far as its form is known.

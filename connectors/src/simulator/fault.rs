@@ -13,6 +13,8 @@ const HUGE_BYTES: usize = 9 * 1024 * 1024;
 /// What the small file of the bomb becomes, bytes.
 const BOMB_BYTES: usize = 32 * 1024 * 1024;
 const DEPTH_MAX: u32 = 200_000;
+/// Longer than any caller waits.
+const HANG_MS: u64 = 600_000;
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,10 @@ pub enum Fault {
     DropBeforeCommit,
     /// It is done, and no answer comes.
     DropAfterCommit,
+    /// Nothing is done, and the connection stays open without a word until the caller gives up.
+    HangBeforeCommit,
+    /// It is done, and the connection stays open without a word until the caller gives up.
+    HangAfterCommit,
     /// It is done, and the answer breaks off in the middle.
     TruncateBody,
     /// It is done, and a page for people comes instead of the answer.
@@ -129,8 +135,12 @@ pub(super) fn spoil(answer: &mut SimAnswer, fault: &Fault) {
         answer.status = 200;
     }
     match fault {
-        Fault::DelayMs(ms) => answer.delay_ms = *ms,
+        Fault::DelayMs(ms) => answer.delay_ms += *ms,
         Fault::DropAfterCommit => answer.delivery = Delivery::Drop,
+        Fault::HangBeforeCommit | Fault::HangAfterCommit => {
+            answer.delay_ms = HANG_MS;
+            answer.delivery = Delivery::Drop;
+        }
         Fault::TruncateBody => {
             if answer.body.is_empty() {
                 answer.body = "{\"status\": \"stored\"}".into();

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::fault::FaultClass;
+use domain::secret::SecretFields;
 use domain::value::Value;
 use serde::Serialize;
 
@@ -13,8 +14,9 @@ use super::refusal::{Refusal, concrete};
 use super::seed::{empty, hash};
 use super::write::Served;
 use super::{SimAnswer, Simulator, derive};
+use crate::connector::Connector;
 use crate::hook::HookCall;
-use crate::manifest::{Place, Subscriptions};
+use crate::manifest::{Hook, Place, Subscriptions};
 use crate::path;
 use crate::template::fill;
 
@@ -41,6 +43,52 @@ pub struct OutgoingHook {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
+}
+
+/// What a delivery brings.
+#[derive(Debug, Clone)]
+pub struct HookEvent<'e> {
+    pub topic: &'e str,
+    /// What the vendor calls this delivery, the same on each retry.
+    pub delivery: &'e str,
+    /// Where it goes.
+    pub url: &'e str,
+    pub body: Bytes,
+}
+
+impl Connector {
+    /// A delivery of these bytes as the vendor makes it: topic, number, version and account in the headers that the manifest reads them
+    /// from, and signed. What the manifest reads out of the body must stand there already. `None` where the connector has no webhooks, or
+    /// the credential has no secret for them.
+    #[must_use]
+    pub fn hook_delivery(
+        &self,
+        event: HookEvent<'_>,
+        settings: &serde_json::Value,
+        credential: &SecretFields,
+        now: DateTime<Utc>,
+    ) -> Option<OutgoingHook> {
+        let hook = self.manifest.webhooks.as_ref()?;
+        let HookEvent { topic, delivery, url, body } = event;
+        let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        for (place, text) in said(hook, topic, delivery, self.version()) {
+            headers.extend(place.header.first().map(|name| (name.clone(), text.to_owned())));
+        }
+        if let Some(source) = &hook.source {
+            let account = fill(&source.equals, false, |name| self.setting(settings, name)).ok()?;
+            headers.extend(source.header.first().map(|name| (name.clone(), account)));
+        }
+        let call = HookCall { method: "POST", url, headers: &headers, body: &body, now };
+        let signature = self.sign_hook(&call, credential).ok()?;
+        headers.extend(signature);
+        Some(OutgoingHook { url: url.to_owned(), headers, body })
+    }
+}
+
+/// What a delivery says of itself, and where.
+fn said<'h>(hook: &'h Hook, topic: &'h str, delivery: &'h str, version: &'h str) -> impl Iterator<Item = (&'h Place, &'h str)> {
+    let places = [(Some(&hook.topic), topic), (hook.dedupe.as_ref(), delivery), (hook.version.as_ref(), version)];
+    places.into_iter().filter_map(|(place, text)| Some((place?, text))).filter(|(_, text)| !text.is_empty())
 }
 
 /// All subscriptions, and how many things were numbered.
@@ -169,21 +217,10 @@ impl Simulator<'_> {
         path::put(&mut event, &concrete(&rule.id), row.id.clone());
         self.hooks.given += 1;
         let delivery = format!("{:016x}", hash(self.seed, &["delivery", &self.hooks.given.to_string()]));
-        let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
-        let version = self.connector.version();
-        for (place, text) in
-            [(Some(&hook.topic), topic), (hook.dedupe.as_ref(), delivery.as_str()), (hook.version.as_ref(), version)]
-        {
-            let Some(place) = place.filter(|_| !text.is_empty()) else { continue };
-            match (place.header.first(), &place.path) {
-                (Some(name), _) => headers.push((name.clone(), text.to_owned())),
-                (None, Some(at)) => path::put(&mut event, &concrete(at), text.into()),
-                (None, None) => {}
+        for (place, text) in said(hook, topic, &delivery, self.connector.version()) {
+            if let (None, Some(at)) = (place.header.first(), &place.path) {
+                path::put(&mut event, &concrete(at), text.into());
             }
-        }
-        if let Some(source) = &hook.source {
-            let account = fill(&source.equals, false, |name| self.connector.setting(&self.settings, name)).ok()?;
-            headers.extend(source.header.first().map(|name| (name.clone(), account)));
         }
         let mut body = event;
         if let Some(at) = &hook.events {
@@ -191,15 +228,13 @@ impl Simulator<'_> {
             super::render::place(&mut outer, Some(at), vec![body]);
             body = outer;
         }
-        let body = Bytes::from(body.to_json());
         // Of a subscription with a secret of its own, that one signs.
         let mut credential = self.credential.clone();
         if let (Some(secret), Some(field)) = (secret, hook.signature.secrets.first()) {
             credential.0.insert(field.clone(), secret.to_owned().into());
         }
-        let call = HookCall { method: "POST", url, headers: &headers, body: &body, now };
-        headers.extend(self.connector.sign_hook(&call, &credential).ok()?);
-        Some(OutgoingHook { url: url.to_owned(), headers, body })
+        let event = HookEvent { topic, delivery: &delivery, url, body: body.to_json().into() };
+        self.connector.hook_delivery(event, &self.settings, &credential, now)
     }
 }
 

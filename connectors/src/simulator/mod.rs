@@ -36,6 +36,7 @@ use domain::secret::SecretFields;
 use domain::value::Value;
 use indexmap::IndexMap;
 
+use self::derive::Wish;
 use self::extra::{Extra, KindRules};
 use self::fault::{Faults, Trouble};
 use self::guard::{Account, Guard};
@@ -44,16 +45,16 @@ use self::incoming::Incoming;
 use self::limit::Buckets;
 use self::list::{Item, Listing};
 use self::pattern::Found;
-use self::refusal::Refusal;
+use self::refusal::{Codes, Refusal};
 use self::route::Routes;
 use self::store::{Shape, Store};
 use self::write::Served;
 use crate::connector::Connector;
-use crate::manifest::Read;
+use crate::manifest::{Read, Resource};
 
 pub use answer::{SimAnswer, SimRecord, SimStats, Writes};
 pub use fault::{Fault, FaultMatcher};
-pub use hook::{HookSubscription, OutgoingHook};
+pub use hook::{HookEvent, HookSubscription, OutgoingHook};
 pub use operation::Operation;
 
 /// Answers that are remembered by their idempotency key.
@@ -90,6 +91,11 @@ pub struct Simulator<'c> {
     outgoing: Vec<OutgoingHook>,
     stats: SimStats,
     not_simulated: IndexMap<String, String>,
+    codes: Codes,
+    /// What tells of each action that it was done.
+    marks: BTreeMap<RecordKind, IndexMap<String, Wish>>,
+    /// How long each request takes, ms.
+    latency_ms: u64,
 }
 
 impl<'c> Simulator<'c> {
@@ -104,7 +110,7 @@ impl<'c> Simulator<'c> {
         credential: SecretFields,
     ) -> Result<Self, SimulatorError> {
         let extra = connector.file("simulator.yaml").map(extra).transpose()?.unwrap_or_default();
-        let not_simulated = extra.not_simulated.clone();
+        let (not_simulated, codes) = (extra.not_simulated.clone(), extra.codes.clone());
         let rules = kind_rules(extra)?;
         let mut simulator = Self {
             routes: Routes::new(connector, &settings, &credential),
@@ -126,6 +132,9 @@ impl<'c> Simulator<'c> {
             outgoing: vec![],
             stats: SimStats::default(),
             not_simulated,
+            codes,
+            marks: marks(connector),
+            latency_ms: 0,
         };
         simulator.populate();
         Ok(simulator)
@@ -135,6 +144,12 @@ impl<'c> Simulator<'c> {
     #[must_use]
     pub fn with_limits(self, limits: bool) -> Self {
         Self { limits, ..self }
+    }
+
+    /// How long each request takes, ms, beside what a fault makes of it.
+    #[must_use]
+    pub fn with_latency_ms(self, latency_ms: u64) -> Self {
+        Self { latency_ms, ..self }
     }
 
     /// How many records of each kind there are at the start, where there are samples and `simulator.yaml` says nothing else.
@@ -200,6 +215,12 @@ impl<'c> Simulator<'c> {
         rows.iter().map(record).collect()
     }
 
+    /// How many records of a kind there are.
+    #[must_use]
+    pub fn count(&self, kind: RecordKind) -> usize {
+        self.store.tables.get(&kind).map_or(0, |table| table.rows.len())
+    }
+
     /// How often a record with this key, under it or in it, was written.
     #[must_use]
     pub fn writes(&self, kind: RecordKind, key: &str) -> Writes {
@@ -218,7 +239,7 @@ impl<'c> Simulator<'c> {
 
     /// The vendor's answer. `in_flight` is how many requests are served at this moment, this one included.
     pub fn answer(&mut self, request: &HttpRequest, in_flight: usize, now: DateTime<Utc>) -> SimAnswer {
-        let incoming = Incoming::new(request);
+        let mut incoming = Incoming::new(request);
         if let Some(rest) = incoming.path.strip_prefix(control::PREFIX) {
             return self.control(rest, &incoming, now);
         }
@@ -246,14 +267,15 @@ impl<'c> Simulator<'c> {
                     Some(Fault::EndlessPages) => Some(Trouble::EndlessPages),
                     _ => None,
                 };
-                let served = admitted.and_then(|()| self.serve(operation.as_ref(), &incoming, &found, trouble, now));
-                let mut answer = served.unwrap_or_else(|refusal| self.connector.refuse(&refusal, now));
+                let served = admitted.and_then(|()| self.serve(operation.as_ref(), &mut incoming, found, trouble, now));
+                let mut answer = served.unwrap_or_else(|refusal| self.connector.refuse(&refusal, &self.codes, now));
                 if self.limits {
                     limit::report(&self.buckets, self.connector, (&incoming.path, points), &mut answer, now);
                 }
                 answer
             }
         };
+        answer.delay_ms = self.latency_ms;
         if let Some(code) = &answer.code {
             *self.stats.refused.entry(code.clone()).or_default() += 1;
         }
@@ -281,10 +303,12 @@ impl<'c> Simulator<'c> {
                     500.. => FaultClass::Outage,
                     _ => FaultClass::Validation,
                 };
-                Some(self.connector.refuse(&refusal(class, Some(*status)), now))
+                Some(self.connector.refuse(&refusal(class, Some(*status)), &self.codes, now))
             }
-            Fault::Class(class) => Some(self.connector.refuse(&refusal(*class, None), now)),
-            Fault::DropBeforeCommit => Some(SimAnswer { delivery: Delivery::Drop, ..SimAnswer::empty(500) }),
+            Fault::Class(class) => Some(self.connector.refuse(&refusal(*class, None), &self.codes, now)),
+            Fault::DropBeforeCommit | Fault::HangBeforeCommit => {
+                Some(SimAnswer { delivery: Delivery::Drop, ..SimAnswer::empty(500) })
+            }
             Fault::Redirect(to) => {
                 let mut answer = SimAnswer::empty(302);
                 answer.headers.push(("Location".to_owned(), to.clone()));
@@ -327,8 +351,8 @@ impl<'c> Simulator<'c> {
     fn serve(
         &mut self,
         operation: Option<&Operation>,
-        incoming: &Incoming<'_>,
-        found: &Found,
+        incoming: &mut Incoming<'_>,
+        mut found: Found,
         trouble: Option<Trouble>,
         now: DateTime<Utc>,
     ) -> Served {
@@ -339,6 +363,11 @@ impl<'c> Simulator<'c> {
         if let Some(answer) = remembered.as_ref().and_then(|key| self.remembered.get(key)) {
             return Ok(answer.clone());
         }
+        if found.is_body {
+            // A list may still look for its page in the body; a write needs it once.
+            found.payload = if operation.writes() { incoming.body.take() } else { incoming.body.clone() };
+        }
+        let (incoming, found) = (&*incoming, &mut found);
         let answer = match operation {
             Operation::List(_) | Operation::Include(..) | Operation::Parents(_) => {
                 self.list(operation, incoming, found, trouble, now)
@@ -449,6 +478,16 @@ fn extra(yaml: &str) -> Result<Extra, SimulatorError> {
 
 fn kind_rules(extra: Extra) -> Result<BTreeMap<RecordKind, KindRules>, SimulatorError> {
     extra.kinds.into_iter().map(|(kind, extra)| Ok((kind, KindRules::compile(kind, extra)?))).collect()
+}
+
+/// What the proofs of actions look for, by kind and action.
+fn marks(connector: &Connector) -> BTreeMap<RecordKind, IndexMap<String, Wish>> {
+    let of_kind = |resource: &Resource| {
+        let done =
+            resource.actions.iter().filter_map(|(name, action)| Some((name.clone(), Wish::new(&action.proof.as_ref()?.done))));
+        done.collect()
+    };
+    connector.manifest.resources.iter().map(|(kind, resource)| (*kind, of_kind(resource))).collect()
 }
 
 /// Where a kind's records carry what.

@@ -17,6 +17,8 @@ const REQUIRED: [&str; 7] = ["external_key", "source_id", "external_id", "parent
 pub(super) struct Found {
     pub names: BTreeMap<String, String>,
     pub payload: Option<Value>,
+    /// The body, as it is, is the payload.
+    pub is_body: bool,
     pub payloads: Option<Value>,
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::fault::FaultClass;
 use domain::http::HttpAnswer;
 use domain::value::Value;
+use indexmap::IndexMap;
 
 use super::SimAnswer;
 use super::derive;
@@ -33,6 +34,9 @@ impl Refusal {
     }
 }
 
+/// The vendor's usual code of each class, where nothing else says one.
+pub(super) type Codes = IndexMap<FaultClass, String>;
+
 /// The first status that a rule is for.
 fn first_status(rule: &ErrorRule) -> Option<u16> {
     rule.status.as_ref()?;
@@ -56,7 +60,7 @@ fn usual_status(class: FaultClass) -> u16 {
 
 impl Connector {
     /// The answer by which this vendor says a class of failure.
-    pub(super) fn refuse(&self, refusal: &Refusal, now: DateTime<Utc>) -> SimAnswer {
+    pub(super) fn refuse(&self, refusal: &Refusal, codes: &Codes, now: DateTime<Utc>) -> SimAnswer {
         let of_class = |rule: &&ErrorRule| rule.class == refusal.class;
         let has_code = |rule: &ErrorRule| refusal.code.as_ref().is_some_and(|code| rule.code.contains(code));
         // A rule that names the code itself says it best; one without codes takes any.
@@ -67,29 +71,29 @@ impl Connector {
             .chain(others)
             .filter(|rule| wanted.is_none_or(|status| rule.statuses().is_some_and(|statuses| statuses.contains(&status))))
         {
-            let answer = self.by_rule(Some(rule), refusal, now);
+            let answer = self.by_rule(Some(rule), refusal, codes, now);
             if wanted.is_some() || self.classify(&as_http(&answer)).class == refusal.class {
                 return answer;
             }
             // Where an earlier rule takes the usual status for itself, this vendor says it with the plainest one.
             if rule.status.is_none() {
-                let answer = self.by_rule(Some(rule), &Refusal { status: Some(400), ..refusal.clone() }, now);
+                let answer = self.by_rule(Some(rule), &Refusal { status: Some(400), ..refusal.clone() }, codes, now);
                 if self.classify(&as_http(&answer)).class == refusal.class {
                     return answer;
                 }
             }
         }
-        self.by_rule(None, refusal, now)
+        self.by_rule(None, refusal, codes, now)
     }
 
-    fn by_rule(&self, rule: Option<&ErrorRule>, refusal: &Refusal, now: DateTime<Utc>) -> SimAnswer {
+    fn by_rule(&self, rule: Option<&ErrorRule>, refusal: &Refusal, codes: &Codes, now: DateTime<Utc>) -> SimAnswer {
         let fields = &self.manifest.error;
         let fits =
             |code: &&String| refusal.status.is_some() || rule.is_none_or(|rule| rule.code.is_empty() || rule.code.contains(code));
         let own = refusal.code.as_ref().filter(fits);
         let code = own.or_else(|| rule.and_then(|rule| rule.code.first())).or(refusal.code.as_ref()).cloned();
         // A vendor whose rule has no code still says something there.
-        let code = code.unwrap_or_else(|| refusal.class.as_str().to_uppercase());
+        let code = code.or_else(|| codes.get(&refusal.class).cloned()).unwrap_or_else(|| refusal.class.as_str().to_uppercase());
         let mut body = empty();
         let said = [
             (&fields.code, Some(code.as_str())),

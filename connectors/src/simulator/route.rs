@@ -60,10 +60,7 @@ impl Route {
         let body = incoming.body.as_ref();
         score += match &self.body {
             BodyShape::Payload => {
-                // What the address has of it stands in the body too, where there is one.
-                if let Some(body) = body {
-                    found.payload = Some(body.clone());
-                }
+                found.is_body = body.is_some();
                 0
             }
             BodyShape::Tree(tree) => tree.fit(body, found)?,

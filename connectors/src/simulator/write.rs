@@ -41,7 +41,7 @@ impl<'c> Simulator<'c> {
         now.timestamp_millis() + i64::try_from(self.connector.proof_settle_ms(kind)).unwrap_or(i64::MAX / 2)
     }
 
-    pub(super) fn write(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
+    pub(super) fn write(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &mut Found, now: DateTime<Utc>) -> Served {
         let resource = self.resource(kind)?;
         let rule = resource.write.as_ref().ok_or_else(absent)?;
         let payload = payload(incoming, found, &rule.request)?;
@@ -52,16 +52,17 @@ impl<'c> Simulator<'c> {
         Ok(self.receipt(kind, &rule.receipt, &stored, incoming))
     }
 
-    pub(super) fn update(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
+    pub(super) fn update(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &mut Found, now: DateTime<Utc>) -> Served {
         let resource = self.resource(kind)?;
         let rule = resource.update.as_ref().ok_or_else(absent)?;
+        let at = self.named(kind, found);
         let payload = payload(incoming, found, &rule.request)?;
-        let at = self.named(kind, found).ok_or_else(absent)?;
+        let at = at.ok_or_else(absent)?;
         let vars = self.vars(found.get("external_key"));
         if let Some(refusal) = self.rules_of(kind).refusal(&payload, &vars) {
             return Err(refusal);
         }
-        let stored = self.rules_of(kind).stored(&payload, &vars);
+        let stored = self.rules_of(kind).stored(payload, &vars);
         self.change(kind, at, stored, incoming.request.method == Method::Put, now);
         if let Some(revision) = found.get("revision") {
             self.table(kind).rows[at].revision = Some(revision.to_owned());
@@ -83,7 +84,7 @@ impl<'c> Simulator<'c> {
         if let Some(refusal) = rules.refusal(&payload, &vars) {
             return Err(refusal);
         }
-        let stored = rules.stored(&payload, &vars);
+        let stored = rules.stored(payload, &vars);
         let by_rule = rules.extra.upsert;
         let known = key.filter(|_| upsert || by_rule).and_then(|key| self.table(kind).by_key(key));
         if let Some(at) = known {
@@ -94,7 +95,8 @@ impl<'c> Simulator<'c> {
         let mut value =
             if matches!(stored, Value::Map(_)) { stored } else { Value::Map(Map::from_iter([("payload".to_owned(), stored)])) };
         // A new record has had no action done to it.
-        for name in self.resource(kind)?.actions.keys() {
+        let resource = self.resource(kind)?;
+        for name in resource.actions.keys() {
             value = self.mark(kind, value, name, false);
         }
         let table = self.table(kind);
@@ -110,8 +112,13 @@ impl<'c> Simulator<'c> {
     fn change(&mut self, kind: RecordKind, at: usize, over: Value, whole: bool, now: DateTime<Utc>) {
         let settles_at = self.settles_at(kind, now);
         let table = self.table(kind);
-        let mut value = if whole { empty() } else { table.rows[at].value.clone() };
-        lay_over(&mut value, over);
+        let value = if whole {
+            over
+        } else {
+            let mut value = table.rows[at].value.clone();
+            lay_over(&mut value, over);
+            value
+        };
         table.replace(at, value, now.timestamp_millis(), settles_at);
         self.stats.updates += 1;
     }
@@ -230,14 +237,16 @@ impl<'c> Simulator<'c> {
     }
 
     /// The record as it is where an action was done, or was not, as far as the record itself tells.
-    fn mark(&self, kind: RecordKind, value: Value, action: &str, done: bool) -> Value {
-        let resource = self.connector.manifest.resources.get(&kind);
-        let proof = resource.and_then(|resource| resource.actions.get(action)).and_then(|action| action.proof.as_ref());
-        let Some(proof) = proof else { return value };
-        let record = resource.and_then(|resource| resource.get.as_ref()).and_then(|get| get.record.as_deref());
-        let mut document = placed(value.clone(), record);
-        derive::make(&mut document, &proof.done, done);
-        path::first(&document, record.unwrap_or_default()).cloned().unwrap_or(value)
+    fn mark(&self, kind: RecordKind, mut value: Value, action: &str, done: bool) -> Value {
+        let Some(wish) = self.marks.get(&kind).and_then(|marks| marks.get(action)) else { return value };
+        let get = self.connector.manifest.resources.get(&kind).and_then(|resource| resource.get.as_ref());
+        let Some(record) = get.and_then(|get| get.record.as_deref()).filter(|at| !at.is_empty()) else {
+            wish.grant(&mut value, done);
+            return value;
+        };
+        let mut document = placed(value.clone(), Some(record));
+        wish.grant(&mut document, done);
+        path::first(&document, record).cloned().unwrap_or(value)
     }
 
     pub(super) fn batch(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
@@ -279,7 +288,7 @@ impl<'c> Simulator<'c> {
                 derive::make(&mut result, &rule.refused, false);
             }
             Err(refusal) => {
-                let said = self.connector.refuse(&refusal, now);
+                let said = self.connector.refuse(&refusal, &self.codes, now);
                 result = Value::parse(&said.body, &domain::value::Limits::DEFAULT).unwrap_or_else(|_| empty());
                 derive::make(&mut result, &rule.refused, true);
             }
@@ -358,11 +367,11 @@ fn says(record: &Value, asked: &Value) -> bool {
     }
 }
 
-/// What a write carries; a body that cannot be read is refused.
-fn payload(incoming: &Incoming<'_>, found: &Found, request: &Request) -> Result<Value, Refusal> {
+/// Takes what a write carries; a body that cannot be read is refused.
+fn payload(incoming: &Incoming<'_>, found: &mut Found, request: &Request) -> Result<Value, Refusal> {
     let is_text = matches!(request.body, Some(Body::Text(_)));
-    if !incoming.request.body.is_empty() && incoming.body.is_none() && !is_text {
+    if !incoming.request.body.is_empty() && incoming.body.is_none() && !found.is_body && !is_text {
         return Err(Refusal::new(FaultClass::Validation, "Error while parsing the request body."));
     }
-    Ok(found.payload.clone().unwrap_or_else(empty))
+    Ok(found.payload.take().unwrap_or_else(empty))
 }

@@ -15,6 +15,8 @@ fn what_goes_wrong_goes_wrong_on_purpose_and_in_order() {
     let order = |erp: &mut Vendor, fault: Fault| erp.simulator.fail(FaultMatcher::next("order.write"), fault);
     order(&mut erp, Fault::DropBeforeCommit);
     order(&mut erp, Fault::DropAfterCommit);
+    order(&mut erp, Fault::HangBeforeCommit);
+    order(&mut erp, Fault::HangAfterCommit);
     order(&mut erp, Fault::Status(503));
     order(&mut erp, Fault::Class(FaultClass::Limit));
     order(&mut erp, Fault::TruncateBody);
@@ -29,6 +31,12 @@ fn what_goes_wrong_goes_wrong_on_purpose_and_in_order() {
     assert_eq!((answer.delivery, records), (Delivery::Drop, 0));
     let (answer, records) = write(&mut erp);
     assert_eq!((answer.delivery, records), (Delivery::Drop, 1), "a drop after the commit has committed");
+    for updates in [0, 1] {
+        let (answer, _) = write(&mut erp);
+        assert_eq!(answer.delivery, Delivery::Drop);
+        assert!(answer.delay_ms >= 60_000, "no caller waits so long");
+        assert_eq!(erp.simulator.writes(ORDER, "k").updates, updates, "only the second one has committed");
+    }
     let (answer, _) = write(&mut erp);
     assert_eq!(erp.connector.read_write_answer(ORDER, &http(answer)).unwrap_err().class, FaultClass::Unknown);
     let (answer, _) = write(&mut erp);
@@ -75,6 +83,16 @@ fn lists_loop_and_never_end_on_purpose() {
         let answer = vendor.send(get("/api/orders"));
         assert!(check(&answer), "{fault:?}");
     }
+}
+
+#[test]
+fn a_request_takes_as_long_as_was_asked_for() {
+    let mut erp = netsuite();
+    erp.simulator = erp.simulator.with_latency_ms(5);
+    erp.simulator.fail(FaultMatcher::next("order.write"), Fault::DelayMs(700));
+    let times = [erp.write("k", sales_order("k")), erp.write("k", sales_order("k"))].map(|answer| answer.delay_ms);
+    assert_eq!(times, [705, 5]);
+    assert_eq!(erp.send(get("/_control/stats")).delay_ms, 0, "control is no part of the vendor");
 }
 
 #[test]

@@ -14,9 +14,10 @@ use domain::secret::SecretFields;
 use domain::value::{Limits, Value};
 use indexmap::IndexMap;
 use infra::outbound::{AllowList, Outbound};
+use infra::simulator::Served;
 use workers::vendor::{Vendor, VendorError, WriteKeys};
 
-use super::simulate::{Served, account};
+use super::simulate::account;
 use crate::Failure;
 
 /// The longest that a call to a simulator may take.
