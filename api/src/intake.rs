@@ -294,6 +294,8 @@ async fn receive(
     if !hook.is_active {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "the connection is paused; send it again later");
     }
+    let signs = infos.iter().find_map(|info| connector.sunset_of_hook(info.api_version.as_deref()?));
+    state.sunsets.note(hook.tenant, hook.connection, signs);
     // The events of a list are held beside the body that they came in.
     let events_bytes = infos.iter().filter_map(|info| info.event.as_ref()).map(bytes::Bytes::len).sum();
     if events_bytes > 0 && !room.grow(events_bytes) {

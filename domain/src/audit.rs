@@ -40,6 +40,8 @@ pub enum Action {
     ConnectionResumed,
     CredentialRetired,
     FlowDrafted,
+    SunsetRaised,
+    SunsetClosed,
 }
 
 impl Action {
@@ -83,6 +85,8 @@ impl Action {
             Self::ConnectionResumed => "connection.resumed",
             Self::CredentialRetired => "credential.retired",
             Self::FlowDrafted => "flow.drafted",
+            Self::SunsetRaised => "sunset.raised",
+            Self::SunsetClosed => "sunset.closed",
         }
     }
 }

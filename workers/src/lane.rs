@@ -382,6 +382,8 @@ impl Work {
         let answer = self.context.outbound.send(call.request.clone()).await;
         self.calls.note(sent_at.elapsed());
         self.context.limiter.give(slot).await;
+        let signs = answer.iter().flat_map(|answer| call.connector.sunset_signs(answer));
+        self.context.sunsets.note(self.scope.tenant, call.connection.id, signs);
         let finish = call.finish(answer);
         self.end(finish).await;
     }
