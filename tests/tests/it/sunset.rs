@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use chrono::Utc;
 use connectors::Catalog;
 use domain::http::{HttpAnswer, HttpRequest};
@@ -28,7 +27,7 @@ const SUNSETS: &str =
 /// A vendor that answers every call so.
 async fn vendor(headers: &[(&str, &str)], body: &Value) -> Running {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let answer = HttpAnswer { status: 200, headers, body: Bytes::from(body.to_string()) };
+    let answer = HttpAnswer { status: 200, headers, body: body.to_string().into() };
     let handler = move |_: HttpRequest, _: usize| Answer::from(answer.clone());
     infra::loopback::serve("127.0.0.1:0".parse().unwrap(), Arc::new(handler)).await.unwrap()
 }
