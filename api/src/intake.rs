@@ -271,7 +271,12 @@ async fn receive(
             return later();
         }
     };
-    let Some(connector) = state.catalog.get(&hook.connector) else { return unknown() };
+    let connector = match state.catalog.find(&hook.connector) {
+        Some(Ok(connector)) => connector,
+        // Its files are broken. Vendors take a 404 for an address that is gone, and send nothing more.
+        Some(Err(_)) => return later(),
+        None => return unknown(),
+    };
     let Some(mut room) = intake.rooms.enter(hook.tenant) else { return later() };
     let read = body::read(request.headers(), payload, BODY_BYTES_MAX, body::READ_TIMEOUT, |bytes| room.grow(bytes));
     let body = match read.await {

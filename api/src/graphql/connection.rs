@@ -21,7 +21,7 @@ use crate::auth::new_token;
 #[graphql(name = "Connector")]
 pub struct ConnectorNode {
     name: String,
-    /// False where its files are broken: connections to it rest until that is mended.
+    /// False where its files are broken: until that is mended its webhooks are asked to come again, and its deliveries become exceptions.
     available: bool,
     /// What is wrong with its files, one thing a line; at most 4,000 characters.
     unavailable_reason: Option<String>,

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use connectors::Catalog;
 use domain::http::{HttpAnswer, HttpRequest};
+use domain::id::{ConnectionId, TenantId};
+use domain::scope::Scope;
+use domain::sunset::{Sign, SunsetReason};
 use infra::loopback::{Answer, Running};
+use infra::postgres::Store;
 use serde_json::{Value, json};
-use tests::platform::{Connected, SHOP_DOMAIN};
+use tests::platform::{Connected, Database, SHOP_DOMAIN};
 use tests::sample;
 use tests::simulator::shop::Shop;
 use uuid::Uuid;
@@ -172,7 +176,7 @@ async fn the_connectors_own_date_is_told_from_the_first_day_and_closed_when_the_
             (first["version"].as_str().unwrap(), &first["flows"][0]["name"]),
             (known.version.as_str(), &json!("orders: shopify to netsuite"))
         );
-        assert_eq!(first["endsAt"].as_str().unwrap().parse::<chrono::DateTime<Utc>>().unwrap(), known.ends_at.unwrap());
+        assert_eq!(first["endsAt"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap(), known.ends_at.unwrap());
         let days = first["daysLeft"].as_i64().unwrap();
         assert!((days - known.days_left(Utc::now()).unwrap()).abs() <= 1, "{days}");
 
@@ -193,4 +197,64 @@ async fn the_connectors_own_date_is_told_from_the_first_day_and_closed_when_the_
         assert_eq!(audited(&world.acme, &first).await, ["sunset.closed", "sunset.raised"]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_earlier_of_two_announced_days_counts_until_it_is_said_no_more() {
+    let database = Database::create().await.unwrap();
+    let mut owner = database.connect().await.unwrap();
+    let (tenant, other, connection) = (TenantId::generate(), TenantId::generate(), ConnectionId::generate());
+    let tenants = "INSERT INTO tenants (id, slug, name) VALUES ($1, 'acme', 'Acme'), ($2, 'other', 'Other')";
+    sqlx::query(tenants).bind(tenant.0).bind(other.0).execute(&mut owner).await.unwrap();
+    let connections = "INSERT INTO connections (id, tenant_id, connector, name, hook_token) VALUES ($1, $2, 'x', 'X', 't')";
+    sqlx::query(connections).bind(connection.0).bind(tenant.0).execute(&mut owner).await.unwrap();
+    let store = Store::connect(&database.app_url, 2).await.unwrap();
+    let (acme, other) = (Scope::system(tenant, "sunset"), Scope::system(other, "sunset"));
+    let moment = |at: &str| -> DateTime<Utc> { at.parse().unwrap() };
+    let (february, march) = (moment("2099-02-01T00:00:00Z"), moment("2099-03-01T00:00:00Z"));
+    let sign = |ends_at| Sign {
+        reason: SunsetReason::AnnouncedByHeader,
+        version: "1".into(),
+        served_version: None,
+        ends_at: Some(ends_at),
+        deprecated_at: None,
+        link: None,
+    };
+    let note = async |ends_at| store.within(&acme).sunsets_note(&[(connection, &sign(ends_at))]).await.unwrap();
+    let rows = async |scope| store.within(scope).sunsets(moment("2100-01-01T00:00:00Z")).await.unwrap();
+    let ends_at = async || rows(&acme).await.first().and_then(|notice| notice.row.ends_at);
+    let mut set = async |what: &str| {
+        let update = sqlx::AssertSqlSafe(format!("UPDATE sunsets SET {what}"));
+        sqlx::query(update).execute(&mut owner).await.unwrap();
+    };
+
+    assert_eq!((note(march).await, ends_at().await), (1, Some(march)));
+    assert_eq!((note(february).await, ends_at().await), (0, Some(february)));
+    assert_eq!((note(march).await, ends_at().await), (0, Some(february)), "resources of one version may end on different days");
+    set("dated_at = now() - interval '25 hours'").await;
+    assert_eq!((note(march).await, ends_at().await), (0, Some(march)), "the vendor put it off");
+    let both = [(connection, &sign(march)), (connection, &sign(february))];
+    assert_eq!((store.within(&acme).sunsets_note(&both).await.unwrap(), ends_at().await), (0, Some(february)));
+
+    // When it was last seen moves on once an hour.
+    for (minutes, moves) in [(59, false), (61, true)] {
+        set(&format!("last_seen_at = now() - interval '{minutes} minutes'")).await;
+        let before = rows(&acme).await[0].row.last_seen_at;
+        note(february).await;
+        assert_eq!(rows(&acme).await[0].row.last_seen_at > before, moves, "{minutes}");
+    }
+
+    // Another tenant neither sees it nor raises one for a connection that is not its own.
+    assert_eq!(store.within(&other).sunsets_note(&[(connection, &sign(february))]).await.unwrap(), 0);
+    let id = rows(&acme).await[0].row.id;
+    assert!(rows(&other).await.is_empty() && store.within(&other).sunset(id).await.unwrap().is_none());
+    store.within(&other).sunsets_close(&[id]).await.unwrap();
+    assert_eq!(rows(&acme).await.len(), 1);
+
+    store.within(&acme).sunsets_close(&[id]).await.unwrap();
+    assert!(rows(&acme).await.is_empty());
+    assert_eq!((note(march).await, rows(&acme).await.len()), (1, 1), "what comes again is a notice of its own");
+    store.close().await;
+    drop(owner);
+    database.drop().await.unwrap();
 }
