@@ -20,6 +20,7 @@ mod schema;
 mod settings;
 pub mod simulator;
 mod template;
+mod version;
 mod write;
 
 pub use auth::{Callback, CallbackError, Pkce, TokenSet, callback_state, is_same_state};

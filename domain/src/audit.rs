@@ -43,6 +43,8 @@ pub enum Action {
     TokenRenewed,
     TokenRefused,
     FlowDrafted,
+    SunsetRaised,
+    SunsetClosed,
 }
 
 impl Action {
@@ -89,6 +91,8 @@ impl Action {
             Self::TokenRenewed => "token.renewed",
             Self::TokenRefused => "token.refused",
             Self::FlowDrafted => "flow.drafted",
+            Self::SunsetRaised => "sunset.raised",
+            Self::SunsetClosed => "sunset.closed",
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod message;
 pub mod record;
 pub mod scope;
 pub mod secret;
+pub mod sunset;
 pub mod task;
 pub mod usage;
 pub mod value;

@@ -7,6 +7,7 @@ pub mod loopback;
 pub mod outbound;
 pub mod postgres;
 pub mod simulator;
+pub mod sunset;
 pub mod telemetry;
 pub mod vault;
 

@@ -96,7 +96,7 @@ async fn run(fetches: Arc<Fetches>, tenant: TenantId, mut waiting: mpsc::Receive
                     Ok(begun) => {
                         for call in begun {
                             let context = fetches.context.clone();
-                            calls.spawn(call.make(context, fetches.directory.clone()));
+                            calls.spawn(call.make(context, fetches.directory.clone(), tenant));
                         }
                     }
                     Err(error) if error.is_passing() => {
@@ -218,13 +218,15 @@ impl Fetches {
 
 impl Call {
     /// Waits for a slot and calls once. Reading has no effect at the vendor, so a lost answer is simply asked for again.
-    async fn make(self, context: Arc<Context>, directory: Arc<Directory>) -> FetchEnd {
+    async fn make(self, context: Arc<Context>, directory: Arc<Directory>, tenant: TenantId) -> FetchEnd {
         let deadline = Instant::now() + SLOT_WAIT;
         let Some(slot) = context.limiter.take_until(&self.bucket, self.concurrency_max, deadline).await else {
             return self.end(None, Err(self.silent(FaultClass::Limit, "limit", "the vendor's limit was used up")), true);
         };
         let answer = context.outbound.send(self.request.clone()).await;
         context.limiter.give(slot).await;
+        let signs = answer.iter().flat_map(|answer| self.connector.sunset_signs(answer));
+        context.sunsets.note(tenant, self.message.connection, signs);
         match answer {
             Ok(answer) => {
                 let read = self.connector.read_fetch(&self.message.topic, &answer);

@@ -317,6 +317,8 @@ impl Work {
         let answer = self.context.outbound.send(call.request.clone()).await;
         self.calls.note(sent_at.elapsed());
         self.context.limiter.give(slot).await;
+        let signs = answer.iter().flat_map(|answer| call.duty.connector.sunset_signs(answer));
+        self.context.sunsets.note(self.scope.tenant, call.duty.connection.id, signs);
         if let Ok(answer) = &answer
             && call.is_token_refused(answer)
         {

@@ -211,7 +211,7 @@ impl<'r> List<'r> {
                 let may_end = page.more.is_some() || page.last_record.is_none() || !is_short(page.size.as_ref());
                 cursor.filter(|_| has_more && may_end).map(Next::Cursor)
             }
-            Some(Page::Link(_)) => match answer.header("link").and_then(next_link) {
+            Some(Page::Link(_)) => match answer.header("link").and_then(|header| link(header, "next")) {
                 Some(url) => Some(Next::Url(self.join(connector, answer, url)?)),
                 None => None,
             },
@@ -280,16 +280,16 @@ fn value_paths(read: &Read) -> Vec<String> {
     places.into_iter().filter_map(|place| place.path.clone()).collect()
 }
 
-/// The address of `rel="next"` in a `Link` header (RFC 8288 section 3).
-fn next_link(header: &str) -> Option<&str> {
+/// The address of a relation, such as `rel="next"`, in a `Link` header (RFC 8288 section 3).
+pub(crate) fn link<'h>(header: &'h str, relation: &str) -> Option<&'h str> {
     header.split('<').skip(1).find_map(|part| {
         let (url, parameters) = part.split_once('>')?;
-        let is_next = parameters.split([';', ',']).any(|parameter| {
+        let is_it = parameters.split([';', ',']).any(|parameter| {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             name.trim().eq_ignore_ascii_case("rel")
-                && value.trim().trim_matches('"').split(' ').any(|rel| rel.eq_ignore_ascii_case("next"))
+                && value.trim().trim_matches('"').split(' ').any(|rel| rel.eq_ignore_ascii_case(relation))
         });
-        is_next.then_some(url)
+        is_it.then_some(url)
     })
 }
 
@@ -300,8 +300,8 @@ mod tests {
     #[test]
     fn a_link_header_names_the_next_page_among_others() {
         let header = r#"<https://x.example/a?page=1>; rel="prev", <https://x.example/a?b=1,2&page=3>; title="n"; rel="next""#;
-        assert_eq!(next_link(header), Some("https://x.example/a?b=1,2&page=3"));
-        assert_eq!(next_link(r#"<https://x.example/a>; rel="prev""#), None);
-        assert_eq!(next_link("no link"), None);
+        assert_eq!(link(header, "next"), Some("https://x.example/a?b=1,2&page=3"));
+        assert_eq!(link(r#"<https://x.example/a>; rel="prev""#, "next"), None);
+        assert_eq!(link("no link", "next"), None);
     }
 }

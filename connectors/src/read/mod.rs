@@ -26,6 +26,7 @@ use crate::decode::Extracted;
 use crate::manifest::{Read, Resource};
 use crate::path;
 use crate::request::{RequestContext, RequestError};
+pub(crate) use list::link;
 use list::{List, ListVars};
 pub use position::Position;
 use position::Tracker;

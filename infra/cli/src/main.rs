@@ -14,6 +14,7 @@ use infra::broker::Broker;
 use infra::limiter::Limiter;
 use infra::outbound::{AllowList, Outbound};
 use infra::postgres::Store;
+use infra::sunset::Sunsets;
 use infra::vault::Vault;
 use tokio::sync::watch;
 use tracing::{error, info};
@@ -182,6 +183,7 @@ fn workers(parts: &Parts) -> Result<workers::Context, Failure> {
         outbound: Outbound::new(AllowList::parse(&parts.config.outbound_allow), parts.config.call_timeout)?,
         vault: parts.vault.clone(),
         catalog: parts.catalog,
+        sunsets: Sunsets::default(),
         settings: workers::Settings::default(),
     })
 }

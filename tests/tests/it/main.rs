@@ -6,6 +6,7 @@ mod intake;
 mod order;
 mod schema;
 mod sessions;
+mod sunset;
 mod tenancy;
 
 use std::panic::AssertUnwindSafe;
