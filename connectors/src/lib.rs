@@ -20,6 +20,7 @@ mod schema;
 mod settings;
 pub mod simulator;
 mod template;
+mod verified;
 mod write;
 
 pub use auth::{Callback, CallbackError, Pkce, TokenSet, callback_state, is_same_state};
@@ -36,3 +37,4 @@ pub use response::Proof;
 pub use schema::schema;
 pub use settings::FieldError;
 pub use simulator::Simulator;
+pub use verified::{VERIFIED_FILE, Verified};
