@@ -19,7 +19,7 @@ const CHECKS_MAX: usize = 500;
 pub struct Verified {
     /// What holds, in the words of the test that proves it.
     pub check: String,
-    /// What it was proven against: a name, a space and a version, such as `medusa 2.21.2`.
+    /// What it was proven against: a name, a space and a version, such as `acme 2.21.2`.
     pub software: String,
     /// The day it was first proven with that version.
     pub on: NaiveDate,
@@ -46,7 +46,7 @@ impl Verified {
                 return fail(format!("the check \"{}\" stands there twice", one.check));
             }
             if !is_name_and_version(&one.software) {
-                return fail(format!("\"{}\" is not a name, a space and a version, such as medusa 2.21.2", one.software));
+                return fail(format!("\"{}\" is not a name, a space and a version, such as acme 2.21.2", one.software));
             }
         }
         Ok(list)
@@ -87,13 +87,16 @@ mod tests {
     #[test]
     fn what_is_no_claim_is_refused() {
         let error = |text: &str| Verified::parse(text).unwrap_err().to_string();
-        assert_eq!(error("- { chekc: x, software: a 1, on: 2026-11-27 }"), "1:5: there is no `chekc` here; did you mean `check`?");
+        assert_eq!(
+            error("- { chekc: x, software: a 1, on: 2026-11-27 }"),
+            "1:5: there is no `chekc` here; did you mean `check`?"
+        );
         for (text, what) in [
             ("- an order was read", ""),
             ("- { check: x, software: a 1 }", "missing field `on`"),
             ("- { check: x, software: a 1, on: yesterday }", ""),
             ("- { check: ' ', software: a 1, on: 2026-11-27 }", "a check has no words: say what holds"),
-            ("- { check: x, software: a, on: 2026-11-27 }", "\"a\" is not a name, a space and a version, such as medusa 2.21.2"),
+            ("- { check: x, software: a, on: 2026-11-27 }", "\"a\" is not a name, a space and a version, such as acme 2.21.2"),
             (&format!("{LINE}\n{LINE}"), "the check \"order: a \"lost\" answer is found\" stands there twice"),
         ] {
             assert!(error(text).contains(what), "{text}: {}", error(text));

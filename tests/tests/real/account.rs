@@ -117,7 +117,12 @@ impl Account {
         self.read_as(&self.credential, kind, position).await
     }
 
-    pub async fn read_as(&self, credential: &SecretFields, kind: RecordKind, position: &mut Position) -> Result<Brought, VendorError> {
+    pub async fn read_as(
+        &self,
+        credential: &SecretFields,
+        kind: RecordKind,
+        position: &mut Position,
+    ) -> Result<Brought, VendorError> {
         let mut records = Vec::new();
         let end = self.vendor_with(credential).read(kind, position, async |page, _| records.extend(page)).await?;
         *position = end.position;
@@ -166,9 +171,18 @@ impl Account {
         Ok(self.connector.read_write_answer(kind, &answer)?)
     }
 
-    pub async fn update(&self, kind: RecordKind, id: &str, key: &str, revision: i64, payload: &Value) -> Result<Receipt, VendorError> {
+    pub async fn update(
+        &self,
+        kind: RecordKind,
+        id: &str,
+        key: &str,
+        revision: i64,
+        payload: &Value,
+    ) -> Result<Receipt, VendorError> {
         let once = format!("{key}.{revision}");
-        let update = |context: &RequestContext<'_>| Ok(self.connector.update_request(kind, id, payload, context)?.expect("the kind is updated"));
+        let update = |context: &RequestContext<'_>| {
+            Ok(self.connector.update_request(kind, id, payload, context)?.expect("the kind is updated"))
+        };
         let answer = self.vendor().call(keys(key, revision, &once), update).await?;
         Ok(self.connector.read_update_answer(kind, &answer)?)
     }
@@ -183,21 +197,25 @@ impl Account {
     pub async fn is_done(&self, kind: RecordKind, action: &str, id: &str, payload: Option<&Value>) -> Result<bool, VendorError> {
         let rule = self.connector.manifest.resources[&kind].actions[action].proof.as_ref().expect("the action has a proof");
         let vars = CallVars { external_id: Some(id), payload, ..CallVars::default() };
-        let answer = self.vendor().call(WriteKeys::default(), |context| self.connector.call(&rule.request, &vars, context)).await?;
+        let answer =
+            self.vendor().call(WriteKeys::default(), |context| self.connector.call(&rule.request, &vars, context)).await?;
         Ok(self.connector.read_action_proof(kind, action, &answer)?)
     }
 
     /// What the destination says when it is asked for what a lost answer did.
     pub async fn prove(&self, kind: RecordKind, key: &str, revision: i64, payload: &Value) -> Proof {
-        let ask = |context: &RequestContext<'_>| Ok(self.connector.proof_request(kind, Some(payload), context)?.expect("the kind has a proof"));
+        let ask = |context: &RequestContext<'_>| {
+            Ok(self.connector.proof_request(kind, Some(payload), context)?.expect("the kind has a proof"))
+        };
         let answer = self.vendor().call(keys(key, revision, ""), ask).await.expect("the proof is answered");
         self.connector.read_proof_answer(kind, &answer, revision)
     }
 
     /// Reads back what a hook is about.
     pub async fn fetch(&self, topic: &str, source_id: &str) -> Result<Vec<u8>, VendorError> {
-        let fetch =
-            |context: &RequestContext<'_>| Ok(self.connector.fetch_request(topic, source_id, context)?.expect("the topic is read back"));
+        let fetch = |context: &RequestContext<'_>| {
+            Ok(self.connector.fetch_request(topic, source_id, context)?.expect("the topic is read back"))
+        };
         let answer = self.vendor().call(WriteKeys::default(), fetch).await?;
         Ok(self.connector.read_fetch(topic, &answer)?.to_vec())
     }
@@ -206,7 +224,8 @@ impl Account {
     pub async fn get(&self, kind: RecordKind, source_id: &str) -> Result<Value, VendorError> {
         let rule = self.connector.manifest.resources[&kind].get.as_ref().expect("the kind is read by its id");
         let vars = CallVars { source_id: Some(source_id), ..CallVars::default() };
-        let answer = self.vendor().call(WriteKeys::default(), |context| self.connector.call(&rule.request, &vars, context)).await?;
+        let answer =
+            self.vendor().call(WriteKeys::default(), |context| self.connector.call(&rule.request, &vars, context)).await?;
         self.connector.read_action_answer(&answer)?;
         let body = Value::parse(&answer.body, &Limits::DEFAULT).expect("it is JSON");
         Ok(rule.record.as_deref().map_or(body.clone(), |path| body.at(path).cloned().expect("the record is there")))

@@ -28,7 +28,8 @@ pub fn interpreter() -> PathBuf {
     if !done.exists() {
         println!("  localstripe and moto from PyPI (about 15 s, once), into {}", folder.display());
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--timeout", "20", "--retries", "1", "-r"];
+        let install =
+            ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--timeout", "20", "--retries", "1", "-r"];
         run(Command::new(&python).args(install).arg(script("requirements.txt")));
         File::create(done).unwrap();
     }

@@ -36,8 +36,7 @@ async fn s3() {
 
 async fn open(moto: &Program, user: &str, bucket: &str) -> Account {
     let key = |field: &str| moto.said[user][field].as_str().unwrap();
-    let credential =
-        secrets(&[("access_key_id", key("access_key_id")), ("secret_access_key", key("secret_access_key"))]);
+    let credential = secrets(&[("access_key_id", key("access_key_id")), ("secret_access_key", key("secret_access_key"))]);
     let settings = json!({"region": moto.text("region"), "bucket": bucket, "prefix": "order-"});
     Account::open(NAME, moto.text("url"), settings, credential).await.with_pages_of(3)
 }
@@ -133,7 +132,9 @@ async fn prove(proving: &mut Proving, moto: &mut Program) -> Result<(), Stopped>
             assert_eq!(account.prove(Order, "lost-1", 3, &payload).await, Proof::Absent);
             account.write_and_lose(Order, "lost-1", 3, &payload).await;
             let stored = object(moto, &bucket, "order-lost-1.json").await;
-            let Proof::Found { receipt, current: true } = account.prove(Order, "lost-1", 3, &payload).await else { panic!("it is there") };
+            let Proof::Found { receipt, current: true } = account.prove(Order, "lost-1", 3, &payload).await else {
+                panic!("it is there")
+            };
             assert_eq!(stored["ETag"], receipt.id);
             // A later revision is not there yet.
             let later = account.prove(Order, "lost-1", 4, &payload).await;

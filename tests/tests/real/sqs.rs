@@ -23,8 +23,7 @@ async fn sqs() {
 
 async fn open(moto: &Program, user: &str, queue_url: &str, group: Option<&str>) -> Account {
     let key = |field: &str| moto.said[user][field].as_str().unwrap();
-    let credential =
-        secrets(&[("access_key_id", key("access_key_id")), ("secret_access_key", key("secret_access_key"))]);
+    let credential = secrets(&[("access_key_id", key("access_key_id")), ("secret_access_key", key("secret_access_key"))]);
     let mut settings = json!({"region": moto.text("region"), "queue_url": queue_url});
     if let Some(group) = group {
         settings["message_group"] = group.into();
@@ -90,8 +89,10 @@ async fn prove(proving: &mut Proving, moto: &mut Program) -> Result<(), Stopped>
                 fifo.write(Order, "o-2", revision, &payload).await.unwrap();
             }
             let messages = receive(moto, &fifo_url).await;
-            let revisions: Vec<&str> =
-                messages.iter().map(|message| message["MessageAttributes"]["revision"]["StringValue"].as_str().unwrap()).collect();
+            let revisions: Vec<&str> = messages
+                .iter()
+                .map(|message| message["MessageAttributes"]["revision"]["StringValue"].as_str().unwrap())
+                .collect();
             assert_eq!(revisions, ["1", "2", "3", "4", "5"]);
         })
         .await?;
