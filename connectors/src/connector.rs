@@ -8,6 +8,7 @@ use domain::record::RecordKind;
 
 use crate::manifest::{Field, Get, Manifest, ProofRule, Resource};
 use crate::response::ErrorMatcher;
+use crate::verified::Verified;
 
 /// How many calls an account may make at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,13 +31,14 @@ pub struct Connector {
     mappings: Mappings,
     /// The other files of the folder, by name: `setup.md`, `samples/order_paid.in.json`.
     files: HashMap<String, String>,
+    verified: Vec<Verified>,
     pub(crate) errors: Vec<ErrorMatcher>,
 }
 
 impl Connector {
-    pub(crate) fn new(manifest: Manifest, mappings: Mappings, files: HashMap<String, String>) -> Self {
+    pub(crate) fn new(manifest: Manifest, mappings: Mappings, files: HashMap<String, String>, verified: Vec<Verified>) -> Self {
         let errors = manifest.errors.iter().map(ErrorMatcher::new).collect();
-        Self { manifest, mappings, files, errors }
+        Self { manifest, mappings, files, verified, errors }
     }
 
     #[must_use]
@@ -70,6 +72,12 @@ impl Connector {
         }
         samples.sort_unstable();
         samples.into_iter()
+    }
+
+    /// What was proven of it against software that we did not write.
+    #[must_use]
+    pub fn verified(&self) -> &[Verified] {
+        &self.verified
     }
 
     /// A file of the folder that is no mapping.

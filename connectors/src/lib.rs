@@ -20,6 +20,7 @@ mod schema;
 mod settings;
 pub mod simulator;
 mod template;
+mod verified;
 mod version;
 mod write;
 
@@ -37,3 +38,4 @@ pub use response::Proof;
 pub use schema::schema;
 pub use settings::FieldError;
 pub use simulator::Simulator;
+pub use verified::{VERIFIED_FILE, Verified};

