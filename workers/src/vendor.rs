@@ -1,6 +1,6 @@
 //! A vendor's account at work: requests through the one door, one after the other, with a token where the vendor wants one.
 
-use connectors::{Connector, Position, ReadRecord, RequestContext, RequestError, TokenSet};
+use connectors::{Connector, Position, ReadRecord, Reader, RequestContext, RequestError, TokenSet};
 use domain::fault::{Fault, FaultClass};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::record::RecordKind;
@@ -8,6 +8,9 @@ use domain::secret::SecretFields;
 use infra::outbound::Outbound;
 use tokio::sync::Mutex;
 use uuid::Uuid;
+
+/// Of a page that is taken as it comes, so much is kept at a time.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Why a vendor did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -150,13 +153,18 @@ impl<'a> Vendor<'a> {
         }
     }
 
-    async fn send(&self, mut request: HttpRequest) -> Result<HttpAnswer, VendorError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, VendorError> {
+        Ok(self.outbound.send(self.placed(request)).await?)
+    }
+
+    /// At the origin that everything is sent to, where there is one.
+    fn placed(&self, mut request: HttpRequest) -> HttpRequest {
         if let Some(origin) = &self.origin {
             let after_scheme = request.url.find("://").map_or(0, |at| at + 3);
             let path = request.url[after_scheme..].find(['/', '?']).map_or("", |at| &request.url[after_scheme + at..]);
             request.url = format!("{origin}{path}");
         }
-        Ok(self.outbound.send(request).await?)
+        request
     }
 
     /// Reads a kind of record from a position to its end. `keep` is given each page's records, and the position where one may be stored: a
@@ -177,8 +185,12 @@ impl<'a> Vendor<'a> {
             let token = self.token().await?;
             let nonce = Uuid::new_v4().simple().to_string();
             let Some(request) = reader.next(&self.context(WriteKeys::default(), token.as_ref(), &nonce))? else { break };
-            let answer = self.send(request).await?;
-            let records = match reader.take(&answer, chrono::Utc::now()) {
+            let taken = if reader.takes_chunks() {
+                self.take_as_it_comes(&mut reader, request, &mut end.records, &mut keep).await?
+            } else {
+                reader.take(&self.send(request).await?, chrono::Utc::now())
+            };
+            let records = match taken {
                 Ok(records) => records,
                 // The token ended between two pages: the same page is asked for with a new one.
                 Err(fault) if fault.class == FaultClass::Authentication && !is_second_try && self.forget_token().await => {
@@ -196,5 +208,38 @@ impl<'a> Vendor<'a> {
         }
         end.position = reader.position().unwrap_or(end.position);
         Ok(end)
+    }
+
+    /// Takes a page in chunks, however long it is: what is whole is kept at once, without a position, and the last of it is given back.
+    async fn take_as_it_comes(
+        &self,
+        reader: &mut Reader<'_>,
+        request: HttpRequest,
+        count: &mut u64,
+        keep: &mut impl AsyncFnMut(Vec<ReadRecord>, Option<&Position>),
+    ) -> Result<Result<Vec<ReadRecord>, Fault>, VendorError> {
+        let mut opened = self.outbound.open(self.placed(request)).await?;
+        if !(200..300).contains(&opened.head.status) {
+            return Ok(reader.take(&opened.whole().await?, chrono::Utc::now()));
+        }
+        // What keeps records does so by the batch, and chunks are a few kilobytes.
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(chunk) = opened.chunk().await? {
+            match reader.take_chunk(&opened.head, &chunk, chrono::Utc::now()) {
+                Ok(records) => batch.extend(records),
+                Err(fault) => return Ok(Err(fault)),
+            }
+            bytes += chunk.len();
+            if bytes >= BATCH_BYTES && !batch.is_empty() {
+                *count += batch.len() as u64;
+                keep(std::mem::take(&mut batch), None).await;
+                bytes = 0;
+            }
+        }
+        let last = reader.take_end(&opened.head, chrono::Utc::now());
+        Ok(last.map(|records| {
+            batch.extend(records);
+            batch
+        }))
     }
 }

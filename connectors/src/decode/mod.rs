@@ -1,6 +1,7 @@
 //! An answer's bytes become records: JSON, JSON Lines, CSV or XML, perhaps a gzip file. A JSON record leaves as the bytes that came; of the
 //! other formats every value is text. Everything is bounded: bytes, decompressed bytes, depth, count.
 
+mod lines;
 mod rows;
 mod scan;
 mod xml;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 
 use crate::manifest::{Format, Read};
 use crate::path::steps;
+pub(crate) use lines::Lines;
 use scan::{Wanted, plain, says_something, scan};
 
 /// One page, decompressed.
@@ -109,8 +111,10 @@ impl Decoder {
         }
         let decoded = match &self.format {
             Format::Json => self.json(&body),
-            Format::JsonLines => self.json_lines(&body),
-            Format::Csv(csv) => rows::records(&body, csv, self.id.as_deref(), self.updated_at.as_deref()),
+            Format::JsonLines => self.json_lines(&body, &mut 0).map(|records| self.without_values(records)),
+            Format::Csv(csv) => rows::Rows::new(csv)?
+                .read(&body, self.id.as_deref(), self.updated_at.as_deref())
+                .map(|records| self.without_values(records)),
             Format::Xml(xml) => {
                 let tree = xml::tree(&body, xml)?;
                 Ok(xml::page(&tree, self.records.as_deref(), (self.id.as_deref(), self.updated_at.as_deref()), &self.values))
@@ -143,29 +147,40 @@ impl Decoder {
         Ok(decoded)
     }
 
-    fn json_lines(&self, body: &Bytes) -> Result<Decoded, DecodeError> {
-        let text = utf8(body, "JSON Lines")?;
-        let mut decoded = Decoded { values: vec![None; self.values.len()], ..Decoded::default() };
+    /// Lines carry records and nothing else.
+    fn without_values(&self, records: Vec<Extracted>) -> Decoded {
+        Decoded { records, values: vec![None; self.values.len()], has_error_inside: false }
+    }
+
+    /// Whole lines; `lines` counts those before them, and then these too.
+    fn json_lines(&self, body: &Bytes, lines: &mut usize) -> Result<Vec<Extracted>, DecodeError> {
+        let malformed = |what: String| DecodeError::Malformed { format: "JSON Lines", what };
+        let text = std::str::from_utf8(body).map_err(|error| {
+            let before = body[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+            malformed(format!("line {} is not UTF-8", *lines + before + 1))
+        })?;
+        let mut records = Vec::new();
         let mut begin = 0;
-        for (number, line) in text.split('\n').enumerate() {
-            let range = begin..begin + line.len();
-            begin = range.end + 1;
+        for line in text.split_inclusive('\n') {
+            let start = begin;
+            begin += line.len();
+            *lines += 1;
+            let line = line.strip_suffix('\n').unwrap_or(line);
+            let range = start..start + line.len();
             if line.trim().is_empty() {
                 continue;
             }
-            let found = scan(line, &self.wanted_of_record).map_err(|error| DecodeError::Malformed {
-                format: "JSON Lines",
-                what: format!("{} at line {}, column {}", error.what, number + 1, error.at + 1),
-            })?;
+            let found = scan(line, &self.wanted_of_record)
+                .map_err(|error| malformed(format!("{} at line {lines}, column {}", error.what, error.at + 1)))?;
             let trimmed = range.start + (line.len() - line.trim_start().len());
             let slots = found
                 .slots
                 .into_iter()
                 .map(|(slot, at)| (slot, at.start + range.start..at.end + range.start))
                 .collect::<Vec<_>>();
-            decoded.records.push(extracted(body, text, trimmed..range.start + line.trim_end().len(), &slots));
+            records.push(extracted(body, text, trimmed..range.start + line.trim_end().len(), &slots));
         }
-        Ok(decoded)
+        Ok(records)
     }
 }
 

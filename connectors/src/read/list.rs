@@ -7,7 +7,7 @@ use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest};
 
 use crate::connector::Connector;
-use crate::decode::{Decoded, Decoder, Extracted};
+use crate::decode::{DecodeError, Decoded, Decoder, Extracted, Lines};
 use crate::manifest::{Page, Place, Read, Size};
 use crate::request::{CallVars, Draft, RequestContext, RequestError};
 use crate::response::is_success;
@@ -50,6 +50,26 @@ pub(super) struct List<'r> {
     circles: HashSet<u64>,
     /// The hash of the last page: a server that does not know the page's parameter answers the same again and again.
     last_page: Option<u64>,
+    /// A page whose body is still coming.
+    open: Option<(Lines, Seen)>,
+}
+
+/// What is remembered of a page's records.
+#[derive(Debug, Default)]
+struct Seen {
+    count: u64,
+    last_id: Option<String>,
+    hash: DefaultHasher,
+}
+
+impl Seen {
+    fn note(&mut self, records: &[Extracted]) {
+        self.count += records.len() as u64;
+        records.iter().for_each(|record| record.bytes.hash(&mut self.hash));
+        if let Some(last) = records.last() {
+            self.last_id.clone_from(&last.id);
+        }
+    }
 }
 
 impl<'r> List<'r> {
@@ -72,6 +92,7 @@ impl<'r> List<'r> {
             empty_pages: 0,
             circles: HashSet::new(),
             last_page: None,
+            open: None,
         }
     }
 
@@ -95,6 +116,7 @@ impl<'r> List<'r> {
         self.page(&mut draft, next);
         let request = connector.sign(draft, context)?;
         self.asked = request.url.clone();
+        self.open = None;
         Ok(Some(request))
     }
 
@@ -159,24 +181,65 @@ impl<'r> List<'r> {
         if decoded.has_error_inside {
             return Err(connector.classify(answer));
         }
-        self.pages += 1;
-        self.records += decoded.records.len() as u64;
-        self.empty_pages = if decoded.records.is_empty() { self.empty_pages + 1 } else { 0 };
-        let next = self.after(connector, answer, &decoded)?;
-        self.guard(connector, answer, &decoded, next.as_ref())?;
-        self.next = next;
+        let mut seen = Seen::default();
+        seen.note(&decoded.records);
+        self.turn(connector, answer, &seen, &decoded.values)?;
         Ok(decoded.records)
     }
 
+    /// True where the answer to the last request may be taken while it comes.
+    pub fn reads_lines(&self) -> bool {
+        self.decoder.reads_lines()
+    }
+
+    /// The records that are whole by this chunk of an answer that succeeds; `head` is the answer without its body.
+    pub fn take_chunk(&mut self, connector: &Connector, head: &HttpAnswer, chunk: &[u8]) -> Result<Vec<Extracted>, Fault> {
+        let unreadable = |error: DecodeError| connector.unreadable_page(head, &error);
+        if self.open.is_none() {
+            self.open = self.decoder.lines().map_err(unreadable)?.map(|lines| (lines, Seen::default()));
+        }
+        let Some((lines, seen)) = &mut self.open else { return Ok(Vec::new()) };
+        let records = lines.take(&self.decoder, chunk).map_err(unreadable)?;
+        seen.note(&records);
+        Ok(records)
+    }
+
+    /// The last records of an answer that came in chunks, and the turn to the next page.
+    pub fn take_end(&mut self, connector: &Connector, head: &HttpAnswer) -> Result<Vec<Extracted>, Fault> {
+        // Without a chunk it is an empty answer as any other.
+        let Some((lines, mut seen)) = self.open.take() else { return self.take(connector, head) };
+        let records = lines.end(&self.decoder).map_err(|error| connector.unreadable_page(head, &error))?;
+        seen.note(&records);
+        self.turn(connector, head, &seen, &vec![None; value_paths(self.read).len()])?;
+        Ok(records)
+    }
+
+    /// A page was read: finds what asks for the next.
+    fn turn(&mut self, connector: &Connector, answer: &HttpAnswer, seen: &Seen, values: &[Option<String>]) -> Result<(), Fault> {
+        self.pages += 1;
+        self.records += seen.count;
+        self.empty_pages = if seen.count == 0 { self.empty_pages + 1 } else { 0 };
+        let next = self.after(connector, answer, seen, values)?;
+        self.guard(connector, answer, seen, next.as_ref())?;
+        self.next = next;
+        Ok(())
+    }
+
     /// What asks for the page after this one.
-    fn after(&self, connector: &Connector, answer: &HttpAnswer, decoded: &Decoded) -> Result<Option<Next>, Fault> {
-        let mut values = decoded.values.iter();
+    fn after(
+        &self,
+        connector: &Connector,
+        answer: &HttpAnswer,
+        seen: &Seen,
+        values: &[Option<String>],
+    ) -> Result<Option<Next>, Fault> {
+        let mut values = values.iter();
         let mut at = |place: &Option<Place>| -> Option<String> {
             let place = place.as_ref()?;
             let in_body = if place.path.is_some() { values.next().and_then(Clone::clone) } else { None };
             place.header.iter().find_map(|name| answer.header(name)).map(str::to_owned).or(in_body)
         };
-        let count = decoded.records.len() as u64;
+        let count = seen.count;
         let is_short = |size: Option<&Size>| count == 0 || size.is_some_and(|size| count < u64::from(size.value));
         Ok(match &self.read.page {
             None => None,
@@ -186,7 +249,7 @@ impl<'r> List<'r> {
                     _ => page.first.into(),
                 };
                 let last = match at(&page.pages).and_then(|text| text.parse::<u64>().ok()) {
-                    Some(pages) => number + 1 >= pages + u64::from(page.first),
+                    Some(pages) => number + 1 >= pages.saturating_add(page.first.into()),
                     None => is_short(page.size.as_ref()),
                 };
                 (!last).then_some(Next::Number(number + 1))
@@ -198,7 +261,7 @@ impl<'r> List<'r> {
                 };
                 let last = match at(&page.total).and_then(|text| text.parse::<u64>().ok()) {
                     // An empty page before the total is reached would come for ever.
-                    Some(total) => count == 0 || offset + count >= total + u64::from(page.first),
+                    Some(total) => count == 0 || offset + count >= total.saturating_add(page.first.into()),
                     None => is_short(Some(&page.size)),
                 };
                 (!last).then_some(Next::Offset(offset + count))
@@ -206,7 +269,7 @@ impl<'r> List<'r> {
             Some(Page::Cursor(page)) => {
                 let next = at(&page.next).filter(|cursor| !cursor.is_empty());
                 let has_more = at(&page.more).is_none_or(|more| !matches!(more.as_str(), "false" | "0" | "no" | ""));
-                let last = decoded.records.last().and_then(|record| record.id.clone());
+                let last = seen.last_id.clone();
                 let cursor = if page.last_record.is_some() { last } else { next };
                 let may_end = page.more.is_some() || page.last_record.is_none() || !is_short(page.size.as_ref());
                 cursor.filter(|_| has_more && may_end).map(Next::Cursor)
@@ -234,17 +297,14 @@ impl<'r> List<'r> {
     }
 
     /// Refuses to read for ever.
-    fn guard(&mut self, connector: &Connector, answer: &HttpAnswer, decoded: &Decoded, next: Option<&Next>) -> Result<(), Fault> {
-        let hash = |value: &dyn Fn(&mut DefaultHasher)| {
-            let mut hasher = DefaultHasher::new();
-            value(&mut hasher);
-            hasher.finish()
-        };
-        let page = hash(&|hasher| decoded.records.iter().for_each(|record| record.bytes.hash(hasher)));
-        let is_same_page = !decoded.records.is_empty() && self.last_page == Some(page);
+    fn guard(&mut self, connector: &Connector, answer: &HttpAnswer, seen: &Seen, next: Option<&Next>) -> Result<(), Fault> {
+        let page = seen.hash.finish();
+        let is_same_page = seen.count > 0 && self.last_page == Some(page);
         self.last_page = Some(page);
         let Some(next) = next else { return Ok(()) };
-        let circle = !self.circles.insert(hash(&|hasher| next.hash(hasher)));
+        let mut hasher = DefaultHasher::new();
+        next.hash(&mut hasher);
+        let circle = !self.circles.insert(hasher.finish());
         let counts = matches!(self.read.page, Some(Page::Number(_) | Page::Offset(_)));
         let (code, what) = if circle {
             ("page_circle", "points from one page back to a page that was read already".to_owned())

@@ -178,16 +178,7 @@ impl<'c> Reader<'c> {
             return self.take_parents(answer, now).map(|()| Vec::new());
         };
         let page = list.take(self.connector, answer)?;
-        let mut records = Vec::with_capacity(page.len());
-        for record in page {
-            let is_wanted = match &self.filter {
-                None => true,
-                Some(filter) => filter.passes(&parse(self.connector, &record, answer)?).unwrap_or(false),
-            };
-            if is_wanted {
-                records.push(record);
-            }
-        }
+        let records = self.wanted(page, answer)?;
         if self.read.include.is_empty() || records.is_empty() {
             return self.give(records, answer, now);
         }
@@ -199,6 +190,47 @@ impl<'c> Reader<'c> {
         self.whole = Some(Completing { records: parsed, at: (0, 0), list: None, parts: Vec::new() });
         self.begin_part();
         Ok(Vec::new())
+    }
+
+    /// True where the answer to the last request may be taken in chunks, by [`Self::take_chunk`] and [`Self::take_end`], so that it need not
+    /// fit into memory: lists of lines whose records are whole by themselves. Only a success may; any other answer is for [`Self::take`].
+    #[must_use]
+    pub fn takes_chunks(&self) -> bool {
+        self.whole.is_none() && self.read.include.is_empty() && self.list.as_ref().is_some_and(List::reads_lines)
+    }
+
+    /// The records that are whole by this chunk of the answer's body. `head` is the answer without its body.
+    ///
+    /// # Errors
+    /// As those of [`Self::take`]. What was given of the page until then comes again.
+    pub fn take_chunk(&mut self, head: &HttpAnswer, chunk: &[u8], now: DateTime<Utc>) -> Result<Vec<ReadRecord>, Fault> {
+        let Some(list) = &mut self.list else { return Ok(Vec::new()) };
+        let page = list.take_chunk(self.connector, head, chunk)?;
+        let records = self.wanted(page, head)?;
+        self.give(records, head, now)
+    }
+
+    /// The last records of an answer whose body came in chunks.
+    ///
+    /// # Errors
+    /// As those of [`Self::take`].
+    pub fn take_end(&mut self, head: &HttpAnswer, now: DateTime<Utc>) -> Result<Vec<ReadRecord>, Fault> {
+        let Some(list) = &mut self.list else { return Ok(Vec::new()) };
+        let page = list.take_end(self.connector, head)?;
+        let records = self.wanted(page, head)?;
+        self.give(records, head, now)
+    }
+
+    /// Those that the connector's filter keeps.
+    fn wanted(&self, page: Vec<Extracted>, answer: &HttpAnswer) -> Result<Vec<Extracted>, Fault> {
+        let Some(filter) = &self.filter else { return Ok(page) };
+        let mut kept = Vec::with_capacity(page.len());
+        for record in page {
+            if filter.passes(&parse(self.connector, &record, answer)?).unwrap_or(false) {
+                kept.push(record);
+            }
+        }
+        Ok(kept)
     }
 
     fn take_parents(&mut self, answer: &HttpAnswer, now: DateTime<Utc>) -> Result<(), Fault> {
