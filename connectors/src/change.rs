@@ -291,8 +291,12 @@ resources:
     #[test]
     fn an_action_leaves_the_id_and_says_the_version_or_that_it_is_not_known() {
         let (connector, before) = (connector(), Receipt { id: "7".into(), version: Some("1".into()) });
-        let read = |name, body| connector.read_change_answer(INVOICE, Change::Action(name, &before), &answer(200, body), "").unwrap();
-        assert_eq!(read("void", r#"{"Invoice":{"Id":"7","SyncToken":"2"}}"#), Receipt { id: "7".into(), version: Some("2".into()) });
+        let read =
+            |name, body| connector.read_change_answer(INVOICE, Change::Action(name, &before), &answer(200, body), "").unwrap();
+        assert_eq!(
+            read("void", r#"{"Invoice":{"Id":"7","SyncToken":"2"}}"#),
+            Receipt { id: "7".into(), version: Some("2".into()) }
+        );
         assert_eq!(read("send", "{}"), Receipt { id: "7".into(), version: None });
         let kept = connector.read_change_answer(SHIPMENT, Change::Action("ship", &before), &answer(204, ""), "").unwrap();
         assert_eq!(kept, before, "this vendor counts no versions");
@@ -308,7 +312,11 @@ resources:
         let write = |key| connector.read_change_answer(SHIPMENT, Change::Write, &said, key);
         assert_eq!(write("k2").unwrap(), Receipt { id: "b".into(), version: Some("3".into()) });
         assert_eq!(write("k3").unwrap_err().class, FaultClass::Unknown);
-        assert_eq!(connector.read_write_answer(SHIPMENT, &said).unwrap_err().class, FaultClass::Unknown, "without a key none is ours");
+        assert_eq!(
+            connector.read_write_answer(SHIPMENT, &said).unwrap_err().class,
+            FaultClass::Unknown,
+            "without a key none is ours"
+        );
         let alone = answer(200, r#"{"order":{"parcels":[{"id":"a"}]}}"#);
         assert_eq!(connector.read_write_answer(SHIPMENT, &alone).unwrap().id, "a");
         let prove = |key, written| connector.read_proof_answer_for(SHIPMENT, key, &said, written);
@@ -318,7 +326,10 @@ resources:
         let empty = answer(200, r#"{"order":{"parcels":[]}}"#);
         assert_eq!(connector.read_proof_answer_for(SHIPMENT, "k1", &empty, 1), crate::Proof::Absent);
         let none = answer(200, "{}");
-        assert!(matches!(connector.read_proof_answer_for(SHIPMENT, "k1", &none, 1), crate::Proof::Failed(_)), "no list proves nothing");
+        assert!(
+            matches!(connector.read_proof_answer_for(SHIPMENT, "k1", &none, 1), crate::Proof::Failed(_)),
+            "no list proves nothing"
+        );
         let shipped = |id| connector.read_action_proof_of(SHIPMENT, "ship", id, &said);
         assert_eq!((shipped("a"), shipped("b")), (Ok(true), Ok(false)));
         assert!(shipped("z").is_err());

@@ -142,9 +142,7 @@ impl Connector {
                 let wanted = fill(equals, false, |name| self.find_var(name, vars, context)).map_err(|_| unreadable())?;
                 let is_it = |one: &&Value| {
                     let own = path::first(one, key).and_then(Value::to_text);
-                    own.is_some_and(|own| {
-                        own == wanted || look_up.ignore_case && own.to_lowercase() == wanted.to_lowercase()
-                    })
+                    own.is_some_and(|own| own == wanted || look_up.ignore_case && own.to_lowercase() == wanted.to_lowercase())
                 };
                 path::listed(&body, list).ok_or_else(unreadable)?.into_iter().filter(is_it).collect()
             }
@@ -315,7 +313,10 @@ resources:
         let receipt = Receipt { id: "7".into(), version: None };
         let ship = Change::Action("ship", &receipt);
         let (asked, request) = look_up(ship, "{}", &[(200, r#"{"carriers":[{"code":"ups"},{"code":"dhl"}]}"#)]);
-        assert_eq!((asked, request.unwrap().body.as_ref()), (vec!["/orders/7/carriers".to_owned()], &br#"{"carrier":"ups"}"#[..]));
+        assert_eq!(
+            (asked, request.unwrap().body.as_ref()),
+            (vec!["/orders/7/carriers".to_owned()], &br#"{"carrier":"ups"}"#[..])
+        );
         let connector = connector();
         let early = with_context(|context| connector.change_request(ORDER, ship, None, &Found::default(), context));
         assert_eq!(early.unwrap_err(), RequestError::LookUp("carrier".into()));

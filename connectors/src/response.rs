@@ -123,7 +123,10 @@ impl Connector {
         if let (Some(found), Some(body)) = (rule.found.as_deref(), body.as_ref()) {
             match path::first(body, found) {
                 Some(Value::List(list)) if list.is_empty() => return Proof::Absent,
-                None if rule.absent_is_empty => return Proof::Absent,
+                // What is around the list is there all the same: any other answer says nothing of it.
+                None if rule.absent_is_empty && around(found).is_none_or(|at| path::first(body, at).is_some()) => {
+                    return Proof::Absent;
+                }
                 // Without the list, the answer is none to that question.
                 None | Some(Value::Null) => return Proof::Failed(self.unreadable(answer)),
                 Some(_) => {}
@@ -140,7 +143,8 @@ impl Connector {
             return Proof::Failed(self.unreadable(answer));
         };
         let Some(revision) = &rule.revision else { return Proof::Found { receipt, current: true } };
-        let stored = ours(&rule.receipt, key, body.as_ref()).and_then(|ours| path::first(ours, revision)).and_then(Value::to_text);
+        let stored =
+            ours(&rule.receipt, key, body.as_ref()).and_then(|ours| path::first(ours, revision)).and_then(Value::to_text);
         // A later revision at the destination makes ours obsolete, which is as good as stored.
         let current = stored.and_then(|text| text.parse::<i64>().ok()).is_some_and(|stored| stored >= written);
         Proof::Found { receipt, current }
@@ -314,6 +318,11 @@ const LIMITS: Limits = Limits { bytes_max: 8 * 1024 * 1024, ..Limits::DEFAULT };
 /// The body of an answer that can only be JSON.
 pub(crate) fn parse(answer: &HttpAnswer) -> Option<Value> {
     if answer.body.is_empty() { None } else { Value::parse(&answer.body, &LIMITS).ok() }
+}
+
+/// The place that a list stands in.
+fn around(list: &str) -> Option<&str> {
+    list.rsplit_once('.').map(|(at, _)| at)
 }
 
 /// The part of an answer that is about our record: all of it, or the one of a list that has our key. Without a key it is the only one.

@@ -150,7 +150,11 @@ mod tests {
             ("upper_snake", "orders/create", "ORDERS_CREATE"),
             ("upper_snake", "product-variant.updated", "PRODUCT_VARIANT_UPDATED"),
             ("path", "in/coming/a b.json", "in/coming/a b.json"),
-            ("plain_query", "https://x.example/a%3Ab?to=%2Fc%3fd%40e&f=%26%3D%2B%20", "https://x.example/a%3Ab?to=/c?d@e&f=%26%3D%2B%20"),
+            (
+                "plain_query",
+                "https://x.example/a%3Ab?to=%2Fc%3fd%40e&f=%26%3D%2B%20",
+                "https://x.example/a%3Ab?to=/c?d@e&f=%26%3D%2B%20",
+            ),
             ("plain_query", "https://x.example/a%3Ab", "https://x.example/a%3Ab"),
             ("plain_query", "https://x.example/?a=%E2%82%AC%", "https://x.example/?a=%E2%82%AC%"),
             ("backslash | lower", r"O'N\", r"o\'n\\"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::Utc;
-use connectors::{Connector, RequestContext};
+use connectors::{Connector, Getter, RequestContext};
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
@@ -210,24 +210,52 @@ impl Fetches {
 }
 
 impl Call {
-    /// Waits for a slot and calls once. Reading has no effect at the vendor, so a lost answer is simply asked for again.
+    /// Waits for a slot and calls, and once more for each part that the vendor keeps apart: all of it is one attempt to read one thing.
+    /// Reading has no effect at the vendor, so a lost answer is simply asked for again.
     async fn make(self, context: Arc<Context>) -> FetchEnd {
-        let deadline = Instant::now() + SLOT_WAIT;
-        let Some(slot) = context.limiter.take_until(&self.bucket, self.concurrency_max, deadline).await else {
-            return self.end(None, Err(self.silent(FaultClass::Limit, "limit", "the vendor's limit was used up")), true);
+        // What takes longer is given up before the sweeper takes it that we died.
+        let deadline = Instant::now() + context.outbound.timeout() + SLOT_WAIT;
+        let source_id = self.message.source_id.as_deref().unwrap_or_default();
+        let Some(mut getter) = self.connector.fetcher(&self.message.topic, source_id) else {
+            return self.end(None, Err(unbuilt("the connector says nothing of how to read it back".into())), true);
         };
-        let answer = context.outbound.send(self.request.clone()).await;
-        context.limiter.give(slot).await;
-        match answer {
-            Ok(answer) => {
-                let read = self.connector.read_fetch(&self.message.topic, &answer);
-                let read = read.map_err(|fault| fault.redacted(&self.credential.redactor));
-                self.end(Some(&answer), read, false)
+        let (mut request, mut is_first) = (self.request.clone(), true);
+        loop {
+            let until = if is_first { Instant::now() + SLOT_WAIT } else { deadline };
+            let Some(slot) = context.limiter.take_until(&self.bucket, self.concurrency_max, until).await else {
+                return self.end(None, Err(self.silent(FaultClass::Limit, "limit", "the vendor's limit was used up")), is_first);
+            };
+            let answer = tokio::time::timeout_at(deadline.into(), context.outbound.send(request)).await;
+            context.limiter.give(slot).await;
+            let answer = match answer {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(NoAnswer::Refused(why))) => return self.end(None, Err(unbuilt(why)), true),
+                Ok(Err(NoAnswer::NotSent(why))) => {
+                    return self.end(None, Err(self.silent(FaultClass::Outage, "unreachable", &why)), is_first);
+                }
+                Ok(Err(NoAnswer::Lost(why))) => {
+                    return self.end(None, Err(self.silent(FaultClass::Outage, "no_answer", &why)), false);
+                }
+                Err(_) => return self.end(None, Err(self.silent(FaultClass::Outage, "no_answer", "it took too long")), false),
+            };
+            let read = getter.take(&answer).map_err(|fault| fault.redacted(&self.credential.redactor));
+            if let Some(read) = read.transpose() {
+                return self.end(Some(&answer), read, false);
             }
-            Err(NoAnswer::Refused(why)) => self.end(None, Err(unbuilt(why)), true),
-            Err(NoAnswer::NotSent(why)) => self.end(None, Err(self.silent(FaultClass::Outage, "unreachable", &why)), true),
-            Err(NoAnswer::Lost(why)) => self.end(None, Err(self.silent(FaultClass::Outage, "no_answer", &why)), false),
+            request = match self.next(&mut getter) {
+                Ok(request) => request,
+                Err(why) => return self.end(Some(&answer), Err(unbuilt(why)), false),
+            };
+            is_first = false;
         }
+    }
+
+    /// The request for the next part of the thing.
+    fn next(&self, getter: &mut Getter<'_>) -> Result<HttpRequest, String> {
+        let nonce = Uuid::new_v4().simple().to_string();
+        let context = RequestContext::new(&self.message.settings, &self.credential.fields, Utc::now(), &nonce);
+        let request = getter.next(&context).map_err(|error| error.to_string())?;
+        request.ok_or_else(|| "the record ended before it was whole".to_owned())
     }
 
     fn silent(&self, class: FaultClass, code: &str, why: &str) -> Fault {

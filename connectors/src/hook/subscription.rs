@@ -321,7 +321,8 @@ mod tests {
 
     #[test]
     fn a_vendor_is_told_the_secret_that_it_is_to_sign_with_and_nobody_else_is() {
-        let told = PLAIN.replacen(r#"address: "{{ hook_url }}""#, r#"address: "{{ hook_url }}", secret: "{{ credential.key }}""#, 1);
+        let told =
+            PLAIN.replacen(r#"address: "{{ hook_url }}""#, r#"address: "{{ hook_url }}", secret: "{{ credential.s }}""#, 1);
         assert_ne!(told, PLAIN);
         let connector = connector(&told);
         let settings = serde_json::json!({});
@@ -329,12 +330,12 @@ mod tests {
             let context = RequestContext::new(&settings, credential, DateTime::UNIX_EPOCH, "n");
             connector.subscribe_request("made", "https://us.example/h", &context)
         };
-        let credential: SecretFields = [("key".to_owned(), "a \"quoted\" secret".into())].into_iter().collect();
+        let credential: SecretFields = [("s".to_owned(), "a \"quoted\" secret".into())].into_iter().collect();
         let body = String::from_utf8(ask(&credential).unwrap().unwrap().body.to_vec()).unwrap();
         assert_eq!(body, r#"{"topic":"made","address":"https://us.example/h","secret":"a \"quoted\" secret"}"#);
         let kept = domain::secret::Redactor::new(&credential).redact(&body).into_owned();
         assert_eq!(kept, r#"{"topic":"made","address":"https://us.example/h","secret":"•••"}"#, "what is kept of the call");
-        assert_eq!(ask(&SecretFields::default()).unwrap_err(), RequestError::Secret("key".into()), "never without");
+        assert_eq!(ask(&SecretFields::default()).unwrap_err(), RequestError::Secret("s".into()), "never without");
     }
 
     #[test]

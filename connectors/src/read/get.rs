@@ -100,7 +100,6 @@ impl<'c> Getter<'c> {
 
     fn begin(&mut self) {
         let vars = ListVars { source_id: Some(self.id.clone()), ..ListVars::default() };
-        self.list =
-            self.get.include.get(self.at).map(|include| List::new(self.connector, &include.read, Some("id"), None, vars));
+        self.list = self.get.include.get(self.at).map(|include| List::new(self.connector, &include.read, Some("id"), None, vars));
     }
 }

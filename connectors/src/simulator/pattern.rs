@@ -26,6 +26,11 @@ impl Found {
         self.names.get(name).map(String::as_str)
     }
 
+    /// What was looked up before: a record may be known by nothing else.
+    pub fn looked_up(&self) -> Option<&str> {
+        self.names.iter().find(|(name, _)| name.starts_with("found.")).map(|(_, value)| value.as_str())
+    }
+
     /// False where the same name has another value already.
     fn keep(&mut self, name: &str, value: &str) -> bool {
         if let Some(at) = name.strip_prefix("payload.") {

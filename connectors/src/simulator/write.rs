@@ -47,7 +47,7 @@ impl<'c> Simulator<'c> {
         let payload = payload(incoming, found, &rule.request)?;
         // Whoever puts its own key into the address asks to create or replace.
         let upsert = names(&rule.request.path).any(|name| name == "external_key");
-        let key = found.get("external_key");
+        let key = found.get("external_key").or_else(|| found.looked_up());
         let same = if rule.repeatable { self.same_write(kind, &payload, key) } else { None };
         let stored = match same {
             Some(at) => {
@@ -390,8 +390,11 @@ fn placed(value: Value, record: Option<&str>) -> Value {
 fn not_proven(proof: &ProofRule) -> Served {
     if let Some(found) = &proof.found {
         let mut document = empty();
-        if !proof.absent_is_empty {
-            render::place(&mut document, Some(found), vec![]);
+        match found.rsplit_once('.') {
+            _ if !proof.absent_is_empty => render::place(&mut document, Some(found), vec![]),
+            // What is around the list stays.
+            Some((around, _)) => path::put(&mut document, &concrete(around), empty()),
+            None => {}
         }
         return Ok(SimAnswer::json(200, &document));
     }
