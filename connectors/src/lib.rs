@@ -16,6 +16,7 @@ pub mod manifest;
 mod parse;
 mod path;
 mod read;
+mod receipt;
 mod request;
 mod response;
 mod schema;

@@ -17,6 +17,7 @@ use crate::connector::Connector;
 use crate::decode::xml_document;
 use crate::manifest::{Absent, ErrorFormat, ErrorRule, ReceiptRule, WaitUnit};
 use crate::path;
+use crate::receipt::{ours, receipt};
 use crate::template::fill;
 
 pub(crate) const TEXT_CHARS_MAX: usize = 500;
@@ -165,6 +166,8 @@ impl Connector {
             return Err(self.fault(answer, body.as_ref()).0);
         }
         match at {
+            // Messages are JSON, whatever a vendor speaks.
+            None if self.is_xml(answer) => body.map(|body| body.to_json().into()).ok_or_else(|| self.unreadable(answer)),
             None => Ok(answer.body.clone()),
             Some(path) => {
                 let found = body.as_ref().and_then(|body| path::first(body, path)).map(Value::to_json);
@@ -189,12 +192,16 @@ impl Connector {
 
     /// The body of an answer: JSON, or XML where its first words or the connector say so.
     pub(crate) fn parse(&self, answer: &HttpAnswer) -> Option<Value> {
-        let is_xml = |body: &[u8]| {
-            let says_so = body.starts_with(b"<?xml") || self.manifest.error.format == ErrorFormat::Xml;
-            body.starts_with(b"<") && says_so && body.len() <= LIMITS.bytes_max
-        };
+        if !self.is_xml(answer) {
+            return parse(answer);
+        }
         let body = answer.body.trim_ascii_start();
-        if is_xml(body) { xml_document(body).ok() } else { parse(answer) }
+        (body.len() <= LIMITS.bytes_max).then(|| xml_document(body).ok()).flatten()
+    }
+
+    fn is_xml(&self, answer: &HttpAnswer) -> bool {
+        let body = answer.body.trim_ascii_start();
+        body.starts_with(b"<?xml") || (body.starts_with(b"<") && self.manifest.error.format == ErrorFormat::Xml)
     }
 
     pub(crate) fn unreadable(&self, answer: &HttpAnswer) -> Fault {
@@ -323,30 +330,6 @@ pub(crate) fn parse(answer: &HttpAnswer) -> Option<Value> {
 /// The place that a list stands in.
 fn around(list: &str) -> Option<&str> {
     list.rsplit_once('.').map(|(at, _)| at)
-}
-
-/// The part of an answer that is about our record: all of it, or the one of a list that has our key. Without a key it is the only one.
-fn ours<'b>(rule: &ReceiptRule, key: &str, body: Option<&'b Value>) -> Option<&'b Value> {
-    let (Some(list), Some(at)) = (&rule.among, &rule.key) else { return body };
-    let all = path::listed(body?, list)?;
-    match key {
-        "" if all.len() == 1 => all.first().copied(),
-        "" => None,
-        // The newest of ours stands last: one that was cancelled before has the same key.
-        key => all.into_iter().rfind(|one| path::is_text(one, at, key)),
-    }
-}
-
-pub(crate) fn receipt(rule: &ReceiptRule, key: &str, answer: &HttpAnswer, body: Option<&Value>) -> Option<Receipt> {
-    let body = ours(rule, key, body);
-    let from_header = rule
-        .header
-        .as_deref()
-        .and_then(|name| answer.header(name))
-        .and_then(|value| value.trim_end_matches('/').rsplit('/').next());
-    let at = |path: &Option<String>| path::first(body?, path.as_deref()?)?.to_text().map(|text| text.into_owned());
-    let id = from_header.map(str::to_owned).or_else(|| at(&rule.path)).filter(|id| !id.is_empty())?;
-    Some(Receipt { id, version: at(&rule.version) })
 }
 
 /// What stands there is neither null, false nor empty.

@@ -14,8 +14,8 @@ use crate::connector::Connector;
 use crate::look_up::Found;
 use crate::manifest::{Action, Batch};
 use crate::path;
+use crate::receipt::receipt;
 use crate::request::{CallVars, RequestContext, RequestError};
-use crate::response::receipt;
 
 impl Connector {
     pub(crate) fn action(&self, kind: RecordKind, name: &str) -> Option<&Action> {
@@ -331,6 +331,23 @@ resources:
         let done = |body: &str| connector.read_action_proof(RecordKind::Order, "confirm", &answer(body));
         assert_eq!((done(r#"{"state":"sale"}"#), done(r#"{"state":"draft"}"#)), (Ok(true), Ok(false)));
         assert_eq!(done("").unwrap_err().class, FaultClass::Unknown);
+    }
+
+    #[test]
+    fn a_receipt_within_a_result_is_the_one_with_the_items_own_key() {
+        let of_list = YAML.replace(
+            "receipt: { path: id }\n      refused",
+            "receipt: { among: made, key: ref, path: id, version: v }\n      refused",
+        );
+        assert_ne!(of_list, YAML);
+        let connector = Connector::from_files("x", [("connector.yaml".to_owned(), of_list)].into()).unwrap();
+        let payloads = [value(r#"{"ref":"a"}"#), value(r#"{"ref":"b"}"#)];
+        let said = answer(
+            r#"{"create":[{"ref":"b","made":[{"ref":"x","id":8},{"ref":"b","id":9,"v":2}]},{"ref":"a","made":[{"ref":"x","id":7}]}]}"#,
+        );
+        let ends = connector.read_batch_answer(RecordKind::Order, &payloads, &said).unwrap();
+        assert_eq!(ends[1], Ok(Receipt { id: "9".into(), version: Some("2".into()) }));
+        assert_eq!(ends[0].as_ref().unwrap_err().class, FaultClass::Unknown, "somebody else's is no receipt");
     }
 
     #[test]

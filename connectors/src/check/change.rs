@@ -87,3 +87,62 @@ fn check_before(at: &str, manifest: &Manifest, before: &[LookUp], errors: &mut V
         found.push(name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Connector;
+
+    /// What is wrong with a connector whose orders say this.
+    fn wrong(order: &str, errors: &str) -> String {
+        let yaml = format!(
+            "{{format: 1, name: x, title: X, category: erp, base_url: 'https://x.example', credential: {{secret: {{title: S}}}},
+              errors: [{errors}], resources: {{order: {{{order}}}}}}}"
+        );
+        let loaded = Connector::from_files("x", [("connector.yaml".to_owned(), yaml)].into());
+        loaded.err().map(|errors| errors.to_string()).unwrap_or_default()
+    }
+
+    fn write(before: &str, request: &str) -> String {
+        format!("write: {{before: [{before}], request: {{method: POST, path: /o{request}}}, receipt: {{path: id}}}}")
+    }
+
+    const SKIP: &str = "value: id, on_missing: skip";
+    const ASK: &str = "{name: a, request: {method: GET, path: /a}, value: id, on_missing: skip}";
+
+    #[test]
+    fn what_is_right_is_let_in() {
+        let found = ", body: {json: {a: '{{ found.a }}', b: '{{ found.b }}'}}";
+        let second = format!("{{name: b, request: {{method: GET, path: '/b/{{{{ found.a }}}}'}}, {SKIP}}}");
+        assert_eq!(wrong(&write(&format!("{ASK}, {second}"), found), ""), "");
+    }
+
+    #[test]
+    fn what_could_write_something_else_than_was_meant_is_refused_when_it_is_loaded() {
+        let rule = "{class: conflict, reason: r, owner: vendor, fix: f, stale: true}";
+        let get = "get: {request: {method: GET, path: '/o/{{ source_id }}'}}";
+        let update = "update: {request: {method: POST, path: /o, query: {v: '{{ receipt_version }}'}}, receipt: {path: id}}";
+        let exception = "{name: a, request: {method: GET, path: /a}, value: id, on_missing: {exception: {reason: '{{ found.z }}', owner: vendor, fix: ''}}}";
+        for (order, errors, what) in [
+            (write("", ", query: {a: '{{ found.a }}'}"), "", "there is no \"found.a\" to put into \"{{ found.a }}\""),
+            (write(ASK, ", query: {a: '{{ found.aa }}'}"), "", "did you mean \"found.a\"?"),
+            (write(&format!("{ASK}, {ASK}"), ""), "", "\"a\" is no name, or one that is there already"),
+            (write(&ASK.replace("GET", "PUT"), ""), "", "a look-up only reads"),
+            (write(&ASK.replace("value: id", "value: ''"), ""), "", "where does what is looked for stand?"),
+            (write(&ASK.replace("value: id", "value: id, among: list"), ""), "", "needs all of among, key and equals"),
+            (write(exception, ""), "", "there is no \"found.z\""),
+            (write(exception, ""), "", "needs a reason and a fix"),
+            (write("", ", query: {v: '{{ receipt_version }}'}"), "", "which only update and actions know"),
+            (update.to_owned(), "", "version does not say where a record has it"),
+            (format!("version: v, {update}"), "", "version needs get"),
+            (format!("version: v, {get}"), &rule.replace("conflict", "limit"), "is of the class conflict, not limit"),
+            (get.to_owned(), rule, "no resource says where its version stands"),
+            (write("", "").replace("path: id", "path: id, among: list"), "", "has one of among and key"),
+            (write("", "").replace("path: id", "header: X, among: list, key: k"), "", "among needs path"),
+            (write("", ", query: {s: '{{ credential.secret }}'}"), "", "so that none leaks"),
+            (write("", ", query: {s: '{{ external_key | uper }}'}"), "", "there is no filter \"uper\""),
+        ] {
+            let said = wrong(&order, errors);
+            assert!(said.contains(what), "{order}\n{said}\n{what}");
+        }
+    }
+}
