@@ -3,6 +3,7 @@
 
 mod auth;
 mod catalog;
+mod change;
 mod check;
 mod connector;
 mod decode;
@@ -10,10 +11,12 @@ mod hex;
 mod hook;
 pub mod import;
 mod limit;
+mod look_up;
 pub mod manifest;
 mod parse;
 mod path;
 mod read;
+mod receipt;
 mod request;
 mod response;
 mod schema;
@@ -26,13 +29,15 @@ mod write;
 
 pub use auth::{Callback, CallbackError, Pkce, TokenSet, callback_state, is_same_state};
 pub use catalog::{Catalog, CatalogError, CatalogErrors};
+pub use change::Change;
 pub use connector::{Connector, Limit};
 pub use decode::{DecodeError, Decoded, Decoder, Extracted};
 pub use hook::{Comparison, HookCall, HookInfo, HookRefusal, ListedSubscription, Subscription, compare};
 pub use limit::LimitState;
+pub use look_up::{Found, LookUpError};
 pub use manifest::{Field, Manifest};
 pub use parse::ParseError;
-pub use read::{Position, ReadRecord, Reader};
+pub use read::{Getter, Position, ReadRecord, Reader};
 pub use request::{CallVars, Draft, DraftBody, RequestContext, RequestError};
 pub use response::Proof;
 pub use schema::schema;

@@ -9,14 +9,16 @@ use domain::mapping::Filter;
 use domain::record::RecordKind;
 use domain::value::Value;
 
+use crate::change::Change;
 use crate::connector::Connector;
+use crate::look_up::Found;
 use crate::manifest::{Action, Batch};
 use crate::path;
+use crate::receipt::receipt;
 use crate::request::{CallVars, RequestContext, RequestError};
-use crate::response::{parse, receipt};
 
 impl Connector {
-    fn action(&self, kind: RecordKind, name: &str) -> Option<&Action> {
+    pub(crate) fn action(&self, kind: RecordKind, name: &str) -> Option<&Action> {
         self.resource(kind)?.actions.get(name)
     }
 
@@ -49,16 +51,17 @@ impl Connector {
         payload: &Value,
         context: &RequestContext<'_>,
     ) -> Result<Option<HttpRequest>, RequestError> {
-        let update = self.resource(kind).and_then(|resource| resource.update.as_ref());
-        let vars = CallVars { payload: Some(payload), external_id: Some(external_id), ..CallVars::default() };
-        update.map(|update| self.call(&update.request, &vars, context)).transpose()
+        if self.resource(kind).is_none_or(|resource| resource.update.is_none()) {
+            return Ok(None);
+        }
+        let receipt = Receipt { id: external_id.to_owned(), version: None };
+        self.change_request(kind, Change::Update(&receipt), Some(payload), &Found::default(), context).map(Some)
     }
 
     /// # Errors
     /// As [`Self::read_write_answer`].
     pub fn read_update_answer(&self, kind: RecordKind, answer: &HttpAnswer) -> Result<Receipt, Fault> {
-        let rule = self.resource(kind).and_then(|resource| resource.update.as_ref()).map(|update| &update.receipt);
-        self.read_receipt(kind, rule, answer)
+        self.read_change_answer(kind, Change::Update(&Receipt { id: String::new(), version: None }), answer, "")
     }
 
     /// An action on a record that exists there.
@@ -73,15 +76,14 @@ impl Connector {
         payload: Option<&Value>,
         context: &RequestContext<'_>,
     ) -> Result<HttpRequest, RequestError> {
-        let action = self.action(kind, name).ok_or_else(|| RequestError::Action(name.to_owned()))?;
-        let vars = CallVars { payload, external_id: Some(external_id), ..CallVars::default() };
-        self.call(&action.request, &vars, context)
+        let receipt = Receipt { id: external_id.to_owned(), version: None };
+        self.change_request(kind, Change::Action(name, &receipt), payload, &Found::default(), context)
     }
 
     /// # Errors
     /// The classified fault.
     pub fn read_action_answer(&self, answer: &HttpAnswer) -> Result<(), Fault> {
-        let body = parse(answer);
+        let body = self.parse(answer);
         if self.is_failure(answer, body.as_ref()) { Err(self.classify(answer)) } else { Ok(()) }
     }
 
@@ -96,8 +98,23 @@ impl Connector {
         external_id: &str,
         context: &RequestContext<'_>,
     ) -> Result<Option<HttpRequest>, RequestError> {
+        self.action_proof_request_with(kind, name, external_id, None, context)
+    }
+
+    /// As [`Self::action_proof_request`], for one that looks for something that stands in the payload.
+    ///
+    /// # Errors
+    /// As [`Self::action_request`].
+    pub fn action_proof_request_with(
+        &self,
+        kind: RecordKind,
+        name: &str,
+        external_id: &str,
+        payload: Option<&Value>,
+        context: &RequestContext<'_>,
+    ) -> Result<Option<HttpRequest>, RequestError> {
         let proof = self.action(kind, name).and_then(|action| action.proof.as_ref());
-        let vars = CallVars { external_id: Some(external_id), ..CallVars::default() };
+        let vars = CallVars { payload, external_id: Some(external_id), ..CallVars::default() };
         proof.map(|proof| self.call(&proof.request, &vars, context)).transpose()
     }
 
@@ -106,12 +123,33 @@ impl Connector {
     /// # Errors
     /// The classified fault, where the vendor did not say.
     pub fn read_action_proof(&self, kind: RecordKind, name: &str, answer: &HttpAnswer) -> Result<bool, Fault> {
+        self.read_action_proof_of(kind, name, "", answer)
+    }
+
+    /// As [`Self::read_action_proof`], for a vendor whose answer lists all that belong together: ours is the one of this id.
+    ///
+    /// # Errors
+    /// The classified fault, where the vendor did not say.
+    pub fn read_action_proof_of(
+        &self,
+        kind: RecordKind,
+        name: &str,
+        external_id: &str,
+        answer: &HttpAnswer,
+    ) -> Result<bool, Fault> {
         self.read_action_answer(answer)?;
-        let body = parse(answer).ok_or_else(|| self.unreadable(answer))?;
-        let done = self.action(kind, name).and_then(|action| action.proof.as_ref()).map(|proof| proof.done.as_str());
+        let body = self.parse(answer).ok_or_else(|| self.unreadable(answer))?;
+        let proof = self.action(kind, name).and_then(|action| action.proof.as_ref()).ok_or_else(|| self.unreadable(answer))?;
+        let asked = match (&proof.among, &proof.key) {
+            (Some(list), Some(at)) => {
+                let all = path::listed(&body, list).ok_or_else(|| self.unreadable(answer))?;
+                all.into_iter().find(|one| path::is_text(one, at, external_id)).ok_or_else(|| self.unreadable(answer))?
+            }
+            _ => &body,
+        };
         // An expression that cannot be read is refused when the connector is loaded.
-        let filter = done.and_then(|done| Filter::compile(done).ok()).ok_or_else(|| self.unreadable(answer))?;
-        filter.passes(&body).map_err(|_| self.unreadable(answer))
+        let filter = Filter::compile(&proof.done).map_err(|_| self.unreadable(answer))?;
+        filter.passes(asked).map_err(|_| self.unreadable(answer))
     }
 
     /// The most payloads of one request; `None` where the connector has no batch of this kind.
@@ -145,7 +183,7 @@ impl Connector {
         payloads: &[Value],
         answer: &HttpAnswer,
     ) -> Result<Vec<Result<Receipt, Fault>>, Fault> {
-        let body = parse(answer);
+        let body = self.parse(answer);
         if self.is_failure(answer, body.as_ref()) {
             return Err(self.classify(answer));
         }
@@ -161,10 +199,19 @@ impl Connector {
             Some(at) => by_key.get(&text(payload, at)?).copied(),
             None => results.get(index),
         };
-        Ok(payloads.iter().enumerate().map(|item| self.read_item(batch, of(item), &refused, answer)).collect())
+        let key = |payload: &Value| batch.item_key.as_ref().and_then(|at| text(payload, at)).unwrap_or_default();
+        let read = |(index, payload)| self.read_item(batch, &key(payload), of((index, payload)), &refused, answer);
+        Ok(payloads.iter().enumerate().map(read).collect())
     }
 
-    fn read_item(&self, batch: &Batch, result: Option<&Value>, refused: &Filter, answer: &HttpAnswer) -> Result<Receipt, Fault> {
+    fn read_item(
+        &self,
+        batch: &Batch,
+        key: &str,
+        result: Option<&Value>,
+        refused: &Filter,
+        answer: &HttpAnswer,
+    ) -> Result<Receipt, Fault> {
         let Some(result) = result else {
             let reason = format!("{} answered the batch without a word about this record", self.title());
             return Err(Fault::new(
@@ -180,7 +227,7 @@ impl Connector {
         if refused.passes(result).map_err(|_| self.unreadable(answer))? {
             return Err(self.classify(&alone));
         }
-        receipt(&batch.receipt, &alone, Some(result)).ok_or_else(|| self.unreadable(answer))
+        receipt(&batch.receipt, key, &alone, Some(result)).ok_or_else(|| self.unreadable(answer))
     }
 }
 
@@ -296,6 +343,23 @@ resources:
         let done = |body: &str| connector.read_action_proof(RecordKind::Order, "confirm", &answer(body));
         assert_eq!((done(r#"{"state":"sale"}"#), done(r#"{"state":"draft"}"#)), (Ok(true), Ok(false)));
         assert_eq!(done("").unwrap_err().class, FaultClass::Unknown);
+    }
+
+    #[test]
+    fn a_receipt_within_a_result_is_the_one_with_the_items_own_key() {
+        let of_list = YAML.replace(
+            "receipt: { path: id }\n      refused",
+            "receipt: { among: made, key: ref, path: id, version: v }\n      refused",
+        );
+        assert_ne!(of_list, YAML);
+        let connector = Connector::from_files("x", [("connector.yaml".to_owned(), of_list)].into()).unwrap();
+        let payloads = [value(r#"{"ref":"a"}"#), value(r#"{"ref":"b"}"#)];
+        let said = answer(
+            r#"{"create":[{"ref":"b","made":[{"ref":"x","id":8},{"ref":"b","id":9,"v":2}]},{"ref":"a","made":[{"ref":"x","id":7}]}]}"#,
+        );
+        let ends = connector.read_batch_answer(RecordKind::Order, &payloads, &said).unwrap();
+        assert_eq!(ends[1], Ok(Receipt { id: "9".into(), version: Some("2".into()) }));
+        assert_eq!(ends[0].as_ref().unwrap_err().class, FaultClass::Unknown, "somebody else's is no receipt");
     }
 
     #[test]

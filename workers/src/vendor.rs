@@ -1,10 +1,11 @@
 //! A vendor's account at work: requests through the one door, one after the other, with a token where the vendor wants one.
 
-use connectors::{Connector, Position, ReadRecord, Reader, RequestContext, RequestError, TokenSet};
+use connectors::{Change, Connector, Found, LookUpError, Position, ReadRecord, Reader, RequestContext, RequestError, TokenSet};
 use domain::fault::{Fault, FaultClass};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::record::RecordKind;
 use domain::secret::SecretFields;
+use domain::value::Value;
 use infra::outbound::Outbound;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -28,6 +29,15 @@ pub enum VendorError {
 impl From<Fault> for VendorError {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+impl From<LookUpError> for VendorError {
+    fn from(error: LookUpError) -> Self {
+        match error {
+            LookUpError::Request(error) => Self::Request(error),
+            LookUpError::Missing(fault) => Self::Fault(fault),
+        }
     }
 }
 
@@ -103,6 +113,36 @@ impl<'a> Vendor<'a> {
         // The vendor looked at the token and at nothing else, so that even a write may be sent again.
         let is_refused = answer.status == 401 && self.connector.classify(&answer).class == FaultClass::Authentication;
         if is_refused && self.forget_token().await { self.try_call(keys, &build).await } else { Ok(answer) }
+    }
+
+    /// Looks up what belongs before a change; it only reads, and nothing where nothing belongs before it.
+    ///
+    /// # Errors
+    /// Where the vendor did not answer or said no, or what the change cannot do without is not there.
+    pub async fn look_up(
+        &self,
+        kind: RecordKind,
+        change: Change<'_>,
+        payload: Option<&Value>,
+        keys: WriteKeys<'_>,
+    ) -> Result<Found, VendorError> {
+        let (mut found, mut is_second_try) = (Found::default(), false);
+        loop {
+            let token = self.token().await?;
+            let nonce = Uuid::new_v4().simple().to_string();
+            let context = self.context(keys, token.as_ref(), &nonce);
+            let request = self.connector.before_request(kind, change, payload, &mut found, &context)?;
+            let Some(request) = request else { return Ok(found) };
+            let answer = self.send(request).await?;
+            match self.connector.read_before_answer(kind, change, payload, &mut found, &answer, &context) {
+                Ok(()) => is_second_try = false,
+                // The same is looked up with a new token.
+                Err(fault) if fault.class == FaultClass::Authentication && !is_second_try && self.forget_token().await => {
+                    is_second_try = true;
+                }
+                Err(fault) => return Err(fault.into()),
+            }
+        }
     }
 
     async fn try_call(

@@ -10,6 +10,7 @@ use std::io::Read as _;
 use std::ops::Range;
 
 use bytes::Bytes;
+use domain::value::Value;
 
 use crate::manifest::{Format, Read};
 use crate::path::steps;
@@ -52,10 +53,23 @@ pub struct Decoded {
     pub has_error_inside: bool,
 }
 
+/// A whole XML document as a tree, its outer element included.
+///
+/// # Errors
+/// Where the bytes are no XML, or too many.
+pub(crate) fn xml_document(body: &[u8]) -> Result<Value, DecodeError> {
+    xml::document(body, &crate::manifest::Xml::default()).map(|(root, tree)| rooted(root, tree))
+}
+
+fn rooted(root: String, tree: Value) -> Value {
+    Value::Map(std::iter::once((root, tree)).collect())
+}
+
 /// What is wanted of a page, prepared once for all pages of a read.
 #[derive(Debug)]
 pub struct Decoder {
     format: Format,
+    errors_inside: Vec<String>,
     gzip: bool,
     records: Option<String>,
     absent_is_empty: bool,
@@ -91,6 +105,7 @@ impl Decoder {
         wanted.add_records(&steps(records.unwrap_or_default()), of_record());
         Self {
             format: read.format.clone(),
+            errors_inside: errors_inside.to_vec(),
             gzip: read.gzip,
             absent_is_empty: read.absent_is_empty,
             records: records.map(str::to_owned),
@@ -116,8 +131,15 @@ impl Decoder {
                 .read(&body, self.id.as_deref(), self.updated_at.as_deref())
                 .map(|records| self.without_values(records)),
             Format::Xml(xml) => {
-                let tree = xml::tree(&body, xml)?;
-                Ok(xml::page(&tree, self.records.as_deref(), (self.id.as_deref(), self.updated_at.as_deref()), &self.values))
+                let (root, tree) = xml::document(&body, xml)?;
+                let of_record = (self.id.as_deref(), self.updated_at.as_deref());
+                let mut decoded = xml::page(&tree, self.records.as_deref(), of_record, &self.values);
+                if !self.errors_inside.is_empty() {
+                    let whole = rooted(root, tree);
+                    let mut inside = self.errors_inside.iter().flat_map(|at| crate::path::all(&whole, at));
+                    decoded.has_error_inside = inside.any(crate::response::says_something);
+                }
+                Ok(decoded)
             }
         }?;
         if decoded.records.len() > PAGE_RECORDS_MAX {

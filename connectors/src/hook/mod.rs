@@ -15,6 +15,7 @@ use domain::value::{Limits, Value};
 use sha2::{Digest, Sha256};
 
 pub(crate) use check::check;
+pub(crate) use subscription::is_same_topic;
 pub use subscription::{Comparison, ListedSubscription, Subscription, compare};
 
 use crate::connector::Connector;

@@ -6,8 +6,9 @@ use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest};
 use domain::mapping::Filter;
 use domain::secret::SecretString;
-use domain::value::{Limits, Value};
+use domain::value::Value;
 
+use crate::check::names_of;
 use crate::connector::Connector;
 use crate::manifest::{Place, Subscriptions};
 use crate::path;
@@ -76,7 +77,7 @@ fn address(url: &str) -> String {
 }
 
 /// Vendors write a topic in more than one way: `orders/create` in deliveries and `ORDERS_CREATE` in lists.
-fn is_same_topic(one: &str, other: &str) -> bool {
+pub(crate) fn is_same_topic(one: &str, other: &str) -> bool {
     let plain = |c: char| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     one.chars().map(plain).eq(other.chars().map(plain))
 }
@@ -98,7 +99,20 @@ impl Connector {
         context: &RequestContext<'_>,
     ) -> Result<Option<HttpRequest>, RequestError> {
         let vars = CallVars { topic: Some(topic), hook_url: Some(hook_url), ..CallVars::default() };
-        self.subscriptions().map(|rule| self.call(&rule.subscribe.request, &vars, context)).transpose()
+        // Some vendors are told here what they are to sign with.
+        let find = |name: &str| match name.strip_prefix("credential.") {
+            Some(_) => context.find_with_credential(name),
+            None => self.find_var(name, &vars, context),
+        };
+        let Some(rule) = self.subscriptions() else { return Ok(None) };
+        // Without it, deliveries would come that nobody could verify.
+        for name in names_of(&rule.subscribe.request) {
+            if let Some(field) = name.strip_prefix("credential.") {
+                context.secret(field)?;
+            }
+        }
+        let draft = self.draft_with(&rule.subscribe.request, &vars, context, &find)?;
+        self.sign(draft, context).map(Some)
     }
 
     /// # Errors
@@ -223,7 +237,7 @@ impl Connector {
 
     /// The body of an answer that is no failure.
     fn body(&self, answer: &HttpAnswer) -> Result<Option<Value>, Fault> {
-        let body = if answer.body.is_empty() { None } else { Value::parse(&answer.body, &Limits::DEFAULT).ok() };
+        let body = self.parse(answer);
         if self.is_failure(answer, body.as_ref()) { Err(self.classify(answer)) } else { Ok(body) }
     }
 
@@ -303,6 +317,25 @@ mod tests {
             ]
         );
         assert_eq!(calls(&connector("")), [None, None, None, None]);
+    }
+
+    #[test]
+    fn a_vendor_is_told_the_secret_that_it_is_to_sign_with_and_nobody_else_is() {
+        let told =
+            PLAIN.replacen(r#"address: "{{ hook_url }}""#, r#"address: "{{ hook_url }}", secret: "{{ credential.s }}""#, 1);
+        assert_ne!(told, PLAIN);
+        let connector = connector(&told);
+        let settings = serde_json::json!({});
+        let ask = |credential: &SecretFields| {
+            let context = RequestContext::new(&settings, credential, DateTime::UNIX_EPOCH, "n");
+            connector.subscribe_request("made", "https://us.example/h", &context)
+        };
+        let credential: SecretFields = [("s".to_owned(), "a \"quoted\" secret".into())].into_iter().collect();
+        let body = String::from_utf8(ask(&credential).unwrap().unwrap().body.to_vec()).unwrap();
+        assert_eq!(body, r#"{"topic":"made","address":"https://us.example/h","secret":"a \"quoted\" secret"}"#);
+        let kept = domain::secret::Redactor::new(&credential).redact(&body).into_owned();
+        assert_eq!(kept, r#"{"topic":"made","address":"https://us.example/h","secret":"•••"}"#, "what is kept of the call");
+        assert_eq!(ask(&SecretFields::default()).unwrap_err(), RequestError::Secret("s".into()), "never without");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! }
 //! ```
 
+mod get;
 mod list;
 pub(crate) mod position;
 
@@ -26,6 +27,7 @@ use crate::decode::Extracted;
 use crate::manifest::{Read, Resource};
 use crate::path;
 use crate::request::{RequestContext, RequestError};
+pub use get::Getter;
 pub(crate) use list::link;
 use list::{List, ListVars};
 pub use position::Position;

@@ -58,6 +58,9 @@ pub(super) struct KindExtra {
     /// Fields that the vendor computes of the payload and keeps beside it.
     #[serde(default)]
     pub add: Rules,
+    /// What there is for a look-up before a write to find, by its name; absent: the records of its kind, or else what is asked for.
+    #[serde(default)]
+    pub look_ups: IndexMap<String, Vec<serde_json::Value>>,
     /// Values by path that an action puts into the record.
     #[serde(default)]
     pub actions: IndexMap<String, IndexMap<String, serde_json::Value>>,

@@ -15,7 +15,7 @@ use super::seed::{empty, hash};
 use super::write::Served;
 use super::{SimAnswer, Simulator, derive};
 use crate::connector::Connector;
-use crate::hook::HookCall;
+use crate::hook::{HookCall, is_same_topic};
 use crate::manifest::{Hook, Place, Subscriptions};
 use crate::path;
 use crate::template::fill;
@@ -192,7 +192,7 @@ impl Simulator<'_> {
     /// What the vendor sends to those who subscribed to the topic, about a record.
     pub fn deliveries(&mut self, topic: &str, record_id: &str, now: DateTime<Utc>) -> Vec<OutgoingHook> {
         let mut to = self.hooks.live(now).clone();
-        to.retain(|subscription| subscription.topic.is_empty() || subscription.topic == topic);
+        to.retain(|subscription| subscription.topic.is_empty() || is_same_topic(&subscription.topic, topic));
         to.iter().filter_map(|to| self.hook(topic, record_id, &to.url, to.secret.as_deref(), now)).collect()
     }
 

@@ -14,6 +14,7 @@ mod hook;
 mod incoming;
 mod limit;
 mod list;
+mod look_up;
 mod operation;
 mod pattern;
 mod populate;
@@ -50,7 +51,7 @@ use self::route::Routes;
 use self::store::{Shape, Store};
 use self::write::Served;
 use crate::connector::Connector;
-use crate::manifest::{Read, Resource};
+use crate::manifest::{Include, Read, Resource};
 
 pub use answer::{SimAnswer, SimRecord, SimStats, Writes};
 pub use fault::{Fault, FaultMatcher};
@@ -385,6 +386,7 @@ impl<'c> Simulator<'c> {
             Operation::Update(kind) => self.update(*kind, incoming, found, now),
             Operation::Batch(kind) => self.batch(*kind, incoming, found, now),
             Operation::Proof(kind) => self.proof(*kind, found, now),
+            Operation::LookUp(kind, name) => self.look_up(*kind, name, found, now),
             Operation::Action(kind, name) => self.act(*kind, name, found, now),
             Operation::ActionProof(kind, name) => self.action_proof(*kind, name, found),
             Operation::Subscribe => self.subscribe(found, now),
@@ -420,10 +422,12 @@ impl<'c> Simulator<'c> {
 
     /// The rules of the list that an operation is.
     fn read_of(&self, operation: &Operation) -> Option<&'c Read> {
+        if let Operation::Include(kind, into) = operation {
+            return includes(self.connector, *kind).find(|include| include.into == *into).map(|include| &include.read);
+        }
         let read = self.connector.manifest.resources.get(&operation.kind()?)?.read.as_ref()?;
         match operation {
             Operation::List(_) => Some(read),
-            Operation::Include(_, into) => read.include.iter().find(|include| include.into == *into).map(|include| &include.read),
             Operation::Parents(_) => read.parent.as_ref().map(|parent| &parent.read),
             _ => None,
         }
@@ -472,6 +476,16 @@ impl<'c> Simulator<'c> {
     }
 }
 
+/// What a vendor keeps apart from a kind's records, whoever asks for it.
+fn includes(connector: &Connector, kind: RecordKind) -> impl Iterator<Item = &Include> {
+    let resource = connector.manifest.resources.get(&kind);
+    let of_read = resource.and_then(|resource| resource.read.as_ref()).into_iter().flat_map(|read| &read.include);
+    let of_get = resource.and_then(|resource| resource.get.as_ref()).into_iter().flat_map(|get| &get.include);
+    let topics = connector.manifest.webhooks.iter().flat_map(|hook| hook.topics.values());
+    let of_topics = topics.filter(move |topic| topic.kind == kind).filter_map(|topic| topic.fetch.as_ref());
+    of_read.chain(of_get).chain(of_topics.flat_map(|fetch| &fetch.include))
+}
+
 fn extra(yaml: &str) -> Result<Extra, SimulatorError> {
     crate::parse::yaml(yaml).map_err(|error| SimulatorError::Extra(error.to_string()))
 }
@@ -503,6 +517,7 @@ fn shape(connector: &Connector, kind: RecordKind) -> Shape {
         updated_at: since
             .and_then(|since| since.field.clone())
             .or_else(|| resource.and_then(|resource| resource.updated_at.clone())),
+        version: resource.and_then(|resource| resource.version.clone()),
         time: since.map(|since| since.record_format.clone().unwrap_or_else(|| since.format.clone())).unwrap_or_default(),
     }
 }

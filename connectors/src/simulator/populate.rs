@@ -59,8 +59,9 @@ impl Simulator<'_> {
         let Some(samples) = self.samples.get(&kind).cloned() else { return 0 };
         let parents = self.parents(kind, count);
         let read = self.connector.manifest.resources.get(&kind).and_then(|resource| resource.read.as_ref());
-        let apart: Vec<String> =
-            read.map(|read| read.include.iter().map(|include| include.into.clone()).collect()).unwrap_or_default();
+        let mut apart: Vec<String> = super::includes(self.connector, kind).map(|include| include.into.clone()).collect();
+        apart.sort_unstable();
+        apart.dedup();
         let into = read.and_then(|read| read.parent.as_ref()).and_then(|parent| parent.into.clone());
         let unique = self.rules.get(&kind).map(|rules| rules.extra.unique.clone()).unwrap_or_default();
         let shape = shape(self.connector, kind);
@@ -108,6 +109,7 @@ impl Simulator<'_> {
         let shape = Shape {
             id: rule.id.clone(),
             updated_at: since.and_then(|since| since.field.clone()),
+            version: None,
             time: since.map(|since| since.record_format.clone().unwrap_or_else(|| since.format.clone())).unwrap_or_default(),
         };
         let like = rule.into.as_deref().and_then(|into| path::first(self.samples.get(&kind)?.first()?, into)).cloned();

@@ -10,7 +10,7 @@ use super::SimAnswer;
 use super::derive;
 use super::seed::empty;
 use crate::connector::Connector;
-use crate::manifest::{ErrorRule, WaitUnit};
+use crate::manifest::{ErrorFormat, ErrorRule, WaitUnit};
 use crate::path;
 
 /// How long a refusal for a limit asks to wait, s.
@@ -86,6 +86,14 @@ impl Connector {
         self.by_rule(None, refusal, codes, now)
     }
 
+    /// How this vendor says that a change did not know the last version.
+    pub(super) fn stale(&self) -> Refusal {
+        let rule = self.manifest.errors.iter().find(|rule| rule.stale);
+        let code = rule.and_then(|rule| rule.code.first()).cloned();
+        let refusal = Refusal::new(FaultClass::Conflict, "Somebody else has changed the record since. Read it again.");
+        Refusal { code, status: rule.and_then(first_status), ..refusal }
+    }
+
     fn by_rule(&self, rule: Option<&ErrorRule>, refusal: &Refusal, codes: &Codes, now: DateTime<Utc>) -> SimAnswer {
         let fields = &self.manifest.error;
         let fits =
@@ -127,7 +135,10 @@ impl Connector {
                 path::put(&mut body, &concrete(inside), Value::List(vec![Value::Text(refusal.message.clone())]));
             }
         }
-        let mut answer = SimAnswer::json(status, &body);
+        let mut answer = match fields.format {
+            ErrorFormat::Json => SimAnswer::json(status, &body),
+            ErrorFormat::Xml => SimAnswer::xml(status, &body),
+        };
         if let Some(header) = rule.and_then(|rule| rule.header.as_ref()) {
             answer.headers.push((header.name.clone(), literal(header.pattern.as_deref().unwrap_or("1"))));
         }

@@ -11,7 +11,7 @@ use super::derive;
 use super::extra::KindRules;
 use super::incoming::Incoming;
 use super::pattern::Found;
-use super::refusal::{Refusal, concrete};
+use super::refusal::{Refusal, as_http, concrete};
 use super::render;
 use super::seed::{empty, lay_over};
 use super::store::{ROWS_MAX, Row, Table};
@@ -47,7 +47,15 @@ impl<'c> Simulator<'c> {
         let payload = payload(incoming, found, &rule.request)?;
         // Whoever puts its own key into the address asks to create or replace.
         let upsert = names(&rule.request.path).any(|name| name == "external_key");
-        let stored = self.store_one(kind, payload, found.get("external_key"), (upsert, incoming), now)?;
+        let key = found.get("external_key").or_else(|| found.looked_up());
+        let same = if rule.repeatable { self.same_write(kind, &payload, key) } else { None };
+        let stored = match same {
+            Some(at) => {
+                self.change(kind, at, empty(), false, now);
+                Stored { at, created: false }
+            }
+            None => self.store_one(kind, payload, key, (upsert, incoming), now)?,
+        };
         self.table(kind).rows[stored.at].revision = found.get("revision").map(str::to_owned);
         Ok(self.receipt(kind, &rule.receipt, &stored, incoming))
     }
@@ -58,6 +66,7 @@ impl<'c> Simulator<'c> {
         let at = self.named(kind, found);
         let payload = payload(incoming, found, &rule.request)?;
         let at = at.ok_or_else(absent)?;
+        self.knows_version(kind, at, found)?;
         let vars = self.vars(found.get("external_key"));
         if let Some(refusal) = self.rules_of(kind).refusal(&payload, &vars) {
             return Err(refusal);
@@ -68,6 +77,45 @@ impl<'c> Simulator<'c> {
             self.table(kind).rows[at].revision = Some(revision.to_owned());
         }
         Ok(self.receipt(kind, &rule.receipt, &Stored { at, created: false }, incoming))
+    }
+
+    /// The row that an identical write has made before.
+    fn same_write(&mut self, kind: RecordKind, payload: &Value, key: Option<&str>) -> Option<usize> {
+        let stored = self.rules_of(kind).stored(payload, &self.vars(key));
+        let rows = &self.table(kind).rows;
+        rows.iter().rposition(|row| row.creates > 0 && row.key.as_deref() == key && says(&row.value, &stored))
+    }
+
+    /// A change that names a version must name the last.
+    fn knows_version(&mut self, kind: RecordKind, at: usize, found: &Found) -> Result<(), Refusal> {
+        let stale = self.connector.stale();
+        let table = self.table(kind);
+        let (Some(sent), Some(place)) = (found.get("receipt_version"), &table.shape.version) else { return Ok(()) };
+        if path::is_text(&table.rows[at].value, place, sent) { Ok(()) } else { Err(stale) }
+    }
+
+    /// All that belong together, where an answer lists them: what was written, and a stranger's that was there before.
+    fn siblings(&mut self, kind: RecordKind, now_ms: i64) -> Vec<Row> {
+        let rows = &self.table(kind).rows;
+        let strangers = rows.iter().filter(|row| row.creates == 0).take(1);
+        let seen = |row: &Row| row.seen(now_ms).map(|(value, _)| Row { value: value.clone(), ..row.clone() });
+        strangers.chain(rows.iter().filter(|row| row.creates > 0)).filter_map(seen).collect()
+    }
+
+    /// An answer that lists all that belong together, each with its receipt.
+    fn listed(&mut self, kind: RecordKind, rule: &ReceiptRule, among: &str, now_ms: i64) -> Value {
+        let each = |row: Row| {
+            let mut one = row.value.clone();
+            put_receipt(&mut one, rule, &row);
+            if let (Some(at), Some(key)) = (&rule.key, &row.key) {
+                path::put(&mut one, &concrete(at), key.as_str().into());
+            }
+            one
+        };
+        let list = self.siblings(kind, now_ms).into_iter().map(each).collect();
+        let mut document = empty();
+        render::place(&mut document, Some(among), list);
+        document
     }
 
     /// Checks and stores one payload.
@@ -151,6 +199,10 @@ impl<'c> Simulator<'c> {
     }
 
     fn receipt(&mut self, kind: RecordKind, rule: &ReceiptRule, stored: &Stored, incoming: &Incoming<'_>) -> SimAnswer {
+        if let Some(among) = &rule.among {
+            // The answer to a write has what was written, though searches do not show it yet.
+            return SimAnswer::json(200, &self.listed(kind, rule, among, i64::MAX));
+        }
         let table = self.table(kind);
         let (row, id_path) = (&table.rows[stored.at], table.shape.id.as_str());
         if let Some(name) = &rule.header {
@@ -177,6 +229,9 @@ impl<'c> Simulator<'c> {
 
     pub(super) fn proof(&mut self, kind: RecordKind, found: &Found, now: DateTime<Utc>) -> Served {
         let proof = self.resource(kind)?.proof.as_ref().ok_or_else(absent)?;
+        if let Some(among) = &proof.receipt.among {
+            return Ok(SimAnswer::json(200, &self.listed(kind, &proof.receipt, among, now.timestamp_millis())));
+        }
         let at = self.named(kind, found);
         let table = self.table(kind);
         let seen = at.and_then(|at| {
@@ -211,6 +266,8 @@ impl<'c> Simulator<'c> {
 
     pub(super) fn act(&mut self, kind: RecordKind, name: &str, found: &Found, now: DateTime<Utc>) -> Served {
         let at = self.named(kind, found).ok_or_else(absent)?;
+        self.knows_version(kind, at, found)?;
+        let receipt = self.resource(kind)?.actions.get(name).and_then(|action| action.receipt.as_ref());
         let before = self.table(kind).rows[at].value.clone();
         let mut value = self.mark(kind, before, name, true);
         for (place, own) in self.rules_of(kind).extra.actions.get(name).into_iter().flatten() {
@@ -222,15 +279,32 @@ impl<'c> Simulator<'c> {
         // An action is no write of content.
         row.updates -= 1;
         row.actions.insert(name.to_owned());
-        Ok(SimAnswer::json(200, &row.value))
+        let mut document = row.value.clone();
+        if let Some(rule) = receipt {
+            document = empty();
+            put_record(&mut document, rule, &table.shape.id, &table.rows[at]);
+        }
+        Ok(SimAnswer::json(200, &document))
     }
 
     pub(super) fn action_proof(&mut self, kind: RecordKind, name: &str, found: &Found) -> Served {
         let resource = self.resource(kind)?;
+        let proof = resource.actions.get(name).and_then(|action| action.proof.as_ref());
+        if let Some((proof, among)) = proof.and_then(|proof| Some((proof, proof.among.as_ref()?))) {
+            let each = |row: Row| {
+                let mut one = row.value.clone();
+                derive::make(&mut one, &proof.done, row.actions.contains(name) || row.creates == 0);
+                one
+            };
+            let list = self.siblings(kind, i64::MAX).into_iter().map(each).collect();
+            let mut document = empty();
+            render::place(&mut document, Some(among), list);
+            return Ok(SimAnswer::json(200, &document));
+        }
         let at = self.named(kind, found).ok_or_else(absent)?;
         let row = &self.table(kind).rows[at];
         let mut document = placed(row.value.clone(), resource.get.as_ref().and_then(|get| get.record.as_deref()));
-        if let Some(proof) = resource.actions.get(name).and_then(|action| action.proof.as_ref()) {
+        if let Some(proof) = proof {
             derive::make(&mut document, &proof.done, row.actions.contains(name) || row.creates == 0);
         }
         Ok(SimAnswer::json(200, &document))
@@ -239,8 +313,11 @@ impl<'c> Simulator<'c> {
     /// The record as it is where an action was done, or was not, as far as the record itself tells.
     fn mark(&self, kind: RecordKind, mut value: Value, action: &str, done: bool) -> Value {
         let Some(wish) = self.marks.get(&kind).and_then(|marks| marks.get(action)) else { return value };
-        let get = self.connector.manifest.resources.get(&kind).and_then(|resource| resource.get.as_ref());
-        let Some(record) = get.and_then(|get| get.record.as_deref()).filter(|at| !at.is_empty()) else {
+        let resource = self.connector.manifest.resources.get(&kind);
+        let proof = resource.and_then(|resource| resource.actions.get(action)).and_then(|action| action.proof.as_ref());
+        // Found among others, a record stands as it is; found alone, where its own request puts it.
+        let alone = resource.filter(|_| proof.is_none_or(|proof| proof.among.is_none())).and_then(|resource| resource.get.as_ref());
+        let Some(record) = alone.and_then(|get| get.record.as_deref()).filter(|at| !at.is_empty()) else {
             wish.grant(&mut value, done);
             return value;
         };
@@ -289,7 +366,7 @@ impl<'c> Simulator<'c> {
             }
             Err(refusal) => {
                 let said = self.connector.refuse(&refusal, &self.codes, now);
-                result = Value::parse(&said.body, &domain::value::Limits::DEFAULT).unwrap_or_else(|_| empty());
+                result = self.connector.parse(&as_http(&said)).unwrap_or_else(empty);
                 derive::make(&mut result, &rule.refused, true);
             }
         }
@@ -320,8 +397,11 @@ fn placed(value: Value, record: Option<&str>) -> Value {
 fn not_proven(proof: &ProofRule) -> Served {
     if let Some(found) = &proof.found {
         let mut document = empty();
-        if !proof.absent_is_empty {
-            render::place(&mut document, Some(found), vec![]);
+        match found.rsplit_once('.') {
+            _ if !proof.absent_is_empty => render::place(&mut document, Some(found), vec![]),
+            // What is around the list stays.
+            Some((around, _)) => path::put(&mut document, &concrete(around), empty()),
+            None => {}
         }
         return Ok(SimAnswer::json(200, &document));
     }

@@ -167,6 +167,8 @@ fn every_declared_request_is_known_for_what_it_is() {
             since: Some("2026-01-01T00:00:00Z"),
             source_id: Some("7"),
             external_id: Some("7"),
+            receipt_version: Some("0"),
+            found: None,
             parent_id: Some("7"),
             hook_url: Some("https://hooks.example/h"),
             topic: Some("orders"),

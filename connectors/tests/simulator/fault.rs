@@ -118,3 +118,14 @@ fn limits_are_kept_where_asked_and_told_on_every_answer() {
     assert_eq!(vendor.simulator.answer(&get("/api/orders"), 2, vendor.now).status, 200);
     assert_eq!(vendor.simulator.stats().in_flight_max, 3);
 }
+
+#[test]
+fn an_object_store_says_in_xml_what_is_wrong_and_is_understood() {
+    let store = Vendor::named("s3");
+    for (class, code) in [(FaultClass::Limit, "SlowDown"), (FaultClass::Authentication, "InvalidAccessKeyId")] {
+        let answer = store.simulator.error_answer(class, None, store.now);
+        assert!(answer.body.starts_with(b"<?xml"), "{}", text(&answer));
+        let fault = store.connector.classify(&http(answer));
+        assert_eq!((fault.class, fault.code.as_str()), (class, code));
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use connectors::simulator::{Fault as Trouble, FaultMatcher, Simulator};
-use connectors::{Connector, HookCall, Position, Proof};
+use connectors::{Change, Connector, HookCall, Position, Proof};
 use domain::canonical;
 use domain::fault::FaultClass;
 use domain::mapping::{Lookups, Vars};
@@ -314,11 +314,23 @@ impl Proving {
         let vendor = self.vendor(&stage).await?;
         let connector = self.connector;
         let keys = WriteKeys { external_key: key, revision: 1, idempotency_key: key };
-        let answer = vendor.call(keys, |context| connector.write_request(kind, &payload, context)).await;
-        let written = match answer {
-            Ok(answer) => connector.read_write_answer(kind, &answer).map_err(|fault| format!("{} {}", fault.reason, fault.fix)),
-            Err(error) => Err(error.to_string()),
+        let write = async || {
+            let found = vendor.look_up(kind, Change::Write, Some(&payload), keys).await.map_err(|error| error.to_string())?;
+            let request = |context: &connectors::RequestContext<'_>| {
+                connector.change_request(kind, Change::Write, Some(&payload), &found, context)
+            };
+            let answer = vendor.call(keys, request).await.map_err(|error| error.to_string())?;
+            let receipt = connector.read_change_answer(kind, Change::Write, &answer, key);
+            receipt.map_err(|fault| format!("{} {}", fault.reason, fault.fix))
         };
+        let written = write().await;
+        if written.is_ok() && connector.is_repeatable(kind, Change::Write) {
+            let outcome = write().await.and_then(|_| match stage.served.simulator().stats().creates {
+                1 => Ok(()),
+                creates => Err(format!("{creates} records were made")),
+            });
+            self.check(format!("{kind}: the same write once more makes no second record"), outcome);
+        }
         let has_proof = connector.manifest.resources.get(&kind).is_some_and(|resource| resource.proof.is_some());
         self.check(format!("{kind}: a write is stored, and its receipt understood"), written.clone().map(|_| ()));
         if written.is_ok() && has_proof {
@@ -336,8 +348,15 @@ impl Proving {
             let key = if was_stored { "crossdock-lost-1" } else { "crossdock-lost-2" };
             let Ok(Some(payload)) = self.payload(kind, key, &stage.settings) else { return Ok(Ok(())) };
             let keys = WriteKeys { external_key: key, revision: 1, idempotency_key: key };
+            let found = match vendor.look_up(kind, Change::Write, Some(&payload), keys).await {
+                Ok(found) => found,
+                Err(error) => return Ok(Err(format!("what belongs before it was not found: {error}"))),
+            };
             stage.served.simulator().fail(FaultMatcher::next(&format!("{kind}.write")), trouble);
-            if let Ok(answer) = vendor.call(keys, |context| connector.write_request(kind, &payload, context)).await {
+            let request = |context: &connectors::RequestContext<'_>| {
+                connector.change_request(kind, Change::Write, Some(&payload), &found, context)
+            };
+            if let Ok(answer) = vendor.call(keys, request).await {
                 return Ok(Err(format!("the answer was not lost: {}", answer.status)));
             }
             stage.served.pass(Duration::from_millis(connector.proof_settle_ms(kind) + 1));
@@ -350,7 +369,7 @@ impl Proving {
                 Ok(answer) => answer,
                 Err(error) => return Ok(Err(format!("the proof was not answered: {error}"))),
             };
-            match (connector.read_proof_answer(kind, &answer, 1), was_stored) {
+            match (connector.read_proof_answer_for(kind, key, &answer, 1), was_stored) {
                 (Proof::Found { current: true, .. }, true) | (Proof::Absent, false) => {}
                 (proof, _) => {
                     return Ok(Err(format!(
