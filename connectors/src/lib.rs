@@ -26,7 +26,7 @@ pub use auth::{Callback, CallbackError, Pkce, TokenSet, callback_state, is_same_
 pub use catalog::{Catalog, CatalogError, CatalogErrors};
 pub use connector::{Connector, Limit};
 pub use decode::{DecodeError, Decoded, Decoder, Extracted};
-pub use hook::{Comparison, HookCall, HookInfo, HookRefusal, ListedSubscription, Subscription, compare};
+pub use hook::{Comparison, HookCall, HookInfo, HookRefusal, ListedSubscription, Subscription, SubscriptionReader, compare};
 pub use limit::LimitState;
 pub use manifest::{Field, Manifest};
 pub use parse::ParseError;

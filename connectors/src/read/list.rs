@@ -19,7 +19,7 @@ const EMPTY_PAGES_MAX: u32 = 1_000;
 
 /// What the requests of one list are about.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ListVars {
+pub(crate) struct ListVars {
     pub since: Option<String>,
     pub source_id: Option<String>,
     pub parent_id: Option<String>,
@@ -36,7 +36,7 @@ enum Next {
 }
 
 #[derive(Debug)]
-pub(super) struct List<'r> {
+pub(crate) struct List<'r> {
     read: &'r Read,
     decoder: Decoder,
     vars: ListVars,

@@ -8,7 +8,7 @@
 //! }
 //! ```
 
-mod list;
+pub(crate) mod list;
 pub(crate) mod position;
 
 use std::collections::VecDeque;

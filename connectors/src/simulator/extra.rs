@@ -52,6 +52,10 @@ pub(super) struct KindExtra {
     /// Fields that the vendor computes of the payload and keeps beside it.
     #[serde(default)]
     pub add: Rules,
+    /// Canonical fields, with all below them, that a written record does not come back with as they were, and why: the vendor works them out
+    /// itself, or has no place for them.
+    #[serde(default)]
+    pub not_read_back: IndexMap<String, String>,
     /// Values by path that an action puts into the record.
     #[serde(default)]
     pub actions: IndexMap<String, IndexMap<String, serde_json::Value>>,

@@ -30,6 +30,8 @@ pub struct HookSubscription {
     pub url: String,
     /// When it ends unless it is renewed, ms since 1970.
     pub ends_at_ms: Option<i64>,
+    /// False where the vendor has switched it off; renewing it switches it on.
+    pub active: bool,
     /// What its deliveries are signed with, where the vendor says that with the subscription.
     #[serde(skip)]
     secret: Option<String>,
@@ -72,6 +74,18 @@ impl Simulator<'_> {
         self.hooks.subscriptions.clear();
     }
 
+    /// The vendor has switched all of them off, as it does after too many failures.
+    pub fn switch_off_subscriptions(&mut self) {
+        self.hooks.subscriptions.iter_mut().for_each(|subscription| subscription.active = false);
+    }
+
+    /// Somebody else's webhook.
+    pub fn add_subscription(&mut self, topic: &str, url: &str) {
+        self.hooks.given += 1;
+        let (id, topic, url) = ((900_000 + self.hooks.given).to_string(), topic.to_owned(), url.to_owned());
+        self.hooks.subscriptions.push(HookSubscription { id, topic, url, ends_at_ms: None, active: true, secret: None });
+    }
+
     fn subscription_rules(&self) -> Result<&Subscriptions, Refusal> {
         self.connector.manifest.webhooks.as_ref().and_then(|hook| hook.subscriptions.as_ref()).ok_or_else(gone)
     }
@@ -103,19 +117,24 @@ impl Simulator<'_> {
         answer.body = body.to_json().into();
         let ends_at_ms = ends(&rules, now);
         let topic = found.get("topic").unwrap_or_default().to_owned();
-        self.hooks.subscriptions.push(HookSubscription { id, topic, url: url.to_owned(), ends_at_ms, secret });
+        self.hooks.subscriptions.push(HookSubscription { id, topic, url: url.to_owned(), ends_at_ms, active: true, secret });
         Ok(answer)
     }
 
     pub(super) fn list_subscriptions(&mut self, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
         let list = self.subscription_rules()?.list.clone().ok_or_else(gone)?;
+        let topics = self.connector.manifest.webhooks.as_ref().map(|hook| hook.topics.keys());
+        let all = Value::List(topics.into_iter().flatten().map(|topic| topic.as_str().into()).collect());
         let record = |subscription: &HookSubscription| {
             let mut record = empty();
-            for (at, text) in [(&list.id, &subscription.id), (&list.topic, &subscription.topic), (&list.url, &subscription.url)] {
+            for (at, text) in [(&list.id, &subscription.id), (&list.url, &subscription.url)] {
                 path::put(&mut record, at, text.as_str().into());
             }
+            let is_for_all = subscription.topic.is_empty();
+            let topic = if is_for_all { all.clone() } else { subscription.topic.as_str().into() };
+            path::put(&mut record, &list.topic, topic);
             if let Some(active) = &list.active {
-                derive::make(&mut record, active, true);
+                derive::make(&mut record, active, subscription.active);
             }
             record
         };
@@ -130,6 +149,7 @@ impl Simulator<'_> {
         let id = found.get("subscription_id").unwrap_or_default();
         let known = self.hooks.live(now).iter_mut().find(|subscription| subscription.id == id).ok_or_else(gone)?;
         known.ends_at_ms = ends_at_ms;
+        known.active = true;
         Ok(SimAnswer::json(200, &empty()))
     }
 
@@ -144,53 +164,40 @@ impl Simulator<'_> {
     /// What the vendor sends to those who subscribed to the topic, about a record.
     pub fn deliveries(&mut self, topic: &str, record_id: &str, now: DateTime<Utc>) -> Vec<OutgoingHook> {
         let mut to = self.hooks.live(now).clone();
-        to.retain(|subscription| subscription.topic.is_empty() || subscription.topic == topic);
-        to.iter().filter_map(|to| self.hook(topic, record_id, &to.url, to.secret.as_deref(), now)).collect()
+        to.retain(|subscription| subscription.active && (subscription.topic.is_empty() || subscription.topic == topic));
+        to.iter().filter_map(|to| self.hook(&[(topic, record_id)], &to.url, to.secret.as_deref(), now)).collect()
     }
 
     /// What the vendor would send to an address, without a subscription; `None` where there is no such topic or record.
     pub fn emit(&mut self, topic: &str, record_id: &str, url: &str, now: DateTime<Utc>) -> Option<OutgoingHook> {
-        self.hook(topic, record_id, url, None, now)
+        self.hook(&[(topic, record_id)], url, None, now)
     }
 
-    fn hook(
-        &mut self,
-        topic: &str,
-        record_id: &str,
-        url: &str,
-        secret: Option<&str>,
-        now: DateTime<Utc>,
-    ) -> Option<OutgoingHook> {
+    /// Several events in one delivery, by topic and record, where the vendor's bodies list events.
+    pub fn emit_together(&mut self, events: &[(&str, &str)], url: &str, now: DateTime<Utc>) -> Option<OutgoingHook> {
+        self.connector.manifest.webhooks.as_ref()?.events.as_ref()?;
+        self.hook(events, url, None, now)
+    }
+
+    fn hook(&mut self, about: &[(&str, &str)], url: &str, secret: Option<&str>, now: DateTime<Utc>) -> Option<OutgoingHook> {
         let hook = self.connector.manifest.webhooks.as_ref()?;
-        let rule = hook.topics.get(topic)?;
-        let table = self.table(rule.kind);
-        let row = &table.rows[table.by_id(record_id)?];
-        let mut event = if rule.fetch.is_some() { empty() } else { row.value.clone() };
-        path::put(&mut event, &concrete(&rule.id), row.id.clone());
-        self.hooks.given += 1;
-        let delivery = format!("{:016x}", hash(self.seed, &["delivery", &self.hooks.given.to_string()]));
         let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
-        let version = self.connector.version();
-        for (place, text) in
-            [(Some(&hook.topic), topic), (hook.dedupe.as_ref(), delivery.as_str()), (hook.version.as_ref(), version)]
-        {
-            let Some(place) = place.filter(|_| !text.is_empty()) else { continue };
-            match (place.header.first(), &place.path) {
-                (Some(name), _) => headers.push((name.clone(), text.to_owned())),
-                (None, Some(at)) => path::put(&mut event, &concrete(at), text.into()),
-                (None, None) => {}
-            }
+        let mut events = Vec::new();
+        for (topic, record_id) in about {
+            events.push(self.event(topic, record_id, &mut headers)?);
         }
         if let Some(source) = &hook.source {
             let account = fill(&source.equals, false, |name| self.connector.setting(&self.settings, name)).ok()?;
             headers.extend(source.header.first().map(|name| (name.clone(), account)));
         }
-        let mut body = event;
-        if let Some(at) = &hook.events {
-            let mut outer = empty();
-            super::render::place(&mut outer, Some(at), vec![body]);
-            body = outer;
-        }
+        let body = match &hook.events {
+            Some(at) => {
+                let mut outer = empty();
+                super::render::place(&mut outer, Some(at), events);
+                outer
+            }
+            None => events.pop()?,
+        };
         let body = Bytes::from(body.to_json());
         // Of a subscription with a secret of its own, that one signs.
         let mut credential = self.credential.clone();
@@ -200,6 +207,32 @@ impl Simulator<'_> {
         let call = HookCall { method: "POST", url, headers: &headers, body: &body, now };
         headers.extend(self.connector.sign_hook(&call, &credential).ok()?);
         Some(OutgoingHook { url: url.to_owned(), headers, body })
+    }
+
+    /// What a delivery says of one thing; what it says in headers is added to those.
+    fn event(&mut self, topic: &str, record_id: &str, headers: &mut Vec<(String, String)>) -> Option<Value> {
+        let hook = self.connector.manifest.webhooks.as_ref()?;
+        let rule = hook.topics.get(topic)?;
+        let table = self.table(rule.kind);
+        let row = &table.rows[table.by_id(record_id)?];
+        let mut event = if rule.fetch.is_some() { empty() } else { row.value.clone() };
+        path::put(&mut event, &concrete(&rule.id), row.id.clone());
+        self.hooks.given += 1;
+        let delivery = format!("{:016x}", hash(self.seed, &["delivery", &self.hooks.given.to_string()]));
+        let version = self.connector.version();
+        for (place, text) in
+            [(Some(&hook.topic), topic), (hook.dedupe.as_ref(), delivery.as_str()), (hook.version.as_ref(), version)]
+        {
+            let Some(place) = place.filter(|_| !text.is_empty()) else { continue };
+            match (place.header.first(), &place.path) {
+                // One delivery has one of each.
+                (Some(name), _) if headers.iter().any(|(known, _)| known == name) => {}
+                (Some(name), _) => headers.push((name.clone(), text.to_owned())),
+                (None, Some(at)) => path::put(&mut event, &concrete(at), text.into()),
+                (None, None) => {}
+            }
+        }
+        Some(event)
     }
 }
 

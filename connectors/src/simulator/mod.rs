@@ -200,6 +200,18 @@ impl<'c> Simulator<'c> {
         rows.iter().map(record).collect()
     }
 
+    /// When the newest change of a kind was; none where it has no records.
+    #[must_use]
+    pub fn newest(&self, kind: RecordKind) -> Option<DateTime<Utc>> {
+        let changed = self.store.tables.get(&kind)?.rows.iter().map(|row| row.changed).max()?;
+        DateTime::from_timestamp_millis(changed)
+    }
+
+    /// Canonical fields that a written record does not come back with as they were, and why (`simulator.yaml`).
+    pub fn not_read_back(&self, kind: RecordKind) -> impl Iterator<Item = (&str, &str)> {
+        self.rules_of(kind).extra.not_read_back.iter().map(|(field, why)| (field.as_str(), why.as_str()))
+    }
+
     /// How often a record with this key, under it or in it, was written.
     #[must_use]
     pub fn writes(&self, kind: RecordKind, key: &str) -> Writes {
@@ -244,6 +256,7 @@ impl<'c> Simulator<'c> {
                 let trouble = match &fault {
                     Some(Fault::SelfLink) => Some(Trouble::SelfLink),
                     Some(Fault::EndlessPages) => Some(Trouble::EndlessPages),
+                    Some(Fault::RefuseItem(index)) => Some(Trouble::RefuseItem(*index as usize)),
                     _ => None,
                 };
                 let served = admitted.and_then(|()| self.serve(operation.as_ref(), &incoming, &found, trouble, now));
@@ -319,7 +332,7 @@ impl<'c> Simulator<'c> {
         if self.limits {
             let call = (incoming.path.as_str(), in_flight, points);
             limit::admit(&mut self.buckets, self.connector, &self.settings, call, now)
-                .map_err(|why| Refusal::new(FaultClass::Limit, why))?;
+                .map_err(|full| Refusal { wait_ms: full.wait_ms, ..Refusal::new(FaultClass::Limit, full.message) })?;
         }
         Ok(())
     }
@@ -354,7 +367,7 @@ impl<'c> Simulator<'c> {
             }
             Operation::Write(kind) => self.write(*kind, incoming, found, now),
             Operation::Update(kind) => self.update(*kind, incoming, found, now),
-            Operation::Batch(kind) => self.batch(*kind, incoming, found, now),
+            Operation::Batch(kind) => self.batch(*kind, incoming, found, trouble, now),
             Operation::Proof(kind) => self.proof(*kind, found, now),
             Operation::Action(kind, name) => self.act(*kind, name, found, now),
             Operation::ActionProof(kind, name) => self.action_proof(*kind, name, found),

@@ -9,6 +9,7 @@ use domain::value::{Map, Value};
 
 use super::derive;
 use super::extra::KindRules;
+use super::fault::Trouble;
 use super::incoming::Incoming;
 use super::pattern::Found;
 use super::refusal::{Refusal, concrete};
@@ -230,7 +231,7 @@ impl<'c> Simulator<'c> {
     }
 
     /// The record as it is where an action was done, or was not, as far as the record itself tells.
-    fn mark(&self, kind: RecordKind, value: Value, action: &str, done: bool) -> Value {
+    pub(super) fn mark(&self, kind: RecordKind, value: Value, action: &str, done: bool) -> Value {
         let resource = self.connector.manifest.resources.get(&kind);
         let proof = resource.and_then(|resource| resource.actions.get(action)).and_then(|action| action.proof.as_ref());
         let Some(proof) = proof else { return value };
@@ -240,7 +241,14 @@ impl<'c> Simulator<'c> {
         path::first(&document, record.unwrap_or_default()).cloned().unwrap_or(value)
     }
 
-    pub(super) fn batch(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
+    pub(super) fn batch(
+        &mut self,
+        kind: RecordKind,
+        incoming: &Incoming<'_>,
+        found: &Found,
+        trouble: Option<Trouble>,
+        now: DateTime<Utc>,
+    ) -> Served {
         let rule = self.resource(kind)?.batch.as_ref().ok_or_else(absent)?;
         let payloads = match &found.payloads {
             Some(Value::List(list)) => list.clone(),
@@ -251,8 +259,9 @@ impl<'c> Simulator<'c> {
             return Err(Refusal::new(FaultClass::Validation, &message));
         }
         let mut results = Vec::new();
-        for payload in payloads {
-            results.push(self.batch_item(kind, rule, payload, incoming, now));
+        for (index, payload) in payloads.into_iter().enumerate() {
+            let refused = trouble == Some(Trouble::RefuseItem(index));
+            results.push(self.batch_item(kind, rule, payload, (refused, incoming), now));
         }
         let mut document = empty();
         render::place(&mut document, Some(&rule.results), results);
@@ -264,7 +273,7 @@ impl<'c> Simulator<'c> {
         kind: RecordKind,
         rule: &Batch,
         payload: Value,
-        incoming: &Incoming<'_>,
+        (refused, incoming): (bool, &Incoming<'_>),
         now: DateTime<Utc>,
     ) -> Value {
         let at_key =
@@ -272,7 +281,12 @@ impl<'c> Simulator<'c> {
         let key = at_key(&rule.item_key);
         let mut result = empty();
         let is_keyed = rule.item_key.is_some();
-        match self.store_one(kind, payload.clone(), key.as_deref(), (is_keyed, incoming), now) {
+        let stored = if refused {
+            Err(Refusal::new(FaultClass::Validation, "This item was refused."))
+        } else {
+            self.store_one(kind, payload.clone(), key.as_deref(), (is_keyed, incoming), now)
+        };
+        match stored {
             Ok(stored) => {
                 let row = &self.table(kind).rows[stored.at];
                 put_receipt(&mut result, &rule.receipt, row);
