@@ -82,10 +82,11 @@ impl Connector {
         kind: RecordKind,
         name: &str,
         external_id: &str,
+        payload: Option<&Value>,
         context: &RequestContext<'_>,
     ) -> Result<Option<HttpRequest>, RequestError> {
         let proof = self.action(kind, name).and_then(|action| action.proof.as_ref());
-        let vars = CallVars { external_id: Some(external_id), ..CallVars::default() };
+        let vars = CallVars { payload, external_id: Some(external_id), ..CallVars::default() };
         proof.map(|proof| self.call(&proof.request, &vars, context)).transpose()
     }
 

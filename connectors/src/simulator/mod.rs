@@ -200,6 +200,18 @@ impl<'c> Simulator<'c> {
         rows.iter().map(record).collect()
     }
 
+    /// The ids of all records of a kind, in the order of their creation.
+    #[must_use]
+    pub fn ids(&self, kind: RecordKind) -> Vec<String> {
+        self.store.tables.get(&kind).map(|table| table.rows.iter().map(store::Row::id_text).collect()).unwrap_or_default()
+    }
+
+    /// A record changes at a moment, though its content stays; false where it is not there.
+    pub fn touch(&mut self, kind: RecordKind, id: &str, at: DateTime<Utc>) -> bool {
+        let value = self.store.tables.get(&kind).and_then(|table| Some(table.rows[table.by_id(id)?].value.clone()));
+        value.map(|value| self.put_record(kind, value, at)).is_some()
+    }
+
     /// When the newest change of a kind was; none where it has no records.
     #[must_use]
     pub fn newest(&self, kind: RecordKind) -> Option<DateTime<Utc>> {

@@ -126,12 +126,15 @@ impl Connector {
             }
         }
         let mut answer = SimAnswer::json(status, &body);
-        if let Some(header) = rule.and_then(|rule| rule.header.as_ref()) {
-            answer.headers.push((header.name.clone(), literal(header.pattern.as_deref().unwrap_or("1"))));
-        }
         if refusal.class == FaultClass::Limit {
             let wait_ms = refusal.wait_ms.unwrap_or(WAIT_MS);
             answer.headers.extend(self.wait_headers(rule, wait_ms, now));
+        }
+        // The header that the rule is known by, where it is not the wait itself.
+        if let Some(header) = rule.and_then(|rule| rule.header.as_ref())
+            && !answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(&header.name))
+        {
+            answer.headers.push((header.name.clone(), literal(header.pattern.as_deref().unwrap_or("1"))));
         }
         answer.code = Some(code);
         answer

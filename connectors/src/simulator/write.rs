@@ -223,11 +223,30 @@ impl<'c> Simulator<'c> {
         let resource = self.resource(kind)?;
         let at = self.named(kind, found).ok_or_else(absent)?;
         let row = &self.table(kind).rows[at];
-        let mut document = placed(row.value.clone(), resource.get.as_ref().and_then(|get| get.record.as_deref()));
-        if let Some(proof) = resource.actions.get(name).and_then(|action| action.proof.as_ref()) {
-            derive::make(&mut document, &proof.done, row.actions.contains(name) || row.creates == 0);
+        let (value, is_seeded, done) = (row.value.clone(), row.creates == 0, row.actions.clone());
+        let asked = resource.actions.get(name).and_then(|action| action.proof.as_ref()).ok_or_else(absent)?;
+        // One request may prove several actions: what was done decides over what was not, the later over the earlier.
+        let proofs = resource.actions.iter().filter_map(|(name, action)| Some((name, action.proof.as_ref()?)));
+        let mut proofs: Vec<_> = proofs.filter(|(_, proof)| is_same_request(&proof.request, &asked.request)).collect();
+        proofs.sort_by_key(|(name, _)| done.contains(*name));
+        let mut document = self.proof_document(kind, value, &asked.done);
+        for (name, proof) in proofs {
+            let is_done = done.contains(name);
+            // What was there from the start is as its sample is.
+            if is_done || !is_seeded {
+                derive::make(&mut document, &proof.done, is_done);
+            }
         }
         Ok(SimAnswer::json(200, &document))
+    }
+
+    /// The record as an answer carries it that an action's proof looks at.
+    fn proof_document(&self, kind: RecordKind, value: Value, done: &str) -> Value {
+        if done.contains("$root[0]") {
+            return Value::List(vec![value]);
+        }
+        let resource = self.connector.manifest.resources.get(&kind);
+        placed(value, resource.and_then(|resource| resource.get.as_ref()).and_then(|get| get.record.as_deref()))
     }
 
     /// The record as it is where an action was done, or was not, as far as the record itself tells.
@@ -235,9 +254,12 @@ impl<'c> Simulator<'c> {
         let resource = self.connector.manifest.resources.get(&kind);
         let proof = resource.and_then(|resource| resource.actions.get(action)).and_then(|action| action.proof.as_ref());
         let Some(proof) = proof else { return value };
-        let record = resource.and_then(|resource| resource.get.as_ref()).and_then(|get| get.record.as_deref());
-        let mut document = placed(value.clone(), record);
+        let mut document = self.proof_document(kind, value.clone(), &proof.done);
         derive::make(&mut document, &proof.done, done);
+        if let Value::List(list) = &document {
+            return list.first().cloned().unwrap_or(value);
+        }
+        let record = resource.and_then(|resource| resource.get.as_ref()).and_then(|get| get.record.as_deref());
         path::first(&document, record.unwrap_or_default()).cloned().unwrap_or(value)
     }
 
@@ -312,6 +334,10 @@ impl<'c> Simulator<'c> {
             Table::new(super::shape(connector, kind), sample, super::seed::hash(seed, &[kind.as_str()]))
         })
     }
+}
+
+fn is_same_request(one: &Request, other: &Request) -> bool {
+    std::ptr::eq(one, other) || format!("{one:?}") == format!("{other:?}")
 }
 
 /// A record where an answer carries it.

@@ -31,7 +31,7 @@ impl Receiver<'_> {
 
 /// A record of a kind for an event to be about.
 fn subject(simulator: &mut Simulator<'_>, kind: RecordKind, now: DateTime<Utc>) -> String {
-    let known = simulator.stored(kind).into_iter().next().map(|record| record.id);
+    let known = simulator.ids(kind).into_iter().next();
     known.unwrap_or_else(|| simulator.put_record(kind, Value::Map(domain::value::Map::new()), now))
 }
 

@@ -25,15 +25,11 @@ struct Scene<'s> {
 
 impl Scene<'_> {
     fn ids(&self) -> Vec<String> {
-        self.stage.served.simulator().stored(self.kind).into_iter().map(|record| record.id).collect()
+        self.stage.served.simulator().ids(self.kind)
     }
 
     fn change(&self, id: &str, at: DateTime<Utc>) {
-        let mut simulator = self.stage.served.simulator();
-        let known = simulator.stored(self.kind).into_iter().find(|record| record.id == id);
-        if let Some(record) = known {
-            simulator.put_record(self.kind, record.value, at);
-        }
+        self.stage.served.simulator().touch(self.kind, id, at);
     }
 
     /// So many records that change at a moment: new ones, or else known ones, the first of which is the `from`th.
@@ -100,7 +96,8 @@ impl Proving {
         self.check(format!("{kind}: a change after the last read comes, once"), outcome);
 
         if since.overlap_s > 1 {
-            let late = scene.at() - TimeDelta::seconds(i64::from(since.overlap_s / 2));
+            // At a moment of its own, which nothing else changed at.
+            let late = scene.at() - TimeDelta::seconds(i64::from(since.overlap_s / 2 + 1));
             let expected = scene.touch(1, 3, late);
             let outcome = scene.brings(&expected).await;
             self.check(format!("{kind}: what the vendor writes late, within the overlap, comes, once"), outcome);

@@ -20,7 +20,7 @@ impl Proving {
         let vendor = stage.vendor().await?;
         let resource = self.connector.manifest.resources.get(&kind);
         let has_ids = resource.is_some_and(|resource| resource.id.is_some());
-        let stored: BTreeSet<String> = stage.served.simulator().stored(kind).into_iter().map(|record| record.id).collect();
+        let stored: BTreeSet<String> = stage.served.simulator().ids(kind).into_iter().collect();
         let mut position = Position::default();
         let outcome = read_from(&vendor, kind, &mut position).await.map_err(said).and_then(|records| {
             let seen: BTreeSet<String> = records.iter().map(|record| record.id.clone().unwrap_or_default()).collect();

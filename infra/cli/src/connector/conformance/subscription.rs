@@ -153,7 +153,7 @@ impl Proving {
         }
         let now = stage.served.now();
         let mut simulator = stage.served.simulator();
-        let id = simulator.stored(rule.kind).into_iter().next().ok_or("there is no record to tell of")?.id;
+        let id = simulator.ids(rule.kind).into_iter().next().ok_or("there is no record to tell of")?;
         let sent = simulator.deliveries(topic, &id, now);
         let [sent] = sent.as_slice() else { return Err(format!("{} were sent", sent.len())) };
         let call = connectors::HookCall { method: "POST", url: &sent.url, headers: &sent.headers, body: &sent.body, now };

@@ -167,7 +167,10 @@ impl Proving {
         let id = match payload.as_ref().filter(|_| can_write) {
             Some(payload) => {
                 let vendor = stage.vendor().await?;
-                self.write_one(&vendor, kind, payload, (KEY, 1, KEY)).await.map(|receipt| receipt.id)
+                let written = self.write_one(&vendor, kind, payload, (KEY, 1, KEY)).await.map(|receipt| receipt.id);
+                // The vendor takes its time to show it.
+                stage.served.pass(Duration::from_millis(self.connector.proof_settle_ms(kind) + 1));
+                written
             }
             None => {
                 let now = stage.served.now();
@@ -177,9 +180,15 @@ impl Proving {
         Ok(id.map(|id| (stage, id, payload)))
     }
 
-    async fn is_done(&self, vendor: &Vendor<'_>, kind: RecordKind, name: &str, id: &str) -> Result<bool, String> {
+    async fn is_done(
+        &self,
+        vendor: &Vendor<'_>,
+        kind: RecordKind,
+        name: &str,
+        (id, payload): (&str, Option<&Value>),
+    ) -> Result<bool, String> {
         let build = |context: &RequestContext<'_>| {
-            let request = self.connector.action_proof_request(kind, name, id, context)?;
+            let request = self.connector.action_proof_request(kind, name, id, payload, context)?;
             request.ok_or_else(|| RequestError::Action(name.to_owned()))
         };
         let answer = vendor.call(keys(KEY, 1), build).await.map_err(said)?;
@@ -195,13 +204,13 @@ impl Proving {
         (id, payload): (&str, Option<&Value>),
         is_proven: bool,
     ) -> Outcome {
-        if is_proven && self.is_done(vendor, kind, name, id).await? {
+        if is_proven && self.is_done(vendor, kind, name, (id, payload)).await? {
             return Err(format!("{name} seems to be done before it was asked for"));
         }
         let build = |context: &RequestContext<'_>| self.connector.action_request(kind, name, id, payload, context);
         let answer = vendor.call(keys(KEY, 1), build).await.map_err(said)?;
         self.connector.read_action_answer(&answer).map_err(|fault| format!("{name}: {} {}", fault.reason, fault.fix))?;
-        let is_seen = !is_proven || self.is_done(vendor, kind, name, id).await?;
+        let is_seen = !is_proven || self.is_done(vendor, kind, name, (id, payload)).await?;
         must(is_seen, || format!("{name} was done, and its proof does not see it"))
     }
 
@@ -217,7 +226,7 @@ impl Proving {
             if let Ok(answer) = vendor.call(keys(KEY, 1), build).await {
                 return Ok(Err(format!("the answer was not lost: {}", answer.status)));
             }
-            match self.is_done(&vendor, kind, name, &id).await {
+            match self.is_done(&vendor, kind, name, (&id, payload.as_ref())).await {
                 Ok(is_done) if is_done == was_done => {}
                 Ok(is_done) => return Ok(Err(format!("it was done: {was_done}, and the proof says {is_done}"))),
                 Err(why) => return Ok(Err(why)),
