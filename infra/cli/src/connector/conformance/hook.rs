@@ -156,8 +156,9 @@ impl Proving {
         rotated.0.insert(new.clone(), fresh(hook).into());
         let both = Receiver { credential: &rotated, ..receiver };
         let call = HookCall { method: "POST", url: &sent.url, headers: &sent.headers, body: &sent.body, now };
-        let bare: Vec<(String, String)> =
-            sent.headers.iter().filter(|(name, _)| !hook.signature.header.contains(name)).cloned().collect();
+        let timestamp = hook.signature.timestamp.as_ref().and_then(|timestamp| timestamp.header.as_ref());
+        let is_signing = |name: &String| hook.signature.header.contains(name) || timestamp == Some(name);
+        let bare: Vec<(String, String)> = sent.headers.iter().filter(|(name, _)| !is_signing(name)).cloned().collect();
         let only = |secret: &str| {
             let value = rotated.get(secret).cloned();
             value.map(|value| [(new.clone(), value)].into_iter().collect::<SecretFields>())

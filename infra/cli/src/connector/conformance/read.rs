@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use connectors::Position;
-use connectors::manifest::{Page, Size};
+use connectors::manifest::{Page, Read, Size};
 use domain::record::RecordKind;
 
 use super::{Proving, RECORDS, must, read_from, said};
@@ -48,9 +48,13 @@ impl Proving {
     pub(super) fn records_of_pages(&self, kind: RecordKind) -> usize {
         let resource = self.connector.manifest.resources.get(&kind);
         let Some(read) = resource.and_then(|resource| resource.read.as_ref()) else { return RECORDS };
-        let is_dear = !read.include.is_empty() || read.parent.is_some();
-        if is_dear { RECORDS } else { (page_size(read.page.as_ref()) + 1).clamp(RECORDS, RECORDS_MAX) }
+        if is_dear(read) { RECORDS } else { (page_size(read.page.as_ref()) + 1).clamp(RECORDS, RECORDS_MAX) }
     }
+}
+
+/// Each of its records, or every few, take a request of their own.
+pub(super) fn is_dear(read: &Read) -> bool {
+    !read.include.is_empty() || read.parent.is_some()
 }
 
 /// How many records a page has; 0 where nothing says it.
