@@ -14,6 +14,7 @@ mod sample;
 mod subscription;
 mod write;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::simulator::Simulator;
@@ -75,7 +76,8 @@ impl Report {
 pub async fn test(connector: &'static Connector, seed: u64) -> Result<Report, Failure> {
     let (settings, credential) = account(connector);
     let not_simulated = Simulator::new(connector, seed, settings, credential)?.not_simulated().clone();
-    let mut proving = Proving { connector, seed, checks: Vec::new(), not_simulated };
+    let outbound = Arc::new(Outbound::new(AllowList::parse("127.0.0.1:*"), CALL_TIMEOUT)?);
+    let mut proving = Proving { connector, seed, outbound, checks: Vec::new(), not_simulated };
     proving.samples();
     proving.errors()?;
     proving.authentication().await?;
@@ -113,6 +115,8 @@ type Outcome = Result<(), String>;
 struct Proving {
     connector: &'static Connector,
     seed: u64,
+    /// One for all stages, because it reads the certificates of the world when it is made.
+    outbound: Arc<Outbound>,
     checks: Vec<Check>,
     not_simulated: IndexMap<String, String>,
 }
@@ -123,7 +127,7 @@ struct Stage {
     served: Served,
     settings: serde_json::Value,
     credential: SecretFields,
-    outbound: Outbound,
+    outbound: Arc<Outbound>,
 }
 
 impl Stage {
@@ -164,8 +168,7 @@ impl Proving {
         if has_address {
             settings["base_url"] = served.url().into();
         }
-        let outbound = Outbound::new(AllowList::parse("127.0.0.1:*"), CALL_TIMEOUT)?;
-        Ok(Stage { connector: self.connector, served, settings, credential, outbound })
+        Ok(Stage { connector: self.connector, served, settings, credential, outbound: self.outbound.clone() })
     }
 
     fn check(&mut self, name: impl Into<String>, outcome: Outcome) {
