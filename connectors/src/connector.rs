@@ -10,6 +10,9 @@ use crate::manifest::{Field, Get, Manifest, ProofRule, Resource};
 use crate::response::ErrorMatcher;
 use crate::verified::Verified;
 
+/// What the name of a sample ends with that is a canonical record and no vendor's document.
+const WRITE_SAMPLE: &str = "_write";
+
 /// How many calls an account may make at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
@@ -63,12 +66,13 @@ impl Connector {
         self.files.get("setup.md").map_or("", String::as_str)
     }
 
-    /// The samples of a kind: a vendor's documents, by name.
+    /// The samples of a kind: a vendor's documents, by name. Not among them: `<kind>_write`, which is [`Self::write_sample`].
     pub fn samples(&self, kind: RecordKind) -> impl Iterator<Item = (&str, &str)> {
         let mut samples: Vec<(&str, &str)> = Vec::new();
         for (file, text) in &self.files {
             let name = file.strip_prefix("samples/").and_then(|name| name.strip_suffix(".in.json"));
-            samples.extend(name.filter(|name| name.starts_with(kind.as_str())).map(|name| (name, text.as_str())));
+            let is_one = |name: &&str| name.starts_with(kind.as_str()) && !name.ends_with(WRITE_SAMPLE);
+            samples.extend(name.filter(is_one).map(|name| (name, text.as_str())));
         }
         samples.sort_unstable();
         samples.into_iter()
@@ -78,6 +82,12 @@ impl Connector {
     #[must_use]
     pub fn verified(&self) -> &[Verified] {
         &self.verified
+    }
+
+    /// A canonical record that this connector's write mapping takes, where it needs more than most: `samples/<kind>_write.in.json`.
+    #[must_use]
+    pub fn write_sample(&self, kind: RecordKind) -> Option<&str> {
+        self.file(&format!("samples/{kind}{WRITE_SAMPLE}.in.json"))
     }
 
     /// A file of the folder that is no mapping.

@@ -32,7 +32,7 @@ pub use catalog::{Catalog, CatalogError, CatalogErrors};
 pub use change::Change;
 pub use connector::{Connector, Limit};
 pub use decode::{DecodeError, Decoded, Decoder, Extracted};
-pub use hook::{Comparison, HookCall, HookInfo, HookRefusal, ListedSubscription, Subscription, compare};
+pub use hook::{Comparison, HookCall, HookInfo, HookRefusal, ListedSubscription, Subscription, SubscriptionReader, compare};
 pub use limit::LimitState;
 pub use look_up::{Found, LookUpError};
 pub use manifest::{Field, Manifest};

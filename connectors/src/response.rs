@@ -73,28 +73,29 @@ impl Connector {
         self.read_change_answer(kind, Change::Write, answer, "")
     }
 
-    /// The receipt of an answer to a change. `is_provable`: whether it was made can be asked for, and must be before it is sent again.
+    /// The receipt of an answer to a change. `is_repeatable`: the vendor makes a second one harmless, so that nobody must ask first.
     pub(crate) fn read_receipt(
         &self,
         rule: Option<&ReceiptRule>,
         key: &str,
-        is_provable: bool,
+        is_repeatable: bool,
         answer: &HttpAnswer,
     ) -> Result<Receipt, Fault> {
         let body = self.parse(answer);
-        self.read_done(is_provable, answer, body.as_ref())?;
+        self.read_done(is_repeatable, answer, body.as_ref())?;
         rule.and_then(|rule| receipt(rule, key, answer, body.as_ref())).ok_or_else(|| self.unreadable(answer))
     }
 
     /// That an answer to a change is a success.
-    pub(crate) fn read_done(&self, is_provable: bool, answer: &HttpAnswer, body: Option<&Value>) -> Result<(), Fault> {
+    pub(crate) fn read_done(&self, is_repeatable: bool, answer: &HttpAnswer, body: Option<&Value>) -> Result<(), Fault> {
         if self.is_failure(answer, body) {
             let (mut fault, not_applied) = self.fault(answer, body);
-            // A server that failed after it began may have stored the record: it is asked before anything is sent again.
+            // A server that failed after it began may have stored the record: it is asked before anything is sent again, and where it
+            // cannot be asked a person is.
             let may_have_applied = matches!(answer.status, 408 | 500..=599)
                 && matches!(fault.class, FaultClass::Outage | FaultClass::Retry)
                 && !not_applied;
-            if may_have_applied && is_provable {
+            if may_have_applied && !is_repeatable {
                 fault.class = FaultClass::Unknown;
             }
             return Err(fault);
@@ -102,15 +103,10 @@ impl Connector {
         Ok(())
     }
 
-    /// What a look-up by business key found. `written` is the revision that was sent.
+    /// What a look-up by business key found. `written` is the revision that was sent; where the answer lists all that belong together, ours is
+    /// the one with our `key`.
     #[must_use]
-    pub fn read_proof_answer(&self, kind: RecordKind, answer: &HttpAnswer, written: i64) -> Proof {
-        self.read_proof_answer_for(kind, "", answer, written)
-    }
-
-    /// As [`Self::read_proof_answer`], for a vendor whose answer lists all that belong together: ours is the one with our `key`.
-    #[must_use]
-    pub fn read_proof_answer_for(&self, kind: RecordKind, key: &str, answer: &HttpAnswer, written: i64) -> Proof {
+    pub fn read_proof_answer(&self, kind: RecordKind, key: &str, answer: &HttpAnswer, written: i64) -> Proof {
         let body = self.parse(answer);
         let Some(rule) = self.proof(kind) else { return Proof::Failed(self.unreadable(answer)) };
         let code = self.text_at(&self.manifest.error.code, body.as_ref());
@@ -444,7 +440,7 @@ mod tests {
     }
 
     fn proof(connector: &Connector, status: u16, body: &str) -> Proof {
-        connector.read_proof_answer(RecordKind::Order, &answer(status, &[], body), 3)
+        connector.read_proof_answer(RecordKind::Order, "", &answer(status, &[], body), 3)
     }
 
     #[test]

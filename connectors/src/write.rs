@@ -9,9 +9,7 @@ use domain::mapping::Filter;
 use domain::record::RecordKind;
 use domain::value::Value;
 
-use crate::change::Change;
 use crate::connector::Connector;
-use crate::look_up::Found;
 use crate::manifest::{Action, Batch};
 use crate::path;
 use crate::receipt::receipt;
@@ -40,46 +38,6 @@ impl Connector {
         self.proof(kind).is_some_and(|proof| proof.revision.is_some())
     }
 
-    /// The request that changes a record which exists there; `None` where the connector's write creates or replaces by itself.
-    ///
-    /// # Errors
-    /// Where the connection lacks something.
-    pub fn update_request(
-        &self,
-        kind: RecordKind,
-        external_id: &str,
-        payload: &Value,
-        context: &RequestContext<'_>,
-    ) -> Result<Option<HttpRequest>, RequestError> {
-        if self.resource(kind).is_none_or(|resource| resource.update.is_none()) {
-            return Ok(None);
-        }
-        let receipt = Receipt { id: external_id.to_owned(), version: None };
-        self.change_request(kind, Change::Update(&receipt), Some(payload), &Found::default(), context).map(Some)
-    }
-
-    /// # Errors
-    /// As [`Self::read_write_answer`].
-    pub fn read_update_answer(&self, kind: RecordKind, answer: &HttpAnswer) -> Result<Receipt, Fault> {
-        self.read_change_answer(kind, Change::Update(&Receipt { id: String::new(), version: None }), answer, "")
-    }
-
-    /// An action on a record that exists there.
-    ///
-    /// # Errors
-    /// Where the connector has no such action, or the connection lacks something.
-    pub fn action_request(
-        &self,
-        kind: RecordKind,
-        name: &str,
-        external_id: &str,
-        payload: Option<&Value>,
-        context: &RequestContext<'_>,
-    ) -> Result<HttpRequest, RequestError> {
-        let receipt = Receipt { id: external_id.to_owned(), version: None };
-        self.change_request(kind, Change::Action(name, &receipt), payload, &Found::default(), context)
-    }
-
     /// # Errors
     /// The classified fault.
     pub fn read_action_answer(&self, answer: &HttpAnswer) -> Result<(), Fault> {
@@ -96,20 +54,6 @@ impl Connector {
         kind: RecordKind,
         name: &str,
         external_id: &str,
-        context: &RequestContext<'_>,
-    ) -> Result<Option<HttpRequest>, RequestError> {
-        self.action_proof_request_with(kind, name, external_id, None, context)
-    }
-
-    /// As [`Self::action_proof_request`], for one that looks for something that stands in the payload.
-    ///
-    /// # Errors
-    /// As [`Self::action_request`].
-    pub fn action_proof_request_with(
-        &self,
-        kind: RecordKind,
-        name: &str,
-        external_id: &str,
         payload: Option<&Value>,
         context: &RequestContext<'_>,
     ) -> Result<Option<HttpRequest>, RequestError> {
@@ -118,25 +62,11 @@ impl Connector {
         proof.map(|proof| self.call(&proof.request, &vars, context)).transpose()
     }
 
-    /// Whether the action was done.
+    /// Whether the action was done. Where the answer lists all that belong together, ours is the one of this id.
     ///
     /// # Errors
     /// The classified fault, where the vendor did not say.
-    pub fn read_action_proof(&self, kind: RecordKind, name: &str, answer: &HttpAnswer) -> Result<bool, Fault> {
-        self.read_action_proof_of(kind, name, "", answer)
-    }
-
-    /// As [`Self::read_action_proof`], for a vendor whose answer lists all that belong together: ours is the one of this id.
-    ///
-    /// # Errors
-    /// The classified fault, where the vendor did not say.
-    pub fn read_action_proof_of(
-        &self,
-        kind: RecordKind,
-        name: &str,
-        external_id: &str,
-        answer: &HttpAnswer,
-    ) -> Result<bool, Fault> {
+    pub fn read_action_proof(&self, kind: RecordKind, name: &str, external_id: &str, answer: &HttpAnswer) -> Result<bool, Fault> {
         self.read_action_answer(answer)?;
         let body = self.parse(answer).ok_or_else(|| self.unreadable(answer))?;
         let proof = self.action(kind, name).and_then(|action| action.proof.as_ref()).ok_or_else(|| self.unreadable(answer))?;
@@ -241,6 +171,8 @@ mod tests {
     use domain::value::Limits;
 
     use super::*;
+    use crate::change::Change;
+    use crate::look_up::Found;
 
     const YAML: &str = "
 format: 1
@@ -293,6 +225,10 @@ resources:
         run(&RequestContext { external_key: "k", revision: 1, idempotency_key: "i", ..context })
     }
 
+    fn on(id: &str) -> Receipt {
+        Receipt { id: id.to_owned(), version: None }
+    }
+
     fn body(request: &HttpRequest) -> &str {
         std::str::from_utf8(&request.body).unwrap()
     }
@@ -311,7 +247,9 @@ resources:
     fn an_id_of_dots_does_not_ask_for_something_else() {
         let ask = |id: &str| {
             let connector = connector();
-            with_context(|context| connector.action_request(RecordKind::Order, "confirm", id, None, context))
+            with_context(|context| {
+                connector.change_request(RecordKind::Order, Change::Action("confirm", &on(id)), None, &Found::default(), context)
+            })
         };
         for id in ["..", "."] {
             assert_eq!(ask(id).unwrap_err(), RequestError::Dots("/orders/{{ external_id }}/confirm".into()));
@@ -334,13 +272,15 @@ resources:
     fn an_action_is_a_form_and_is_proven_by_reading_back() {
         let connector = connector();
         assert_eq!(connector.actions_after_write(RecordKind::Order), ["confirm"]);
-        let request =
-            with_context(|context| connector.action_request(RecordKind::Order, "confirm", "7/8", None, context)).unwrap();
+        let request = with_context(|context| {
+            connector.change_request(RecordKind::Order, Change::Action("confirm", &on("7/8")), None, &Found::default(), context)
+        })
+        .unwrap();
         assert_eq!(
             (request.url.as_str(), body(&request)),
             ("https://x.example/orders/7%2F8/confirm", "a%5Bb%5D%5B0%5D=1&a%5Bb%5D%5B1%5D=x&id=7%2F8")
         );
-        let done = |body: &str| connector.read_action_proof(RecordKind::Order, "confirm", &answer(body));
+        let done = |body: &str| connector.read_action_proof(RecordKind::Order, "confirm", "7", &answer(body));
         assert_eq!((done(r#"{"state":"sale"}"#), done(r#"{"state":"draft"}"#)), (Ok(true), Ok(false)));
         assert_eq!(done("").unwrap_err().class, FaultClass::Unknown);
     }

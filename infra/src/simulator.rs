@@ -6,17 +6,33 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use connectors::simulator::{SimAnswer, Simulator};
 use domain::http::{HttpAnswer, HttpRequest};
 
 use crate::loopback::{self, Answer, LoopbackError, Running};
 
+/// A simulator's own time.
+#[derive(Default)]
+struct Clock {
+    /// How far it is ahead of ours, ms.
+    ahead_ms: AtomicI64,
+    /// Where it stands still, ms since 1970; 0 where it runs.
+    stopped_ms: AtomicI64,
+}
+
+impl Clock {
+    fn now(&self) -> DateTime<Utc> {
+        let stopped_ms = self.stopped_ms.load(Ordering::SeqCst);
+        let base = DateTime::from_timestamp_millis(stopped_ms).filter(|_| stopped_ms != 0).unwrap_or_else(Utc::now);
+        base + chrono::Duration::milliseconds(self.ahead_ms.load(Ordering::SeqCst))
+    }
+}
+
 /// A simulator that serves, until it is dropped.
 pub struct Served {
     simulator: Arc<Mutex<Simulator<'static>>>,
-    /// How far its clock is ahead of ours, ms.
-    ahead_ms: Arc<AtomicI64>,
+    clock: Arc<Clock>,
     running: Running,
 }
 
@@ -27,14 +43,13 @@ impl Served {
     /// Where the address is none of loopback, or is taken.
     pub async fn start(simulator: Simulator<'static>, listen: SocketAddr) -> Result<Self, LoopbackError> {
         let simulator = Arc::new(Mutex::new(simulator));
-        let ahead_ms = Arc::new(AtomicI64::new(0));
-        let (inner, ahead) = (simulator.clone(), ahead_ms.clone());
+        let clock = Arc::new(Clock::default());
+        let (inner, time) = (simulator.clone(), clock.clone());
         let handler = move |request: HttpRequest, in_flight: usize| {
-            let now = Utc::now() + chrono::Duration::milliseconds(ahead.load(Ordering::SeqCst));
-            answer(inner.lock().expect("the simulator does not panic").answer(&request, in_flight, now))
+            answer(inner.lock().expect("the simulator does not panic").answer(&request, in_flight, time.now()))
         };
         let running = loopback::serve(listen, Arc::new(handler)).await?;
-        Ok(Self { simulator, ahead_ms, running })
+        Ok(Self { simulator, clock, running })
     }
 
     #[must_use]
@@ -53,7 +68,23 @@ impl Served {
 
     /// Lets its time pass, so that nobody has to wait for it.
     pub fn pass(&self, time: Duration) {
-        self.ahead_ms.fetch_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2), Ordering::SeqCst);
+        self.clock.ahead_ms.fetch_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2), Ordering::SeqCst);
+    }
+
+    /// Its time stands still, and moves only by [`Self::pass`]: what is counted by the second comes out the same on a slow machine.
+    pub fn stop_clock(&self) {
+        self.clock.stopped_ms.store(Utc::now().timestamp_millis(), Ordering::SeqCst);
+    }
+
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// The answer to a request that is one of so many at once.
+    #[must_use]
+    pub fn answer_among(&self, request: &HttpRequest, in_flight: usize) -> HttpAnswer {
+        answer(self.simulator().answer(request, in_flight, self.now())).answer
     }
 }
 

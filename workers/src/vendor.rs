@@ -1,6 +1,9 @@
 //! A vendor's account at work: requests through the one door, one after the other, with a token where the vendor wants one.
 
-use connectors::{Change, Connector, Found, LookUpError, Position, ReadRecord, Reader, RequestContext, RequestError, TokenSet};
+use connectors::{
+    Change, Connector, Found, ListedSubscription, LookUpError, Position, ReadRecord, Reader, RequestContext, RequestError,
+    TokenSet,
+};
 use domain::fault::{Fault, FaultClass};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::record::RecordKind;
@@ -150,10 +153,47 @@ impl<'a> Vendor<'a> {
         keys: WriteKeys<'_>,
         build: &impl Fn(&RequestContext<'_>) -> Result<HttpRequest, RequestError>,
     ) -> Result<HttpAnswer, VendorError> {
+        self.send(self.prepare(keys, build).await?).await
+    }
+
+    /// The request of a call, signed and not sent.
+    ///
+    /// # Errors
+    /// Where it cannot be made, or no token came.
+    pub async fn prepare(
+        &self,
+        keys: WriteKeys<'_>,
+        build: impl Fn(&RequestContext<'_>) -> Result<HttpRequest, RequestError>,
+    ) -> Result<HttpRequest, VendorError> {
         let token = self.token().await?;
         let nonce = Uuid::new_v4().simple().to_string();
-        let request = build(&self.context(keys, token.as_ref(), &nonce))?;
-        self.send(request).await
+        Ok(build(&self.context(keys, token.as_ref(), &nonce))?)
+    }
+
+    /// All webhooks of the account; `None` where the vendor has no list of them.
+    ///
+    /// # Errors
+    /// Where the vendor did not answer, or said no.
+    pub async fn subscriptions(&self) -> Result<Option<Vec<ListedSubscription>>, VendorError> {
+        let Some(mut reader) = self.connector.subscription_reader() else { return Ok(None) };
+        let mut is_second_try = false;
+        loop {
+            let token = self.token().await?;
+            let nonce = Uuid::new_v4().simple().to_string();
+            let request = reader.next(&self.context(WriteKeys::default(), token.as_ref(), &nonce))?;
+            let Some(request) = request else { return Ok(Some(reader.into_found())) };
+            let answer = self.send(request).await?;
+            match reader.take(&answer) {
+                // The token ended between two pages: the same page is asked for with a new one.
+                Err(fault) if fault.class == FaultClass::Authentication && !is_second_try && self.forget_token().await => {
+                    is_second_try = true;
+                }
+                taken => {
+                    taken?;
+                    is_second_try = false;
+                }
+            }
+        }
     }
 
     fn context<'c>(&'c self, keys: WriteKeys<'c>, token: Option<&'c TokenSet>, nonce: &'c str) -> RequestContext<'c> {
@@ -193,7 +233,11 @@ impl<'a> Vendor<'a> {
         }
     }
 
-    async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, VendorError> {
+    /// Sends a request once.
+    ///
+    /// # Errors
+    /// Where no answer came.
+    pub async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, VendorError> {
         Ok(self.outbound.send(self.placed(request)).await?)
     }
 

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use check::check;
 pub(crate) use subscription::is_same_topic;
-pub use subscription::{Comparison, ListedSubscription, Subscription, compare};
+pub use subscription::{Comparison, ListedSubscription, Subscription, SubscriptionReader, compare};
 
 use crate::connector::Connector;
 use crate::hex::hex;

@@ -19,7 +19,7 @@ const EMPTY_PAGES_MAX: u32 = 1_000;
 
 /// What the requests of one list are about.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ListVars {
+pub(crate) struct ListVars {
     pub since: Option<String>,
     pub source_id: Option<String>,
     pub parent_id: Option<String>,
@@ -36,11 +36,13 @@ enum Next {
 }
 
 #[derive(Debug)]
-pub(super) struct List<'r> {
+pub(crate) struct List<'r> {
     read: &'r Read,
     decoder: Decoder,
     vars: ListVars,
     next: Option<Next>,
+    /// What would have been asked for, where it began anew from a later moment.
+    left_at: Option<(Next, Option<String>)>,
     /// The address of the request that waits for its answer.
     asked: String,
     pages: u64,
@@ -86,6 +88,7 @@ impl<'r> List<'r> {
             decoder,
             vars,
             next: Some(Next::First),
+            left_at: None,
             asked: String::new(),
             pages: 0,
             records: 0,
@@ -93,6 +96,33 @@ impl<'r> List<'r> {
             circles: HashSet::new(),
             last_page: None,
             open: None,
+        }
+    }
+
+    /// The next page is asked for by its number or how many records are before it.
+    pub fn is_counted(&self) -> bool {
+        matches!(self.next, Some(Next::Number(_) | Next::Offset(_)))
+    }
+
+    /// Pages that are counted move when a record before them changes its place: of a list that begins with the oldest change, the next page
+    /// is better asked for as the first one from a moment on. False where the next page is not a counted one.
+    pub fn begin_anew(&mut self, since: String) -> bool {
+        if !self.is_counted() {
+            return false;
+        }
+        let Some(next) = self.next.take() else { return false };
+        self.left_at = Some((next, self.vars.since.replace(since)));
+        self.next = Some(Next::First);
+        self.circles.clear();
+        self.last_page = None;
+        true
+    }
+
+    /// Goes on where it was before [`Self::begin_anew`]: the vendor does not know that parameter.
+    pub fn go_back(&mut self) {
+        if let Some((next, since)) = self.left_at.take() {
+            self.next = Some(next);
+            self.vars.since = since;
         }
     }
 

@@ -9,7 +9,7 @@
 //! ```
 
 mod get;
-mod list;
+pub(crate) mod list;
 pub(crate) mod position;
 
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ use domain::value::{Limits, Value};
 
 use crate::connector::Connector;
 use crate::decode::Extracted;
-use crate::manifest::{Read, Resource};
+use crate::manifest::{Page, Read, Resource};
 use crate::path;
 use crate::request::{RequestContext, RequestError};
 pub use get::Getter;
@@ -62,6 +62,8 @@ pub struct Reader<'c> {
     /// Records of a page that still lack what is kept apart.
     whole: Option<Completing<'c>>,
     ended: bool,
+    /// The request that waits for its answer asks for the list from a later moment on.
+    begins_anew: bool,
 }
 
 /// Records of one page whose further parts are being read.
@@ -119,7 +121,13 @@ impl<'c> Reader<'c> {
             parent_id: None,
             whole: None,
             ended: false,
+            begins_anew: false,
         };
+        let is_counted = matches!(read.page, Some(Page::Number(_) | Page::Offset(_))) && read.parent.is_none();
+        if let Some(tracker) = reader.tracker.as_mut().filter(|_| !is_counted) {
+            // Cursors do not move.
+            tracker.count_pages();
+        }
         if reader.parents.is_none() {
             reader.list = Some(reader.begin(None));
         }
@@ -145,6 +153,10 @@ impl<'c> Reader<'c> {
                 return Ok(Some(request));
             }
             if let Some(list) = &mut self.list {
+                self.begins_anew |= match &mut self.tracker {
+                    Some(tracker) if list.is_counted() => tracker.go_on().is_some_and(|since| list.begin_anew(since)),
+                    _ => false,
+                };
                 if let Some(request) = list.request(self.connector, context)? {
                     return Ok(Some(request));
                 }
@@ -180,6 +192,14 @@ impl<'c> Reader<'c> {
             return self.take_parents(answer, now).map(|()| Vec::new());
         };
         let page = list.take(self.connector, answer)?;
+        if std::mem::take(&mut self.begins_anew)
+            && let Some(tracker) = &mut self.tracker
+            && page.iter().any(|record| tracker.is_before(record.updated_at.as_deref()))
+        {
+            tracker.count_pages();
+            list.go_back();
+            return Ok(Vec::new());
+        }
         let records = self.wanted(page, answer)?;
         if self.read.include.is_empty() || records.is_empty() {
             return self.give(records, answer, now);

@@ -61,6 +61,10 @@ pub(super) struct KindExtra {
     /// What there is for a look-up before a write to find, by its name; absent: the records of its kind, or else what is asked for.
     #[serde(default)]
     pub look_ups: IndexMap<String, Vec<serde_json::Value>>,
+    /// Canonical fields, with all below them, that a written record does not come back with as they were, and why: the vendor works them out
+    /// itself, or has no place for them.
+    #[serde(default)]
+    pub not_read_back: IndexMap<String, String>,
     /// Values by path that an action puts into the record.
     #[serde(default)]
     pub actions: IndexMap<String, IndexMap<String, serde_json::Value>>,

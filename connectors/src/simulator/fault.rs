@@ -54,13 +54,16 @@ pub enum Fault {
     /// There is always a next page.
     EndlessPages,
     Redirect(String),
+    /// One item of a batch is refused, by its place from 0 on; the others are stored.
+    RefuseItem(u32),
 }
 
-/// What is wrong with a list.
+/// What is wrong with a list, or with one item of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
     SelfLink,
     EndlessPages,
+    RefuseItem(usize),
 }
 
 /// Which requests a fault meets. All that is said must fit; nothing said is every request.
@@ -189,6 +192,7 @@ pub(super) fn spoil(answer: &mut SimAnswer, fault: &Fault) {
         | Fault::DeleteSubscriptions
         | Fault::SelfLink
         | Fault::EndlessPages
-        | Fault::Redirect(_) => {}
+        | Fault::Redirect(_)
+        | Fault::RefuseItem(_) => {}
     }
 }

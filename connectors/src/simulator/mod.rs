@@ -222,6 +222,30 @@ impl<'c> Simulator<'c> {
         self.store.tables.get(&kind).map_or(0, |table| table.rows.len())
     }
 
+    /// The ids of all records of a kind, in the order of their creation.
+    #[must_use]
+    pub fn ids(&self, kind: RecordKind) -> Vec<String> {
+        self.store.tables.get(&kind).map(|table| table.rows.iter().map(store::Row::id_text).collect()).unwrap_or_default()
+    }
+
+    /// A record changes at a moment, though its content stays; false where it is not there.
+    pub fn touch(&mut self, kind: RecordKind, id: &str, at: DateTime<Utc>) -> bool {
+        let value = self.store.tables.get(&kind).and_then(|table| Some(table.rows[table.by_id(id)?].value.clone()));
+        value.map(|value| self.put_record(kind, value, at)).is_some()
+    }
+
+    /// When the newest change of a kind was; none where it has no records.
+    #[must_use]
+    pub fn newest(&self, kind: RecordKind) -> Option<DateTime<Utc>> {
+        let changed = self.store.tables.get(&kind)?.rows.iter().map(|row| row.changed).max()?;
+        DateTime::from_timestamp_millis(changed)
+    }
+
+    /// Canonical fields that a written record does not come back with as they were, and why (`simulator.yaml`).
+    pub fn not_read_back(&self, kind: RecordKind) -> impl Iterator<Item = (&str, &str)> {
+        self.rules_of(kind).extra.not_read_back.iter().map(|(field, why)| (field.as_str(), why.as_str()))
+    }
+
     /// How often a record with this key, under it or in it, was written.
     #[must_use]
     pub fn writes(&self, kind: RecordKind, key: &str) -> Writes {
@@ -266,6 +290,7 @@ impl<'c> Simulator<'c> {
                 let trouble = match &fault {
                     Some(Fault::SelfLink) => Some(Trouble::SelfLink),
                     Some(Fault::EndlessPages) => Some(Trouble::EndlessPages),
+                    Some(Fault::RefuseItem(index)) => Some(Trouble::RefuseItem(*index as usize)),
                     _ => None,
                 };
                 let served = admitted.and_then(|()| self.serve(operation.as_ref(), &mut incoming, found, trouble, now));
@@ -344,7 +369,7 @@ impl<'c> Simulator<'c> {
         if self.limits {
             let call = (incoming.path.as_str(), in_flight, points);
             limit::admit(&mut self.buckets, self.connector, &self.settings, call, now)
-                .map_err(|why| Refusal::new(FaultClass::Limit, why))?;
+                .map_err(|full| Refusal { wait_ms: full.wait_ms, ..Refusal::new(FaultClass::Limit, full.message) })?;
         }
         Ok(())
     }
@@ -384,7 +409,7 @@ impl<'c> Simulator<'c> {
             }
             Operation::Write(kind) => self.write(*kind, incoming, found, now),
             Operation::Update(kind) => self.update(*kind, incoming, found, now),
-            Operation::Batch(kind) => self.batch(*kind, incoming, found, now),
+            Operation::Batch(kind) => self.batch(*kind, incoming, found, trouble, now),
             Operation::Proof(kind) => self.proof(*kind, found, now),
             Operation::LookUp(kind, name) => self.look_up(*kind, name, found, now),
             Operation::Action(kind, name) => self.act(*kind, name, found, now),

@@ -129,6 +129,22 @@ impl Simulator<'_> {
         table.rows.iter().map(super::store::Row::id_text).collect()
     }
 
+    /// Makes a record like the samples, on which no action was done yet. Returns its id; none where there is no sample.
+    pub fn put_new(&mut self, kind: RecordKind, now: chrono::DateTime<chrono::Utc>) -> Option<String> {
+        let mut value = self.samples.get(&kind)?.first()?.clone();
+        let at = shape(self.connector, kind).id;
+        path::put(&mut value, &at, Value::Null);
+        let resource = self.connector.manifest.resources.get(&kind)?;
+        for name in resource.actions.keys() {
+            value = self.mark(kind, value, name, false);
+        }
+        let id = self.put_record(kind, value, now);
+        let table = self.table(kind);
+        let row = table.by_id(&id)?;
+        table.rows[row].creates = 1;
+        Some(id)
+    }
+
     /// Puts a record there, as if somebody at the vendor had made it now; its id where it brings one, else a new one. Returns the id.
     pub fn put_record(&mut self, kind: RecordKind, value: Value, now: chrono::DateTime<chrono::Utc>) -> String {
         let table = self.table(kind);

@@ -13,8 +13,8 @@ use crate::connector::Connector;
 use crate::manifest::{ErrorFormat, ErrorRule, WaitUnit};
 use crate::path;
 
-/// How long a refusal for a limit asks to wait, s.
-pub(super) const WAIT_S: i64 = 1;
+/// How long a refusal for a limit asks to wait where nothing says it better, ms.
+const WAIT_MS: i64 = 1_000;
 
 /// Why the vendor refuses, before it is put into its shape.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,11 +26,13 @@ pub(super) struct Refusal {
     pub message: String,
     /// This status, whatever the catalog says.
     pub status: Option<u16>,
+    /// In how many ms the same call would be taken.
+    pub wait_ms: Option<i64>,
 }
 
 impl Refusal {
     pub fn new(class: FaultClass, message: &str) -> Self {
-        Self { class, code: None, path: None, message: message.to_owned(), status: None }
+        Self { class, code: None, path: None, message: message.to_owned(), status: None, wait_ms: None }
     }
 }
 
@@ -139,24 +141,36 @@ impl Connector {
             ErrorFormat::Json => SimAnswer::json(status, &body),
             ErrorFormat::Xml => SimAnswer::xml(status, &body),
         };
-        if let Some(header) = rule.and_then(|rule| rule.header.as_ref()) {
-            answer.headers.push((header.name.clone(), literal(header.pattern.as_deref().unwrap_or("1"))));
-        }
         if refusal.class == FaultClass::Limit {
-            answer.headers.extend(self.wait_headers(now));
+            let wait_ms = refusal.wait_ms.unwrap_or(WAIT_MS);
+            answer.headers.extend(self.wait_headers(rule, wait_ms, now));
+        }
+        // The header that the rule is known by, where it is not the wait itself.
+        if let Some(header) = rule.and_then(|rule| rule.header.as_ref())
+            && !answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(&header.name))
+        {
+            answer.headers.push((header.name.clone(), literal(header.pattern.as_deref().unwrap_or("1"))));
         }
         answer.code = Some(code);
         answer
     }
 
-    /// How this vendor says how long to wait.
-    fn wait_headers(&self, now: DateTime<Utc>) -> Vec<(String, String)> {
-        let mut headers: Vec<(String, String)> =
-            self.manifest.error.wait.iter().map(|wait| (wait.header.clone(), in_unit(wait.unit, WAIT_S * 1_000, now))).collect();
-        if headers.is_empty() {
-            headers.push(("Retry-After".into(), WAIT_S.to_string()));
+    /// How this vendor says how long to wait: in headers of its own, else in the usual one. A rule that knows the wait itself is there
+    /// because the vendor does not say it.
+    fn wait_headers(&self, rule: Option<&ErrorRule>, wait_ms: i64, now: DateTime<Utc>) -> Vec<(String, String)> {
+        let own = &self.manifest.error.wait;
+        if own.is_empty() && rule.is_none_or(|rule| rule.wait_s.is_none()) {
+            return vec![("Retry-After".into(), in_unit(WaitUnit::Seconds, wait_ms, now))];
         }
-        headers
+        own.iter().map(|wait| (wait.header.clone(), in_unit(wait.unit, wait_ms, now))).collect()
+    }
+
+    /// A success that carries an error at this path, as a vendor answers that says 200 to everything.
+    pub(super) fn error_inside(&self, at: &str, message: &str) -> SimAnswer {
+        let mut body = empty();
+        let said = Value::from(&serde_json::json!({"message": message}));
+        path::put(&mut body, &concrete(at), Value::List(vec![said]));
+        SimAnswer::json(200, &body)
     }
 }
 

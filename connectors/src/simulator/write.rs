@@ -9,6 +9,7 @@ use domain::value::{Map, Value};
 
 use super::derive;
 use super::extra::KindRules;
+use super::fault::Trouble;
 use super::incoming::Incoming;
 use super::pattern::Found;
 use super::refusal::{Refusal, as_http, concrete};
@@ -26,6 +27,11 @@ pub(super) type Served = Result<SimAnswer, Refusal>;
 struct Stored {
     at: usize,
     created: bool,
+}
+
+/// True where a proof's answer is a list of one.
+fn is_in_list(done: &str) -> bool {
+    done.contains("$root[0]")
 }
 
 fn absent() -> Refusal {
@@ -81,7 +87,7 @@ impl<'c> Simulator<'c> {
 
     /// The row that an identical write has made before.
     fn same_write(&mut self, kind: RecordKind, payload: &Value, key: Option<&str>) -> Option<usize> {
-        let stored = self.rules_of(kind).stored(payload, &self.vars(key));
+        let stored = self.rules_of(kind).stored(payload.clone(), &self.vars(key));
         let rows = &self.table(kind).rows;
         rows.iter().rposition(|row| row.creates > 0 && row.key.as_deref() == key && says(&row.value, &stored))
     }
@@ -303,30 +309,61 @@ impl<'c> Simulator<'c> {
         }
         let at = self.named(kind, found).ok_or_else(absent)?;
         let row = &self.table(kind).rows[at];
-        let mut document = placed(row.value.clone(), resource.get.as_ref().and_then(|get| get.record.as_deref()));
-        if let Some(proof) = proof {
-            derive::make(&mut document, &proof.done, row.actions.contains(name) || row.creates == 0);
+        let (value, is_seeded, done) = (row.value.clone(), row.creates == 0, row.actions.clone());
+        let asked = proof.ok_or_else(absent)?;
+        // One request may prove several actions: what was done decides over what was not, the later over the earlier.
+        let proofs = resource.actions.iter().filter_map(|(name, action)| Some((name, action.proof.as_ref()?)));
+        let mut proofs: Vec<_> = proofs.filter(|(_, proof)| is_same_request(&proof.request, &asked.request)).collect();
+        proofs.sort_by_key(|(name, _)| done.contains(*name));
+        let mut document = self.proof_document(kind, value, &asked.done);
+        for (name, proof) in proofs {
+            let is_done = done.contains(name);
+            // What was there from the start is as its sample is.
+            if is_done || !is_seeded {
+                derive::make(&mut document, &proof.done, is_done);
+            }
         }
         Ok(SimAnswer::json(200, &document))
     }
 
+    /// The record as an answer carries it that an action's proof looks at.
+    fn proof_document(&self, kind: RecordKind, value: Value, done: &str) -> Value {
+        if is_in_list(done) {
+            return Value::List(vec![value]);
+        }
+        let resource = self.connector.manifest.resources.get(&kind);
+        placed(value, resource.and_then(|resource| resource.get.as_ref()).and_then(|get| get.record.as_deref()))
+    }
+
     /// The record as it is where an action was done, or was not, as far as the record itself tells.
-    fn mark(&self, kind: RecordKind, mut value: Value, action: &str, done: bool) -> Value {
+    pub(super) fn mark(&self, kind: RecordKind, mut value: Value, action: &str, done: bool) -> Value {
         let Some(wish) = self.marks.get(&kind).and_then(|marks| marks.get(action)) else { return value };
         let resource = self.connector.manifest.resources.get(&kind);
         let proof = resource.and_then(|resource| resource.actions.get(action)).and_then(|action| action.proof.as_ref());
+        let Some(proof) = proof else { return value };
+        let record =
+            resource.and_then(|resource| resource.get.as_ref()).and_then(|get| get.record.as_deref()).unwrap_or_default();
         // Found among others, a record stands as it is; found alone, where its own request puts it.
-        let alone = resource.filter(|_| proof.is_none_or(|proof| proof.among.is_none())).and_then(|resource| resource.get.as_ref());
-        let Some(record) = alone.and_then(|get| get.record.as_deref()).filter(|at| !at.is_empty()) else {
+        if proof.among.is_some() || (record.is_empty() && !is_in_list(&proof.done)) {
             wish.grant(&mut value, done);
             return value;
-        };
-        let mut document = placed(value.clone(), Some(record));
+        }
+        let mut document = self.proof_document(kind, value.clone(), &proof.done);
         wish.grant(&mut document, done);
+        if let Value::List(list) = &document {
+            return list.first().cloned().unwrap_or(value);
+        }
         path::first(&document, record).cloned().unwrap_or(value)
     }
 
-    pub(super) fn batch(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
+    pub(super) fn batch(
+        &mut self,
+        kind: RecordKind,
+        incoming: &Incoming<'_>,
+        found: &Found,
+        trouble: Option<Trouble>,
+        now: DateTime<Utc>,
+    ) -> Served {
         let rule = self.resource(kind)?.batch.as_ref().ok_or_else(absent)?;
         let payloads = match &found.payloads {
             Some(Value::List(list)) => list.clone(),
@@ -337,8 +374,9 @@ impl<'c> Simulator<'c> {
             return Err(Refusal::new(FaultClass::Validation, &message));
         }
         let mut results = Vec::new();
-        for payload in payloads {
-            results.push(self.batch_item(kind, rule, payload, incoming, now));
+        for (index, payload) in payloads.into_iter().enumerate() {
+            let refused = trouble == Some(Trouble::RefuseItem(index));
+            results.push(self.batch_item(kind, rule, payload, (refused, incoming), now));
         }
         let mut document = empty();
         render::place(&mut document, Some(&rule.results), results);
@@ -350,7 +388,7 @@ impl<'c> Simulator<'c> {
         kind: RecordKind,
         rule: &Batch,
         payload: Value,
-        incoming: &Incoming<'_>,
+        (refused, incoming): (bool, &Incoming<'_>),
         now: DateTime<Utc>,
     ) -> Value {
         let at_key =
@@ -358,7 +396,12 @@ impl<'c> Simulator<'c> {
         let key = at_key(&rule.item_key);
         let mut result = empty();
         let is_keyed = rule.item_key.is_some();
-        match self.store_one(kind, payload.clone(), key.as_deref(), (is_keyed, incoming), now) {
+        let stored = if refused {
+            Err(Refusal::new(FaultClass::Validation, "This item was refused."))
+        } else {
+            self.store_one(kind, payload.clone(), key.as_deref(), (is_keyed, incoming), now)
+        };
+        match stored {
             Ok(stored) => {
                 let row = &self.table(kind).rows[stored.at];
                 put_receipt(&mut result, &rule.receipt, row);
@@ -384,6 +427,10 @@ impl<'c> Simulator<'c> {
             Table::new(super::shape(connector, kind), sample, super::seed::hash(seed, &[kind.as_str()]))
         })
     }
+}
+
+fn is_same_request(one: &Request, other: &Request) -> bool {
+    std::ptr::eq(one, other) || format!("{one:?}") == format!("{other:?}")
 }
 
 /// A record where an answer carries it.

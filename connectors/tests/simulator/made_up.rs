@@ -105,11 +105,10 @@ impl Vendor {
     }
 
     fn is_done(&mut self, kind: RecordKind, action: &str, id: &str, payload: &Value) -> bool {
-        let request = self.context(keys("k"), |c, context| {
-            c.action_proof_request_with(kind, action, id, Some(payload), context).unwrap().unwrap()
-        });
+        let request = self
+            .context(keys("k"), |c, context| c.action_proof_request(kind, action, id, Some(payload), context).unwrap().unwrap());
         let answer = http(self.send(request));
-        self.connector.read_action_proof_of(kind, action, id, &answer).unwrap()
+        self.connector.read_action_proof(kind, action, id, &answer).unwrap()
     }
 
     fn fail_next(&mut self, operation: &str, fault: Fault) {
@@ -366,7 +365,7 @@ fn of_an_orders_parcels_each_receipt_proof_and_read_back_is_about_its_own() {
         let request =
             shop.context(keys(key), |c, context| c.proof_request(SHIPMENT, Some(&parcel(key)), context).unwrap().unwrap());
         let answer = http(shop.send(request));
-        shop.connector.read_proof_answer_for(SHIPMENT, key, &answer, 1)
+        shop.connector.read_proof_answer(SHIPMENT, key, &answer, 1)
     };
     assert!(matches!(prove("r2"), Proof::Found { receipt, current: true } if receipt.id == second.id));
     assert!(matches!(prove("r1"), Proof::Found { receipt, .. } if receipt.id == first.id));

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use connectors::manifest::{Page, Size};
-use connectors::{CallVars, Connector, Position, Proof, ReadRecord, RequestContext};
+use connectors::{CallVars, Change, Connector, Position, Proof, ReadRecord, RequestContext};
 use domain::canonical;
 use domain::delivery::Receipt;
 use domain::fault::{Fault, FaultClass};
@@ -165,10 +165,7 @@ impl Account {
         revision: i64,
         payload: &Value,
     ) -> Result<Receipt, VendorError> {
-        let once = format!("{key}.{revision}");
-        let write = |context: &RequestContext<'_>| self.connector.write_request(kind, payload, context);
-        let answer = self.vendor_with(credential).call(keys(key, revision, &once), write).await?;
-        Ok(self.connector.read_write_answer(kind, &answer)?)
+        self.change(credential, (kind, Change::Write), (key, revision), Some(payload)).await
     }
 
     pub async fn update(
@@ -179,18 +176,31 @@ impl Account {
         revision: i64,
         payload: &Value,
     ) -> Result<Receipt, VendorError> {
-        let once = format!("{key}.{revision}");
-        let update = |context: &RequestContext<'_>| {
-            Ok(self.connector.update_request(kind, id, payload, context)?.expect("the kind is updated"))
-        };
-        let answer = self.vendor().call(keys(key, revision, &once), update).await?;
-        Ok(self.connector.read_update_answer(kind, &answer)?)
+        let known = Receipt { id: id.to_owned(), version: None };
+        self.change(&self.credential, (kind, Change::Update(&known)), (key, revision), Some(payload)).await
     }
 
     pub async fn act(&self, kind: RecordKind, action: &str, id: &str, payload: Option<&Value>) -> Result<(), VendorError> {
-        let act = |context: &RequestContext<'_>| self.connector.action_request(kind, action, id, payload, context);
-        let answer = self.vendor().call(keys(id, 1, action), act).await?;
-        Ok(self.connector.read_action_answer(&answer)?)
+        let on = Receipt { id: id.to_owned(), version: None };
+        self.change(&self.credential, (kind, Change::Action(action, &on)), (id, 1), payload).await.map(|_| ())
+    }
+
+    /// A change, and what is looked up before it.
+    async fn change(
+        &self,
+        credential: &SecretFields,
+        (kind, change): (RecordKind, Change<'_>),
+        (key, revision): (&str, i64),
+        payload: Option<&Value>,
+    ) -> Result<Receipt, VendorError> {
+        let once = format!("{key}.{revision}.{change:?}");
+        let once = if matches!(change, Change::Write) { format!("{key}.{revision}") } else { once };
+        let keys = keys(key, revision, &once);
+        let vendor = self.vendor_with(credential);
+        let found = vendor.look_up(kind, change, payload, keys).await?;
+        let build = |context: &RequestContext<'_>| self.connector.change_request(kind, change, payload, &found, context);
+        let answer = vendor.call(keys, build).await?;
+        Ok(self.connector.read_change_answer(kind, change, &answer, key)?)
     }
 
     /// Whether an action's proof says that it was done.
@@ -199,7 +209,7 @@ impl Account {
         let vars = CallVars { external_id: Some(id), payload, ..CallVars::default() };
         let answer =
             self.vendor().call(WriteKeys::default(), |context| self.connector.call(&rule.request, &vars, context)).await?;
-        Ok(self.connector.read_action_proof(kind, action, &answer)?)
+        Ok(self.connector.read_action_proof(kind, action, id, &answer)?)
     }
 
     /// What the destination says when it is asked for what a lost answer did.
@@ -208,7 +218,7 @@ impl Account {
             Ok(self.connector.proof_request(kind, Some(payload), context)?.expect("the kind has a proof"))
         };
         let answer = self.vendor().call(keys(key, revision, ""), ask).await.expect("the proof is answered");
-        self.connector.read_proof_answer(kind, &answer, revision)
+        self.connector.read_proof_answer(kind, key, &answer, revision)
     }
 
     /// Reads back what a hook is about.

@@ -17,7 +17,7 @@ use crate::{Failure, say};
 pub fn account(connector: &Connector) -> (serde_json::Value, SecretFields) {
     let mut settings = serde_json::Map::new();
     for (name, field) in connector.settings() {
-        let value = field.default.as_ref().or(field.example.as_ref()).or(field.options.first());
+        let value = field.example.as_ref().or(field.default.as_ref()).or(field.options.first());
         if let Some(value) = value.filter(|_| name != "base_url") {
             settings.insert(name.clone(), value.clone().into());
         }
