@@ -140,7 +140,9 @@ impl Proving {
             must(hook.dedupe.is_none() || one != two, || "two deliveries have one key".into())?;
             let is_own = one.as_ref().is_some_and(|key| !key.starts_with("sha256:"));
             let is_shared = hook.events.is_some() && hook.dedupe.as_ref().is_some_and(|place| !place.header.is_empty());
-            must(hook.dedupe.is_none() || is_own || is_shared, || "the delivery's own id was not found, and its hash is taken".into())
+            must(hook.dedupe.is_none() || is_own || is_shared, || {
+                "the delivery's own id was not found, and its hash is taken".into()
+            })
         });
         self.check("webhooks: a delivery that comes twice is known by its key, and another has another", outcome);
         Ok(())

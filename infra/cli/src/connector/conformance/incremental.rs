@@ -140,7 +140,10 @@ impl Proving {
             Err(error) => Err(said(error)),
             Ok(end) => lacks_nothing(&scene, &all, &seen, end.position).await,
         };
-        self.check(format!("{kind}: records that change while pages are read are not skipped, nor are those behind them"), outcome);
+        self.check(
+            format!("{kind}: records that change while pages are read are not skipped, nor are those behind them"),
+            outcome,
+        );
         if let Some((until, position)) = kept {
             seen.truncate(until);
             let outcome = lacks_nothing(&scene, &all, &seen, position).await;
@@ -156,5 +159,7 @@ async fn lacks_nothing(scene: &Scene<'_>, all: &[ReadRecord], seen: &[ReadRecord
     let version = |record: &ReadRecord| (record.id.clone(), record.updated_at.clone());
     let known: BTreeSet<_> = seen.iter().chain(&next).map(version).collect();
     let missing: Vec<_> = all.iter().map(version).filter(|version| !known.contains(version)).collect();
-    must(missing.is_empty(), || format!("{} of {} were never seen as they are, such as {:?}", missing.len(), all.len(), missing[0]))
+    must(missing.is_empty(), || {
+        format!("{} of {} were never seen as they are, such as {:?}", missing.len(), all.len(), missing[0])
+    })
 }

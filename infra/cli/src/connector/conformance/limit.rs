@@ -64,7 +64,10 @@ impl Proving {
                 let stage = self.stage_with(|simulator| simulator.with_records(1).with_limits(true)).await?;
                 stage.served.stop_clock();
                 let outcome = self.overrun(&stage, rule, call, is_alone).await;
-                self.check(format!("limits: over {bucket} is refused, understood with its wait, and goes on after that"), outcome);
+                self.check(
+                    format!("limits: over {bucket} is refused, understood with its wait, and goes on after that"),
+                    outcome,
+                );
             }
             let says = &rule.headers;
             let in_body = rule.cost.as_ref().is_some_and(|cost| cost.left.is_some());
@@ -106,7 +109,10 @@ impl Proving {
         let call = |(request, payload): (&'static Request, Option<Value>)| {
             let call = Call { request, payload, path: String::new() };
             let url = self.connector.draft(request, &call.vars(), &context).ok()?.url;
-            let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("/".to_owned(), |(_, path)| format!("/{path}"));
+            let path = url
+                .split_once("://")
+                .and_then(|(_, rest)| rest.split_once('/'))
+                .map_or("/".to_owned(), |(_, path)| format!("/{path}"));
             Some(Call { path, ..call })
         };
         requests.into_iter().filter_map(call).collect()
@@ -177,16 +183,17 @@ impl Proving {
         let most = self.connector.limits(&stage.settings).into_iter().find(|limit| limit.bucket == rule.bucket);
         let most = most.map(|limit| limit.concurrency_max as usize).ok_or("its number is not known")?;
         let among = async |in_flight: usize| -> Result<HttpAnswer, VendorError> {
-            let prepared = vendor.prepare(keys("crossdock-limit", 1), |context| {
-                stage.connector.call(call.request, &call.vars(), context)
-            });
+            let prepared =
+                vendor.prepare(keys("crossdock-limit", 1), |context| stage.connector.call(call.request, &call.vars(), context));
             Ok(stage.served.answer_among(&prepared.await?, in_flight))
         };
         let within = among(most).await.map_err(said)?;
         must(self.limited(&within).is_none(), || format!("{most} at once are refused, and declared"))?;
         let over = among(most + 1).await.map_err(said)?;
         let fault = self.limited(&over).ok_or_else(|| format!("{} at once were answered {}", most + 1, over.status))?;
-        must(fault.retry_after_ms.is_some(), || "the refusal does not say how long to wait, and no wait_s of its rule does".into())?;
+        must(fault.retry_after_ms.is_some(), || {
+            "the refusal does not say how long to wait, and no wait_s of its rule does".into()
+        })?;
         let after = among(1).await.map_err(said)?;
         must(self.limited(&after).is_none(), || "it was refused again when it was alone".into())
     }

@@ -26,7 +26,8 @@ impl Proving {
             let Some(plan) = self.connector.read_plan(kind) else { continue };
             for (name, text) in self.connector.samples(kind) {
                 let outcome = Value::parse(text.as_bytes(), &Limits::DEFAULT).map_err(said).and_then(|source| {
-                    let document = plan.apply(&source, self.connector.tables(), &Vars::default()).map_err(|issues| first(&issues))?;
+                    let document =
+                        plan.apply(&source, self.connector.tables(), &Vars::default()).map_err(|issues| first(&issues))?;
                     canonical::check(kind, &document).map(|_| ()).map_err(|issues| first(&issues))
                 });
                 self.check(format!("{kind}: the sample {name} reads to a record"), outcome);

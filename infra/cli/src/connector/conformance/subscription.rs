@@ -23,7 +23,10 @@ impl Proving {
         };
         if rules.list.is_some() {
             let outcome = self.found_and_restored(&self.stage().await?, rules).await;
-            self.check("subscriptions: all are found behind those of others, and made again where the vendor deleted them", outcome);
+            self.check(
+                "subscriptions: all are found behind those of others, and made again where the vendor deleted them",
+                outcome,
+            );
             let outcome = self.doubled_or_off(&self.stage().await?, rules).await;
             self.check("subscriptions: what is doubled or switched off is replaced", outcome);
         }

@@ -17,9 +17,9 @@ const KEY: &str = "crossdock-test-1";
 impl Proving {
     pub(super) async fn write(&mut self, kind: RecordKind) -> Result<(), Failure> {
         let stage = self.stage().await?;
-        let payload = self.payload(kind, KEY, 1, &stage.settings).and_then(|payload| {
-            payload.ok_or_else(|| format!("a write is declared, and {kind}.yaml has no write mapping"))
-        });
+        let payload = self
+            .payload(kind, KEY, 1, &stage.settings)
+            .and_then(|payload| payload.ok_or_else(|| format!("a write is declared, and {kind}.yaml has no write mapping")));
         self.check(format!("{kind}: a canonical record becomes a payload"), payload.clone().map(|_| ()));
         let Ok(payload) = payload else { return Ok(()) };
         let vendor = stage.vendor().await?;
@@ -97,9 +97,7 @@ impl Proving {
             }
             stage.served.pass(Duration::from_millis(connector.proof_settle_ms(kind) + 1));
             let prove = |context: &RequestContext<'_>| {
-                connector
-                    .proof_request(kind, Some(&payload), context)
-                    .and_then(|request| request.ok_or(RequestError::Kind(kind)))
+                connector.proof_request(kind, Some(&payload), context).and_then(|request| request.ok_or(RequestError::Kind(kind)))
             };
             let answer = match vendor.call(keys(key, 1), prove).await {
                 Ok(answer) => answer,
