@@ -11,7 +11,10 @@ const DEPTH_MAX: u32 = 16;
 
 /// Changes the document until the expression is `want` of it; false where that is not simple.
 pub(super) fn make(document: &mut Value, expression: &str, want: bool) -> bool {
-    step(document, expression, want, 0);
+    // Twice, because what one part needs may undo what another seemed to have.
+    for _ in 0..2 {
+        step(document, expression, want, 0);
+    }
     is_so(document, expression, want)
 }
 
