@@ -1,5 +1,8 @@
 //! Faults on demand: what goes wrong, for which requests, and how often. They are taken in the order they were ordered.
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use domain::fault::FaultClass;
 use domain::http::Delivery;
 use serde::{Deserialize, Serialize};
@@ -12,6 +15,8 @@ use super::render::gzip;
 const HUGE_BYTES: usize = 9 * 1024 * 1024;
 /// What the small file of the bomb becomes, bytes.
 const BOMB_BYTES: usize = 32 * 1024 * 1024;
+/// Packed once, because that takes a second.
+static BOMB: LazyLock<Bytes> = LazyLock::new(|| gzip(&vec![b' '; BOMB_BYTES]));
 const DEPTH_MAX: u32 = 200_000;
 /// Longer than any caller waits.
 const HANG_MS: u64 = 600_000;
@@ -163,7 +168,7 @@ pub(super) fn spoil(answer: &mut SimAnswer, fault: &Fault) {
             answer.delivery = Delivery::Chunked(64 * 1024);
         }
         Fault::GzipBomb => {
-            answer.body = gzip(&vec![b' '; BOMB_BYTES]);
+            answer.body = BOMB.clone();
             answer.status = if answer.status == 204 { 200 } else { answer.status };
             answer.headers.push(("Content-Encoding".into(), "gzip".into()));
         }

@@ -23,9 +23,8 @@ use domain::record::RecordKind;
 use domain::secret::SecretFields;
 use indexmap::IndexMap;
 use infra::outbound::{AllowList, Outbound};
-use workers::vendor::{Vendor, VendorError, WriteKeys};
-
 use infra::simulator::Served;
+use workers::vendor::{Vendor, VendorError, WriteKeys};
 
 use super::simulate::account;
 use crate::Failure;
