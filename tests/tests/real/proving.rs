@@ -60,28 +60,32 @@ impl Proving {
             true => Vec::new(),
             false => Verified::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display())),
         };
-        let proven = self.proven(&claimed);
-        let mut wrong: Vec<String> = Vec::new();
-        for (name, outcome) in &self.checks {
-            if let Err(why) = outcome {
-                wrong.push(format!("\"{name}\" does not hold: {why}"));
-            }
-        }
-        if std::env::var_os("UPDATE_VERIFIED").is_some() && wrong.is_empty() {
-            let lines: String = proven.iter().map(|line| format!("{line}\n")).collect();
+        let is_whole = self.checks.iter().all(|(_, outcome)| outcome.is_ok());
+        if std::env::var_os("UPDATE_VERIFIED").is_some() && is_whole {
+            let lines: String = self.proven(&claimed).iter().map(|line| format!("{line}\n")).collect();
             std::fs::write(&file, format!("{HEADER}{lines}")).unwrap();
-            println!("  {} lines are in {}", proven.len(), file.display());
+            println!("  {} lines are in {}", self.checks.len(), file.display());
             return;
         }
+        let differences = self.differences(&claimed);
+        assert!(differences.is_empty(), "{} is not as {} says:\n{}", self.connector, file.display(), differences.join("\n"));
+    }
+
+    /// What did not hold, what is claimed and was not proven, and the lines that are missing.
+    fn differences(&self, claimed: &[Verified]) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for (name, outcome) in &self.checks {
+            if let Err(why) = outcome {
+                found.push(format!("\"{name}\" does not hold: {why}"));
+            }
+        }
         for claim in claimed.iter().filter(|claim| !self.checks.iter().any(|(name, _)| *name == claim.check)) {
-            wrong.push(format!("{} claims \"{}\", which nothing here proved: take the line out", file.display(), claim.check));
+            found.push(format!("\"{}\" is claimed, and nothing here proved it: take the line out", claim.check));
         }
-        let missing: Vec<String> = proven.iter().filter(|line| !claimed.contains(line)).map(ToString::to_string).collect();
-        if !missing.is_empty() {
-            let lines = missing.join("\n");
-            wrong.push(format!("{} lacks what was proven; UPDATE_VERIFIED=1 writes these lines:\n{lines}", file.display()));
+        for line in self.proven(claimed).iter().filter(|line| !claimed.contains(line)) {
+            found.push(format!("this line is missing, and UPDATE_VERIFIED=1 writes it:\n{line}"));
         }
-        assert!(wrong.is_empty(), "{}: {}", self.connector, wrong.join("\n"));
+        found
     }
 
     /// The lines of what held. One that stands there already keeps its day.
@@ -93,5 +97,41 @@ impl Proving {
             Verified { check: name.clone(), software: self.software.clone(), on }
         })
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proving(checks: &[(&str, Result<(), &str>)]) -> Proving {
+        let checks = checks.iter().map(|(name, outcome)| ((*name).to_owned(), outcome.map_err(str::to_owned))).collect();
+        Proving { connector: "acme", software: "acmed 2.0".into(), checks }
+    }
+
+    fn claims(text: &str) -> Vec<Verified> {
+        Verified::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_claim_is_held_by_a_check_and_a_check_by_a_claim() {
+        let proving = proving(&[("a", Ok(())), ("b", Ok(()))]);
+        let a = "- { check: a, software: acmed 2.0, on: 2026-01-01 }\n";
+        assert_eq!(proving.differences(&claims(&format!("{a}- {{ check: b, software: acmed 2.0, on: 2026-01-02 }}"))), [""; 0]);
+        let found = proving.differences(&claims(&format!("{a}- {{ check: c, software: acmed 2.0, on: 2026-01-02 }}")));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found[0], "\"c\" is claimed, and nothing here proved it: take the line out");
+        assert!(found[1].contains("- { check: \"b\", software: acmed 2.0, on: "), "{found:?}");
+    }
+
+    #[test]
+    fn what_did_not_hold_and_what_held_for_another_version_only_is_said() {
+        let proving = proving(&[("a", Err("it is two")), ("b", Ok(()))]);
+        let claimed =
+            claims("- { check: a, software: acmed 2.0, on: 2026-01-01 }\n- { check: b, software: acmed 1.9, on: 2026-01-01 }");
+        let found = proving.differences(&claimed);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found[0], "\"a\" does not hold: it is two");
+        assert!(found[1].contains("software: acmed 2.0"), "{found:?}");
     }
 }

@@ -166,7 +166,7 @@ async fn invoices(proving: &mut Proving, account: &Account, direct: &Direct, cus
                 records.into_iter().find(|record| record["lines"].as_array().is_some_and(|lines| lines.len() == 3)).unwrap();
             let totals: BTreeSet<&str> =
                 ours["lines"].as_array().unwrap().iter().map(|line| line["line_total"].as_str().unwrap()).collect();
-            assert_eq!(totals, BTreeSet::from(["19.99", "2.5", "-1"]), "{ours}");
+            assert_eq!(totals, BTreeSet::from(["19.99", "2.50", "-1"]), "{ours}");
             assert_eq!((&ours["totals"]["grand_total"], &ours["currency"]), (&json!("21.49"), &json!("EUR")));
             assert_eq!((&ours["customer"]["source_id"], &ours["status"]), (&json!(customer), &json!("paid")));
         })
