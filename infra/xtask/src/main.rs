@@ -18,6 +18,7 @@ cargo xtask test --real [FILTER]             connectors against software of othe
                                              PyPI when first needed; UPDATE_VERIFIED=1 writes what held into the catalog's verified.yaml
 cargo xtask bench [--rate N] [--seconds N] [--json FILE] [--all-in-one]
 cargo xtask bench read [--json FILE]         what reading 100,000 records from a vendor costs; needs no services
+cargo xtask bench load [--json FILE]         what loading 1,000 connectors costs; needs no services
 cargo xtask services                         brings up Postgres, RabbitMQ and Redis and keeps them until Ctrl-C
 cargo xtask tidy                             who may know whom, licences, leftovers
 

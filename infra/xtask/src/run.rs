@@ -48,10 +48,11 @@ pub fn demo(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
 
 /// Numbers are of the release build.
 pub fn bench(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
-    if let Some((read, arguments)) = arguments.split_first().filter(|(first, _)| *first == "read") {
-        // It needs no service: a server of its own is enough.
-        build(&["--release", "--bin", "bench_read"], &["tests"])?;
-        return shown(Command::new(target().join("release/bench_read")).args(arguments), &format!("the bench of {read}"));
+    if let Some((what @ ("read" | "load"), arguments)) = arguments.split_first().map(|(what, rest)| (what.as_str(), rest)) {
+        // It needs no service: a server or a folder of its own is enough.
+        let program = format!("bench_{what}");
+        build(&["--release", "--bin", &program], &["tests"])?;
+        return shown(Command::new(target().join("release").join(program)).args(arguments), &format!("the bench of {what}"));
     }
     let services = Services::up(rung)?;
     build(&["--release"], &["crossdock", "tests"])?;
