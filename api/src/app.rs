@@ -31,12 +31,12 @@ pub struct AppState {
 
 impl AppState {
     #[must_use]
-    pub fn new(config: &Config, store: Store, vault: Vault, broker: Broker) -> Self {
+    pub fn new(config: &Config, catalog: &'static Catalog, store: Store, vault: Vault, broker: Broker) -> Self {
         Self {
             store,
             vault,
             broker,
-            catalog: Catalog::embedded(),
+            catalog,
             tokens: Arc::new(Tokens::new(&config.jwt_key)),
             sign_ins: Arc::default(),
             public_url: config.public_url.clone(),

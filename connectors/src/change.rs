@@ -95,6 +95,12 @@ impl Connector {
         self.call(request, &vars, context)
     }
 
+    /// True where something is looked up before a change.
+    #[must_use]
+    pub fn looks_up(&self, kind: RecordKind, change: Change<'_>) -> bool {
+        self.rule_of_change(kind, change).is_ok_and(|(_, before)| !before.is_empty())
+    }
+
     /// True where the vendor makes a second identical one harmless, so that one whose answer was lost is simply sent again.
     #[must_use]
     pub fn is_repeatable(&self, kind: RecordKind, change: Change<'_>) -> bool {

@@ -10,6 +10,7 @@ use domain::record::RecordKind;
 use domain::value::Value;
 
 use crate::change::Change;
+use crate::check::names_of;
 use crate::connector::Connector;
 use crate::look_up::Found;
 use crate::manifest::{Action, Batch};
@@ -26,6 +27,18 @@ impl Connector {
     #[must_use]
     pub fn actions_after_write(&self, kind: RecordKind) -> &[String] {
         self.resource(kind).and_then(|resource| resource.write.as_ref()).map_or(&[], |write| &write.then)
+    }
+
+    /// True where a record which exists there is changed by a request of its own.
+    #[must_use]
+    pub fn updates(&self, kind: RecordKind) -> bool {
+        self.resource(kind).is_some_and(|resource| resource.update.is_some())
+    }
+
+    /// True where what a proof finds says which revision it is: only then does it tell anything of a change.
+    #[must_use]
+    pub fn proof_tells_revision(&self, kind: RecordKind) -> bool {
+        self.proof(kind).is_some_and(|proof| proof.revision.is_some())
     }
 
     /// The request that changes a record which exists there; `None` where the connector's write creates or replaces by itself.
@@ -104,6 +117,13 @@ impl Connector {
         let proof = self.action(kind, name).and_then(|action| action.proof.as_ref());
         let vars = CallVars { payload, external_id: Some(external_id), ..CallVars::default() };
         proof.map(|proof| self.call(&proof.request, &vars, context)).transpose()
+    }
+
+    /// True where the read-back of an action looks for something that stands in the payload.
+    #[must_use]
+    pub fn action_proof_needs_payload(&self, kind: RecordKind, name: &str) -> bool {
+        let proof = self.action(kind, name).and_then(|action| action.proof.as_ref());
+        proof.is_some_and(|proof| names_of(&proof.request).iter().any(|name| name.starts_with("payload")))
     }
 
     /// Whether the action was done.

@@ -20,6 +20,7 @@ pub enum Action {
     DeliveryProven,
     DeliveryAbsent,
     DeliveryRetried,
+    DeliveryWaits,
     DeliveryException,
     ExceptionOpened,
     ExceptionResolved,
@@ -39,6 +40,8 @@ pub enum Action {
     ConnectionPaused,
     ConnectionResumed,
     CredentialRetired,
+    TokenRenewed,
+    TokenRefused,
     FlowDrafted,
 }
 
@@ -63,6 +66,7 @@ impl Action {
             Self::DeliveryProven => "delivery.proven",
             Self::DeliveryAbsent => "delivery.absent",
             Self::DeliveryRetried => "delivery.retried",
+            Self::DeliveryWaits => "delivery.waits",
             Self::DeliveryException => "delivery.exception",
             Self::ExceptionOpened => "exception.opened",
             Self::ExceptionResolved => "exception.resolved",
@@ -82,6 +86,8 @@ impl Action {
             Self::ConnectionPaused => "connection.paused",
             Self::ConnectionResumed => "connection.resumed",
             Self::CredentialRetired => "credential.retired",
+            Self::TokenRenewed => "token.renewed",
+            Self::TokenRefused => "token.refused",
             Self::FlowDrafted => "flow.drafted",
         }
     }

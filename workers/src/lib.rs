@@ -17,12 +17,14 @@ use infra::vault::Vault;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+mod call;
 mod deliver;
 mod directory;
 mod fetch;
 mod lane;
 mod receive;
 mod sweep;
+mod token;
 pub mod vendor;
 
 use directory::Directory;
