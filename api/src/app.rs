@@ -33,12 +33,12 @@ pub struct AppState {
 
 impl AppState {
     #[must_use]
-    pub fn new(config: &Config, store: Store, vault: Vault, broker: Broker) -> Self {
+    pub fn new(config: &Config, catalog: &'static Catalog, store: Store, vault: Vault, broker: Broker) -> Self {
         Self {
             store,
             vault,
             broker,
-            catalog: Catalog::embedded(),
+            catalog,
             sunsets: Sunsets::default(),
             tokens: Arc::new(Tokens::new(&config.jwt_key)),
             sign_ins: Arc::default(),

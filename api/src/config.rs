@@ -1,5 +1,6 @@
 //! Every setting, typed, with its default and reason. All come from the environment.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::secret::SecretString;
@@ -28,6 +29,8 @@ pub struct Config {
     pub is_development: bool,
     /// `CROSSDOCK_OUTBOUND_ALLOW`: `host:port, …` inside our own walls that connectors may call: self-hosted systems, simulators.
     pub outbound_allow: String,
+    /// `CROSSDOCK_CONNECTORS`: a folder of connectors of your own, beside those that come with Crossdock.
+    pub connectors: Option<PathBuf>,
     /// `CROSSDOCK_CALL_TIMEOUT_S`: the longest a vendor may take, 30 s.
     pub call_timeout: Duration,
     /// `CROSSDOCK_DATABASE_CONNECTIONS`: the most this process takes, 12.
@@ -82,6 +85,7 @@ impl Config {
             jwt_key: jwt_key.into(),
             is_development: get("CROSSDOCK_ENV").as_deref() == Some("development"),
             outbound_allow: get("CROSSDOCK_OUTBOUND_ALLOW").unwrap_or_default(),
+            connectors: get("CROSSDOCK_CONNECTORS").map(PathBuf::from),
             call_timeout: Duration::from_secs(number("CROSSDOCK_CALL_TIMEOUT_S", 30)?.clamp(1, 300)),
             database_connections: u32::try_from(number("CROSSDOCK_DATABASE_CONNECTIONS", 12)?.clamp(4, 200)).unwrap_or(12),
         })

@@ -71,6 +71,19 @@ impl Catalog {
         })
     }
 
+    /// The connectors that came with this build and those of the installation's own folder; one of a name that we have too takes the place
+    /// of ours. They live as long as the process.
+    ///
+    /// # Errors
+    /// Where the folder cannot be listed.
+    pub fn installed(own: Option<&Path>) -> Result<&'static Catalog, CatalogErrors> {
+        let Some(own) = own else { return Ok(Self::embedded()) };
+        let folders = EMBEDDED.dirs().map(|folder| (folder.path().display().to_string(), Folder::Embedded(folder)));
+        let mut all: BTreeMap<String, Entry> = folders.map(entry).collect();
+        all.extend(Self::open(own)?.0);
+        Ok(Box::leak(Box::new(Catalog(all))))
+    }
+
     /// The connectors of a folder on disk, each a folder of its own. Nothing of them is read yet.
     ///
     /// # Errors

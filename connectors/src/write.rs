@@ -26,6 +26,18 @@ impl Connector {
         self.resource(kind).and_then(|resource| resource.write.as_ref()).map_or(&[], |write| &write.then)
     }
 
+    /// True where a record which exists there is changed by a request of its own.
+    #[must_use]
+    pub fn updates(&self, kind: RecordKind) -> bool {
+        self.resource(kind).is_some_and(|resource| resource.update.is_some())
+    }
+
+    /// True where what a proof finds says which revision it is: only then does it tell anything of a change.
+    #[must_use]
+    pub fn proof_tells_revision(&self, kind: RecordKind) -> bool {
+        self.proof(kind).is_some_and(|proof| proof.revision.is_some())
+    }
+
     /// The request that changes a record which exists there; `None` where the connector's write creates or replaces by itself.
     ///
     /// # Errors

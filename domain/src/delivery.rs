@@ -73,11 +73,12 @@ impl DeliveryState {
         use DeliveryState::*;
         matches!(
             (self, next),
-            (Planned, Sending | Held | Exception | Superseded | Cancelled)
+            // It waits without an attempt where the account has no token for now.
+            (Planned, Sending | Waiting | Held | Exception | Superseded | Cancelled)
                 // The sweeper plans a wait that is over; nothing is sent from a wait.
                 | (Waiting, Planned | Held | Superseded | Cancelled)
-                // Unknown is also what the sweeper makes of an attempt that never closed.
-                | (Sending, Confirmed | Waiting | Unknown | Exception)
+                // Unknown is also what the sweeper makes of an attempt that never closed; planned, what is stored and has actions to come.
+                | (Sending, Confirmed | Planned | Waiting | Unknown | Exception)
                 // A proof that found nothing plans it again; one without an answer is asked again.
                 | (Unknown, Confirmed | Planned | Unknown | Exception)
                 | (Held, Planned | Superseded | Cancelled)
@@ -364,8 +365,8 @@ mod tests {
     fn the_moves_are_those_of_the_ledger() {
         use DeliveryState::*;
         for (state, moves) in [
-            (Planned, vec![Sending, Held, Exception, Superseded, Cancelled]),
-            (Sending, vec![Confirmed, Waiting, Unknown, Exception]),
+            (Planned, vec![Sending, Waiting, Held, Exception, Superseded, Cancelled]),
+            (Sending, vec![Confirmed, Planned, Waiting, Unknown, Exception]),
             (Confirmed, vec![Reconciled]),
             (Reconciled, vec![]),
             (Waiting, vec![Planned, Held, Superseded, Cancelled]),

@@ -15,6 +15,7 @@ use lapin::options::{
     QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
+use lapin::uri::AMQPUri;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use tokio::sync::{Mutex, mpsc};
 use tracing::{info, warn};
@@ -24,13 +25,19 @@ use crate::chain;
 
 /// Redeliveries before a task is put aside: a task that kills its worker must not do so for ever. The sweeper nudges anew.
 const DELIVERY_LIMIT: i64 = 20;
+/// How often either side says that it is still there, s. One that went silent is given up after twice that: RabbitMQ's own 60 s would leave
+/// a stage without tasks for two minutes behind a connection that nobody closed.
+const HEARTBEAT_S: u16 = 10;
 /// How long a publish may take, from connecting to its confirm.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failed connect, how long publishes fail at once: whoever waits for a server that hangs holds up what he came from.
 const REST: Duration = Duration::from_secs(2);
 /// Tasks that a queue holds; beyond it they are refused, and their rows wait in Postgres.
 const QUEUE_TASKS_MAX: i64 = 100_000;
+/// From the first byte to the last queue declared: a server that takes the connection and then hangs is tried again.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same with the consumer's own set-up. It waits for nobody, so it may be more patient with a server under load.
+const CONSUME_TIMEOUT: Duration = Duration::from_secs(15);
 /// Waits between attempts to connect again.
 const RECONNECT_MIN: Duration = Duration::from_millis(200);
 const RECONNECT_MAX: Duration = Duration::from_secs(5);
@@ -41,6 +48,8 @@ const IN_PROCESS_TASKS_MAX: usize = 10_000;
 pub enum BrokerError {
     #[error("RabbitMQ refused or did not answer; tasks wait in Postgres until it is back")]
     Amqp(#[from] lapin::Error),
+    #[error("AMQP_URL is no address of a RabbitMQ server, such as amqp://user:password@host:5672/vhost: {0}")]
+    Url(String),
     #[error("RabbitMQ did not answer in time; tasks wait in Postgres until it does")]
     Timeout,
     #[error("RabbitMQ did not take a task; it waits in Postgres")]
@@ -144,12 +153,12 @@ impl RabbitMq {
         format!("{}{}", self.prefix, stage.queue())
     }
 
-    /// Connects and declares the whole topology: one quorum queue for each stage, and one for tasks that were put aside.
+    /// Connects and declares the whole topology: one quorum queue for each stage, and one for tasks that were put aside. The caller bounds it.
     async fn connect(&self, name: &str) -> Result<(Connection, Channel), BrokerError> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connection = tokio::time::timeout(CONNECT_TIMEOUT, Connection::connect(&self.url, properties))
-            .await
-            .map_err(|_| BrokerError::Timeout)??;
+        let mut uri: AMQPUri = self.url.parse().map_err(BrokerError::Url)?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+        let connection = Connection::connect_uri(uri, properties).await?;
         let channel = connection.create_channel().await?;
         let dead = format!("{}dead", self.prefix);
         let quorum = || {
@@ -210,11 +219,17 @@ impl RabbitMq {
         if self.is_resting() {
             return Err(BrokerError::Timeout);
         }
-        let published = tokio::time::timeout(PUBLISH_TIMEOUT, self.publish_all(stage, tasks)).await;
-        published.unwrap_or_else(|_| {
-            self.rest();
-            Err(BrokerError::Timeout)
-        })
+        match tokio::time::timeout(PUBLISH_TIMEOUT, self.publish_all(stage, tasks)).await {
+            Ok(published) => published,
+            Err(_) => {
+                self.rest();
+                // It may look connected and never answer again: the next publish makes a new one.
+                if let Ok(mut publisher) = self.publisher.try_lock() {
+                    *publisher = None;
+                }
+                Err(BrokerError::Timeout)
+            }
+        }
     }
 
     async fn publish_all(&self, stage: Stage, tasks: impl IntoIterator<Item = Task>) -> Result<(), BrokerError> {
@@ -283,7 +298,7 @@ impl RabbitConsumer {
                 }
                 continue;
             }
-            match self.connect().await {
+            match tokio::time::timeout(CONSUME_TIMEOUT, self.connect()).await.unwrap_or(Err(BrokerError::Timeout)) {
                 Ok(open) => {
                     info!(queue = self.stage.queue(), "Consuming");
                     self.open = Some(open);

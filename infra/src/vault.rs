@@ -84,18 +84,18 @@ impl Vault {
 impl DataKey {
     /// # Errors
     /// Where the system has no randomness.
-    pub fn seal(&self, tenant: TenantId, credential: CredentialId, fields: &SecretFields) -> Result<Vec<u8>, VaultError> {
+    pub fn seal(&self, tenant: TenantId, what: Sealed, fields: &SecretFields) -> Result<Vec<u8>, VaultError> {
         let plain: std::collections::BTreeMap<&str, &str> =
             fields.0.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
         let json = serde_json::to_vec(&plain).map_err(|_| VaultError::Random)?;
-        seal(&self.0, credential_aad(tenant, credential).as_bytes(), &json)
+        seal(&self.0, what.aad(tenant).as_bytes(), &json)
     }
 
     /// # Errors
     /// Where it was altered or belongs to another row.
-    pub fn open(&self, tenant: TenantId, credential: CredentialId, sealed: &[u8]) -> Result<SecretFields, VaultError> {
-        let error = || VaultError::Sealed { what: format!("credential {credential}") };
-        let json = open(&self.0, credential_aad(tenant, credential).as_bytes(), sealed).ok_or_else(error)?;
+    pub fn open(&self, tenant: TenantId, what: Sealed, sealed: &[u8]) -> Result<SecretFields, VaultError> {
+        let error = || VaultError::Sealed { what: what.to_string() };
+        let json = open(&self.0, what.aad(tenant).as_bytes(), sealed).ok_or_else(error)?;
         let fields: std::collections::BTreeMap<String, String> = serde_json::from_slice(&json).map_err(|_| error())?;
         Ok(fields.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect())
     }
@@ -105,8 +105,30 @@ fn data_key_aad(tenant: TenantId, version: i32) -> String {
     format!("crossdock/data-key/{tenant}/{version}")
 }
 
-fn credential_aad(tenant: TenantId, credential: CredentialId) -> String {
-    format!("crossdock/credential/{tenant}/{credential}")
+/// What was sealed: it opens as nothing else, so that no row can be passed off as another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sealed {
+    Credential(CredentialId),
+    /// What the vendor gave for that credential.
+    Token(CredentialId),
+}
+
+impl Sealed {
+    fn aad(self, tenant: TenantId) -> String {
+        match self {
+            Self::Credential(id) => format!("crossdock/credential/{tenant}/{id}"),
+            Self::Token(id) => format!("crossdock/token/{tenant}/{id}"),
+        }
+    }
+}
+
+impl std::fmt::Display for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Credential(id) => write!(f, "the credential {id}"),
+            Self::Token(id) => write!(f, "the token of the credential {id}"),
+        }
+    }
 }
 
 fn key(bytes: &[u8]) -> Option<LessSafeKey> {
@@ -144,15 +166,17 @@ mod tests {
         let (vault, tenant, credential) = (vault(7), TenantId::generate(), CredentialId::generate());
         let (data_key, wrapped) = vault.new_data_key(tenant, 1).unwrap();
         let fields: SecretFields = [("token".to_owned(), SecretString::from("s3cret"))].into_iter().collect();
-        let sealed = data_key.seal(tenant, credential, &fields).unwrap();
+        let ours = Sealed::Credential(credential);
+        let sealed = data_key.seal(tenant, ours, &fields).unwrap();
         let reopened = vault.unwrap(tenant, 1, vault.master_key_id(), &wrapped).unwrap();
-        assert_eq!(reopened.open(tenant, credential, &sealed).unwrap().get("token").unwrap().expose_secret(), "s3cret");
-        assert!(reopened.open(tenant, CredentialId::generate(), &sealed).is_err());
-        assert!(reopened.open(TenantId::generate(), credential, &sealed).is_err());
+        assert_eq!(reopened.open(tenant, ours, &sealed).unwrap().get("token").unwrap().expose_secret(), "s3cret");
+        assert!(reopened.open(tenant, Sealed::Credential(CredentialId::generate()), &sealed).is_err());
+        assert!(reopened.open(tenant, Sealed::Token(credential), &sealed).is_err());
+        assert!(reopened.open(TenantId::generate(), ours, &sealed).is_err());
         for at in 0..sealed.len() {
             let mut altered = sealed.clone();
             altered[at] ^= 1;
-            assert!(reopened.open(tenant, credential, &altered).is_err(), "byte {at}");
+            assert!(reopened.open(tenant, ours, &altered).is_err(), "byte {at}");
         }
     }
 

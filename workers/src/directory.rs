@@ -1,11 +1,14 @@
 //! What workers keep in memory between batches: opened credentials, compiled mappings and filters, lookup tables.
 //! Each is kept under an id or version that changes with its content, so nothing here can be out of date.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use chrono::Utc;
 use connectors::Connector;
-use domain::id::{ConnectionId, CredentialId, FlowVersionId, LookupTableId};
+use domain::fault::{Fault, FaultClass};
+use domain::id::{CredentialId, FlowVersionId, LookupTableId};
 use domain::mapping::{Filter, LookupSet, Lookups, Plan, Rules};
 use domain::record::RecordKind;
 use domain::scope::Scope;
@@ -17,19 +20,58 @@ use infra::postgres::receive::PublishedFlow;
 use tracing::warn;
 
 use crate::Context;
+use crate::token::{Account, Token, TokenError, Tokens};
 
 /// Entries of each cache; when full it starts anew.
 const ENTRIES_MAX: usize = 2_000;
 
 /// An opened credential, and what takes it out of every text that is kept.
 pub struct Credential {
+    /// None where the connection has none.
+    pub id: Option<CredentialId>,
     pub fields: SecretFields,
-    pub redactor: Redactor,
+    redactor: Redactor,
 }
 
-impl From<SecretFields> for Credential {
-    fn from(fields: SecretFields) -> Self {
-        Self { redactor: Redactor::new(&fields), fields }
+impl Credential {
+    fn new(id: Option<CredentialId>, fields: SecretFields) -> Arc<Self> {
+        Arc::new(Self { id, redactor: Redactor::new(&fields), fields })
+    }
+}
+
+/// How an account is called: its credential, and the token where the vendor wants one.
+pub struct Access {
+    pub credential: Arc<Credential>,
+    pub token: Option<Arc<Token>>,
+}
+
+impl Access {
+    /// The text without anything secret of this account.
+    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let redacted = self.credential.redactor.redact(text);
+        match &self.token {
+            None => redacted,
+            Some(token) => match redacted {
+                Cow::Borrowed(text) => token.redactor.redact(text),
+                Cow::Owned(text) => Cow::Owned(token.redactor.redact(&text).into_owned()),
+            },
+        }
+    }
+
+    pub fn redacted(&self, fault: Fault) -> Fault {
+        let fault = fault.redacted(&self.credential.redactor);
+        match &self.token {
+            Some(token) => fault.redacted(&token.redactor),
+            None => fault,
+        }
+    }
+
+    /// A token that the vendor ended early is renewed: the first refusal is tried again at once, a second one is a person's.
+    pub fn renewable(&self, fault: Fault, failures: i32) -> Fault {
+        if self.token.is_some() && failures == 0 && fault.class == FaultClass::Authentication {
+            return Fault { class: FaultClass::Retry, retry_after_ms: Some(0), ..fault };
+        }
+        fault
     }
 }
 
@@ -45,6 +87,7 @@ pub type Entries = HashMap<String, String>;
 
 pub struct Directory {
     context: Arc<Context>,
+    tokens: Tokens,
     credentials: Mutex<HashMap<CredentialId, Arc<Credential>>>,
     flows: Mutex<HashMap<FlowVersionId, Arc<CompiledFlow>>>,
     filters: Mutex<HashMap<FlowVersionId, Option<Arc<Filter>>>>,
@@ -79,6 +122,7 @@ impl Lookups for TenantLookups<'_> {
 impl Directory {
     pub fn new(context: Arc<Context>) -> Self {
         Self {
+            tokens: Tokens::new(context.clone()),
             context,
             credentials: Mutex::default(),
             flows: Mutex::default(),
@@ -87,22 +131,43 @@ impl Directory {
         }
     }
 
-    /// The active credential of a connection; empty where it has none.
-    pub async fn credential(&self, scope: &Scope, connection: ConnectionId) -> Result<Arc<Credential>, StoreError> {
-        let rows = self.context.store.within(scope).connection_rows(&[connection.0]).await?;
-        match rows.first() {
-            Some(row) => self.credential_of(scope, row).await,
-            None => Ok(Arc::new(SecretFields::default().into())),
+    /// How an account is called; and why it cannot be, where the vendor gives no token.
+    ///
+    /// # Errors
+    /// Where the database does not answer, or the credential does not open.
+    pub async fn access(
+        &self,
+        scope: &Scope,
+        connection: &ConnectionRow,
+        connector: &'static Connector,
+    ) -> Result<(Access, Option<Fault>), StoreError> {
+        let credential = self.credential(scope, connection).await?;
+        let bare = |credential| Access { credential, token: None };
+        let Some(id) = credential.id.filter(|_| connector.needs_token(None, Utc::now())) else {
+            return Ok((bare(credential), None));
+        };
+        let account = Account { connector, credential: id, fields: &credential.fields, settings: &connection.settings };
+        match self.tokens.token(scope, &account).await {
+            Ok(token) => Ok((Access { token: Some(token), credential }, None)),
+            Err(TokenError::Fault(fault)) => Ok((bare(credential), Some(fault))),
+            Err(TokenError::Store(error)) => Err(error),
         }
     }
 
-    pub async fn credential_of(&self, scope: &Scope, connection: &ConnectionRow) -> Result<Arc<Credential>, StoreError> {
-        let Some(id) = connection.credential else { return Ok(Arc::new(SecretFields::default().into())) };
-        if let Some(fields) = lock(&self.credentials).get(&id) {
-            return Ok(fields.clone());
+    /// The vendor refused the token of this access.
+    pub async fn refuse_token(&self, access: &Access) {
+        if let (Some(id), Some(token)) = (access.credential.id, &access.token) {
+            self.tokens.refuse(id, token).await;
+        }
+    }
+
+    async fn credential(&self, scope: &Scope, connection: &ConnectionRow) -> Result<Arc<Credential>, StoreError> {
+        let Some(id) = connection.credential else { return Ok(Credential::new(None, SecretFields::default())) };
+        if let Some(credential) = lock(&self.credentials).get(&id) {
+            return Ok(credential.clone());
         }
         let fields = self.context.store.within(scope).credential_open(&self.context.vault, id).await?;
-        let credential = Arc::new(Credential::from(fields));
+        let credential = Credential::new(Some(id), fields);
         keep(&self.credentials, id, credential.clone());
         Ok(credential)
     }

@@ -24,8 +24,9 @@ use tokio::task::JoinSet;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::directory::{Credential, Directory};
-use crate::lane::{CONCURRENCY_UNLIMITED, SLOT_WAIT, answer_text, bucket, developer_fault, silent};
+use crate::call::{CONCURRENCY_UNLIMITED, answer_text, bucket, developer_fault, silent};
+use crate::directory::{Access, Directory};
+use crate::lane::SLOT_WAIT;
 use crate::{Context, receive};
 
 /// Messages that wait in memory for one source; the others wait in Postgres.
@@ -95,7 +96,7 @@ async fn run(fetches: Arc<Fetches>, tenant: TenantId, mut waiting: mpsc::Receive
                     Ok(begun) => {
                         for call in begun {
                             let context = fetches.context.clone();
-                            calls.spawn(call.make(context, tenant));
+                            calls.spawn(call.make(context, fetches.directory.clone(), tenant));
                         }
                     }
                     Err(error) if error.is_passing() => {
@@ -121,7 +122,7 @@ async fn run(fetches: Arc<Fetches>, tenant: TenantId, mut waiting: mpsc::Receive
 struct Call {
     message: Inbound,
     attempt: AttemptId,
-    credential: Arc<Credential>,
+    access: Arc<Access>,
     connector: &'static Connector,
     request: HttpRequest,
     bucket: String,
@@ -134,16 +135,33 @@ impl Fetches {
         let scope = Scope::system(tenant, "receive");
         let store = self.context.store.within(&scope);
         let (mut calls, mut ends) = (Vec::with_capacity(messages.len()), Vec::new());
-        // A lane is one connection's, so one credential serves the batch.
+        // A lane is one connection's, so one account serves the batch.
         let Some(connection) = messages.first().map(|message| message.connection) else { return Ok(calls) };
-        let credential = self.directory.credential(&scope, connection).await?;
+        let row = store.connection_rows(&[connection.0]).await?.pop();
+        let connector = row.as_ref().and_then(|row| self.context.catalog.get(&row.connector));
+        let account = match (row, connector) {
+            (Some(row), Some(connector)) => {
+                let (access, lack) = self.directory.access(&scope, &row, connector).await?;
+                Ok((connector, Arc::new(access), lack))
+            }
+            (Some(row), None) => Err(format!("there is no connector \"{}\" any more", row.connector)),
+            (None, _) => Err("its connection is gone".to_owned()),
+        };
         for message in messages {
-            match self.build(&message, &credential) {
-                Ok((connector, request)) => {
+            if let Ok((_, _, Some(lack))) = &account {
+                ends.push(FetchEnd { message: message.id, connection, attempt: None, next: after(&message, lack.clone()) });
+                continue;
+            }
+            let built = account
+                .as_ref()
+                .map_err(Clone::clone)
+                .and_then(|(connector, access, _)| Ok((*connector, access.clone(), build(&message, connector, access)?)));
+            match built {
+                Ok((connector, access, request)) => {
                     let limit = connector.limits(&message.settings).into_iter().next();
                     calls.push(Call {
                         attempt: AttemptId::generate(),
-                        credential: credential.clone(),
+                        access,
                         bucket: bucket(message.connection, limit.as_ref()),
                         concurrency_max: limit.map_or(CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max),
                         message,
@@ -165,23 +183,12 @@ impl Fetches {
             message: call.message.id,
             attempt: call.attempt,
             method: call.request.method.as_str(),
-            url: call.credential.redactor.redact(&call.request.url).into_owned(),
+            url: call.access.redact(&call.request.url).into_owned(),
         };
         let lease = self.context.outbound.timeout() + SLOT_WAIT + LEASE_MARGIN;
         let begun = store.begin_fetches(&calls.iter().map(start).collect::<Vec<_>>(), lease.as_secs_f64()).await?;
         calls.retain(|call| begun.contains(&call.attempt));
         Ok(calls)
-    }
-
-    fn build(&self, message: &Inbound, credential: &Credential) -> Result<(&'static Connector, HttpRequest), String> {
-        let missing = || format!("there is no connector \"{}\" any more", message.connector);
-        let connector = self.context.catalog.get(&message.connector).ok_or_else(missing)?;
-        let source_id = message.source_id.as_deref().ok_or("the message names no id to read back")?;
-        let nonce = Uuid::new_v4().simple().to_string();
-        let context = RequestContext::new(&message.settings, &credential.fields, Utc::now(), &nonce);
-        let request = connector.fetch_request(&message.topic, source_id, &context).map_err(|error| error.to_string())?;
-        let none = || format!("{} says nothing of how to read {} back", connector.title(), message.topic);
-        Ok((connector, request.ok_or_else(none)?))
     }
 
     /// Writes what came of all calls that have ended by now, and receives what was read back.
@@ -211,7 +218,7 @@ impl Fetches {
 
 impl Call {
     /// Waits for a slot and calls once. Reading has no effect at the vendor, so a lost answer is simply asked for again.
-    async fn make(self, context: Arc<Context>, tenant: TenantId) -> FetchEnd {
+    async fn make(self, context: Arc<Context>, directory: Arc<Directory>, tenant: TenantId) -> FetchEnd {
         let deadline = Instant::now() + SLOT_WAIT;
         let Some(slot) = context.limiter.take_until(&self.bucket, self.concurrency_max, deadline).await else {
             return self.end(None, Err(self.silent(FaultClass::Limit, "limit", "the vendor's limit was used up")), true);
@@ -223,7 +230,11 @@ impl Call {
         match answer {
             Ok(answer) => {
                 let read = self.connector.read_fetch(&self.message.topic, &answer);
-                let read = read.map_err(|fault| fault.redacted(&self.credential.redactor));
+                let read = read.map_err(|fault| self.access.redacted(fault));
+                if read.as_ref().is_err_and(|fault| fault.class == FaultClass::Authentication) {
+                    directory.refuse_token(&self.access).await;
+                }
+                let read = read.map_err(|fault| self.access.renewable(fault, self.message.failures));
                 self.end(Some(&answer), read, false)
             }
             Err(NoAnswer::Refused(why)) => self.end(None, Err(unbuilt(why)), true),
@@ -244,10 +255,10 @@ impl Call {
         };
         let fault = read.as_ref().err().cloned();
         // The thing itself is kept with the message; an attempt keeps what went wrong.
-        let text = if fault.is_some() { answer.and_then(|answer| answer_text(answer, &self.credential.redactor)) } else { None };
+        let text = if fault.is_some() { answer.and_then(|answer| answer_text(answer, &self.access)) } else { None };
         let next = match read {
             Ok(body) => FetchNext::Kept(body.to_vec()),
-            Err(fault) => self.after(fault),
+            Err(fault) => after(&self.message, fault),
         };
         FetchEnd {
             message: self.message.id,
@@ -263,23 +274,35 @@ impl Call {
             next,
         }
     }
+}
 
-    fn after(&self, fault: Fault) -> FetchNext {
-        let counts = fault.class != FaultClass::Limit;
-        let failures = self.message.failures + i32::from(counts);
-        let is_young = Utc::now() - self.message.received_at <= domain::delivery::OUTAGE_PATIENCE;
-        let patient = match fault.class {
-            FaultClass::Limit => true,
-            FaultClass::Outage => is_young || failures < FAILURES_MAX,
-            _ => failures < FAILURES_MAX,
-        };
-        if !fault.class.is_passing() || !patient {
-            return FetchNext::Exception(Reason::from_unfetched(&self.message.topic, &self.message.connection_name, &fault));
-        }
-        let policy = domain::delivery::Policy::default();
-        let wait = policy.wait(&fault, u32::try_from(failures.max(1)).unwrap_or(1), rand::random());
-        FetchNext::Later { at: Utc::now() + wait, counts }
+fn build(message: &Inbound, connector: &Connector, access: &Access) -> Result<HttpRequest, String> {
+    let source_id = message.source_id.as_deref().ok_or("the message names no id to read back")?;
+    let nonce = Uuid::new_v4().simple().to_string();
+    let context = RequestContext {
+        token: access.token.as_ref().map(|token| &token.set),
+        ..RequestContext::new(&message.settings, &access.credential.fields, Utc::now(), &nonce)
+    };
+    let request = connector.fetch_request(&message.topic, source_id, &context).map_err(|error| error.to_string())?;
+    request.ok_or_else(|| format!("{} says nothing of how to read {} back", connector.title(), message.topic))
+}
+
+/// What becomes of a message that was not read back.
+fn after(message: &Inbound, fault: Fault) -> FetchNext {
+    let counts = fault.class != FaultClass::Limit;
+    let failures = message.failures + i32::from(counts);
+    let is_young = Utc::now() - message.received_at <= domain::delivery::OUTAGE_PATIENCE;
+    let patient = match fault.class {
+        FaultClass::Limit => true,
+        FaultClass::Outage => is_young || failures < FAILURES_MAX,
+        _ => failures < FAILURES_MAX,
+    };
+    if !fault.class.is_passing() || !patient {
+        return FetchNext::Exception(Reason::from_unfetched(&message.topic, &message.connection_name, &fault));
     }
+    let policy = domain::delivery::Policy::default();
+    let wait = policy.wait(&fault, u32::try_from(failures.max(1)).unwrap_or(1), rand::random());
+    FetchNext::Later { at: Utc::now() + wait, counts }
 }
 
 fn unbuilt(why: String) -> Fault {

@@ -19,6 +19,7 @@ use infra::vault::Vault;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+mod call;
 mod deliver;
 mod directory;
 mod fetch;
@@ -26,6 +27,7 @@ mod lane;
 mod receive;
 mod sunset;
 mod sweep;
+mod token;
 pub mod vendor;
 
 use directory::Directory;

@@ -116,6 +116,7 @@ CROSSDOCK_MASTER_KEY            32 bytes in base64, wraps the tenants' keys: ope
 CROSSDOCK_JWT_KEY               32 characters at least, signs access tokens
 CROSSDOCK_ENV                   production           development opens GraphiQL and introspection
 CROSSDOCK_OUTBOUND_ALLOW        host:port, ...       addresses inside your own walls that connectors may call
+CROSSDOCK_CONNECTORS            a folder             connectors of your own, beside those that come with Crossdock
 CROSSDOCK_CALL_TIMEOUT_S        30                   the longest a vendor may take
 CROSSDOCK_DATABASE_CONNECTIONS  12                   the most one process takes
 RUST_LOG                        info";
@@ -128,6 +129,7 @@ fn say(text: &str) -> Result<(), Failure> {
 /// Everything a process is made of.
 struct Parts {
     config: Config,
+    catalog: &'static Catalog,
     store: Store,
     vault: Vault,
     broker: Broker,
@@ -136,6 +138,7 @@ struct Parts {
 
 async fn parts(all_in_one: bool) -> Result<Parts, Failure> {
     let config = Config::from_env()?;
+    let catalog = Catalog::installed(config.connectors.as_deref())?;
     let vault = Vault::new(&config.master_key)?;
     let store = Store::connect(&config.database_url, config.database_connections).await?;
     let (broker, limiter) = if all_in_one {
@@ -151,7 +154,7 @@ async fn parts(all_in_one: bool) -> Result<Parts, Failure> {
         };
         (Broker::rabbitmq(amqp, &config.prefix), limiter)
     };
-    Ok(Parts { config, store, vault, broker, limiter })
+    Ok(Parts { config, catalog, store, vault, broker, limiter })
 }
 
 /// Learns of SIGTERM and Ctrl-C.
@@ -179,7 +182,7 @@ fn workers(parts: &Parts) -> Result<workers::Context, Failure> {
         limiter: parts.limiter.clone(),
         outbound: Outbound::new(AllowList::parse(&parts.config.outbound_allow), parts.config.call_timeout)?,
         vault: parts.vault.clone(),
-        catalog: Catalog::embedded(),
+        catalog: parts.catalog,
         sunsets: Sunsets::default(),
         settings: workers::Settings::default(),
     })
@@ -188,7 +191,7 @@ fn workers(parts: &Parts) -> Result<workers::Context, Failure> {
 async fn serve(all_in_one: bool) -> Result<(), Failure> {
     let parts = parts(all_in_one).await?;
     let stop = stop_signal()?;
-    let state = AppState::new(&parts.config, parts.store.clone(), parts.vault.clone(), parts.broker.clone());
+    let state = AppState::new(&parts.config, parts.catalog, parts.store.clone(), parts.vault.clone(), parts.broker.clone());
     let working = if all_in_one { Some(tokio::spawn(workers::run(workers(&parts)?, stop.clone()))) } else { None };
     // Whoever starts us learns the address from the first line of standard output.
     let ready = |address| {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::receive::audit;
 use super::{StoreError, TenantStore};
-use crate::vault::{DataKey, Vault};
+use crate::vault::{DataKey, Sealed, Vault};
 
 /// Entries of one change of a lookup table.
 pub const ENTRIES_MAX: usize = 5_000;
@@ -340,7 +340,7 @@ async fn credential_store(
 ) -> Result<(), StoreError> {
     let (data_key, data_key_version) = data_key(tx, vault, scope.tenant).await?;
     let id = CredentialId::generate();
-    let sealed = data_key.seal(scope.tenant, id, credential)?;
+    let sealed = data_key.seal(scope.tenant, Sealed::Credential(id), credential)?;
     sqlx::query(
         "INSERT INTO credentials (id, tenant_id, connection_id, version, data_key_version, sealed, hint) VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
@@ -382,7 +382,7 @@ async fn version_insert(
 }
 
 /// The tenant's data key, made when first needed.
-async fn data_key(
+pub(super) async fn data_key(
     tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
     vault: &Vault,
     tenant: domain::id::TenantId,

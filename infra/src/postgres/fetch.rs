@@ -126,12 +126,15 @@ impl TenantStore<'_> {
         };
         sqlx::query(
             "UPDATE messages m SET failures = m.failures + i.counts, sweep_at = i.at
-             FROM unnest($1::uuid[], $2::timestamptz[], $3::int[]) AS i (id, at, counts)
-             WHERE m.id = ANY($1) AND m.id = i.id AND m.state = 'fetching'",
+             FROM unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::bool[]) AS i (id, at, counts, called)
+             WHERE m.id = ANY($1) AND m.id = i.id
+               -- One that could not be called stands where it stood.
+               AND (m.state = 'fetching' OR (NOT i.called AND m.state = 'received' AND m.fetched IS NULL))",
         )
         .bind(ids(&later))
         .bind(later.iter().filter_map(when).map(|(at, _)| at).collect::<Vec<_>>())
         .bind(later.iter().filter_map(when).map(|(_, counts)| counts).collect::<Vec<_>>())
+        .bind(later.iter().map(|end| end.attempt.is_some()).collect::<Vec<_>>())
         .execute(&mut *tx)
         .await?;
         audit(&mut tx, scope, Action::AttemptFailed, "message", &ids(&later)).await?;

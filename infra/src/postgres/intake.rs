@@ -14,7 +14,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::{Store, StoreError, enter_to_insert};
-use crate::vault::Vault;
+use crate::vault::{Sealed, Vault};
 
 /// How long the direct nudge of a new message may take before the sweeper nudges again.
 const NUDGE_GRACE_S: i32 = 10;
@@ -67,7 +67,7 @@ impl Store {
         if let Some(id) = row.try_get::<Option<Uuid>, _>("credential_id")? {
             let (version, master): (i32, String) = (row.try_get("data_key_version")?, row.try_get("master_key_id")?);
             let data_key = vault.unwrap(tenant, version, &master, row.try_get("wrapped")?)?;
-            credential = data_key.open(tenant, CredentialId(id), row.try_get("sealed")?)?;
+            credential = data_key.open(tenant, Sealed::Credential(CredentialId(id)), row.try_get("sealed")?)?;
         }
         Ok(Some(Hook {
             tenant,

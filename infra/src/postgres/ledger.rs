@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::exception::{self, Subject};
 use super::{Store, StoreError, TenantStore};
-use crate::vault::Vault;
+use crate::vault::{Sealed, Vault};
 
 /// Bytes of an answer that an attempt keeps.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024;
@@ -45,6 +45,10 @@ pub struct Parcel {
     pub origin_at: DateTime<Utc>,
     /// When the last write ended or, where it never did, was started: what an unknown outcome is counted from.
     pub attempted_at: Option<DateTime<Utc>>,
+    /// 0 nothing yet, 1 the record is written, 1 + n so many of the actions that belong to the write are done.
+    pub calls_done: i16,
+    /// The record at the destination: what this delivery wrote, or an earlier one did.
+    pub stored: Option<Receipt>,
 }
 
 /// A connection as a worker needs it.
@@ -79,7 +83,7 @@ pub struct Load {
 pub struct Start {
     pub delivery: DeliveryId,
     pub attempt: AttemptId,
-    /// `write` or `proof`.
+    /// `write`, `update`, `action` or `proof`.
     pub kind: &'static str,
     pub method: &'static str,
     pub url: String,
@@ -117,6 +121,8 @@ pub struct Ended {
 #[derive(Debug)]
 pub enum Step {
     Confirmed(Receipt),
+    /// This call is done, and the next one is due.
+    Proceed(Receipt),
     Wait {
         until: DateTime<Utc>,
         counts: bool,
@@ -142,7 +148,7 @@ impl Step {
             Self::Confirmed(_) => "confirmed",
             Self::Wait { .. } => "waiting",
             Self::Unknown { .. } => "unknown",
-            Self::Resend => "planned",
+            Self::Proceed(_) | Self::Resend => "planned",
             Self::Stop(_) => "exception",
         }
     }
@@ -187,7 +193,7 @@ impl TenantStore<'_> {
              FROM deliveries d
              WHERE d.id = ANY($1) AND d.state = 'planned'
                AND e.record_id = d.record_id AND e.connection_id = d.connection_id AND e.revision < d.revision
-               AND e.state IN ('planned', 'waiting', 'held', 'exception') AND NOT e.unproven
+               AND e.state IN ('planned', 'waiting', 'held', 'exception') AND NOT e.unproven AND e.calls_done = 0
                AND (e.flow_id = d.flow_id
                     OR NOT EXISTS (SELECT FROM flow_versions v WHERE v.flow_id = e.flow_id AND v.state = 'published'))
              RETURNING e.id",
@@ -250,7 +256,7 @@ impl TenantStore<'_> {
         tx.commit().await?;
         let (version, master): (i32, String) = (row.try_get("data_key_version")?, row.try_get("master_key_id")?);
         let data_key = vault.unwrap(tenant, version, &master, row.try_get("wrapped")?)?;
-        Ok(data_key.open(tenant, id, row.try_get("sealed")?)?)
+        Ok(data_key.open(tenant, Sealed::Credential(id), row.try_get("sealed")?)?)
     }
 
     /// All entries of a lookup table.
@@ -282,12 +288,12 @@ impl TenantStore<'_> {
              ), begun AS (
                  UPDATE deliveries d SET
                      -- A proof leaves the delivery unknown: it is a question, not a sending.
-                     state = CASE WHEN i.kind = 'write' THEN 'sending' ELSE d.state END,
+                     state = CASE WHEN i.kind = 'proof' THEN d.state ELSE 'sending' END,
                      attempts = d.attempts + 1, attempt_id = i.attempt_id,
-                     due_at = CASE WHEN i.kind = 'write' THEN d.due_at ELSE now() + make_interval(secs => $9) END,
+                     due_at = CASE WHEN i.kind = 'proof' THEN now() + make_interval(secs => $9) ELSE d.due_at END,
                      sweep_at = now() + make_interval(secs => $9)
                  FROM i
-                 WHERE d.id = ANY($2) AND d.id = i.delivery_id AND d.state = CASE WHEN i.kind = 'write' THEN 'planned' ELSE 'unknown' END AND d.due_at <= now()
+                 WHERE d.id = ANY($2) AND d.id = i.delivery_id AND d.state = CASE WHEN i.kind = 'proof' THEN 'unknown' ELSE 'planned' END AND d.due_at <= now()
                  RETURNING d.id, d.attempts, i.attempt_id, i.kind, i.method, i.url, i.request, i.audit_id
              ), started AS (
                  INSERT INTO attempts (id, tenant_id, delivery_id, number, kind, method, url, request)
@@ -350,7 +356,7 @@ impl TenantStore<'_> {
         count(&mut tx, scope, metered.chain(confirmed().map(|f| (Meter::DeliveryConfirmed, f.destination)))).await?;
         let (records, destinations): (Vec<Uuid>, Vec<Uuid>) = confirmed().map(|f| (f.record.0, f.destination.0)).unzip();
         let place = |connection| Place { tenant: scope.tenant, connection: Some(connection) };
-        let resend = moved.iter().filter(|f| matches!(f.step, Step::Resend));
+        let resend = moved.iter().filter(|f| matches!(f.step, Step::Resend | Step::Proceed(_)));
         let mut next: Vec<(Place, Uuid)> = resend.map(|f| (place(f.destination), f.delivery.0)).collect();
         if !records.is_empty() {
             // Leans on deliveries_record.
@@ -371,10 +377,10 @@ impl TenantStore<'_> {
         let due = |step: &Step| match step {
             Step::Wait { until, .. } => Some(*until),
             Step::Unknown { prove_at, .. } => Some(*prove_at),
-            Step::Confirmed(_) | Step::Resend | Step::Stop(_) => None,
+            Step::Confirmed(_) | Step::Proceed(_) | Step::Resend | Step::Stop(_) => None,
         };
         let receipt = |f: &Finish| match &f.step {
-            Step::Confirmed(receipt) => Some(receipt.clone()),
+            Step::Confirmed(receipt) | Step::Proceed(receipt) => Some(receipt.clone()),
             _ => None,
         };
         // A delivery moves only while the attempt that ends is still its current one; one whose mapping had no answer, only while planned.
@@ -388,6 +394,7 @@ impl TenantStore<'_> {
                      sweep_at = coalesce(i.due_at, now() + interval '10 seconds'),
                      failures = d.failures + i.failed, receipt_id = coalesce(i.receipt_id, d.receipt_id),
                      receipt_version = coalesce(i.receipt_version, d.receipt_version),
+                     calls_done = d.calls_done + (i.receipt_id IS NOT NULL)::int,
                      settled_at = CASE WHEN i.state = 'confirmed' THEN now() END,
                      unproven = CASE WHEN i.state = 'unknown' THEN true WHEN i.state IN ('confirmed', 'planned') THEN false ELSE d.unproven END
                  FROM i
@@ -423,10 +430,11 @@ impl TenantStore<'_> {
     async fn tell(&self, tx: &mut Transaction<'static, Postgres>, told: &[&Finish]) -> Result<(), StoreError> {
         let scope = self.scope();
         let action = |f: &Finish| match (&f.step, f.attempt.is_some()) {
-            (Step::Confirmed(_), _) => Action::AttemptConfirmed,
+            (Step::Confirmed(_) | Step::Proceed(_), _) => Action::AttemptConfirmed,
             (Step::Resend, _) => Action::DeliveryAbsent,
             (Step::Unknown { .. }, _) => Action::AttemptUnknown,
             (Step::Stop(_), false) => Action::DeliveryException,
+            (Step::Wait { .. }, false) => Action::DeliveryWaits,
             _ => Action::AttemptFailed,
         };
         let detail = |f: &Finish| {
@@ -548,10 +556,11 @@ async fn load_parcels(
 ) -> Result<Vec<Uuid>, StoreError> {
     let rows = sqlx::query(
         "SELECT d.id, d.state, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.attempts, d.failures, d.origin_at,
+                d.calls_done, s.receipt_id, s.receipt_version,
                 r.kind, r.number, r.connection_id AS source, r.source_id, v.document,
                 -- From its answer or its end on: a call that took long may have had its effect late.
                 CASE WHEN d.state = 'unknown' THEN (SELECT max(coalesce(a.ended_at, a.started_at)) FROM attempts a
-                                                    WHERE a.delivery_id = d.id AND a.kind = 'write') END AS attempted_at,
+                                                    WHERE a.delivery_id = d.id AND a.kind <> 'proof') END AS attempted_at,
                 -- Deliveries of one record to one destination go one at a time and in the order of revisions.
                 EXISTS (SELECT FROM deliveries e WHERE e.record_id = d.record_id AND e.connection_id = d.connection_id
                           AND (e.revision < d.revision OR (e.revision = d.revision AND e.id < d.id))
@@ -560,6 +569,11 @@ async fn load_parcels(
          JOIN records r ON r.id = d.record_id
          JOIN record_revisions v ON v.tenant_id = d.tenant_id AND v.id = d.revision_id
          JOIN connections c ON c.id = d.connection_id AND c.state = 'active'
+         -- What the destination calls the record; leans on deliveries_record, as what stands before it does.
+         LEFT JOIN LATERAL (
+             SELECT e.receipt_id, e.receipt_version FROM deliveries e
+             WHERE e.record_id = d.record_id AND e.connection_id = d.connection_id AND e.revision <= d.revision AND e.receipt_id IS NOT NULL
+             ORDER BY e.revision DESC, e.id DESC LIMIT 1) s ON true
          WHERE d.id = ANY($1) AND d.state = ANY($2) AND d.due_at <= now()
          ORDER BY d.id",
     )
@@ -599,6 +613,11 @@ fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {
         failures: row.try_get("failures")?,
         origin_at: row.try_get("origin_at")?,
         attempted_at: row.try_get("attempted_at")?,
+        calls_done: row.try_get("calls_done")?,
+        stored: row
+            .try_get::<Option<String>, _>("receipt_id")?
+            .map(|id| Ok::<_, sqlx::Error>(Receipt { id, version: row.try_get("receipt_version")? }))
+            .transpose()?,
     })
 }
 

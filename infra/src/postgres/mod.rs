@@ -22,6 +22,7 @@ pub mod page;
 pub mod people;
 pub mod receive;
 pub mod sunset;
+pub mod token;
 pub mod work;
 
 /// What went wrong at the database.

@@ -319,7 +319,7 @@ impl Receiving<'_> {
     }
 
     /// A later revision takes the place of deliveries that have not been sent; an exception over one of them closes itself.
-    /// A write that may have had its effect is not superseded: it is proven first.
+    /// A write that may have had its effect is not superseded: it is proven first. Nor is one that is stored and whose actions are to come.
     async fn supersede(&mut self, made: &[Made]) -> Result<(), StoreError> {
         let mut duties: Vec<(Uuid, i32, Uuid)> = Vec::new();
         for m in made.iter().filter(|m| m.revision > 1) {
@@ -330,7 +330,7 @@ impl Receiving<'_> {
             "UPDATE deliveries d SET state = 'superseded', settled_at = now()
              FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS i (record_id, revision, flow_id)
              WHERE d.record_id = ANY($1) AND d.record_id = i.record_id AND d.flow_id = i.flow_id
-               AND d.revision < i.revision AND d.state IN ('planned', 'waiting', 'held', 'exception') AND NOT d.unproven
+               AND d.revision < i.revision AND d.state IN ('planned', 'waiting', 'held', 'exception') AND NOT d.unproven AND d.calls_done = 0
              RETURNING d.id",
         )
         .bind(duties.iter().map(|d| d.0).collect::<Vec<_>>())
@@ -408,6 +408,31 @@ struct Made {
 }
 
 /// Adds one audit row for each subject, in the transaction that causes them.
+/// As [`audit`], with what each row tells beside.
+pub(crate) async fn audit_each(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    action: Action,
+    subject_kind: &str,
+    subjects: &[(Uuid, String)],
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
+         SELECT id, $1, $2, $3, $4, subject_id, $5, detail FROM unnest($6::uuid[], $7::uuid[], $8::text[]) AS i (id, subject_id, detail)",
+    )
+    .bind(scope.tenant.0)
+    .bind(serde_json::to_value(&scope.actor).expect("an actor is plain data"))
+    .bind(action.as_str())
+    .bind(subject_kind)
+    .bind(scope.request)
+    .bind(subjects.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+    .bind(subjects.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+    .bind(subjects.iter().map(|(_, detail)| detail.as_str()).collect::<Vec<_>>())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 pub(crate) async fn audit(
     tx: &mut Transaction<'static, Postgres>,
     scope: &Scope,

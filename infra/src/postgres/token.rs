@@ -1,0 +1,124 @@
+//! Tokens: what vendors give for credentials. One worker asks for a new one at a time, whichever process it is in; nobody holds a
+//! transaction open while the vendor is asked, and an old token never takes a newer one's place.
+
+use domain::audit::Action;
+use domain::id::CredentialId;
+use domain::secret::SecretFields;
+use sqlx::Row;
+
+use super::configure::data_key;
+use super::receive::audit_each;
+use super::{StoreError, TenantStore};
+use crate::vault::{Sealed, Vault};
+
+/// A credential's token as it is stored.
+#[derive(Debug, Clone, Default)]
+pub struct TokenRow {
+    /// Grows with every token; 0 where none ever came.
+    pub version: i32,
+    pub fields: Option<SecretFields>,
+}
+
+impl TenantStore<'_> {
+    /// The stored token of a credential.
+    ///
+    /// # Errors
+    /// Where the database does not answer, or the token does not open.
+    pub async fn token_find(&self, vault: &Vault, credential: CredentialId) -> Result<TokenRow, StoreError> {
+        let tenant = self.scope().tenant;
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "SELECT t.version, t.sealed, t.data_key_version, k.master_key_id, k.wrapped
+             FROM tokens t LEFT JOIN data_keys k ON k.tenant_id = t.tenant_id AND k.version = t.data_key_version
+             WHERE t.tenant_id = $1 AND t.credential_id = $2",
+        )
+        .bind(tenant.0)
+        .bind(credential.0)
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        let Some(row) = row else { return Ok(TokenRow::default()) };
+        let version = row.try_get("version")?;
+        let Some(sealed) = row.try_get::<Option<Vec<u8>>, _>("sealed")? else { return Ok(TokenRow { version, fields: None }) };
+        let (key_version, master): (i32, String) = (row.try_get("data_key_version")?, row.try_get("master_key_id")?);
+        let data_key = vault.unwrap(tenant, key_version, &master, row.try_get("wrapped")?)?;
+        Ok(TokenRow { version, fields: Some(data_key.open(tenant, Sealed::Token(credential), &sealed)?) })
+    }
+
+    /// True where the caller is now the one who asks for the token after `seen`; false where somebody else does, or has.
+    /// After `lease_s` he is taken to have died.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn token_begin_renewal(&self, credential: CredentialId, seen: i32, lease_s: f64) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("INSERT INTO tokens (credential_id, tenant_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(credential.0)
+            .bind(self.scope().tenant.0)
+            .execute(&mut *tx)
+            .await?;
+        let ours = sqlx::query(
+            "UPDATE tokens SET renewing_until = now() + make_interval(secs => $3)
+             WHERE credential_id = $1 AND version = $2 AND (renewing_until IS NULL OR renewing_until < now())",
+        )
+        .bind(credential.0)
+        .bind(seen)
+        .bind(lease_s)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        tx.commit().await?;
+        Ok(ours == 1)
+    }
+
+    /// Keeps the token that took the place of `seen`; returns its version, or `None` where a newer one is there already.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn token_keep(
+        &self,
+        vault: &Vault,
+        credential: CredentialId,
+        seen: i32,
+        fields: &SecretFields,
+    ) -> Result<Option<i32>, StoreError> {
+        let scope = self.scope();
+        let mut tx = self.begin().await?;
+        let (data_key, data_key_version) = data_key(&mut tx, vault, scope.tenant).await?;
+        let sealed = data_key.seal(scope.tenant, Sealed::Token(credential), fields)?;
+        let version: Option<i32> = sqlx::query_scalar(
+            "UPDATE tokens SET version = version + 1, data_key_version = $3, sealed = $4, renewing_until = NULL, renewed_at = now()
+             WHERE credential_id = $1 AND version = $2 RETURNING version",
+        )
+        .bind(credential.0)
+        .bind(seen)
+        .bind(data_key_version)
+        .bind(sealed)
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(version) = version {
+            let detail = serde_json::json!({"version": version}).to_string();
+            audit_each(&mut tx, scope, Action::TokenRenewed, "credential", &[(credential.0, detail)]).await?;
+        }
+        tx.commit().await?;
+        Ok(version)
+    }
+
+    /// Lets go of a renewal that brought nothing. What was stored stays: a grant is never deleted because of a failure that may pass.
+    ///
+    /// # Errors
+    /// Where the database does not answer; then the lease ends it.
+    pub async fn token_renewal_failed(&self, credential: CredentialId, seen: i32, code: &str) -> Result<(), StoreError> {
+        let scope = self.scope();
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE tokens SET renewing_until = NULL WHERE credential_id = $1 AND version = $2")
+            .bind(credential.0)
+            .bind(seen)
+            .execute(&mut *tx)
+            .await?;
+        let detail = serde_json::json!({"code": code}).to_string();
+        audit_each(&mut tx, scope, Action::TokenRefused, "credential", &[(credential.0, detail)]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}

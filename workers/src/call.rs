@@ -1,0 +1,466 @@
+//! One call for a delivery: which one is due, the request that makes it, and what its answer decides.
+//!
+//! A delivery may take several calls, one after the other: the write, or the change of what is there, then the actions that belong to the
+//! write. Each is an attempt of its own and is proven on its own, so that a crash between two of them repeats neither.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::Utc;
+use connectors::{Connector, Proof, RequestContext, RequestError};
+use domain::delivery::{self, DeliveryState, Next, Outcome, Receipt};
+use domain::exception::Reason;
+use domain::fault::{Fault, FaultClass, Owner};
+use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
+use domain::id::{AttemptId, ConnectionId};
+use domain::mapping::Vars;
+use domain::value::{Limits, Value};
+use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Parcel, Start, Step};
+use uuid::Uuid;
+
+use crate::directory::{Access, CompiledFlow, TenantLookups};
+
+/// Calls at once to a vendor that declares no limit.
+pub const CONCURRENCY_UNLIMITED: u32 = 32;
+/// Tries to prove an unknown delivery before a person is asked.
+const PROOFS_MAX: i32 = 20;
+
+/// A delivery, and all that its next call needs.
+pub struct Duty {
+    pub parcel: Parcel,
+    pub connector: &'static Connector,
+    pub connection: Arc<ConnectionRow>,
+    pub access: Arc<Access>,
+    pub flow: Arc<CompiledFlow>,
+    /// Our key of the record at the destination.
+    pub external_key: String,
+}
+
+/// A call, committed as started.
+pub struct Call {
+    pub duty: Duty,
+    pub attempt: AttemptId,
+    pub request: HttpRequest,
+    pub bucket: String,
+    pub concurrency_max: u32,
+    pub deadline: Instant,
+}
+
+/// The call that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due<'d> {
+    Write,
+    /// The record exists there and is changed by its id.
+    Update(&'d Receipt),
+    Action {
+        name: &'d str,
+        on: &'d Receipt,
+    },
+}
+
+/// What a duty asks for.
+pub enum Made {
+    Request(HttpRequest),
+    /// It needs no call to go on.
+    Step(Step),
+}
+
+impl Duty {
+    pub fn is_proof(&self) -> bool {
+        self.parcel.state == DeliveryState::Unknown
+    }
+
+    fn due(&self) -> Result<Due<'_>, RequestError> {
+        let kind = self.parcel.kind;
+        let Some(after_write) = usize::try_from(self.parcel.calls_done).ok().and_then(|done| done.checked_sub(1)) else {
+            return Ok(match &self.parcel.stored {
+                Some(stored) if self.connector.updates(kind) => Due::Update(stored),
+                _ => Due::Write,
+            });
+        };
+        let name = self.connector.actions_after_write(kind).get(after_write);
+        match (name, &self.parcel.stored) {
+            (Some(name), Some(on)) => Ok(Due::Action { name, on }),
+            // The connector was changed meanwhile.
+            _ => Err(RequestError::Action(format!("number {}", after_write + 1))),
+        }
+    }
+
+    /// The request that is due, or what is decided without one.
+    ///
+    /// # Errors
+    /// What a person must do before it can be made.
+    pub fn make(&self, lookups: &TenantLookups<'_>, source: &str) -> Result<Made, Reason> {
+        let (key, nonce) = (self.parcel.id.to_string(), Uuid::new_v4().simple().to_string());
+        let context = RequestContext {
+            external_key: &self.external_key,
+            revision: i64::from(self.parcel.revision),
+            idempotency_key: &key,
+            token: self.access.token.as_ref().map(|token| &token.set),
+            ..RequestContext::new(&self.connection.settings, &self.access.credential.fields, Utc::now(), &nonce)
+        };
+        let unbuilt = |error: RequestError| {
+            self.reason(&developer_fault("request", error.to_string(), "Complete the connection, then press Retry."))
+        };
+        let due = self.due().map_err(unbuilt)?;
+        if self.is_proof() {
+            return self.make_proof(due, &context, lookups, source, unbuilt);
+        }
+        let payload = self.payload(lookups, source)?;
+        let kind = self.parcel.kind;
+        let request = match due {
+            Due::Write => self.connector.write_request(kind, &payload, &context),
+            Due::Update(stored) => self
+                .connector
+                .update_request(kind, &stored.id, &payload, &context)
+                .and_then(|request| request.ok_or(RequestError::Kind(kind))),
+            Due::Action { name, on } => self.connector.action_request(kind, name, &on.id, Some(&payload), &context),
+        };
+        request.map(Made::Request).map_err(unbuilt)
+    }
+
+    fn make_proof(
+        &self,
+        due: Due<'_>,
+        context: &RequestContext<'_>,
+        lookups: &TenantLookups<'_>,
+        source: &str,
+        unbuilt: impl Fn(RequestError) -> Reason,
+    ) -> Result<Made, Reason> {
+        let kind = self.parcel.kind;
+        let request = match due {
+            // What is found would say that the record exists, which is known, and nothing of the change. It sets the same values again,
+            // which is one effect however often it arrives.
+            Due::Update(_) if !self.connector.proof_tells_revision(kind) => return Ok(Made::Step(self.send_again())),
+            Due::Write | Due::Update(_) => {
+                let needs_payload = self.connector.proof_needs_payload(kind);
+                let payload = if needs_payload { Some(self.payload(lookups, source)?) } else { None };
+                self.connector.proof_request(kind, payload.as_ref(), context)
+            }
+            Due::Action { name, on } => self.connector.action_proof_request(kind, name, &on.id, context),
+        };
+        let request = request.map_err(unbuilt)?;
+        request.map(Made::Request).ok_or_else(|| self.reason(&unprovable(self.connector)))
+    }
+
+    fn payload(&self, lookups: &TenantLookups<'_>, source: &str) -> Result<Value, Reason> {
+        let parcel = &self.parcel;
+        let document = Value::parse(parcel.document.as_bytes(), &Limits::DEFAULT).map_err(|error| {
+            self.reason(&developer_fault("document", error.to_string(), "Tell Crossdock: a stored record cannot be read."))
+        })?;
+        let plan = self.flow.overlay.as_ref().or_else(|| self.connector.write_plan(parcel.kind)).ok_or_else(|| {
+            let what = format!("{} has no mapping that writes the kind {}", self.connector.title(), parcel.kind);
+            self.reason(&developer_fault("mapping", what, "Add the mapping to the flow, then press Retry."))
+        })?;
+        let mut vars = Vars::default();
+        vars.set("settings", Value::from(&self.connection.settings));
+        let record =
+            serde_json::json!({"revision": parcel.revision, "external_key": self.external_key, "kind": parcel.kind.as_str()});
+        vars.set("record", Value::from(&record));
+        vars.set("source", Value::from(&serde_json::json!({"connection": source})));
+        plan.apply(&document, lookups, &vars).map_err(|issues| match issues.first() {
+            Some(issue) => Reason::from_issue(&self.thing(), self.connector.title(), issue),
+            None => self.reason(&developer_fault(
+                "mapping",
+                "the mapping refused it without saying why".into(),
+                "Look at the mapping.",
+            )),
+        })
+    }
+
+    /// "Order #1042"
+    fn thing(&self) -> String {
+        let kind = self.parcel.kind.as_str().replace('_', " ");
+        let name = self.parcel.number.as_deref().unwrap_or(&self.parcel.source_id);
+        let mut chars = kind.chars();
+        let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+        format!("{first}{} {name}", chars.as_str())
+    }
+
+    fn reason(&self, fault: &Fault) -> Reason {
+        Reason::from_fault(&self.thing(), self.connector.title(), fault)
+    }
+
+    fn age(&self) -> chrono::Duration {
+        Utc::now() - self.parcel.origin_at
+    }
+
+    /// A limit is nobody's failure. An outage makes us wait longer each time, but is not what a delivery's patience ends by: a failure right
+    /// after a long one is still the first of its kind.
+    fn counts(&self, class: FaultClass) -> bool {
+        let patience = i32::try_from(self.flow.policy.attempts_max).unwrap_or(i32::MAX);
+        match class {
+            FaultClass::Limit => false,
+            FaultClass::Outage => self.parcel.failures < patience - 2,
+            _ => true,
+        }
+    }
+
+    /// What follows a call that was made, or could not be.
+    fn after(&self, outcome: Outcome) -> Step {
+        let failures = u32::try_from(self.parcel.failures + 1).unwrap_or(u32::MAX);
+        let settle = milliseconds(self.connector.proof_settle_ms(self.parcel.kind));
+        match delivery::after(outcome, failures, &self.flow.policy, settle, self.age(), Utc::now(), rand::random()) {
+            Next::Confirmed(receipt) => self.done(receipt),
+            Next::Wait { until, fault } => Step::Wait { until, counts: self.counts(fault.class) },
+            Next::Prove { at, .. } => Step::Unknown { prove_at: at, counts: true },
+            Next::Stop(fault) => Step::Stop(self.reason(&fault)),
+        }
+    }
+
+    /// The call that was due is done: the next one is, or none.
+    fn done(&self, receipt: Receipt) -> Step {
+        let done = usize::try_from(self.parcel.calls_done).unwrap_or(usize::MAX).saturating_add(1);
+        let has_more = match self.due() {
+            Ok(Due::Update(_)) | Err(_) => false,
+            Ok(_) => done < 1 + self.connector.actions_after_write(self.parcel.kind).len(),
+        };
+        if has_more { Step::Proceed(receipt) } else { Step::Confirmed(receipt) }
+    }
+
+    /// Nothing that was sent is there: it may be sent again, once the vendor had time to show it.
+    fn send_again(&self) -> Step {
+        let kind = self.parcel.kind;
+        let lands = self.connector.proof_settle_ms(kind).max(self.connector.lands_within_ms(kind));
+        let shown_at = self.parcel.attempted_at.map(|at| at + milliseconds(lands)).unwrap_or_default();
+        if Utc::now() >= shown_at { Step::Resend } else { Step::Unknown { prove_at: shown_at, counts: false } }
+    }
+
+    fn ask_again(&self, fault: &Fault) -> Step {
+        // A limit or an outage says nothing of whether it arrived: it is asked again while that lasts, though not in silence for ever.
+        let counts = !matches!(fault.class, FaultClass::Limit | FaultClass::Outage);
+        let failures = self.parcel.failures + i32::from(counts);
+        let lasts =
+            fault.class == FaultClass::Outage && self.age() > delivery::OUTAGE_PATIENCE && self.parcel.attempts >= PROOFS_MAX;
+        if lasts || (counts && failures >= PROOFS_MAX) {
+            return Step::Stop(self.reason(fault));
+        }
+        let wait = self.flow.policy.wait(fault, u32::try_from(failures.max(1)).unwrap_or(1), rand::random());
+        Step::Unknown { prove_at: Utc::now() + wait, counts }
+    }
+
+    /// The account cannot be called at all: it has no token, and this is why.
+    pub fn without_access(&self, fault: Fault) -> Finish {
+        let step = if !self.is_proof() {
+            self.after(Outcome::Failed(fault))
+        } else if fault.class.is_passing() {
+            self.ask_again(&fault)
+        } else {
+            Step::Stop(self.reason(&fault))
+        };
+        self.finish(None, step)
+    }
+
+    pub fn finish(&self, attempt: Option<Ended>, step: Step) -> Finish {
+        finish(&self.parcel, attempt, step)
+    }
+}
+
+impl Call {
+    pub fn new(duty: Duty, request: HttpRequest) -> Self {
+        let limit = duty.connector.limits(&duty.connection.settings).into_iter().next();
+        Self {
+            attempt: AttemptId::generate(),
+            bucket: bucket(duty.connection.id, limit.as_ref()),
+            concurrency_max: limit.map_or(CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max),
+            duty,
+            request,
+            // It counts from the commit of the attempt.
+            deadline: Instant::now(),
+        }
+    }
+
+    pub fn start(&self) -> Start {
+        let kind = match self.duty.due() {
+            _ if self.duty.is_proof() => "proof",
+            Ok(Due::Update(_)) => "update",
+            Ok(Due::Action { .. }) => "action",
+            Ok(Due::Write) | Err(_) => "write",
+        };
+        Start {
+            delivery: self.duty.parcel.id,
+            attempt: self.attempt,
+            kind,
+            method: self.request.method.as_str(),
+            url: self.duty.access.redact(&self.request.url).into_owned(),
+            request: self.request.body.to_vec(),
+        }
+    }
+
+    /// Reads the answer and decides what follows.
+    pub fn end(&self, answer: Result<HttpAnswer, NoAnswer>) -> Finish {
+        let connector = self.duty.connector;
+        match answer {
+            Ok(answer) if self.duty.is_proof() => self.read_proof(&answer),
+            Ok(answer) => {
+                let outcome = match self.read(&answer) {
+                    Ok(receipt) => Outcome::Stored(receipt),
+                    Err(fault) => Outcome::Failed(self.duty.access.renewable(fault, self.duty.parcel.failures)),
+                };
+                self.end_write(outcome, Some(&answer), false)
+            }
+            Err(NoAnswer::Refused(why)) => {
+                let fault = developer_fault("address", why, "Correct the connection's address, then press Retry.");
+                let step = Step::Stop(self.duty.reason(&fault));
+                self.close("not_sent", None, Some(fault), step)
+            }
+            Err(NoAnswer::NotSent(why) | NoAnswer::Lost(why)) if self.duty.is_proof() => {
+                self.prove_again(lost(connector, &why, FaultClass::Outage), None)
+            }
+            Err(NoAnswer::NotSent(why)) => self.end_write(Outcome::Failed(lost(connector, &why, FaultClass::Outage)), None, true),
+            Err(NoAnswer::Lost(why)) => self.end_write(Outcome::Failed(lost(connector, &why, FaultClass::Unknown)), None, false),
+        }
+    }
+
+    pub fn not_sent(&self, why: &str) -> Finish {
+        let fault = lost(self.duty.connector, why, FaultClass::Limit);
+        if self.duty.is_proof() { self.prove_again(fault, None) } else { self.end_write(Outcome::Failed(fault), None, true) }
+    }
+
+    /// True where the answer says that the token it was sent with is over.
+    pub fn is_token_refused(&self, answer: &HttpAnswer) -> bool {
+        self.duty.access.token.is_some() && self.duty.connector.classify(answer).class == FaultClass::Authentication
+    }
+
+    fn read(&self, answer: &HttpAnswer) -> Result<Receipt, Fault> {
+        let (connector, kind) = (self.duty.connector, self.duty.parcel.kind);
+        let read = match self.duty.due() {
+            Ok(Due::Update(stored)) => {
+                // A vendor whose answer to a change names no id has changed the one that was named.
+                let named = Receipt { id: stored.id.clone(), version: None };
+                match connector.read_action_answer(answer) {
+                    Ok(()) => Ok(connector.read_update_answer(kind, answer).unwrap_or(named)),
+                    Err(fault) => Err(fault),
+                }
+            }
+            Ok(Due::Action { on, .. }) => connector.read_action_answer(answer).map(|()| on.clone()),
+            Ok(Due::Write) | Err(_) => connector.read_write_answer(kind, answer),
+        };
+        read.map_err(|fault| self.duty.access.redacted(fault))
+    }
+
+    fn read_proof(&self, answer: &HttpAnswer) -> Finish {
+        let (connector, parcel) = (self.duty.connector, &self.duty.parcel);
+        let proof = match self.duty.due() {
+            Ok(Due::Action { name, on }) => match connector.read_action_proof(parcel.kind, name, answer) {
+                Ok(true) => Proof::Found { receipt: on.clone(), current: true },
+                Ok(false) => Proof::Absent,
+                Err(fault) => Proof::Failed(fault),
+            },
+            _ => connector.read_proof_answer(parcel.kind, answer, i64::from(parcel.revision)),
+        };
+        match proof {
+            Proof::Found { receipt, current: true } => self.close("stored", Some(answer), None, self.duty.done(receipt)),
+            // Not there, or only an older revision: what was sent had no effect.
+            Proof::Found { current: false, .. } | Proof::Absent => {
+                self.close("absent", Some(answer), None, self.duty.send_again())
+            }
+            Proof::Failed(fault) => self.prove_again(self.duty.access.redacted(fault), Some(answer)),
+        }
+    }
+
+    fn end_write(&self, outcome: Outcome, answer: Option<&HttpAnswer>, not_sent: bool) -> Finish {
+        let fault = if let Outcome::Failed(fault) = &outcome { Some(fault.clone()) } else { None };
+        let word = match &fault {
+            None => "stored",
+            Some(_) if not_sent => "not_sent",
+            Some(fault) if fault.class == FaultClass::Unknown => "unknown",
+            Some(_) => "failed",
+        };
+        self.close(word, answer, fault, self.duty.after(outcome))
+    }
+
+    fn prove_again(&self, fault: Fault, answer: Option<&HttpAnswer>) -> Finish {
+        let step = self.duty.ask_again(&fault);
+        self.close("failed", answer, Some(fault), step)
+    }
+
+    fn close(&self, outcome: &'static str, answer: Option<&HttpAnswer>, fault: Option<Fault>, step: Step) -> Finish {
+        let ended = Ended {
+            id: self.attempt,
+            outcome,
+            status: answer.map(|answer| answer.status),
+            answer: answer.and_then(|answer| answer_text(answer, &self.duty.access)),
+            fault,
+            ended_at: Utc::now(),
+        };
+        self.duty.finish(Some(ended), step)
+    }
+}
+
+/// The end of a delivery's step.
+pub fn finish(parcel: &Parcel, attempt: Option<Ended>, step: Step) -> Finish {
+    Finish {
+        delivery: parcel.id,
+        record: parcel.record,
+        kind: parcel.kind,
+        flow: parcel.flow,
+        destination: parcel.destination,
+        seen: parcel.state,
+        attempt,
+        step,
+    }
+}
+
+fn milliseconds(ms: u64) -> chrono::Duration {
+    chrono::Duration::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
+/// The limit that a call counts against: one of the vendor's buckets, for one connection.
+pub fn bucket(connection: ConnectionId, limit: Option<&connectors::Limit>) -> String {
+    format!("{connection}:{}", limit.map_or("", |limit| &limit.bucket))
+}
+
+/// What an attempt keeps of an answer: vendors echo what they were sent, so the credential is taken out.
+pub fn answer_text(answer: &HttpAnswer, access: &Access) -> Option<String> {
+    // Cut after it is redacted, so that no half of a secret is left at the end.
+    let whole = String::from_utf8_lossy(&answer.body).replace('\0', "");
+    let redacted = access.redact(&whole);
+    let end = redacted.floor_char_boundary(ANSWER_BYTES_MAX);
+    Some(redacted[..end].to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Our key of the record at the destination. It is made of what never changes, so that the first try and the last have the same:
+/// the source's connector, the connection (two shops may count alike) and the id there.
+pub fn external_key(source: &str, parcel: &Parcel) -> String {
+    let connection = parcel.source.0.simple().to_string();
+    format!("{source}-{}-{}", &connection[24..], parcel.source_id)
+}
+
+fn lost(connector: &Connector, why: &str, class: FaultClass) -> Fault {
+    let code = match class {
+        FaultClass::Unknown => "no_answer",
+        FaultClass::Limit => "limit",
+        _ => "unreachable",
+    };
+    silent(connector, class, code, why)
+}
+
+/// A vendor that was not reached or did not answer.
+pub fn silent(connector: &Connector, class: FaultClass, code: &str, why: &str) -> Fault {
+    let fix = "Check the connection's address and that the system is up, then press Retry.";
+    Fault::new(class, code, format!("{} did not answer: {why}", connector.title()), Owner::Vendor, fix)
+}
+
+fn unprovable(connector: &Connector) -> Fault {
+    let reason = format!("{} gave no answer, and it offers no way to ask whether the record arrived", connector.title());
+    Fault {
+        fix: "Look for the record there; if it is missing, press Retry, else cancel the delivery.".into(),
+        ..developer_fault("unprovable", reason, "")
+    }
+}
+
+/// What the connection or the connector must be changed for.
+pub fn developer_fault(code: &str, reason: String, fix: &str) -> Fault {
+    Fault::new(FaultClass::Validation, code, reason, Owner::Developer, fix)
+}
+
+/// A delivery whose connector is gone.
+pub fn missing_connector(parcel: &Parcel) -> Reason {
+    let fault = developer_fault(
+        "connector",
+        "its connector is not part of this installation any more".into(),
+        "Install the connector again, then press Retry.",
+    );
+    Reason::from_fault(&format!("The {} {}", parcel.kind, parcel.source_id), "its destination", &fault)
+}
