@@ -155,20 +155,17 @@ impl Sign {
     #[must_use]
     pub fn next_step(&self, title: &str) -> String {
         let version = self.named_version();
+        // A connector of the installation's own folder is updated there.
+        let update = "update the connector, with Crossdock or in your own folder,";
         match self.reason {
             SunsetReason::SentOtherVersion => {
-                format!(
-                    "At {title}, set the webhooks of this connection to {version}, or update Crossdock to a release that reads theirs."
-                )
+                format!("At {title}, set the webhooks of this connection to {version}, or {update} to one that reads theirs.")
             }
             SunsetReason::EchoedOtherVersion => format!(
-                "Compare the newest records of these flows with {title}, and update Crossdock to a release that calls a version which \
-                 {title} serves."
+                "Compare the newest records of these flows with {title}, and {update} to one that calls a version which {title} serves."
             ),
             SunsetReason::AnnouncedByHeader | SunsetReason::ConnectorsDate | SunsetReason::Deprecated => {
-                format!(
-                    "Before that, update Crossdock to a release that calls a later version than {version}, and try these flows with it."
-                )
+                format!("Before it ends, {update} to one that calls a later version than {version}, and try these flows with it.")
             }
         }
     }
