@@ -57,20 +57,20 @@ impl Shop {
         self.post(self.delivery(topic, webhook_id, body)).await
     }
 
-    /// One delivery with a signature of the caller's choice.
+    /// One delivery with a header of the caller's choice: a foreign signature, another version.
     ///
     /// # Errors
     /// Where no answer came.
-    pub async fn send_signed(
+    pub async fn send_with(
         &self,
         topic: &str,
         webhook_id: Uuid,
         body: Vec<u8>,
-        (name, signature): (String, String),
+        (name, value): (String, String),
     ) -> Result<Answer, reqwest::Error> {
         let mut delivery = self.delivery(topic, webhook_id, body);
-        delivery.headers.retain(|(own, _)| *own != name);
-        delivery.headers.push((name, signature));
+        delivery.headers.retain(|(own, _)| !own.eq_ignore_ascii_case(&name));
+        delivery.headers.push((name, value));
         self.post(delivery).await
     }
 
