@@ -425,10 +425,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_way_to_ask_the_class_stays() {
+    fn a_write_that_may_have_been_stored_is_unknown_also_where_nobody_can_be_asked() {
         let connector = connector("", "");
-        assert_eq!(class(&connector, 503, "{}"), FaultClass::Outage);
-        assert_eq!(class(&connector, 408, "{}"), FaultClass::Retry);
+        assert_eq!(class(&connector, 503, "{}"), FaultClass::Unknown);
+        assert_eq!(class(&connector, 408, "{}"), FaultClass::Unknown);
     }
 
     #[test]

@@ -61,7 +61,6 @@ impl Served {
     ///
     /// # Panics
     /// Where an earlier holder panicked.
-    #[must_use]
     pub fn simulator(&self) -> MutexGuard<'_, Simulator<'static>> {
         self.simulator.lock().expect("the simulator does not panic")
     }

@@ -1,9 +1,15 @@
 //! Makes a document that an expression is true (or false) of, where that is simple: `status == 'confirmed' && total > 0`.
 //! The error catalog, batches and proofs say with expressions what an answer means; a simulator must answer so that it means that.
 
-use domain::mapping::Filter;
-use domain::value::Value;
+use std::collections::BTreeMap;
 
+use domain::mapping::Filter;
+use domain::record::RecordKind;
+use domain::value::Value;
+use indexmap::IndexMap;
+
+use crate::connector::Connector;
+use crate::manifest::Resource;
 use crate::path;
 
 /// Nobody writes deeper ones by hand.
@@ -35,6 +41,15 @@ impl Wish {
         }
         is_so(document)
     }
+}
+
+/// What the proofs of actions look for, by kind and action.
+pub(super) fn marks(connector: &Connector) -> BTreeMap<RecordKind, IndexMap<String, Wish>> {
+    let of_kind = |resource: &Resource| {
+        let proven = resource.actions.iter().filter_map(|(name, action)| Some((name, action.proof.as_ref()?)));
+        proven.map(|(name, proof)| (name.clone(), Wish::new(&proof.done))).collect()
+    };
+    connector.manifest.resources.iter().map(|(kind, resource)| (*kind, of_kind(resource))).collect()
 }
 
 /// [`Wish::grant`] of an expression that is needed once.

@@ -311,20 +311,44 @@ fn oauth_parameters(place: Oauth1Place, incoming: &Incoming<'_>) -> Option<HashM
         let value = percent_encoding::percent_decode_str(value.trim_matches('"')).decode_utf8_lossy().into_owned();
         Some((name.to_owned(), value))
     };
-    fn once(pairs: impl Iterator<Item = (String, String)>) -> Option<HashMap<String, String>> {
-        let mut parameters = HashMap::new();
-        for (name, value) in pairs {
-            if parameters.insert(name, value).is_some() {
-                return None;
-            }
-        }
-        Some(parameters)
-    }
     match place {
         Oauth1Place::Header => {
             let rest = incoming.header("authorization")?.strip_prefix("OAuth ")?;
             once(rest.split(',').filter_map(pair))
         }
         Oauth1Place::Query => once(incoming.query.iter().filter(|(name, _)| name.starts_with("oauth_")).cloned()),
+    }
+}
+
+/// A map where each name is there once; else nothing.
+fn once(pairs: impl Iterator<Item = (String, String)>) -> Option<HashMap<String, String>> {
+    let mut named = HashMap::new();
+    for (name, value) in pairs {
+        if named.insert(name, value).is_some() {
+            return None;
+        }
+    }
+    Some(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_is_new_once_as_long_as_its_timestamp_is_good_and_old_ones_are_forgotten() {
+        let mut nonces = Nonces::default();
+        let start = 1_795_000_000;
+        assert!(nonces.is_new("a".into(), start));
+        // Another age begins meanwhile, and ends.
+        assert!(nonces.is_new("b".into(), start + SKEW_S * 2 + 1));
+        assert!(!nonces.is_new("a".into(), start + SKEW_S * 2 + 1));
+        assert!(nonces.is_new("c".into(), start + SKEW_S * 4 + 2));
+        assert!(nonces.is_new("a".into(), start + SKEW_S * 4 + 2), "its timestamp is refused long since");
+        for n in 0..=NONCES_MAX {
+            assert!(nonces.is_new(n.to_string(), start + SKEW_S * 4 + 3));
+        }
+        assert!(!nonces.is_new("0".into(), start + SKEW_S * 4 + 3), "many at once push none of these out");
+        assert!(nonces.now.len() + nonces.before.len() <= NONCES_MAX * 2);
     }
 }

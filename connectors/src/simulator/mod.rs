@@ -51,7 +51,7 @@ use self::route::Routes;
 use self::store::{Shape, Store};
 use self::write::Served;
 use crate::connector::Connector;
-use crate::manifest::{Include, Read, Resource};
+use crate::manifest::{Include, Read};
 
 pub use answer::{SimAnswer, SimRecord, SimStats, Writes};
 pub use fault::{Fault, FaultMatcher};
@@ -134,7 +134,7 @@ impl<'c> Simulator<'c> {
             stats: SimStats::default(),
             not_simulated,
             codes,
-            marks: marks(connector),
+            marks: derive::marks(connector),
             latency_ms: 0,
         };
         simulator.populate();
@@ -517,16 +517,6 @@ fn extra(yaml: &str) -> Result<Extra, SimulatorError> {
 
 fn kind_rules(extra: Extra) -> Result<BTreeMap<RecordKind, KindRules>, SimulatorError> {
     extra.kinds.into_iter().map(|(kind, extra)| Ok((kind, KindRules::compile(kind, extra)?))).collect()
-}
-
-/// What the proofs of actions look for, by kind and action.
-fn marks(connector: &Connector) -> BTreeMap<RecordKind, IndexMap<String, Wish>> {
-    let of_kind = |resource: &Resource| {
-        let done =
-            resource.actions.iter().filter_map(|(name, action)| Some((name.clone(), Wish::new(&action.proof.as_ref()?.done))));
-        done.collect()
-    };
-    connector.manifest.resources.iter().map(|(kind, resource)| (*kind, of_kind(resource))).collect()
 }
 
 /// Where a kind's records carry what.
