@@ -33,11 +33,8 @@ impl Rows {
 
     pub fn read(&mut self, block: &[u8], id: Option<&str>, updated_at: Option<&str>) -> Result<Vec<Extracted>, DecodeError> {
         // The library leaves out a mark wherever it begins to read: within the file it is a part of a value.
-        let block = match (std::mem::take(&mut self.is_first), block.strip_prefix(BYTE_ORDER_MARK)) {
-            (true, Some(unmarked)) => Cow::Borrowed(unmarked),
-            (false, Some(_)) => Cow::Owned([BYTE_ORDER_MARK, block].concat()),
-            (_, None) => Cow::Borrowed(block),
-        };
+        let is_within = !std::mem::take(&mut self.is_first) && block.starts_with(BYTE_ORDER_MARK);
+        let block = if is_within { Cow::Owned([BYTE_ORDER_MARK, block].concat()) } else { Cow::Borrowed(block) };
         let block = block.as_ref();
         let mut reader = csv::ReaderBuilder::new().delimiter(self.delimiter).has_headers(false).flexible(true).from_reader(block);
         let mut records = Vec::new();
