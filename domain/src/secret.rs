@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn ordinary_text_is_borrowed_and_short_values_are_no_secrets() {
         let redactor = redactor(&[("short", "order"), ("empty", ""), ("long", "s3cret-value")]);
-        for text in ["", "or", "the order of s3cret", "äöü s3cret-valu is not it", "s3cre"] {
+        for text in ["", "or", "the order of s3cret hats", "äöü s3cret-valu is not it", "s3cre"] {
             assert!(matches!(redactor.redact(text), Cow::Borrowed(same) if same == text), "{text}");
         }
         assert_eq!(format!("{redactor:?}").find("s3cret"), None);

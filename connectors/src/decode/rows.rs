@@ -1,6 +1,8 @@
 //! CSV ([RFC 4180](https://www.rfc-editor.org/rfc/rfc4180)): the first row names the columns, and each further row is a record whose values
 //! are all text: nobody can say whether 007 is a number.
 
+use std::borrow::Cow;
+
 use domain::value::{Map, Value};
 
 use super::{DecodeError, Extracted};
@@ -30,7 +32,10 @@ impl Rows {
     }
 
     pub fn read(&mut self, block: &[u8], id: Option<&str>, updated_at: Option<&str>) -> Result<Vec<Extracted>, DecodeError> {
-        let block = if std::mem::take(&mut self.is_first) { block.strip_prefix(BYTE_ORDER_MARK).unwrap_or(block) } else { block };
+        // The library leaves out a mark wherever it begins to read: within the file it is a part of a value.
+        let is_within = !std::mem::take(&mut self.is_first) && block.starts_with(BYTE_ORDER_MARK);
+        let block = if is_within { Cow::Owned([BYTE_ORDER_MARK, block].concat()) } else { Cow::Borrowed(block) };
+        let block = block.as_ref();
         let mut reader = csv::ReaderBuilder::new().delimiter(self.delimiter).has_headers(false).flexible(true).from_reader(block);
         let mut records = Vec::new();
         for row in reader.records() {

@@ -267,7 +267,8 @@ fn secrets(manifest: &Manifest, config: &Value) -> Vec<SecretString> {
     while let Some((path, value)) = waiting.pop() {
         match value {
             Value::Object(fields) => {
-                waiting.extend(fields.iter().map(|(name, value)| ([path.as_slice(), &[name.clone()]].concat(), value)));
+                waiting
+                    .extend(fields.iter().map(|(name, value)| ([path.as_slice(), std::slice::from_ref(name)].concat(), value)));
             }
             Value::Array(items) => waiting.extend(items.iter().map(|item| (path.clone(), item))),
             Value::String(_) | Value::Number(_) if is_secret.get(&path) != Some(&false) => {
