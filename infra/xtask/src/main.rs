@@ -16,6 +16,7 @@ cargo xtask demo [--exit] [--all-in-one] [--real]
 cargo xtask test [FILTER]                    formatting, lints, every test, in both modes
 cargo xtask bench [--rate N] [--seconds N] [--json FILE] [--all-in-one]
 cargo xtask bench read [--json FILE]         what reading 100,000 records from a vendor costs; needs no services
+cargo xtask bench mapping [--json FILE]      what a mapping costs beside the same work written by hand; needs no services
 cargo xtask services                         brings up Postgres, RabbitMQ and Redis and keeps them until Ctrl-C
 cargo xtask tidy                             who may know whom, licences, leftovers
 

@@ -48,10 +48,11 @@ pub fn demo(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
 
 /// Numbers are of the release build.
 pub fn bench(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
-    if let Some((read, arguments)) = arguments.split_first().filter(|(first, _)| *first == "read") {
-        // It needs no service: a server of its own is enough.
-        build(&["--release", "--bin", "bench_read"], &["tests"])?;
-        return shown(Command::new(target().join("release/bench_read")).args(arguments), &format!("the bench of {read}"));
+    if let Some((alone, arguments)) = arguments.split_first().filter(|(first, _)| ["read", "mapping"].contains(&first.as_str())) {
+        // It needs no service.
+        let binary = format!("bench_{alone}");
+        build(&["--release", "--bin", &binary], &["tests"])?;
+        return shown(Command::new(target().join("release").join(binary)).args(arguments), &format!("the bench of {alone}"));
     }
     let services = Services::up(rung)?;
     build(&["--release"], &["crossdock", "tests"])?;
