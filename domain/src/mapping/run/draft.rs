@@ -1,62 +1,56 @@
 //! What the rules of a row have written so far.
 
+use std::sync::Arc;
+
 use bumpalo::collections::Vec as ArenaVec;
 
-use crate::mapping::evaluate::Inputs;
 use crate::mapping::plan::Compiled;
-use crate::value::{Field, Tree};
+use crate::value::{Arena, Field, Tree};
 
-pub(super) struct Draft<'a>(ArenaVec<'a, (&'a str, Part<'a>)>);
-
-enum Part<'a> {
-    Whole(Tree<'a>),
-    /// Made by rules such as `customer.name`, which may come one by one.
-    Group(Draft<'a>),
+pub(super) struct Draft<'a> {
+    fields: ArenaVec<'a, Field<'a>>,
+    /// Made by rules such as `customer.name`, which may come one by one. Each is the value of the field at that place, in the end.
+    groups: ArenaVec<'a, (usize, Draft<'a>)>,
 }
 
 impl<'a> Draft<'a> {
-    pub fn new(capacity: usize, inputs: &Inputs<'a>) -> Self {
-        Self(ArenaVec::with_capacity_in(capacity, inputs.arena))
+    pub fn new(capacity: usize, arena: &'a Arena) -> Self {
+        Self { fields: ArenaVec::with_capacity_in(capacity, arena), groups: ArenaVec::new_in(arena) }
     }
 
     pub fn write(&mut self, rule: &'a Compiled, value: Tree<'a>) {
         if rule.is_alone {
-            self.0.push((&rule.to[0], Part::Whole(value)));
+            self.fields.push(Field { key: &rule.to[0], value });
         } else {
             self.write_at(&rule.to, value);
         }
     }
 
     /// A later rule of the same field takes the earlier one's place.
-    fn write_at(&mut self, to: &'a [std::sync::Arc<str>], value: Tree<'a>) {
+    fn write_at(&mut self, to: &'a [Arc<str>], value: Tree<'a>) {
         let [first, rest @ ..] = to else { return };
         // From the end, because rules of one group mostly follow each other.
-        let at = self.0.iter().rposition(|(key, _)| std::ptr::eq(*key, &**first)).unwrap_or_else(|| {
-            self.0.push((first, Part::Whole(Tree::Null)));
-            self.0.len() - 1
+        let at = self.fields.iter().rposition(|field| std::ptr::eq(field.key, &**first)).unwrap_or_else(|| {
+            self.fields.push(Field { key: first, value: Tree::Null });
+            self.fields.len() - 1
         });
-        let arena = self.0.bump();
-        let part = &mut self.0[at].1;
         if rest.is_empty() {
-            *part = Part::Whole(value);
+            self.groups.retain(|(of, _)| *of != at);
+            self.fields[at].value = value;
             return;
         }
-        if let Part::Whole(_) = part {
-            *part = Part::Group(Draft(ArenaVec::with_capacity_in(8, arena)));
-        }
-        if let Part::Group(group) = part {
-            group.write_at(rest, value);
-        }
+        const FIELDS_EXPECTED: usize = 8;
+        let group = self.groups.iter().rposition(|(of, _)| *of == at).unwrap_or_else(|| {
+            self.groups.push((at, Draft::new(FIELDS_EXPECTED, self.fields.bump())));
+            self.groups.len() - 1
+        });
+        self.groups[group].1.write_at(rest, value);
     }
 
-    pub fn finish(self, inputs: &Inputs<'a>) -> Tree<'a> {
-        let fields = self.0.into_iter().map(|(key, part)| Field {
-            key,
-            value: match part {
-                Part::Whole(value) => value,
-                Part::Group(group) => group.finish(inputs),
-            },
-        });
-        Tree::Map(ArenaVec::from_iter_in(fields, inputs.arena).into_bump_slice())
+    pub fn finish(mut self) -> Tree<'a> {
+        for (at, group) in self.groups {
+            self.fields[at].value = group.finish();
+        }
+        Tree::Map(self.fields.into_bump_slice())
     }
 }

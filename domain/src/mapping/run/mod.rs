@@ -27,7 +27,7 @@ pub(super) fn document<'a>(rules: &'a [Compiled], inputs: &Inputs<'a>) -> Result
 
 struct Run {
     issues: Vec<Issue>,
-    /// The run has cost what it may; said once.
+    /// The run has cost what it may, which is said once, or has as many issues as are said.
     stopped: bool,
 }
 
@@ -65,7 +65,7 @@ impl Run {
         shares: &[(&'a Set, Shares)],
     ) -> Tree<'a> {
         let inputs = here.inputs;
-        let mut out = Draft::new(rules.len(), inputs);
+        let mut out = Draft::new(rules.len(), inputs.arena);
         for rule in rules {
             let place = Place { row, rule };
             if let Some(when) = &rule.when {
@@ -92,7 +92,7 @@ impl Run {
                 out.write(rule, value);
             }
         }
-        out.finish(inputs)
+        out.finish()
     }
 
     fn set<'a>(&mut self, set: &'a Set, here: &Here<'_, 'a>, place: Place<'_>) -> Option<Tree<'a>> {
@@ -234,6 +234,8 @@ impl Run {
                 value: fault.value.map(|value| value.chars().take(VALUE_CHARS_MAX).collect()),
                 suggestion: fault.suggestion,
             });
+            // Whatever else it lacks would not be said.
+            self.stopped |= self.issues.len() == ISSUES_MAX;
         }
     }
 }

@@ -33,35 +33,34 @@ impl<'a> Element<'a> {
 
 impl Run {
     /// The rows that the rules run for: of the list, of the lists within it, those that pass, one for each group.
-    pub(super) fn elements<'a>(
-        &mut self,
-        each: &'a Each,
-        here: &Here<'_, 'a>,
-        place: Place<'_>,
-    ) -> Option<ArenaVec<'a, Element<'a>>> {
+    pub(super) fn elements<'a>(&mut self, each: &'a Each, here: &Here<'_, 'a>, place: Place<'_>) -> Option<Vec<Element<'a>>> {
         let inputs = here.inputs;
         let list = rows_of(follow(&each.list, here), inputs)?;
+        inputs.cost.step(list.len());
         if self.stops(place, inputs) {
             return None;
         }
-        let mut elements = ArenaVec::with_capacity_in(list.len(), inputs.arena);
+        // Not of the arena: a list within a list would leave one there for each row around it.
+        let mut elements = Vec::with_capacity(list.len());
         for (index, value) in list.iter().enumerate() {
             let element = Element { value: *value, outer: None, group: None };
             let Some(flatten) = &each.flatten else {
                 elements.push(element);
                 continue;
             };
-            let inner = element.within(index, here, |here| follow(flatten, here));
+            let inner = rows_of(element.within(index, here, |here| follow(flatten, here)), inputs).unwrap_or_default();
+            if !inputs.cost.step(inner.len()) {
+                break;
+            }
             let outer = Some((*value, index));
-            elements.extend(rows_of(inner, inputs).into_iter().flatten().map(|value| Element {
-                value: *value,
-                outer,
-                group: None,
-            }));
+            elements.extend(inner.iter().map(|value| Element { value: *value, outer, group: None }));
         }
         if let Some(filter) = &each.filter {
             let mut index = 0;
             elements.retain(|element| {
+                if self.stopped {
+                    return false;
+                }
                 let passes = element.within(index, here, |here| evaluate(filter, here)).map(|cell| cell.is_true());
                 let row = Row { list: place, index };
                 index += 1;
@@ -75,7 +74,7 @@ impl Run {
             Some(group_by) => self.groups(group_by, &elements, here, place),
             None => elements,
         };
-        if self.stops(place, inputs) { None } else { Some(elements) }
+        if self.stops(place, inputs) || self.stopped { None } else { Some(elements) }
     }
 
     /// One element for each key, in the order in which keys first come; rows without a value are a group too.
@@ -85,11 +84,14 @@ impl Run {
         elements: &[Element<'a>],
         here: &Here<'_, 'a>,
         place: Place<'_>,
-    ) -> ArenaVec<'a, Element<'a>> {
+    ) -> Vec<Element<'a>> {
         let inputs = here.inputs;
         let mut at: HashMap<Option<&'a str>, usize> = HashMap::new();
         let mut groups: Vec<(Element<'a>, Tree<'a>, ArenaVec<'a, Tree<'a>>)> = Vec::new();
         for (index, element) in elements.iter().enumerate() {
+            if self.stopped {
+                break;
+            }
             let row = Row { list: place, index };
             let key = match element.within(index, here, |here| evaluate(group_by, here)) {
                 Ok(key) => key,
@@ -114,7 +116,7 @@ impl Run {
             group: Some(Group { key, rows: rows.into_bump_slice() }),
             ..first
         };
-        ArenaVec::from_iter_in(groups.into_iter().map(with_rows), inputs.arena)
+        groups.into_iter().map(with_rows).collect()
     }
 
     /// What each row gets of an amount that they settle together. Without an answer no row gets any.

@@ -170,9 +170,9 @@ fn hostile_rule(random: &mut Seeded, depth: usize) -> String {
 
 #[test]
 fn hostile_mappings_end_within_their_bounds() {
-    let document = lines(2_000, r#"{"a":"xxxxxxxxxxxxxxxx","b":[{"c":1},{"c":2},{"c":"x"}]}"#);
+    let document = lines(1_000, r#"{"a":"xxxxxxxxxxxxxxxx","b":[{"c":1},{"c":2},{"c":"x"}]}"#);
     let (mut compiled, mut answered, mut stopped) = (0, 0, 0);
-    for seed in 0..400 {
+    for seed in 0..150 {
         let mut random = Seeded(seed);
         let depth = random.below(5);
         let rules: Vec<String> = (0..1 + random.below(4)).map(|_| hostile_rule(&mut random, depth)).collect();
@@ -191,7 +191,7 @@ fn hostile_mappings_end_within_their_bounds() {
         }
     }
     // The test would say nothing if all of them were refused before they ran, or if none was ended.
-    assert!(compiled > 100 && answered > 10 && stopped > 10, "{compiled} compiled, {answered} answered, {stopped} ended early");
+    assert!(compiled > 50 && answered > 5 && stopped > 5, "{compiled} compiled, {answered} answered, {stopped} ended early");
 }
 
 #[test]

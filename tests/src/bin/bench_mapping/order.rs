@@ -85,7 +85,7 @@ pub fn document(lines: usize, bytes: Option<usize>) -> Vec<u8> {
         let discounts = if n % 3 == 0 { r#"{"amount":"0.25"}"# } else { "" };
         let second = if n % 2 == 0 { r#",{"title":"County tax","price":"0.65","rate":0.0325}"# } else { "" };
         text.push_str(&format!(
-            r#"{{"id":{},"sku":"HAT-{:03}","title":"Felt hat no. {n}","quantity":{},"price":"19.99","grams":{},"vendor":"Acme","discount_allocations":[{discounts}],"tax_lines":[{{"title":"State tax","price":"1.00","rate":0.05}}{second}]}}"#,
+            r#"{{"id":{},"sku":"HAT-{:03}","title":"Felt hat no. {n}","quantity":{},"price":"19.99","grams":{},"vendor":"Acme Hats Ltd","fulfillable":true,"discount_allocations":[{discounts}],"tax_lines":[{{"title":"State tax","price":"1.00","rate":0.05}}{second}]}}"#,
             9_000_000_000_000_000 + n,
             n % 200,
             1 + n % 4,
