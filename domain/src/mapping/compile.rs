@@ -179,7 +179,7 @@ impl Compiler {
         };
         let is_shared = rule.allocate.is_some() || rule.round.as_ref().is_some_and(|round| round.scope == RoundScope::Order);
         if !is_shared {
-            return Some(Action::Set(set));
+            return Some(Action::Set(Box::new(set)));
         }
         if within.depth() == 0 {
             let what = "an amount is allocated, or rounded with the scope order, over the rows of a list; here is no list around the rule";

@@ -40,7 +40,7 @@ pub(super) struct Compiled {
 
 #[derive(Debug, Clone)]
 pub(super) enum Action {
-    Set(Set),
+    Set(Box<Set>),
     /// What all rows of the list around it settle together; its place among them.
     Share(usize),
     Each(Box<Each>),

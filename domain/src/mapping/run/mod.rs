@@ -73,7 +73,7 @@ impl Run {
                     Ok(cell) if cell.is_true() => {}
                     Ok(_) => continue,
                     Err(fault) => {
-                        self.fault(place, None, fault, inputs);
+                        self.fault(place, None, *fault, inputs);
                         if self.stopped { break } else { continue }
                     }
                 }
@@ -98,7 +98,7 @@ impl Run {
     fn set<'a>(&mut self, set: &'a Set, here: &Here<'_, 'a>, place: Place<'_>) -> Option<Tree<'a>> {
         let inputs = here.inputs;
         let from = if let Source::Path(_, name) = &set.source { Some(name.as_str()) } else { None };
-        let value = self.value(set, here).map_err(|fault| self.fault(place, from, fault, inputs)).ok()?;
+        let value = self.value(set, here).map_err(|fault| self.fault(place, from, *fault, inputs)).ok()?;
         if value.is_none() && set.required && !self.stops(place, inputs) {
             self.required(place, from);
         }
@@ -154,7 +154,7 @@ impl Run {
             Some(_) => inputs.cost.check().map(|()| None),
             None => default(set, inputs),
         };
-        let value = value.map_err(|fault| self.fault(place, None, fault, inputs)).ok()?;
+        let value = value.map_err(|fault| self.fault(place, None, *fault, inputs)).ok()?;
         if value.is_none() && set.required && !self.stops(place, inputs) {
             self.required(place, None);
         }
@@ -195,19 +195,19 @@ impl Run {
         Some(Tree::List(rows.into_bump_slice()))
     }
 
-    fn row_fault(&mut self, row: &Row<'_>, fault: Box<Fault>, inputs: &Inputs<'_>) {
+    fn row_fault(&mut self, row: &Row<'_>, fault: Fault, inputs: &Inputs<'_>) {
         if !self.stops(row.list, inputs) {
             let to = format!("{}[{}]", row.list.name(), row.index);
-            self.issue(row.list, None, *fault);
+            self.issue(row.list, None, fault);
             if let Some(issue) = self.issues.last_mut() {
                 issue.to = to;
             }
         }
     }
 
-    fn fault(&mut self, place: Place<'_>, from: Option<&str>, fault: Box<Fault>, inputs: &Inputs<'_>) {
+    fn fault(&mut self, place: Place<'_>, from: Option<&str>, fault: Fault, inputs: &Inputs<'_>) {
         if !self.stops(place, inputs) {
-            self.issue(place, from, *fault);
+            self.issue(place, from, fault);
         }
     }
 

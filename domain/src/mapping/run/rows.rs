@@ -65,7 +65,7 @@ impl Run {
                 let row = Row { list: place, index };
                 index += 1;
                 passes.unwrap_or_else(|fault| {
-                    self.row_fault(&row, fault, inputs);
+                    self.row_fault(&row, *fault, inputs);
                     false
                 })
             });
@@ -96,14 +96,14 @@ impl Run {
             let key = match element.within(index, here, |here| evaluate(group_by, here)) {
                 Ok(key) => key,
                 Err(fault) => {
-                    self.row_fault(&row, fault, inputs);
+                    self.row_fault(&row, *fault, inputs);
                     continue;
                 }
             };
             let text = key.text(inputs.arena);
             if text.is_none() && !key.is_null() {
                 let what = "rows cannot be grouped by a list or a group of fields";
-                self.row_fault(&row, Fault::kind(what, None, "Group by one field of it."), inputs);
+                self.row_fault(&row, *Fault::kind(what, None, "Group by one field of it."), inputs);
                 continue;
             }
             let group = *at.entry(text).or_insert_with(|| {
@@ -143,7 +143,7 @@ impl Run {
                 Ok(amount) => amounts.push(amount),
                 Err(fault) => {
                     let row = Row { list: place, index };
-                    self.fault(Place { row: Some(&row), rule }, None, fault, inputs);
+                    self.fault(Place { row: Some(&row), rule }, None, *fault, inputs);
                     return vec![];
                 }
             }
@@ -157,14 +157,14 @@ impl Run {
                 Ok(Some(amount)) => round::allocate(amount, &amounts, places, rounding.mode),
                 Ok(None) => return vec![],
                 Err(fault) => {
-                    self.fault(place, None, fault, inputs);
+                    self.fault(place, None, *fault, inputs);
                     return vec![];
                 }
             },
         };
         shares.unwrap_or_else(|why| {
             let row = Row { list: place, index: 0 };
-            self.fault(Place { row: Some(&row), rule }, None, Fault::expression(why), inputs);
+            self.fault(Place { row: Some(&row), rule }, None, *Fault::expression(why), inputs);
             vec![]
         })
     }
