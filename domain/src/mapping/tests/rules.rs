@@ -77,6 +77,16 @@ fn lists_nest_as_the_source_nests_them() {
 }
 
 #[test]
+fn a_row_may_be_a_list_itself() {
+    let rules = r#"[{"to":"m","each":"m","rules":[{"to":"r","each":"$this","rules":[{"to":"v","from":"$this"}]}]}]"#;
+    assert_eq!(
+        apply(rules, r#"{"m":[[1,2],[],["x"]]}"#, &LookupSet::default()).unwrap(),
+        r#"{"m":[{"r":[{"v":1},{"v":2}]},{"r":[]},{"r":[{"v":"x"}]}]}"#
+    );
+    assert_eq!(plan(rules).reads(), ["m", "m[]"]);
+}
+
+#[test]
 fn a_later_rule_of_a_field_takes_the_earlier_ones_place() {
     let rules = r#"[{"to":"a.x","from":"x"},{"to":"b","from":"b"},{"to":"a.y","from":"y"},{"to":"b","from":"c"},{"to":"a.x","from":"none"}]"#;
     assert_eq!(apply(rules, r#"{"x":1,"y":2,"b":3,"c":4}"#, &LookupSet::default()).unwrap(), r#"{"a":{"x":1,"y":2},"b":4}"#);
