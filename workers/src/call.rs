@@ -14,7 +14,7 @@ use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::{AttemptId, ConnectionId};
-use domain::mapping::Vars;
+use domain::mapping::{Untranslated, Vars};
 use domain::value::{Limits, Value};
 use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Parcel, Start, Step};
 use uuid::Uuid;
@@ -186,9 +186,6 @@ impl Duty {
 
     fn payload(&self, lookups: &TenantLookups<'_>, source: &str) -> Result<Value, Reason> {
         let parcel = &self.parcel;
-        let document = Value::parse(parcel.document.as_bytes(), &Limits::DEFAULT).map_err(|error| {
-            self.reason(&developer_fault("document", error.to_string(), "Tell Crossdock: a stored record cannot be read."))
-        })?;
         let plan = self.flow.overlay.as_ref().or_else(|| self.connector.write_plan(parcel.kind)).ok_or_else(|| {
             let what = format!("{} has no mapping that writes the kind {}", self.connector.title(), parcel.kind);
             self.reason(&developer_fault("mapping", what, "Add the mapping to the flow, then press Retry."))
@@ -199,13 +196,22 @@ impl Duty {
             serde_json::json!({"revision": parcel.revision, "external_key": self.external_key, "kind": parcel.kind.as_str()});
         vars.set("record", Value::from(&record));
         vars.set("source", Value::from(&serde_json::json!({"connection": source})));
-        plan.apply(&document, lookups, &vars).map_err(|issues| match issues.first() {
-            Some(issue) => Reason::from_issue(&self.thing(), self.connector.title(), issue),
-            None => self.reason(&developer_fault(
-                "mapping",
-                "the mapping refused it without saying why".into(),
-                "Look at the mapping.",
-            )),
+        plan.read(parcel.document.as_bytes(), &Limits::DEFAULT, lookups, &vars).map_err(|why| {
+            let issues = match why {
+                Untranslated::Unmapped(issues) => issues,
+                Untranslated::Unreadable(error) => {
+                    let fix = "Tell Crossdock: a stored record cannot be read.";
+                    return self.reason(&developer_fault("document", error.to_string(), fix));
+                }
+            };
+            match issues.first() {
+                Some(issue) => Reason::from_issue(&self.thing(), self.connector.title(), issue),
+                None => self.reason(&developer_fault(
+                    "mapping",
+                    "the mapping refused it without saying why".into(),
+                    "Look at the mapping.",
+                )),
+            }
         })
     }
 

@@ -163,19 +163,7 @@ impl KindRules {
 
 /// `hit` is true where the expression is; with `each` a list of such.
 fn when_rules(when: &str, each: Option<&str>) -> Rules {
-    let rule = |to: &str| Rule {
-        to: to.into(),
-        from: None,
-        expr: None,
-        kind: None,
-        lookup: None,
-        on_missing: None,
-        default: None,
-        required: false,
-        when: None,
-        each: None,
-        rules: None,
-    };
+    let rule = |to: &str| Rule { to: to.into(), ..Rule::default() };
     let hit = Rule { expr: Some(format!("({when}) ? true : false")), ..rule("hit") };
     Rules(vec![match each {
         None => hit,

@@ -79,7 +79,7 @@ impl Check {
     fn fail(&mut self, to: &str, code: IssueCode, sentence: String) {
         const ISSUES_MAX: usize = 50;
         if self.issues.len() < ISSUES_MAX {
-            self.issues.push(Issue { to: to.to_owned(), from: None, code, table: None, value: None, sentence });
+            self.issues.push(Issue { to: to.to_owned(), code, sentence, ..Issue::default() });
         }
     }
 

@@ -1,20 +1,10 @@
-//! The expression cell: a small, total, decimal-native language. No loops, no recursion; its cost is counted and bounded.
-//!
-//! ```text
-//! expression = ternary
-//! ternary    = or [ "?" ternary ":" ternary ]
-//! or         = and { "||" and }              the first that is true, not null and not empty
-//! and        = compare { "&&" compare }
-//! compare    = sum [ ("==" | "!=" | "<" | "<=" | ">" | ">=") sum ]
-//! sum        = product { ("+" | "-") product }
-//! product    = unary { ("*" | "/") unary }
-//! unary      = [ "!" | "-" ] primary
-//! primary    = number | "text" | 'text' | true | false | null | function "(" [ ternary { "," ternary } ] ")" | path | "(" ternary ")"
-//! path       = ( name | "$root" | "$parent" | "$index" | "$" name ) { "." name | "[" digits "]" }
-//! ```
+//! Reads an expression. Bounded in bytes, parts and depth before anything runs; every error has its column.
 
-use rust_decimal::Decimal;
+use std::collections::HashSet;
+use std::sync::Arc;
 
+use super::{Base, Expr, Function, Node, Operator, Path, Step};
+use crate::mapping::nearest::nearest;
 use crate::value::decimal;
 
 const EXPRESSION_BYTES_MAX: usize = 2_000;
@@ -30,104 +20,23 @@ pub struct ExpressionError {
     pub column: usize,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node {
-    Null,
-    Bool(bool),
-    Number(Decimal),
-    Text(String),
-    Path(Path),
-    Index,
-    Not(Box<Node>),
-    Negate(Box<Node>),
-    Binary(Operator, Box<Node>, Box<Node>),
-    If(Box<Node>, Box<Node>, Box<Node>),
-    Call(Function, Vec<Node>),
-}
+/// The words of a mapping, each kept once: two that are the same have one address.
+#[derive(Debug, Default)]
+pub(in crate::mapping) struct Words(HashSet<Arc<str>>);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
-    Or,
-    And,
-    Equal,
-    Unequal,
-    Less,
-    LessEqual,
-    Greater,
-    GreaterEqual,
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-}
-
-/// Where a path starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Base {
-    /// The element that the rules run for.
-    Here,
-    Parent,
-    Root,
-    /// `$settings`, `$record`, …
-    Var(String),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
-    Key(String),
-    At(usize),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Path {
-    pub base: Base,
-    pub steps: Vec<Step>,
-}
-
-macro_rules! functions {
-    ($($name:ident = $text:literal, $least:literal ..= $most:literal;)*) => {
-        /// The closed list of functions.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Function { $($name),* }
-        impl Function {
-            fn parse(text: &str) -> Option<(Self, std::ops::RangeInclusive<usize>)> {
-                match text { $($text => Some((Self::$name, $least..=$most)),)* _ => None }
-            }
-            pub(super) fn name(self) -> &'static str { match self { $(Self::$name => $text),* } }
-            const NAMES: &'static [&'static str] = &[$($text),*];
+impl Words {
+    pub fn of(&mut self, word: &str) -> Arc<str> {
+        if let Some(kept) = self.0.get(word) {
+            return kept.clone();
         }
-    };
+        let kept: Arc<str> = word.into();
+        self.0.insert(kept.clone());
+        kept
+    }
 }
 
-functions! {
-    Concat = "concat", 1..=20;
-    Coalesce = "coalesce", 1..=20;
-    Sum = "sum", 1..=1;
-    Count = "count", 1..=1;
-    First = "first", 1..=1;
-    Join = "join", 2..=2;
-    Round = "round", 2..=3;
-    RoundMoney = "round_money", 2..=2;
-    Abs = "abs", 1..=1;
-    Min = "min", 1..=10;
-    Max = "max", 1..=10;
-    Number = "number", 1..=1;
-    Text = "text", 1..=1;
-    Lower = "lower", 1..=1;
-    Upper = "upper", 1..=1;
-    Trim = "trim", 1..=1;
-    Replace = "replace", 3..=3;
-    Substring = "substring", 2..=3;
-    Contains = "contains", 2..=2;
-    StartsWith = "starts_with", 2..=2;
-    SplitPart = "split_part", 3..=3;
-    AfterLast = "after_last", 2..=2;
-    IsEmpty = "is_empty", 1..=1;
-    Date = "date", 1..=1;
-}
-
-pub(super) fn parse(text: &str) -> Result<Node, ExpressionError> {
-    let mut parser = Parser { text, at: 0, nodes: 0 };
+pub(in crate::mapping) fn parse(text: &str, words: &mut Words) -> Result<Expr, ExpressionError> {
+    let mut parser = Parser { text, at: 0, nodes: 0, words };
     if text.len() > EXPRESSION_BYTES_MAX {
         return Err(parser.error(format!("the expression is longer than {EXPRESSION_BYTES_MAX} bytes")));
     }
@@ -137,12 +46,12 @@ pub(super) fn parse(text: &str) -> Result<Node, ExpressionError> {
 }
 
 /// A plain field path, as `from` and `each` take it.
-pub(super) fn parse_path(text: &str) -> Result<Path, ExpressionError> {
-    let mut parser = Parser { text, at: 0, nodes: 0 };
+pub(in crate::mapping) fn parse_path(text: &str, words: &mut Words) -> Result<Path, ExpressionError> {
+    let mut parser = Parser { text, at: 0, nodes: 0, words };
     if text.len() > EXPRESSION_BYTES_MAX {
         return Err(parser.error(format!("the path is longer than {EXPRESSION_BYTES_MAX} bytes")));
     }
-    match parser.primary(0)? {
+    match parser.primary(0)?.node {
         Node::Path(path) if parser.at == text.len() => Ok(path),
         _ => Err(ExpressionError { what: "a field path such as customer.name was expected".into(), column: 1 }),
     }
@@ -150,13 +59,22 @@ pub(super) fn parse_path(text: &str) -> Result<Path, ExpressionError> {
 
 struct Parser<'a> {
     text: &'a str,
+    words: &'a mut Words,
     at: usize,
     nodes: usize,
 }
 
 impl Parser<'_> {
     fn error(&self, what: String) -> ExpressionError {
-        ExpressionError { what, column: self.text[..self.at].chars().count() + 1 }
+        ExpressionError { what, column: self.column(self.at) }
+    }
+
+    fn column(&self, at: usize) -> usize {
+        self.text[..at].chars().count() + 1
+    }
+
+    fn expr(&self, at: usize, node: Node) -> Expr {
+        Expr { node, column: self.column(at) }
     }
 
     fn rest(&self) -> &str {
@@ -188,8 +106,10 @@ impl Parser<'_> {
         if self.nodes > NODES_MAX { Err(self.error(format!("the expression has more than {NODES_MAX} parts"))) } else { Ok(()) }
     }
 
-    fn ternary(&mut self, depth: usize) -> Result<Node, ExpressionError> {
+    fn ternary(&mut self, depth: usize) -> Result<Expr, ExpressionError> {
         self.count(depth)?;
+        self.space();
+        let start = self.at;
         let condition = self.binary(0, depth)?;
         if !self.take("?") {
             return Ok(condition);
@@ -197,27 +117,27 @@ impl Parser<'_> {
         let yes = self.ternary(depth + 1)?;
         self.expect(":")?;
         let no = self.ternary(depth + 1)?;
-        Ok(Node::If(Box::new(condition), Box::new(yes), Box::new(no)))
+        Ok(self.expr(start, Node::If(Box::new(condition), Box::new(yes), Box::new(no))))
     }
 
     /// Precedence climbing over the table of operators, loosest first.
-    fn binary(&mut self, level: usize, depth: usize) -> Result<Node, ExpressionError> {
+    fn binary(&mut self, level: usize, depth: usize) -> Result<Expr, ExpressionError> {
         use Operator::*;
         const LEVELS: [&[(&str, Operator)]; 5] = [
             &[("||", Or)],
             &[("&&", And)],
             &[("==", Equal), ("!=", Unequal), ("<=", LessEqual), (">=", GreaterEqual), ("<", Less), (">", Greater)],
-            &[("+", Add), ("-", Subtract)],
+            &[("+", Add), ("-", Subtract), ("&", Join)],
             &[("*", Multiply), ("/", Divide)],
         ];
         let Some(operators) = LEVELS.get(level) else { return self.unary(depth) };
         let mut left = self.binary(level + 1, depth)?;
         let mut found = 0;
-        while let Some((_, operator)) = operators.iter().find(|(token, _)| self.take(token)) {
+        while let Some((at, operator)) = self.operator(operators) {
             found += 1;
             self.count(depth + found / 16)?;
             let right = self.binary(level + 1, depth)?;
-            left = Node::Binary(*operator, Box::new(left), Box::new(right));
+            left = self.expr(at, Node::Binary(operator, Box::new(left), Box::new(right)));
             if level == 2 {
                 break; // a < b < c means nothing.
             }
@@ -225,34 +145,51 @@ impl Parser<'_> {
         Ok(left)
     }
 
-    fn unary(&mut self, depth: usize) -> Result<Node, ExpressionError> {
+    fn operator(&mut self, operators: &[(&str, Operator)]) -> Option<(usize, Operator)> {
+        self.space();
+        let at = self.at;
+        let (token, operator) = operators.iter().find(|(token, _)| self.rest().starts_with(token))?;
+        // Half of "&&" joins nothing.
+        if *operator == Operator::Join && self.rest().starts_with("&&") {
+            return None;
+        }
+        self.at += token.len();
+        Some((at, *operator))
+    }
+
+    fn unary(&mut self, depth: usize) -> Result<Expr, ExpressionError> {
         self.count(depth)?;
         self.space();
+        let start = self.at;
         if self.rest().starts_with('!') && !self.rest().starts_with("!=") {
             self.at += 1;
-            return Ok(Node::Not(Box::new(self.unary(depth + 1)?)));
+            let inner = self.unary(depth + 1)?;
+            return Ok(self.expr(start, Node::Not(Box::new(inner))));
         }
         if self.take("-") {
-            return Ok(Node::Negate(Box::new(self.unary(depth + 1)?)));
+            let inner = self.unary(depth + 1)?;
+            return Ok(self.expr(start, Node::Negate(Box::new(inner))));
         }
         self.primary(depth)
     }
 
-    fn primary(&mut self, depth: usize) -> Result<Node, ExpressionError> {
+    fn primary(&mut self, depth: usize) -> Result<Expr, ExpressionError> {
         self.space();
-        match self.rest().chars().next() {
+        let start = self.at;
+        let node = match self.rest().chars().next() {
             Some('(') => {
                 self.at += 1;
-                let node = self.ternary(depth + 1)?;
+                let inner = self.ternary(depth + 1)?;
                 self.expect(")")?;
-                Ok(node)
+                return Ok(inner);
             }
-            Some(quote @ ('"' | '\'')) => self.quoted(quote),
-            Some('0'..='9') => self.number(),
-            Some(c) if c.is_alphabetic() || c == '_' || c == '$' => self.name(depth),
-            Some(c) => Err(self.error(format!("\"{c}\" was not expected"))),
-            None => Err(self.error("the expression ends early".into())),
-        }
+            Some(quote @ ('"' | '\'')) => self.quoted(quote)?,
+            Some('0'..='9') => self.number()?,
+            Some(c) if c.is_alphabetic() || c == '_' || c == '$' => self.name(depth)?,
+            Some(c) => return Err(self.error(format!("\"{c}\" was not expected"))),
+            None => return Err(self.error("the expression ends early".into())),
+        };
+        Ok(self.expr(start, node))
     }
 
     fn quoted(&mut self, quote: char) -> Result<Node, ExpressionError> {
@@ -305,15 +242,35 @@ impl Parser<'_> {
                 return self.call(&word, start, depth);
             }
         }
+        let mut steps = vec![];
         let base = match (special, word.as_str()) {
-            (false, _) => Base::Here,
+            (false, name) => {
+                steps.push(Step::Key(self.words.of(name)));
+                Base::Here
+            }
             (true, "index") => return Ok(Node::Index),
-            (true, "parent") => Base::Parent,
+            (true, "this") => Base::Here,
             (true, "root") => Base::Root,
+            (true, "parent") => {
+                let mut levels = 1;
+                while self.rest().starts_with(".$parent") {
+                    self.at += ".$parent".len();
+                    levels += 1;
+                }
+                Base::Parent(levels)
+            }
+            (true, "group") => {
+                if self.take(".key") {
+                    Base::GroupKey
+                } else if self.take(".rows") {
+                    Base::GroupRows
+                } else {
+                    return Err(self.error("$group.key or $group.rows was expected".into()));
+                }
+            }
             (true, "") => return Err(self.error("a name was expected after \"$\"".into())),
-            (true, name) => Base::Var(name.to_owned()),
+            (true, name) => Base::Var(self.words.of(name)),
         };
-        let mut steps = if special { vec![] } else { vec![Step::Key(word)] };
         loop {
             if self.rest().starts_with('.') {
                 self.at += 1;
@@ -321,6 +278,7 @@ impl Parser<'_> {
                 if key.is_empty() {
                     return Err(self.error("a field name was expected after \".\"".into()));
                 }
+                let key = self.words.of(&key);
                 steps.push(Step::Key(key));
             } else if self.rest().starts_with('[') {
                 self.at += 1;
@@ -336,7 +294,10 @@ impl Parser<'_> {
     fn call(&mut self, name: &str, start: usize, depth: usize) -> Result<Node, ExpressionError> {
         let Some((function, arity)) = Function::parse(name) else {
             self.at = start;
-            return Err(self.error(format!("there is no function \"{name}\"; there are {}", Function::NAMES.join(", "))));
+            return Err(self.error(match nearest(name, Function::NAMES.iter().copied()) {
+                Some(near) => format!("there is no function \"{name}\"; did you mean {near}?"),
+                None => format!("there is no function \"{name}\"; there are {}", Function::NAMES.join(", ")),
+            }));
         };
         self.at += 1;
         let mut arguments = Vec::new();
@@ -349,34 +310,20 @@ impl Parser<'_> {
                 self.expect(",")?;
             }
         }
-        if arity.contains(&arguments.len()) {
-            return Ok(Node::Call(function, arguments));
+        if !arity.contains(&arguments.len()) {
+            self.at = start;
+            let takes = match (arity.start(), arity.end()) {
+                (1, 1) => "one value".to_owned(),
+                (least, most) if least == most => format!("{least} values"),
+                (least, most) => format!("{least} to {most} values"),
+            };
+            return Err(self.error(format!("{name} takes {takes}, not {}", arguments.len())));
         }
-        self.at = start;
-        Err(self.error(format!("{name} takes {} to {} values, not {}", arity.start(), arity.end(), arguments.len())))
-    }
-}
-
-impl Path {
-    /// `line_items[].price`, seen from the document: `within` is the path of the element the rules run for.
-    pub(super) fn source_name(&self, within: &[String]) -> Option<String> {
-        let mut name = match &self.base {
-            Base::Here => within.last().cloned().unwrap_or_default(),
-            Base::Parent => within.len().checked_sub(2).map(|at| within[at].clone()).unwrap_or_default(),
-            Base::Root => String::new(),
-            Base::Var(_) => return None,
-        };
-        for step in &self.steps {
-            match step {
-                Step::Key(key) => {
-                    if !name.is_empty() {
-                        name.push('.');
-                    }
-                    name.push_str(key);
-                }
-                Step::At(_) => name.push_str("[]"),
-            }
+        let table = function.table_argument().and_then(|at| arguments.get(at));
+        if let Some(table) = table.filter(|table| !matches!(table.node, Node::Text(_))) {
+            let what = format!("the table of {name} must be written out in quotes, so that a mapping says which tables it uses");
+            return Err(ExpressionError { what, column: table.column });
         }
-        Some(name)
+        Ok(Node::Call(function, arguments))
     }
 }
