@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::Utc;
-use connectors::{Change, Connector, Found, LookUpError, Proof, RequestContext, RequestError};
+use connectors::{CatalogErrors, Change, Connector, Found, LookUpError, Proof, RequestContext, RequestError};
 use domain::delivery::{self, DeliveryState, Next, Outcome, Receipt};
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass, Owner};
@@ -522,12 +522,19 @@ pub fn developer_fault(code: &str, reason: String, fix: &str) -> Fault {
     Fault::new(FaultClass::Validation, code, reason, Owner::Developer, fix)
 }
 
-/// A delivery whose connector is gone.
-pub fn missing_connector(parcel: &Parcel) -> Reason {
-    let fault = developer_fault(
-        "connector",
-        "its connector is not part of this installation any more".into(),
-        "Install the connector again, then press Retry.",
-    );
+/// A delivery whose connector cannot be used: it is gone, or `broken` says what is wrong with its files.
+pub fn missing_connector(parcel: &Parcel, broken: Option<&CatalogErrors>) -> Reason {
+    let fault = match broken {
+        None => developer_fault(
+            "connector",
+            "its connector is not part of this installation any more".into(),
+            "Install the connector again, then press Retry.",
+        ),
+        Some(errors) => developer_fault(
+            "connector_broken",
+            format!("its connector cannot be used: {errors}"),
+            "Mend the connector's files, start Crossdock again, then press Retry.",
+        ),
+    };
     Reason::from_fault(&format!("The {} {}", parcel.kind, parcel.source_id), "its destination", &fault)
 }

@@ -268,7 +268,9 @@ impl Work {
             });
             let Some((connection, connector, (access, lack), flow)) = ready else {
                 warn!(delivery.id = %parcel.id, "Delivery {} has no connector or flow version any more", parcel.id);
-                ends.push(finish(&parcel, None, Step::Stop(missing_connector(&parcel))));
+                let name = connections.get(&parcel.destination).map_or("", |connection| connection.connector.as_str());
+                let broken = self.context.catalog.find(name).and_then(Result::err);
+                ends.push(finish(&parcel, None, Step::Stop(missing_connector(&parcel, broken))));
                 continue;
             };
             let source = connections.get(&parcel.source);
