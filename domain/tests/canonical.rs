@@ -71,7 +71,10 @@ fn every_refusal_names_the_field_with_its_row_and_says_what_would_do() {
 #[test]
 fn a_stock_level_that_knows_nothing_is_not_taken_for_an_empty_shelf() {
     let level = |quantities: &str| {
-        check(RecordKind::InventoryLevel, &parse(&format!(r#"{{"source_id":"1","item":{{"sku":"A"}},"quantities":{quantities}}}"#)))
+        check(
+            RecordKind::InventoryLevel,
+            &parse(&format!(r#"{{"source_id":"1","item":{{"sku":"A"}},"quantities":{quantities}}}"#)),
+        )
     };
     assert!(level(r#"{"available":"-2"}"#).is_ok());
     assert_eq!(level("{}").unwrap_err()[0].sentence, "the stock level says no quantity at all");
@@ -83,7 +86,10 @@ fn an_invoice_without_lines_is_only_its_total_and_one_with_lines_adds_up() {
     let invoice = |rest: &str| {
         parse(&format!(r#"{{"source_id":"1","kind":"invoice","status":"open","currency":"JPY","taxes_included":true{rest}}}"#))
     };
-    assert_eq!(check(RecordKind::Invoice, &invoice(r#","totals":{"grand":"900"}"#)).unwrap().grand_total.unwrap().to_string(), "900");
+    assert_eq!(
+        check(RecordKind::Invoice, &invoice(r#","totals":{"grand":"900"}"#)).unwrap().grand_total.unwrap().to_string(),
+        "900"
+    );
     let lines = r#","totals":{"grand":"900"},"lines":[{"quantity":"3","unit_price":"200"}]"#;
     assert_eq!(
         check(RecordKind::Invoice, &invoice(lines)).unwrap_err()[0].sentence,
@@ -216,8 +222,14 @@ fn the_model_only_grows_and_its_published_schemas_are_fresh() {
 fn what_would_break_a_stored_record_is_found() {
     let old = serde_json::json!({"required": ["a"], "properties": {"a": {"type": "string"}, "b": {"enum": ["x", "y"]}}});
     for (change, is_broken) in [
-        (serde_json::json!({"required": ["a"], "properties": {"a": {"type": "string"}, "b": {"enum": ["x", "y", "z"]}, "c": {}}}), false),
-        (serde_json::json!({"required": ["a", "c"], "properties": {"a": {"type": "string"}, "b": {"enum": ["x", "y"]}, "c": {}}}), true),
+        (
+            serde_json::json!({"required": ["a"], "properties": {"a": {"type": "string"}, "b": {"enum": ["x", "y", "z"]}, "c": {}}}),
+            false,
+        ),
+        (
+            serde_json::json!({"required": ["a", "c"], "properties": {"a": {"type": "string"}, "b": {"enum": ["x", "y"]}, "c": {}}}),
+            true,
+        ),
         (serde_json::json!({"required": ["a"], "properties": {"a": {"type": "number"}, "b": {"enum": ["x", "y"]}}}), true),
         (serde_json::json!({"required": ["a"], "properties": {"a": {"type": "string"}, "b": {"enum": ["x"]}}}), true),
         (serde_json::json!({"required": [], "properties": {"a": {"type": "string"}}}), true),

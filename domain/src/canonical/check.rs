@@ -97,7 +97,9 @@ impl Check {
                 Some(_) if value.is_null() => {}
                 Some(field) => self.field(at, field, value),
                 None => self.fail(at, IssueCode::OutOfRange, |to| match nearest(shape, name) {
-                    Some(known) => format!("the model has no field {to}; did you mean {known}? What it has no word for belongs in attributes"),
+                    Some(known) => format!(
+                        "the model has no field {to}; did you mean {known}? What it has no word for belongs in attributes"
+                    ),
                     None => format!("the model has no field {to}; put it into attributes"),
                 }),
             }
@@ -123,7 +125,9 @@ impl Check {
             (Is::Count, Value::Number(number)) => {
                 if number.as_str().parse::<i32>().map_or(true, |count| count < 0) {
                     let number = number.as_str();
-                    self.fail_value(at, IssueCode::OutOfRange, Some(number), |to| format!("the field {to} says {number}, which is no whole number from 0 on"));
+                    self.fail_value(at, IssueCode::OutOfRange, Some(number), |to| {
+                        format!("the field {to} says {number}, which is no whole number from 0 on")
+                    });
                 }
             }
             (is, Value::Text(text)) => self.text(at, is, text),
@@ -173,7 +177,9 @@ impl Check {
                 Some(_) => {}
             },
             Is::Time if DateTime::parse_from_rfc3339(text).is_err() => refuse(IssueCode::BadType, "no RFC 3339 time"),
-            Is::Date if NaiveDate::parse_from_str(text, "%Y-%m-%d").is_err() => refuse(IssueCode::BadType, "no date such as 2026-11-27"),
+            Is::Date if NaiveDate::parse_from_str(text, "%Y-%m-%d").is_err() => {
+                refuse(IssueCode::BadType, "no date such as 2026-11-27")
+            }
             Is::Country if !letters(2) => refuse(IssueCode::OutOfRange, "no ISO 3166-1 code of two letters"),
             Is::Currency if !letters(3) => refuse(IssueCode::OutOfRange, "no ISO 4217 code of three letters"),
             Is::Unit if !matches!(text.len(), 2..=3) || !text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) => {
@@ -204,7 +210,9 @@ impl Check {
             let mut total = if is_included { Decimal::ZERO } else { part("tax") };
             for line in lines {
                 let amount = |key: &str| decimal(line.get(key)).unwrap_or_default();
-                total = total.checked_add(amount("quantity").checked_mul(amount("unit_price"))?)?.checked_sub(amount("discount_total"))?;
+                total = total
+                    .checked_add(amount("quantity").checked_mul(amount("unit_price"))?)?
+                    .checked_sub(amount("discount_total"))?;
             }
             for line in shipping {
                 let amount = |key: &str| decimal(line.get(key)).unwrap_or_default();
@@ -222,7 +230,9 @@ impl Check {
         let at = At { above: Some(&totals_at), name: "grand", index: None };
         let currency = map.get("currency").and_then(Value::as_str).unwrap_or_default();
         match sum() {
-            None => self.fail(at, IssueCode::OutOfRange, |_| format!("the parts of the {noun} add up to more than can be counted")),
+            None => {
+                self.fail(at, IssueCode::OutOfRange, |_| format!("the parts of the {noun} add up to more than can be counted"))
+            }
             Some(total) if (total - grand).abs() > minor_unit(currency) * Decimal::from(parts + 1) => {
                 self.fail(at, IssueCode::Unbalanced, |_| {
                     let total = total.normalize();

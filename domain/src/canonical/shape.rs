@@ -153,7 +153,9 @@ impl Is {
                 let words: Vec<Option<&str>> = words.iter().copied().map(Some).chain([None]).collect();
                 json!({"enum": words})
             }
-            Self::Texts => json!({"type": ["array", "null"], "items": {"type": "string", "maxLength": TEXT_CHARS_MAX}, "maxItems": LIST_MAX}),
+            Self::Texts => {
+                json!({"type": ["array", "null"], "items": {"type": "string", "maxLength": TEXT_CHARS_MAX}, "maxItems": LIST_MAX})
+            }
             Self::Group(shape) => json!({"anyOf": [{"$ref": shape.reference(parts)}, {"type": "null"}]}),
             Self::List(shape) => {
                 json!({"type": ["array", "null"], "items": {"$ref": shape.reference(parts)}, "maxItems": LIST_MAX})
