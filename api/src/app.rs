@@ -7,6 +7,7 @@ use actix_web::{App, HttpServer, middleware, web};
 use connectors::Catalog;
 use infra::broker::Broker;
 use infra::postgres::Store;
+use infra::sunset::Sunsets;
 use infra::vault::Vault;
 use tokio::sync::watch;
 use tracing::info;
@@ -23,6 +24,7 @@ pub struct AppState {
     pub vault: Vault,
     pub broker: Broker,
     pub catalog: &'static Catalog,
+    pub sunsets: Sunsets,
     pub tokens: Arc<Tokens>,
     pub sign_ins: Arc<SignIns>,
     pub public_url: String,
@@ -37,6 +39,7 @@ impl AppState {
             vault,
             broker,
             catalog,
+            sunsets: Sunsets::default(),
             tokens: Arc::new(Tokens::new(&config.jwt_key)),
             sign_ins: Arc::default(),
             public_url: config.public_url.clone(),
@@ -58,6 +61,8 @@ pub async fn serve(
     const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
     let schema = graphql::schema(&state);
     let intake = Intake::start(state.clone());
+    let (sunsets, store, stopped) = (state.sunsets.clone(), state.store.clone(), stop.clone());
+    tokio::spawn(async move { sunsets.write(&store, stopped).await });
     let data = web::Data::new(state);
     let server = HttpServer::new(move || {
         App::new()

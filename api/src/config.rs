@@ -27,12 +27,9 @@ pub struct Config {
     pub jwt_key: SecretString,
     /// `CROSSDOCK_ENV=development`: GraphiQL and introspection are open.
     pub is_development: bool,
-    /// `CROSSDOCK_OUTBOUND_ALLOW`: `host:port, …` inside our own walls that connectors may call: self-hosted systems, simulators.
-    pub outbound_allow: String,
     /// `CROSSDOCK_CONNECTORS`: a folder of connectors of your own, beside those that come with Crossdock.
     pub connectors: Option<PathBuf>,
-    /// `CROSSDOCK_CALL_TIMEOUT_S`: the longest a vendor may take, 30 s.
-    pub call_timeout: Duration,
+    pub outward: Outward,
     /// `CROSSDOCK_DATABASE_CONNECTIONS`: the most this process takes, 12.
     pub database_connections: u32,
 }
@@ -45,16 +42,42 @@ pub enum ConfigError {
     Wrong { name: &'static str, value: String, what: &'static str },
 }
 
+/// What the one door out to the world is told: all that a command needs which calls vendors and keeps nothing.
+#[derive(Debug, Clone)]
+pub struct Outward {
+    /// `CROSSDOCK_OUTBOUND_ALLOW`: `host:port, …` inside our own walls that connectors may call: self-hosted systems, simulators.
+    pub allow: String,
+    /// `CROSSDOCK_CALL_TIMEOUT_S`: the longest a vendor may take, 30 s.
+    pub call_timeout: Duration,
+}
+
+impl Outward {
+    /// # Errors
+    /// Where a setting cannot be read.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            allow: get("CROSSDOCK_OUTBOUND_ALLOW").unwrap_or_default(),
+            call_timeout: Duration::from_secs(number("CROSSDOCK_CALL_TIMEOUT_S", 30)?.clamp(1, 300)),
+        })
+    }
+}
+
+fn get(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+fn number(name: &'static str, default: u64) -> Result<u64, ConfigError> {
+    match get(name) {
+        None => Ok(default),
+        Some(value) => value.parse().map_err(|_| ConfigError::Wrong { name, value, what: "a whole number was expected" }),
+    }
+}
+
 impl Config {
     /// # Errors
     /// Where a setting is missing or cannot be read; it says which and what it is for.
     pub fn from_env() -> Result<Self, ConfigError> {
-        let get = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let need = |name: &'static str, what: &'static str| get(name).ok_or(ConfigError::Missing { name, what });
-        let number = |name: &'static str, default: u64| match get(name) {
-            None => Ok(default),
-            Some(value) => value.parse().map_err(|_| ConfigError::Wrong { name, value, what: "a whole number was expected" }),
-        };
         let listen = get("CROSSDOCK_LISTEN").unwrap_or_else(|| "127.0.0.1:8080".to_owned());
         let jwt_key = need("CROSSDOCK_JWT_KEY", "the key that signs access tokens; make one with `openssl rand -base64 32`")?;
         if jwt_key.len() < 32 {
@@ -84,9 +107,8 @@ impl Config {
             .into(),
             jwt_key: jwt_key.into(),
             is_development: get("CROSSDOCK_ENV").as_deref() == Some("development"),
-            outbound_allow: get("CROSSDOCK_OUTBOUND_ALLOW").unwrap_or_default(),
             connectors: get("CROSSDOCK_CONNECTORS").map(PathBuf::from),
-            call_timeout: Duration::from_secs(number("CROSSDOCK_CALL_TIMEOUT_S", 30)?.clamp(1, 300)),
+            outward: Outward::from_env()?,
             database_connections: u32::try_from(number("CROSSDOCK_DATABASE_CONNECTIONS", 12)?.clamp(4, 200)).unwrap_or(12),
         })
     }

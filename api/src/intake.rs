@@ -271,7 +271,12 @@ async fn receive(
             return later();
         }
     };
-    let Some(connector) = state.catalog.get(&hook.connector) else { return unknown() };
+    let connector = match state.catalog.find(&hook.connector) {
+        Some(Ok(connector)) => connector,
+        // Its files are broken. Vendors take a 404 for an address that is gone, and send nothing more.
+        Some(Err(_)) => return later(),
+        None => return unknown(),
+    };
     let Some(mut room) = intake.rooms.enter(hook.tenant) else { return later() };
     let read = body::read(request.headers(), payload, BODY_BYTES_MAX, body::READ_TIMEOUT, |bytes| room.grow(bytes));
     let body = match read.await {
@@ -294,6 +299,8 @@ async fn receive(
     if !hook.is_active {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "the connection is paused; send it again later");
     }
+    let signs = infos.iter().find_map(|info| connector.sunset_of_hook(info.api_version.as_deref()?));
+    state.sunsets.note(hook.tenant, hook.connection, signs);
     // The events of a list are held beside the body that they came in.
     let events_bytes = infos.iter().filter_map(|info| info.event.as_ref()).map(bytes::Bytes::len).sum();
     if events_bytes > 0 && !room.grow(events_bytes) {

@@ -14,6 +14,7 @@ use crate::check::check;
 use crate::connector::{Connector, Mappings};
 use crate::manifest::{KindFile, Manifest};
 use crate::parse::{ParseError, yaml};
+use crate::verified::{VERIFIED_FILE, Verified};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/catalog");
 
@@ -175,7 +176,7 @@ fn load(name: &str, folder: &Folder) -> Result<Connector, CatalogErrors> {
 }
 
 impl Connector {
-    /// A connector out of the files of its folder: `connector.yaml`, `<kind>.yaml`, `setup.md`, `samples/…`.
+    /// A connector out of the files of its folder: `connector.yaml`, `<kind>.yaml`, `verified.yaml`, `setup.md`, `samples/…`.
     ///
     /// # Errors
     /// Everything that is wrong with them.
@@ -213,9 +214,11 @@ impl Connector {
             tables.extend(parsed.tables);
         }
         mappings.tables = tables.into_iter().collect::<LookupSet>();
+        let verified = files.remove(VERIFIED_FILE).map_or(Ok(Vec::new()), |text| Verified::parse(&text));
+        let verified = verified.map_err(|error| errors.push(place(VERIFIED_FILE, error))).unwrap_or_default();
         if !errors.is_empty() {
             return Err(CatalogErrors(errors));
         }
-        Ok(Connector::new(manifest, mappings, files))
+        Ok(Connector::new(manifest, mappings, files, verified))
     }
 }

@@ -1,12 +1,14 @@
 //! What serde cannot see: names that point nowhere, patterns and expressions that cannot be read.
 
 mod auth;
+mod change;
+mod template;
+
+use std::collections::BTreeSet;
 
 use domain::mapping::Filter;
 
-use crate::manifest::{FORMAT, Manifest, Read, Request, Resource};
-use crate::parse::nearest;
-use crate::request::NAMES;
+use crate::manifest::{FORMAT, Include, Manifest, Read, Request, Resource};
 use crate::template::names;
 
 pub(crate) fn check(folder: &str, manifest: &Manifest) -> Vec<String> {
@@ -31,6 +33,9 @@ pub(crate) fn check(folder: &str, manifest: &Manifest) -> Vec<String> {
             check_read("webhooks.subscriptions.list.read", &Resource::default(), &list.read, &mut errors);
             check_expression(list.active.as_deref(), "webhooks.subscriptions.list.active", &mut errors);
         }
+        for (topic, fetch) in hook.topics.iter().filter_map(|(name, topic)| Some((name, topic.fetch.as_ref()?))) {
+            check_includes(&format!("webhooks.topics.{topic}.fetch"), &Resource::default(), &fetch.include, &mut errors);
+        }
     }
     for rule in &manifest.errors {
         let is_status = |status: &u16| (100..600).contains(status);
@@ -45,11 +50,12 @@ pub(crate) fn check(folder: &str, manifest: &Manifest) -> Vec<String> {
             errors.push(format!("the pattern of a header in errors cannot be read: {error}"));
         }
         check_expression(rule.when.as_deref(), "errors.when", &mut errors);
+        change::check_stale(manifest, rule, &mut errors);
     }
     for (kind, resource) in &manifest.resources {
         check_resource(&format!("resources.{kind}"), manifest, resource, &mut errors);
     }
-    check_templates(manifest, &mut errors);
+    template::check_templates(manifest, &mut errors);
     auth::check_auth(manifest, &mut errors);
     errors
 }
@@ -65,8 +71,10 @@ fn check_resource(at: &str, manifest: &Manifest, resource: &Resource, errors: &m
         if manifest.error.code.is_empty() && proof.absent.iter().any(|absent| !absent.code.is_empty()) {
             errors.push(format!("{at}.proof.absent names codes, but error.code does not say where they stand"));
         }
-        if proof.absent.is_empty() && proof.found.is_none() {
-            errors.push(format!("{at}.proof needs absent or found: without one, nothing ever says that a record is not there"));
+        if proof.absent.is_empty() && proof.found.is_none() && proof.receipt.among.is_none() {
+            errors.push(format!(
+                "{at}.proof needs absent, found or receipt.among: without one, nothing ever says that a record is not there"
+            ));
         }
     }
     for write in resource.write.iter().chain(&resource.update) {
@@ -77,6 +85,7 @@ fn check_resource(at: &str, manifest: &Manifest, resource: &Resource, errors: &m
             errors.push(format!("{at}.write.receipt needs header or path: where does the destination's id stand?"));
         }
     }
+    change::check_change(at, manifest, resource, errors);
     for (name, action) in &resource.actions {
         check_expression(
             action.proof.as_ref().map(|proof| proof.done.as_str()),
@@ -87,6 +96,15 @@ fn check_resource(at: &str, manifest: &Manifest, resource: &Resource, errors: &m
     check_expression(resource.batch.as_ref().map(|batch| batch.refused.as_str()), &format!("{at}.batch.refused"), errors);
     if let Some(read) = &resource.read {
         check_read(&format!("{at}.read"), resource, read, errors);
+    }
+    if let Some(get) = &resource.get {
+        check_includes(&format!("{at}.get"), resource, &get.include, errors);
+    }
+}
+
+fn check_includes(at: &str, resource: &Resource, includes: &[Include], errors: &mut Vec<String>) {
+    for include in includes {
+        check_read(&format!("{at}.include.{}", include.into), resource, &include.read, errors);
     }
 }
 
@@ -101,9 +119,7 @@ fn check_read(at: &str, resource: &Resource, read: &Read, errors: &mut Vec<Strin
     if let Some(parent) = &read.parent {
         check_read(&format!("{at}.parent.read"), resource, &parent.read, errors);
     }
-    for include in &read.include {
-        check_read(&format!("{at}.include.{}", include.into), resource, &include.read, errors);
-    }
+    check_includes(at, resource, &read.include, errors);
 }
 
 /// Every request that a manifest declares.
@@ -120,12 +136,19 @@ pub(crate) fn requests(manifest: &Manifest) -> Vec<&Request> {
         if let Some(read) = &resource.read {
             of_read(read, &mut out);
         }
-        out.extend(resource.get.as_ref().map(|get| &get.request));
-        out.extend(resource.write.iter().chain(&resource.update).map(|write| &write.request));
+        if let Some(get) = &resource.get {
+            out.push(&get.request);
+            get.include.iter().for_each(|include| of_read(&include.read, &mut out));
+        }
+        for write in resource.write.iter().chain(&resource.update) {
+            out.push(&write.request);
+            out.extend(write.before.iter().map(|look_up| &look_up.request));
+        }
         out.extend(resource.batch.as_ref().map(|batch| &batch.request));
         out.extend(resource.proof.as_ref().map(|proof| &proof.request));
         for action in resource.actions.values() {
             out.push(&action.request);
+            out.extend(action.before.iter().map(|look_up| &look_up.request));
             out.extend(action.proof.as_ref().map(|proof| &proof.request));
         }
     }
@@ -137,29 +160,17 @@ pub(crate) fn requests(manifest: &Manifest) -> Vec<&Request> {
                 of_read(&list.read, &mut out);
             }
         }
-        out.extend(hook.topics.values().filter_map(|topic| topic.fetch.as_ref()).map(|fetch| &fetch.request));
+        for fetch in hook.topics.values().filter_map(|topic| topic.fetch.as_ref()) {
+            out.push(&fetch.request);
+            fetch.include.iter().for_each(|include| of_read(&include.read, &mut out));
+        }
     }
     out
 }
 
-fn check_templates(manifest: &Manifest, errors: &mut Vec<String>) {
-    let mut templates: Vec<String> = requests(manifest).into_iter().flat_map(self::templates).collect();
-    templates.extend(manifest.base_url.clone());
-    templates.extend(manifest.headers.values().cloned());
-    for template in &templates {
-        for name in names(template) {
-            let is_known = match name.strip_prefix("settings.") {
-                Some(setting) => manifest.settings.contains_key(setting),
-                None => NAMES.contains(&name) || matches!(name.split('.').next(), Some("payload" | "payloads")),
-            };
-            if !is_known {
-                let settings = manifest.settings.keys().map(|name| format!("settings.{name}")).collect::<Vec<_>>();
-                let near = nearest(name, NAMES.iter().copied().chain(settings.iter().map(String::as_str)));
-                let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
-                errors.push(format!("there is no \"{name}\" to put into \"{template}\"{hint}"));
-            }
-        }
-    }
+/// The names that the templates of a request use.
+pub(crate) fn names_of(request: &Request) -> BTreeSet<String> {
+    templates(request).iter().flat_map(|template| names(template)).map(str::to_owned).collect()
 }
 
 /// All templates of a request.

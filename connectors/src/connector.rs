@@ -8,6 +8,10 @@ use domain::record::RecordKind;
 
 use crate::manifest::{Field, Get, Manifest, ProofRule, Resource};
 use crate::response::ErrorMatcher;
+use crate::verified::Verified;
+
+/// What the name of a sample ends with that is a canonical record and no vendor's document.
+const WRITE_SAMPLE: &str = "_write";
 
 /// How many calls an account may make at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,13 +34,14 @@ pub struct Connector {
     mappings: Mappings,
     /// The other files of the folder, by name: `setup.md`, `samples/order_paid.in.json`.
     files: HashMap<String, String>,
+    verified: Vec<Verified>,
     pub(crate) errors: Vec<ErrorMatcher>,
 }
 
 impl Connector {
-    pub(crate) fn new(manifest: Manifest, mappings: Mappings, files: HashMap<String, String>) -> Self {
+    pub(crate) fn new(manifest: Manifest, mappings: Mappings, files: HashMap<String, String>, verified: Vec<Verified>) -> Self {
         let errors = manifest.errors.iter().map(ErrorMatcher::new).collect();
-        Self { manifest, mappings, files, errors }
+        Self { manifest, mappings, files, verified, errors }
     }
 
     #[must_use]
@@ -61,15 +66,28 @@ impl Connector {
         self.files.get("setup.md").map_or("", String::as_str)
     }
 
-    /// The samples of a kind: a vendor's documents, by name.
+    /// The samples of a kind: a vendor's documents, by name. Not among them: `<kind>_write`, which is [`Self::write_sample`].
     pub fn samples(&self, kind: RecordKind) -> impl Iterator<Item = (&str, &str)> {
         let mut samples: Vec<(&str, &str)> = Vec::new();
         for (file, text) in &self.files {
             let name = file.strip_prefix("samples/").and_then(|name| name.strip_suffix(".in.json"));
-            samples.extend(name.filter(|name| name.starts_with(kind.as_str())).map(|name| (name, text.as_str())));
+            let is_one = |name: &&str| name.starts_with(kind.as_str()) && !name.ends_with(WRITE_SAMPLE);
+            samples.extend(name.filter(is_one).map(|name| (name, text.as_str())));
         }
         samples.sort_unstable();
         samples.into_iter()
+    }
+
+    /// What was proven of it against software that we did not write.
+    #[must_use]
+    pub fn verified(&self) -> &[Verified] {
+        &self.verified
+    }
+
+    /// A canonical record that this connector's write mapping takes, where it needs more than most: `samples/<kind>_write.in.json`.
+    #[must_use]
+    pub fn write_sample(&self, kind: RecordKind) -> Option<&str> {
+        self.file(&format!("samples/{kind}{WRITE_SAMPLE}.in.json"))
     }
 
     /// A file of the folder that is no mapping.

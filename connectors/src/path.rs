@@ -60,6 +60,21 @@ pub(crate) fn first<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     all(value, path).into_iter().next()
 }
 
+/// The values of the list at a path, whether the path ends in it or leads through it; `None` where there is no list.
+pub(crate) fn listed<'v>(value: &'v Value, path: &str) -> Option<Vec<&'v Value>> {
+    let found = all(value, path);
+    match found.as_slice() {
+        [Value::List(list)] => Some(list.iter().collect()),
+        [] | [Value::Null] => None,
+        _ => Some(found),
+    }
+}
+
+/// True where this text stands at a path.
+pub(crate) fn is_text(value: &Value, path: &str, text: &str) -> bool {
+    first(value, path).and_then(Value::to_text).is_some_and(|own| own == text)
+}
+
 /// Puts a value at a path, making the groups and lists on the way. A step into what is neither is not made.
 pub(crate) fn put(into: &mut Value, path: &str, value: Value) {
     let mut here = into;

@@ -10,7 +10,9 @@ use domain::secret::{ExposeSecret, SecretFields};
 use domain::value::{Map, Value};
 
 use crate::auth::{TokenSet, sign};
+use crate::change::Change;
 use crate::connector::Connector;
+use crate::look_up::Found;
 use crate::manifest::{Body, Method, Request, Slot};
 use crate::path;
 use crate::template::{ENCODED, TemplateError, fill, placeholder};
@@ -39,6 +41,10 @@ pub struct CallVars<'a> {
     pub source_id: Option<&'a str>,
     /// The id at the vendor of the record that is changed.
     pub external_id: Option<&'a str>,
+    /// The version that the vendor gave it when it was last written or read.
+    pub receipt_version: Option<&'a str>,
+    /// What was looked up before.
+    pub found: Option<&'a Found>,
     pub parent_id: Option<&'a str>,
     /// Where a webhook is to be sent.
     pub hook_url: Option<&'a str>,
@@ -52,7 +58,7 @@ pub struct CallVars<'a> {
 }
 
 /// The names of [`CallVars`] and of [`RequestContext`] that templates may use, beside `settings.*`.
-pub(crate) const NAMES: [&str; 14] = [
+pub(crate) const NAMES: [&str; 15] = [
     "external_key",
     "revision",
     "idempotency_key",
@@ -62,6 +68,7 @@ pub(crate) const NAMES: [&str; 14] = [
     "since",
     "source_id",
     "external_id",
+    "receipt_version",
     "parent.id",
     "hook_url",
     "topic",
@@ -75,6 +82,10 @@ pub enum RequestError {
     Kind(RecordKind),
     #[error("the connector has no action \"{0}\" on this kind")]
     Action(String),
+    #[error("the version that the destination has of the record is not known; read the record there before it is changed")]
+    Version,
+    #[error("\"{0}\" was not looked up yet; make the reads that belong before this write")]
+    LookUp(String),
     #[error("the connection lacks the secret \"{0}\"; store the credential again")]
     Secret(String),
     #[error("{0}; complete the connection's settings")]
@@ -244,7 +255,7 @@ fn form(tree: &Value) -> String {
 }
 
 impl Connector {
-    /// The request that writes a record's payload.
+    /// The request that writes a record's payload, where nothing is looked up before ([`Self::change_request`]).
     ///
     /// # Errors
     /// Where the connector does not write this kind, or the connection lacks something.
@@ -254,9 +265,7 @@ impl Connector {
         payload: &Value,
         context: &RequestContext<'_>,
     ) -> Result<HttpRequest, RequestError> {
-        let write = self.resource(kind).and_then(|resource| resource.write.as_ref());
-        let vars = CallVars { payload: Some(payload), ..CallVars::default() };
-        self.call(&write.ok_or(RequestError::Kind(kind))?.request, &vars, context)
+        self.change_request(kind, Change::Write, Some(payload), &Found::default(), context)
     }
 
     /// The request that finds by business key what a lost answer did; none where the vendor offers no way. `payload` is what was written,
@@ -420,12 +429,16 @@ impl Connector {
             "since" => vars.since.map(Into::into),
             "source_id" => vars.source_id.map(Into::into),
             "external_id" => vars.external_id.map(Into::into),
+            "receipt_version" => vars.receipt_version.map(Into::into),
             "parent.id" => vars.parent_id.map(Into::into),
             "hook_url" => vars.hook_url.map(Into::into),
             "topic" => vars.topic.map(Into::into),
             "subscription_id" => vars.subscription_id.map(Into::into),
             "page" => vars.page.map(Into::into),
-            _ => context.find(name).or_else(|| path::first(vars.payload?, name.strip_prefix("payload.")?)?.to_text()),
+            _ => context
+                .find(name)
+                .or_else(|| path::first(vars.payload?, name.strip_prefix("payload.")?)?.to_text())
+                .or_else(|| vars.found?.get(name.strip_prefix("found.")?)?.to_text()),
         }
     }
 }
@@ -454,6 +467,7 @@ fn fill_tree<'v>(
             let whole = placeholder(text).and_then(|name| match name.split_once('.').unwrap_or((name, "")) {
                 ("payload", at) => vars.payload.map(|payload| path::first(payload, at).cloned()),
                 ("payloads", "") => vars.payloads.map(|payloads| Some(payloads.clone())),
+                ("found", name) => vars.found.map(|found| found.get(name).cloned()),
                 _ => None,
             });
             match whole {

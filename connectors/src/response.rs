@@ -12,9 +12,12 @@ use domain::record::RecordKind;
 use domain::value::{Limits, Value};
 use rust_decimal::Decimal;
 
+use crate::change::Change;
 use crate::connector::Connector;
-use crate::manifest::{Absent, ErrorRule, ReceiptRule, WaitUnit};
+use crate::decode::xml_document;
+use crate::manifest::{Absent, ErrorFormat, ErrorRule, ReceiptRule, WaitUnit};
 use crate::path;
+use crate::receipt::{ours, receipt};
 use crate::template::fill;
 
 pub(crate) const TEXT_CHARS_MAX: usize = 500;
@@ -67,36 +70,44 @@ impl Connector {
     /// # Errors
     /// The classified fault, where the destination did not store it; [`FaultClass::Unknown`] where it may have.
     pub fn read_write_answer(&self, kind: RecordKind, answer: &HttpAnswer) -> Result<Receipt, Fault> {
-        let rule = self.resource(kind).and_then(|resource| resource.write.as_ref()).map(|write| &write.receipt);
-        self.read_receipt(kind, rule, answer)
+        self.read_change_answer(kind, Change::Write, answer, "")
     }
 
+    /// The receipt of an answer to a change. `is_repeatable`: the vendor makes a second one harmless, so that nobody must ask first.
     pub(crate) fn read_receipt(
         &self,
-        kind: RecordKind,
         rule: Option<&ReceiptRule>,
+        key: &str,
+        is_repeatable: bool,
         answer: &HttpAnswer,
     ) -> Result<Receipt, Fault> {
-        let body = parse(answer);
-        if self.is_failure(answer, body.as_ref()) {
-            let (mut fault, not_applied) = self.fault(answer, body.as_ref());
-            let is_provable = self.proof(kind).is_some();
-            // A server that failed after it began may have stored the record: it is asked before anything is sent again.
+        let body = self.parse(answer);
+        self.read_done(is_repeatable, answer, body.as_ref())?;
+        rule.and_then(|rule| receipt(rule, key, answer, body.as_ref())).ok_or_else(|| self.unreadable(answer))
+    }
+
+    /// That an answer to a change is a success.
+    pub(crate) fn read_done(&self, is_repeatable: bool, answer: &HttpAnswer, body: Option<&Value>) -> Result<(), Fault> {
+        if self.is_failure(answer, body) {
+            let (mut fault, not_applied) = self.fault(answer, body);
+            // A server that failed after it began may have stored the record: it is asked before anything is sent again, and where it
+            // cannot be asked a person is.
             let may_have_applied = matches!(answer.status, 408 | 500..=599)
                 && matches!(fault.class, FaultClass::Outage | FaultClass::Retry)
                 && !not_applied;
-            if may_have_applied && is_provable {
+            if may_have_applied && !is_repeatable {
                 fault.class = FaultClass::Unknown;
             }
             return Err(fault);
         }
-        rule.and_then(|rule| receipt(rule, answer, body.as_ref())).ok_or_else(|| self.unreadable(answer))
+        Ok(())
     }
 
-    /// What a look-up by business key found. `written` is the revision that was sent.
+    /// What a look-up by business key found. `written` is the revision that was sent; where the answer lists all that belong together, ours is
+    /// the one with our `key`.
     #[must_use]
-    pub fn read_proof_answer(&self, kind: RecordKind, answer: &HttpAnswer, written: i64) -> Proof {
-        let body = parse(answer);
+    pub fn read_proof_answer(&self, kind: RecordKind, key: &str, answer: &HttpAnswer, written: i64) -> Proof {
+        let body = self.parse(answer);
         let Some(rule) = self.proof(kind) else { return Proof::Failed(self.unreadable(answer)) };
         let code = self.text_at(&self.manifest.error.code, body.as_ref());
         if rule.absent.iter().any(|absent| says_absent(absent, answer.status, code.as_deref())) {
@@ -109,15 +120,28 @@ impl Connector {
         if let (Some(found), Some(body)) = (rule.found.as_deref(), body.as_ref()) {
             match path::first(body, found) {
                 Some(Value::List(list)) if list.is_empty() => return Proof::Absent,
-                None if rule.absent_is_empty => return Proof::Absent,
+                // What is around the list is there all the same: any other answer says nothing of it.
+                None if rule.absent_is_empty && around(found).is_none_or(|at| path::first(body, at).is_some()) => {
+                    return Proof::Absent;
+                }
                 // Without the list, the answer is none to that question.
                 None | Some(Value::Null) => return Proof::Failed(self.unreadable(answer)),
                 Some(_) => {}
             }
         }
-        let Some(receipt) = receipt(&rule.receipt, answer, body.as_ref()) else { return Proof::Failed(self.unreadable(answer)) };
+        if let (Some(list), Some(at), Some(body)) = (&rule.receipt.among, &rule.receipt.key, &body)
+            && !key.is_empty()
+            && let Some(all) = path::listed(body, list)
+            && !all.iter().any(|one| path::is_text(one, at, key))
+        {
+            return Proof::Absent;
+        }
+        let Some(receipt) = receipt(&rule.receipt, key, answer, body.as_ref()) else {
+            return Proof::Failed(self.unreadable(answer));
+        };
         let Some(revision) = &rule.revision else { return Proof::Found { receipt, current: true } };
-        let stored = body.as_ref().and_then(|body| path::first(body, revision)).and_then(Value::to_text);
+        let stored =
+            ours(&rule.receipt, key, body.as_ref()).and_then(|ours| path::first(ours, revision)).and_then(Value::to_text);
         // A later revision at the destination makes ours obsolete, which is as good as stored.
         let current = stored.and_then(|text| text.parse::<i64>().ok()).is_some_and(|stored| stored >= written);
         Proof::Found { receipt, current }
@@ -128,17 +152,52 @@ impl Connector {
     /// # Errors
     /// The classified fault.
     pub fn read_fetch(&self, topic: &str, answer: &HttpAnswer) -> Result<Bytes, Fault> {
-        let body = parse(answer);
+        self.read_record(self.fetch(topic).and_then(|fetch| fetch.record.as_deref()), answer)
+    }
+
+    /// The record that stands at a path of an answer; the whole answer where there is none.
+    pub(crate) fn read_record(&self, at: Option<&str>, answer: &HttpAnswer) -> Result<Bytes, Fault> {
+        let body = self.parse(answer);
         if self.is_failure(answer, body.as_ref()) {
             return Err(self.fault(answer, body.as_ref()).0);
         }
-        match self.fetch(topic).and_then(|fetch| fetch.record.as_deref()) {
+        match at {
+            // Messages are JSON, whatever a vendor speaks.
+            None if self.is_xml(answer) => body.map(|body| body.to_json().into()).ok_or_else(|| self.unreadable(answer)),
             None => Ok(answer.body.clone()),
             Some(path) => {
                 let found = body.as_ref().and_then(|body| path::first(body, path)).map(Value::to_json);
                 found.map(Bytes::from).ok_or_else(|| self.unreadable(answer))
             }
         }
+    }
+
+    /// True where a change was refused because it did not know the last version of the record.
+    #[must_use]
+    pub fn is_stale(&self, answer: &HttpAnswer) -> bool {
+        let body = self.parse(answer);
+        let code = self.text_at(&self.manifest.error.code, body.as_ref());
+        self.is_failure(answer, body.as_ref())
+            && self.rule_of(answer, code.as_deref(), body.as_ref()).is_some_and(|rule| rule.stale)
+    }
+
+    fn rule_of(&self, answer: &HttpAnswer, code: Option<&str>, body: Option<&Value>) -> Option<&ErrorRule> {
+        let mut rules = self.manifest.errors.iter().zip(&self.errors);
+        rules.find(|(rule, matcher)| matcher.fits(rule, answer, code, body)).map(|(rule, _)| rule)
+    }
+
+    /// The body of an answer: JSON, or XML where its first words or the connector say so.
+    pub(crate) fn parse(&self, answer: &HttpAnswer) -> Option<Value> {
+        if !self.is_xml(answer) {
+            return parse(answer);
+        }
+        let body = answer.body.trim_ascii_start();
+        (body.len() <= LIMITS.bytes_max).then(|| xml_document(body).ok()).flatten()
+    }
+
+    fn is_xml(&self, answer: &HttpAnswer) -> bool {
+        let body = answer.body.trim_ascii_start();
+        body.starts_with(b"<?xml") || (body.starts_with(b"<") && self.manifest.error.format == ErrorFormat::Xml)
     }
 
     pub(crate) fn unreadable(&self, answer: &HttpAnswer) -> Fault {
@@ -172,7 +231,7 @@ impl Connector {
     /// What a failure means.
     #[must_use]
     pub fn classify(&self, answer: &HttpAnswer) -> Fault {
-        self.fault(answer, parse(answer).as_ref()).0
+        self.fault(answer, self.parse(answer).as_ref()).0
     }
 
     pub(crate) fn text_at(&self, paths: &[String], body: Option<&Value>) -> Option<String> {
@@ -185,8 +244,7 @@ impl Connector {
         let fields = &self.manifest.error;
         let (code, message, path) =
             (self.text_at(&fields.code, body), self.text_at(&fields.message, body), self.text_at(&fields.path, body));
-        let mut rules = self.manifest.errors.iter().zip(&self.errors);
-        let rule = rules.find(|(rule, matcher)| matcher.fits(rule, answer, code.as_deref(), body)).map(|(rule, _)| rule);
+        let rule = self.rule_of(answer, code.as_deref(), body);
         let status = answer.status.to_string();
         let text = |template: &str| {
             let find = |name: &str| -> Option<Cow<'_, str>> {
@@ -214,7 +272,7 @@ impl Connector {
             retry_after_ms: self.wait_ms(answer).or_else(|| Some(u64::from(rule?.wait_s?) * 1_000)),
             status: Some(answer.status),
         };
-        (fault, rule.is_some_and(|rule| rule.not_applied))
+        (fault, rule.is_some_and(|rule| rule.not_applied || rule.stale))
     }
 
     /// How long the answer asks to wait: `Retry-After`, or what the vendor says instead.
@@ -258,24 +316,20 @@ pub(crate) fn is_success(answer: &HttpAnswer) -> bool {
     (200..300).contains(&answer.status)
 }
 
+const LIMITS: Limits = Limits { bytes_max: 8 * 1024 * 1024, ..Limits::DEFAULT };
+
+/// The body of an answer that can only be JSON.
 pub(crate) fn parse(answer: &HttpAnswer) -> Option<Value> {
-    const LIMITS: Limits = Limits { bytes_max: 8 * 1024 * 1024, ..Limits::DEFAULT };
     if answer.body.is_empty() { None } else { Value::parse(&answer.body, &LIMITS).ok() }
 }
 
-pub(crate) fn receipt(rule: &ReceiptRule, answer: &HttpAnswer, body: Option<&Value>) -> Option<Receipt> {
-    let from_header = rule
-        .header
-        .as_deref()
-        .and_then(|name| answer.header(name))
-        .and_then(|value| value.trim_end_matches('/').rsplit('/').next());
-    let at = |path: &Option<String>| path::first(body?, path.as_deref()?)?.to_text().map(|text| text.into_owned());
-    let id = from_header.map(str::to_owned).or_else(|| at(&rule.path)).filter(|id| !id.is_empty())?;
-    Some(Receipt { id, version: at(&rule.version) })
+/// The place that a list stands in.
+fn around(list: &str) -> Option<&str> {
+    list.rsplit_once('.').map(|(at, _)| at)
 }
 
 /// What stands there is neither null, false nor empty.
-fn says_something(value: &Value) -> bool {
+pub(crate) fn says_something(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
         Value::Text(text) => !text.is_empty(),
@@ -285,7 +339,7 @@ fn says_something(value: &Value) -> bool {
     }
 }
 
-fn says_absent(absent: &Absent, status: u16, code: Option<&str>) -> bool {
+pub(crate) fn says_absent(absent: &Absent, status: u16, code: Option<&str>) -> bool {
     absent.status == status && (absent.code.is_empty() || code.is_some_and(|code| absent.code.iter().any(|known| known == code)))
 }
 
@@ -371,10 +425,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_way_to_ask_the_class_stays() {
+    fn a_write_that_may_have_been_stored_is_unknown_also_where_nobody_can_be_asked() {
         let connector = connector("", "");
-        assert_eq!(class(&connector, 503, "{}"), FaultClass::Outage);
-        assert_eq!(class(&connector, 408, "{}"), FaultClass::Retry);
+        assert_eq!(class(&connector, 503, "{}"), FaultClass::Unknown);
+        assert_eq!(class(&connector, 408, "{}"), FaultClass::Unknown);
     }
 
     #[test]
@@ -386,7 +440,7 @@ mod tests {
     }
 
     fn proof(connector: &Connector, status: u16, body: &str) -> Proof {
-        connector.read_proof_answer(RecordKind::Order, &answer(status, &[], body), 3)
+        connector.read_proof_answer(RecordKind::Order, "", &answer(status, &[], body), 3)
     }
 
     #[test]

@@ -12,11 +12,11 @@ use domain::value::Value;
 use crate::connector::Connector;
 use crate::manifest::{Action, Batch};
 use crate::path;
+use crate::receipt::receipt;
 use crate::request::{CallVars, RequestContext, RequestError};
-use crate::response::{parse, receipt};
 
 impl Connector {
-    fn action(&self, kind: RecordKind, name: &str) -> Option<&Action> {
+    pub(crate) fn action(&self, kind: RecordKind, name: &str) -> Option<&Action> {
         self.resource(kind)?.actions.get(name)
     }
 
@@ -38,50 +38,10 @@ impl Connector {
         self.proof(kind).is_some_and(|proof| proof.revision.is_some())
     }
 
-    /// The request that changes a record which exists there; `None` where the connector's write creates or replaces by itself.
-    ///
-    /// # Errors
-    /// Where the connection lacks something.
-    pub fn update_request(
-        &self,
-        kind: RecordKind,
-        external_id: &str,
-        payload: &Value,
-        context: &RequestContext<'_>,
-    ) -> Result<Option<HttpRequest>, RequestError> {
-        let update = self.resource(kind).and_then(|resource| resource.update.as_ref());
-        let vars = CallVars { payload: Some(payload), external_id: Some(external_id), ..CallVars::default() };
-        update.map(|update| self.call(&update.request, &vars, context)).transpose()
-    }
-
-    /// # Errors
-    /// As [`Self::read_write_answer`].
-    pub fn read_update_answer(&self, kind: RecordKind, answer: &HttpAnswer) -> Result<Receipt, Fault> {
-        let rule = self.resource(kind).and_then(|resource| resource.update.as_ref()).map(|update| &update.receipt);
-        self.read_receipt(kind, rule, answer)
-    }
-
-    /// An action on a record that exists there.
-    ///
-    /// # Errors
-    /// Where the connector has no such action, or the connection lacks something.
-    pub fn action_request(
-        &self,
-        kind: RecordKind,
-        name: &str,
-        external_id: &str,
-        payload: Option<&Value>,
-        context: &RequestContext<'_>,
-    ) -> Result<HttpRequest, RequestError> {
-        let action = self.action(kind, name).ok_or_else(|| RequestError::Action(name.to_owned()))?;
-        let vars = CallVars { payload, external_id: Some(external_id), ..CallVars::default() };
-        self.call(&action.request, &vars, context)
-    }
-
     /// # Errors
     /// The classified fault.
     pub fn read_action_answer(&self, answer: &HttpAnswer) -> Result<(), Fault> {
-        let body = parse(answer);
+        let body = self.parse(answer);
         if self.is_failure(answer, body.as_ref()) { Err(self.classify(answer)) } else { Ok(()) }
     }
 
@@ -94,24 +54,32 @@ impl Connector {
         kind: RecordKind,
         name: &str,
         external_id: &str,
+        payload: Option<&Value>,
         context: &RequestContext<'_>,
     ) -> Result<Option<HttpRequest>, RequestError> {
         let proof = self.action(kind, name).and_then(|action| action.proof.as_ref());
-        let vars = CallVars { external_id: Some(external_id), ..CallVars::default() };
+        let vars = CallVars { payload, external_id: Some(external_id), ..CallVars::default() };
         proof.map(|proof| self.call(&proof.request, &vars, context)).transpose()
     }
 
-    /// Whether the action was done.
+    /// Whether the action was done. Where the answer lists all that belong together, ours is the one of this id.
     ///
     /// # Errors
     /// The classified fault, where the vendor did not say.
-    pub fn read_action_proof(&self, kind: RecordKind, name: &str, answer: &HttpAnswer) -> Result<bool, Fault> {
+    pub fn read_action_proof(&self, kind: RecordKind, name: &str, external_id: &str, answer: &HttpAnswer) -> Result<bool, Fault> {
         self.read_action_answer(answer)?;
-        let body = parse(answer).ok_or_else(|| self.unreadable(answer))?;
-        let done = self.action(kind, name).and_then(|action| action.proof.as_ref()).map(|proof| proof.done.as_str());
+        let body = self.parse(answer).ok_or_else(|| self.unreadable(answer))?;
+        let proof = self.action(kind, name).and_then(|action| action.proof.as_ref()).ok_or_else(|| self.unreadable(answer))?;
+        let asked = match (&proof.among, &proof.key) {
+            (Some(list), Some(at)) => {
+                let all = path::listed(&body, list).ok_or_else(|| self.unreadable(answer))?;
+                all.into_iter().find(|one| path::is_text(one, at, external_id)).ok_or_else(|| self.unreadable(answer))?
+            }
+            _ => &body,
+        };
         // An expression that cannot be read is refused when the connector is loaded.
-        let filter = done.and_then(|done| Filter::compile(done).ok()).ok_or_else(|| self.unreadable(answer))?;
-        filter.passes(&body).map_err(|_| self.unreadable(answer))
+        let filter = Filter::compile(&proof.done).map_err(|_| self.unreadable(answer))?;
+        filter.passes(asked).map_err(|_| self.unreadable(answer))
     }
 
     /// The most payloads of one request; `None` where the connector has no batch of this kind.
@@ -145,7 +113,7 @@ impl Connector {
         payloads: &[Value],
         answer: &HttpAnswer,
     ) -> Result<Vec<Result<Receipt, Fault>>, Fault> {
-        let body = parse(answer);
+        let body = self.parse(answer);
         if self.is_failure(answer, body.as_ref()) {
             return Err(self.classify(answer));
         }
@@ -161,10 +129,19 @@ impl Connector {
             Some(at) => by_key.get(&text(payload, at)?).copied(),
             None => results.get(index),
         };
-        Ok(payloads.iter().enumerate().map(|item| self.read_item(batch, of(item), &refused, answer)).collect())
+        let key = |payload: &Value| batch.item_key.as_ref().and_then(|at| text(payload, at)).unwrap_or_default();
+        let read = |(index, payload)| self.read_item(batch, &key(payload), of((index, payload)), &refused, answer);
+        Ok(payloads.iter().enumerate().map(read).collect())
     }
 
-    fn read_item(&self, batch: &Batch, result: Option<&Value>, refused: &Filter, answer: &HttpAnswer) -> Result<Receipt, Fault> {
+    fn read_item(
+        &self,
+        batch: &Batch,
+        key: &str,
+        result: Option<&Value>,
+        refused: &Filter,
+        answer: &HttpAnswer,
+    ) -> Result<Receipt, Fault> {
         let Some(result) = result else {
             let reason = format!("{} answered the batch without a word about this record", self.title());
             return Err(Fault::new(
@@ -180,7 +157,7 @@ impl Connector {
         if refused.passes(result).map_err(|_| self.unreadable(answer))? {
             return Err(self.classify(&alone));
         }
-        receipt(&batch.receipt, &alone, Some(result)).ok_or_else(|| self.unreadable(answer))
+        receipt(&batch.receipt, key, &alone, Some(result)).ok_or_else(|| self.unreadable(answer))
     }
 }
 
@@ -194,6 +171,8 @@ mod tests {
     use domain::value::Limits;
 
     use super::*;
+    use crate::change::Change;
+    use crate::look_up::Found;
 
     const YAML: &str = "
 format: 1
@@ -246,6 +225,10 @@ resources:
         run(&RequestContext { external_key: "k", revision: 1, idempotency_key: "i", ..context })
     }
 
+    fn on(id: &str) -> Receipt {
+        Receipt { id: id.to_owned(), version: None }
+    }
+
     fn body(request: &HttpRequest) -> &str {
         std::str::from_utf8(&request.body).unwrap()
     }
@@ -264,7 +247,9 @@ resources:
     fn an_id_of_dots_does_not_ask_for_something_else() {
         let ask = |id: &str| {
             let connector = connector();
-            with_context(|context| connector.action_request(RecordKind::Order, "confirm", id, None, context))
+            with_context(|context| {
+                connector.change_request(RecordKind::Order, Change::Action("confirm", &on(id)), None, &Found::default(), context)
+            })
         };
         for id in ["..", "."] {
             assert_eq!(ask(id).unwrap_err(), RequestError::Dots("/orders/{{ external_id }}/confirm".into()));
@@ -287,15 +272,34 @@ resources:
     fn an_action_is_a_form_and_is_proven_by_reading_back() {
         let connector = connector();
         assert_eq!(connector.actions_after_write(RecordKind::Order), ["confirm"]);
-        let request =
-            with_context(|context| connector.action_request(RecordKind::Order, "confirm", "7/8", None, context)).unwrap();
+        let request = with_context(|context| {
+            connector.change_request(RecordKind::Order, Change::Action("confirm", &on("7/8")), None, &Found::default(), context)
+        })
+        .unwrap();
         assert_eq!(
             (request.url.as_str(), body(&request)),
             ("https://x.example/orders/7%2F8/confirm", "a%5Bb%5D%5B0%5D=1&a%5Bb%5D%5B1%5D=x&id=7%2F8")
         );
-        let done = |body: &str| connector.read_action_proof(RecordKind::Order, "confirm", &answer(body));
+        let done = |body: &str| connector.read_action_proof(RecordKind::Order, "confirm", "7", &answer(body));
         assert_eq!((done(r#"{"state":"sale"}"#), done(r#"{"state":"draft"}"#)), (Ok(true), Ok(false)));
         assert_eq!(done("").unwrap_err().class, FaultClass::Unknown);
+    }
+
+    #[test]
+    fn a_receipt_within_a_result_is_the_one_with_the_items_own_key() {
+        let of_list = YAML.replace(
+            "receipt: { path: id }\n      refused",
+            "receipt: { among: made, key: ref, path: id, version: v }\n      refused",
+        );
+        assert_ne!(of_list, YAML);
+        let connector = Connector::from_files("x", [("connector.yaml".to_owned(), of_list)].into()).unwrap();
+        let payloads = [value(r#"{"ref":"a"}"#), value(r#"{"ref":"b"}"#)];
+        let said = answer(
+            r#"{"create":[{"ref":"b","made":[{"ref":"x","id":8},{"ref":"b","id":9,"v":2}]},{"ref":"a","made":[{"ref":"x","id":7}]}]}"#,
+        );
+        let ends = connector.read_batch_answer(RecordKind::Order, &payloads, &said).unwrap();
+        assert_eq!(ends[1], Ok(Receipt { id: "9".into(), version: Some("2".into()) }));
+        assert_eq!(ends[0].as_ref().unwrap_err().class, FaultClass::Unknown, "somebody else's is no receipt");
     }
 
     #[test]

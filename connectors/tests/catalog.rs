@@ -31,7 +31,8 @@ fn samples_read_to_the_canonical_records_beside_them() {
         let folder = catalog().join(connector.name()).join("samples");
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let Some(stem) = name.strip_suffix(".in.json") else { continue };
+            // What is written is a canonical record already.
+            let Some(stem) = name.strip_suffix(".in.json").filter(|stem| !stem.ends_with("_write")) else { continue };
             let kind = RecordKind::ALL.into_iter().find(|kind| stem.starts_with(kind.as_str())).unwrap();
             let source = Value::parse(&std::fs::read(entry.path()).unwrap(), &Limits::DEFAULT).unwrap();
             let document = connector.read_plan(kind).unwrap().apply(&source, connector.tables(), &Vars::default()).unwrap();

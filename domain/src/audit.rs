@@ -14,6 +14,7 @@ pub enum Action {
     DeliveryPlanned,
     DeliverySuperseded,
     AttemptStarted,
+    AttemptRead,
     AttemptConfirmed,
     AttemptFailed,
     AttemptUnknown,
@@ -43,6 +44,8 @@ pub enum Action {
     TokenRenewed,
     TokenRefused,
     FlowDrafted,
+    SunsetRaised,
+    SunsetClosed,
 }
 
 impl Action {
@@ -60,6 +63,7 @@ impl Action {
             Self::DeliveryPlanned => "delivery.planned",
             Self::DeliverySuperseded => "delivery.superseded",
             Self::AttemptStarted => "attempt.started",
+            Self::AttemptRead => "attempt.read",
             Self::AttemptConfirmed => "attempt.confirmed",
             Self::AttemptFailed => "attempt.failed",
             Self::AttemptUnknown => "attempt.unknown",
@@ -89,6 +93,8 @@ impl Action {
             Self::TokenRenewed => "token.renewed",
             Self::TokenRefused => "token.refused",
             Self::FlowDrafted => "flow.drafted",
+            Self::SunsetRaised => "sunset.raised",
+            Self::SunsetClosed => "sunset.closed",
         }
     }
 }

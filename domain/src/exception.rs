@@ -59,7 +59,7 @@ impl Reason {
             ),
             _ => (
                 trim_sentence(&issue.sentence),
-                "Correct the data at the source or the mapping of this field, then press Retry.".to_owned(),
+                then_retry(issue, "Correct the data at the source or the mapping of this field, then press Retry."),
                 Owner::Developer,
             ),
         };
@@ -100,8 +100,7 @@ impl Reason {
             sentence: format!("The message {topic} from {source} became no record: {cause}."),
             cause: capitalised(&format!("{cause}.")),
             owner: Owner::Developer,
-            next_step: "Compare the message with the connector's mapping; correct the mapping or the source, then press Retry."
-                .to_owned(),
+            next_step: UNREADABLE_NEXT_STEP.to_owned(),
             path: None,
             value: None,
             table: None,
@@ -141,9 +140,18 @@ impl Reason {
             path: Some(path),
             value: issue.value.clone(),
             table: issue.table.clone(),
+            next_step: then_retry(issue, UNREADABLE_NEXT_STEP),
             ..Self::unreadable(topic, source, &issue.sentence)
         }
     }
+}
+
+const UNREADABLE_NEXT_STEP: &str =
+    "Compare the message with the connector's mapping; correct the mapping or the source, then press Retry.";
+
+/// What the mapping suggests, or else the general advice.
+fn then_retry(issue: &Issue, general: &str) -> String {
+    issue.suggestion.as_ref().map_or_else(|| general.to_owned(), |suggestion| format!("{suggestion} Then press Retry."))
 }
 
 /// `lines[2].sku` → `lines[].sku`
@@ -185,11 +193,11 @@ mod tests {
     fn an_unmapped_sku_reads_as_a_sentence_and_groups_over_lines() {
         let issue = |to: &str| Issue {
             to: to.into(),
-            from: None,
             code: IssueCode::NoEntry,
             table: Some("SKUs".into()),
             value: Some("HAT-XL".into()),
             sentence: "no entry".into(),
+            ..Issue::default()
         };
         let reason = Reason::from_issue("Order #1042", "NetSuite", &issue("item.items[2].item.id"));
         assert_eq!(

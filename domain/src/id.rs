@@ -97,6 +97,8 @@ ids! {
     UsageEventId = "use", "usage event";
     /// One sign-in of a user.
     SessionId = "ses", "session";
+    /// A notice of an API version's end.
+    SunsetId = "sun", "sunset";
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod canonical;
 pub mod connection;
+pub mod country;
 pub mod currency;
 pub mod delivery;
 pub mod exception;
@@ -18,6 +19,7 @@ pub mod message;
 pub mod record;
 pub mod scope;
 pub mod secret;
+pub mod sunset;
 pub mod task;
 pub mod usage;
 pub mod value;

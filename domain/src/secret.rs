@@ -113,12 +113,16 @@ impl Redactor {
         Cow::Owned(out)
     }
 
-    /// How long the longest form is that the text starts with.
+    /// How long the longest form is that the text starts with. A text that was cut may end within one.
     fn longest(&self, text: &[u8]) -> Option<usize> {
-        let bytes = |form: &SecretString| -> usize { form.expose_secret().len() };
+        let length = |form: &SecretString| {
+            let form = form.expose_secret().as_bytes();
+            let is_cut = text.len() >= VALUE_CHARS_MIN && form.starts_with(text);
+            if text.starts_with(form) { Some(form.len()) } else { is_cut.then_some(text.len()) }
+        };
         let from = self.forms.partition_point(|form| form.expose_secret().as_bytes()[..3] < text[..3]);
         let same = self.forms[from..].iter().take_while(|form| form.expose_secret().as_bytes()[..3] == text[..3]);
-        same.filter(|form| text.starts_with(form.expose_secret().as_bytes())).map(bytes).max()
+        same.filter_map(length).max()
     }
 }
 
@@ -198,9 +202,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_cut_has_left_of_a_secret_is_found_too() {
+        let redactor = redactor(&[("key", "s3cret-välue")]);
+        let text = "the key is s3cret-välue";
+        for end in text.char_indices().map(|(at, _)| at).skip("the key is s3cret".chars().count()) {
+            assert_eq!(redactor.redact(&text[..end]), "the key is •••", "cut at {end}");
+        }
+    }
+
+    #[test]
     fn ordinary_text_is_borrowed_and_short_values_are_no_secrets() {
         let redactor = redactor(&[("short", "order"), ("empty", ""), ("long", "s3cret-value")]);
-        for text in ["", "or", "the order of s3cret", "äöü s3cret-valu"] {
+        for text in ["", "or", "the order of s3cret hats", "äöü s3cret-valu is not it", "s3cre"] {
             assert!(matches!(redactor.redact(text), Cow::Borrowed(same) if same == text), "{text}");
         }
         assert_eq!(format!("{redactor:?}").find("s3cret"), None);

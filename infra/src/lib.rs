@@ -6,6 +6,8 @@ pub mod limiter;
 pub mod loopback;
 pub mod outbound;
 pub mod postgres;
+pub mod simulator;
+pub mod sunset;
 pub mod telemetry;
 pub mod vault;
 

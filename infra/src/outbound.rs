@@ -4,18 +4,24 @@
 mod identity;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use domain::http::{ClientIdentity, HttpAnswer, HttpRequest, Method, NoAnswer};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{HeaderName, HeaderValue};
 
 use identity::Identified;
 
 /// An answer beyond this is refused: decompressed bytes, so a small bomb does not become a large one.
-const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// An answer that is read as it comes may be a file of this length, decompressed,
+const OPEN_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// and take this long.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Kept shorter than what common servers close idle connections after, so that a write seldom meets a closed one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -85,12 +91,35 @@ impl Outbound {
         self.timeout
     }
 
-    /// Sends one request once.
+    /// Sends one request once, and takes its answer whole.
     ///
     /// # Errors
     /// [`NoAnswer::Refused`] where the address is none that may be called; [`NoAnswer::NotSent`] where it certainly did not reach the
     /// vendor; [`NoAnswer::Lost`] where it may have.
     pub async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, NoAnswer> {
+        let answer = self.request(request)?.send().await.map_err(|error| no_answer(&error))?;
+        self.opened(answer).whole().await
+    }
+
+    /// Sends one request once, and takes its answer as it comes: for files that do not fit into memory. Until the head came, and then between
+    /// any two chunks, no more time may pass than a whole call may take; all of it is bounded to a quarter of an hour.
+    ///
+    /// # Errors
+    /// As those of [`Self::send`].
+    pub async fn open(&self, request: HttpRequest) -> Result<Opened, NoAnswer> {
+        let sending = self.request(request)?.timeout(OPEN_TIMEOUT).send();
+        let answer = tokio::time::timeout(self.timeout, sending).await.map_err(|_| NoAnswer::Lost("timed out".to_owned()))?;
+        Ok(self.opened(answer.map_err(|error| no_answer(&error))?))
+    }
+
+    fn opened(&self, answer: reqwest::Response) -> Opened {
+        let text = |(name, value): (&HeaderName, &HeaderValue)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()));
+        let headers = answer.headers().iter().filter_map(text).collect();
+        let head = HttpAnswer { status: answer.status().as_u16(), headers, body: Bytes::new() };
+        Opened { head, chunks: Box::pin(answer.bytes_stream()), patience: self.timeout, bytes: 0 }
+    }
+
+    fn request(&self, request: HttpRequest) -> Result<reqwest::RequestBuilder, NoAnswer> {
         let url =
             reqwest::Url::parse(&request.url).map_err(|error| NoAnswer::Refused(format!("the address is no URL: {error}")))?;
         self.check(&url)?;
@@ -108,15 +137,7 @@ impl Outbound {
         if !request.body.is_empty() {
             builder = builder.body(request.body);
         }
-        let answer = builder.send().await.map_err(|error| no_answer(&error))?;
-        let status = answer.status().as_u16();
-        let headers = answer
-            .headers()
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-            .collect();
-        let body = read_bounded(answer).await?;
-        Ok(HttpAnswer { status, headers, body })
+        Ok(builder)
     }
 
     /// Refuses what is not http(s), and address literals inside our walls. Names are checked where they are resolved.
@@ -158,18 +179,49 @@ fn refusal(host: &str) -> Refusal {
     Refusal(format!("the address of {host} is not a public one; an operator can open it with CROSSDOCK_OUTBOUND_ALLOW"))
 }
 
-async fn read_bounded(answer: reqwest::Response) -> Result<Bytes, NoAnswer> {
-    let mut body = BytesMut::new();
-    let mut stream = answer.bytes_stream();
-    while let Some(chunk) = stream.next().await {
-        // The status came, so the request had its effect or not; but without the body we cannot tell which.
-        let chunk = chunk.map_err(|error| NoAnswer::Lost(format!("the answer broke off: {}", text(&error))))?;
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(NoAnswer::Lost(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes")));
-        }
-        body.extend_from_slice(&chunk);
+/// An answer whose body is still coming.
+pub struct Opened {
+    /// The answer without its body.
+    pub head: HttpAnswer,
+    chunks: Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>,
+    /// The longest wait for a chunk.
+    patience: Duration,
+    /// Decompressed bytes that came.
+    bytes: u64,
+}
+
+impl Opened {
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// [`NoAnswer::Lost`] where it breaks off, or is longer than any file we read.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, NoAnswer> {
+        self.next(OPEN_BYTES_MAX).await
     }
-    Ok(body.freeze())
+
+    /// The answer with its body.
+    ///
+    /// # Errors
+    /// [`NoAnswer::Lost`] where it breaks off, or does not fit into memory.
+    pub async fn whole(mut self) -> Result<HttpAnswer, NoAnswer> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = self.next(ANSWER_BYTES_MAX).await? {
+            body.extend_from_slice(&chunk);
+        }
+        Ok(HttpAnswer { body: body.freeze(), ..self.head })
+    }
+
+    async fn next(&mut self, bytes_max: u64) -> Result<Option<Bytes>, NoAnswer> {
+        // The status came, so the request had its effect or not; but without the body we cannot tell which.
+        let broken = |why: &str| NoAnswer::Lost(format!("the answer broke off: {why}"));
+        let next = tokio::time::timeout(self.patience, self.chunks.next()).await.map_err(|_| broken("timed out"))?;
+        let Some(chunk) = next.transpose().map_err(|error| broken(&text(&error)))? else { return Ok(None) };
+        self.bytes += chunk.len() as u64;
+        if self.bytes > bytes_max {
+            return Err(NoAnswer::Lost(format!("the answer is longer than {bytes_max} bytes")));
+        }
+        Ok(Some(chunk))
+    }
 }
 
 fn no_answer(error: &reqwest::Error) -> NoAnswer {

@@ -1,5 +1,5 @@
 ALTER TABLE attempts DROP CONSTRAINT attempts_kind_check;
-UPDATE attempts SET kind = 'write' WHERE kind IN ('update', 'action');
+UPDATE attempts SET kind = 'write' WHERE kind IN ('update', 'action', 'read');
 ALTER TABLE attempts ADD CONSTRAINT attempts_kind_check CHECK (kind IN ('write', 'proof', 'fetch'));
 ALTER TABLE deliveries DROP COLUMN calls_done;
 DROP TABLE tokens;

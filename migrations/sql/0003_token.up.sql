@@ -23,4 +23,4 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON tokens TO crossdock_app;
 -- How far a delivery has come: 0 nothing, 1 the record is written, 1 + n the first n actions that belong to the write are done.
 ALTER TABLE deliveries ADD COLUMN calls_done smallint NOT NULL DEFAULT 0;
 ALTER TABLE attempts DROP CONSTRAINT attempts_kind_check;
-ALTER TABLE attempts ADD CONSTRAINT attempts_kind_check CHECK (kind IN ('write', 'update', 'action', 'proof', 'fetch'));
+ALTER TABLE attempts ADD CONSTRAINT attempts_kind_check CHECK (kind IN ('write', 'update', 'action', 'proof', 'read', 'fetch'));

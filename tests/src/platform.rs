@@ -325,7 +325,7 @@ impl Platform {
         let client = client.of_tenant(&id);
         let (source, hook_url) = client.connection_create(from.connector, "Acme shop", from.settings, from.credential).await?;
         let (destination, _) =
-            client.connection_create("netsuite", "Acme ERP", erp_settings(erp, concurrency), erp_credential()).await?;
+            client.connection_create("netsuite", "Acme ERP", erp.settings(concurrency), Erp::credential()).await?;
         let table = client.lookup_table_create("SKUs", &from.skus).await?;
         let policy = json!({"attempts_max": 8, "backoff_ms": 200, "backoff_max_ms": 5_000});
         let name = format!("orders: {} to netsuite", from.connector);
@@ -404,16 +404,6 @@ impl Connected {
         }
         last
     }
-}
-
-#[must_use]
-pub fn erp_settings(erp: &Erp, concurrency: u32) -> Value {
-    json!({"account": "1234567_SB1", "subsidiary_id": "1", "customer_id": "42", "concurrency": concurrency.to_string(), "base_url": erp.url()})
-}
-
-#[must_use]
-pub fn erp_credential() -> Value {
-    json!({"consumer_key": "demo-consumer-key", "consumer_secret": "demo-consumer-secret", "token_id": "demo-token-id", "token_secret": "demo-token-secret"})
 }
 
 /// SIGTERM, then patience, then `kill -9`.

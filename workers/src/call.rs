@@ -1,19 +1,20 @@
 //! One call for a delivery: which one is due, the request that makes it, and what its answer decides.
 //!
-//! A delivery may take several calls, one after the other: the write, or the change of what is there, then the actions that belong to the
-//! write. Each is an attempt of its own and is proven on its own, so that a crash between two of them repeats neither.
+//! A delivery may take several calls, one after the other: the write, or the update of what is there, then the actions that belong to the
+//! write. Each is an attempt of its own and is proven on its own, so that a crash between two of them repeats neither. What is read before
+//! it (the version of what is there, ids that the vendor knows and the record does not) changes nothing and may be read again.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::Utc;
-use connectors::{Connector, Proof, RequestContext, RequestError};
+use connectors::{Change, Connector, Found, LookUpError, Proof, RequestContext, RequestError};
 use domain::delivery::{self, DeliveryState, Next, Outcome, Receipt};
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::{AttemptId, ConnectionId};
-use domain::mapping::Vars;
+use domain::mapping::{Untranslated, Vars};
 use domain::value::{Limits, Value};
 use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Parcel, Start, Step};
 use uuid::Uuid;
@@ -34,6 +35,18 @@ pub struct Duty {
     pub flow: Arc<CompiledFlow>,
     /// Our key of the record at the destination.
     pub external_key: String,
+    pub known: Known,
+}
+
+/// What a call is made of, beside the delivery: each is found out once.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// What the mapping made.
+    payload: Option<Value>,
+    /// The record as it stands at the destination now, where a change must name its version.
+    current: Option<Receipt>,
+    /// What was looked up there.
+    found: Found,
 }
 
 /// A call, committed as started.
@@ -46,21 +59,12 @@ pub struct Call {
     pub deadline: Instant,
 }
 
-/// The call that is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Due<'d> {
-    Write,
-    /// The record exists there and is changed by its id.
-    Update(&'d Receipt),
-    Action {
-        name: &'d str,
-        on: &'d Receipt,
-    },
-}
-
 /// What a duty asks for.
 pub enum Made {
-    Request(HttpRequest),
+    /// Its call; it is to be committed as started.
+    Call(HttpRequest),
+    /// Something is to be read before it.
+    Read(HttpRequest),
     /// It needs no call to go on.
     Step(Step),
 }
@@ -70,19 +74,36 @@ impl Duty {
         self.parcel.state == DeliveryState::Unknown
     }
 
-    fn due(&self) -> Result<Due<'_>, RequestError> {
+    /// The vendor's bucket that its calls count against, and how many the vendor allows at once.
+    pub fn limit(&self) -> (String, u32) {
+        let limit = self.connector.limits(&self.connection.settings).into_iter().next();
+        let concurrency_max = limit.as_ref().map_or(CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max);
+        (bucket(self.connection.id, limit.as_ref()), concurrency_max)
+    }
+
+    /// The change that is due.
+    fn due(&self) -> Result<Change<'_>, RequestError> {
         let kind = self.parcel.kind;
+        let stored = self.known.current.as_ref().or(self.parcel.stored.as_ref());
         let Some(after_write) = usize::try_from(self.parcel.calls_done).ok().and_then(|done| done.checked_sub(1)) else {
-            return Ok(match &self.parcel.stored {
-                Some(stored) if self.connector.updates(kind) => Due::Update(stored),
-                _ => Due::Write,
+            return Ok(match stored {
+                Some(stored) if self.connector.updates(kind) => Change::Update(stored),
+                _ => Change::Write,
             });
         };
-        let name = self.connector.actions_after_write(kind).get(after_write);
-        match (name, &self.parcel.stored) {
-            (Some(name), Some(on)) => Ok(Due::Action { name, on }),
+        match (self.connector.actions_after_write(kind).get(after_write), stored) {
+            (Some(name), Some(on)) => Ok(Change::Action(name, on)),
             // The connector was changed meanwhile.
             _ => Err(RequestError::Action(format!("number {}", after_write + 1))),
+        }
+    }
+
+    fn context<'c>(&'c self, idempotency_key: &'c str, nonce: &'c str) -> RequestContext<'c> {
+        RequestContext {
+            external_key: &self.external_key,
+            revision: i64::from(self.parcel.revision),
+            idempotency_key,
+            ..self.access.context(&self.connection.settings, nonce)
         }
     }
 
@@ -90,64 +111,81 @@ impl Duty {
     ///
     /// # Errors
     /// What a person must do before it can be made.
-    pub fn make(&self, lookups: &TenantLookups<'_>, source: &str) -> Result<Made, Reason> {
+    pub fn make(&mut self, lookups: &TenantLookups<'_>, source: &str) -> Result<Made, Reason> {
+        // A question by business key needs no payload, most often.
+        let is_plain_proof = self.is_proof() && !matches!(self.due(), Ok(Change::Action(..)));
+        if self.known.payload.is_none() && (!is_plain_proof || self.connector.proof_needs_payload(self.parcel.kind)) {
+            self.known.payload = Some(self.payload(lookups, source)?);
+        }
         let (key, nonce) = (self.parcel.id.to_string(), Uuid::new_v4().simple().to_string());
-        let context = RequestContext {
-            external_key: &self.external_key,
-            revision: i64::from(self.parcel.revision),
-            idempotency_key: &key,
-            token: self.access.token.as_ref().map(|token| &token.set),
-            ..RequestContext::new(&self.connection.settings, &self.access.credential.fields, Utc::now(), &nonce)
-        };
+        let mut found = std::mem::take(&mut self.known.found);
+        let made = self.make_with(&mut found, &self.context(&key, &nonce));
+        self.known.found = found;
+        made
+    }
+
+    fn make_with(&self, found: &mut Found, context: &RequestContext<'_>) -> Result<Made, Reason> {
         let unbuilt = |error: RequestError| {
             self.reason(&developer_fault("request", error.to_string(), "Complete the connection, then press Retry."))
         };
-        let due = self.due().map_err(unbuilt)?;
+        let (connector, kind, payload) = (self.connector, self.parcel.kind, self.known.payload.as_ref());
+        let change = self.due().map_err(unbuilt)?;
         if self.is_proof() {
-            return self.make_proof(due, &context, lookups, source, unbuilt);
+            // A vendor that makes a second one harmless need not be asked. Nor is one where what is found would say that the record
+            // exists, which is known, and nothing of the update: it sets the same values, which is one effect however often it arrives.
+            let is_told = !matches!(change, Change::Update(_)) || connector.proof_tells_revision(kind);
+            if connector.is_repeatable(kind, change) || !is_told {
+                return Ok(Made::Step(self.send_again()));
+            }
+            let request = match change {
+                Change::Action(name, on) => connector.action_proof_request(kind, name, &on.id, payload, context),
+                Change::Write | Change::Update(_) => connector.proof_request(kind, payload, context),
+            };
+            return request.map_err(unbuilt)?.map(Made::Call).ok_or_else(|| self.reason(&unprovable(connector)));
         }
-        let payload = self.payload(lookups, source)?;
-        let kind = self.parcel.kind;
-        let request = match due {
-            Due::Write => self.connector.write_request(kind, &payload, &context),
-            Due::Update(stored) => self
-                .connector
-                .update_request(kind, &stored.id, &payload, &context)
-                .and_then(|request| request.ok_or(RequestError::Kind(kind))),
-            Due::Action { name, on } => self.connector.action_request(kind, name, &on.id, Some(&payload), &context),
-        };
-        request.map(Made::Request).map_err(unbuilt)
+        if let Some(id) = self.unversioned(change) {
+            let request = connector.current_request(kind, id, context).map_err(unbuilt)?;
+            return request.map(Made::Read).ok_or_else(|| unbuilt(RequestError::Version));
+        }
+        match connector.before_request(kind, change, payload, found, context) {
+            Ok(Some(request)) => return Ok(Made::Read(request)),
+            Ok(None) => {}
+            Err(LookUpError::Request(error)) => return Err(unbuilt(error)),
+            Err(LookUpError::Missing(fault)) => return Err(self.reason(&fault)),
+        }
+        connector.change_request(kind, change, payload, found, context).map(Made::Call).map_err(unbuilt)
     }
 
-    fn make_proof(
-        &self,
-        due: Due<'_>,
-        context: &RequestContext<'_>,
-        lookups: &TenantLookups<'_>,
-        source: &str,
-        unbuilt: impl Fn(RequestError) -> Reason,
-    ) -> Result<Made, Reason> {
-        let kind = self.parcel.kind;
-        let request = match due {
-            // What is found would say that the record exists, which is known, and nothing of the change. It sets the same values again,
-            // which is one effect however often it arrives.
-            Due::Update(_) if !self.connector.proof_tells_revision(kind) => return Ok(Made::Step(self.send_again())),
-            Due::Write | Due::Update(_) => {
-                let needs_payload = self.connector.proof_needs_payload(kind);
-                let payload = if needs_payload { Some(self.payload(lookups, source)?) } else { None };
-                self.connector.proof_request(kind, payload.as_ref(), context)
-            }
-            Due::Action { name, on } => self.connector.action_proof_request(kind, name, &on.id, context),
-        };
-        let request = request.map_err(unbuilt)?;
-        request.map(Made::Request).ok_or_else(|| self.reason(&unprovable(self.connector)))
+    /// The id of the record whose version must be read first: the one that we were told last may be stale.
+    fn unversioned<'d>(&self, change: Change<'d>) -> Option<&'d str> {
+        let (Change::Update(stored) | Change::Action(_, stored)) = change else { return None };
+        let is_asked = self.known.current.is_none() && self.connector.needs_version(self.parcel.kind, change);
+        is_asked.then_some(stored.id.as_str())
+    }
+
+    /// Takes the answer to what was read before the call.
+    ///
+    /// # Errors
+    /// The classified fault.
+    pub fn take(&mut self, answer: &HttpAnswer) -> Result<(), Fault> {
+        let change = self.due().map_err(|error| developer_fault("request", error.to_string(), "Press Retry."))?;
+        let (connector, kind) = (self.connector, self.parcel.kind);
+        if let Some(id) = self.unversioned(change) {
+            let current = connector.read_current_answer(kind, id, answer).map_err(|fault| self.access.redacted(fault))?;
+            self.known.current = Some(current);
+            return Ok(());
+        }
+        let (key, nonce) = (self.parcel.id.to_string(), Uuid::new_v4().simple().to_string());
+        let (mut found, payload) = (self.known.found.clone(), self.known.payload.as_ref());
+        connector
+            .read_before_answer(kind, change, payload, &mut found, answer, &self.context(&key, &nonce))
+            .map_err(|fault| self.access.redacted(fault))?;
+        self.known.found = found;
+        Ok(())
     }
 
     fn payload(&self, lookups: &TenantLookups<'_>, source: &str) -> Result<Value, Reason> {
         let parcel = &self.parcel;
-        let document = Value::parse(parcel.document.as_bytes(), &Limits::DEFAULT).map_err(|error| {
-            self.reason(&developer_fault("document", error.to_string(), "Tell Crossdock: a stored record cannot be read."))
-        })?;
         let plan = self.flow.overlay.as_ref().or_else(|| self.connector.write_plan(parcel.kind)).ok_or_else(|| {
             let what = format!("{} has no mapping that writes the kind {}", self.connector.title(), parcel.kind);
             self.reason(&developer_fault("mapping", what, "Add the mapping to the flow, then press Retry."))
@@ -158,13 +196,22 @@ impl Duty {
             serde_json::json!({"revision": parcel.revision, "external_key": self.external_key, "kind": parcel.kind.as_str()});
         vars.set("record", Value::from(&record));
         vars.set("source", Value::from(&serde_json::json!({"connection": source})));
-        plan.apply(&document, lookups, &vars).map_err(|issues| match issues.first() {
-            Some(issue) => Reason::from_issue(&self.thing(), self.connector.title(), issue),
-            None => self.reason(&developer_fault(
-                "mapping",
-                "the mapping refused it without saying why".into(),
-                "Look at the mapping.",
-            )),
+        plan.read(parcel.document.as_bytes(), &Limits::DEFAULT, lookups, &vars).map_err(|why| {
+            let issues = match why {
+                Untranslated::Unmapped(issues) => issues,
+                Untranslated::Unreadable(error) => {
+                    let fix = "Tell Crossdock: a stored record cannot be read.";
+                    return self.reason(&developer_fault("document", error.to_string(), fix));
+                }
+            };
+            match issues.first() {
+                Some(issue) => Reason::from_issue(&self.thing(), self.connector.title(), issue),
+                None => self.reason(&developer_fault(
+                    "mapping",
+                    "the mapping refused it without saying why".into(),
+                    "Look at the mapping.",
+                )),
+            }
         })
     }
 
@@ -196,6 +243,31 @@ impl Duty {
         }
     }
 
+    /// What follows where what belongs before the call was not read: nothing was changed, so that nothing is to be proven.
+    pub fn unread(&self, fault: Fault) -> Finish {
+        let class = if fault.class == FaultClass::Unknown { FaultClass::Outage } else { fault.class };
+        let fault = self.access.renewable(Fault { class, ..fault }, self.parcel.failures);
+        self.finish(None, self.after(Outcome::Failed(fault)))
+    }
+
+    /// The vendor was not reached, did not answer, or the call was not let out.
+    pub fn silent(&self, no_answer: NoAnswer) -> Fault {
+        match no_answer {
+            NoAnswer::Refused(why) => developer_fault("address", why, "Correct the connection's address, then press Retry."),
+            NoAnswer::NotSent(why) | NoAnswer::Lost(why) => lost(self.connector, &why, FaultClass::Outage),
+        }
+    }
+
+    /// No slot of the vendor's limit became free in time.
+    pub fn used_up(&self) -> Fault {
+        lost(self.connector, "the vendor's limit was used up", FaultClass::Limit)
+    }
+
+    /// True where the answer says that the token it was sent with is over.
+    pub fn is_token_refused(&self, answer: &HttpAnswer) -> bool {
+        self.access.token.is_some() && self.connector.classify(answer).class == FaultClass::Authentication
+    }
+
     /// What follows a call that was made, or could not be.
     fn after(&self, outcome: Outcome) -> Step {
         let failures = u32::try_from(self.parcel.failures + 1).unwrap_or(u32::MAX);
@@ -212,7 +284,7 @@ impl Duty {
     fn done(&self, receipt: Receipt) -> Step {
         let done = usize::try_from(self.parcel.calls_done).unwrap_or(usize::MAX).saturating_add(1);
         let has_more = match self.due() {
-            Ok(Due::Update(_)) | Err(_) => false,
+            Ok(Change::Update(_)) | Err(_) => false,
             Ok(_) => done < 1 + self.connector.actions_after_write(self.parcel.kind).len(),
         };
         if has_more { Step::Proceed(receipt) } else { Step::Confirmed(receipt) }
@@ -258,11 +330,11 @@ impl Duty {
 
 impl Call {
     pub fn new(duty: Duty, request: HttpRequest) -> Self {
-        let limit = duty.connector.limits(&duty.connection.settings).into_iter().next();
+        let (bucket, concurrency_max) = duty.limit();
         Self {
             attempt: AttemptId::generate(),
-            bucket: bucket(duty.connection.id, limit.as_ref()),
-            concurrency_max: limit.map_or(CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max),
+            bucket,
+            concurrency_max,
             duty,
             request,
             // It counts from the commit of the attempt.
@@ -273,9 +345,9 @@ impl Call {
     pub fn start(&self) -> Start {
         let kind = match self.duty.due() {
             _ if self.duty.is_proof() => "proof",
-            Ok(Due::Update(_)) => "update",
-            Ok(Due::Action { .. }) => "action",
-            Ok(Due::Write) | Err(_) => "write",
+            Ok(Change::Update(_)) => "update",
+            Ok(Change::Action(..)) => "action",
+            Ok(Change::Write) | Err(_) => "write",
         };
         Start {
             delivery: self.duty.parcel.id,
@@ -299,55 +371,50 @@ impl Call {
                 };
                 self.end_write(outcome, Some(&answer), false)
             }
+            Err(NoAnswer::Lost(why)) if !self.duty.is_proof() => {
+                self.end_write(Outcome::Failed(lost(connector, &why, FaultClass::Unknown)), None, false)
+            }
             Err(NoAnswer::Refused(why)) => {
-                let fault = developer_fault("address", why, "Correct the connection's address, then press Retry.");
+                let fault = self.duty.silent(NoAnswer::Refused(why));
                 let step = Step::Stop(self.duty.reason(&fault));
                 self.close("not_sent", None, Some(fault), step)
             }
-            Err(NoAnswer::NotSent(why) | NoAnswer::Lost(why)) if self.duty.is_proof() => {
-                self.prove_again(lost(connector, &why, FaultClass::Outage), None)
-            }
-            Err(NoAnswer::NotSent(why)) => self.end_write(Outcome::Failed(lost(connector, &why, FaultClass::Outage)), None, true),
-            Err(NoAnswer::Lost(why)) => self.end_write(Outcome::Failed(lost(connector, &why, FaultClass::Unknown)), None, false),
+            Err(no_answer) if self.duty.is_proof() => self.prove_again(self.duty.silent(no_answer), None),
+            Err(no_answer) => self.end_write(Outcome::Failed(self.duty.silent(no_answer)), None, true),
         }
     }
 
-    pub fn not_sent(&self, why: &str) -> Finish {
-        let fault = lost(self.duty.connector, why, FaultClass::Limit);
+    pub fn not_sent(&self) -> Finish {
+        let fault = self.duty.used_up();
         if self.duty.is_proof() { self.prove_again(fault, None) } else { self.end_write(Outcome::Failed(fault), None, true) }
     }
 
-    /// True where the answer says that the token it was sent with is over.
-    pub fn is_token_refused(&self, answer: &HttpAnswer) -> bool {
-        self.duty.access.token.is_some() && self.duty.connector.classify(answer).class == FaultClass::Authentication
-    }
-
     fn read(&self, answer: &HttpAnswer) -> Result<Receipt, Fault> {
-        let (connector, kind) = (self.duty.connector, self.duty.parcel.kind);
-        let read = match self.duty.due() {
-            Ok(Due::Update(stored)) => {
-                // A vendor whose answer to a change names no id has changed the one that was named.
-                let named = Receipt { id: stored.id.clone(), version: None };
-                match connector.read_action_answer(answer) {
-                    Ok(()) => Ok(connector.read_update_answer(kind, answer).unwrap_or(named)),
-                    Err(fault) => Err(fault),
-                }
+        let duty = &self.duty;
+        let (connector, kind) = (duty.connector, duty.parcel.kind);
+        let change = duty.due().map_err(|error| developer_fault("request", error.to_string(), "Press Retry."))?;
+        match (connector.read_change_answer(kind, change, answer, &duty.external_key), change) {
+            // A vendor whose answer to an update names no id has changed the one that was named.
+            (Err(_), Change::Update(stored)) if connector.read_action_answer(answer).is_ok() => {
+                Ok(Receipt { id: stored.id.clone(), version: None })
             }
-            Ok(Due::Action { on, .. }) => connector.read_action_answer(answer).map(|()| on.clone()),
-            Ok(Due::Write) | Err(_) => connector.read_write_answer(kind, answer),
-        };
-        read.map_err(|fault| self.duty.access.redacted(fault))
+            // Somebody else has changed the record meanwhile: its version is read again, and it is tried once more.
+            (Err(fault), _) if duty.parcel.failures == 0 && connector.is_stale(answer) => {
+                Err(Fault { class: FaultClass::Retry, retry_after_ms: Some(0), ..duty.access.redacted(fault) })
+            }
+            (read, _) => read.map_err(|fault| duty.access.redacted(fault)),
+        }
     }
 
     fn read_proof(&self, answer: &HttpAnswer) -> Finish {
         let (connector, parcel) = (self.duty.connector, &self.duty.parcel);
         let proof = match self.duty.due() {
-            Ok(Due::Action { name, on }) => match connector.read_action_proof(parcel.kind, name, answer) {
+            Ok(Change::Action(name, on)) => match connector.read_action_proof(parcel.kind, name, &on.id, answer) {
                 Ok(true) => Proof::Found { receipt: on.clone(), current: true },
                 Ok(false) => Proof::Absent,
                 Err(fault) => Proof::Failed(fault),
             },
-            _ => connector.read_proof_answer(parcel.kind, answer, i64::from(parcel.revision)),
+            _ => connector.read_proof_answer(parcel.kind, &self.duty.external_key, answer, i64::from(parcel.revision)),
         };
         match proof {
             Proof::Found { receipt, current: true } => self.close("stored", Some(answer), None, self.duty.done(receipt)),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use chrono::Utc;
-use connectors::Connector;
+use connectors::{Connector, RequestContext};
 use domain::fault::{Fault, FaultClass};
 use domain::id::{CredentialId, FlowVersionId, LookupTableId};
 use domain::mapping::{Filter, LookupSet, Lookups, Plan, Rules};
@@ -46,6 +46,14 @@ pub struct Access {
 }
 
 impl Access {
+    /// What a request says of this account.
+    pub fn context<'a>(&'a self, settings: &'a serde_json::Value, nonce: &'a str) -> RequestContext<'a> {
+        RequestContext {
+            token: self.token.as_ref().map(|token| &token.set),
+            ..RequestContext::new(settings, &self.credential.fields, Utc::now(), nonce)
+        }
+    }
+
     /// The text without anything secret of this account.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let redacted = self.credential.redactor.redact(text);

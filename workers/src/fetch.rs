@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::Utc;
-use connectors::{Connector, RequestContext};
+use connectors::{Connector, Getter};
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
@@ -96,7 +96,7 @@ async fn run(fetches: Arc<Fetches>, tenant: TenantId, mut waiting: mpsc::Receive
                     Ok(begun) => {
                         for call in begun {
                             let context = fetches.context.clone();
-                            calls.spawn(call.make(context, fetches.directory.clone()));
+                            calls.spawn(call.make(context, fetches.directory.clone(), tenant));
                         }
                     }
                     Err(error) if error.is_passing() => {
@@ -217,28 +217,59 @@ impl Fetches {
 }
 
 impl Call {
-    /// Waits for a slot and calls once. Reading has no effect at the vendor, so a lost answer is simply asked for again.
-    async fn make(self, context: Arc<Context>, directory: Arc<Directory>) -> FetchEnd {
-        let deadline = Instant::now() + SLOT_WAIT;
-        let Some(slot) = context.limiter.take_until(&self.bucket, self.concurrency_max, deadline).await else {
-            return self.end(None, Err(self.silent(FaultClass::Limit, "limit", "the vendor's limit was used up")), true);
+    /// Waits for a slot and calls, and once more for each part that the vendor keeps apart: all of it is one attempt to read one thing.
+    /// Reading has no effect at the vendor, so a lost answer is simply asked for again.
+    async fn make(self, context: Arc<Context>, directory: Arc<Directory>, tenant: TenantId) -> FetchEnd {
+        // What takes longer is given up before the sweeper takes it that we died.
+        let deadline = Instant::now() + context.outbound.timeout() + SLOT_WAIT;
+        let source_id = self.message.source_id.as_deref().unwrap_or_default();
+        let Some(mut getter) = self.connector.fetcher(&self.message.topic, source_id) else {
+            return self.end(None, Err(unbuilt("the connector says nothing of how to read it back".into())), true);
         };
-        let answer = context.outbound.send(self.request.clone()).await;
-        context.limiter.give(slot).await;
-        match answer {
-            Ok(answer) => {
-                let read = self.connector.read_fetch(&self.message.topic, &answer);
-                let read = read.map_err(|fault| self.access.redacted(fault));
-                if read.as_ref().is_err_and(|fault| fault.class == FaultClass::Authentication) {
-                    directory.refuse_token(&self.access).await;
+        let (mut request, mut is_first) = (self.request.clone(), true);
+        loop {
+            let until = if is_first { Instant::now() + SLOT_WAIT } else { deadline };
+            let Some(slot) = context.limiter.take_until(&self.bucket, self.concurrency_max, until).await else {
+                return self.end(None, Err(self.silent(FaultClass::Limit, "limit", "the vendor's limit was used up")), is_first);
+            };
+            let answer = tokio::time::timeout_at(deadline.into(), context.outbound.send(request)).await;
+            context.limiter.give(slot).await;
+            let answer = match answer {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(NoAnswer::Refused(why))) => return self.end(None, Err(unbuilt(why)), true),
+                Ok(Err(NoAnswer::NotSent(why))) => {
+                    return self.end(None, Err(self.silent(FaultClass::Outage, "unreachable", &why)), is_first);
                 }
-                let read = read.map_err(|fault| self.access.renewable(fault, self.message.failures));
-                self.end(Some(&answer), read, false)
+                Ok(Err(NoAnswer::Lost(why))) => {
+                    return self.end(None, Err(self.silent(FaultClass::Outage, "no_answer", &why)), false);
+                }
+                Err(_) => return self.end(None, Err(self.silent(FaultClass::Outage, "no_answer", "it took too long")), false),
+            };
+            context.sunsets.note(tenant, self.message.connection, self.connector.sunset_signs(&answer));
+            let read = match getter.take(&answer).map_err(|fault| self.access.redacted(fault)) {
+                Err(fault) if fault.class == FaultClass::Authentication => {
+                    directory.refuse_token(&self.access).await;
+                    Err(self.access.renewable(fault, self.message.failures))
+                }
+                read => read,
+            };
+            if let Some(read) = read.transpose() {
+                return self.end(Some(&answer), read, false);
             }
-            Err(NoAnswer::Refused(why)) => self.end(None, Err(unbuilt(why)), true),
-            Err(NoAnswer::NotSent(why)) => self.end(None, Err(self.silent(FaultClass::Outage, "unreachable", &why)), true),
-            Err(NoAnswer::Lost(why)) => self.end(None, Err(self.silent(FaultClass::Outage, "no_answer", &why)), false),
+            request = match self.next(&mut getter) {
+                Ok(request) => request,
+                Err(why) => return self.end(Some(&answer), Err(unbuilt(why)), false),
+            };
+            is_first = false;
         }
+    }
+
+    /// The request for the next part of the thing.
+    fn next(&self, getter: &mut Getter<'_>) -> Result<HttpRequest, String> {
+        let nonce = Uuid::new_v4().simple().to_string();
+        let context = self.access.context(&self.message.settings, &nonce);
+        let request = getter.next(&context).map_err(|error| error.to_string())?;
+        request.ok_or_else(|| "the record ended before it was whole".to_owned())
     }
 
     fn silent(&self, class: FaultClass, code: &str, why: &str) -> Fault {
@@ -277,10 +308,7 @@ impl Call {
 fn build(message: &Inbound, connector: &Connector, access: &Access) -> Result<HttpRequest, String> {
     let source_id = message.source_id.as_deref().ok_or("the message names no id to read back")?;
     let nonce = Uuid::new_v4().simple().to_string();
-    let context = RequestContext {
-        token: access.token.as_ref().map(|token| &token.set),
-        ..RequestContext::new(&message.settings, &access.credential.fields, Utc::now(), &nonce)
-    };
+    let context = access.context(&message.settings, &nonce);
     let request = connector.fetch_request(&message.topic, source_id, &context).map_err(|error| error.to_string())?;
     request.ok_or_else(|| format!("{} says nothing of how to read {} back", connector.title(), message.topic))
 }

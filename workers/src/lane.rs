@@ -6,20 +6,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use domain::exception::Reason;
+use domain::fault::Fault;
+use domain::http::HttpRequest;
 use domain::id::{DeliveryId, TenantId};
 use domain::scope::Scope;
 use domain::task::Place;
 use infra::chain;
 use infra::postgres::StoreError;
-use infra::postgres::ledger::{ConnectionRow, Finish, Start, Step};
+use infra::postgres::ledger::{ConnectionRow, Finish, ReadBefore, Start, Step};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::Context;
-use crate::call::{Call, Duty, Made, external_key, finish, missing_connector};
+use crate::call::{Call, Duty, Known, Made, developer_fault, external_key, finish, missing_connector};
 use crate::directory::{Directory, TenantLookups};
 
 /// Ids that wait in memory for one place; the backlog waits in Postgres.
@@ -30,6 +33,8 @@ const WINDOW_MAX: u32 = 256;
 const BATCH_MAX: usize = 100;
 /// How long a started attempt may wait for a slot of the vendor's limit.
 pub const SLOT_WAIT: Duration = Duration::from_secs(2);
+/// Reads before one call: the version of what is there, and look-ups.
+const READS_MAX: usize = 16;
 /// What an attempt may take beyond the call itself and the wait for a slot, before the sweeper calls it unknown.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
@@ -255,7 +260,7 @@ impl Work {
         }
         let flows = self.directory.flows(&self.scope, &versions).await?;
         let tables = self.directory.tables(&self.scope, &load).await?;
-        let (mut calls, mut ends) = (Vec::with_capacity(load.parcels.len()), Vec::new());
+        let (mut calls, mut ends, mut reads) = (Vec::with_capacity(load.parcels.len()), Vec::new(), Vec::new());
         for parcel in load.parcels {
             let ready = connections.get(&parcel.destination).and_then(|connection| {
                 let connector = self.context.catalog.get(&connection.connector)?;
@@ -268,17 +273,29 @@ impl Work {
             };
             let source = connections.get(&parcel.source);
             let external_key = external_key(source.map_or("", |source| source.connector.as_str()), &parcel);
-            let duty = Duty { parcel, connector, connection, access: access.clone(), flow, external_key };
+            let known = Known::default();
+            let mut duty = Duty { parcel, connector, connection, access: access.clone(), flow, external_key, known };
             if let Some(fault) = lack {
                 ends.push(duty.without_access(fault.clone()));
                 continue;
             }
             let lookups = TenantLookups::new(&tables, connector.tables());
-            match duty.make(&lookups, source.map_or("", |source| source.name.as_str())) {
-                Ok(Made::Request(request)) => calls.push(Call::new(duty, request)),
-                Ok(Made::Step(step)) => ends.push(duty.finish(None, step)),
-                Err(reason) => ends.push(duty.finish(None, Step::Stop(reason))),
+            let source = source.map_or("", |source| source.name.as_str());
+            match duty.make(&lookups, source) {
+                Ok(Made::Read(request)) => reads.push(self.read_before(duty, request, lookups, source)),
+                made => ends.extend(taken(duty, made, &mut calls)),
             }
+        }
+        let mut noted = Vec::new();
+        for (duty, made, read) in futures::future::join_all(reads).await {
+            noted.extend(read);
+            match made {
+                Ok(made) => ends.extend(taken(duty, made, &mut calls)),
+                Err(fault) => ends.push(duty.unread(fault)),
+            }
+        }
+        if !noted.is_empty() {
+            store.note_reads(&noted).await?;
         }
         for end in ends {
             self.end(end).await;
@@ -295,6 +312,55 @@ impl Work {
         Ok(calls)
     }
 
+    /// Reads what belongs before a call, one after the other and within the vendor's limit. It changes nothing there.
+    async fn read_before(
+        &self,
+        mut duty: Duty,
+        first: HttpRequest,
+        lookups: TenantLookups<'_>,
+        source: &str,
+    ) -> (Duty, Result<Result<Made, Reason>, Fault>, Vec<ReadBefore>) {
+        let (mut reads, mut request) = (Vec::new(), first);
+        let (bucket, concurrency_max) = duty.limit();
+        loop {
+            let Some(slot) = self.context.limiter.take_until(&bucket, concurrency_max, Instant::now() + SLOT_WAIT).await else {
+                let fault = duty.used_up();
+                return (duty, Err(fault), reads);
+            };
+            let (started_at, url) = (Utc::now(), duty.access.redact(&request.url).into_owned());
+            let method = request.method.as_str();
+            let answer = self.context.outbound.send(request).await;
+            self.context.limiter.give(slot).await;
+            let status = answer.as_ref().ok().map(|answer| answer.status);
+            let is_refused = answer.as_ref().is_ok_and(|answer| duty.is_token_refused(answer));
+            let read = match answer {
+                Ok(answer) => duty.take(&answer),
+                Err(no_answer) => Err(duty.silent(no_answer)),
+            };
+            let (connection, fault) = (duty.connection.id, read.as_ref().err().cloned());
+            let delivery = duty.parcel.id;
+            reads.push(ReadBefore { delivery, connection, method, url, status, fault, started_at, ended_at: Utc::now() });
+            if is_refused {
+                self.directory.refuse_token(&duty.access).await;
+            }
+            if let Err(fault) = read {
+                return (duty, Err(fault), reads);
+            }
+            match duty.make(&lookups, source) {
+                Ok(Made::Read(next)) if reads.len() < READS_MAX => request = next,
+                Ok(Made::Read(_)) => {
+                    let what = format!("it takes more than {READS_MAX} look-ups");
+                    return (
+                        duty,
+                        Err(developer_fault("look_ups", what, "Mend the connector's look-ups, then press Retry.")),
+                        reads,
+                    );
+                }
+                made => return (duty, Ok(made), reads),
+            }
+        }
+    }
+
     async fn end(&self, finish: Finish) {
         if self.ends.send((self.scope.tenant, finish)).await.is_err() {
             warn!("The writer of ends is gone; the sweeper makes the delivery unknown");
@@ -308,21 +374,37 @@ impl Work {
             slots.entry(call.bucket.clone()).or_insert_with(|| Arc::new(Semaphore::new(call.concurrency_max as usize))).clone()
         };
         let Ok(Ok(_turn)) = tokio::time::timeout_at(call.deadline.into(), semaphore.acquire()).await else {
-            return self.end(call.not_sent("the vendor's limit was used up")).await;
+            return self.end(call.not_sent()).await;
         };
         let Some(slot) = self.context.limiter.take_until(&call.bucket, call.concurrency_max, call.deadline).await else {
-            return self.end(call.not_sent("the vendor's limit was used up")).await;
+            return self.end(call.not_sent()).await;
         };
         let sent_at = Instant::now();
         let answer = self.context.outbound.send(call.request.clone()).await;
         self.calls.note(sent_at.elapsed());
         self.context.limiter.give(slot).await;
+        let signs = answer.iter().flat_map(|answer| call.duty.connector.sunset_signs(answer));
+        self.context.sunsets.note(self.scope.tenant, call.duty.connection.id, signs);
         if let Ok(answer) = &answer
-            && call.is_token_refused(answer)
+            && call.duty.is_token_refused(answer)
         {
             self.directory.refuse_token(&call.duty.access).await;
         }
         self.end(call.end(answer)).await;
+    }
+}
+
+/// A call that is to be begun, or the end of what needs none.
+fn taken(duty: Duty, made: Result<Made, Reason>, calls: &mut Vec<Call>) -> Option<Finish> {
+    match made {
+        Ok(Made::Call(request)) => {
+            calls.push(Call::new(duty, request));
+            None
+        }
+        Ok(Made::Step(step)) => Some(duty.finish(None, step)),
+        // Whatever is to be read was; should more be asked for, it is with the next batch.
+        Ok(Made::Read(_)) => Some(duty.finish(None, Step::Wait { until: Utc::now(), counts: true })),
+        Err(reason) => Some(duty.finish(None, Step::Stop(reason))),
     }
 }
 

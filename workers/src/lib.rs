@@ -4,6 +4,7 @@
 //! - [`fetch`]: thin messages are read back.
 //! - [`deliver`]: deliveries are sent, or proven, and their ends written to the ledger.
 //! - [`sweep`]: what is due and not under way is nudged again, so a lost task changes nothing.
+//! - [`sunset`]: the announced ends of API versions become notices.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use infra::broker::Broker;
 use infra::limiter::Limiter;
 use infra::outbound::Outbound;
 use infra::postgres::Store;
+use infra::sunset::Sunsets;
 use infra::vault::Vault;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -23,6 +25,7 @@ mod directory;
 mod fetch;
 mod lane;
 mod receive;
+mod sunset;
 mod sweep;
 mod token;
 pub mod vendor;
@@ -41,6 +44,7 @@ pub struct Context {
     pub outbound: Outbound,
     pub vault: Vault,
     pub catalog: &'static Catalog,
+    pub sunsets: Sunsets,
     pub settings: Settings,
 }
 
@@ -70,6 +74,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     }
     stages.spawn(deliver::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(sweep::run(context.clone(), stop.clone()));
+    stages.spawn(sunset::run(context.clone(), stop.clone()));
     let stopped = async {
         // A closed line means that whoever could tell us to stop is gone.
         let _ = stop.wait_for(|stop| *stop).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::canonical;
 use domain::exception::Reason;
 use domain::id::TenantId;
-use domain::mapping::Vars;
+use domain::mapping::{Issue, Untranslated, Vars};
 use domain::scope::Scope;
 use domain::task::Stage;
 use domain::value::{Limits, Value};
@@ -121,19 +121,16 @@ fn read(context: &Context, directory: &Directory, flows: &[PublishedFlow], messa
     let Some(plan) = connector.read_plan(kind) else {
         return unreadable(&format!("{} has no mapping that reads the kind {kind}", connector.title()));
     };
-    let source = match Value::parse(&message.body, &Limits::DEFAULT) {
-        Ok(source) => source,
-        Err(error) => return unreadable(&format!("its body is not the JSON it should be: {error}")),
-    };
     let mut vars = Vars::default();
     vars.set("settings", Value::from(&message.settings));
-    let issue = |issues: Vec<domain::mapping::Issue>| match issues.first() {
+    let issue = |issues: Vec<Issue>| match issues.first() {
         Some(first) => Reading::Exception(Reason::unmapped(&message.topic, &message.connection_name, first)),
         None => unreadable("the mapping refused it without saying why"),
     };
-    let document = match plan.apply(&source, connector.tables(), &vars) {
+    let document = match plan.read(&message.body, &Limits::DEFAULT, connector.tables(), &vars) {
         Ok(document) => document,
-        Err(issues) => return issue(issues),
+        Err(Untranslated::Unreadable(error)) => return unreadable(&format!("its body is not the JSON it should be: {error}")),
+        Err(Untranslated::Unmapped(issues)) => return issue(issues),
     };
     let summary = match canonical::check(kind, &document) {
         Ok(summary) => summary,

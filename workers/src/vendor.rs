@@ -1,13 +1,20 @@
 //! A vendor's account at work: requests through the one door, one after the other, with a token where the vendor wants one.
 
-use connectors::{Connector, Position, ReadRecord, RequestContext, RequestError, TokenSet};
+use connectors::{
+    Change, Connector, Found, ListedSubscription, LookUpError, Position, ReadRecord, Reader, RequestContext, RequestError,
+    TokenSet,
+};
 use domain::fault::{Fault, FaultClass};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::record::RecordKind;
 use domain::secret::SecretFields;
+use domain::value::Value;
 use infra::outbound::Outbound;
 use tokio::sync::Mutex;
 use uuid::Uuid;
+
+/// Of a page that is taken as it comes, so much is kept at a time.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Why a vendor did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +32,15 @@ pub enum VendorError {
 impl From<Fault> for VendorError {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+impl From<LookUpError> for VendorError {
+    fn from(error: LookUpError) -> Self {
+        match error {
+            LookUpError::Request(error) => Self::Request(error),
+            LookUpError::Missing(fault) => Self::Fault(fault),
+        }
     }
 }
 
@@ -102,15 +118,82 @@ impl<'a> Vendor<'a> {
         if is_refused && self.forget_token().await { self.try_call(keys, &build).await } else { Ok(answer) }
     }
 
+    /// Looks up what belongs before a change; it only reads, and nothing where nothing belongs before it.
+    ///
+    /// # Errors
+    /// Where the vendor did not answer or said no, or what the change cannot do without is not there.
+    pub async fn look_up(
+        &self,
+        kind: RecordKind,
+        change: Change<'_>,
+        payload: Option<&Value>,
+        keys: WriteKeys<'_>,
+    ) -> Result<Found, VendorError> {
+        let (mut found, mut is_second_try) = (Found::default(), false);
+        loop {
+            let token = self.token().await?;
+            let nonce = Uuid::new_v4().simple().to_string();
+            let context = self.context(keys, token.as_ref(), &nonce);
+            let request = self.connector.before_request(kind, change, payload, &mut found, &context)?;
+            let Some(request) = request else { return Ok(found) };
+            let answer = self.send(request).await?;
+            match self.connector.read_before_answer(kind, change, payload, &mut found, &answer, &context) {
+                Ok(()) => is_second_try = false,
+                // The same is looked up with a new token.
+                Err(fault) if fault.class == FaultClass::Authentication && !is_second_try && self.forget_token().await => {
+                    is_second_try = true;
+                }
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+    }
+
     async fn try_call(
         &self,
         keys: WriteKeys<'_>,
         build: &impl Fn(&RequestContext<'_>) -> Result<HttpRequest, RequestError>,
     ) -> Result<HttpAnswer, VendorError> {
+        self.send(self.prepare(keys, build).await?).await
+    }
+
+    /// The request of a call, signed and not sent.
+    ///
+    /// # Errors
+    /// Where it cannot be made, or no token came.
+    pub async fn prepare(
+        &self,
+        keys: WriteKeys<'_>,
+        build: impl Fn(&RequestContext<'_>) -> Result<HttpRequest, RequestError>,
+    ) -> Result<HttpRequest, VendorError> {
         let token = self.token().await?;
         let nonce = Uuid::new_v4().simple().to_string();
-        let request = build(&self.context(keys, token.as_ref(), &nonce))?;
-        self.send(request).await
+        Ok(build(&self.context(keys, token.as_ref(), &nonce))?)
+    }
+
+    /// All webhooks of the account; `None` where the vendor has no list of them.
+    ///
+    /// # Errors
+    /// Where the vendor did not answer, or said no.
+    pub async fn subscriptions(&self) -> Result<Option<Vec<ListedSubscription>>, VendorError> {
+        let Some(mut reader) = self.connector.subscription_reader() else { return Ok(None) };
+        let mut is_second_try = false;
+        loop {
+            let token = self.token().await?;
+            let nonce = Uuid::new_v4().simple().to_string();
+            let request = reader.next(&self.context(WriteKeys::default(), token.as_ref(), &nonce))?;
+            let Some(request) = request else { return Ok(Some(reader.into_found())) };
+            let answer = self.send(request).await?;
+            match reader.take(&answer) {
+                // The token ended between two pages: the same page is asked for with a new one.
+                Err(fault) if fault.class == FaultClass::Authentication && !is_second_try && self.forget_token().await => {
+                    is_second_try = true;
+                }
+                taken => {
+                    taken?;
+                    is_second_try = false;
+                }
+            }
+        }
     }
 
     fn context<'c>(&'c self, keys: WriteKeys<'c>, token: Option<&'c TokenSet>, nonce: &'c str) -> RequestContext<'c> {
@@ -150,13 +233,22 @@ impl<'a> Vendor<'a> {
         }
     }
 
-    async fn send(&self, mut request: HttpRequest) -> Result<HttpAnswer, VendorError> {
+    /// Sends a request once.
+    ///
+    /// # Errors
+    /// Where no answer came.
+    pub async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, VendorError> {
+        Ok(self.outbound.send(self.placed(request)).await?)
+    }
+
+    /// At the origin that everything is sent to, where there is one.
+    fn placed(&self, mut request: HttpRequest) -> HttpRequest {
         if let Some(origin) = &self.origin {
             let after_scheme = request.url.find("://").map_or(0, |at| at + 3);
             let path = request.url[after_scheme..].find(['/', '?']).map_or("", |at| &request.url[after_scheme + at..]);
             request.url = format!("{origin}{path}");
         }
-        Ok(self.outbound.send(request).await?)
+        request
     }
 
     /// Reads a kind of record from a position to its end. `keep` is given each page's records, and the position where one may be stored: a
@@ -177,8 +269,12 @@ impl<'a> Vendor<'a> {
             let token = self.token().await?;
             let nonce = Uuid::new_v4().simple().to_string();
             let Some(request) = reader.next(&self.context(WriteKeys::default(), token.as_ref(), &nonce))? else { break };
-            let answer = self.send(request).await?;
-            let records = match reader.take(&answer, chrono::Utc::now()) {
+            let taken = if reader.takes_chunks() {
+                self.take_as_it_comes(&mut reader, request, &mut end.records, &mut keep).await?
+            } else {
+                reader.take(&self.send(request).await?, chrono::Utc::now())
+            };
+            let records = match taken {
                 Ok(records) => records,
                 // The token ended between two pages: the same page is asked for with a new one.
                 Err(fault) if fault.class == FaultClass::Authentication && !is_second_try && self.forget_token().await => {
@@ -196,5 +292,38 @@ impl<'a> Vendor<'a> {
         }
         end.position = reader.position().unwrap_or(end.position);
         Ok(end)
+    }
+
+    /// Takes a page in chunks, however long it is: what is whole is kept at once, without a position, and the last of it is given back.
+    async fn take_as_it_comes(
+        &self,
+        reader: &mut Reader<'_>,
+        request: HttpRequest,
+        count: &mut u64,
+        keep: &mut impl AsyncFnMut(Vec<ReadRecord>, Option<&Position>),
+    ) -> Result<Result<Vec<ReadRecord>, Fault>, VendorError> {
+        let mut opened = self.outbound.open(self.placed(request)).await?;
+        if !(200..300).contains(&opened.head.status) {
+            return Ok(reader.take(&opened.whole().await?, chrono::Utc::now()));
+        }
+        // What keeps records does so by the batch, and chunks are a few kilobytes.
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(chunk) = opened.chunk().await? {
+            match reader.take_chunk(&opened.head, &chunk, chrono::Utc::now()) {
+                Ok(records) => batch.extend(records),
+                Err(fault) => return Ok(Err(fault)),
+            }
+            bytes += chunk.len();
+            if bytes >= BATCH_BYTES && !batch.is_empty() {
+                *count += batch.len() as u64;
+                keep(std::mem::take(&mut batch), None).await;
+                bytes = 0;
+            }
+        }
+        let last = reader.take_end(&opened.head, chrono::Utc::now());
+        Ok(last.map(|records| {
+            batch.extend(records);
+            batch
+        }))
     }
 }

@@ -3,9 +3,9 @@
 use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{ComplexObject, Context, ID, InputObject, Json, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
-use connectors::{Connector, FieldError};
+use connectors::{Catalog, CatalogErrors, Connector, FieldError};
 use domain::connection::ConnectionState;
-use domain::id::ConnectionId;
+use domain::id::{ConnectionId, TenantId};
 use domain::scope::Permission;
 use domain::secret::{SecretFields, SecretString};
 use infra::postgres::configure::Changed;
@@ -16,11 +16,15 @@ use super::page::{cost, id, page, uuid};
 use super::tenant::reads;
 use crate::auth::new_token;
 
-/// The description of one vendor's API.
+/// The description of one vendor's API. One whose files are broken is listed by its name, without the rest, and stops no other.
 #[derive(SimpleObject)]
 #[graphql(name = "Connector")]
 pub struct ConnectorNode {
     name: String,
+    /// False where its files are broken: until that is mended its webhooks are asked to come again, and its deliveries become exceptions.
+    available: bool,
+    /// What is wrong with its files, one thing a line; at most 4,000 characters.
+    unavailable_reason: Option<String>,
     title: String,
     category: String,
     /// The API version that is called.
@@ -56,12 +60,37 @@ impl From<&Connector> for ConnectorNode {
         };
         Self {
             name: connector.name().to_owned(),
+            available: true,
+            unavailable_reason: None,
             title: connector.title().to_owned(),
             category: connector.manifest.category.as_str().to_owned(),
             version: connector.version().to_owned(),
             settings: form(connector.settings()),
             credential: form(connector.credential()),
             setup: connector.setup().to_owned(),
+        }
+    }
+}
+
+impl ConnectorNode {
+    /// All connectors, those that are broken too.
+    fn all(catalog: &Catalog) -> Vec<Self> {
+        let node = |name| Some(catalog.find(name)?.map_or_else(|errors| Self::unavailable(name, errors), Self::from));
+        catalog.names().filter_map(node).collect()
+    }
+
+    fn unavailable(name: &str, errors: &CatalogErrors) -> Self {
+        const REASON_CHARS_MAX: usize = 4_000;
+        Self {
+            name: name.to_owned(),
+            available: false,
+            unavailable_reason: Some(errors.to_string().chars().take(REASON_CHARS_MAX).collect()),
+            title: name.to_owned(),
+            category: String::new(),
+            version: String::new(),
+            settings: vec![],
+            credential: vec![],
+            setup: String::new(),
         }
     }
 }
@@ -169,10 +198,10 @@ pub struct ConnectionQuery;
 
 #[Object]
 impl ConnectionQuery {
-    /// All connectors of this installation.
+    /// All connectors of this installation, by name; those whose files are broken too, with what is wrong.
     async fn connectors(&self, ctx: &Context<'_>) -> Result<Vec<ConnectorNode>> {
         reads(ctx)?;
-        Ok(state(ctx).catalog.iter().map(ConnectorNode::from).collect())
+        Ok(ConnectorNode::all(state(ctx).catalog))
     }
 
     async fn connection(&self, ctx: &Context<'_>, id: ID) -> Result<Option<ConnectionNode>> {
@@ -202,12 +231,16 @@ impl ConnectionMutation {
     async fn connection_create(&self, ctx: &Context<'_>, input: ConnectionCreateInput) -> Result<ConnectionCreatePayload> {
         scope(ctx, Permission::Configure)?;
         let refuse = |user_errors| Ok(ConnectionCreatePayload { connection: None, user_errors });
-        let Some(connector) = state(ctx).catalog.get(&input.connector) else {
-            return refuse(vec![UserError::new(
-                "connector",
-                UserErrorCode::NotFound,
-                format!("there is no connector \"{}\"", input.connector),
-            )]);
+        let connector = match state(ctx).catalog.find(&input.connector) {
+            Some(Ok(connector)) => connector,
+            Some(Err(errors)) => {
+                let message = format!("the connector \"{}\" cannot be used: {errors}", input.connector);
+                return refuse(vec![UserError::new("connector", UserErrorCode::Invalid, message)]);
+            }
+            None => {
+                let message = format!("there is no connector \"{}\"", input.connector);
+                return refuse(vec![UserError::new("connector", UserErrorCode::NotFound, message)]);
+            }
         };
         let credential: SecretFields =
             input.credential.0.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect();
@@ -229,7 +262,11 @@ impl ConnectionMutation {
             }
         });
         match made.await? {
-            Some(row) => Ok(ConnectionCreatePayload { connection: Some(row.into()), user_errors: vec![] }),
+            Some(row) => {
+                // The end of the version that it calls may be known already.
+                state(ctx).sunsets.note(TenantId(row.tenant_id), ConnectionId(row.id), connector.sunset_by_date());
+                Ok(ConnectionCreatePayload { connection: Some(row.into()), user_errors: vec![] })
+            }
             None => refuse(vec![UserError::new("name", UserErrorCode::Taken, format!("the name \"{}\" is taken", input.name))]),
         }
     }
@@ -331,4 +368,28 @@ fn name_error(name: &str) -> Option<UserError> {
 fn form_errors(form: &str, checked: Result<(), Vec<FieldError>>) -> Vec<UserError> {
     let error = |error: FieldError| UserError::new(&format!("{form}.{}", error.field), UserErrorCode::Invalid, error.message);
     checked.err().into_iter().flatten().map(error).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_connector_is_listed_with_its_error_beside_those_that_work() {
+        let folder = std::env::temp_dir().join(uuid::Uuid::new_v4().to_string());
+        let good = "{format: 1, name: good, title: Good, category: erp, base_url: 'https://x.example'}";
+        for (name, manifest) in [("bad", "format: 1\nname: bad\ntitel: Bad\n"), ("good", good)] {
+            std::fs::create_dir_all(folder.join(name)).unwrap();
+            std::fs::write(folder.join(name).join("connector.yaml"), manifest).unwrap();
+        }
+        std::fs::create_dir_all(folder.join("empty")).unwrap();
+        let catalog = Catalog::open(&folder).unwrap();
+        let listed = ConnectorNode::all(&catalog);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let available: Vec<(&str, bool)> = listed.iter().map(|node| (node.name.as_str(), node.available)).collect();
+        assert_eq!(available, [("bad", false), ("empty", false), ("good", true)]);
+        let reason = |at: usize| listed[at].unavailable_reason.as_deref().unwrap_or_default();
+        assert!(reason(0).starts_with("bad/connector.yaml:3:") && reason(0).contains("title"), "{}", reason(0));
+        assert_eq!((reason(1), reason(2)), ("empty/connector.yaml: the file is missing", ""));
+    }
 }

@@ -25,6 +25,7 @@ mod node;
 mod page;
 mod record;
 mod session;
+mod sunset;
 mod tenant;
 
 pub use error::{Code, UserError, UserErrorCode};
@@ -50,6 +51,7 @@ pub struct Query(
     node::NodeQuery,
     record::RecordQuery,
     session::SessionQuery,
+    sunset::SunsetQuery,
     tenant::TenantQuery,
 );
 

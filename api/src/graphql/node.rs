@@ -1,7 +1,7 @@
 //! One thing by its id, whatever it is. The prefix says which kind; another tenant's is not found.
 
 use async_graphql::{Context, ID, Object, Result, Union};
-use domain::id::{ConnectionId, DeliveryId, ExceptionId, FlowId, LookupTableId, MessageId, RecordId};
+use domain::id::{ConnectionId, DeliveryId, ExceptionId, FlowId, LookupTableId, MessageId, RecordId, SunsetId};
 use domain::scope::Permission;
 use infra::postgres::entity::{connection, delivery, exception, flow, lookup_table, message, record};
 use infra::postgres::page::Listed;
@@ -9,13 +9,14 @@ use uuid::Uuid;
 
 use super::connection::ConnectionNode;
 use super::delivery::DeliveryNode;
-use super::error::within;
+use super::error::{state, within};
 use super::exception::ExceptionNode;
 use super::flow::FlowNode;
 use super::lookup_table::LookupTableNode;
 use super::message::MessageNode;
 use super::page::uuid;
 use super::record::RecordNode;
+use super::sunset::SunsetNode;
 use super::tenant::reads;
 
 /// Anything that has an id.
@@ -28,6 +29,7 @@ enum Node {
     LookupTable(LookupTableNode),
     Message(MessageNode),
     Record(RecordNode),
+    Sunset(SunsetNode),
 }
 
 #[derive(Default)]
@@ -53,6 +55,12 @@ impl NodeQuery {
             }
             MessageId::PREFIX => find::<message::Entity>(ctx, uuid::<MessageId>(&id)).await?.map(|row| Node::Message(row.into())),
             RecordId::PREFIX => find::<record::Entity>(ctx, uuid::<RecordId>(&id)).await?.map(|row| Node::Record(row.into())),
+            SunsetId::PREFIX => match uuid::<SunsetId>(&id) {
+                Some(id) => within(ctx, Permission::ReadOperations, async |store| store.sunset(id).await)
+                    .await?
+                    .map(|notice| Node::Sunset(SunsetNode::new(state(ctx).catalog, notice, chrono::Utc::now()))),
+                None => None,
+            },
             _ => None,
         })
     }

@@ -22,8 +22,9 @@ pub(super) fn sign(sigv4: &Sigv4, request: &mut HttpRequest, context: &RequestCo
     let day = &timestamp[..8];
     let body_hash = hex(&Sha256::digest(&request.body));
     put_header(request, "X-Amz-Date", timestamp.clone())?;
-    if let Some(field) = &sigv4.session_token {
-        put_header(request, "X-Amz-Security-Token", context.secret(field)?.to_owned())?;
+    // Keys that last have none.
+    if let Some(token) = sigv4.session_token.as_deref().and_then(|field| context.secret(field).ok()) {
+        put_header(request, "X-Amz-Security-Token", token.to_owned())?;
     }
     if sigv4.object_store {
         put_header(request, "X-Amz-Content-Sha256", body_hash.clone())?;

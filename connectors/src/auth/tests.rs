@@ -141,6 +141,18 @@ fn oauth1_does_not_sign_a_json_body() {
 }
 
 #[test]
+fn keys_that_last_need_no_session_token() {
+    let auth = "{sigv4: {region: us-east-1, service: iam, access_key: id, secret_key: secret, session_token: token}}";
+    let lasting = secrets(&[("id", "AKIDEXAMPLE"), ("secret", "s")]);
+    let has_token = |credential: &SecretFields| {
+        let request = get(auth, credential, "https://x.example/").unwrap();
+        request.headers.iter().any(|(name, value)| name == "X-Amz-Security-Token" && value == "t")
+    };
+    assert!(!has_token(&lasting));
+    assert!(has_token(&secrets(&[("id", "ASIAEXAMPLE"), ("secret", "s"), ("token", "t")])));
+}
+
+#[test]
 fn sigv4_signs_the_documented_example_request() {
     // The example of the vendor's guide to creating a signed request: ListUsers of the identity service.
     let credential = secrets(&[("id", "AKIDEXAMPLE"), ("secret", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")]);

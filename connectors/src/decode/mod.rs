@@ -1,6 +1,7 @@
 //! An answer's bytes become records: JSON, JSON Lines, CSV or XML, perhaps a gzip file. A JSON record leaves as the bytes that came; of the
 //! other formats every value is text. Everything is bounded: bytes, decompressed bytes, depth, count.
 
+mod lines;
 mod rows;
 mod scan;
 mod xml;
@@ -9,9 +10,11 @@ use std::io::Read as _;
 use std::ops::Range;
 
 use bytes::Bytes;
+use domain::value::Value;
 
 use crate::manifest::{Format, Read};
 use crate::path::steps;
+pub(crate) use lines::Lines;
 use scan::{Wanted, plain, says_something, scan};
 
 /// One page, decompressed.
@@ -50,10 +53,23 @@ pub struct Decoded {
     pub has_error_inside: bool,
 }
 
+/// A whole XML document as a tree, its outer element included.
+///
+/// # Errors
+/// Where the bytes are no XML, or too many.
+pub(crate) fn xml_document(body: &[u8]) -> Result<Value, DecodeError> {
+    xml::document(body, &crate::manifest::Xml::default()).map(|(root, tree)| rooted(root, tree))
+}
+
+fn rooted(root: String, tree: Value) -> Value {
+    Value::Map(std::iter::once((root, tree)).collect())
+}
+
 /// What is wanted of a page, prepared once for all pages of a read.
 #[derive(Debug)]
 pub struct Decoder {
     format: Format,
+    errors_inside: Vec<String>,
     gzip: bool,
     records: Option<String>,
     absent_is_empty: bool,
@@ -89,6 +105,7 @@ impl Decoder {
         wanted.add_records(&steps(records.unwrap_or_default()), of_record());
         Self {
             format: read.format.clone(),
+            errors_inside: errors_inside.to_vec(),
             gzip: read.gzip,
             absent_is_empty: read.absent_is_empty,
             records: records.map(str::to_owned),
@@ -109,11 +126,20 @@ impl Decoder {
         }
         let decoded = match &self.format {
             Format::Json => self.json(&body),
-            Format::JsonLines => self.json_lines(&body),
-            Format::Csv(csv) => rows::records(&body, csv, self.id.as_deref(), self.updated_at.as_deref()),
+            Format::JsonLines => self.json_lines(&body, &mut 0).map(|records| self.without_values(records)),
+            Format::Csv(csv) => rows::Rows::new(csv)?
+                .read(&body, self.id.as_deref(), self.updated_at.as_deref())
+                .map(|records| self.without_values(records)),
             Format::Xml(xml) => {
-                let tree = xml::tree(&body, xml)?;
-                Ok(xml::page(&tree, self.records.as_deref(), (self.id.as_deref(), self.updated_at.as_deref()), &self.values))
+                let (root, tree) = xml::document(&body, xml)?;
+                let of_record = (self.id.as_deref(), self.updated_at.as_deref());
+                let mut decoded = xml::page(&tree, self.records.as_deref(), of_record, &self.values);
+                if !self.errors_inside.is_empty() {
+                    let whole = rooted(root, tree);
+                    let mut inside = self.errors_inside.iter().flat_map(|at| crate::path::all(&whole, at));
+                    decoded.has_error_inside = inside.any(crate::response::says_something);
+                }
+                Ok(decoded)
             }
         }?;
         if decoded.records.len() > PAGE_RECORDS_MAX {
@@ -143,29 +169,40 @@ impl Decoder {
         Ok(decoded)
     }
 
-    fn json_lines(&self, body: &Bytes) -> Result<Decoded, DecodeError> {
-        let text = utf8(body, "JSON Lines")?;
-        let mut decoded = Decoded { values: vec![None; self.values.len()], ..Decoded::default() };
+    /// Lines carry records and nothing else.
+    fn without_values(&self, records: Vec<Extracted>) -> Decoded {
+        Decoded { records, values: vec![None; self.values.len()], has_error_inside: false }
+    }
+
+    /// Whole lines; `lines` counts those before them, and then these too.
+    fn json_lines(&self, body: &Bytes, lines: &mut usize) -> Result<Vec<Extracted>, DecodeError> {
+        let malformed = |what: String| DecodeError::Malformed { format: "JSON Lines", what };
+        let text = std::str::from_utf8(body).map_err(|error| {
+            let before = body[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+            malformed(format!("line {} is not UTF-8", *lines + before + 1))
+        })?;
+        let mut records = Vec::new();
         let mut begin = 0;
-        for (number, line) in text.split('\n').enumerate() {
-            let range = begin..begin + line.len();
-            begin = range.end + 1;
+        for line in text.split_inclusive('\n') {
+            let start = begin;
+            begin += line.len();
+            *lines += 1;
+            let line = line.strip_suffix('\n').unwrap_or(line);
+            let range = start..start + line.len();
             if line.trim().is_empty() {
                 continue;
             }
-            let found = scan(line, &self.wanted_of_record).map_err(|error| DecodeError::Malformed {
-                format: "JSON Lines",
-                what: format!("{} at line {}, column {}", error.what, number + 1, error.at + 1),
-            })?;
+            let found = scan(line, &self.wanted_of_record)
+                .map_err(|error| malformed(format!("{} at line {lines}, column {}", error.what, error.at + 1)))?;
             let trimmed = range.start + (line.len() - line.trim_start().len());
             let slots = found
                 .slots
                 .into_iter()
                 .map(|(slot, at)| (slot, at.start + range.start..at.end + range.start))
                 .collect::<Vec<_>>();
-            decoded.records.push(extracted(body, text, trimmed..range.start + line.trim_end().len(), &slots));
+            records.push(extracted(body, text, trimmed..range.start + line.trim_end().len(), &slots));
         }
-        Ok(decoded)
+        Ok(records)
     }
 }
 

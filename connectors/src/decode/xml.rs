@@ -1,7 +1,6 @@
 //! XML as a tree: an element is a group of its attributes (`@name`) and elements, or a text where it has neither. What repeats is a list.
 //! Name spaces' prefixes are left out. Document types are refused, because entities in them can grow without end.
 
-use bytes::Bytes;
 use domain::value::{Map, Value};
 use quick_xml::events::{BytesStart, Event};
 
@@ -23,8 +22,8 @@ struct Open {
     text: String,
 }
 
-/// The tree within the document's one outer element.
-pub(super) fn tree(body: &Bytes, rule: &Xml) -> Result<Value, DecodeError> {
+/// The document's one outer element: its name and the tree within it.
+pub(super) fn document(body: &[u8], rule: &Xml) -> Result<(String, Value), DecodeError> {
     let text =
         std::str::from_utf8(body).map_err(|error| malformed(format!("it is not UTF-8 at byte {}", error.valid_up_to())))?;
     let mut reader = quick_xml::Reader::from_str(text);
@@ -87,7 +86,7 @@ pub(super) fn tree(body: &Bytes, rule: &Xml) -> Result<Value, DecodeError> {
             match open.last_mut() {
                 Some(parent) => add(&mut parent.children, name, value, rule),
                 // The outer element has ended, and with it the document.
-                None => return Ok(value),
+                None => return Ok((name, value)),
             }
         }
     }

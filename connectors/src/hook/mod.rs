@@ -15,7 +15,8 @@ use domain::value::{Limits, Value};
 use sha2::{Digest, Sha256};
 
 pub(crate) use check::check;
-pub use subscription::{Comparison, ListedSubscription, Subscription, compare};
+pub(crate) use subscription::is_same_topic;
+pub use subscription::{Comparison, ListedSubscription, Subscription, SubscriptionReader, compare};
 
 use crate::connector::Connector;
 use crate::hex::hex;

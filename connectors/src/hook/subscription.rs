@@ -8,12 +8,14 @@ use domain::mapping::Filter;
 use domain::secret::SecretString;
 use domain::value::{Limits, Value};
 
+use crate::check::names_of;
 use crate::connector::Connector;
-use crate::manifest::{Place, Subscriptions};
+use crate::manifest::{Place, SubscriptionList, Subscriptions};
 use crate::path;
+use crate::read::list::{List, ListVars};
 use crate::request::{CallVars, RequestContext, RequestError};
 
-/// Subscriptions of one answer; an account has a few dozen.
+/// Subscriptions of one account, which has a few dozen.
 const LISTED_MAX: usize = 10_000;
 
 /// A webhook that the vendor has just registered.
@@ -30,7 +32,8 @@ pub struct Subscription {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedSubscription {
     pub id: String,
-    pub topic: String,
+    /// One, or all that one registration is for.
+    pub topics: Vec<String>,
     pub url: String,
     /// False where the vendor has switched it off.
     pub active: bool,
@@ -47,7 +50,7 @@ pub struct Comparison {
     pub foreign: Vec<ListedSubscription>,
 }
 
-/// Compares the wanted topics with the whole list of an account. A list that is cut off would make doubles.
+/// Compares the wanted topics with the whole list of an account, as [`SubscriptionReader`] reads it. A list that is cut off would make doubles.
 #[must_use]
 pub fn compare(wanted: &[&str], hook_url: &str, listed: &[ListedSubscription]) -> Comparison {
     let mut comparison = Comparison::default();
@@ -58,11 +61,12 @@ pub fn compare(wanted: &[&str], hook_url: &str, listed: &[ListedSubscription]) -
             comparison.foreign.push(one.clone());
             continue;
         }
-        let at = wanted.iter().position(|topic| is_same_topic(topic, &one.topic));
-        match at {
-            Some(at) if one.active && !served[at] => served[at] = true,
-            _ => comparison.stale.push(one.clone()),
+        let is_for = |topic: &str| one.topics.iter().any(|own| is_same_topic(topic, own));
+        let serves: Vec<usize> = (0..wanted.len()).filter(|at| one.active && !served[*at] && is_for(wanted[*at])).collect();
+        if serves.is_empty() {
+            comparison.stale.push(one.clone());
         }
+        serves.into_iter().for_each(|at| served[at] = true);
     }
     let missing = wanted.iter().zip(served).filter(|(_, served)| !served);
     comparison.missing = missing.map(|(topic, _)| (*topic).to_owned()).collect();
@@ -76,14 +80,71 @@ fn address(url: &str) -> String {
 }
 
 /// Vendors write a topic in more than one way: `orders/create` in deliveries and `ORDERS_CREATE` in lists.
-fn is_same_topic(one: &str, other: &str) -> bool {
+pub(crate) fn is_same_topic(one: &str, other: &str) -> bool {
     let plain = |c: char| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     one.chars().map(plain).eq(other.chars().map(plain))
 }
 
-/// Whether a path leads through a list, which may be empty.
-fn is_in_list(body: &Value, at: &str) -> bool {
-    at.match_indices('.').any(|(end, _)| matches!(path::first(body, &at[..end]), Some(Value::List(_))))
+/// Reads the webhooks of an account, page by page to the end of the list. It does no I/O, as [`crate::Reader`].
+#[derive(Debug)]
+pub struct SubscriptionReader<'c> {
+    connector: &'c Connector,
+    rule: &'c SubscriptionList,
+    list: List<'c>,
+    /// An expression that cannot be read is refused when the connector is loaded.
+    active: Option<Filter>,
+    found: Vec<ListedSubscription>,
+}
+
+impl SubscriptionReader<'_> {
+    /// The next request; none where the list was read to its end.
+    ///
+    /// # Errors
+    /// Where the connection lacks something.
+    pub fn next(&mut self, context: &RequestContext<'_>) -> Result<Option<HttpRequest>, RequestError> {
+        self.list.request(self.connector, context)
+    }
+
+    /// Takes the answer to the last request.
+    ///
+    /// # Errors
+    /// The classified fault. What is no list at all is one: taken for an empty one, everything would be registered once more.
+    pub fn take(&mut self, answer: &HttpAnswer) -> Result<(), Fault> {
+        for record in self.list.take(self.connector, answer)? {
+            let value = Value::parse(&record.bytes, &Limits::DEFAULT).ok();
+            let one = value.as_ref().and_then(|value| self.read(value));
+            self.found.push(one.ok_or_else(|| self.connector.unlisted_answer(answer, "an id"))?);
+        }
+        if self.found.len() > LISTED_MAX {
+            return Err(self.connector.unlisted_answer(answer, "a list of a bearable length"));
+        }
+        Ok(())
+    }
+
+    /// All that was read.
+    #[must_use]
+    pub fn into_found(self) -> Vec<ListedSubscription> {
+        self.found
+    }
+
+    /// One record of the list; none where it has no id.
+    fn read(&self, record: &Value) -> Option<ListedSubscription> {
+        let text = |value: &Value| value.to_text().map(|text| text.into_owned()).filter(|text| !text.is_empty());
+        let mut topics = Vec::new();
+        for value in path::all(record, &self.rule.topic) {
+            match value {
+                Value::List(list) => topics.extend(list.iter().filter_map(text)),
+                one => topics.extend(text(one)),
+            }
+        }
+        Some(ListedSubscription {
+            id: path::first(record, &self.rule.id).and_then(text)?,
+            topics,
+            url: path::first(record, &self.rule.url).and_then(text).unwrap_or_default(),
+            // One that cannot be answered says nothing against it.
+            active: self.active.as_ref().is_none_or(|active| active.passes(record).unwrap_or(true)),
+        })
+    }
 }
 
 impl Connector {
@@ -98,7 +159,20 @@ impl Connector {
         context: &RequestContext<'_>,
     ) -> Result<Option<HttpRequest>, RequestError> {
         let vars = CallVars { topic: Some(topic), hook_url: Some(hook_url), ..CallVars::default() };
-        self.subscriptions().map(|rule| self.call(&rule.subscribe.request, &vars, context)).transpose()
+        // Some vendors are told here what they are to sign with.
+        let find = |name: &str| match name.strip_prefix("credential.") {
+            Some(_) => context.find_with_credential(name),
+            None => self.find_var(name, &vars, context),
+        };
+        let Some(rule) = self.subscriptions() else { return Ok(None) };
+        // Without it, deliveries would come that nobody could verify.
+        for name in names_of(&rule.subscribe.request) {
+            if let Some(field) = name.strip_prefix("credential.") {
+                context.secret(field)?;
+            }
+        }
+        let draft = self.draft_with(&rule.subscribe.request, &vars, context, &find)?;
+        self.sign(draft, context).map(Some)
     }
 
     /// # Errors
@@ -117,65 +191,34 @@ impl Connector {
         Ok(Subscription { id, secret, expires: lifetime.and_then(|lifetime| now.checked_add_signed(lifetime)) })
     }
 
-    /// The request for the list of webhooks, or its first page where `list.read` has pages; none where the vendor has no list.
-    ///
-    /// # Errors
-    /// As [`Self::subscribe_request`].
-    pub fn subscriptions_request(&self, context: &RequestContext<'_>) -> Result<Option<HttpRequest>, RequestError> {
-        let list = self.subscriptions().and_then(|rule| rule.list.as_ref());
-        list.map(|list| self.call(&list.read.request, &CallVars::default(), context)).transpose()
-    }
-
-    /// The webhooks of one answer.
-    ///
-    /// # Errors
-    /// The classified fault.
-    pub fn read_subscriptions(&self, answer: &HttpAnswer) -> Result<Vec<ListedSubscription>, Fault> {
-        let body = self.body(answer)?;
-        let list = self.subscriptions().and_then(|rule| rule.list.as_ref());
-        let Some(list) = list else { return Ok(Vec::new()) };
-        let body = match body {
-            Some(body) => body,
-            // Some vendors answer 204 where there is none.
-            None if answer.body.is_empty() => return Ok(Vec::new()),
-            None => return Err(self.unlisted_answer(answer, "the list")),
-        };
-        let at = list.read.records.as_deref().unwrap_or_default();
-        let found = path::all(&body, at);
-        // What is no list at all must not pass for an empty one: everything would be registered once more.
-        if found.is_empty() && !is_in_list(&body, at) {
-            return Err(self.unlisted_answer(answer, "the list"));
-        }
-        let mut records = Vec::new();
-        for value in found {
-            match value {
-                Value::List(list) => records.extend(list),
-                Value::Null => {}
-                one => records.push(one),
-            }
-        }
-        if records.len() > LISTED_MAX {
-            return Err(self.unlisted_answer(answer, "a list of a bearable length"));
-        }
-        records
-            .into_iter()
-            .map(|record| self.read_subscription(record).ok_or_else(|| self.unlisted_answer(answer, "an id")))
-            .collect()
-    }
-
-    /// One record of the list; none where it has no id.
+    /// Begins to read the list of webhooks; none where the vendor has no list.
     #[must_use]
-    pub fn read_subscription(&self, record: &Value) -> Option<ListedSubscription> {
-        let list = self.subscriptions()?.list.as_ref()?;
-        let text = |at: &str| path::first(record, at).and_then(Value::to_text).map(|text| text.into_owned());
-        // An expression that cannot be read is refused when the connector is loaded. One that cannot be answered says nothing against it.
-        let active = list.active.as_deref().and_then(|active| Filter::compile(active).ok());
-        Some(ListedSubscription {
-            id: text(&list.id).filter(|id| !id.is_empty())?,
-            topic: text(&list.topic).unwrap_or_default(),
-            url: text(&list.url).unwrap_or_default(),
-            active: active.is_none_or(|active| active.passes(record).unwrap_or(true)),
-        })
+    pub fn subscription_reader(&self) -> Option<SubscriptionReader<'_>> {
+        let rule = self.subscriptions()?.list.as_ref()?;
+        let list = List::new(self, &rule.read, Some(&rule.id), None, ListVars::default());
+        let active = rule.active.as_deref().and_then(|active| Filter::compile(active).ok());
+        Some(SubscriptionReader { connector: self, rule, list, active, found: Vec::new() })
+    }
+
+    /// True where one registration is for all topics, because its request names none.
+    #[must_use]
+    pub fn subscribes_at_once(&self) -> bool {
+        let names_topic = |rule: &Subscriptions| {
+            let templates = crate::check::templates(&rule.subscribe.request);
+            templates.iter().any(|text| crate::template::names(text).any(|name| name == "topic"))
+        };
+        self.subscriptions().is_some_and(|rule| !names_topic(rule))
+    }
+
+    /// As [`compare`]; where one registration is for all topics, one that lacks a topic is replaced by a new one, which brings them all.
+    #[must_use]
+    pub fn compare_subscriptions(&self, wanted: &[&str], hook_url: &str, listed: &[ListedSubscription]) -> Comparison {
+        let mut comparison = compare(wanted, hook_url, listed);
+        if self.subscribes_at_once() && !comparison.missing.is_empty() {
+            comparison.missing.truncate(1);
+            comparison.stale = listed.iter().filter(|one| !comparison.foreign.contains(one)).cloned().collect();
+        }
+        comparison
     }
 
     /// The request that makes a webhook live longer; none where none runs out, or it is registered anew.
@@ -210,7 +253,7 @@ impl Connector {
     ) -> Result<Option<HttpRequest>, RequestError> {
         let vars = CallVars {
             subscription_id: Some(&subscription.id),
-            topic: Some(&subscription.topic),
+            topic: subscription.topics.first().map(String::as_str),
             hook_url: Some(&subscription.url),
             ..CallVars::default()
         };
@@ -223,7 +266,7 @@ impl Connector {
 
     /// The body of an answer that is no failure.
     fn body(&self, answer: &HttpAnswer) -> Result<Option<Value>, Fault> {
-        let body = if answer.body.is_empty() { None } else { Value::parse(&answer.body, &Limits::DEFAULT).ok() };
+        let body = self.parse(answer);
         if self.is_failure(answer, body.as_ref()) { Err(self.classify(answer)) } else { Ok(body) }
     }
 
@@ -275,7 +318,20 @@ mod tests {
     }
 
     fn listed(id: &str, topic: &str, url: &str, active: bool) -> ListedSubscription {
-        ListedSubscription { id: id.into(), topic: topic.into(), url: url.into(), active }
+        let topics = if topic.is_empty() { vec![] } else { vec![topic.to_owned()] };
+        ListedSubscription { id: id.into(), topics, url: url.into(), active }
+    }
+
+    /// Reads pages to the end of the list; the addresses that were asked, and what was found.
+    fn read(connector: &Connector, pages: &[HttpAnswer]) -> Result<(Vec<String>, Vec<ListedSubscription>), Fault> {
+        let (settings, credential) = (serde_json::json!({}), SecretFields::default());
+        let context = RequestContext::new(&settings, &credential, DateTime::UNIX_EPOCH, "n");
+        let (mut reader, mut pages, mut asked) = (connector.subscription_reader().unwrap(), pages.iter(), Vec::new());
+        while let Some(request) = reader.next(&context).unwrap() {
+            asked.push(request.url);
+            reader.take(pages.next().expect("the list has ended"))?;
+        }
+        Ok((asked, reader.into_found()))
     }
 
     #[test]
@@ -286,7 +342,7 @@ mod tests {
         let calls = |connector: &Connector| {
             [
                 connector.subscribe_request("made", "https://us.example/h", &context).unwrap(),
-                connector.subscriptions_request(&context).unwrap(),
+                connector.subscription_reader().and_then(|mut reader| reader.next(&context).unwrap()),
                 connector.renew_request(&one, &context).unwrap(),
                 connector.delete_request(&one, &context).unwrap(),
             ]
@@ -303,6 +359,25 @@ mod tests {
             ]
         );
         assert_eq!(calls(&connector("")), [None, None, None, None]);
+    }
+
+    #[test]
+    fn a_vendor_is_told_the_secret_that_it_is_to_sign_with_and_nobody_else_is() {
+        let told =
+            PLAIN.replacen(r#"address: "{{ hook_url }}""#, r#"address: "{{ hook_url }}", secret: "{{ credential.s }}""#, 1);
+        assert_ne!(told, PLAIN);
+        let connector = connector(&told);
+        let settings = serde_json::json!({});
+        let ask = |credential: &SecretFields| {
+            let context = RequestContext::new(&settings, credential, DateTime::UNIX_EPOCH, "n");
+            connector.subscribe_request("made", "https://us.example/h", &context)
+        };
+        let credential: SecretFields = [("s".to_owned(), "a \"quoted\" secret".into())].into_iter().collect();
+        let body = String::from_utf8(ask(&credential).unwrap().unwrap().body.to_vec()).unwrap();
+        assert_eq!(body, r#"{"topic":"made","address":"https://us.example/h","secret":"a \"quoted\" secret"}"#);
+        let kept = domain::secret::Redactor::new(&credential).redact(&body).into_owned();
+        assert_eq!(kept, r#"{"topic":"made","address":"https://us.example/h","secret":"•••"}"#, "what is kept of the call");
+        assert_eq!(ask(&SecretFields::default()).unwrap_err(), RequestError::Secret("s".into()), "never without");
     }
 
     #[test]
@@ -341,19 +416,51 @@ mod tests {
         let connector = connector(PLAIN);
         let body =
             r#"{"data":{"webhooks":[{"id":1,"topic":"a","address":"https://a.example","state":"on"},{"id":"2","state":"off"}]}}"#;
-        let found = connector.read_subscriptions(&answer(200, &[], body)).unwrap();
+        let (_, found) = read(&connector, &[answer(200, &[], body)]).unwrap();
         assert_eq!(found, [listed("1", "a", "https://a.example", true), listed("2", "", "", false)]);
-        for empty in [r#"{"data":{"webhooks":[]}}"#, ""] {
-            assert_eq!(connector.read_subscriptions(&answer(200, &[], empty)).unwrap(), []);
+        for empty in [answer(200, &[], r#"{"data":{"webhooks":[]}}"#), answer(204, &[], "")] {
+            assert_eq!(read(&connector, &[empty]).unwrap().1, []);
         }
-        for no_list in ["<html>", "{}", r#"{"data":null}"#, r#"{"data":{"webhooks":[{"topic":"a"}]}}"#] {
-            let fault = connector.read_subscriptions(&answer(200, &[], no_list)).unwrap_err();
-            assert_eq!(fault.class, FaultClass::Unknown, "{no_list}");
+        for no_list in ["<html>", "{}", "", r#"{"data":null}"#, r#"{"data":{"webhooks":[{"topic":"a"}]}}"#] {
+            let fault = read(&connector, &[answer(200, &[], no_list)]).unwrap_err();
+            assert!(matches!(fault.class, FaultClass::Unknown | FaultClass::Retry), "{no_list}: {fault:?}");
         }
-        assert_eq!(connector.read_subscriptions(&answer(401, &[], "{}")).unwrap_err().class, FaultClass::Authentication);
+        assert_eq!(read(&connector, &[answer(401, &[], "{}")]).unwrap_err().class, FaultClass::Authentication);
         let nested = self::connector(&PLAIN.replace("data.webhooks", "data.edges.node"));
-        assert_eq!(nested.read_subscriptions(&answer(200, &[], r#"{"data":{"edges":[]}}"#)).unwrap(), []);
-        assert!(nested.read_subscriptions(&answer(200, &[], r#"{"data":{}}"#)).is_err());
+        assert_eq!(read(&nested, &[answer(200, &[], r#"{"data":{"edges":[]}}"#)]).unwrap().1, []);
+        assert!(read(&nested, &[answer(200, &[], r#"{"data":{}}"#)]).is_err());
+    }
+
+    #[test]
+    fn a_list_is_read_to_its_last_page_because_what_is_not_seen_would_be_made_twice() {
+        let paged = PLAIN.replace(
+            "records: data.webhooks }",
+            "records: data, page: { number: { slot: { query: page }, size: { slot: { query: limit }, value: 2 } } } }",
+        );
+        let page = |ids: &[u32]| {
+            let one = |id: &u32| format!(r#"{{"id":{id},"topic":["a","b"],"address":"https://us.example","state":"on"}}"#);
+            answer(200, &[], &format!(r#"{{"data":[{}]}}"#, ids.iter().map(one).collect::<Vec<_>>().join(",")))
+        };
+        let (asked, found) = read(&connector(&paged), &[page(&[1, 2]), page(&[3, 4]), page(&[5])]).unwrap();
+        let address = |page: u32| format!("https://x.example/webhooks?limit=2&page={page}");
+        assert_eq!(asked, [address(1), address(2), address(3)]);
+        assert_eq!(found.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["1", "2", "3", "4", "5"]);
+        assert_eq!(found[4].topics, ["a", "b"]);
+    }
+
+    #[test]
+    fn one_registration_for_all_topics_is_replaced_where_it_lacks_one() {
+        let connector = connector(&PLAIN.replace(r#"topic: "{{ topic }}""#, "topics: [a, b]"));
+        assert!(connector.subscribes_at_once());
+        let (ours, topics) = ("https://us.example/h", |topics: &[&str]| topics.iter().map(|t| (*t).to_owned()).collect());
+        let whole = ListedSubscription { topics: topics(&["a", "b"]), ..listed("1", "", ours, true) };
+        let part = ListedSubscription { topics: topics(&["a"]), ..listed("2", "", ours, true) };
+        let compare = |listed: &[ListedSubscription]| connector.compare_subscriptions(&["a", "b"], ours, listed);
+        assert_eq!(compare(std::slice::from_ref(&whole)), Comparison::default());
+        let expected = Comparison { missing: vec!["b".into()], stale: vec![part.clone()], foreign: vec![] };
+        assert_eq!(compare(&[part]), expected);
+        assert_eq!(compare(&[]).missing, ["a"]);
+        assert_eq!(compare(&[whole.clone(), whole]).stale.len(), 1);
     }
 
     #[test]

@@ -86,6 +86,19 @@ fn sent<'t>(connector: &'t Connector, headers: &[(&str, &str)]) -> Sent<'t> {
 }
 
 #[test]
+fn an_address_is_signed_with_its_query_as_the_vendor_writes_it() {
+    let [plain, as_sent] = ["{{ url | plain_query }}", "{{ url }}"]
+        .map(|url| signature(&format!(", signed: '{{{{ method }}}}{url}{{{{ body }}}}'")));
+    let sign = |connector: &Connector, url: &str| {
+        let call = HookCall { method: "POST", url, headers: &[], body: BODY.as_bytes(), now: at(0) };
+        connector.sign_hook(&call, &fields(&[("new", "s3cret")])).unwrap()
+    };
+    let (encoded, written) = ("https://us.example/h%3A?to=%2Fa%3Fb%40c&d=%26", "https://us.example/h%3A?to=/a?b@c&d=%26");
+    assert_eq!(sign(&plain, encoded), sign(&as_sent, written));
+    assert_ne!(sign(&as_sent, encoded), sign(&as_sent, written));
+}
+
+#[test]
 fn the_signatures_are_those_that_others_make() {
     let rsa = "FHcrygOuvi1NwizlOLsK0JbjKypjtuAIyxMgVLrYTJIWsRQHC58Ihbz1xiFBzycN74nWe74lvm1Yz4C6rc3+mwAspSsYkMNfJGCXpv6DSjHJzFFr4EUPwlW8\
                DusyboEU3kZER1U+e/UTK+15RmufqWuAGTE5iCWjcosYiY5WCaiYaifP3P++sYiVVxeha/a1C8j2wgvnpdXZFuebzOHovqFaC2AuNu3A+JUNk7YwuiB2/18/\

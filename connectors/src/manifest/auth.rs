@@ -276,6 +276,7 @@ pub struct Sigv4 {
     /// Fields of `credential`.
     pub access_key: String,
     pub secret_key: String,
+    /// Only temporary keys have one: where the field is empty, nothing is sent.
     #[serde(default)]
     pub session_token: Option<String>,
     /// As an object store wants it: the path is encoded once, and `x-amz-content-sha256` carries the hash of the body.

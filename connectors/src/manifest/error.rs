@@ -10,6 +10,9 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorFields {
+    /// How the bodies of errors are written. XML is known by its own first words too.
+    #[serde(default)]
+    pub format: ErrorFormat,
     #[serde(default)]
     pub code: Vec<String>,
     #[serde(default)]
@@ -23,6 +26,16 @@ pub struct ErrorFields {
     /// Where an answer says how long to wait, beside `Retry-After`.
     #[serde(default)]
     pub wait: Vec<Wait>,
+}
+
+/// How error bodies are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorFormat {
+    #[default]
+    Json,
+    /// Paths begin with the outer element: `Error.Code`.
+    Xml,
 }
 
 /// A header that says how long to wait, or until when.
@@ -73,6 +86,9 @@ pub struct ErrorRule {
     /// The vendor guarantees that nothing was done, so that a write may be sent again without asking.
     #[serde(default)]
     pub not_applied: bool,
+    /// The version that the change named is not the last: the record is read again (`get`) and the change made once more, with the new one.
+    #[serde(default)]
+    pub stale: bool,
 }
 
 impl ErrorRule {

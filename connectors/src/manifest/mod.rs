@@ -179,6 +179,10 @@ pub struct Resource {
     /// The path of the time that a record last changed.
     #[serde(default)]
     pub updated_at: Option<String>,
+    /// The path of the version that a change must name as `{{ receipt_version }}`, where a vendor refuses one that was made without
+    /// knowing the last: `SyncToken`.
+    #[serde(default)]
+    pub version: Option<String>,
     #[serde(default)]
     pub read: Option<Read>,
     /// One record by its id.

@@ -227,4 +227,7 @@ pub struct Get {
     /// Where the answer carries the record; absent: it is the whole answer.
     #[serde(default)]
     pub record: Option<String>,
+    /// As of `read`: what the vendor keeps apart, so that a record that is read by its id is as whole as one of a list.
+    #[serde(default)]
+    pub include: Vec<Include>,
 }

@@ -135,6 +135,7 @@ pub struct Subscriptions {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Subscribe {
+    /// May name `{{ credential.x }}`, for a vendor that is told the secret which it is to sign with.
     pub request: Request,
     /// Where the answer carries the subscription's id.
     pub id: Place,

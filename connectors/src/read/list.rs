@@ -7,7 +7,7 @@ use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest};
 
 use crate::connector::Connector;
-use crate::decode::{Decoded, Decoder, Extracted};
+use crate::decode::{DecodeError, Decoded, Decoder, Extracted, Lines};
 use crate::manifest::{Page, Place, Read, Size};
 use crate::request::{CallVars, Draft, RequestContext, RequestError};
 use crate::response::is_success;
@@ -19,7 +19,7 @@ const EMPTY_PAGES_MAX: u32 = 1_000;
 
 /// What the requests of one list are about.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ListVars {
+pub(crate) struct ListVars {
     pub since: Option<String>,
     pub source_id: Option<String>,
     pub parent_id: Option<String>,
@@ -36,11 +36,13 @@ enum Next {
 }
 
 #[derive(Debug)]
-pub(super) struct List<'r> {
+pub(crate) struct List<'r> {
     read: &'r Read,
     decoder: Decoder,
     vars: ListVars,
     next: Option<Next>,
+    /// What would have been asked for, where it began anew from a later moment.
+    left_at: Option<(Next, Option<String>)>,
     /// The address of the request that waits for its answer.
     asked: String,
     pages: u64,
@@ -50,6 +52,26 @@ pub(super) struct List<'r> {
     circles: HashSet<u64>,
     /// The hash of the last page: a server that does not know the page's parameter answers the same again and again.
     last_page: Option<u64>,
+    /// A page whose body is still coming.
+    open: Option<(Lines, Seen)>,
+}
+
+/// What is remembered of a page's records.
+#[derive(Debug, Default)]
+struct Seen {
+    count: u64,
+    last_id: Option<String>,
+    hash: DefaultHasher,
+}
+
+impl Seen {
+    fn note(&mut self, records: &[Extracted]) {
+        self.count += records.len() as u64;
+        records.iter().for_each(|record| record.bytes.hash(&mut self.hash));
+        if let Some(last) = records.last() {
+            self.last_id.clone_from(&last.id);
+        }
+    }
 }
 
 impl<'r> List<'r> {
@@ -66,12 +88,41 @@ impl<'r> List<'r> {
             decoder,
             vars,
             next: Some(Next::First),
+            left_at: None,
             asked: String::new(),
             pages: 0,
             records: 0,
             empty_pages: 0,
             circles: HashSet::new(),
             last_page: None,
+            open: None,
+        }
+    }
+
+    /// The next page is asked for by its number or how many records are before it.
+    pub fn is_counted(&self) -> bool {
+        matches!(self.next, Some(Next::Number(_) | Next::Offset(_)))
+    }
+
+    /// Pages that are counted move when a record before them changes its place: of a list that begins with the oldest change, the next page
+    /// is better asked for as the first one from a moment on. False where the next page is not a counted one.
+    pub fn begin_anew(&mut self, since: String) -> bool {
+        if !self.is_counted() {
+            return false;
+        }
+        let Some(next) = self.next.take() else { return false };
+        self.left_at = Some((next, self.vars.since.replace(since)));
+        self.next = Some(Next::First);
+        self.circles.clear();
+        self.last_page = None;
+        true
+    }
+
+    /// Goes on where it was before [`Self::begin_anew`]: the vendor does not know that parameter.
+    pub fn go_back(&mut self) {
+        if let Some((next, since)) = self.left_at.take() {
+            self.next = Some(next);
+            self.vars.since = since;
         }
     }
 
@@ -95,6 +146,7 @@ impl<'r> List<'r> {
         self.page(&mut draft, next);
         let request = connector.sign(draft, context)?;
         self.asked = request.url.clone();
+        self.open = None;
         Ok(Some(request))
     }
 
@@ -159,24 +211,65 @@ impl<'r> List<'r> {
         if decoded.has_error_inside {
             return Err(connector.classify(answer));
         }
-        self.pages += 1;
-        self.records += decoded.records.len() as u64;
-        self.empty_pages = if decoded.records.is_empty() { self.empty_pages + 1 } else { 0 };
-        let next = self.after(connector, answer, &decoded)?;
-        self.guard(connector, answer, &decoded, next.as_ref())?;
-        self.next = next;
+        let mut seen = Seen::default();
+        seen.note(&decoded.records);
+        self.turn(connector, answer, &seen, &decoded.values)?;
         Ok(decoded.records)
     }
 
+    /// True where the answer to the last request may be taken while it comes.
+    pub fn reads_lines(&self) -> bool {
+        self.decoder.reads_lines()
+    }
+
+    /// The records that are whole by this chunk of an answer that succeeds; `head` is the answer without its body.
+    pub fn take_chunk(&mut self, connector: &Connector, head: &HttpAnswer, chunk: &[u8]) -> Result<Vec<Extracted>, Fault> {
+        let unreadable = |error: DecodeError| connector.unreadable_page(head, &error);
+        if self.open.is_none() {
+            self.open = self.decoder.lines().map_err(unreadable)?.map(|lines| (lines, Seen::default()));
+        }
+        let Some((lines, seen)) = &mut self.open else { return Ok(Vec::new()) };
+        let records = lines.take(&self.decoder, chunk).map_err(unreadable)?;
+        seen.note(&records);
+        Ok(records)
+    }
+
+    /// The last records of an answer that came in chunks, and the turn to the next page.
+    pub fn take_end(&mut self, connector: &Connector, head: &HttpAnswer) -> Result<Vec<Extracted>, Fault> {
+        // Without a chunk it is an empty answer as any other.
+        let Some((lines, mut seen)) = self.open.take() else { return self.take(connector, head) };
+        let records = lines.end(&self.decoder).map_err(|error| connector.unreadable_page(head, &error))?;
+        seen.note(&records);
+        self.turn(connector, head, &seen, &vec![None; value_paths(self.read).len()])?;
+        Ok(records)
+    }
+
+    /// A page was read: finds what asks for the next.
+    fn turn(&mut self, connector: &Connector, answer: &HttpAnswer, seen: &Seen, values: &[Option<String>]) -> Result<(), Fault> {
+        self.pages += 1;
+        self.records += seen.count;
+        self.empty_pages = if seen.count == 0 { self.empty_pages + 1 } else { 0 };
+        let next = self.after(connector, answer, seen, values)?;
+        self.guard(connector, answer, seen, next.as_ref())?;
+        self.next = next;
+        Ok(())
+    }
+
     /// What asks for the page after this one.
-    fn after(&self, connector: &Connector, answer: &HttpAnswer, decoded: &Decoded) -> Result<Option<Next>, Fault> {
-        let mut values = decoded.values.iter();
+    fn after(
+        &self,
+        connector: &Connector,
+        answer: &HttpAnswer,
+        seen: &Seen,
+        values: &[Option<String>],
+    ) -> Result<Option<Next>, Fault> {
+        let mut values = values.iter();
         let mut at = |place: &Option<Place>| -> Option<String> {
             let place = place.as_ref()?;
             let in_body = if place.path.is_some() { values.next().and_then(Clone::clone) } else { None };
             place.header.iter().find_map(|name| answer.header(name)).map(str::to_owned).or(in_body)
         };
-        let count = decoded.records.len() as u64;
+        let count = seen.count;
         let is_short = |size: Option<&Size>| count == 0 || size.is_some_and(|size| count < u64::from(size.value));
         Ok(match &self.read.page {
             None => None,
@@ -186,7 +279,7 @@ impl<'r> List<'r> {
                     _ => page.first.into(),
                 };
                 let last = match at(&page.pages).and_then(|text| text.parse::<u64>().ok()) {
-                    Some(pages) => number + 1 >= pages + u64::from(page.first),
+                    Some(pages) => number + 1 >= pages.saturating_add(page.first.into()),
                     None => is_short(page.size.as_ref()),
                 };
                 (!last).then_some(Next::Number(number + 1))
@@ -198,7 +291,7 @@ impl<'r> List<'r> {
                 };
                 let last = match at(&page.total).and_then(|text| text.parse::<u64>().ok()) {
                     // An empty page before the total is reached would come for ever.
-                    Some(total) => count == 0 || offset + count >= total + u64::from(page.first),
+                    Some(total) => count == 0 || offset + count >= total.saturating_add(page.first.into()),
                     None => is_short(Some(&page.size)),
                 };
                 (!last).then_some(Next::Offset(offset + count))
@@ -206,12 +299,12 @@ impl<'r> List<'r> {
             Some(Page::Cursor(page)) => {
                 let next = at(&page.next).filter(|cursor| !cursor.is_empty());
                 let has_more = at(&page.more).is_none_or(|more| !matches!(more.as_str(), "false" | "0" | "no" | ""));
-                let last = decoded.records.last().and_then(|record| record.id.clone());
+                let last = seen.last_id.clone();
                 let cursor = if page.last_record.is_some() { last } else { next };
                 let may_end = page.more.is_some() || page.last_record.is_none() || !is_short(page.size.as_ref());
                 cursor.filter(|_| has_more && may_end).map(Next::Cursor)
             }
-            Some(Page::Link(_)) => match answer.header("link").and_then(next_link) {
+            Some(Page::Link(_)) => match answer.header("link").and_then(|header| link(header, "next")) {
                 Some(url) => Some(Next::Url(self.join(connector, answer, url)?)),
                 None => None,
             },
@@ -234,17 +327,14 @@ impl<'r> List<'r> {
     }
 
     /// Refuses to read for ever.
-    fn guard(&mut self, connector: &Connector, answer: &HttpAnswer, decoded: &Decoded, next: Option<&Next>) -> Result<(), Fault> {
-        let hash = |value: &dyn Fn(&mut DefaultHasher)| {
-            let mut hasher = DefaultHasher::new();
-            value(&mut hasher);
-            hasher.finish()
-        };
-        let page = hash(&|hasher| decoded.records.iter().for_each(|record| record.bytes.hash(hasher)));
-        let is_same_page = !decoded.records.is_empty() && self.last_page == Some(page);
+    fn guard(&mut self, connector: &Connector, answer: &HttpAnswer, seen: &Seen, next: Option<&Next>) -> Result<(), Fault> {
+        let page = seen.hash.finish();
+        let is_same_page = seen.count > 0 && self.last_page == Some(page);
         self.last_page = Some(page);
         let Some(next) = next else { return Ok(()) };
-        let circle = !self.circles.insert(hash(&|hasher| next.hash(hasher)));
+        let mut hasher = DefaultHasher::new();
+        next.hash(&mut hasher);
+        let circle = !self.circles.insert(hasher.finish());
         let counts = matches!(self.read.page, Some(Page::Number(_) | Page::Offset(_)));
         let (code, what) = if circle {
             ("page_circle", "points from one page back to a page that was read already".to_owned())
@@ -280,16 +370,16 @@ fn value_paths(read: &Read) -> Vec<String> {
     places.into_iter().filter_map(|place| place.path.clone()).collect()
 }
 
-/// The address of `rel="next"` in a `Link` header (RFC 8288 section 3).
-fn next_link(header: &str) -> Option<&str> {
+/// The address of a relation, such as `rel="next"`, in a `Link` header (RFC 8288 section 3).
+pub(crate) fn link<'h>(header: &'h str, relation: &str) -> Option<&'h str> {
     header.split('<').skip(1).find_map(|part| {
         let (url, parameters) = part.split_once('>')?;
-        let is_next = parameters.split([';', ',']).any(|parameter| {
+        let is_it = parameters.split([';', ',']).any(|parameter| {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             name.trim().eq_ignore_ascii_case("rel")
-                && value.trim().trim_matches('"').split(' ').any(|rel| rel.eq_ignore_ascii_case("next"))
+                && value.trim().trim_matches('"').split(' ').any(|rel| rel.eq_ignore_ascii_case(relation))
         });
-        is_next.then_some(url)
+        is_it.then_some(url)
     })
 }
 
@@ -300,8 +390,8 @@ mod tests {
     #[test]
     fn a_link_header_names_the_next_page_among_others() {
         let header = r#"<https://x.example/a?page=1>; rel="prev", <https://x.example/a?b=1,2&page=3>; title="n"; rel="next""#;
-        assert_eq!(next_link(header), Some("https://x.example/a?b=1,2&page=3"));
-        assert_eq!(next_link(r#"<https://x.example/a>; rel="prev""#), None);
-        assert_eq!(next_link("no link"), None);
+        assert_eq!(link(header, "next"), Some("https://x.example/a?b=1,2&page=3"));
+        assert_eq!(link(r#"<https://x.example/a>; rel="prev""#, "next"), None);
+        assert_eq!(link("no link", "next"), None);
     }
 }

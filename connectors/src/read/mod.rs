@@ -8,7 +8,8 @@
 //! }
 //! ```
 
-mod list;
+mod get;
+pub(crate) mod list;
 pub(crate) mod position;
 
 use std::collections::VecDeque;
@@ -23,9 +24,11 @@ use domain::value::{Limits, Value};
 
 use crate::connector::Connector;
 use crate::decode::Extracted;
-use crate::manifest::{Read, Resource};
+use crate::manifest::{Page, Read, Resource};
 use crate::path;
 use crate::request::{RequestContext, RequestError};
+pub use get::Getter;
+pub(crate) use list::link;
 use list::{List, ListVars};
 pub use position::Position;
 use position::Tracker;
@@ -59,6 +62,8 @@ pub struct Reader<'c> {
     /// Records of a page that still lack what is kept apart.
     whole: Option<Completing<'c>>,
     ended: bool,
+    /// The request that waits for its answer asks for the list from a later moment on.
+    begins_anew: bool,
 }
 
 /// Records of one page whose further parts are being read.
@@ -116,7 +121,13 @@ impl<'c> Reader<'c> {
             parent_id: None,
             whole: None,
             ended: false,
+            begins_anew: false,
         };
+        let is_counted = matches!(read.page, Some(Page::Number(_) | Page::Offset(_))) && read.parent.is_none();
+        if let Some(tracker) = reader.tracker.as_mut().filter(|_| !is_counted) {
+            // Cursors do not move.
+            tracker.count_pages();
+        }
         if reader.parents.is_none() {
             reader.list = Some(reader.begin(None));
         }
@@ -142,6 +153,10 @@ impl<'c> Reader<'c> {
                 return Ok(Some(request));
             }
             if let Some(list) = &mut self.list {
+                self.begins_anew |= match &mut self.tracker {
+                    Some(tracker) if list.is_counted() => tracker.go_on().is_some_and(|since| list.begin_anew(since)),
+                    _ => false,
+                };
                 if let Some(request) = list.request(self.connector, context)? {
                     return Ok(Some(request));
                 }
@@ -177,16 +192,15 @@ impl<'c> Reader<'c> {
             return self.take_parents(answer, now).map(|()| Vec::new());
         };
         let page = list.take(self.connector, answer)?;
-        let mut records = Vec::with_capacity(page.len());
-        for record in page {
-            let is_wanted = match &self.filter {
-                None => true,
-                Some(filter) => filter.passes(&parse(self.connector, &record, answer)?).unwrap_or(false),
-            };
-            if is_wanted {
-                records.push(record);
-            }
+        if std::mem::take(&mut self.begins_anew)
+            && let Some(tracker) = &mut self.tracker
+            && page.iter().any(|record| tracker.is_before(record.updated_at.as_deref()))
+        {
+            tracker.count_pages();
+            list.go_back();
+            return Ok(Vec::new());
         }
+        let records = self.wanted(page, answer)?;
         if self.read.include.is_empty() || records.is_empty() {
             return self.give(records, answer, now);
         }
@@ -198,6 +212,47 @@ impl<'c> Reader<'c> {
         self.whole = Some(Completing { records: parsed, at: (0, 0), list: None, parts: Vec::new() });
         self.begin_part();
         Ok(Vec::new())
+    }
+
+    /// True where the answer to the last request may be taken in chunks, by [`Self::take_chunk`] and [`Self::take_end`], so that it need not
+    /// fit into memory: lists of lines whose records are whole by themselves. Only a success may; any other answer is for [`Self::take`].
+    #[must_use]
+    pub fn takes_chunks(&self) -> bool {
+        self.whole.is_none() && self.read.include.is_empty() && self.list.as_ref().is_some_and(List::reads_lines)
+    }
+
+    /// The records that are whole by this chunk of the answer's body. `head` is the answer without its body.
+    ///
+    /// # Errors
+    /// As those of [`Self::take`]. What was given of the page until then comes again.
+    pub fn take_chunk(&mut self, head: &HttpAnswer, chunk: &[u8], now: DateTime<Utc>) -> Result<Vec<ReadRecord>, Fault> {
+        let Some(list) = &mut self.list else { return Ok(Vec::new()) };
+        let page = list.take_chunk(self.connector, head, chunk)?;
+        let records = self.wanted(page, head)?;
+        self.give(records, head, now)
+    }
+
+    /// The last records of an answer whose body came in chunks.
+    ///
+    /// # Errors
+    /// As those of [`Self::take`].
+    pub fn take_end(&mut self, head: &HttpAnswer, now: DateTime<Utc>) -> Result<Vec<ReadRecord>, Fault> {
+        let Some(list) = &mut self.list else { return Ok(Vec::new()) };
+        let page = list.take_end(self.connector, head)?;
+        let records = self.wanted(page, head)?;
+        self.give(records, head, now)
+    }
+
+    /// Those that the connector's filter keeps.
+    fn wanted(&self, page: Vec<Extracted>, answer: &HttpAnswer) -> Result<Vec<Extracted>, Fault> {
+        let Some(filter) = &self.filter else { return Ok(page) };
+        let mut kept = Vec::with_capacity(page.len());
+        for record in page {
+            if filter.passes(&parse(self.connector, &record, answer)?).unwrap_or(false) {
+                kept.push(record);
+            }
+        }
+        Ok(kept)
     }
 
     fn take_parents(&mut self, answer: &HttpAnswer, now: DateTime<Utc>) -> Result<(), Fault> {

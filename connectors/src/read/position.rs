@@ -1,7 +1,7 @@
 //! Where an incremental read stands: the newest change that was seen, and what was seen around it. The next read goes back behind that
 //! moment, so that what the vendor wrote late or in the same second is found, and what was seen already is left out.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,13 @@ pub(crate) struct Tracker {
     known: HashMap<u64, ()>,
     /// Of this one, with the moment of each.
     seen: VecDeque<(i64, u64)>,
+    /// Where this one goes on page by page from a moment of its own: one unit of the vendor's clock.
+    step: Option<i64>,
+    /// The newest that came with this read, and from when on the vendor was asked for it.
+    reached: Option<i64>,
+    asked_from: Option<i64>,
+    /// What came since then, which may come again.
+    met: HashSet<u64>,
 }
 
 impl Tracker {
@@ -60,7 +67,36 @@ impl Tracker {
             newest: position.at,
             known: position.seen.iter().map(|hash| (*hash, ())).collect(),
             seen: VecDeque::new(),
+            // A clock of days would bring a day's records again with each page.
+            step: Some(unit).filter(|unit| since.ascending && *unit <= 1_000_000 && since.format != TimeFormat::Integer),
+            reached: None,
+            asked_from: position.at,
+            met: HashSet::new(),
         }
+    }
+
+    /// What a request for the next page says as `since`, where that is later than what was asked before. One unit back, because there may be
+    /// more of that moment.
+    pub fn go_on(&mut self) -> Option<String> {
+        let from = self.reached?.saturating_sub(self.step?);
+        if self.asked_from.is_some_and(|asked| from <= asked) {
+            return None;
+        }
+        self.asked_from = Some(from);
+        self.met = self.seen.iter().filter(|(at, _)| *at >= from).map(|(_, hash)| *hash).collect();
+        Some(write(from, &self.format))
+    }
+
+    /// True where a record is older than what was asked for: the vendor does not know the parameter, and pages are counted from then on.
+    pub fn is_before(&self, updated_at: Option<&str>) -> bool {
+        let at = updated_at.and_then(|text| read(text, &self.record_format));
+        at.zip(self.asked_from.zip(self.step)).is_some_and(|(at, (from, step))| at < from.saturating_sub(step))
+    }
+
+    /// Pages are counted from now on.
+    pub fn count_pages(&mut self) {
+        self.step = None;
+        self.met.clear();
     }
 
     /// What a request says as `since`, written as the vendor wants it.
@@ -83,6 +119,10 @@ impl Tracker {
         // A clock that runs ahead, or a date that somebody mistyped, must not carry the position past what is still to come.
         let at = if self.record_format == TimeFormat::Integer { at } else { at.min(now.timestamp_micros()) };
         self.newest = self.newest.max(Some(at));
+        self.reached = self.reached.max(Some(at));
+        if self.step.is_some() && !self.met.insert(short) {
+            return false;
+        }
         self.seen.push_back((at, short));
         if self.seen.len() > SEEN_MAX * 2 {
             self.forget();

@@ -26,6 +26,11 @@ impl SimAnswer {
         Self { status, headers, body: body.to_json().into(), delay_ms: 0, delivery: Delivery::Whole, code: None }
     }
 
+    pub(super) fn xml(status: u16, body: &Value) -> Self {
+        let headers = vec![("Content-Type".to_owned(), "application/xml".to_owned())];
+        Self { headers, body: super::render::xml(body).into(), ..Self::empty(status) }
+    }
+
     pub(super) fn empty(status: u16) -> Self {
         Self { status, headers: vec![], body: "".into(), delay_ms: 0, delivery: Delivery::Whole, code: None }
     }

@@ -140,7 +140,13 @@ impl Simulator<'_> {
     #[must_use]
     pub fn error_answer(&self, class: FaultClass, code: Option<&str>, now: DateTime<Utc>) -> SimAnswer {
         let refusal = Refusal { code: code.map(str::to_owned), ..Refusal::new(class, "It was refused.") };
-        self.connector.refuse(&refusal, now)
+        self.connector.refuse(&refusal, &self.codes, now)
+    }
+
+    /// A success that carries an error at this path of `error.inside`.
+    #[must_use]
+    pub fn error_inside(&self, at: &str) -> SimAnswer {
+        self.connector.error_inside(at, "It was refused.")
     }
 }
 

@@ -1,60 +1,114 @@
 //! Makes a document that an expression is true (or false) of, where that is simple: `status == 'confirmed' && total > 0`.
 //! The error catalog, batches and proofs say with expressions what an answer means; a simulator must answer so that it means that.
 
-use domain::mapping::Filter;
-use domain::value::Value;
+use std::collections::BTreeMap;
 
+use domain::mapping::Filter;
+use domain::record::RecordKind;
+use domain::value::Value;
+use indexmap::IndexMap;
+
+use crate::connector::Connector;
+use crate::manifest::Resource;
 use crate::path;
 
 /// Nobody writes deeper ones by hand.
 const DEPTH_MAX: u32 = 16;
 
-/// Changes the document until the expression is `want` of it; false where that is not simple.
-pub(super) fn make(document: &mut Value, expression: &str, want: bool) -> bool {
-    let Ok(filter) = Filter::compile(expression) else { return false };
-    let is_so = |document: &Value| filter.passes(document).unwrap_or(false) == want;
-    if is_so(document) {
-        return true;
-    }
-    for (at, value) in satisfy(expression, want, 0) {
-        path::put(document, &at, value);
-    }
-    is_so(document)
+/// An expression that documents are made to fulfil, read once.
+#[derive(Debug)]
+pub(super) struct Wish {
+    text: String,
+    /// `None` where it cannot be compiled, and so never comes true.
+    filter: Option<Filter>,
 }
 
-/// Paths and values that make the expression so, as far as its form is known.
-pub(super) fn satisfy(expression: &str, want: bool, depth: u32) -> Vec<(String, Value)> {
+impl Wish {
+    pub fn new(expression: &str) -> Self {
+        Self { text: expression.to_owned(), filter: Filter::compile(expression).ok() }
+    }
+
+    /// Changes the document until the expression is `want` of it; false where that is not simple.
+    pub fn grant(&self, document: &mut Value, want: bool) -> bool {
+        let Some(filter) = &self.filter else { return false };
+        let is_so = |document: &Value| filter.passes(document).unwrap_or(false) == want;
+        if is_so(document) {
+            return true;
+        }
+        // Twice, because what one part needs may undo what another seemed to have.
+        for _ in 0..2 {
+            step(document, &self.text, want, 0);
+        }
+        is_so(document)
+    }
+}
+
+/// What the proofs of actions look for, by kind and action.
+pub(super) fn marks(connector: &Connector) -> BTreeMap<RecordKind, IndexMap<String, Wish>> {
+    let of_kind = |resource: &Resource| {
+        let proven = resource.actions.iter().filter_map(|(name, action)| Some((name, action.proof.as_ref()?)));
+        proven.map(|(name, proof)| (name.clone(), Wish::new(&proof.done))).collect()
+    };
+    connector.manifest.resources.iter().map(|(kind, resource)| (*kind, of_kind(resource))).collect()
+}
+
+/// [`Wish::grant`] of an expression that is needed once.
+pub(super) fn make(document: &mut Value, expression: &str, want: bool) -> bool {
+    Wish::new(expression).grant(document, want)
+}
+
+fn is_so(document: &Value, expression: &str, want: bool) -> bool {
+    Filter::compile(expression).is_ok_and(|filter| filter.passes(document).unwrap_or(false) == want)
+}
+
+/// One part of an expression after the other, each changed only where it is not so yet: one side may do what the other needs too.
+fn step(document: &mut Value, expression: &str, want: bool, depth: u32) {
     let text = expression.trim();
-    if depth > DEPTH_MAX || text.is_empty() {
-        return Vec::new();
+    if depth > DEPTH_MAX || text.is_empty() || is_so(document, text, want) {
+        return;
     }
     if let Some(inner) = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'))
         && split(inner, &[")"]).is_none()
     {
-        return satisfy(inner, want, depth + 1);
+        return step(document, inner, want, depth + 1);
     }
     for (operator, one_is_enough) in [("||", true), ("&&", false)] {
         if let Some((left, _, right)) = split(text, &[operator]) {
-            let mut made = satisfy(left, want, depth + 1);
+            step(document, left, want, depth + 1);
             // One side is enough for a true `||` and for a false `&&`.
             if want != one_is_enough {
-                made.extend(satisfy(right, want, depth + 1));
+                step(document, right, want, depth + 1);
             }
-            return made;
+            return;
         }
     }
+    for (at, value) in plain(text, want) {
+        path::put(document, &at, value);
+    }
+    if let Some(rest) = text.strip_prefix('!').filter(|rest| !rest.starts_with('=')) {
+        step(document, rest, !want, depth + 1);
+    }
+}
+
+/// Paths and values that make an expression of one part so, as far as its form is known.
+fn plain(text: &str, want: bool) -> Vec<(String, Value)> {
     if let Some((left, operator, right)) = split(text, &["==", "!=", "<=", ">=", "<", ">"]) {
         return match (literal(left), literal(right)) {
             (None, Some(value)) => compare(left, operator, &value, want),
             (Some(value), None) => compare(right, flipped(operator), &value, want),
+            (None, None) if operator == "==" => same_count(left, right, want),
             _ => Vec::new(),
         };
     }
-    if let Some(rest) = text.strip_prefix('!') {
-        return satisfy(rest, !want, depth + 1);
-    }
     if let Some((function, arguments)) = call(text) {
-        let (subject, word) = split(arguments, &[","]).map_or((arguments, None), |(left, _, right)| (left, literal(right)));
+        let (subject, word) = split(arguments, &[","]).map_or((arguments, None), |(left, _, right)| (left, Some(right)));
+        // `contains('EFG', status)`: one of its letters, or none of them.
+        if let (Some(all), Some(at)) = (literal(subject), word.and_then(subject_path)) {
+            let letter = all.as_str().and_then(|all| all.chars().next()).unwrap_or('x').to_string();
+            let value = if want { letter } else { "-".to_owned() };
+            return if function == "contains" { vec![(at, value.into())] } else { Vec::new() };
+        }
+        let word = word.and_then(literal);
         let value = match (function, want) {
             ("contains" | "starts_with", true) => word.unwrap_or_else(|| "x".into()),
             ("contains" | "starts_with", false) => "".into(),
@@ -65,6 +119,20 @@ pub(super) fn satisfy(expression: &str, want: bool, depth: u32) -> Vec<(String, 
         return subject_path(subject).map(|at| vec![(at, value)]).unwrap_or_default();
     }
     subject_path(text).map(|at| vec![(at, Value::Bool(want))]).unwrap_or_default()
+}
+
+/// `count(a.x) == count(a.y)`: there is one of each, or of the second alone.
+fn same_count(left: &str, right: &str, want: bool) -> Vec<(String, Value)> {
+    let one = |text: &str| match call(text.trim()) {
+        Some(("count", inner)) => subject_path(inner).map(|at| (in_list(&at), Value::from("x"))),
+        _ => None,
+    };
+    one(left).filter(|_| want).into_iter().chain(one(right)).collect()
+}
+
+/// `order.fulfillments.id` as the place of the only one: `order.fulfillments[0].id`.
+fn in_list(at: &str) -> String {
+    at.rsplit_once('.').map_or_else(|| at.to_owned(), |(before, last)| format!("{before}[0].{last}"))
 }
 
 fn compare(subject: &str, operator: &str, value: &Value, want: bool) -> Vec<(String, Value)> {
@@ -150,7 +218,7 @@ fn literal(text: &str) -> Option<Value> {
 
 fn subject_path(text: &str) -> Option<String> {
     let text = text.trim();
-    let text = text.strip_prefix("$root.").unwrap_or(text);
+    let text = text.strip_prefix("$root").map_or(text, |rest| rest.strip_prefix('.').unwrap_or(rest));
     let is_path = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '[' | ']' | '-' | ':' | '@');
     (!text.is_empty() && text.chars().all(is_path)).then(|| text.to_owned())
 }
@@ -172,6 +240,7 @@ mod tests {
             "is_empty(error)",
             "(status == 'a' || status == 'b') && live",
             "count(userErrors) > 0",
+            "contains('EFG', status.id) && !is_empty(status.id)",
         ];
         for expression in simple {
             for want in [true, false] {

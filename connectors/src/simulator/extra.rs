@@ -11,8 +11,8 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::SimulatorError;
-use super::refusal::Refusal;
-use super::seed::lay_over;
+use super::refusal::{Codes, Refusal};
+use super::seed::{lay_over, lay_under};
 use crate::path;
 use crate::template::fill;
 
@@ -25,6 +25,9 @@ pub(super) struct Extra {
     /// What this simulator cannot show, and why, by the beginning of the check's name: it is declared, and not simulated.
     #[serde(default)]
     pub not_simulated: IndexMap<String, String>,
+    /// The vendor's usual code of a refusal, by its class: `authentication: INVALID_LOGIN`.
+    #[serde(default)]
+    pub codes: Codes,
 }
 
 /// What a kind of record does.
@@ -49,15 +52,25 @@ pub(super) struct KindExtra {
     /// Makes the stored record of the payload; absent: the payload itself.
     #[serde(default)]
     pub store: Rules,
+    /// Values that the vendor works out where a write has none, before `store` and `add`: those of a list go to its values one by one.
+    #[serde(default)]
+    pub fill: Rules,
     /// Fields that the vendor computes of the payload and keeps beside it.
     #[serde(default)]
     pub add: Rules,
+    /// What there is for a look-up before a write to find, by its name; absent: the records of its kind, or else what is asked for.
+    #[serde(default)]
+    pub look_ups: IndexMap<String, Vec<serde_json::Value>>,
+    /// Canonical fields, with all below them, that a written record does not come back with as they were, and why: the vendor works them out
+    /// itself, or has no place for them.
+    #[serde(default)]
+    pub not_read_back: IndexMap<String, String>,
     /// Values by path that an action puts into the record.
     #[serde(default)]
     pub actions: IndexMap<String, IndexMap<String, serde_json::Value>>,
 }
 
-/// One reason to refuse a payload. One of `when`, `known` and `numbers`.
+/// One reason to refuse a payload. One of `when`, `known`, `numbers` and `texts`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Check {
@@ -71,6 +84,9 @@ pub(super) struct Check {
     /// Fields that are JSON numbers where they are there at all: a number in quotes is refused.
     #[serde(default)]
     numbers: Vec<String>,
+    /// Fields that are texts where they are there at all.
+    #[serde(default)]
+    texts: Vec<String>,
     /// A path: the check is made of each value of this list, or of this group, and not of the payload.
     #[serde(default)]
     each: Option<String>,
@@ -95,6 +111,7 @@ pub(super) struct KindRules {
     pub extra: KindExtra,
     /// The compiled `when` of each check that has one.
     whens: Vec<Option<Plan>>,
+    fill: Option<Plan>,
     store: Option<Plan>,
     add: Option<Plan>,
 }
@@ -108,14 +125,14 @@ impl KindRules {
         };
         let mut whens = Vec::new();
         for check in &extra.checks {
-            let kinds = [check.when.is_some(), !check.known.is_empty(), !check.numbers.is_empty()];
+            let kinds = [check.when.is_some(), !check.known.is_empty(), !check.numbers.is_empty(), !check.texts.is_empty()];
             if kinds.into_iter().filter(|is_there| *is_there).count() != 1 {
-                return Err(fail(format!("the check \"{}\" needs one of when, known and numbers", check.message)));
+                return Err(fail(format!("the check \"{}\" needs one of when, known, numbers and texts", check.message)));
             }
             whens.push(check.when.as_deref().map(|when| plan(&when_rules(when, check.each.as_deref()))).transpose()?.flatten());
         }
-        let (store, add) = (plan(&extra.store)?, plan(&extra.add)?);
-        Ok(Self { extra, whens, store, add })
+        let (fill, store, add) = (plan(&extra.fill)?, plan(&extra.store)?, plan(&extra.add)?);
+        Ok(Self { extra, whens, fill, store, add })
     }
 
     /// The first reason to refuse a payload.
@@ -124,11 +141,15 @@ impl KindRules {
     }
 
     /// What the vendor keeps of a payload.
-    pub fn stored(&self, payload: &Value, vars: &Vars) -> Value {
+    pub fn stored(&self, mut payload: Value, vars: &Vars) -> Value {
         // A rule that has no answer for this payload leaves it as it is: a simulator is no validator but where it is told.
-        let apply = |plan: &Plan| plan.apply(payload, &LookupSet::default(), vars).ok();
-        let mut stored = self.store.as_ref().and_then(apply).unwrap_or_else(|| payload.clone());
-        if let Some(added) = self.add.as_ref().and_then(apply) {
+        let apply = |plan: &Option<Plan>, payload: &Value| plan.as_ref()?.apply(payload, &LookupSet::default(), vars).ok();
+        if let Some(filling) = apply(&self.fill, &payload) {
+            lay_under(&mut payload, filling);
+        }
+        let (stored, added) = (apply(&self.store, &payload), apply(&self.add, &payload));
+        let mut stored = stored.unwrap_or(payload);
+        if let Some(added) = added {
             lay_over(&mut stored, added);
         }
         for (at, value) in &self.extra.defaults {
@@ -142,19 +163,7 @@ impl KindRules {
 
 /// `hit` is true where the expression is; with `each` a list of such.
 fn when_rules(when: &str, each: Option<&str>) -> Rules {
-    let rule = |to: &str| Rule {
-        to: to.into(),
-        from: None,
-        expr: None,
-        kind: None,
-        lookup: None,
-        on_missing: None,
-        default: None,
-        required: false,
-        when: None,
-        each: None,
-        rules: None,
-    };
+    let rule = |to: &str| Rule { to: to.into(), ..Rule::default() };
     let hit = Rule { expr: Some(format!("({when}) ? true : false")), ..rule("hit") };
     Rules(vec![match each {
         None => hit,
@@ -186,11 +195,12 @@ impl Check {
         };
         places.into_iter().find_map(|(prefix, value)| {
             let map = value.as_map();
+            let is = |name: &str, fits: fn(&Value) -> bool| {
+                path::first(value, name).is_none_or(|value| value.is_null() || fits(value))
+            };
             let wrong = if self.known.is_empty() {
-                let is_wrong = |name: &&String| {
-                    path::first(value, name).is_some_and(|value| !matches!(value, Value::Number(_) | Value::Null))
-                };
-                self.numbers.iter().find(is_wrong)
+                let numbers = self.numbers.iter().filter(|name| !is(name, |value| matches!(value, Value::Number(_))));
+                numbers.chain(self.texts.iter().filter(|name| !is(name, |value| matches!(value, Value::Text(_))))).next()
             } else {
                 map.into_iter().flat_map(|map| map.keys()).find(|name| !self.knows(name))
             };

@@ -1,5 +1,8 @@
 //! Faults on demand: what goes wrong, for which requests, and how often. They are taken in the order they were ordered.
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use domain::fault::FaultClass;
 use domain::http::Delivery;
 use serde::{Deserialize, Serialize};
@@ -12,7 +15,11 @@ use super::render::gzip;
 const HUGE_BYTES: usize = 9 * 1024 * 1024;
 /// What the small file of the bomb becomes, bytes.
 const BOMB_BYTES: usize = 32 * 1024 * 1024;
+/// Packed once, because that takes a second.
+static BOMB: LazyLock<Bytes> = LazyLock::new(|| gzip(&vec![b' '; BOMB_BYTES]));
 const DEPTH_MAX: u32 = 200_000;
+/// Longer than any caller waits.
+const HANG_MS: u64 = 600_000;
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +35,10 @@ pub enum Fault {
     DropBeforeCommit,
     /// It is done, and no answer comes.
     DropAfterCommit,
+    /// Nothing is done, and the connection stays open without a word until the caller gives up.
+    HangBeforeCommit,
+    /// It is done, and the connection stays open without a word until the caller gives up.
+    HangAfterCommit,
     /// It is done, and the answer breaks off in the middle.
     TruncateBody,
     /// It is done, and a page for people comes instead of the answer.
@@ -48,13 +59,16 @@ pub enum Fault {
     /// There is always a next page.
     EndlessPages,
     Redirect(String),
+    /// One item of a batch is refused, by its place from 0 on; the others are stored.
+    RefuseItem(u32),
 }
 
-/// What is wrong with a list.
+/// What is wrong with a list, or with one item of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
     SelfLink,
     EndlessPages,
+    RefuseItem(usize),
 }
 
 /// Which requests a fault meets. All that is said must fit; nothing said is every request.
@@ -129,8 +143,12 @@ pub(super) fn spoil(answer: &mut SimAnswer, fault: &Fault) {
         answer.status = 200;
     }
     match fault {
-        Fault::DelayMs(ms) => answer.delay_ms = *ms,
+        Fault::DelayMs(ms) => answer.delay_ms += *ms,
         Fault::DropAfterCommit => answer.delivery = Delivery::Drop,
+        Fault::HangBeforeCommit | Fault::HangAfterCommit => {
+            answer.delay_ms = HANG_MS;
+            answer.delivery = Delivery::Drop;
+        }
         Fault::TruncateBody => {
             if answer.body.is_empty() {
                 answer.body = "{\"status\": \"stored\"}".into();
@@ -150,7 +168,7 @@ pub(super) fn spoil(answer: &mut SimAnswer, fault: &Fault) {
             answer.delivery = Delivery::Chunked(64 * 1024);
         }
         Fault::GzipBomb => {
-            answer.body = gzip(&vec![b' '; BOMB_BYTES]);
+            answer.body = BOMB.clone();
             answer.status = if answer.status == 204 { 200 } else { answer.status };
             answer.headers.push(("Content-Encoding".into(), "gzip".into()));
         }
@@ -179,6 +197,7 @@ pub(super) fn spoil(answer: &mut SimAnswer, fault: &Fault) {
         | Fault::DeleteSubscriptions
         | Fault::SelfLink
         | Fault::EndlessPages
-        | Fault::Redirect(_) => {}
+        | Fault::Redirect(_)
+        | Fault::RefuseItem(_) => {}
     }
 }

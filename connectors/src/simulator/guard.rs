@@ -1,6 +1,6 @@
 //! Who may come in: what the manifest's `auth` says, verified. One function per kind.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -20,7 +20,7 @@ use crate::request::RequestContext;
 
 /// A signature is no older, and no further ahead, s.
 const SKEW_S: i64 = 300;
-/// Nonces that are kept; the older half goes when there are more.
+/// Nonces of one age; so many more are kept of the age before.
 const NONCES_MAX: usize = 200_000;
 
 /// What was given out and may still be used.
@@ -32,8 +32,27 @@ pub(super) struct Guard {
     pub tokens: HashMap<String, (i64, u64)>,
     /// Refresh tokens: the grant they are of, and whether they were used up.
     pub refresh: HashMap<String, (u64, bool)>,
-    /// Nonces with when they were used, s since 1970.
-    nonces: HashMap<String, i64>,
+    nonces: Nonces,
+}
+
+/// Nonces that were used, those of this age and of the age before: older ones have a timestamp that is refused anyway.
+#[derive(Debug, Default)]
+struct Nonces {
+    now: HashSet<String>,
+    before: HashSet<String>,
+    /// When this age began, s since 1970.
+    since: i64,
+}
+
+impl Nonces {
+    /// True where it was not used before; then it is used.
+    fn is_new(&mut self, nonce: String, now: i64) -> bool {
+        if self.now.len() >= NONCES_MAX || now - self.since > SKEW_S * 2 {
+            self.before = std::mem::take(&mut self.now);
+            self.since = now;
+        }
+        !self.before.contains(&nonce) && self.now.insert(nonce)
+    }
 }
 
 /// What is verified against what.
@@ -118,21 +137,12 @@ impl Guard {
             request.url = without_parameter(&request.url, name);
         }
         let again = account.signed_again(auth, &request, moment, at("oauth_nonce"), &["authorization"]).ok_or("no secret")?;
-        if oauth_parameters(rule.place, &Incoming::new(&again)).as_ref() != Some(&claimed) {
+        if oauth_parameters(rule.place, &Incoming::without_body(&again)).as_ref() != Some(&claimed) {
             return Err("the signature, the keys or the realm are wrong");
         }
-        self.fresh(at("oauth_nonce"), timestamp)
-    }
-
-    /// A nonce is used once.
-    fn fresh(&mut self, nonce: &str, timestamp: i64) -> Verdict {
-        if self.nonces.len() >= NONCES_MAX {
-            self.nonces.retain(|_, used| timestamp - *used <= SKEW_S * 2);
-        }
-        match self.nonces.insert(format!("{timestamp} {nonce}"), timestamp) {
-            None => Ok(()),
-            Some(_) => Err("the nonce was used before"),
-        }
+        // Last, so that a forged request cannot use up a nonce.
+        let is_new = self.nonces.is_new(format!("{timestamp} {}", at("oauth_nonce")), now.timestamp());
+        if is_new { Ok(()) } else { Err("the nonce was used before") }
     }
 
     fn token(&self, send: &SendToken, incoming: &Incoming<'_>, now: DateTime<Utc>) -> Verdict {
@@ -282,7 +292,7 @@ fn signed(auth: &Auth, rule: &Sign, account: Account<'_>, incoming: &Incoming<'_
         request.url = without_parameter(&request.url, name);
     }
     let again = account.signed_again(auth, &request, at, found.get("nonce").unwrap_or_default(), &without).ok_or("no secret")?;
-    let again = Incoming::new(&again);
+    let again = Incoming::without_body(&again);
     let same_headers = rule.headers.keys().all(|name| header(again.request, name) == incoming.header(name));
     let same_query = rule.query.keys().all(|name| again.parameter(name) == incoming.parameter(name));
     if same_headers && same_query { Ok(()) } else { Err("the signature is wrong") }
@@ -294,7 +304,7 @@ fn without_parameter(url: &str, name: &str) -> String {
     if kept.is_empty() { place.to_owned() } else { format!("{place}?{}", kept.join("&")) }
 }
 
-/// The parameters that sign a request (RFC 5849 sections 3.5.1 and 3.5.3).
+/// The parameters that sign a request (RFC 5849 sections 3.5.1 and 3.5.3); `None` where one is there twice (section 3.1).
 fn oauth_parameters(place: Oauth1Place, incoming: &Incoming<'_>) -> Option<HashMap<String, String>> {
     let pair = |part: &str| {
         let (name, value) = part.trim().split_once('=')?;
@@ -304,8 +314,41 @@ fn oauth_parameters(place: Oauth1Place, incoming: &Incoming<'_>) -> Option<HashM
     match place {
         Oauth1Place::Header => {
             let rest = incoming.header("authorization")?.strip_prefix("OAuth ")?;
-            Some(rest.split(',').filter_map(pair).collect())
+            once(rest.split(',').filter_map(pair))
         }
-        Oauth1Place::Query => Some(incoming.query.iter().filter(|(name, _)| name.starts_with("oauth_")).cloned().collect()),
+        Oauth1Place::Query => once(incoming.query.iter().filter(|(name, _)| name.starts_with("oauth_")).cloned()),
+    }
+}
+
+/// A map where each name is there once; else nothing.
+fn once(pairs: impl Iterator<Item = (String, String)>) -> Option<HashMap<String, String>> {
+    let mut named = HashMap::new();
+    for (name, value) in pairs {
+        if named.insert(name, value).is_some() {
+            return None;
+        }
+    }
+    Some(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_is_new_once_as_long_as_its_timestamp_is_good_and_old_ones_are_forgotten() {
+        let mut nonces = Nonces::default();
+        let start = 1_795_000_000;
+        assert!(nonces.is_new("a".into(), start));
+        // Another age begins meanwhile, and ends.
+        assert!(nonces.is_new("b".into(), start + SKEW_S * 2 + 1));
+        assert!(!nonces.is_new("a".into(), start + SKEW_S * 2 + 1));
+        assert!(nonces.is_new("c".into(), start + SKEW_S * 4 + 2));
+        assert!(nonces.is_new("a".into(), start + SKEW_S * 4 + 2), "its timestamp is refused long since");
+        for n in 0..=NONCES_MAX {
+            assert!(nonces.is_new(n.to_string(), start + SKEW_S * 4 + 3));
+        }
+        assert!(!nonces.is_new("0".into(), start + SKEW_S * 4 + 3), "many at once push none of these out");
+        assert!(nonces.now.len() + nonces.before.len() <= NONCES_MAX * 2);
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::fault::FaultClass;
+use domain::secret::SecretFields;
 use domain::value::Value;
 use serde::Serialize;
 
@@ -13,8 +14,9 @@ use super::refusal::{Refusal, concrete};
 use super::seed::{empty, hash};
 use super::write::Served;
 use super::{SimAnswer, Simulator, derive};
-use crate::hook::HookCall;
-use crate::manifest::{Place, Subscriptions};
+use crate::connector::Connector;
+use crate::hook::{HookCall, is_same_topic};
+use crate::manifest::{Hook, Place, Subscriptions};
 use crate::path;
 use crate::template::fill;
 
@@ -30,6 +32,8 @@ pub struct HookSubscription {
     pub url: String,
     /// When it ends unless it is renewed, ms since 1970.
     pub ends_at_ms: Option<i64>,
+    /// False where the vendor has switched it off; renewing it switches it on.
+    pub active: bool,
     /// What its deliveries are signed with, where the vendor says that with the subscription.
     #[serde(skip)]
     secret: Option<String>,
@@ -41,6 +45,52 @@ pub struct OutgoingHook {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
+}
+
+/// What a delivery brings.
+#[derive(Debug, Clone)]
+pub struct HookEvent<'e> {
+    pub topic: &'e str,
+    /// What the vendor calls this delivery, the same on each retry.
+    pub delivery: &'e str,
+    /// Where it goes.
+    pub url: &'e str,
+    pub body: Bytes,
+}
+
+impl Connector {
+    /// A delivery of these bytes as the vendor makes it: topic, number, version and account in the headers that the manifest reads them
+    /// from, and signed. What the manifest reads out of the body must stand there already. `None` where the connector has no webhooks, or
+    /// the credential has no secret for them.
+    #[must_use]
+    pub fn hook_delivery(
+        &self,
+        event: HookEvent<'_>,
+        settings: &serde_json::Value,
+        credential: &SecretFields,
+        now: DateTime<Utc>,
+    ) -> Option<OutgoingHook> {
+        let hook = self.manifest.webhooks.as_ref()?;
+        let HookEvent { topic, delivery, url, body } = event;
+        let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        for (place, text) in said(hook, topic, delivery, self.version()) {
+            headers.extend(place.header.first().map(|name| (name.clone(), text.to_owned())));
+        }
+        if let Some(source) = &hook.source {
+            let account = fill(&source.equals, false, |name| self.setting(settings, name)).ok()?;
+            headers.extend(source.header.first().map(|name| (name.clone(), account)));
+        }
+        let call = HookCall { method: "POST", url, headers: &headers, body: &body, now };
+        let signature = self.sign_hook(&call, credential).ok()?;
+        headers.extend(signature);
+        Some(OutgoingHook { url: url.to_owned(), headers, body })
+    }
+}
+
+/// What a delivery says of itself, and where.
+fn said<'h>(hook: &'h Hook, topic: &'h str, delivery: &'h str, version: &'h str) -> impl Iterator<Item = (&'h Place, &'h str)> {
+    let places = [(Some(&hook.topic), topic), (hook.dedupe.as_ref(), delivery), (hook.version.as_ref(), version)];
+    places.into_iter().filter_map(|(place, text)| Some((place?, text))).filter(|(_, text)| !text.is_empty())
 }
 
 /// All subscriptions, and how many things were numbered.
@@ -70,6 +120,18 @@ impl Simulator<'_> {
 
     pub fn delete_subscriptions(&mut self) {
         self.hooks.subscriptions.clear();
+    }
+
+    /// The vendor has switched all of them off, as it does after too many failures.
+    pub fn switch_off_subscriptions(&mut self) {
+        self.hooks.subscriptions.iter_mut().for_each(|subscription| subscription.active = false);
+    }
+
+    /// Somebody else's webhook.
+    pub fn add_subscription(&mut self, topic: &str, url: &str) {
+        self.hooks.given += 1;
+        let (id, topic, url) = ((900_000 + self.hooks.given).to_string(), topic.to_owned(), url.to_owned());
+        self.hooks.subscriptions.push(HookSubscription { id, topic, url, ends_at_ms: None, active: true, secret: None });
     }
 
     fn subscription_rules(&self) -> Result<&Subscriptions, Refusal> {
@@ -103,19 +165,24 @@ impl Simulator<'_> {
         answer.body = body.to_json().into();
         let ends_at_ms = ends(&rules, now);
         let topic = found.get("topic").unwrap_or_default().to_owned();
-        self.hooks.subscriptions.push(HookSubscription { id, topic, url: url.to_owned(), ends_at_ms, secret });
+        self.hooks.subscriptions.push(HookSubscription { id, topic, url: url.to_owned(), ends_at_ms, active: true, secret });
         Ok(answer)
     }
 
     pub(super) fn list_subscriptions(&mut self, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
         let list = self.subscription_rules()?.list.clone().ok_or_else(gone)?;
+        let topics = self.connector.manifest.webhooks.as_ref().map(|hook| hook.topics.keys());
+        let all = Value::List(topics.into_iter().flatten().map(|topic| topic.as_str().into()).collect());
         let record = |subscription: &HookSubscription| {
             let mut record = empty();
-            for (at, text) in [(&list.id, &subscription.id), (&list.topic, &subscription.topic), (&list.url, &subscription.url)] {
+            for (at, text) in [(&list.id, &subscription.id), (&list.url, &subscription.url)] {
                 path::put(&mut record, at, text.as_str().into());
             }
+            let is_for_all = subscription.topic.is_empty();
+            let topic = if is_for_all { all.clone() } else { subscription.topic.as_str().into() };
+            path::put(&mut record, &list.topic, topic);
             if let Some(active) = &list.active {
-                derive::make(&mut record, active, true);
+                derive::make(&mut record, active, subscription.active);
             }
             record
         };
@@ -130,6 +197,7 @@ impl Simulator<'_> {
         let id = found.get("subscription_id").unwrap_or_default();
         let known = self.hooks.live(now).iter_mut().find(|subscription| subscription.id == id).ok_or_else(gone)?;
         known.ends_at_ms = ends_at_ms;
+        known.active = true;
         Ok(SimAnswer::json(200, &empty()))
     }
 
@@ -144,23 +212,52 @@ impl Simulator<'_> {
     /// What the vendor sends to those who subscribed to the topic, about a record.
     pub fn deliveries(&mut self, topic: &str, record_id: &str, now: DateTime<Utc>) -> Vec<OutgoingHook> {
         let mut to = self.hooks.live(now).clone();
-        to.retain(|subscription| subscription.topic.is_empty() || subscription.topic == topic);
-        to.iter().filter_map(|to| self.hook(topic, record_id, &to.url, to.secret.as_deref(), now)).collect()
+        to.retain(|subscription| {
+            subscription.active && (subscription.topic.is_empty() || is_same_topic(&subscription.topic, topic))
+        });
+        to.iter().filter_map(|to| self.hook(&[(topic, record_id)], &to.url, to.secret.as_deref(), now)).collect()
     }
 
     /// What the vendor would send to an address, without a subscription; `None` where there is no such topic or record.
     pub fn emit(&mut self, topic: &str, record_id: &str, url: &str, now: DateTime<Utc>) -> Option<OutgoingHook> {
-        self.hook(topic, record_id, url, None, now)
+        self.hook(&[(topic, record_id)], url, None, now)
     }
 
-    fn hook(
-        &mut self,
-        topic: &str,
-        record_id: &str,
-        url: &str,
-        secret: Option<&str>,
-        now: DateTime<Utc>,
-    ) -> Option<OutgoingHook> {
+    /// Several events in one delivery, by topic and record, where the vendor's bodies list events.
+    pub fn emit_together(&mut self, events: &[(&str, &str)], url: &str, now: DateTime<Utc>) -> Option<OutgoingHook> {
+        self.connector.manifest.webhooks.as_ref()?.events.as_ref()?;
+        self.hook(events, url, None, now)
+    }
+
+    fn hook(&mut self, about: &[(&str, &str)], url: &str, secret: Option<&str>, now: DateTime<Utc>) -> Option<OutgoingHook> {
+        let hook = self.connector.manifest.webhooks.as_ref()?;
+        let (mut events, mut first) = (Vec::new(), None);
+        for (topic, record_id) in about {
+            let (event, delivery) = self.event(topic, record_id)?;
+            events.push(event);
+            // One delivery has one id and one topic in its headers, however many things it tells.
+            first.get_or_insert((*topic, delivery));
+        }
+        let body = match &hook.events {
+            Some(at) => {
+                let mut outer = empty();
+                super::render::place(&mut outer, Some(at), events);
+                outer
+            }
+            None => events.pop()?,
+        };
+        let (topic, delivery) = first?;
+        // Of a subscription with a secret of its own, that one signs.
+        let mut credential = self.credential.clone();
+        if let (Some(secret), Some(field)) = (secret, hook.signature.secrets.first()) {
+            credential.0.insert(field.clone(), secret.to_owned().into());
+        }
+        let event = HookEvent { topic, delivery: &delivery, url, body: body.to_json().into() };
+        self.connector.hook_delivery(event, &self.settings, &credential, now)
+    }
+
+    /// What a delivery says of one thing, and the id that it has.
+    fn event(&mut self, topic: &str, record_id: &str) -> Option<(Value, String)> {
         let hook = self.connector.manifest.webhooks.as_ref()?;
         let rule = hook.topics.get(topic)?;
         let table = self.table(rule.kind);
@@ -169,37 +266,12 @@ impl Simulator<'_> {
         path::put(&mut event, &concrete(&rule.id), row.id.clone());
         self.hooks.given += 1;
         let delivery = format!("{:016x}", hash(self.seed, &["delivery", &self.hooks.given.to_string()]));
-        let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
-        let version = self.connector.version();
-        for (place, text) in
-            [(Some(&hook.topic), topic), (hook.dedupe.as_ref(), delivery.as_str()), (hook.version.as_ref(), version)]
-        {
-            let Some(place) = place.filter(|_| !text.is_empty()) else { continue };
-            match (place.header.first(), &place.path) {
-                (Some(name), _) => headers.push((name.clone(), text.to_owned())),
-                (None, Some(at)) => path::put(&mut event, &concrete(at), text.into()),
-                (None, None) => {}
+        for (place, text) in said(hook, topic, &delivery, self.connector.version()) {
+            if let (None, Some(at)) = (place.header.first(), &place.path) {
+                path::put(&mut event, &concrete(at), text.into());
             }
         }
-        if let Some(source) = &hook.source {
-            let account = fill(&source.equals, false, |name| self.connector.setting(&self.settings, name)).ok()?;
-            headers.extend(source.header.first().map(|name| (name.clone(), account)));
-        }
-        let mut body = event;
-        if let Some(at) = &hook.events {
-            let mut outer = empty();
-            super::render::place(&mut outer, Some(at), vec![body]);
-            body = outer;
-        }
-        let body = Bytes::from(body.to_json());
-        // Of a subscription with a secret of its own, that one signs.
-        let mut credential = self.credential.clone();
-        if let (Some(secret), Some(field)) = (secret, hook.signature.secrets.first()) {
-            credential.0.insert(field.clone(), secret.to_owned().into());
-        }
-        let call = HookCall { method: "POST", url, headers: &headers, body: &body, now };
-        headers.extend(self.connector.sign_hook(&call, &credential).ok()?);
-        Some(OutgoingHook { url: url.to_owned(), headers, body })
+        Some((event, delivery))
     }
 }
 

@@ -24,16 +24,21 @@ pub(super) struct Incoming<'r> {
 
 impl<'r> Incoming<'r> {
     pub fn new(request: &'r HttpRequest) -> Self {
-        let (scheme, rest) = request.url.split_once("://").unwrap_or(("http", &request.url));
-        let (host, after) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let (path, query) = after.split_once('?').unwrap_or((after, ""));
-        let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let mut incoming = Self { request, origin: format!("{scheme}://{host}"), path: path.to_owned(), query, body: None };
+        let mut incoming = Self::without_body(request);
         incoming.body = match incoming.header("content-type") {
             Some(kind) if kind.starts_with("application/x-www-form-urlencoded") => Some(form(&request.body)),
             _ => Value::parse(&request.body, &BODY_LIMITS).ok(),
         };
         incoming
+    }
+
+    /// For those that look at the address and the headers only.
+    pub fn without_body(request: &'r HttpRequest) -> Self {
+        let (scheme, rest) = request.url.split_once("://").unwrap_or(("http", &request.url));
+        let (host, after) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (path, query) = after.split_once('?').unwrap_or((after, ""));
+        let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        Self { request, origin: format!("{scheme}://{host}"), path: path.to_owned(), query, body: None }
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -14,10 +14,10 @@ use crate::path;
 
 /// What a call that writes costs, in points.
 const WRITE_COST: u32 = 10;
-/// Tokens and points are counted in thousandths.
-const SCALE: i64 = 1_000;
+/// Tokens and points are counted in millionths: one call in three minutes comes back in time too.
+const SCALE: i64 = 1_000_000;
 
-/// How full a bucket is, in thousandths, at a moment.
+/// How full a bucket is, in millionths, at a moment.
 #[derive(Debug, Clone, Copy)]
 struct Level {
     left: i64,
@@ -32,7 +32,7 @@ pub(super) struct Buckets(HashMap<String, Level>);
 struct Bucket {
     name: String,
     room: i64,
-    /// Thousandths that come back in a ms, times 1,000.
+    /// Millionths that come back in a second.
     restore_per_s: i64,
     takes: i64,
 }
@@ -62,12 +62,15 @@ impl Buckets {
         })
     }
 
-    /// True where the call has what it takes, which is then gone. A refused call takes nothing.
-    fn take(&mut self, bucket: &Bucket, now_ms: i64) -> bool {
+    /// Takes what the call needs; where there is too little, nothing, and says in how many ms there is enough.
+    fn take(&mut self, bucket: &Bucket, now_ms: i64) -> Result<(), i64> {
         let left = self.left(bucket, now_ms);
-        let has = left >= bucket.takes;
-        self.0.insert(bucket.name.clone(), Level { left: if has { left - bucket.takes } else { left }, at_ms: now_ms });
-        has
+        let missing = bucket.takes - left;
+        let left = if missing > 0 { left } else { left - bucket.takes };
+        self.0.insert(bucket.name.clone(), Level { left, at_ms: now_ms });
+        let per_s = bucket.restore_per_s.max(1);
+        // Rounded up: a ms earlier it is not enough yet.
+        if missing > 0 { Err((missing.saturating_mul(1_000) + per_s - 1) / per_s) } else { Ok(()) }
     }
 }
 
@@ -91,6 +94,13 @@ fn belongs(rule: &LimitRule, path: &str) -> bool {
     rule.paths.is_empty() || rule.paths.iter().any(|prefix| path.starts_with(prefix.as_str()))
 }
 
+/// Why a call is too much, and in how many ms it would not be, where time alone helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Full {
+    pub message: &'static str,
+    pub wait_ms: Option<i64>,
+}
+
 /// Whether a call is within the limits. `in_flight` counts it too.
 pub(super) fn admit(
     buckets: &mut Buckets,
@@ -98,23 +108,20 @@ pub(super) fn admit(
     settings: &serde_json::Value,
     (path, in_flight, points): (&str, usize, u32),
     now: DateTime<Utc>,
-) -> Result<(), &'static str> {
+) -> Result<(), Full> {
     let now_ms = now.timestamp_millis();
     let at_once = connector.limits(settings);
     for rule in connector.manifest.limits.iter().filter(|rule| belongs(rule, path)) {
         let most = at_once.iter().find(|limit| limit.bucket == rule.bucket).map(|limit| limit.concurrency_max);
         if most.is_some_and(|most| in_flight > most as usize) {
-            return Err("Concurrent request limit exceeded. Request blocked.");
+            return Err(Full { message: "Concurrent request limit exceeded. Request blocked.", wait_ms: None });
         }
-        if let Some(rate) = &rule.rate
-            && !buckets.take(&Bucket::rate(rule, rate), now_ms)
-        {
-            return Err("Too many requests.");
+        let full = |message| move |wait_ms| Full { message, wait_ms: Some(wait_ms) };
+        if let Some(rate) = &rule.rate {
+            buckets.take(&Bucket::rate(rule, rate), now_ms).map_err(full("Too many requests."))?;
         }
-        if let Some(cost) = &rule.cost
-            && !buckets.take(&Bucket::cost(rule, cost, points.min(cost.points)), now_ms)
-        {
-            return Err("Throttled.");
+        if let Some(cost) = &rule.cost {
+            buckets.take(&Bucket::cost(rule, cost, points.min(cost.points)), now_ms).map_err(full("Throttled."))?;
         }
     }
     Ok(())
@@ -138,9 +145,11 @@ pub(super) fn report(
             let used = if headers.remaining.is_some() { all.to_string() } else { format!("{}/{all}", all - left) };
             answer.headers.extend(headers.limit.clone().map(|name| (name, used)));
             answer.headers.extend(headers.remaining.clone().map(|name| (name, left.to_string())));
-            if let Some(reset) = &headers.reset {
+            // A refusal may have said already how long to wait.
+            let says = |name: &str| answer.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+            if let Some(reset) = headers.reset.as_ref().filter(|reset| !says(&reset.header)) {
                 let missing = bucket.room - buckets.left(&bucket, now_ms);
-                let wait_ms = missing * 1_000 / bucket.restore_per_s.max(1);
+                let wait_ms = missing.saturating_mul(1_000) / bucket.restore_per_s.max(1);
                 answer.headers.push((reset.header.clone(), in_unit(reset.unit, wait_ms, now)));
             }
         }

@@ -14,6 +14,7 @@ mod hook;
 mod incoming;
 mod limit;
 mod list;
+mod look_up;
 mod operation;
 mod pattern;
 mod populate;
@@ -36,6 +37,7 @@ use domain::secret::SecretFields;
 use domain::value::Value;
 use indexmap::IndexMap;
 
+use self::derive::Wish;
 use self::extra::{Extra, KindRules};
 use self::fault::{Faults, Trouble};
 use self::guard::{Account, Guard};
@@ -44,16 +46,16 @@ use self::incoming::Incoming;
 use self::limit::Buckets;
 use self::list::{Item, Listing};
 use self::pattern::Found;
-use self::refusal::Refusal;
+use self::refusal::{Codes, Refusal};
 use self::route::Routes;
 use self::store::{Shape, Store};
 use self::write::Served;
 use crate::connector::Connector;
-use crate::manifest::Read;
+use crate::manifest::{Include, Read};
 
 pub use answer::{SimAnswer, SimRecord, SimStats, Writes};
 pub use fault::{Fault, FaultMatcher};
-pub use hook::{HookSubscription, OutgoingHook};
+pub use hook::{HookEvent, HookSubscription, OutgoingHook};
 pub use operation::Operation;
 
 /// Answers that are remembered by their idempotency key.
@@ -90,6 +92,11 @@ pub struct Simulator<'c> {
     outgoing: Vec<OutgoingHook>,
     stats: SimStats,
     not_simulated: IndexMap<String, String>,
+    codes: Codes,
+    /// What tells of each action that it was done.
+    marks: BTreeMap<RecordKind, IndexMap<String, Wish>>,
+    /// How long each request takes, ms.
+    latency_ms: u64,
 }
 
 impl<'c> Simulator<'c> {
@@ -104,7 +111,7 @@ impl<'c> Simulator<'c> {
         credential: SecretFields,
     ) -> Result<Self, SimulatorError> {
         let extra = connector.file("simulator.yaml").map(extra).transpose()?.unwrap_or_default();
-        let not_simulated = extra.not_simulated.clone();
+        let (not_simulated, codes) = (extra.not_simulated.clone(), extra.codes.clone());
         let rules = kind_rules(extra)?;
         let mut simulator = Self {
             routes: Routes::new(connector, &settings, &credential),
@@ -126,6 +133,9 @@ impl<'c> Simulator<'c> {
             outgoing: vec![],
             stats: SimStats::default(),
             not_simulated,
+            codes,
+            marks: derive::marks(connector),
+            latency_ms: 0,
         };
         simulator.populate();
         Ok(simulator)
@@ -135,6 +145,12 @@ impl<'c> Simulator<'c> {
     #[must_use]
     pub fn with_limits(self, limits: bool) -> Self {
         Self { limits, ..self }
+    }
+
+    /// How long each request takes, ms, beside what a fault makes of it.
+    #[must_use]
+    pub fn with_latency_ms(self, latency_ms: u64) -> Self {
+        Self { latency_ms, ..self }
     }
 
     /// How many records of each kind there are at the start, where there are samples and `simulator.yaml` says nothing else.
@@ -200,6 +216,36 @@ impl<'c> Simulator<'c> {
         rows.iter().map(record).collect()
     }
 
+    /// How many records of a kind there are.
+    #[must_use]
+    pub fn count(&self, kind: RecordKind) -> usize {
+        self.store.tables.get(&kind).map_or(0, |table| table.rows.len())
+    }
+
+    /// The ids of all records of a kind, in the order of their creation.
+    #[must_use]
+    pub fn ids(&self, kind: RecordKind) -> Vec<String> {
+        self.store.tables.get(&kind).map(|table| table.rows.iter().map(store::Row::id_text).collect()).unwrap_or_default()
+    }
+
+    /// A record changes at a moment, though its content stays; false where it is not there.
+    pub fn touch(&mut self, kind: RecordKind, id: &str, at: DateTime<Utc>) -> bool {
+        let value = self.store.tables.get(&kind).and_then(|table| Some(table.rows[table.by_id(id)?].value.clone()));
+        value.map(|value| self.put_record(kind, value, at)).is_some()
+    }
+
+    /// When the newest change of a kind was; none where it has no records.
+    #[must_use]
+    pub fn newest(&self, kind: RecordKind) -> Option<DateTime<Utc>> {
+        let changed = self.store.tables.get(&kind)?.rows.iter().map(|row| row.changed).max()?;
+        DateTime::from_timestamp_millis(changed)
+    }
+
+    /// Canonical fields that a written record does not come back with as they were, and why (`simulator.yaml`).
+    pub fn not_read_back(&self, kind: RecordKind) -> impl Iterator<Item = (&str, &str)> {
+        self.rules_of(kind).extra.not_read_back.iter().map(|(field, why)| (field.as_str(), why.as_str()))
+    }
+
     /// How often a record with this key, under it or in it, was written.
     #[must_use]
     pub fn writes(&self, kind: RecordKind, key: &str) -> Writes {
@@ -218,7 +264,7 @@ impl<'c> Simulator<'c> {
 
     /// The vendor's answer. `in_flight` is how many requests are served at this moment, this one included.
     pub fn answer(&mut self, request: &HttpRequest, in_flight: usize, now: DateTime<Utc>) -> SimAnswer {
-        let incoming = Incoming::new(request);
+        let mut incoming = Incoming::new(request);
         if let Some(rest) = incoming.path.strip_prefix(control::PREFIX) {
             return self.control(rest, &incoming, now);
         }
@@ -244,16 +290,18 @@ impl<'c> Simulator<'c> {
                 let trouble = match &fault {
                     Some(Fault::SelfLink) => Some(Trouble::SelfLink),
                     Some(Fault::EndlessPages) => Some(Trouble::EndlessPages),
+                    Some(Fault::RefuseItem(index)) => Some(Trouble::RefuseItem(*index as usize)),
                     _ => None,
                 };
-                let served = admitted.and_then(|()| self.serve(operation.as_ref(), &incoming, &found, trouble, now));
-                let mut answer = served.unwrap_or_else(|refusal| self.connector.refuse(&refusal, now));
+                let served = admitted.and_then(|()| self.serve(operation.as_ref(), &mut incoming, found, trouble, now));
+                let mut answer = served.unwrap_or_else(|refusal| self.connector.refuse(&refusal, &self.codes, now));
                 if self.limits {
                     limit::report(&self.buckets, self.connector, (&incoming.path, points), &mut answer, now);
                 }
                 answer
             }
         };
+        answer.delay_ms = self.latency_ms;
         if let Some(code) = &answer.code {
             *self.stats.refused.entry(code.clone()).or_default() += 1;
         }
@@ -281,10 +329,12 @@ impl<'c> Simulator<'c> {
                     500.. => FaultClass::Outage,
                     _ => FaultClass::Validation,
                 };
-                Some(self.connector.refuse(&refusal(class, Some(*status)), now))
+                Some(self.connector.refuse(&refusal(class, Some(*status)), &self.codes, now))
             }
-            Fault::Class(class) => Some(self.connector.refuse(&refusal(*class, None), now)),
-            Fault::DropBeforeCommit => Some(SimAnswer { delivery: Delivery::Drop, ..SimAnswer::empty(500) }),
+            Fault::Class(class) => Some(self.connector.refuse(&refusal(*class, None), &self.codes, now)),
+            Fault::DropBeforeCommit | Fault::HangBeforeCommit => {
+                Some(SimAnswer { delivery: Delivery::Drop, ..SimAnswer::empty(500) })
+            }
             Fault::Redirect(to) => {
                 let mut answer = SimAnswer::empty(302);
                 answer.headers.push(("Location".to_owned(), to.clone()));
@@ -319,7 +369,7 @@ impl<'c> Simulator<'c> {
         if self.limits {
             let call = (incoming.path.as_str(), in_flight, points);
             limit::admit(&mut self.buckets, self.connector, &self.settings, call, now)
-                .map_err(|why| Refusal::new(FaultClass::Limit, why))?;
+                .map_err(|full| Refusal { wait_ms: full.wait_ms, ..Refusal::new(FaultClass::Limit, full.message) })?;
         }
         Ok(())
     }
@@ -327,8 +377,8 @@ impl<'c> Simulator<'c> {
     fn serve(
         &mut self,
         operation: Option<&Operation>,
-        incoming: &Incoming<'_>,
-        found: &Found,
+        incoming: &mut Incoming<'_>,
+        mut found: Found,
         trouble: Option<Trouble>,
         now: DateTime<Utc>,
     ) -> Served {
@@ -339,6 +389,11 @@ impl<'c> Simulator<'c> {
         if let Some(answer) = remembered.as_ref().and_then(|key| self.remembered.get(key)) {
             return Ok(answer.clone());
         }
+        if found.is_body {
+            // A list may still look for its page in the body; a write needs it once.
+            found.payload = if operation.writes() { incoming.body.take() } else { incoming.body.clone() };
+        }
+        let (incoming, found) = (&*incoming, &mut found);
         let answer = match operation {
             Operation::List(_) | Operation::Include(..) | Operation::Parents(_) => {
                 self.list(operation, incoming, found, trouble, now)
@@ -354,8 +409,9 @@ impl<'c> Simulator<'c> {
             }
             Operation::Write(kind) => self.write(*kind, incoming, found, now),
             Operation::Update(kind) => self.update(*kind, incoming, found, now),
-            Operation::Batch(kind) => self.batch(*kind, incoming, found, now),
+            Operation::Batch(kind) => self.batch(*kind, incoming, found, trouble, now),
             Operation::Proof(kind) => self.proof(*kind, found, now),
+            Operation::LookUp(kind, name) => self.look_up(*kind, name, found, now),
             Operation::Action(kind, name) => self.act(*kind, name, found, now),
             Operation::ActionProof(kind, name) => self.action_proof(*kind, name, found),
             Operation::Subscribe => self.subscribe(found, now),
@@ -391,10 +447,12 @@ impl<'c> Simulator<'c> {
 
     /// The rules of the list that an operation is.
     fn read_of(&self, operation: &Operation) -> Option<&'c Read> {
+        if let Operation::Include(kind, into) = operation {
+            return includes(self.connector, *kind).find(|include| include.into == *into).map(|include| &include.read);
+        }
         let read = self.connector.manifest.resources.get(&operation.kind()?)?.read.as_ref()?;
         match operation {
             Operation::List(_) => Some(read),
-            Operation::Include(_, into) => read.include.iter().find(|include| include.into == *into).map(|include| &include.read),
             Operation::Parents(_) => read.parent.as_ref().map(|parent| &parent.read),
             _ => None,
         }
@@ -443,6 +501,16 @@ impl<'c> Simulator<'c> {
     }
 }
 
+/// What a vendor keeps apart from a kind's records, whoever asks for it.
+fn includes(connector: &Connector, kind: RecordKind) -> impl Iterator<Item = &Include> {
+    let resource = connector.manifest.resources.get(&kind);
+    let of_read = resource.and_then(|resource| resource.read.as_ref()).into_iter().flat_map(|read| &read.include);
+    let of_get = resource.and_then(|resource| resource.get.as_ref()).into_iter().flat_map(|get| &get.include);
+    let topics = connector.manifest.webhooks.iter().flat_map(|hook| hook.topics.values());
+    let of_topics = topics.filter(move |topic| topic.kind == kind).filter_map(|topic| topic.fetch.as_ref());
+    of_read.chain(of_get).chain(of_topics.flat_map(|fetch| &fetch.include))
+}
+
 fn extra(yaml: &str) -> Result<Extra, SimulatorError> {
     crate::parse::yaml(yaml).map_err(|error| SimulatorError::Extra(error.to_string()))
 }
@@ -464,6 +532,7 @@ fn shape(connector: &Connector, kind: RecordKind) -> Shape {
         updated_at: since
             .and_then(|since| since.field.clone())
             .or_else(|| resource.and_then(|resource| resource.updated_at.clone())),
+        version: resource.and_then(|resource| resource.version.clone()),
         time: since.map(|since| since.record_format.clone().unwrap_or_else(|| since.format.clone())).unwrap_or_default(),
     }
 }

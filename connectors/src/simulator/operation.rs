@@ -17,6 +17,8 @@ pub enum Operation {
     Update(RecordKind),
     Batch(RecordKind),
     Proof(RecordKind),
+    /// What is looked up before a write, by its name.
+    LookUp(RecordKind, String),
     Action(RecordKind, String),
     ActionProof(RecordKind, String),
     /// Reads back what a webhook of this topic brought the id of.
@@ -58,6 +60,7 @@ impl fmt::Display for Operation {
             Self::Update(kind) => write!(f, "{kind}.update"),
             Self::Batch(kind) => write!(f, "{kind}.batch"),
             Self::Proof(kind) => write!(f, "{kind}.proof"),
+            Self::LookUp(kind, name) => write!(f, "{kind}.look_up.{name}"),
             Self::Action(kind, name) => write!(f, "{kind}.action.{name}"),
             Self::ActionProof(kind, name) => write!(f, "{kind}.action_proof.{name}"),
             Self::Fetch(topic) => write!(f, "webhooks.fetch.{topic}"),

@@ -7,22 +7,30 @@ use domain::value::{Map, Value};
 use percent_encoding::percent_decode_str;
 
 use crate::path;
-use crate::template::{fill, number_placeholder, placeholder};
+use crate::template::{fill, keeps_slashes, number_placeholder, placeholder};
 
 /// Names that a call of their operation always has: a request without one is of another operation.
-const REQUIRED: [&str; 7] = ["external_key", "source_id", "external_id", "parent.id", "hook_url", "topic", "subscription_id"];
+const REQUIRED: [&str; 8] =
+    ["external_key", "source_id", "external_id", "receipt_version", "parent.id", "hook_url", "topic", "subscription_id"];
 
 /// What a request carries, by the names of the template.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Found {
     pub names: BTreeMap<String, String>,
     pub payload: Option<Value>,
+    /// The body, as it is, is the payload.
+    pub is_body: bool,
     pub payloads: Option<Value>,
 }
 
 impl Found {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.names.get(name).map(String::as_str)
+    }
+
+    /// What was looked up before: a record may be known by nothing else.
+    pub fn looked_up(&self) -> Option<&str> {
+        self.names.iter().find(|(name, _)| name.starts_with("found.")).map(|(_, value)| value.as_str())
     }
 
     /// False where the same name has another value already.
@@ -38,7 +46,7 @@ impl Found {
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
     Text(String),
-    Name { name: String, backslash: bool, double: bool },
+    Name { name: String, backslash: bool, double: bool, slashes: bool },
 }
 
 /// A template of one text, ready to be read backwards.
@@ -68,7 +76,7 @@ impl Pattern {
                 None => {
                     let filters: Vec<&str> = words.collect();
                     let (backslash, double) = (filters.contains(&"backslash"), filters.contains(&"double"));
-                    parts.push(Part::Name { name: name.to_owned(), backslash, double });
+                    parts.push(Part::Name { name: name.to_owned(), backslash, double, slashes: keeps_slashes(&filters) });
                 }
             }
             rest = after;
@@ -96,7 +104,7 @@ impl Pattern {
                     Some(after) => rest = after,
                     None => return false,
                 },
-                Part::Name { name, backslash, double } => {
+                Part::Name { name, backslash, double, slashes } => {
                     let end = match self.parts.get(at + 1) {
                         None => Some(rest.len()),
                         Some(Part::Text(next)) if last => rest.ends_with(next.as_str()).then(|| rest.len() - next.len()),
@@ -107,7 +115,7 @@ impl Pattern {
                     let Some(end) = end else { return false };
                     let raw = &rest[..end];
                     let value = if self.encoded {
-                        if raw.is_empty() || raw.contains('/') {
+                        if raw.is_empty() || (raw.contains('/') && !slashes) {
                             return false;
                         }
                         percent_decode_str(raw).decode_utf8_lossy().into_owned()
@@ -243,6 +251,7 @@ mod tests {
             ("name = '{{ external_key | backslash }}'", false, r"name = 'O\'Neil'", Some(("external_key", "O'Neil"))),
             ("a > '{{ since | double }}' order by x", false, "a > 'it''s' order by x", Some(("since", "it's"))),
             ("/o/{{ source_id }}", true, "/o/1/lines", None),
+            ("/o/{{ source_id | path }}", true, "/o/in/a%20b", Some(("source_id", "in/a b"))),
             ("/o/{{ source_id }}", true, "/p/1", None),
             ("/o/{{ source_id }}", true, "/o/", None),
         ];

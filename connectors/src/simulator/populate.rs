@@ -59,8 +59,9 @@ impl Simulator<'_> {
         let Some(samples) = self.samples.get(&kind).cloned() else { return 0 };
         let parents = self.parents(kind, count);
         let read = self.connector.manifest.resources.get(&kind).and_then(|resource| resource.read.as_ref());
-        let apart: Vec<String> =
-            read.map(|read| read.include.iter().map(|include| include.into.clone()).collect()).unwrap_or_default();
+        let mut apart: Vec<String> = super::includes(self.connector, kind).map(|include| include.into.clone()).collect();
+        apart.sort_unstable();
+        apart.dedup();
         let into = read.and_then(|read| read.parent.as_ref()).and_then(|parent| parent.into.clone());
         let unique = self.rules.get(&kind).map(|rules| rules.extra.unique.clone()).unwrap_or_default();
         let shape = shape(self.connector, kind);
@@ -108,6 +109,7 @@ impl Simulator<'_> {
         let shape = Shape {
             id: rule.id.clone(),
             updated_at: since.and_then(|since| since.field.clone()),
+            version: None,
             time: since.map(|since| since.record_format.clone().unwrap_or_else(|| since.format.clone())).unwrap_or_default(),
         };
         let like = rule.into.as_deref().and_then(|into| path::first(self.samples.get(&kind)?.first()?, into)).cloned();
@@ -125,6 +127,22 @@ impl Simulator<'_> {
             table.insert(form.make(n as u64), parent, None, at, 0);
         }
         table.rows.iter().map(super::store::Row::id_text).collect()
+    }
+
+    /// Makes a record like the samples, on which no action was done yet. Returns its id; none where there is no sample.
+    pub fn put_new(&mut self, kind: RecordKind, now: chrono::DateTime<chrono::Utc>) -> Option<String> {
+        let mut value = self.samples.get(&kind)?.first()?.clone();
+        let at = shape(self.connector, kind).id;
+        path::put(&mut value, &at, Value::Null);
+        let resource = self.connector.manifest.resources.get(&kind)?;
+        for name in resource.actions.keys() {
+            value = self.mark(kind, value, name, false);
+        }
+        let id = self.put_record(kind, value, now);
+        let table = self.table(kind);
+        let row = table.by_id(&id)?;
+        table.rows[row].creates = 1;
+        Some(id)
     }
 
     /// Puts a record there, as if somebody at the vendor had made it now; its id where it brings one, else a new one. Returns the id.

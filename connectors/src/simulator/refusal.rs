@@ -4,16 +4,17 @@ use chrono::{DateTime, Utc};
 use domain::fault::FaultClass;
 use domain::http::HttpAnswer;
 use domain::value::Value;
+use indexmap::IndexMap;
 
 use super::SimAnswer;
 use super::derive;
 use super::seed::empty;
 use crate::connector::Connector;
-use crate::manifest::{ErrorRule, WaitUnit};
+use crate::manifest::{ErrorFormat, ErrorRule, WaitUnit};
 use crate::path;
 
-/// How long a refusal for a limit asks to wait, s.
-pub(super) const WAIT_S: i64 = 1;
+/// How long a refusal for a limit asks to wait where nothing says it better, ms.
+const WAIT_MS: i64 = 1_000;
 
 /// Why the vendor refuses, before it is put into its shape.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,13 +26,18 @@ pub(super) struct Refusal {
     pub message: String,
     /// This status, whatever the catalog says.
     pub status: Option<u16>,
+    /// In how many ms the same call would be taken.
+    pub wait_ms: Option<i64>,
 }
 
 impl Refusal {
     pub fn new(class: FaultClass, message: &str) -> Self {
-        Self { class, code: None, path: None, message: message.to_owned(), status: None }
+        Self { class, code: None, path: None, message: message.to_owned(), status: None, wait_ms: None }
     }
 }
+
+/// The vendor's usual code of each class, where nothing else says one.
+pub(super) type Codes = IndexMap<FaultClass, String>;
 
 /// The first status that a rule is for.
 fn first_status(rule: &ErrorRule) -> Option<u16> {
@@ -56,7 +62,7 @@ fn usual_status(class: FaultClass) -> u16 {
 
 impl Connector {
     /// The answer by which this vendor says a class of failure.
-    pub(super) fn refuse(&self, refusal: &Refusal, now: DateTime<Utc>) -> SimAnswer {
+    pub(super) fn refuse(&self, refusal: &Refusal, codes: &Codes, now: DateTime<Utc>) -> SimAnswer {
         let of_class = |rule: &&ErrorRule| rule.class == refusal.class;
         let has_code = |rule: &ErrorRule| refusal.code.as_ref().is_some_and(|code| rule.code.contains(code));
         // A rule that names the code itself says it best; one without codes takes any.
@@ -67,29 +73,37 @@ impl Connector {
             .chain(others)
             .filter(|rule| wanted.is_none_or(|status| rule.statuses().is_some_and(|statuses| statuses.contains(&status))))
         {
-            let answer = self.by_rule(Some(rule), refusal, now);
+            let answer = self.by_rule(Some(rule), refusal, codes, now);
             if wanted.is_some() || self.classify(&as_http(&answer)).class == refusal.class {
                 return answer;
             }
             // Where an earlier rule takes the usual status for itself, this vendor says it with the plainest one.
             if rule.status.is_none() {
-                let answer = self.by_rule(Some(rule), &Refusal { status: Some(400), ..refusal.clone() }, now);
+                let answer = self.by_rule(Some(rule), &Refusal { status: Some(400), ..refusal.clone() }, codes, now);
                 if self.classify(&as_http(&answer)).class == refusal.class {
                     return answer;
                 }
             }
         }
-        self.by_rule(None, refusal, now)
+        self.by_rule(None, refusal, codes, now)
     }
 
-    fn by_rule(&self, rule: Option<&ErrorRule>, refusal: &Refusal, now: DateTime<Utc>) -> SimAnswer {
+    /// How this vendor says that a change did not know the last version.
+    pub(super) fn stale(&self) -> Refusal {
+        let rule = self.manifest.errors.iter().find(|rule| rule.stale);
+        let code = rule.and_then(|rule| rule.code.first()).cloned();
+        let refusal = Refusal::new(FaultClass::Conflict, "Somebody else has changed the record since. Read it again.");
+        Refusal { code, status: rule.and_then(first_status), ..refusal }
+    }
+
+    fn by_rule(&self, rule: Option<&ErrorRule>, refusal: &Refusal, codes: &Codes, now: DateTime<Utc>) -> SimAnswer {
         let fields = &self.manifest.error;
         let fits =
             |code: &&String| refusal.status.is_some() || rule.is_none_or(|rule| rule.code.is_empty() || rule.code.contains(code));
         let own = refusal.code.as_ref().filter(fits);
         let code = own.or_else(|| rule.and_then(|rule| rule.code.first())).or(refusal.code.as_ref()).cloned();
         // A vendor whose rule has no code still says something there.
-        let code = code.unwrap_or_else(|| refusal.class.as_str().to_uppercase());
+        let code = code.or_else(|| codes.get(&refusal.class).cloned()).unwrap_or_else(|| refusal.class.as_str().to_uppercase());
         let mut body = empty();
         let said = [
             (&fields.code, Some(code.as_str())),
@@ -123,25 +137,40 @@ impl Connector {
                 path::put(&mut body, &concrete(inside), Value::List(vec![Value::Text(refusal.message.clone())]));
             }
         }
-        let mut answer = SimAnswer::json(status, &body);
-        if let Some(header) = rule.and_then(|rule| rule.header.as_ref()) {
-            answer.headers.push((header.name.clone(), literal(header.pattern.as_deref().unwrap_or("1"))));
-        }
+        let mut answer = match fields.format {
+            ErrorFormat::Json => SimAnswer::json(status, &body),
+            ErrorFormat::Xml => SimAnswer::xml(status, &body),
+        };
         if refusal.class == FaultClass::Limit {
-            answer.headers.extend(self.wait_headers(now));
+            let wait_ms = refusal.wait_ms.unwrap_or(WAIT_MS);
+            answer.headers.extend(self.wait_headers(rule, wait_ms, now));
+        }
+        // The header that the rule is known by, where it is not the wait itself.
+        if let Some(header) = rule.and_then(|rule| rule.header.as_ref())
+            && !answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(&header.name))
+        {
+            answer.headers.push((header.name.clone(), literal(header.pattern.as_deref().unwrap_or("1"))));
         }
         answer.code = Some(code);
         answer
     }
 
-    /// How this vendor says how long to wait.
-    fn wait_headers(&self, now: DateTime<Utc>) -> Vec<(String, String)> {
-        let mut headers: Vec<(String, String)> =
-            self.manifest.error.wait.iter().map(|wait| (wait.header.clone(), in_unit(wait.unit, WAIT_S * 1_000, now))).collect();
-        if headers.is_empty() {
-            headers.push(("Retry-After".into(), WAIT_S.to_string()));
+    /// How this vendor says how long to wait: in headers of its own, else in the usual one. A rule that knows the wait itself is there
+    /// because the vendor does not say it.
+    fn wait_headers(&self, rule: Option<&ErrorRule>, wait_ms: i64, now: DateTime<Utc>) -> Vec<(String, String)> {
+        let own = &self.manifest.error.wait;
+        if own.is_empty() && rule.is_none_or(|rule| rule.wait_s.is_none()) {
+            return vec![("Retry-After".into(), in_unit(WaitUnit::Seconds, wait_ms, now))];
         }
-        headers
+        own.iter().map(|wait| (wait.header.clone(), in_unit(wait.unit, wait_ms, now))).collect()
+    }
+
+    /// A success that carries an error at this path, as a vendor answers that says 200 to everything.
+    pub(super) fn error_inside(&self, at: &str, message: &str) -> SimAnswer {
+        let mut body = empty();
+        let said = Value::from(&serde_json::json!({"message": message}));
+        path::put(&mut body, &concrete(at), Value::List(vec![said]));
+        SimAnswer::json(200, &body)
     }
 }
 

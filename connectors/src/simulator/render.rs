@@ -56,7 +56,7 @@ fn csv(records: &[Value], delimiter: char) -> String {
     out
 }
 
-fn xml(document: &Value) -> String {
+pub(super) fn xml(document: &Value) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // A document has one root element.
     match document.as_map() {

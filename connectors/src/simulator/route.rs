@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use domain::record::RecordKind;
 use domain::secret::{ExposeSecret, SecretFields};
 use domain::value::Value;
 
@@ -9,7 +10,7 @@ use super::incoming::Incoming;
 use super::operation::Operation;
 use super::pattern::{Fit, Found, Pattern, Tree, fit};
 use crate::connector::Connector;
-use crate::manifest::{Auth, Body, Method, Page, Read, Request, Slot};
+use crate::manifest::{Auth, Body, Include, Method, Page, Read, Request, Slot};
 
 #[derive(Debug)]
 enum BodyShape {
@@ -60,10 +61,7 @@ impl Route {
         let body = incoming.body.as_ref();
         score += match &self.body {
             BodyShape::Payload => {
-                // What the address has of it stands in the body too, where there is one.
-                if let Some(body) = body {
-                    found.payload = Some(body.clone());
-                }
+                found.is_body = body.is_some();
                 0
             }
             BodyShape::Tree(tree) => tree.fit(body, found)?,
@@ -128,10 +126,7 @@ impl Routes {
             }
             if let Some(read) = &resource.read {
                 routes.push(maker.route(Operation::List(kind), &read.request, Some(read)));
-                for include in &read.include {
-                    let operation = Operation::Include(kind, include.into.clone());
-                    routes.push(maker.route(operation, &include.read.request, Some(&include.read)));
-                }
+                routes.extend(maker.includes(kind, &read.include));
             }
         }
         // Parents last: where they are a kind of their own, its list is what is asked for.
@@ -140,10 +135,22 @@ impl Routes {
                 routes.push(maker.route(Operation::Parents(*kind), &parent.read.request, Some(&parent.read)));
             }
         }
+        // Look-ups ask for what lists have too, so they are it only where nothing else is.
+        for (kind, resource) in &manifest.resources {
+            if let Some(get) = &resource.get {
+                routes.extend(maker.includes(*kind, &get.include));
+            }
+            let before = resource.write.iter().chain(&resource.update).flat_map(|write| &write.before);
+            for look_up in before.chain(resource.actions.values().flat_map(|action| &action.before)) {
+                let operation = Operation::LookUp(*kind, look_up.name.clone());
+                routes.push(maker.route(operation, &look_up.request, None));
+            }
+        }
         if let Some(hook) = &manifest.webhooks {
             for (name, topic) in &hook.topics {
                 if let Some(fetch) = &topic.fetch {
                     routes.push(maker.route(Operation::Fetch(name.clone()), &fetch.request, None));
+                    routes.extend(maker.includes(topic.kind, &fetch.include));
                 }
             }
             if let Some(subscriptions) = &hook.subscriptions {
@@ -200,6 +207,14 @@ impl Maker<'_> {
         }
         let given = self.settings.get(name.strip_prefix("settings.")?)?.as_str()?;
         (!given.is_empty()).then(|| given.into())
+    }
+
+    fn includes(&self, kind: RecordKind, includes: &[Include]) -> Vec<Route> {
+        let route = |include: &Include| {
+            let operation = Operation::Include(kind, include.into.clone());
+            self.route(operation, &include.read.request, Some(&include.read))
+        };
+        includes.iter().map(route).collect()
     }
 
     /// The path of an address, which may stand before those of its operations.

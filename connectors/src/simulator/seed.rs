@@ -135,6 +135,20 @@ pub(super) fn lay_over(base: &mut Value, over: Value) {
     }
 }
 
+/// Values of one tree where another has none: groups are merged, lists value by value.
+pub(super) fn lay_under(top: &mut Value, under: Value) {
+    match (top, under) {
+        (Value::Map(top), Value::Map(under)) => {
+            for (name, value) in under {
+                lay_under(top.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (Value::List(top), Value::List(under)) => top.iter_mut().zip(under).for_each(|(top, under)| lay_under(top, under)),
+        (top @ Value::Null, under) => *top = under,
+        _ => {}
+    }
+}
+
 pub(super) fn empty() -> Value {
     Value::Map(Map::new())
 }
@@ -163,6 +177,14 @@ mod tests {
         }
         let number = Value::parse(b"450789469", &domain::value::Limits::DEFAULT).unwrap();
         assert!(matches!(IdForm::new(Some(&number), 7).make(3), Value::Number(number) if number.as_str().len() == 9));
+    }
+
+    #[test]
+    fn what_lies_under_shows_only_where_nothing_is() {
+        let value = |json: serde_json::Value| Value::from(&json);
+        let mut top = value(serde_json::json!({"a": 1, "b": null, "lines": [{"x": 1}, {"x": null}, {"y": 2}]}));
+        lay_under(&mut top, value(serde_json::json!({"a": 9, "b": 2, "c": {"d": 3}, "lines": [{"x": 8}, {"x": 7}]})));
+        assert_eq!(top.to_json(), r#"{"a":1,"b":2,"lines":[{"x":1},{"x":7},{"y":2}],"c":{"d":3}}"#);
     }
 
     #[test]

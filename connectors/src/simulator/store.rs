@@ -69,6 +69,8 @@ pub(super) struct Shape {
     pub id: String,
     /// The path of the time of the last change, where there is one.
     pub updated_at: Option<String>,
+    /// The path of the version that a change must name, where there is one.
+    pub version: Option<String>,
     pub time: TimeFormat,
 }
 
@@ -80,8 +82,9 @@ pub(super) struct Table {
     ids: IdForm,
     by_id: HashMap<String, usize>,
     by_key: HashMap<String, usize>,
-    /// How the vendor writes the time: that of the first sample.
+    /// How the vendor writes the time and the version: as in the first sample.
     time_like: Option<Value>,
+    counts_in_numbers: bool,
     next_change: i64,
 }
 
@@ -89,7 +92,10 @@ impl Table {
     pub fn new(shape: Shape, sample: Option<&Value>, seed: u64) -> Self {
         let ids = IdForm::new(sample.and_then(|sample| path::first(sample, &shape.id)), seed);
         let time_like = shape.updated_at.as_deref().and_then(|at| path::first(sample?, at)).cloned();
-        Self { rows: vec![], shape, ids, by_id: HashMap::new(), by_key: HashMap::new(), time_like, next_change: 1 }
+        let version = shape.version.as_deref().and_then(|at| path::first(sample?, at));
+        let counts_in_numbers = matches!(version, Some(Value::Number(_)));
+        let (by_id, by_key) = (HashMap::new(), HashMap::new());
+        Self { rows: vec![], shape, ids, by_id, by_key, time_like, counts_in_numbers, next_change: 1 }
     }
 
     pub fn by_id(&self, id: &str) -> Option<usize> {
@@ -134,11 +140,25 @@ impl Table {
         }
     }
 
+    /// Counts the versions of a record: the one after that of `before`, or the first.
+    fn count(&self, value: &mut Value, before: Option<&Value>) {
+        // Where the version is the time of the last change, that is stamped already.
+        let Some(at) = self.shape.version.as_deref().filter(|at| self.shape.updated_at.as_deref() != Some(at)) else { return };
+        let last = before.and_then(|before| path::first(before, at)).and_then(Value::to_decimal);
+        let next = match (last, path::first(value, at)) {
+            (Some(last), _) => last + rust_decimal::Decimal::ONE,
+            (None, Some(own)) if before.is_none() && !own.is_null() => return,
+            _ => rust_decimal::Decimal::ZERO,
+        };
+        path::put(value, at, if self.counts_in_numbers { Value::from(next) } else { Value::Text(next.to_string()) });
+    }
+
     /// Adds a record under an id; its time of change is now.
     pub fn insert(&mut self, id: Value, mut value: Value, key: Option<&str>, now_ms: i64, settles_at: i64) -> usize {
         let changed = self.change(now_ms);
         path::put(&mut value, &self.shape.id.clone(), id.clone());
         self.stamp(&mut value, changed);
+        self.count(&mut value, None);
         let at = self.rows.len();
         let text = id.to_text().unwrap_or_default().into_owned();
         self.by_id.insert(text, at);
@@ -167,6 +187,7 @@ impl Table {
         let changed = self.change(now_ms);
         path::put(&mut value, &self.shape.id.clone(), self.rows[at].id.clone());
         self.stamp(&mut value, changed);
+        self.count(&mut value, Some(&self.rows[at].value));
         let row = &mut self.rows[at];
         row.before = row.seen(now_ms).map(|(value, changed)| (value.clone(), changed));
         row.value = value;

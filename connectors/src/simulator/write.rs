@@ -9,9 +9,10 @@ use domain::value::{Map, Value};
 
 use super::derive;
 use super::extra::KindRules;
+use super::fault::Trouble;
 use super::incoming::Incoming;
 use super::pattern::Found;
-use super::refusal::{Refusal, concrete};
+use super::refusal::{Refusal, as_http, concrete};
 use super::render;
 use super::seed::{empty, lay_over};
 use super::store::{ROWS_MAX, Row, Table};
@@ -28,6 +29,11 @@ struct Stored {
     created: bool,
 }
 
+/// True where a proof's answer is a list of one.
+fn is_in_list(done: &str) -> bool {
+    done.contains("$root[0]")
+}
+
 fn absent() -> Refusal {
     Refusal::new(FaultClass::NotFound, "The record does not exist. Provide a valid id.")
 }
@@ -41,32 +47,81 @@ impl<'c> Simulator<'c> {
         now.timestamp_millis() + i64::try_from(self.connector.proof_settle_ms(kind)).unwrap_or(i64::MAX / 2)
     }
 
-    pub(super) fn write(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
+    pub(super) fn write(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &mut Found, now: DateTime<Utc>) -> Served {
         let resource = self.resource(kind)?;
         let rule = resource.write.as_ref().ok_or_else(absent)?;
         let payload = payload(incoming, found, &rule.request)?;
         // Whoever puts its own key into the address asks to create or replace.
         let upsert = names(&rule.request.path).any(|name| name == "external_key");
-        let stored = self.store_one(kind, payload, found.get("external_key"), (upsert, incoming), now)?;
+        let key = found.get("external_key").or_else(|| found.looked_up());
+        let same = if rule.repeatable { self.same_write(kind, &payload, key) } else { None };
+        let stored = match same {
+            Some(at) => {
+                self.change(kind, at, empty(), false, now);
+                Stored { at, created: false }
+            }
+            None => self.store_one(kind, payload, key, (upsert, incoming), now)?,
+        };
         self.table(kind).rows[stored.at].revision = found.get("revision").map(str::to_owned);
         Ok(self.receipt(kind, &rule.receipt, &stored, incoming))
     }
 
-    pub(super) fn update(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
+    pub(super) fn update(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &mut Found, now: DateTime<Utc>) -> Served {
         let resource = self.resource(kind)?;
         let rule = resource.update.as_ref().ok_or_else(absent)?;
+        let at = self.named(kind, found);
         let payload = payload(incoming, found, &rule.request)?;
-        let at = self.named(kind, found).ok_or_else(absent)?;
+        let at = at.ok_or_else(absent)?;
+        self.knows_version(kind, at, found)?;
         let vars = self.vars(found.get("external_key"));
         if let Some(refusal) = self.rules_of(kind).refusal(&payload, &vars) {
             return Err(refusal);
         }
-        let stored = self.rules_of(kind).stored(&payload, &vars);
+        let stored = self.rules_of(kind).stored(payload, &vars);
         self.change(kind, at, stored, incoming.request.method == Method::Put, now);
         if let Some(revision) = found.get("revision") {
             self.table(kind).rows[at].revision = Some(revision.to_owned());
         }
         Ok(self.receipt(kind, &rule.receipt, &Stored { at, created: false }, incoming))
+    }
+
+    /// The row that an identical write has made before.
+    fn same_write(&mut self, kind: RecordKind, payload: &Value, key: Option<&str>) -> Option<usize> {
+        let stored = self.rules_of(kind).stored(payload.clone(), &self.vars(key));
+        let rows = &self.table(kind).rows;
+        rows.iter().rposition(|row| row.creates > 0 && row.key.as_deref() == key && says(&row.value, &stored))
+    }
+
+    /// A change that names a version must name the last.
+    fn knows_version(&mut self, kind: RecordKind, at: usize, found: &Found) -> Result<(), Refusal> {
+        let stale = self.connector.stale();
+        let table = self.table(kind);
+        let (Some(sent), Some(place)) = (found.get("receipt_version"), &table.shape.version) else { return Ok(()) };
+        if path::is_text(&table.rows[at].value, place, sent) { Ok(()) } else { Err(stale) }
+    }
+
+    /// All that belong together, where an answer lists them: what was written, and a stranger's that was there before.
+    fn siblings(&mut self, kind: RecordKind, now_ms: i64) -> Vec<Row> {
+        let rows = &self.table(kind).rows;
+        let strangers = rows.iter().filter(|row| row.creates == 0).take(1);
+        let seen = |row: &Row| row.seen(now_ms).map(|(value, _)| Row { value: value.clone(), ..row.clone() });
+        strangers.chain(rows.iter().filter(|row| row.creates > 0)).filter_map(seen).collect()
+    }
+
+    /// An answer that lists all that belong together, each with its receipt.
+    fn listed(&mut self, kind: RecordKind, rule: &ReceiptRule, among: &str, now_ms: i64) -> Value {
+        let each = |row: Row| {
+            let mut one = row.value.clone();
+            put_receipt(&mut one, rule, &row);
+            if let (Some(at), Some(key)) = (&rule.key, &row.key) {
+                path::put(&mut one, &concrete(at), key.as_str().into());
+            }
+            one
+        };
+        let list = self.siblings(kind, now_ms).into_iter().map(each).collect();
+        let mut document = empty();
+        render::place(&mut document, Some(among), list);
+        document
     }
 
     /// Checks and stores one payload.
@@ -83,7 +138,7 @@ impl<'c> Simulator<'c> {
         if let Some(refusal) = rules.refusal(&payload, &vars) {
             return Err(refusal);
         }
-        let stored = rules.stored(&payload, &vars);
+        let stored = rules.stored(payload, &vars);
         let by_rule = rules.extra.upsert;
         let known = key.filter(|_| upsert || by_rule).and_then(|key| self.table(kind).by_key(key));
         if let Some(at) = known {
@@ -94,7 +149,8 @@ impl<'c> Simulator<'c> {
         let mut value =
             if matches!(stored, Value::Map(_)) { stored } else { Value::Map(Map::from_iter([("payload".to_owned(), stored)])) };
         // A new record has had no action done to it.
-        for name in self.resource(kind)?.actions.keys() {
+        let resource = self.resource(kind)?;
+        for name in resource.actions.keys() {
             value = self.mark(kind, value, name, false);
         }
         let table = self.table(kind);
@@ -110,8 +166,13 @@ impl<'c> Simulator<'c> {
     fn change(&mut self, kind: RecordKind, at: usize, over: Value, whole: bool, now: DateTime<Utc>) {
         let settles_at = self.settles_at(kind, now);
         let table = self.table(kind);
-        let mut value = if whole { empty() } else { table.rows[at].value.clone() };
-        lay_over(&mut value, over);
+        let value = if whole {
+            over
+        } else {
+            let mut value = table.rows[at].value.clone();
+            lay_over(&mut value, over);
+            value
+        };
         table.replace(at, value, now.timestamp_millis(), settles_at);
         self.stats.updates += 1;
     }
@@ -144,6 +205,10 @@ impl<'c> Simulator<'c> {
     }
 
     fn receipt(&mut self, kind: RecordKind, rule: &ReceiptRule, stored: &Stored, incoming: &Incoming<'_>) -> SimAnswer {
+        if let Some(among) = &rule.among {
+            // The answer to a write has what was written, though searches do not show it yet.
+            return SimAnswer::json(200, &self.listed(kind, rule, among, i64::MAX));
+        }
         let table = self.table(kind);
         let (row, id_path) = (&table.rows[stored.at], table.shape.id.as_str());
         if let Some(name) = &rule.header {
@@ -170,6 +235,9 @@ impl<'c> Simulator<'c> {
 
     pub(super) fn proof(&mut self, kind: RecordKind, found: &Found, now: DateTime<Utc>) -> Served {
         let proof = self.resource(kind)?.proof.as_ref().ok_or_else(absent)?;
+        if let Some(among) = &proof.receipt.among {
+            return Ok(SimAnswer::json(200, &self.listed(kind, &proof.receipt, among, now.timestamp_millis())));
+        }
         let at = self.named(kind, found);
         let table = self.table(kind);
         let seen = at.and_then(|at| {
@@ -204,6 +272,8 @@ impl<'c> Simulator<'c> {
 
     pub(super) fn act(&mut self, kind: RecordKind, name: &str, found: &Found, now: DateTime<Utc>) -> Served {
         let at = self.named(kind, found).ok_or_else(absent)?;
+        self.knows_version(kind, at, found)?;
+        let receipt = self.resource(kind)?.actions.get(name).and_then(|action| action.receipt.as_ref());
         let before = self.table(kind).rows[at].value.clone();
         let mut value = self.mark(kind, before, name, true);
         for (place, own) in self.rules_of(kind).extra.actions.get(name).into_iter().flatten() {
@@ -215,32 +285,85 @@ impl<'c> Simulator<'c> {
         // An action is no write of content.
         row.updates -= 1;
         row.actions.insert(name.to_owned());
-        Ok(SimAnswer::json(200, &row.value))
-    }
-
-    pub(super) fn action_proof(&mut self, kind: RecordKind, name: &str, found: &Found) -> Served {
-        let resource = self.resource(kind)?;
-        let at = self.named(kind, found).ok_or_else(absent)?;
-        let row = &self.table(kind).rows[at];
-        let mut document = placed(row.value.clone(), resource.get.as_ref().and_then(|get| get.record.as_deref()));
-        if let Some(proof) = resource.actions.get(name).and_then(|action| action.proof.as_ref()) {
-            derive::make(&mut document, &proof.done, row.actions.contains(name) || row.creates == 0);
+        let mut document = row.value.clone();
+        if let Some(rule) = receipt {
+            document = empty();
+            put_record(&mut document, rule, &table.shape.id, &table.rows[at]);
         }
         Ok(SimAnswer::json(200, &document))
     }
 
+    pub(super) fn action_proof(&mut self, kind: RecordKind, name: &str, found: &Found) -> Served {
+        let resource = self.resource(kind)?;
+        let proof = resource.actions.get(name).and_then(|action| action.proof.as_ref());
+        if let Some((proof, among)) = proof.and_then(|proof| Some((proof, proof.among.as_ref()?))) {
+            let each = |row: Row| {
+                let mut one = row.value.clone();
+                derive::make(&mut one, &proof.done, row.actions.contains(name) || row.creates == 0);
+                one
+            };
+            let list = self.siblings(kind, i64::MAX).into_iter().map(each).collect();
+            let mut document = empty();
+            render::place(&mut document, Some(among), list);
+            return Ok(SimAnswer::json(200, &document));
+        }
+        let at = self.named(kind, found).ok_or_else(absent)?;
+        let row = &self.table(kind).rows[at];
+        let (value, is_seeded, done) = (row.value.clone(), row.creates == 0, row.actions.clone());
+        let asked = proof.ok_or_else(absent)?;
+        // One request may prove several actions: what was done decides over what was not, the later over the earlier.
+        let proofs = resource.actions.iter().filter_map(|(name, action)| Some((name, action.proof.as_ref()?)));
+        let mut proofs: Vec<_> = proofs.filter(|(_, proof)| is_same_request(&proof.request, &asked.request)).collect();
+        proofs.sort_by_key(|(name, _)| done.contains(*name));
+        let mut document = self.proof_document(kind, value, &asked.done);
+        for (name, proof) in proofs {
+            let is_done = done.contains(name);
+            // What was there from the start is as its sample is.
+            if is_done || !is_seeded {
+                derive::make(&mut document, &proof.done, is_done);
+            }
+        }
+        Ok(SimAnswer::json(200, &document))
+    }
+
+    /// The record as an answer carries it that an action's proof looks at.
+    fn proof_document(&self, kind: RecordKind, value: Value, done: &str) -> Value {
+        if is_in_list(done) {
+            return Value::List(vec![value]);
+        }
+        let resource = self.connector.manifest.resources.get(&kind);
+        placed(value, resource.and_then(|resource| resource.get.as_ref()).and_then(|get| get.record.as_deref()))
+    }
+
     /// The record as it is where an action was done, or was not, as far as the record itself tells.
-    fn mark(&self, kind: RecordKind, value: Value, action: &str, done: bool) -> Value {
+    pub(super) fn mark(&self, kind: RecordKind, mut value: Value, action: &str, done: bool) -> Value {
+        let Some(wish) = self.marks.get(&kind).and_then(|marks| marks.get(action)) else { return value };
         let resource = self.connector.manifest.resources.get(&kind);
         let proof = resource.and_then(|resource| resource.actions.get(action)).and_then(|action| action.proof.as_ref());
         let Some(proof) = proof else { return value };
-        let record = resource.and_then(|resource| resource.get.as_ref()).and_then(|get| get.record.as_deref());
-        let mut document = placed(value.clone(), record);
-        derive::make(&mut document, &proof.done, done);
-        path::first(&document, record.unwrap_or_default()).cloned().unwrap_or(value)
+        let record =
+            resource.and_then(|resource| resource.get.as_ref()).and_then(|get| get.record.as_deref()).unwrap_or_default();
+        // Found among others, a record stands as it is; found alone, where its own request puts it.
+        if proof.among.is_some() || (record.is_empty() && !is_in_list(&proof.done)) {
+            wish.grant(&mut value, done);
+            return value;
+        }
+        let mut document = self.proof_document(kind, value.clone(), &proof.done);
+        wish.grant(&mut document, done);
+        if let Value::List(list) = &document {
+            return list.first().cloned().unwrap_or(value);
+        }
+        path::first(&document, record).cloned().unwrap_or(value)
     }
 
-    pub(super) fn batch(&mut self, kind: RecordKind, incoming: &Incoming<'_>, found: &Found, now: DateTime<Utc>) -> Served {
+    pub(super) fn batch(
+        &mut self,
+        kind: RecordKind,
+        incoming: &Incoming<'_>,
+        found: &Found,
+        trouble: Option<Trouble>,
+        now: DateTime<Utc>,
+    ) -> Served {
         let rule = self.resource(kind)?.batch.as_ref().ok_or_else(absent)?;
         let payloads = match &found.payloads {
             Some(Value::List(list)) => list.clone(),
@@ -251,8 +374,9 @@ impl<'c> Simulator<'c> {
             return Err(Refusal::new(FaultClass::Validation, &message));
         }
         let mut results = Vec::new();
-        for payload in payloads {
-            results.push(self.batch_item(kind, rule, payload, incoming, now));
+        for (index, payload) in payloads.into_iter().enumerate() {
+            let refused = trouble == Some(Trouble::RefuseItem(index));
+            results.push(self.batch_item(kind, rule, payload, (refused, incoming), now));
         }
         let mut document = empty();
         render::place(&mut document, Some(&rule.results), results);
@@ -264,7 +388,7 @@ impl<'c> Simulator<'c> {
         kind: RecordKind,
         rule: &Batch,
         payload: Value,
-        incoming: &Incoming<'_>,
+        (refused, incoming): (bool, &Incoming<'_>),
         now: DateTime<Utc>,
     ) -> Value {
         let at_key =
@@ -272,15 +396,20 @@ impl<'c> Simulator<'c> {
         let key = at_key(&rule.item_key);
         let mut result = empty();
         let is_keyed = rule.item_key.is_some();
-        match self.store_one(kind, payload.clone(), key.as_deref(), (is_keyed, incoming), now) {
+        let stored = if refused {
+            Err(Refusal::new(FaultClass::Validation, "This item was refused."))
+        } else {
+            self.store_one(kind, payload.clone(), key.as_deref(), (is_keyed, incoming), now)
+        };
+        match stored {
             Ok(stored) => {
                 let row = &self.table(kind).rows[stored.at];
                 put_receipt(&mut result, &rule.receipt, row);
                 derive::make(&mut result, &rule.refused, false);
             }
             Err(refusal) => {
-                let said = self.connector.refuse(&refusal, now);
-                result = Value::parse(&said.body, &domain::value::Limits::DEFAULT).unwrap_or_else(|_| empty());
+                let said = self.connector.refuse(&refusal, &self.codes, now);
+                result = self.connector.parse(&as_http(&said)).unwrap_or_else(empty);
                 derive::make(&mut result, &rule.refused, true);
             }
         }
@@ -300,6 +429,10 @@ impl<'c> Simulator<'c> {
     }
 }
 
+fn is_same_request(one: &Request, other: &Request) -> bool {
+    std::ptr::eq(one, other) || format!("{one:?}") == format!("{other:?}")
+}
+
 /// A record where an answer carries it.
 fn placed(value: Value, record: Option<&str>) -> Value {
     let Some(at) = record.filter(|at| !at.is_empty()) else { return value };
@@ -311,8 +444,11 @@ fn placed(value: Value, record: Option<&str>) -> Value {
 fn not_proven(proof: &ProofRule) -> Served {
     if let Some(found) = &proof.found {
         let mut document = empty();
-        if !proof.absent_is_empty {
-            render::place(&mut document, Some(found), vec![]);
+        match found.rsplit_once('.') {
+            _ if !proof.absent_is_empty => render::place(&mut document, Some(found), vec![]),
+            // What is around the list stays.
+            Some((around, _)) => path::put(&mut document, &concrete(around), empty()),
+            None => {}
         }
         return Ok(SimAnswer::json(200, &document));
     }
@@ -358,11 +494,11 @@ fn says(record: &Value, asked: &Value) -> bool {
     }
 }
 
-/// What a write carries; a body that cannot be read is refused.
-fn payload(incoming: &Incoming<'_>, found: &Found, request: &Request) -> Result<Value, Refusal> {
+/// Takes what a write carries; a body that cannot be read is refused.
+fn payload(incoming: &Incoming<'_>, found: &mut Found, request: &Request) -> Result<Value, Refusal> {
     let is_text = matches!(request.body, Some(Body::Text(_)));
-    if !incoming.request.body.is_empty() && incoming.body.is_none() && !is_text {
+    if !incoming.request.body.is_empty() && incoming.body.is_none() && !found.is_body && !is_text {
         return Err(Refusal::new(FaultClass::Validation, "Error while parsing the request body."));
     }
-    Ok(found.payload.clone().unwrap_or_else(empty))
+    Ok(found.payload.take().unwrap_or_else(empty))
 }

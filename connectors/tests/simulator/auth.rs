@@ -19,6 +19,12 @@ fn a_signature_is_made_again_and_a_nonce_is_used_once() {
     let mut other = make(&mut erp);
     other.url = other.url.replace("eid:k", "eid:j");
     assert_eq!(erp.send(other).status, 401, "signed for another address");
+    let mut twice = make(&mut erp);
+    for (_, value) in twice.headers.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+        let signature = value.split(", ").find(|part| part.starts_with("oauth_token=")).unwrap().to_owned();
+        value.push_str(&format!(", {signature}"));
+    }
+    assert_eq!(erp.send(twice).status, 401, "a parameter that is there twice");
     let old = make(&mut erp);
     erp.now += Duration::seconds(301);
     let answer = erp.send(old);

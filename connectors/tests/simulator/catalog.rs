@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::Duration;
-use connectors::simulator::{Simulator, Writes};
+use connectors::simulator::{Fault, FaultMatcher, Simulator, Writes};
 use connectors::{CallVars, Catalog, Proof};
 use domain::fault::FaultClass;
 use domain::mapping::Vars;
@@ -100,13 +100,14 @@ fn what_the_vendor_checks_is_refused_in_its_own_words() {
         change(&mut order);
         order
     };
-    let cases: [(Json, &str, Option<&str>); 11] = [
+    let cases: [(Json, &str, Option<&str>); 12] = [
         (change(|order| order["colour"] = json!("red")), "INVALID_CONTENT", Some("colour")),
         (change(|order| order["externalId"] = json!("other")), "INVALID_CONTENT", Some("externalId")),
         (change(|order| order["entity"] = json!({})), "USER_ERROR", Some("entity.id")),
         (change(|order| order["currency"]["id"] = json!("USD")), "USER_ERROR", Some("currency.id")),
         (change(|order| order["orderStatus"] = json!({"id": "AB"})), "INVALID_CONTENT", Some("orderStatus")),
         (change(|order| order["memo"] = json!("m".repeat(1_000))), "INVALID_CONTENT", Some("memo")),
+        (change(|order| order["memo"] = json!(7)), "INVALID_CONTENT", Some("memo")),
         (change(|order| order["shippingAddress"] = json!({"street": "x"})), "INVALID_CONTENT", Some("street")),
         (change(|order| order["item"]["items"] = json!([])), "USER_ERROR", Some("item")),
         (change(|order| order["item"]["items"][0]["sku"] = json!("x")), "INVALID_CONTENT", Some("item.items[0].sku")),
@@ -121,7 +122,38 @@ fn what_the_vendor_checks_is_refused_in_its_own_words() {
     }
     assert_eq!(erp.write("k", change(|order| order["memo"] = json!("m".repeat(999)))).status, 204);
     let stats = erp.simulator.stats();
-    assert_eq!((stats.creates, stats.refused["USER_ERROR"], stats.requests["order.write"]), (1, 3, 12));
+    assert_eq!((stats.creates, stats.refused["USER_ERROR"], stats.requests["order.write"]), (1, 3, 13));
+}
+
+#[test]
+fn what_the_vendor_works_out_itself_is_kept_and_what_was_sent_stays() {
+    let mut erp = netsuite();
+    let mut order = sales_order("k");
+    let line = |line: Json| json!({"item": {"id": "7"}, "quantity": 3, "rate": 1.25, "amount": line});
+    // The amount of the first is worked out, that of the second is what was said.
+    order["item"]["items"] = json!([line(Json::Null), line(json!(2.5))]);
+    assert_eq!(erp.write("k", order).status, 204);
+    let stored = erp.simulator.stored(ORDER).pop().unwrap().value;
+    let amount = |at: &str| stored.at(at).unwrap().to_json();
+    let lines: Vec<String> =
+        stored.at("item.items").unwrap().as_list().unwrap().iter().map(|l| l.at("amount").unwrap().to_json()).collect();
+    assert_eq!((lines, amount("total")), (vec!["3.75".to_owned(), "2.5".to_owned()], "11.25".to_owned()));
+}
+
+#[test]
+fn a_refusal_without_a_code_of_its_own_has_the_vendors_usual_one() {
+    let mut erp = netsuite();
+    for (fault, code, class) in [
+        (Fault::Status(400), "INVALID_CONTENT", FaultClass::Validation),
+        (Fault::Status(429), "CONCURRENCY_LIMIT_EXCEEDED", FaultClass::Limit),
+        (Fault::Class(FaultClass::Authentication), "INVALID_LOGIN_ATTEMPT", FaultClass::Authentication),
+        (Fault::Class(FaultClass::Limit), "CONCURRENCY_LIMIT_EXCEEDED", FaultClass::Limit),
+    ] {
+        erp.simulator.fail(FaultMatcher::next("order.write"), fault);
+        let answer = erp.write("k", sales_order("k"));
+        let fault = erp.connector.classify(&http(answer));
+        assert_eq!((fault.code.as_str(), fault.class), (code, class));
+    }
 }
 
 #[test]
@@ -135,6 +167,8 @@ fn every_declared_request_is_known_for_what_it_is() {
             since: Some("2026-01-01T00:00:00Z"),
             source_id: Some("7"),
             external_id: Some("7"),
+            receipt_version: Some("0"),
+            found: None,
             parent_id: Some("7"),
             hook_url: Some("https://hooks.example/h"),
             topic: Some("orders"),

@@ -15,6 +15,8 @@ fn what_goes_wrong_goes_wrong_on_purpose_and_in_order() {
     let order = |erp: &mut Vendor, fault: Fault| erp.simulator.fail(FaultMatcher::next("order.write"), fault);
     order(&mut erp, Fault::DropBeforeCommit);
     order(&mut erp, Fault::DropAfterCommit);
+    order(&mut erp, Fault::HangBeforeCommit);
+    order(&mut erp, Fault::HangAfterCommit);
     order(&mut erp, Fault::Status(503));
     order(&mut erp, Fault::Class(FaultClass::Limit));
     order(&mut erp, Fault::TruncateBody);
@@ -29,6 +31,12 @@ fn what_goes_wrong_goes_wrong_on_purpose_and_in_order() {
     assert_eq!((answer.delivery, records), (Delivery::Drop, 0));
     let (answer, records) = write(&mut erp);
     assert_eq!((answer.delivery, records), (Delivery::Drop, 1), "a drop after the commit has committed");
+    for updates in [0, 1] {
+        let (answer, _) = write(&mut erp);
+        assert_eq!(answer.delivery, Delivery::Drop);
+        assert!(answer.delay_ms >= 60_000, "no caller waits so long");
+        assert_eq!(erp.simulator.writes(ORDER, "k").updates, updates, "only the second one has committed");
+    }
     let (answer, _) = write(&mut erp);
     assert_eq!(erp.connector.read_write_answer(ORDER, &http(answer)).unwrap_err().class, FaultClass::Unknown);
     let (answer, _) = write(&mut erp);
@@ -78,6 +86,16 @@ fn lists_loop_and_never_end_on_purpose() {
 }
 
 #[test]
+fn a_request_takes_as_long_as_was_asked_for() {
+    let mut erp = netsuite();
+    erp.simulator = erp.simulator.with_latency_ms(5);
+    erp.simulator.fail(FaultMatcher::next("order.write"), Fault::DelayMs(700));
+    let times = [erp.write("k", sales_order("k")), erp.write("k", sales_order("k"))].map(|answer| answer.delay_ms);
+    assert_eq!(times, [705, 5]);
+    assert_eq!(erp.send(get("/_control/stats")).delay_ms, 0, "control is no part of the vendor");
+}
+
+#[test]
 fn limits_are_kept_where_asked_and_told_on_every_answer() {
     let limits =
         "limits: [{bucket: account, concurrency: 2, rate: {calls: 2, per_s: 1}, headers: {limit: X-Limit, remaining: X-Left}}],
@@ -94,9 +112,20 @@ fn limits_are_kept_where_asked_and_told_on_every_answer() {
     }
     assert_eq!(left, [(200, "1".into()), (200, "0".into()), (429, "0".into())]);
     let refused = vendor.send(get("/api/orders"));
-    assert_eq!(vendor.connector.classify(&http(refused)).retry_after_ms, Some(1_000));
+    assert_eq!(vendor.connector.classify(&http(refused)).retry_after_ms, Some(500), "when one comes back");
     vendor.now += Duration::seconds(1);
     assert_eq!(vendor.simulator.answer(&get("/api/orders"), 3, vendor.now).status, 429, "three at once");
     assert_eq!(vendor.simulator.answer(&get("/api/orders"), 2, vendor.now).status, 200);
     assert_eq!(vendor.simulator.stats().in_flight_max, 3);
+}
+
+#[test]
+fn an_object_store_says_in_xml_what_is_wrong_and_is_understood() {
+    let store = Vendor::named("s3");
+    for (class, code) in [(FaultClass::Limit, "SlowDown"), (FaultClass::Authentication, "InvalidAccessKeyId")] {
+        let answer = store.simulator.error_answer(class, None, store.now);
+        assert!(answer.body.starts_with(b"<?xml"), "{}", text(&answer));
+        let fault = store.connector.classify(&http(answer));
+        assert_eq!((fault.class, fault.code.as_str()), (class, code));
+    }
 }

@@ -1,9 +1,10 @@
 //! Webhooks, and control by another process.
 
 use chrono::Duration;
-use connectors::simulator::{Fault, FaultMatcher, OutgoingHook};
+use connectors::simulator::{Fault, FaultMatcher, HookEvent, OutgoingHook};
 use connectors::{CallVars, HookCall, HookInfo};
 use domain::http::{HttpRequest, Method};
+use domain::secret::SecretFields;
 use domain::value::{Limits, Value};
 use serde_json::json;
 
@@ -35,6 +36,22 @@ fn a_webhook_is_signed_so_that_it_is_believed() {
             assert_eq!(record.at("id").unwrap().to_text().unwrap(), id);
         }
     }
+}
+
+#[test]
+fn a_document_of_ones_own_goes_out_as_it_is_and_is_believed() {
+    let shop = Vendor::named("shopify");
+    let bytes = "{ \"id\":   12345678901234567890,\n\"total\": 1.10 }";
+    let event = |topic| HookEvent { topic, delivery: "d-1", url: "http://127.0.0.1:1/hooks", body: bytes.into() };
+    let send = |topic| shop.connector.hook_delivery(event(topic), &shop.settings, &shop.credential, now()).unwrap();
+    let (hook, again) = (send("orders/create"), send("orders/create"));
+    assert_eq!((hook.body.as_ref(), hook.url.as_str()), (bytes.as_bytes(), "http://127.0.0.1:1/hooks"));
+    let info = believed(&shop, &hook);
+    assert_eq!((info.topic.as_str(), info.source_id.as_deref()), ("orders/create", Some("12345678901234567890")));
+    assert_eq!(info.dedupe_key, believed(&shop, &again).dedupe_key, "a retry is the same delivery");
+    assert_eq!(believed(&shop, &send("app/uninstalled")).kind, None, "a topic that we have no use for is sent as well");
+    let unsigned = shop.connector.hook_delivery(event("orders/create"), &shop.settings, &SecretFields::default(), now());
+    assert_eq!(unsigned, None, "nothing is sent that nobody could believe");
 }
 
 #[test]

@@ -7,5 +7,6 @@ mod catalog;
 mod fault;
 mod hook;
 mod list;
+mod made_up;
 mod vendor;
 mod write;

@@ -109,7 +109,9 @@ impl Vendor {
         let keys = Keys { revision, ..keys(key) };
         let request = self.context(keys, |connector, context| connector.proof_request(ORDER, None, context).unwrap().unwrap());
         let answer = http(self.send(request));
-        self.context(keys, |connector, context| connector.read_proof_answer(ORDER, &answer, context.revision))
+        self.context(keys, |connector, context| {
+            connector.read_proof_answer(ORDER, context.external_key, &answer, context.revision)
+        })
     }
 
     pub fn call(&mut self, rule: &connectors::manifest::Request, vars: &CallVars<'_>) -> SimAnswer {

@@ -49,7 +49,7 @@ impl Check {
             let to = at.to_string();
             let sentence = sentence(&to);
             let value = value.map(|value| value.chars().take(200).collect());
-            self.issues.push(Issue { to, from: None, code, table: None, value, sentence });
+            self.issues.push(Issue { to, code, value, sentence, ..Issue::default() });
         }
     }
 

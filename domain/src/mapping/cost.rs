@@ -4,13 +4,16 @@
 use std::cell::Cell as Counter;
 
 use super::evaluate::Cell;
-use crate::value::Value;
+use super::issue::{Fault, IssueCode};
+use crate::value::Tree;
 
 const STEPS_MAX: usize = 2_000_000;
 const NODES_MAX: usize = 200_000;
 const TEXT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Reading a long text costs as much as many short ones.
 const BYTES_PER_STEP: usize = 64;
+const TOO_MANY_STEPS: &str =
+    "the mapping takes more than 2,000,000 steps for this document; let it read a long list once, not for each line";
 
 /// What is left of a run. Counters in cells, because a run shares it with every value it looks at.
 #[derive(Debug)]
@@ -36,15 +39,17 @@ impl Cost {
         self.spent.get()
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
-        self.spent().map_or(Ok(()), |why| Err(why.to_owned()))
+    pub(super) fn check(&self) -> Result<(), Box<Fault>> {
+        match self.spent() {
+            None => Ok(()),
+            Some(why) => Err(Box::new(Fault { code: IssueCode::TooMany, what: why.to_owned(), ..Fault::default() })),
+        }
     }
 
     /// False where there are no more steps.
+    #[inline]
     pub(super) fn step(&self, count: usize) -> bool {
-        let why =
-            "the mapping takes more than 2,000,000 steps for this document; let it read a long list once, not for each line";
-        self.take(&self.steps_left, count, why)
+        self.take(&self.steps_left, count, TOO_MANY_STEPS)
     }
 
     pub(super) fn read(&self, text: &str) -> bool {
@@ -59,25 +64,23 @@ impl Cost {
 
     pub(super) fn copy(&self, cell: &Cell<'_>) -> bool {
         match cell {
-            Cell::Null | Cell::Bool(_) | Cell::Number(_) => self.write(1, 0),
-            Cell::Text(text) => self.write(1, text.len()),
-            Cell::List(list) => self.write(1, 0) && list.iter().all(|cell| self.copy(cell)),
-            Cell::Node(value) => self.copy_value(value),
+            Cell::Decimal(_) => self.write(1, 0),
+            Cell::Tree(tree) => self.copy_tree(tree),
         }
     }
 
-    pub(super) fn copy_value(&self, value: &Value) -> bool {
-        match value {
-            Value::Null | Value::Bool(_) => self.write(1, 0),
-            Value::Number(number) => self.write(1, number.as_str().len()),
-            Value::Text(text) => self.write(1, text.len()),
-            Value::List(list) => self.write(1, 0) && list.iter().all(|value| self.copy_value(value)),
-            Value::Map(map) => {
-                self.write(1, 0) && map.iter().all(|(key, value)| self.write(0, key.len()) && self.copy_value(value))
+    pub(super) fn copy_tree(&self, tree: &Tree<'_>) -> bool {
+        match tree {
+            Tree::Null | Tree::Bool(_) => self.write(1, 0),
+            Tree::Number(text) | Tree::Text(text) => self.write(1, text.len()),
+            Tree::List(list) => self.write(1, 0) && list.iter().all(|tree| self.copy_tree(tree)),
+            Tree::Map(fields) => {
+                self.write(1, 0) && fields.iter().all(|field| self.write(0, field.key.len()) && self.copy_tree(&field.value))
             }
         }
     }
 
+    #[inline]
     fn take(&self, left: &Counter<usize>, count: usize, why: &'static str) -> bool {
         match left.get().checked_sub(count) {
             Some(rest) => {

@@ -13,17 +13,32 @@
 //! let tables: LookupSet = [("SKUs".to_owned(), [("HAT".to_owned(), "88".to_owned())].into())].into_iter().collect();
 //! let record = plan.apply(&order, &tables, &Vars::default()).unwrap();
 //! assert_eq!(record.to_json(), r##"{"number":"#1","lines":[{"sku":"88","amount":"0.30"}]}"##);
-//! assert_eq!(plan.reads(), ["line_items", "line_items[].price", "line_items[].quantity", "line_items[].sku", "name"]);
+//! assert_eq!(plan.reads(), ["line_items[]", "line_items[].price", "line_items[].quantity", "line_items[].sku", "name"]);
 //! ```
 
+mod compile;
+mod convert;
 mod cost;
 mod evaluate;
 mod expression;
+mod issue;
 mod lookup;
+mod nearest;
 mod plan;
+mod reads;
+mod round;
 mod rule;
+mod run;
+#[cfg(test)]
+mod tests;
+mod time;
+mod unit;
+mod vars;
 
+pub use compile::{MappingError, MappingErrors};
 pub use expression::ExpressionError;
+pub use issue::{Issue, IssueCode};
 pub use lookup::{LookupSet, Lookups};
-pub use plan::{Filter, Issue, IssueCode, MappingError, MappingErrors, Plan, Vars};
-pub use rule::{Kind, OnMissing, Rule, Rules};
+pub use plan::{Filter, Plan, Untranslated};
+pub use rule::{Kind, OnMissing, Round, RoundMode, RoundScope, Rule, Rules};
+pub use vars::Vars;

@@ -28,7 +28,7 @@ impl Rules {
 }
 
 /// One rule: what is written, and from what.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The field that is written, dotted: `customer.name`.
@@ -42,6 +42,15 @@ pub struct Rule {
     /// The type it is written as; without it the source's type is kept.
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
+    /// The time zone of a `timestamp` or `date` that says none, by its IANA name: `America/Los_Angeles`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// How an amount is rounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<Round>,
+    /// An expression around the list: an amount that is divided over its rows, each by its own `from` or `expr`. Needs `round`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocate: Option<String>,
     /// The lookup table that translates it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookup: Option<String>,
@@ -54,14 +63,59 @@ pub struct Rule {
     /// Nothing there is an issue.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
-    /// The rule runs only where this is true.
+    /// The rule runs only where this is true. For a rule with `each` it is asked once, around the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// A list of the source; `rules` run for each of its elements and write a list.
+    /// A list of the source; `rules` run for each of its rows and write a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<String>,
+    /// A list within each row, whose rows take its place: one long list of all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flatten: Option<String>,
+    /// Only the rows for which this is true.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// `rules` run for each different value of this: `$group.key`, with the rows that have it: `$group.rows`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<Rule>>,
+}
+
+/// How an amount is rounded: nothing of it is left to a default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Round {
+    pub scope: RoundScope,
+    pub mode: RoundMode,
+    /// Places after the point; instead of `currency`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digits: Option<u32>,
+    /// An expression that gives a currency, whose places are taken (ISO 4217).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoundScope {
+    /// Each row for itself: the rows need not add up to the rounded sum.
+    Line,
+    /// The rows of the list add up to its sum, rounded once; what is left over goes to those that lost most.
+    Order,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoundMode {
+    /// 0.5 to the even neighbour.
+    HalfEven,
+    /// 0.5 away from zero.
+    HalfUp,
+    /// Towards zero.
+    Down,
+    /// Away from zero.
+    Up,
 }
 
 /// What a value is written as.
@@ -70,23 +124,29 @@ pub struct Rule {
 pub enum Kind {
     /// Text; ids are text whatever the vendor sends.
     Text,
+    /// Text of an identity: trimmed, without control characters, 1 to 200 characters.
+    Id,
     /// A whole JSON number.
     Int,
     /// A decimal as text: `"0.0825"`.
     Decimal,
     /// An amount as text, its digits kept: `"12.30"`.
     Money,
+    /// A tax rate as a decimal from 0 to 1, as text; `8.25%` becomes `"0.0825"`.
+    Tax,
     /// A JSON number, exact, for vendors that want numbers.
     Number,
     Bool,
-    /// RFC 3339 in any offset, written in UTC with milliseconds.
+    /// RFC 3339 in any offset, or a local time with `zone`; written in UTC with milliseconds.
     Timestamp,
-    /// `YYYY-MM-DD`, of a date or a timestamp as it is written.
+    /// `YYYY-MM-DD`, of a date or a timestamp as it is written; with `zone` the date there.
     Date,
-    /// ISO 3166-1 alpha-2.
+    /// ISO 3166-1 alpha-2, of a code of two or three letters.
     Country,
     /// ISO 4217 alpha-3.
     Currency,
+    /// A unit of measure by its short name: `kg`, `lb`, `cm`, `each`.
+    Unit,
     /// As it is, lists and maps too.
     Json,
 }

@@ -14,6 +14,7 @@ use infra::broker::Broker;
 use infra::limiter::Limiter;
 use infra::outbound::{AllowList, Outbound};
 use infra::postgres::Store;
+use infra::sunset::Sunsets;
 use infra::vault::Vault;
 use tokio::sync::watch;
 use tracing::{error, info};
@@ -148,7 +149,7 @@ async fn parts(all_in_one: bool) -> Result<Parts, Failure> {
             .as_deref()
             .ok_or("AMQP_URL is not set: give RabbitMQ's address, or start with `serve --all-in-one`")?;
         let limiter = match &config.redis_url {
-            Some(url) => Limiter::redis(url, &config.prefix, config.call_timeout)?,
+            Some(url) => Limiter::redis(url, &config.prefix, config.outward.call_timeout)?,
             None => Limiter::in_process(),
         };
         (Broker::rabbitmq(amqp, &config.prefix), limiter)
@@ -179,9 +180,10 @@ fn workers(parts: &Parts) -> Result<workers::Context, Failure> {
         store: parts.store.clone(),
         broker: parts.broker.clone(),
         limiter: parts.limiter.clone(),
-        outbound: Outbound::new(AllowList::parse(&parts.config.outbound_allow), parts.config.call_timeout)?,
+        outbound: Outbound::new(AllowList::parse(&parts.config.outward.allow), parts.config.outward.call_timeout)?,
         vault: parts.vault.clone(),
         catalog: parts.catalog,
+        sunsets: Sunsets::default(),
         settings: workers::Settings::default(),
     })
 }

@@ -90,6 +90,19 @@ pub struct Start {
     pub request: Vec<u8>,
 }
 
+/// A call that only read, before the one that the delivery is about: it changed nothing, so it is told after it was made.
+#[derive(Debug)]
+pub struct ReadBefore {
+    pub delivery: DeliveryId,
+    pub connection: ConnectionId,
+    pub method: &'static str,
+    pub url: String,
+    pub status: Option<u16>,
+    pub fault: Option<Fault>,
+    pub started_at: DateTime<Utc>,
+    pub ended_at: DateTime<Utc>,
+}
+
 /// What came of a delivery's step, decided.
 #[derive(Debug)]
 pub struct Finish {
@@ -320,6 +333,52 @@ impl TenantStore<'_> {
         .await?;
         tx.commit().await?;
         Ok(rows.into_iter().map(AttemptId).collect())
+    }
+
+    /// Writes what was read before calls, as attempts that have ended: the audit has every call that the destination saw.
+    ///
+    /// # Errors
+    /// Where the transaction did not commit.
+    pub async fn note_reads(&self, reads: &[ReadBefore]) -> Result<(), StoreError> {
+        let scope = self.scope();
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "WITH i AS (
+                 SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::jsonb[], $8::timestamptz[], $9::timestamptz[],
+                                      $10::uuid[])
+                     AS i (attempt_id, delivery_id, method, url, status, fault, started_at, ended_at, audit_id)
+             ), counted AS (
+                 UPDATE deliveries d SET attempts = d.attempts + n.count
+                 FROM (SELECT delivery_id, count(*)::int AS count FROM i GROUP BY delivery_id) n
+                 WHERE d.id = ANY($3) AND d.id = n.delivery_id
+                 RETURNING d.id, d.attempts - n.count AS before
+             ), noted AS (
+                 INSERT INTO attempts (id, tenant_id, delivery_id, number, kind, method, url, request, started_at, ended_at, outcome, status, fault)
+                 SELECT attempt_id, $1, delivery_id, before + row_number() OVER (PARTITION BY delivery_id ORDER BY started_at), 'read', method, url, '',
+                        started_at, ended_at, CASE WHEN fault IS NULL THEN 'stored' ELSE 'failed' END, status, fault
+                 FROM i JOIN counted ON counted.id = i.delivery_id
+             )
+             INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
+             SELECT audit_id, $1, $11, $12, 'delivery', delivery_id, $13, json_build_object('call', 'read', 'status', status)::text FROM i",
+        )
+        .bind(scope.tenant.0)
+        .bind(reads.iter().map(|_| AttemptId::generate().0).collect::<Vec<_>>())
+        .bind(reads.iter().map(|read| read.delivery.0).collect::<Vec<_>>())
+        .bind(reads.iter().map(|read| read.method).collect::<Vec<_>>())
+        .bind(reads.iter().map(|read| read.url.as_str()).collect::<Vec<_>>())
+        .bind(reads.iter().map(|read| read.status.map(i32::from)).collect::<Vec<_>>())
+        .bind(reads.iter().map(|read| read.fault.as_ref().and_then(|fault| serde_json::to_value(fault).ok())).collect::<Vec<_>>())
+        .bind(reads.iter().map(|read| read.started_at).collect::<Vec<_>>())
+        .bind(reads.iter().map(|read| read.ended_at).collect::<Vec<_>>())
+        .bind(reads.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+        .bind(serde_json::to_value(&scope.actor).expect("an actor is plain data"))
+        .bind(Action::AttemptRead.as_str())
+        .bind(scope.request)
+        .execute(&mut *tx)
+        .await?;
+        count(&mut tx, scope, reads.iter().map(|read| (Meter::VendorCall, read.connection))).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Writes what came of a batch: attempts closed, deliveries moved, exceptions opened, external ids learned, audit and usage.
@@ -560,7 +619,7 @@ async fn load_parcels(
                 r.kind, r.number, r.connection_id AS source, r.source_id, v.document,
                 -- From its answer or its end on: a call that took long may have had its effect late.
                 CASE WHEN d.state = 'unknown' THEN (SELECT max(coalesce(a.ended_at, a.started_at)) FROM attempts a
-                                                    WHERE a.delivery_id = d.id AND a.kind <> 'proof') END AS attempted_at,
+                                                    WHERE a.delivery_id = d.id AND a.kind NOT IN ('proof', 'read')) END AS attempted_at,
                 -- Deliveries of one record to one destination go one at a time and in the order of revisions.
                 EXISTS (SELECT FROM deliveries e WHERE e.record_id = d.record_id AND e.connection_id = d.connection_id
                           AND (e.revision < d.revision OR (e.revision = d.revision AND e.id < d.id))

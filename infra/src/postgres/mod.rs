@@ -21,6 +21,7 @@ mod nodelay;
 pub mod page;
 pub mod people;
 pub mod receive;
+pub mod sunset;
 pub mod token;
 pub mod work;
 

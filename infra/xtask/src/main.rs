@@ -14,8 +14,12 @@ cargo xtask demo [--exit] [--all-in-one] [--real]
                                              the main job: orders from a shop arrive in an ERP, exactly once;
                                              --real: from a Medusa shop, installed from npm when first needed
 cargo xtask test [FILTER]                    formatting, lints, every test, in both modes
+cargo xtask test --real [FILTER]             connectors against software of others (Medusa, localstripe, moto), installed from npm and
+                                             PyPI when first needed; UPDATE_VERIFIED=1 writes what held into the catalog's verified.yaml
 cargo xtask bench [--rate N] [--seconds N] [--json FILE] [--all-in-one]
 cargo xtask bench read [--json FILE]         what reading 100,000 records from a vendor costs; needs no services
+cargo xtask bench load [--json FILE]         what loading 1,000 connectors costs; needs no services
+cargo xtask bench mapping [--json FILE]      what a mapping costs beside the same work written by hand; needs no services
 cargo xtask services                         brings up Postgres, RabbitMQ and Redis and keeps them until Ctrl-C
 cargo xtask tidy                             who may know whom, licences, leftovers
 
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
     process::stop_on_signals();
     let outcome = match command.as_str() {
         "demo" => run::demo(rung, &arguments),
+        "test" if take_flag(&mut arguments, "--real") => run::real(rung, &arguments),
         "test" => run::test(rung, &arguments),
         "bench" => run::bench(rung, &arguments),
         "services" => run::services(rung),
@@ -49,6 +54,13 @@ fn take_value(arguments: &mut Vec<String>, name: &str) -> Option<String> {
     let at = arguments.iter().position(|argument| argument == name)?;
     arguments.remove(at);
     if at < arguments.len() { Some(arguments.remove(at)) } else { Some(String::new()) }
+}
+
+/// Removes `--name`; true where it was there.
+fn take_flag(arguments: &mut Vec<String>, name: &str) -> bool {
+    let before = arguments.len();
+    arguments.retain(|argument| argument != name);
+    arguments.len() < before
 }
 
 fn fail(text: &str) -> ExitCode {

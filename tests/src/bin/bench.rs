@@ -40,7 +40,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let run = || -> Result<(), Failure> { runtime?.block_on(run(Arguments::parse())) };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,12 +58,8 @@ fn say(text: &str) {
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut options = Options { call_timeout_s: 10, ..Options::default() };
     options.all_in_one |= arguments.all_in_one;
-    let account = Account {
-        concurrency: arguments.concurrency as usize,
-        latency: Duration::from_millis(arguments.erp_latency_ms),
-        ..Account::demo()
-    };
-    let erp = Erp::start(account);
+    let account = Account { concurrency: arguments.concurrency, latency: Duration::from_millis(arguments.erp_latency_ms) };
+    let erp = Erp::start(account).await;
     let platform = Platform::start(options).await?;
     let outcome = measure(&arguments, &platform, &erp).await;
     platform.stop().await?;
@@ -113,7 +109,7 @@ async fn measure(arguments: &Arguments, platform: &Platform, erp: &Erp) -> Resul
             "what": "the same rows into the same tables and indexes, INSERT … SELECT in one transaction for each 100 orders, one connection"
         },
         "cpu_s": spent, "peak_mb": peaks, "idle_mb": idle_kb / 1024,
-        "erp": {"creates": erp.stats().creates, "updates": erp.stats().updates, "refused": erp.stats().refused},
+        "erp": erp.stats(),
     }))
 }
 

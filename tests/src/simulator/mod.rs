@@ -1,5 +1,6 @@
-//! Simulated vendors. A simulator that is more lenient than its vendor proves nothing, so these refuse what the vendor refuses.
+//! Simulated vendors, each made of its connector's own file, with what a test asks of them. They refuse what the vendor refuses.
 
 pub mod erp;
-mod oauth;
 pub mod shop;
+
+pub use connectors::simulator::Fault;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tests::platform::{Options, PlatformError};
 use tests::proxy::Proxy;
 use tests::sample;
-use tests::simulator::erp::{Account, Erp, Fault};
+use tests::simulator::Fault;
+use tests::simulator::erp::{Account, Erp};
 use uuid::Uuid;
 
 use crate::{World, world, world_with};
@@ -51,7 +52,9 @@ async fn assert_exactly_once(world: &World, accepted: i64) -> Result<(), Platfor
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_answers_and_lost_requests_are_proven_and_nothing_is_written_twice() {
     world(async |world| {
-        world.erp.fail((0..12).map(|n| if n % 2 == 0 { Fault::LoseAnswer } else { Fault::LoseRequest }));
+        // By silence until the caller gives up, and by a connection that breaks.
+        let kinds = [Fault::HangAfterCommit, Fault::HangBeforeCommit, Fault::DropAfterCommit, Fault::DropBeforeCommit];
+        world.erp.fail(kinds.into_iter().cycle().take(12));
         let accepted = sending(world, 0, 40).await.unwrap();
         assert_eq!(accepted, 40);
         assert_exactly_once(world, accepted).await.unwrap();
@@ -225,7 +228,7 @@ async fn tasks_that_are_doubled_or_say_nonsense_change_nothing() {
 async fn a_vendor_that_hangs_holds_up_no_other_tenant() {
     world(async |world| {
         // Its calls time out, one after the other; more orders than any prefetch wait for it, each with a task of its own.
-        let hanging = Erp::start(Account { latency: Duration::from_secs(60), ..Account::demo() });
+        let hanging = Erp::start(Account { latency: Duration::from_secs(60), ..Account::default() }).await;
         let slow = world.platform.tenant("slow", &hanging, 2).await.unwrap();
         for n in 0..600 {
             assert_eq!(slow.shop.send("orders/create", Uuid::new_v4(), sample::order(n)).await.unwrap().status, 200);
@@ -243,7 +246,7 @@ async fn a_vendor_that_hangs_holds_up_no_other_tenant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_may_have_arrived_is_asked_about_even_after_a_person_retries_it() {
     world(async |world| {
-        world.erp.fail([Fault::LoseAnswer]);
+        world.erp.fail([Fault::HangAfterCommit]);
         world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
         // What twenty proofs that fail make of it: an exception over a write that nobody knows of.
         let mut connection = world.platform.database.connect().await.unwrap();
@@ -262,9 +265,9 @@ async fn a_write_that_may_have_arrived_is_asked_about_even_after_a_person_retrie
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_revision_takes_the_place_of_one_that_was_refused_while_it_came() {
     world(async |world| {
-        let erp = Erp::start(Account { latency: Duration::from_secs(1), ..Account::demo() });
+        let erp = Erp::start(Account { latency: Duration::from_secs(1), ..Account::default() }).await;
         let tenant = world.platform.tenant("late", &erp, 5).await.unwrap();
-        erp.fail([Fault::Status { status: 400 }]);
+        erp.fail([Fault::Status(400)]);
         tenant.shop.send("orders/create", Uuid::new_v4(), sample::revised(1, 0)).await.unwrap();
         let mut connection = world.platform.database.connect().await.unwrap();
         let sending = "SELECT count(*) FROM deliveries WHERE state = 'sending'";
@@ -282,7 +285,7 @@ async fn a_later_revision_takes_the_place_of_one_that_was_refused_while_it_came(
         }
         assert!(tenant.client.exception_groups().await.unwrap().is_empty(), "its exception closed itself");
         let orders = erp.orders();
-        assert!(orders.len() == 1 && orders.values().all(|order| order.creates == 1 && order.body.contains("revision 1")));
+        assert!(orders.len() == 1 && orders.values().all(|order| order.creates == 1 && order.says("revision 1")));
     })
     .await;
 }

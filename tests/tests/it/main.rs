@@ -6,6 +6,7 @@ mod intake;
 mod order;
 mod schema;
 mod sessions;
+mod sunset;
 mod tenancy;
 
 use std::panic::AssertUnwindSafe;
@@ -26,7 +27,7 @@ async fn world(test: impl AsyncFnOnce(&mut World)) {
 }
 
 async fn world_with(options: Options, test: impl AsyncFnOnce(&mut World)) {
-    let erp = Erp::start(Account::demo());
+    let erp = Erp::start(Account::default()).await;
     let platform = Platform::start(options).await.unwrap_or_else(|error| panic!("the platform did not start: {error:?}"));
     let acme = platform.tenant("acme", &erp, 15).await.expect("the tenant is made");
     let mut world = World { platform, erp, acme };

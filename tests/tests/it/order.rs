@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tests::sample;
-use tests::simulator::erp::Fault;
+use tests::simulator::Fault;
+use tests::simulator::erp::Erp;
 use uuid::Uuid;
 
 use crate::world;
@@ -27,7 +28,7 @@ async fn revisions_arrive_in_order_and_a_stale_one_changes_nothing() {
         let orders = world.erp.orders();
         let order = orders.values().next().unwrap();
         assert_eq!((orders.len(), order.creates), (1, 1));
-        assert!(order.body.contains("revision 5"), "{}", order.body);
+        assert!(order.says("revision 5"), "{order:?}");
     })
     .await;
 }
@@ -40,7 +41,7 @@ async fn many_revisions_at_once_end_with_the_last_and_never_run_side_by_side() {
         let ledger = world.acme.rest(30, PATIENCE).await.unwrap();
         let orders = world.erp.orders();
         let order = orders.values().next().unwrap();
-        assert!(order.body.contains("revision 29"), "{ledger:?} {}", order.body);
+        assert!(order.says("revision 29"), "{ledger:?} {order:?}");
         assert_eq!(
             i64::from(order.creates + order.updates),
             ledger.delivery("confirmed"),
@@ -83,7 +84,7 @@ async fn an_unmapped_sku_is_one_group_and_adding_the_code_and_retrying_empties_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_the_destination_is_an_exception_and_its_outage_is_waited_out() {
     world(async |world| {
-        world.erp.fail([Fault::Status { status: 503 }, Fault::Status { status: 500 }, Fault::Status { status: 429 }]);
+        world.erp.fail([Fault::Status(503), Fault::Status(500), Fault::Status(429)]);
         for n in 0..3 {
             world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(n)).await.unwrap();
         }
@@ -92,12 +93,12 @@ async fn a_refusal_of_the_destination_is_an_exception_and_its_outage_is_waited_o
         // An answer of 500 or 503 says nothing of whether it was written: it was asked for, and is there once.
         assert!(world.erp.orders().values().all(|order| (order.creates, order.updates) == (1, 0)));
         assert!(world.erp.stats().reads >= 2, "{:?}", world.erp.stats());
-        world.erp.fail([Fault::Status { status: 400 }]);
+        world.erp.fail([Fault::Status(400)]);
         world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(10)).await.unwrap();
         let ledger = world.acme.rest(4, PATIENCE).await.unwrap();
         assert_eq!(ledger.delivery("exception"), 1, "{ledger:?}");
         let groups = world.acme.client.exception_groups().await.unwrap();
-        assert_eq!(groups[0]["code"], "validation.UNEXPECTED_ERROR");
+        assert_eq!(groups[0]["code"], "validation.INVALID_CONTENT");
     })
     .await;
 }
@@ -152,17 +153,17 @@ async fn what_the_next_step_of_an_exception_says_can_be_done_and_helps() {
         ask("mutation($id: ID!) { flowPublish(id: $id) { userErrors { message } } }", json!({"id": world.acme.flow})).await;
         assert_eq!(retry_all().await, 1);
         assert_eq!(world.acme.rest(1, PATIENCE).await.unwrap().delivery("confirmed"), 1);
-        assert!(world.erp.orders().values().next().unwrap().body.contains("7777"));
+        assert!(world.erp.orders().values().next().unwrap().says("7777"));
 
         // A credential that the vendor refuses; a new one helps.
         let replace = "mutation($id: ID!, $c: JSON!) { credentialReplace(connectionId: $id, credential: $c) { userErrors { field message } } }";
-        let mut wrong = tests::platform::erp_credential();
+        let mut wrong = Erp::credential();
         wrong["token_secret"] = json!("a secret that was revoked");
         ask(replace, json!({"id": world.acme.destination, "c": wrong})).await;
         world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
         assert_eq!(world.acme.rest(2, PATIENCE).await.unwrap().delivery("exception"), 1);
         assert_eq!(exceptions().await[0]["owner"], "developer");
-        ask(replace, json!({"id": world.acme.destination, "c": tests::platform::erp_credential()})).await;
+        ask(replace, json!({"id": world.acme.destination, "c": Erp::credential()})).await;
         assert_eq!(retry_all().await, 1);
         assert_eq!(world.acme.rest(2, PATIENCE).await.unwrap().delivery("confirmed"), 2);
 
@@ -183,7 +184,7 @@ async fn what_the_next_step_of_an_exception_says_can_be_done_and_helps() {
 async fn an_address_that_may_not_be_called_is_a_developers_exception_at_once() {
     world(async |world| {
         let client = &world.acme.client;
-        let mut settings = tests::platform::erp_settings(&world.erp, 5);
+        let mut settings = world.erp.settings(5);
         settings["base_url"] = json!("http://169.254.169.254");
         let update =
             "mutation($id: ID!, $i: ConnectionUpdateInput!) { connectionUpdate(id: $id, input: $i) { userErrors { message } } }";

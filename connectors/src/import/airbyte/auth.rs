@@ -140,6 +140,10 @@ impl Auth {
         self.token.take().is_some()
     }
 
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_ref().map(|token| token.text.as_str())
+    }
+
     /// A request uses the token.
     pub(crate) fn used(&mut self) {
         if let Some(token) = &mut self.token {

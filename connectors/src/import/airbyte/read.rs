@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest};
+use domain::secret::SecretString;
 use domain::value::{Map, Value};
 
 use super::auth::Auth;
@@ -132,6 +133,20 @@ impl Reader {
         self.settings.now = now;
         self.settings.scope = std::mem::take(&mut self.settings.scope).at(now);
         self.router.set_now(now);
+    }
+
+    /// The pages asked for until now, without those of parents.
+    #[must_use]
+    pub fn pages(&self) -> u32 {
+        PAGES_MAX - self.pages_left
+    }
+
+    /// The tokens that its requests carry at the moment, beside the secrets of the settings: what is shown of answers must not show them.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<SecretString> {
+        let mut tokens = self.router.tokens();
+        tokens.extend(self.auth.token().map(SecretString::from));
+        tokens
     }
 
     /// What to ask the vendor next; nothing at the end. Without a [`Self::take`] between, it is the same request again.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use chrono::{DateTime, Utc};
 use domain::fault::Fault;
 use domain::http::{HttpAnswer, HttpRequest};
+use domain::secret::SecretString;
 use domain::value::{Map, Value};
 
 use super::ImportError;
@@ -192,6 +193,15 @@ impl Router {
             state.insert(parent.name.clone(), Value::Map(parent.reader.position()?));
         }
         Ok(Some(Value::Map(state)))
+    }
+
+    /// Those of the parents.
+    pub(crate) fn tokens(&self) -> Vec<SecretString> {
+        match self {
+            Router::One { .. } | Router::List(_) => Vec::new(),
+            Router::Parents(parents) => parents.parents.iter().flat_map(|parent| parent.reader.tokens()).collect(),
+            Router::Product(product) => product.routers.iter().flat_map(Router::tokens).collect(),
+        }
     }
 
     pub(crate) fn set_now(&mut self, now: DateTime<Utc>) {

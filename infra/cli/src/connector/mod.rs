@@ -1,6 +1,7 @@
 //! `crossdock connector`: what somebody who writes a connector needs: check it, simulate its vendor, prove it, begin a new one.
 
 mod conformance;
+mod guest;
 mod scaffold;
 mod simulate;
 
@@ -31,7 +32,7 @@ pub enum ConnectorCommand {
         #[arg(long, default_value = "connectors/catalog")]
         catalog: PathBuf,
     },
-    /// Reads a foreign description of a tenant's own, and says what of it runs.
+    /// Reads a foreign description of a tenant's own, says what of it runs, and runs it.
     Import {
         #[command(subcommand)]
         from: Foreign,
@@ -71,8 +72,8 @@ pub enum ConnectorCommand {
 
 #[derive(Subcommand)]
 pub enum Foreign {
-    /// A low-code manifest of Airbyte. What cannot be run is named with its place.
-    Airbyte { file: PathBuf },
+    /// A low-code manifest of Airbyte. What cannot be run is named with its place; what can be, `read` reads.
+    Airbyte(guest::Guest),
 }
 
 pub async fn run(command: ConnectorCommand) -> Result<(), Failure> {
@@ -86,10 +87,7 @@ pub async fn run(command: ConnectorCommand) -> Result<(), Failure> {
                 catalog.display()
             ))
         }
-        ConnectorCommand::Import { from: Foreign::Airbyte { file } } => {
-            let text = std::fs::read_to_string(&file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-            say(&connectors::import::airbyte::Manifest::parse(&text)?.report().to_string())
-        }
+        ConnectorCommand::Import { from: Foreign::Airbyte(guest) } => guest::run(guest).await,
         ConnectorCommand::ImportOpenapi { file, name, catalog } => import_openapi(&file, &name, &catalog),
         ConnectorCommand::Test { names, all, catalog, seed, verbose } => test(open(catalog)?, names, all, seed, verbose).await,
         ConnectorCommand::Simulate { name, listen, seed, limits, catalog } => {

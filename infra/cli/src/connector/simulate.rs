@@ -1,18 +1,15 @@
-//! A vendor's simulator on a loopback address: the connector's own file, served.
+//! `crossdock connector simulate`: a made-up account at a vendor, served until Ctrl-C.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use chrono::Utc;
 use connectors::manifest::KeyEncoding;
-use connectors::simulator::{OutgoingHook, SimAnswer, Simulator};
+use connectors::simulator::{OutgoingHook, Simulator};
 use connectors::{Catalog, Connector};
-use domain::http::{HttpAnswer, HttpRequest};
+use domain::http::HttpRequest;
 use domain::secret::SecretFields;
-use infra::loopback::{self, Answer, Running};
 use infra::outbound::{AllowList, Outbound};
+use infra::simulator::Served;
 
 use crate::{Failure, say};
 
@@ -20,7 +17,7 @@ use crate::{Failure, say};
 pub fn account(connector: &Connector) -> (serde_json::Value, SecretFields) {
     let mut settings = serde_json::Map::new();
     for (name, field) in connector.settings() {
-        let value = field.default.as_ref().or(field.example.as_ref()).or(field.options.first());
+        let value = field.example.as_ref().or(field.default.as_ref()).or(field.options.first());
         if let Some(value) = value.filter(|_| name != "base_url") {
             settings.insert(name.clone(), value.clone().into());
         }
@@ -42,49 +39,6 @@ fn secret(connector: &Connector, field: &str) -> String {
             format!("{}{secret}", signature.secret_prefix)
         }
         None => format!("made-up-{}", field.replace('_', "-")),
-    }
-}
-
-/// A simulator that serves.
-pub struct Served {
-    simulator: Arc<Mutex<Simulator<'static>>>,
-    /// How far its clock is ahead of ours, ms.
-    ahead_ms: Arc<AtomicI64>,
-    running: Running,
-}
-
-impl Served {
-    pub async fn start(simulator: Simulator<'static>, listen: SocketAddr) -> Result<Self, Failure> {
-        let simulator = Arc::new(Mutex::new(simulator));
-        let ahead_ms = Arc::new(AtomicI64::new(0));
-        let (inner, ahead) = (simulator.clone(), ahead_ms.clone());
-        let handler = move |request: HttpRequest, in_flight: usize| {
-            let now = Utc::now() + chrono::Duration::milliseconds(ahead.load(Ordering::SeqCst));
-            answer(inner.lock().expect("the simulator does not panic").answer(&request, in_flight, now))
-        };
-        let running = loopback::serve(listen, Arc::new(handler)).await?;
-        Ok(Self { simulator, ahead_ms, running })
-    }
-
-    pub fn url(&self) -> String {
-        self.running.url()
-    }
-
-    pub fn simulator(&self) -> MutexGuard<'_, Simulator<'static>> {
-        self.simulator.lock().expect("the simulator does not panic")
-    }
-
-    /// Lets its time pass, so that nobody has to wait for it.
-    pub fn pass(&self, time: Duration) {
-        self.ahead_ms.fetch_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2), Ordering::SeqCst);
-    }
-}
-
-fn answer(answer: SimAnswer) -> Answer {
-    Answer {
-        answer: HttpAnswer { status: answer.status, headers: answer.headers, body: answer.body },
-        delay: Duration::from_millis(answer.delay_ms),
-        delivery: answer.delivery,
     }
 }
 

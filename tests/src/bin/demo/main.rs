@@ -60,7 +60,7 @@ async fn run(arguments: Arguments) -> Result<bool, Failure> {
         true => "Starting Crossdock all-in-one: Postgres, in-process broker and limiter",
         false => "Starting Crossdock: Postgres, RabbitMQ, Redis, one api and one worker process",
     });
-    let erp = Erp::start(Account::demo());
+    let erp = Erp::start(Account::default()).await;
     let platform = Platform::start(options).await?;
     let outcome = if arguments.real {
         real::run(&platform, &erp, arguments.exit).await

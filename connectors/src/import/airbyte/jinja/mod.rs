@@ -26,6 +26,9 @@ const FUEL: u64 = 50_000;
 const RECURSION_MAX: usize = 64;
 /// An expression is a line, seldom a paragraph.
 pub(crate) const TEMPLATE_BYTES_MAX: usize = 16 * 1024;
+/// Operators, calls and steps of one template. The library builds a tree as deep as a chain of them is long (`1 ~ 1 ~ 1`, `- - - 1`, `f()()()`),
+/// and walks it by recursion, so that a longer one would overflow the stack, which nobody can catch.
+const OPERATORS_MAX: usize = 500;
 /// One text that an expression reads.
 pub(crate) const TEXT_BYTES_MAX: usize = 256 * 1024;
 /// The name of the time among the variables: an expression cannot write it.
@@ -67,9 +70,7 @@ impl Scope {
             return Ok(Some(template.to_owned()));
         }
         let wrong = |why: String| ImportError::Expression { expression: shortened(template), why };
-        if template.len() > TEMPLATE_BYTES_MAX {
-            return Err(wrong(format!("it is longer than {TEMPLATE_BYTES_MAX} bytes")));
-        }
+        bounded(template).map_err(wrong)?;
         let compiled = environment().template_from_str(template).map_err(|error| wrong(explain(&error)))?;
         // A name that nobody knows is a misspelt one, and would silently be nothing.
         let mut unknown: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
@@ -135,11 +136,23 @@ pub(crate) fn check(template: &str) -> Result<(), String> {
     if !template.contains('{') {
         return Ok(());
     }
-    if template.len() > TEMPLATE_BYTES_MAX {
-        return Err(format!("an expression is longer than {TEMPLATE_BYTES_MAX} bytes"));
-    }
+    bounded(template)?;
     environment().template_from_str(template).map_err(|error| explain(&error))?;
     functions::unknown_filter(template).map_or(Ok(()), |filter| Err(format!("the filter {filter} is not run")))
+}
+
+/// Counted everywhere, in texts and comments too: whoever looks for where an expression ends can be led astray.
+fn bounded(template: &str) -> Result<(), String> {
+    if template.len() > TEMPLATE_BYTES_MAX {
+        return Err(format!("it is longer than {TEMPLATE_BYTES_MAX} bytes"));
+    }
+    let signs = template.bytes().filter(|byte| b"-+*/%~|.([<>=!".contains(byte)).count();
+    let words = template.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let words = words.filter(|word| matches!(*word, "not" | "and" | "or" | "if" | "elif" | "is" | "in")).count();
+    if signs + words > OPERATORS_MAX {
+        return Err(format!("it has more than {OPERATORS_MAX} operators and calls"));
+    }
+    Ok(())
 }
 
 fn environment() -> &'static Environment<'static> {
@@ -254,6 +267,19 @@ mod tests {
             "{% for a in 'xxxxxxxxxx' * 1000 %}{% for b in 'xxxxxxxxxx' * 1000 %}{% for c in 'xxxxx' * 1000 %}x{% endfor %}{% endfor %}{% endfor %}",
         ] {
             assert!(scope().value(template).is_err(), "{template}");
+        }
+    }
+
+    #[test]
+    fn no_chain_is_long_enough_to_overflow_the_stack() {
+        let after = ["~1", "+1", " and 1", "|int", "()", ".a", "[0]", "**1", " if 1 else 1"].map(|next| ("config", next, ""));
+        for (first, next, last) in after.into_iter().chain([("", "-", "1"), ("", "not ", "1")]) {
+            let template = |count: usize| format!("{{{{ {first}{}{last} }}}}", next.repeat(count));
+            let refusal = check(&template(1_200)).unwrap_err();
+            assert!(refusal.contains("more than 500 operators"), "{next}: {refusal}");
+            // As long as it may be: any end is well, but for that of the process.
+            let _ = scope().value(&template(OPERATORS_MAX / 2));
+            let _ = scope().value(&template(OPERATORS_MAX - 1));
         }
     }
 
