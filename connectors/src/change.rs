@@ -285,7 +285,11 @@ resources:
         assert_eq!(class(Change::Write), FaultClass::Outage);
         assert_eq!(class(Change::Update(&receipt)), FaultClass::Unknown, "an update that can be proven is");
         assert_eq!(class(Change::Action("send", &receipt)), FaultClass::Unknown, "so is an action");
-        assert_eq!(class(Change::Action("void", &receipt)), FaultClass::Unknown, "and one that nobody can ask about is a person's");
+        assert_eq!(
+            class(Change::Action("void", &receipt)),
+            FaultClass::Unknown,
+            "and one that nobody can ask about is a person's"
+        );
     }
 
     #[test]

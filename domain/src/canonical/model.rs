@@ -70,6 +70,8 @@ macro_rules! canonical_model {
             TaxId {
                 /// Which number it is.
                 kind: word("vat", "ein", "gst", "abn", "eori", "ioss", "cnpj", "other");
+                /// The source's own word for that.
+                raw_kind: text;
                 /// The number.
                 value: text [required, personal];
                 /// The country whose office gave it.
@@ -495,6 +497,8 @@ macro_rules! canonical_model {
                 country_of_origin: country;
                 /// The unit of stock.
                 unit: unit;
+                /// The unit as the source says it, where that is no code.
+                raw_unit: text;
                 /// The unit it is sold in.
                 sales_unit: unit;
                 /// The unit it is bought in.
@@ -633,6 +637,8 @@ macro_rules! canonical_model {
                 quantity: quantity [required];
                 /// How many were ordered.
                 quantity_ordered: quantity;
+                /// The line of the fulfilment request that this fulfils.
+                fulfillment_request_line_id: id;
                 /// Lot.
                 lot: text;
             }
@@ -645,6 +651,8 @@ macro_rules! canonical_model {
                 number: name;
                 /// The order.
                 order: group(Reference);
+                /// The request that it fulfils, where the order's system asks for shipments by such.
+                fulfillment_request: group(Reference);
                 /// Where to.
                 direction: word("outbound", "return", "transfer");
                 /// Where it stands.
