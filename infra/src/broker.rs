@@ -38,6 +38,10 @@ const QUEUE_TASKS_MAX: i64 = 100_000;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same with the consumer's own set-up. It waits for nobody, so it may be more patient with a server under load.
 const CONSUME_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long telling the broker that a task is done may take. It costs nothing where it is lost, but a stage that waits for it stands still.
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a consumer that hears nothing looks whether its connection is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Waits between attempts to connect again.
 const RECONNECT_MIN: Duration = Duration::from_millis(200);
 const RECONNECT_MAX: Duration = Duration::from_secs(5);
@@ -282,8 +286,12 @@ impl Consumer {
 impl RabbitConsumer {
     async fn next(&mut self) -> Nudged {
         loop {
-            if let Some((_, consumer)) = self.open.as_mut() {
-                match consumer.next().await {
+            if let Some((connection, consumer)) = self.open.as_mut() {
+                let heard = tokio::time::timeout(LOOK_EVERY, consumer.next()).await;
+                if heard.is_err() && connection.status().connected() {
+                    continue;
+                }
+                match heard.unwrap_or_default() {
                     Some(Ok(delivery)) => {
                         if let Some(nudged) = read(delivery).await {
                             return nudged;
@@ -330,7 +338,8 @@ async fn read(delivery: AmqpDelivery) -> Option<Nudged> {
         Ok(task) => Some(Nudged { task, receipt: Some(delivery) }),
         Err(error) => {
             warn!(%error, "Put a task aside that cannot be read");
-            if let Err(error) = delivery.reject(BasicRejectOptions { requeue: false }).await {
+            let reject = delivery.reject(BasicRejectOptions { requeue: false });
+            if let Ok(Err(error)) = tokio::time::timeout(ACK_TIMEOUT, reject).await {
                 warn!(%error, "The task could not be put aside");
             }
             None
@@ -349,8 +358,10 @@ impl Nudged {
     pub async fn done(self) {
         if let Some(delivery) = self.receipt {
             // If this is lost the task comes again and finds nothing to do.
-            if let Err(error) = delivery.ack(BasicAckOptions::default()).await {
-                tracing::debug!(%error, "A task could not be acknowledged");
+            match tokio::time::timeout(ACK_TIMEOUT, delivery.ack(BasicAckOptions::default())).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "A task could not be acknowledged"),
+                Err(_) => warn!("RabbitMQ did not take the end of a task; it brings the task again"),
             }
         }
     }

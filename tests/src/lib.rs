@@ -7,3 +7,4 @@ pub mod platform;
 pub mod proxy;
 pub mod sample;
 pub mod simulator;
+pub mod vendor;

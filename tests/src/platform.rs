@@ -56,6 +56,8 @@ pub struct Options {
     pub redis_url: Option<String>,
     /// Where the platform's own processes reach Postgres, if not directly: a proxy that a test cuts.
     pub postgres_port: Option<u16>,
+    /// Connectors of its own beside the catalog: those of `tests/connectors`.
+    pub has_own_connectors: bool,
 }
 
 impl Default for Options {
@@ -73,6 +75,7 @@ impl Default for Options {
             amqp_url,
             redis_url,
             postgres_port: None,
+            has_own_connectors: false,
         }
     }
 }
@@ -164,6 +167,9 @@ impl Platform {
         };
         let logs = std::env::temp_dir().join(&database.name);
         std::fs::create_dir_all(&logs)?;
+        if options.has_own_connectors {
+            crate::vendor::CONNECTORS.extract(&logs)?;
+        }
         let random = |bytes: usize| STANDARD.encode((0..bytes).map(|_| rand::random::<u8>()).collect::<Vec<_>>());
         let prefix = format!("{}{}.", std::env::var("CROSSDOCK_PREFIX").unwrap_or_default(), database.name);
         let mut platform = Self {
@@ -215,6 +221,9 @@ impl Platform {
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true);
+        if self.options.has_own_connectors {
+            command.env("CROSSDOCK_CONNECTORS", &self.logs);
+        }
         if let Some(url) = &self.options.amqp_url {
             command.env("AMQP_URL", url);
         }

@@ -96,42 +96,49 @@ impl Pattern {
 
     /// Reads a text; false where the template cannot have made it.
     pub fn read(&self, text: &str, found: &mut Found) -> bool {
-        let mut rest = text;
-        for (at, part) in self.parts.iter().enumerate() {
-            let last = at + 2 >= self.parts.len();
-            match part {
-                Part::Text(literal) => match rest.strip_prefix(literal.as_str()) {
-                    Some(after) => rest = after,
-                    None => return false,
-                },
-                Part::Name { name, backslash, double, slashes } => {
-                    let end = match self.parts.get(at + 1) {
-                        None => Some(rest.len()),
-                        Some(Part::Text(next)) if last => rest.ends_with(next.as_str()).then(|| rest.len() - next.len()),
-                        Some(Part::Text(next)) => rest.find(next.as_str()),
-                        // Two names without anything between cannot be told apart.
-                        Some(Part::Name { .. }) => None,
-                    };
-                    let Some(end) = end else { return false };
-                    let raw = &rest[..end];
-                    let value = if self.encoded {
-                        if raw.is_empty() || (raw.contains('/') && !slashes) {
-                            return false;
-                        }
-                        percent_decode_str(raw).decode_utf8_lossy().into_owned()
-                    } else {
-                        raw.to_owned()
-                    };
-                    let value = if *backslash { value.replace("\\'", "'").replace("\\\\", "\\") } else { value };
-                    let value = if *double { value.replace("''", "'") } else { value };
-                    if !found.keep(name, &value) {
-                        return false;
-                    }
-                    rest = &rest[end..];
-                }
-            }
+        let mut trial = found.clone();
+        let fits = self.read_from(0, text, &mut trial);
+        if fits {
+            *found = trial;
         }
-        rest.is_empty()
+        fits
+    }
+
+    fn read_from(&self, at: usize, rest: &str, found: &mut Found) -> bool {
+        match (self.parts.get(at), self.parts.get(at + 1)) {
+            (None, _) => rest.is_empty(),
+            (Some(Part::Text(literal)), _) => {
+                rest.strip_prefix(literal.as_str()).is_some_and(|after| self.read_from(at + 1, after, found))
+            }
+            (Some(name), None) => self.keep(name, rest, found),
+            // What stands between two names may stand in the first one too: of all places, the one that fits what is known.
+            (Some(name), Some(Part::Text(next))) => rest.match_indices(next.as_str()).any(|(end, _)| {
+                let mut trial = found.clone();
+                let fits = self.keep(name, &rest[..end], &mut trial) && self.read_from(at + 1, &rest[end..], &mut trial);
+                if fits {
+                    *found = trial;
+                }
+                fits
+            }),
+            // Two names without anything between cannot be told apart.
+            (Some(Part::Name { .. }), Some(Part::Name { .. })) => false,
+        }
+    }
+
+    /// Keeps what stands in the place of a name; false where the template cannot have put it there.
+    fn keep(&self, part: &Part, raw: &str, found: &mut Found) -> bool {
+        let Part::Name { name, backslash, double, slashes } = part else { return false };
+        let value = if self.encoded {
+            if raw.is_empty() || (raw.contains('/') && !slashes) {
+                return false;
+            }
+            percent_decode_str(raw).decode_utf8_lossy().into_owned()
+        } else {
+            raw.to_owned()
+        };
+        let value = if *backslash { value.replace("\\'", "'").replace("\\\\", "\\") } else { value };
+        let value = if *double { value.replace("''", "'") } else { value };
+        found.keep(name, &value)
     }
 }
 

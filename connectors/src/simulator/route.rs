@@ -50,14 +50,8 @@ impl Route {
             }
             fits
         })?;
+        // The body first: what it names says which of several readings of an address is meant.
         let mut score = 0;
-        for (name, pattern) in self.query.iter().filter(|(name, _)| !self.slots.contains(&Slot::Query(name.clone()))) {
-            score += fit(pattern, incoming.parameter(name), found)?;
-        }
-        for (name, pattern) in &self.headers {
-            score += fit(pattern, incoming.header(name), found)?;
-        }
-        score += i32::from(self.slots.iter().any(|slot| incoming.slot(slot).is_some()));
         let body = incoming.body.as_ref();
         score += match &self.body {
             BodyShape::Payload => {
@@ -82,6 +76,13 @@ impl Route {
                 5
             }
         };
+        for (name, pattern) in self.query.iter().filter(|(name, _)| !self.slots.contains(&Slot::Query(name.clone()))) {
+            score += fit(pattern, incoming.parameter(name), found)?;
+        }
+        for (name, pattern) in &self.headers {
+            score += fit(pattern, incoming.header(name), found)?;
+        }
+        score += i32::from(self.slots.iter().any(|slot| incoming.slot(slot).is_some()));
         Some(score)
     }
 }

@@ -8,6 +8,7 @@ mod schema;
 mod sessions;
 mod sunset;
 mod tenancy;
+mod vendor;
 
 use std::panic::AssertUnwindSafe;
 

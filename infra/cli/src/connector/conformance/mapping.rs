@@ -132,10 +132,10 @@ fn plain(at: &str) -> String {
     out
 }
 
-/// True where a mapping names the field, or what it is part of.
+/// True where a mapping names the field, or what it is part of. `lines[]` names only how many there are.
 fn knows(names: &[String], at: &str) -> bool {
     let at = plain(at);
-    names.iter().map(|name| plain(name)).any(|name| is_in(&at, &name))
+    names.iter().filter(|name| !name.ends_with("[]")).any(|name| is_in(&at, &plain(name)))
 }
 
 fn is_in(at: &str, whole: &str) -> bool {

@@ -1,0 +1,46 @@
+//! Vendors that nobody sells, each a folder of `tests/connectors`: what an installation's own connectors need and the catalog's do not show.
+
+use std::collections::HashMap;
+
+use connectors::Connector;
+use connectors::simulator::Simulator;
+use domain::secret::SecretFields;
+use include_dir::{Dir, include_dir};
+use infra::simulator::Served;
+use serde_json::{Value, json};
+
+pub static CONNECTORS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/connectors");
+
+/// A made-up vendor, simulated. Stops when dropped.
+pub struct Vendor {
+    pub served: Served,
+    pub settings: Value,
+    pub credential: Value,
+}
+
+impl Vendor {
+    /// Starts on a free loopback port, with a secret of its own for each field of the credential.
+    ///
+    /// # Panics
+    /// Where there is no such folder, or it cannot be simulated.
+    pub async fn start(name: &str) -> Self {
+        let folder = CONNECTORS.get_dir(name).expect("the vendor has a folder");
+        let files = folder.files().chain(folder.dirs().flat_map(Dir::files));
+        let file = |file: &include_dir::File<'_>| {
+            let name = file.path().strip_prefix(name).ok()?.to_str()?.to_owned();
+            Some((name, file.contents_utf8()?.to_owned()))
+        };
+        let files: HashMap<String, String> = files.filter_map(file).collect();
+        let connector = Connector::from_files(name, files).expect("the folder is sound");
+        // A simulator borrows its connector; a test's lives as long as the test's process.
+        let connector: &'static Connector = Box::leak(Box::new(connector));
+        let secrets: Vec<(String, String)> =
+            connector.credential().keys().map(|field| (field.clone(), format!("made-up-{field}"))).collect();
+        let fields: SecretFields = secrets.iter().map(|(name, secret)| (name.clone(), secret.as_str().into())).collect();
+        let mut settings = json!({"base_url": "http://127.0.0.1"});
+        let simulator = Simulator::new(connector, 1, settings.clone(), fields).expect("the vendor can be simulated");
+        let served = Served::start(simulator.with_records(0), ([127, 0, 0, 1], 0).into()).await.expect("a loopback port is free");
+        settings["base_url"] = served.url().into();
+        Self { served, settings, credential: secrets.into_iter().map(|(name, secret)| (name, Value::from(secret))).collect() }
+    }
+}
