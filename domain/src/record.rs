@@ -15,11 +15,24 @@ pub enum RecordKind {
     Shipment,
     Invoice,
     Return,
+    Payment,
+    Refund,
+    PurchaseOrder,
 }
 
 impl RecordKind {
-    pub const ALL: [RecordKind; 7] =
-        [Self::Order, Self::Customer, Self::Item, Self::InventoryLevel, Self::Shipment, Self::Invoice, Self::Return];
+    pub const ALL: [RecordKind; 10] = [
+        Self::Order,
+        Self::Customer,
+        Self::Item,
+        Self::InventoryLevel,
+        Self::Shipment,
+        Self::Invoice,
+        Self::Return,
+        Self::Payment,
+        Self::Refund,
+        Self::PurchaseOrder,
+    ];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -31,6 +44,9 @@ impl RecordKind {
             Self::Shipment => "shipment",
             Self::Invoice => "invoice",
             Self::Return => "return",
+            Self::Payment => "payment",
+            Self::Refund => "refund",
+            Self::PurchaseOrder => "purchase_order",
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{AppState, body};
 
 mod audit;
 mod connection;
+mod content;
 mod delivery;
 mod error;
 mod exception;

@@ -4,11 +4,13 @@ use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::id::{ConnectionId, MessageId, RecordId};
+use domain::record::RecordKind;
 use domain::scope::Permission;
 use infra::postgres::entity::{delivery, record, record_revision};
 use infra::postgres::filter::{DeliveryFilter, RecordFilter, revisions_of};
 use uuid::Uuid;
 
+use super::content::RecordContent;
 use super::delivery::DeliveryNode;
 use super::error::within;
 use super::page::{LARGE_COST, cost, id, page, uuid};
@@ -17,7 +19,7 @@ use super::page::{LARGE_COST, cost, id, page, uuid};
 #[graphql(name = "Record", complex)]
 pub struct RecordNode {
     id: ID,
-    /// order, customer, item, inventory_level, shipment, invoice or return.
+    /// order, customer, item, inventory_level, shipment, invoice, return, payment, refund or purchase_order.
     kind: String,
     /// Where it comes from.
     connection_id: ID,
@@ -84,6 +86,13 @@ impl RecordNode {
     #[graphql(complexity = "LARGE_COST")]
     async fn document(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         within(ctx, Permission::ReadOperations, async |store| store.revision_document(self.revision_id).await).await
+    }
+
+    /// What the current document says, typed by its kind. At most 5,000 entries a list.
+    #[graphql(complexity = "LARGE_COST + child_complexity")]
+    async fn content(&self, ctx: &Context<'_>) -> Result<Option<RecordContent>> {
+        let document = self.document(ctx).await?;
+        Ok(document.and_then(|document| RecordContent::read(RecordKind::parse(&self.kind)?, &document)))
     }
 
     /// Newest first, at most 100.

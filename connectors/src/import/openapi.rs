@@ -406,6 +406,9 @@ fn kind_of(noun: &str) -> Option<RecordKind> {
         "shipments" | "shipment" | "fulfillments" | "deliveries" => Some(RecordKind::Shipment),
         "invoices" | "invoice" => Some(RecordKind::Invoice),
         "returns" | "return" | "rmas" => Some(RecordKind::Return),
+        "payments" | "payment" => Some(RecordKind::Payment),
+        "refunds" | "refund" => Some(RecordKind::Refund),
+        "purchaseorders" | "purchaseorder" => Some(RecordKind::PurchaseOrder),
         _ => None,
     }
 }

@@ -188,7 +188,7 @@ async fn shipments(proving: &mut Proving, visit: &Visit<'_>) -> Result<(), Stopp
         .as_array()
         .unwrap()
         .iter()
-        .map(|item| json!({"order_line_ref": item["id"], "quantity": item["quantity"].to_string()}))
+        .map(|item| json!({"order_line_id": item["id"], "quantity": item["quantity"].to_string()}))
         .collect();
     let shipment = json!({
         "order": {"source_id": id},

@@ -118,6 +118,7 @@ pub(super) fn call<'a>(function: Function, nodes: &'a [Expr], here: &Here<'_, 'a
             let (subject, start) = (text(0)?, text(1)?);
             Ok(Cell::bool(subject.starts_with(start)))
         }
+        Function::Split => text::split(text(0)?, text(1)?, inputs),
         Function::SplitPart => {
             let (subject, separator, part) = (text(0)?, text(1)?, number::whole(cell(2)?)?);
             let found = if separator.is_empty() { None } else { subject.split(separator).nth(part) };

@@ -4,6 +4,7 @@ use bumpalo::collections::Vec as ArenaVec;
 
 use super::{Cell, Evaluated, Inputs};
 use crate::mapping::issue::Fault;
+use crate::value::Tree;
 
 /// Text that an expression may make.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -67,6 +68,22 @@ pub(super) fn pad_left<'a>(text: &'a str, length: usize, fill: &str, inputs: &In
     may_make(missing.saturating_mul(fill.len_utf8()).saturating_add(text.len()), inputs)?;
     let padded: String = std::iter::repeat_n(fill, missing).chain(text.chars()).collect();
     part(inputs.arena.alloc_str(&padded), inputs)
+}
+
+/// The parts without outer spaces; empty ones are left out. Null of a text that has none, as of nothing.
+pub(super) fn split<'a>(subject: &'a str, separator: &str, inputs: &Inputs<'a>) -> Evaluated<'a> {
+    part(subject, inputs)?;
+    let separator = if separator.is_empty() { None } else { Some(separator) };
+    let whole = separator.is_none().then_some(subject);
+    let parts = separator.into_iter().flat_map(|separator| subject.split(separator)).chain(whole);
+    let mut kept = ArenaVec::new_in(inputs.arena);
+    for part in parts.map(str::trim).filter(|part| !part.is_empty()) {
+        if !inputs.cost.step(1) {
+            inputs.cost.check()?;
+        }
+        kept.push(Tree::Text(part));
+    }
+    Ok(if kept.is_empty() { Cell::NULL } else { Cell::Tree(Tree::List(kept.into_bump_slice())) })
 }
 
 pub(super) fn replace<'a>(subject: &'a str, from: &str, to: &str, inputs: &Inputs<'a>) -> Evaluated<'a> {

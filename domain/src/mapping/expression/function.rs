@@ -55,6 +55,7 @@ functions! {
     Substring = "substring", 2..=3;
     Contains = "contains", 2..=2;
     StartsWith = "starts_with", 2..=2;
+    Split = "split", 2..=2;
     SplitPart = "split_part", 3..=3;
     AfterLast = "after_last", 2..=2;
     IsEmpty = "is_empty", 1..=1;

@@ -99,5 +99,8 @@ fn ours(kind: RecordKind) -> &'static str {
         RecordKind::Shipment => include_str!("sample/shipment.json"),
         RecordKind::Invoice => include_str!("sample/invoice.json"),
         RecordKind::Return => include_str!("sample/return.json"),
+        RecordKind::Payment => include_str!("sample/payment.json"),
+        RecordKind::Refund => include_str!("sample/refund.json"),
+        RecordKind::PurchaseOrder => include_str!("sample/purchase_order.json"),
     }
 }
