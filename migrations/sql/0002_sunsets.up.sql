@@ -27,6 +27,12 @@ CREATE POLICY system ON sunsets FOR SELECT TO crossdock_system USING (true);
 GRANT SELECT, INSERT, UPDATE ON sunsets TO crossdock_app;
 GRANT SELECT ON sunsets TO crossdock_system;
 
+-- Daily check: the connectors that any tenant uses. A large catalog is not read for those that nobody does.
+CREATE FUNCTION connectors_in_use() RETURNS SETOF text
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT DISTINCT c.connector FROM connections c
+$$;
+
 -- Daily check: the connections whose connector has a date for the end of the version it calls, and that have no open notice of it.
 -- The arrays are the connectors of the build that asks, their versions and the dates (null: none).
 CREATE FUNCTION sunsets_missing(connectors text[], versions text[], ends timestamptz[], after uuid, count_max integer)
@@ -58,6 +64,7 @@ DECLARE f regprocedure;
 BEGIN
     EXECUTE 'GRANT CREATE ON SCHEMA public TO crossdock_system';
     FOREACH f IN ARRAY ARRAY[
+        'connectors_in_use()',
         'sunsets_missing(text[], text[], timestamptz[], uuid, integer)',
         'sunsets_over(text[], text[], timestamptz[], interval, uuid, integer)'
     ]::regprocedure[] LOOP

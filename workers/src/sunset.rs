@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use connectors::Connector;
 use domain::id::{ConnectionId, SunsetId, TenantId};
 use domain::scope::Scope;
 use domain::sunset::Sign;
@@ -43,16 +44,18 @@ async fn check_daily(context: &Context, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Raises what the connectors of this build know, and closes what is over. Several workers may do so at once: the second finds nothing.
+/// Raises what the connectors in use know, and closes what is over. Several workers may do so at once: the second finds nothing.
 async fn check(context: &Context) -> Result<(), StoreError> {
+    let used = context.store.connectors_in_use().await?;
+    let used: Vec<&'static Connector> = used.iter().filter_map(|name| context.catalog.get(name)).collect();
     let dated: HashMap<&str, Sign> =
-        context.catalog.iter().filter_map(|connector| Some((connector.name(), connector.sunset_by_date()?))).collect();
-    let pin = |connector: &'static connectors::Connector| Pinned {
+        used.iter().filter_map(|connector| Some((connector.name(), connector.sunset_by_date()?))).collect();
+    let pin = |connector: &&'static Connector| Pinned {
         connector: connector.name(),
         version: connector.version(),
         ends_at: dated.get(connector.name()).and_then(|sign| sign.ends_at),
     };
-    let pinned: Vec<Pinned<'_>> = context.catalog.iter().map(pin).collect();
+    let pinned: Vec<Pinned<'_>> = used.iter().map(pin).collect();
     let rows_max = i32::try_from(ROWS_MAX).unwrap_or(i32::MAX);
     let (mut raised, mut closed) = (0, 0);
 

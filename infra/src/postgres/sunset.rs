@@ -191,6 +191,14 @@ fn sign(row: &sunset::Model) -> Option<Sign> {
 }
 
 impl Store {
+    /// The names of the connectors that any tenant uses.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn connectors_in_use(&self) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT connectors_in_use()").fetch_all(self.pool()).await?)
+    }
+
     /// The connections of all tenants, after this one, whose connector has a date and that have no notice of it yet; `rows_max` at most.
     ///
     /// # Errors
