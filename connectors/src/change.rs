@@ -317,12 +317,12 @@ resources:
         assert_eq!(write("k2").unwrap(), Receipt { id: "b".into(), version: Some("3".into()) });
         assert_eq!(write("k3").unwrap_err().class, FaultClass::Unknown);
         assert_eq!(
-            connector.read_write_answer(SHIPMENT, &said).unwrap_err().class,
+            connector.read_change_answer(SHIPMENT, Change::Write, &said, "").unwrap_err().class,
             FaultClass::Unknown,
             "without a key none is ours"
         );
         let alone = answer(200, r#"{"order":{"parcels":[{"id":"a"}]}}"#);
-        assert_eq!(connector.read_write_answer(SHIPMENT, &alone).unwrap().id, "a");
+        assert_eq!(connector.read_change_answer(SHIPMENT, Change::Write, &alone, "").unwrap().id, "a");
         let prove = |key, written| connector.read_proof_answer(SHIPMENT, key, &said, written);
         assert!(matches!(prove("k2", 2), crate::Proof::Found { receipt, current: true } if receipt.id == "b"));
         assert!(matches!(prove("k1", 2), crate::Proof::Found { current: false, .. }));
@@ -345,7 +345,7 @@ resources:
             errors: [{code: [SlowDown], class: limit, reason: 'slower: {{ message }}', owner: vendor, fix: wait}],
             resources: {order: {write: {request: {method: PUT, path: '/o'}, receipt: {path: Order.Id}}}}}";
         let connector = Connector::from_files("x", [("connector.yaml".to_owned(), yaml.to_owned())].into()).unwrap();
-        let read = |status, body| connector.read_write_answer(RecordKind::Order, &answer(status, body));
+        let read = |status, body| connector.read_change_answer(RecordKind::Order, Change::Write, &answer(status, body), "");
         let slow = "<?xml version=\"1.0\"?>\n<Error><Code>SlowDown</Code><Message>Please &amp; thank you</Message><Key>a/b</Key></Error>";
         for (status, body) in [(503, slow), (200, slow), (503, slow.split_once('\n').unwrap().1)] {
             let fault = read(status, body).unwrap_err();

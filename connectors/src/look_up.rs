@@ -320,7 +320,9 @@ resources:
         let connector = connector();
         let early = with_context(|context| connector.change_request(ORDER, ship, None, &Found::default(), context));
         assert_eq!(early.unwrap_err(), RequestError::LookUp("carrier".into()));
-        let old = with_context(|context| connector.write_request(ORDER, &Value::Null, context));
+        let old = with_context(|context| {
+            connector.change_request(ORDER, Change::Write, Some(&Value::Null), &Found::default(), context)
+        });
         assert_eq!(old.unwrap_err(), RequestError::LookUp("customer".into()));
     }
 }

@@ -10,7 +10,6 @@ use domain::secret::{ExposeSecret, SecretFields};
 use domain::value::{Map, Value};
 
 use crate::auth::{TokenSet, sign};
-use crate::change::Change;
 use crate::connector::Connector;
 use crate::look_up::Found;
 use crate::manifest::{Body, Method, Request, Slot};
@@ -255,24 +254,11 @@ fn form(tree: &Value) -> String {
 }
 
 impl Connector {
-    /// The request that writes a record's payload, where nothing is looked up before ([`Self::change_request`]).
-    ///
-    /// # Errors
-    /// Where the connector does not write this kind, or the connection lacks something.
-    pub fn write_request(
-        &self,
-        kind: RecordKind,
-        payload: &Value,
-        context: &RequestContext<'_>,
-    ) -> Result<HttpRequest, RequestError> {
-        self.change_request(kind, Change::Write, Some(payload), &Found::default(), context)
-    }
-
     /// The request that finds by business key what a lost answer did; none where the vendor offers no way. `payload` is what was written,
     /// where [`Self::proof_needs_payload`].
     ///
     /// # Errors
-    /// As [`Self::write_request`].
+    /// As [`Self::change_request`].
     pub fn proof_request(
         &self,
         kind: RecordKind,
@@ -302,20 +288,6 @@ impl Connector {
     #[must_use]
     pub fn lands_within_ms(&self, kind: RecordKind) -> u64 {
         self.proof(kind).map_or(0, |proof| proof.lands_within_ms)
-    }
-
-    /// The request that reads the thing itself, where a topic brings an id only.
-    ///
-    /// # Errors
-    /// As [`Self::write_request`].
-    pub fn fetch_request(
-        &self,
-        topic: &str,
-        source_id: &str,
-        context: &RequestContext<'_>,
-    ) -> Result<Option<HttpRequest>, RequestError> {
-        let vars = CallVars { source_id: Some(source_id), ..CallVars::default() };
-        self.fetch(topic).map(|fetch| self.call(&fetch.request, &vars, context)).transpose()
     }
 
     /// Where requests go.

@@ -12,7 +12,6 @@ use domain::record::RecordKind;
 use domain::value::{Limits, Value};
 use rust_decimal::Decimal;
 
-use crate::change::Change;
 use crate::connector::Connector;
 use crate::decode::xml_document;
 use crate::manifest::{Absent, ErrorFormat, ErrorRule, ReceiptRule, WaitUnit};
@@ -67,12 +66,6 @@ impl ErrorMatcher {
 }
 
 impl Connector {
-    /// # Errors
-    /// The classified fault, where the destination did not store it; [`FaultClass::Unknown`] where it may have.
-    pub fn read_write_answer(&self, kind: RecordKind, answer: &HttpAnswer) -> Result<Receipt, Fault> {
-        self.read_change_answer(kind, Change::Write, answer, "")
-    }
-
     /// The receipt of an answer to a change. `is_repeatable`: the vendor makes a second one harmless, so that nobody must ask first.
     pub(crate) fn read_receipt(
         &self,
@@ -145,14 +138,6 @@ impl Connector {
         // A later revision at the destination makes ours obsolete, which is as good as stored.
         let current = stored.and_then(|text| text.parse::<i64>().ok()).is_some_and(|stored| stored >= written);
         Proof::Found { receipt, current }
-    }
-
-    /// The record's bytes out of the answer to a read-back.
-    ///
-    /// # Errors
-    /// The classified fault.
-    pub fn read_fetch(&self, topic: &str, answer: &HttpAnswer) -> Result<Bytes, Fault> {
-        self.read_record(self.fetch(topic).and_then(|fetch| fetch.record.as_deref()), answer)
     }
 
     /// The record that stands at a path of an answer; the whole answer where there is none.
@@ -377,6 +362,7 @@ mod tests {
 
     use super::*;
     use crate::Catalog;
+    use crate::change::Change;
 
     /// A destination whose write may fail in every way. `proof` and `errors` are YAML in one line.
     fn connector(proof: &str, errors: &str) -> Connector {
@@ -396,7 +382,7 @@ mod tests {
     }
 
     fn class(connector: &Connector, status: u16, body: &str) -> FaultClass {
-        connector.read_write_answer(RecordKind::Order, &answer(status, &[], body)).unwrap_err().class
+        connector.read_change_answer(RecordKind::Order, Change::Write, &answer(status, &[], body), "").unwrap_err().class
     }
 
     #[test]
@@ -410,7 +396,7 @@ mod tests {
             assert_eq!(class(&connector, 422, "{}"), FaultClass::Validation);
         }
         let busy = answer(503, &[("Retry-After", "2")], r#"{"code":"BUSY","message":"later"}"#);
-        let fault = connector(PROOF, listed).read_write_answer(RecordKind::Order, &busy).unwrap_err();
+        let fault = connector(PROOF, listed).read_change_answer(RecordKind::Order, Change::Write, &busy, "").unwrap_err();
         let said =
             (fault.code.as_str(), fault.reason.as_str(), fault.owner, fault.fix.as_str(), fault.status, fault.retry_after_ms);
         assert_eq!(said, ("BUSY", "down: later", Owner::Vendor, "wait", Some(503), Some(2_000)));
@@ -434,7 +420,7 @@ mod tests {
     #[test]
     fn what_only_reads_is_down_and_not_unknown() {
         let connector = connector(PROOF, "");
-        let fault = connector.read_fetch("orders/create", &answer(503, &[], "")).unwrap_err();
+        let fault = connector.read_record(None, &answer(503, &[], "")).unwrap_err();
         assert_eq!(fault.class, FaultClass::Outage);
         assert!(matches!(proof(&connector, 503, ""), Proof::Failed(fault) if fault.class == FaultClass::Outage));
     }

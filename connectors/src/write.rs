@@ -236,7 +236,10 @@ resources:
     #[test]
     fn a_payload_goes_into_a_mutation_as_it_is() {
         let payload = value(r#"{"number":"A1","big":9007199254740993,"price":1.10,"gone":null}"#);
-        let request = with_context(|context| connector().write_request(RecordKind::Order, &payload, context)).unwrap();
+        let request = with_context(|context| {
+            connector().change_request(RecordKind::Order, Change::Write, Some(&payload), &Found::default(), context)
+        })
+        .unwrap();
         assert_eq!(
             body(&request),
             r#"{"query":"mutation","variables":{"input":{"number":"A1","big":9007199254740993,"price":1.10,"gone":null},"note":"from A1","n":1,"k":"k"}}"#
@@ -259,7 +262,7 @@ resources:
 
     #[test]
     fn a_refusal_inside_a_success_is_a_failure() {
-        let read = |body: &str| connector().read_write_answer(RecordKind::Order, &answer(body));
+        let read = |body: &str| connector().read_change_answer(RecordKind::Order, Change::Write, &answer(body), "");
         assert_eq!(read(r#"{"data":{"add":{"id":7,"userErrors":[]}}}"#).unwrap().id, "7");
         let fault = read(r#"{"data":{"add":{"__typename":"NoStock","errorCode":"NO_STOCK"}}}"#).unwrap_err();
         assert_eq!((fault.class, fault.reason.as_str()), (FaultClass::Validation, "Not in stock"));

@@ -61,10 +61,15 @@ pub struct Call {
 
 /// What a duty asks for.
 pub enum Made {
+    /// Something is to be read before its call.
+    Read(HttpRequest),
+    Ready(Ready),
+}
+
+/// What a duty comes to, once all is known that belongs to it.
+pub enum Ready {
     /// Its call; it is to be committed as started.
     Call(HttpRequest),
-    /// Something is to be read before it.
-    Read(HttpRequest),
     /// It needs no call to go on.
     Step(Step),
 }
@@ -135,13 +140,14 @@ impl Duty {
             // exists, which is known, and nothing of the update: it sets the same values, which is one effect however often it arrives.
             let is_told = !matches!(change, Change::Update(_)) || connector.proof_tells_revision(kind);
             if connector.is_repeatable(kind, change) || !is_told {
-                return Ok(Made::Step(self.send_again()));
+                return Ok(Made::Ready(Ready::Step(self.send_again())));
             }
             let request = match change {
                 Change::Action(name, on) => connector.action_proof_request(kind, name, &on.id, payload, context),
                 Change::Write | Change::Update(_) => connector.proof_request(kind, payload, context),
             };
-            return request.map_err(unbuilt)?.map(Made::Call).ok_or_else(|| self.reason(&unprovable(connector)));
+            let request = request.map_err(unbuilt)?.ok_or_else(|| self.reason(&unprovable(connector)))?;
+            return Ok(Made::Ready(Ready::Call(request)));
         }
         if let Some(id) = self.unversioned(change) {
             let request = connector.current_request(kind, id, context).map_err(unbuilt)?;
@@ -153,7 +159,8 @@ impl Duty {
             Err(LookUpError::Request(error)) => return Err(unbuilt(error)),
             Err(LookUpError::Missing(fault)) => return Err(self.reason(&fault)),
         }
-        connector.change_request(kind, change, payload, found, context).map(Made::Call).map_err(unbuilt)
+        let request = connector.change_request(kind, change, payload, found, context).map_err(unbuilt)?;
+        Ok(Made::Ready(Ready::Call(request)))
     }
 
     /// The id of the record whose version must be read first: the one that we were told last may be stale.
@@ -171,7 +178,7 @@ impl Duty {
         let change = self.due().map_err(|error| developer_fault("request", error.to_string(), "Press Retry."))?;
         let (connector, kind) = (self.connector, self.parcel.kind);
         if let Some(id) = self.unversioned(change) {
-            let current = connector.read_current_answer(kind, id, answer).map_err(|fault| self.access.redacted(fault))?;
+            let current = connector.read_current_answer(kind, id, answer).map_err(|fault| self.access.told(fault))?;
             self.known.current = Some(current);
             return Ok(());
         }
@@ -179,7 +186,7 @@ impl Duty {
         let (mut found, payload) = (self.known.found.clone(), self.known.payload.as_ref());
         connector
             .read_before_answer(kind, change, payload, &mut found, answer, &self.context(&key, &nonce))
-            .map_err(|fault| self.access.redacted(fault))?;
+            .map_err(|fault| self.access.told(fault))?;
         self.known.found = found;
         Ok(())
     }
@@ -261,11 +268,6 @@ impl Duty {
     /// No slot of the vendor's limit became free in time.
     pub fn used_up(&self) -> Fault {
         lost(self.connector, "the vendor's limit was used up", FaultClass::Limit)
-    }
-
-    /// True where the answer says that the token it was sent with is over.
-    pub fn is_token_refused(&self, answer: &HttpAnswer) -> bool {
-        self.access.token.is_some() && self.connector.classify(answer).class == FaultClass::Authentication
     }
 
     /// What follows a call that was made, or could not be.
@@ -400,9 +402,9 @@ impl Call {
             }
             // Somebody else has changed the record meanwhile: its version is read again, and it is tried once more.
             (Err(fault), _) if duty.parcel.failures == 0 && connector.is_stale(answer) => {
-                Err(Fault { class: FaultClass::Retry, retry_after_ms: Some(0), ..duty.access.redacted(fault) })
+                Err(Fault { class: FaultClass::Retry, retry_after_ms: Some(0), ..duty.access.told(fault) })
             }
-            (read, _) => read.map_err(|fault| duty.access.redacted(fault)),
+            (read, _) => read.map_err(|fault| duty.access.told(fault)),
         }
     }
 
@@ -422,7 +424,7 @@ impl Call {
             Proof::Found { current: false, .. } | Proof::Absent => {
                 self.close("absent", Some(answer), None, self.duty.send_again())
             }
-            Proof::Failed(fault) => self.prove_again(self.duty.access.redacted(fault), Some(answer)),
+            Proof::Failed(fault) => self.prove_again(self.duty.access.told(fault), Some(answer)),
         }
     }
 

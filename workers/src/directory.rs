@@ -66,12 +66,14 @@ impl Access {
         }
     }
 
-    pub fn redacted(&self, fault: Fault) -> Fault {
+    /// A fault that an answer to this account tells of, without anything secret. Where it says that the token is over, nobody uses it again.
+    pub fn told(&self, fault: Fault) -> Fault {
         let fault = fault.redacted(&self.credential.redactor);
-        match &self.token {
-            Some(token) => fault.redacted(&token.redactor),
-            None => fault,
+        let Some(token) = &self.token else { return fault };
+        if fault.class == FaultClass::Authentication {
+            token.refuse();
         }
+        fault.redacted(&token.redactor)
     }
 
     /// A token that the vendor ended early is renewed: the first refusal is tried again at once, a second one is a person's.
@@ -159,13 +161,6 @@ impl Directory {
             Ok(token) => Ok((Access { token: Some(token), credential }, None)),
             Err(TokenError::Fault(fault)) => Ok((bare(credential), Some(fault))),
             Err(TokenError::Store(error)) => Err(error),
-        }
-    }
-
-    /// The vendor refused the token of this access.
-    pub async fn refuse_token(&self, access: &Access) {
-        if let (Some(id), Some(token)) = (access.credential.id, &access.token) {
-            self.tokens.refuse(id, token).await;
         }
     }
 

@@ -96,7 +96,7 @@ async fn run(fetches: Arc<Fetches>, tenant: TenantId, mut waiting: mpsc::Receive
                     Ok(begun) => {
                         for call in begun {
                             let context = fetches.context.clone();
-                            calls.spawn(call.make(context, fetches.directory.clone(), tenant));
+                            calls.spawn(call.make(context, tenant));
                         }
                     }
                     Err(error) if error.is_passing() => {
@@ -124,6 +124,8 @@ struct Call {
     attempt: AttemptId,
     access: Arc<Access>,
     connector: &'static Connector,
+    getter: Getter<'static>,
+    /// The first one; what is kept apart has requests of its own.
     request: HttpRequest,
     bucket: String,
     concurrency_max: u32,
@@ -152,12 +154,12 @@ impl Fetches {
                 ends.push(FetchEnd { message: message.id, connection, attempt: None, next: after(&message, lack.clone()) });
                 continue;
             }
-            let built = account
-                .as_ref()
-                .map_err(Clone::clone)
-                .and_then(|(connector, access, _)| Ok((*connector, access.clone(), build(&message, connector, access)?)));
+            let built = account.as_ref().map_err(Clone::clone).and_then(|(connector, access, _)| {
+                let (getter, request) = build(&message, connector, access)?;
+                Ok((*connector, access.clone(), getter, request))
+            });
             match built {
-                Ok((connector, access, request)) => {
+                Ok((connector, access, getter, request)) => {
                     let limit = connector.limits(&message.settings).into_iter().next();
                     calls.push(Call {
                         attempt: AttemptId::generate(),
@@ -166,6 +168,7 @@ impl Fetches {
                         concurrency_max: limit.map_or(CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max),
                         message,
                         connector,
+                        getter,
                         request,
                     });
                 }
@@ -219,13 +222,9 @@ impl Fetches {
 impl Call {
     /// Waits for a slot and calls, and once more for each part that the vendor keeps apart: all of it is one attempt to read one thing.
     /// Reading has no effect at the vendor, so a lost answer is simply asked for again.
-    async fn make(self, context: Arc<Context>, directory: Arc<Directory>, tenant: TenantId) -> FetchEnd {
+    async fn make(mut self, context: Arc<Context>, tenant: TenantId) -> FetchEnd {
         // What takes longer is given up before the sweeper takes it that we died.
         let deadline = Instant::now() + context.outbound.timeout() + SLOT_WAIT;
-        let source_id = self.message.source_id.as_deref().unwrap_or_default();
-        let Some(mut getter) = self.connector.fetcher(&self.message.topic, source_id) else {
-            return self.end(None, Err(unbuilt("the connector says nothing of how to read it back".into())), true);
-        };
         let (mut request, mut is_first) = (self.request.clone(), true);
         loop {
             let until = if is_first { Instant::now() + SLOT_WAIT } else { deadline };
@@ -246,30 +245,17 @@ impl Call {
                 Err(_) => return self.end(None, Err(self.silent(FaultClass::Outage, "no_answer", "it took too long")), false),
             };
             context.sunsets.note(tenant, self.message.connection, self.connector.sunset_signs(&answer));
-            let read = match getter.take(&answer).map_err(|fault| self.access.redacted(fault)) {
-                Err(fault) if fault.class == FaultClass::Authentication => {
-                    directory.refuse_token(&self.access).await;
-                    Err(self.access.renewable(fault, self.message.failures))
-                }
-                read => read,
-            };
+            let read = self.getter.take(&answer);
+            let read = read.map_err(|fault| self.access.renewable(self.access.told(fault), self.message.failures));
             if let Some(read) = read.transpose() {
                 return self.end(Some(&answer), read, false);
             }
-            request = match self.next(&mut getter) {
+            request = match next(&mut self.getter, &self.message, &self.access) {
                 Ok(request) => request,
                 Err(why) => return self.end(Some(&answer), Err(unbuilt(why)), false),
             };
             is_first = false;
         }
-    }
-
-    /// The request for the next part of the thing.
-    fn next(&self, getter: &mut Getter<'_>) -> Result<HttpRequest, String> {
-        let nonce = Uuid::new_v4().simple().to_string();
-        let context = self.access.context(&self.message.settings, &nonce);
-        let request = getter.next(&context).map_err(|error| error.to_string())?;
-        request.ok_or_else(|| "the record ended before it was whole".to_owned())
     }
 
     fn silent(&self, class: FaultClass, code: &str, why: &str) -> Fault {
@@ -305,12 +291,19 @@ impl Call {
     }
 }
 
-fn build(message: &Inbound, connector: &Connector, access: &Access) -> Result<HttpRequest, String> {
+fn build(message: &Inbound, connector: &'static Connector, access: &Access) -> Result<(Getter<'static>, HttpRequest), String> {
     let source_id = message.source_id.as_deref().ok_or("the message names no id to read back")?;
+    let none = || format!("{} says nothing of how to read {} back", connector.title(), message.topic);
+    let mut getter = connector.fetcher(&message.topic, source_id).ok_or_else(none)?;
+    let request = next(&mut getter, message, access)?;
+    Ok((getter, request))
+}
+
+/// The request for the thing, or for the next part of it.
+fn next(getter: &mut Getter<'_>, message: &Inbound, access: &Access) -> Result<HttpRequest, String> {
     let nonce = Uuid::new_v4().simple().to_string();
-    let context = access.context(&message.settings, &nonce);
-    let request = connector.fetch_request(&message.topic, source_id, &context).map_err(|error| error.to_string())?;
-    request.ok_or_else(|| format!("{} says nothing of how to read {} back", connector.title(), message.topic))
+    let request = getter.next(&access.context(&message.settings, &nonce)).map_err(|error| error.to_string())?;
+    request.ok_or_else(|| "the record ended before it was whole".to_owned())
 }
 
 /// What becomes of a message that was not read back.

@@ -22,7 +22,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::Context;
-use crate::call::{Call, Duty, Known, Made, developer_fault, external_key, finish, missing_connector};
+use crate::call::{Call, Duty, Known, Made, Ready, developer_fault, external_key, finish, missing_connector};
 use crate::directory::{Directory, TenantLookups};
 
 /// Ids that wait in memory for one place; the backlog waits in Postgres.
@@ -285,14 +285,15 @@ impl Work {
             let source = source.map_or("", |source| source.name.as_str());
             match duty.make(&lookups, source) {
                 Ok(Made::Read(request)) => reads.push(self.read_before(duty, request, lookups, source)),
-                made => ends.extend(taken(duty, made, &mut calls)),
+                Ok(Made::Ready(ready)) => ends.extend(taken(duty, Ok(ready), &mut calls)),
+                Err(reason) => ends.extend(taken(duty, Err(reason), &mut calls)),
             }
         }
         let mut noted = Vec::new();
         for (duty, made, read) in futures::future::join_all(reads).await {
             noted.extend(read);
             match made {
-                Ok(made) => ends.extend(taken(duty, made, &mut calls)),
+                Ok(ready) => ends.extend(taken(duty, ready, &mut calls)),
                 Err(fault) => ends.push(duty.unread(fault)),
             }
         }
@@ -321,7 +322,7 @@ impl Work {
         first: HttpRequest,
         lookups: TenantLookups<'_>,
         source: &str,
-    ) -> (Duty, Result<Result<Made, Reason>, Fault>, Vec<ReadBefore>) {
+    ) -> (Duty, Result<Result<Ready, Reason>, Fault>, Vec<ReadBefore>) {
         let (mut reads, mut request) = (Vec::new(), first);
         let (bucket, concurrency_max) = duty.limit();
         loop {
@@ -334,7 +335,6 @@ impl Work {
             let answer = self.context.outbound.send(request).await;
             self.context.limiter.give(slot).await;
             let status = answer.as_ref().ok().map(|answer| answer.status);
-            let is_refused = answer.as_ref().is_ok_and(|answer| duty.is_token_refused(answer));
             let read = match answer {
                 Ok(answer) => duty.take(&answer),
                 Err(no_answer) => Err(duty.silent(no_answer)),
@@ -342,9 +342,6 @@ impl Work {
             let (connection, fault) = (duty.connection.id, read.as_ref().err().cloned());
             let delivery = duty.parcel.id;
             reads.push(ReadBefore { delivery, connection, method, url, status, fault, started_at, ended_at: Utc::now() });
-            if is_refused {
-                self.directory.refuse_token(&duty.access).await;
-            }
             if let Err(fault) = read {
                 return (duty, Err(fault), reads);
             }
@@ -358,7 +355,8 @@ impl Work {
                         reads,
                     );
                 }
-                made => return (duty, Ok(made), reads),
+                Ok(Made::Ready(ready)) => return (duty, Ok(Ok(ready)), reads),
+                Err(reason) => return (duty, Ok(Err(reason)), reads),
             }
         }
     }
@@ -387,25 +385,18 @@ impl Work {
         self.context.limiter.give(slot).await;
         let signs = answer.iter().flat_map(|answer| call.duty.connector.sunset_signs(answer));
         self.context.sunsets.note(self.scope.tenant, call.duty.connection.id, signs);
-        if let Ok(answer) = &answer
-            && call.duty.is_token_refused(answer)
-        {
-            self.directory.refuse_token(&call.duty.access).await;
-        }
         self.end(call.end(answer)).await;
     }
 }
 
 /// A call that is to be begun, or the end of what needs none.
-fn taken(duty: Duty, made: Result<Made, Reason>, calls: &mut Vec<Call>) -> Option<Finish> {
-    match made {
-        Ok(Made::Call(request)) => {
+fn taken(duty: Duty, ready: Result<Ready, Reason>, calls: &mut Vec<Call>) -> Option<Finish> {
+    match ready {
+        Ok(Ready::Call(request)) => {
             calls.push(Call::new(duty, request));
             None
         }
-        Ok(Made::Step(step)) => Some(duty.finish(None, step)),
-        // Whatever is to be read was; should more be asked for, it is with the next batch.
-        Ok(Made::Read(_)) => Some(duty.finish(None, Step::Wait { until: Utc::now(), counts: true })),
+        Ok(Ready::Step(step)) => Some(duty.finish(None, step)),
         Err(reason) => Some(duty.finish(None, Step::Stop(reason))),
     }
 }

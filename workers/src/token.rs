@@ -4,6 +4,7 @@
 //! ended early is renewed once: whoever is refused with an old version takes the newer one.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,7 @@ pub struct Token {
     version: i32,
     /// Takes the token out of every text that is kept.
     pub redactor: Redactor,
+    is_refused: AtomicBool,
 }
 
 impl Token {
@@ -44,7 +46,12 @@ impl Token {
         let cookies = set.cookies.iter().map(|(_, value)| value);
         let fields: SecretFields =
             secrets.chain(cookies).enumerate().map(|(at, value)| (at.to_string(), value.expose_secret().into())).collect();
-        Arc::new(Self { set, version, redactor: Redactor::new(&fields) })
+        Arc::new(Self { set, version, redactor: Redactor::new(&fields), is_refused: AtomicBool::new(false) })
+    }
+
+    /// The vendor refused it before its time: nobody here uses it again.
+    pub fn refuse(&self) {
+        self.is_refused.store(true, Ordering::Relaxed);
     }
 }
 
@@ -60,8 +67,6 @@ pub enum TokenError {
 #[derive(Default)]
 struct Slot {
     token: Option<Arc<Token>>,
-    /// The newest version that the vendor refused.
-    refused_version: Option<i32>,
     /// What the vendor said when it gave none, and when.
     refusal: Option<(Fault, Instant)>,
 }
@@ -110,7 +115,7 @@ impl Tokens {
         }
         match self.renew(scope, account, &slot).await {
             Ok(token) => {
-                *slot = Slot { token: Some(token.clone()), refused_version: slot.refused_version, refusal: None };
+                *slot = Slot { token: Some(token.clone()), refusal: None };
                 Ok(token)
             }
             Err(TokenError::Fault(fault)) => {
@@ -119,13 +124,6 @@ impl Tokens {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// The vendor refused this token before its time: nobody here uses it again.
-    pub async fn refuse(&self, credential: CredentialId, token: &Token) {
-        let slot = self.slot(credential);
-        let mut slot = slot.lock().await;
-        slot.refused_version = slot.refused_version.max(Some(token.version));
     }
 
     async fn renew(&self, scope: &Scope, account: &Account<'_>, slot: &Slot) -> Result<Arc<Token>, TokenError> {
@@ -204,8 +202,9 @@ impl Tokens {
 }
 
 impl Slot {
-    /// True where it was not refused and does not end at once.
+    /// True where it does not end at once and is none that was refused, nor an older one.
     fn serves(&self, account: &Account<'_>, version: i32, set: &TokenSet) -> bool {
-        self.refused_version.is_none_or(|refused| version > refused) && !account.connector.needs_token(Some(set), Utc::now())
+        let refused = self.token.as_ref().filter(|token| token.is_refused.load(Ordering::Relaxed));
+        refused.is_none_or(|refused| version > refused.version) && !account.connector.needs_token(Some(set), Utc::now())
     }
 }

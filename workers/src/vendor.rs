@@ -1,5 +1,6 @@
 //! A vendor's account at work: requests through the one door, one after the other, with a token where the vendor wants one.
 
+use bytes::Bytes;
 use connectors::{
     Change, Connector, Found, ListedSubscription, LookUpError, Position, ReadRecord, Reader, RequestContext, RequestError,
     TokenSet,
@@ -168,6 +169,63 @@ impl<'a> Vendor<'a> {
         let token = self.token().await?;
         let nonce = Uuid::new_v4().simple().to_string();
         Ok(build(&self.context(keys, token.as_ref(), &nonce))?)
+    }
+
+    /// Reads back what a webhook of this topic is about, with the parts that the vendor keeps apart; `None` where the topic is not read back.
+    ///
+    /// # Errors
+    /// Where the vendor did not answer, or said no.
+    pub async fn fetch(&self, topic: &str, source_id: &str) -> Result<Option<Bytes>, VendorError> {
+        let Some(mut getter) = self.connector.fetcher(topic, source_id) else { return Ok(None) };
+        let mut is_second_try = false;
+        loop {
+            let token = self.token().await?;
+            let nonce = Uuid::new_v4().simple().to_string();
+            let Some(request) = getter.next(&self.context(WriteKeys::default(), token.as_ref(), &nonce))? else {
+                return Ok(None);
+            };
+            match getter.take(&self.send(request).await?) {
+                Ok(Some(record)) => return Ok(Some(record)),
+                Ok(None) => is_second_try = false,
+                // The same is asked for with a new token.
+                Err(fault) if fault.class == FaultClass::Authentication && !is_second_try && self.forget_token().await => {
+                    is_second_try = true;
+                }
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+    }
+
+    /// The request of a change as a worker makes it: with the last version where it must name that, and with all that is looked up before it.
+    ///
+    /// # Errors
+    /// Where the vendor did not answer or said no, or what the change cannot do without is not there.
+    pub async fn change(
+        &self,
+        kind: RecordKind,
+        change: Change<'_>,
+        payload: Option<&Value>,
+        keys: WriteKeys<'_>,
+    ) -> Result<HttpRequest, VendorError> {
+        let current;
+        let change = match change {
+            Change::Update(known) | Change::Action(_, known)
+                if known.version.is_none() && self.connector.needs_version(kind, change) =>
+            {
+                let ask = |context: &RequestContext<'_>| {
+                    self.connector.current_request(kind, &known.id, context)?.ok_or(RequestError::Version)
+                };
+                let answer = self.call(keys, ask).await?;
+                current = self.connector.read_current_answer(kind, &known.id, &answer)?;
+                match change {
+                    Change::Action(name, _) => Change::Action(name, &current),
+                    _ => Change::Update(&current),
+                }
+            }
+            change => change,
+        };
+        let found = self.look_up(kind, change, payload, keys).await?;
+        self.prepare(keys, |context| self.connector.change_request(kind, change, payload, &found, context)).await
     }
 
     /// All webhooks of the account; `None` where the vendor has no list of them.

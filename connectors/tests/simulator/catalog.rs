@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 use connectors::simulator::{Fault, FaultMatcher, Simulator, Writes};
-use connectors::{CallVars, Catalog, Proof};
+use connectors::{CallVars, Catalog, Change, Proof};
 use domain::fault::FaultClass;
 use domain::mapping::Vars;
 use domain::record::RecordKind;
@@ -78,11 +78,11 @@ fn a_doubled_upsert_is_one_record_and_the_proof_finds_it() {
     assert_eq!(erp.proof("order 1/a", 1), Proof::Absent);
     let first = erp.write("order 1/a", sales_order("order 1/a"));
     assert_eq!(first.status, 204, "{}", text(&first));
-    let receipt = erp.connector.read_write_answer(ORDER, &http(first)).unwrap();
+    let receipt = erp.connector.read_change_answer(ORDER, Change::Write, &http(first), "").unwrap();
     assert_eq!(erp.proof("order 1/a", 1), Proof::Absent, "the vendor has not settled yet");
     erp.now += Duration::seconds(2);
     let again = erp.write("order 1/a", sales_order("order 1/a"));
-    assert_eq!(erp.connector.read_write_answer(ORDER, &http(again)).unwrap().id, receipt.id);
+    assert_eq!(erp.connector.read_change_answer(ORDER, Change::Write, &http(again), "").unwrap().id, receipt.id);
     let Proof::Found { receipt: found, current } = erp.proof("order 1/a", 1) else { panic!("it was written") };
     assert_eq!((found.id.as_str(), current), (receipt.id.as_str(), true));
     assert!(matches!(erp.proof("order 1/a", 2), Proof::Found { current: false, .. }));
@@ -116,7 +116,7 @@ fn what_the_vendor_checks_is_refused_in_its_own_words() {
     ];
     for (order, code, path) in cases {
         let answer = erp.write("k", order);
-        let fault = erp.connector.read_write_answer(ORDER, &http(answer.clone())).unwrap_err();
+        let fault = erp.connector.read_change_answer(ORDER, Change::Write, &http(answer.clone()), "").unwrap_err();
         assert_eq!(fault.code, code, "{}", text(&answer));
         assert!(path.is_none_or(|path| fault.path.as_deref().unwrap().ends_with(path)), "{fault:?}");
     }

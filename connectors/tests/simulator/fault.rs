@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::Duration;
+use connectors::Change;
 use connectors::simulator::{Fault, FaultMatcher, SimAnswer};
 use domain::fault::FaultClass;
 use domain::http::Delivery;
@@ -38,7 +39,7 @@ fn what_goes_wrong_goes_wrong_on_purpose_and_in_order() {
         assert_eq!(erp.simulator.writes(ORDER, "k").updates, updates, "only the second one has committed");
     }
     let (answer, _) = write(&mut erp);
-    assert_eq!(erp.connector.read_write_answer(ORDER, &http(answer)).unwrap_err().class, FaultClass::Unknown);
+    assert_eq!(erp.connector.read_change_answer(ORDER, Change::Write, &http(answer), "").unwrap_err().class, FaultClass::Unknown);
     let (answer, _) = write(&mut erp);
     let fault = erp.connector.classify(&http(answer));
     assert_eq!((fault.class, fault.retry_after_ms), (FaultClass::Limit, Some(1_000)));

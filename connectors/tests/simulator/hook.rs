@@ -29,9 +29,10 @@ fn a_webhook_is_signed_so_that_it_is_believed() {
         assert_ne!(info.dedupe_key, again.dedupe_key);
         assert_eq!(shop.simulator.emit(topic, "none", "http://127.0.0.1:1/hooks", now()), None);
         if info.fetch {
-            let request = shop.context(keys("k"), |c, context| c.fetch_request(topic, &id, context).unwrap().unwrap());
+            let mut getter = shop.connector.fetcher(topic, &id).unwrap();
+            let request = shop.context(keys("k"), |_, context| getter.next(context).unwrap().unwrap());
             let answer = http(shop.send(request));
-            let bytes = shop.connector.read_fetch(topic, &answer).unwrap();
+            let bytes = getter.take(&answer).unwrap().unwrap();
             let record = Value::parse(&bytes, &Limits::DEFAULT).unwrap();
             assert_eq!(record.at("id").unwrap().to_text().unwrap(), id);
         }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use connectors::manifest::{Page, Place, Read};
 use connectors::simulator::{SimAnswer, Simulator};
-use connectors::{CallVars, Catalog, Connector, Proof, RequestContext};
+use connectors::{CallVars, Catalog, Change, Connector, Found, Proof, RequestContext};
 use domain::http::{HttpAnswer, HttpRequest, Method};
 use domain::record::RecordKind;
 use domain::secret::{SecretFields, SecretString};
@@ -101,7 +101,9 @@ impl Vendor {
 
     pub fn write(&mut self, key: &str, payload: Json) -> SimAnswer {
         let payload = Value::from(&payload);
-        let request = self.context(keys(key), |connector, context| connector.write_request(ORDER, &payload, context).unwrap());
+        let request = self.context(keys(key), |connector, context| {
+            connector.change_request(ORDER, Change::Write, Some(&payload), &Found::default(), context).unwrap()
+        });
         self.send(request)
     }
 

@@ -1,7 +1,7 @@
 //! Writes of every kind, and what finds them again.
 
 use connectors::simulator::Writes;
-use connectors::{CallVars, Proof};
+use connectors::{CallVars, Change, Proof};
 use domain::value::Value;
 use serde_json::{Value as Json, json};
 
@@ -36,7 +36,7 @@ fn what_is_written_can_be_read_whichever_way_it_was_written() {
         let answer = vendor.write("k1", json!({"name": "#1042", "lines": [{"sku": "HAT"}]}));
         let receipt = vendor
             .connector
-            .read_write_answer(ORDER, &http(answer.clone()))
+            .read_change_answer(ORDER, Change::Write, &http(answer.clone()), "")
             .unwrap_or_else(|_| panic!("{name}: {}", text(&answer)));
         let found = body(&vendor.send(get(&format!("/api/orders/{}", receipt.id))));
         assert_eq!(found["order"]["name"], "#1042", "{name}");

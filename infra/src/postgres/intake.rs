@@ -13,7 +13,7 @@ use domain::usage::Meter;
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::{Store, StoreError, enter_to_insert};
+use super::{Store, StoreError, enter_to_insert, opened};
 use crate::vault::{Sealed, Vault};
 
 /// How long the direct nudge of a new message may take before the sweeper nudges again.
@@ -65,9 +65,7 @@ impl Store {
         let tenant = TenantId(row.try_get("tenant_id")?);
         let mut credential = SecretFields::default();
         if let Some(id) = row.try_get::<Option<Uuid>, _>("credential_id")? {
-            let (version, master): (i32, String) = (row.try_get("data_key_version")?, row.try_get("master_key_id")?);
-            let data_key = vault.unwrap(tenant, version, &master, row.try_get("wrapped")?)?;
-            credential = data_key.open(tenant, Sealed::Credential(CredentialId(id)), row.try_get("sealed")?)?;
+            credential = opened(&row, vault, tenant, Sealed::Credential(CredentialId(id)))?;
         }
         Ok(Some(Hook {
             tenant,

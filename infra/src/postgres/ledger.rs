@@ -18,7 +18,7 @@ use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::exception::{self, Subject};
-use super::{Store, StoreError, TenantStore};
+use super::{Store, StoreError, TenantStore, opened};
 use crate::vault::{Sealed, Vault};
 
 /// Bytes of an answer that an attempt keeps.
@@ -267,9 +267,7 @@ impl TenantStore<'_> {
         .fetch_one(&mut *tx)
         .await?;
         tx.commit().await?;
-        let (version, master): (i32, String) = (row.try_get("data_key_version")?, row.try_get("master_key_id")?);
-        let data_key = vault.unwrap(tenant, version, &master, row.try_get("wrapped")?)?;
-        Ok(data_key.open(tenant, Sealed::Credential(id), row.try_get("sealed")?)?)
+        opened(&row, vault, tenant, Sealed::Credential(id))
     }
 
     /// All entries of a lookup table.

@@ -6,9 +6,12 @@
 use std::time::Duration;
 
 use domain::scope::Scope;
+use domain::secret::SecretFields;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Executor, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Executor, Postgres, Row, Transaction};
+
+use crate::vault::{Sealed, Vault};
 
 pub mod configure;
 pub mod entity;
@@ -69,6 +72,18 @@ fn is_passing(error: &sqlx::Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// What a row has sealed, with the data key that stands beside it: `sealed`, `data_key_version`, `master_key_id`, `wrapped`.
+fn opened(
+    row: &sqlx::postgres::PgRow,
+    vault: &Vault,
+    tenant: domain::id::TenantId,
+    what: Sealed,
+) -> Result<SecretFields, StoreError> {
+    let (version, master): (i32, String) = (row.try_get("data_key_version")?, row.try_get("master_key_id")?);
+    let data_key = vault.unwrap(tenant, version, &master, row.try_get("wrapped")?)?;
+    Ok(data_key.open(tenant, what, row.try_get("sealed")?)?)
 }
 
 /// The way to the database.

@@ -408,14 +408,28 @@ struct Made {
 }
 
 /// Adds one audit row for each subject, in the transaction that causes them.
-/// As [`audit`], with what each row tells beside.
+pub(crate) async fn audit(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    action: Action,
+    subject_kind: &str,
+    subjects: &[Uuid],
+) -> Result<(), StoreError> {
+    audit_each(tx, scope, action, subject_kind, subjects, &vec![None; subjects.len()]).await
+}
+
+/// As [`audit`], with what each row tells beside, in the same order.
 pub(crate) async fn audit_each(
     tx: &mut Transaction<'static, Postgres>,
     scope: &Scope,
     action: Action,
     subject_kind: &str,
-    subjects: &[(Uuid, String)],
+    subjects: &[Uuid],
+    details: &[Option<&str>],
 ) -> Result<(), StoreError> {
+    if subjects.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
         "INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
          SELECT id, $1, $2, $3, $4, subject_id, $5, detail FROM unnest($6::uuid[], $7::uuid[], $8::text[]) AS i (id, subject_id, detail)",
@@ -426,34 +440,8 @@ pub(crate) async fn audit_each(
     .bind(subject_kind)
     .bind(scope.request)
     .bind(subjects.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
-    .bind(subjects.iter().map(|(id, _)| *id).collect::<Vec<_>>())
-    .bind(subjects.iter().map(|(_, detail)| detail.as_str()).collect::<Vec<_>>())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-pub(crate) async fn audit(
-    tx: &mut Transaction<'static, Postgres>,
-    scope: &Scope,
-    action: Action,
-    subject_kind: &str,
-    subjects: &[Uuid],
-) -> Result<(), StoreError> {
-    if subjects.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id)
-         SELECT id, $1, $2, $3, $4, subject_id, $5 FROM unnest($6::uuid[], $7::uuid[]) AS i (id, subject_id)",
-    )
-    .bind(scope.tenant.0)
-    .bind(serde_json::to_value(&scope.actor).expect("an actor is plain data"))
-    .bind(action.as_str())
-    .bind(subject_kind)
-    .bind(scope.request)
-    .bind(subjects.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
     .bind(subjects)
+    .bind(details)
     .execute(&mut **tx)
     .await?;
     Ok(())

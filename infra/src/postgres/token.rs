@@ -8,7 +8,7 @@ use sqlx::Row;
 
 use super::configure::data_key;
 use super::receive::audit_each;
-use super::{StoreError, TenantStore};
+use super::{StoreError, TenantStore, opened};
 use crate::vault::{Sealed, Vault};
 
 /// A credential's token as it is stored.
@@ -39,10 +39,9 @@ impl TenantStore<'_> {
         tx.commit().await?;
         let Some(row) = row else { return Ok(TokenRow::default()) };
         let version = row.try_get("version")?;
-        let Some(sealed) = row.try_get::<Option<Vec<u8>>, _>("sealed")? else { return Ok(TokenRow { version, fields: None }) };
-        let (key_version, master): (i32, String) = (row.try_get("data_key_version")?, row.try_get("master_key_id")?);
-        let data_key = vault.unwrap(tenant, key_version, &master, row.try_get("wrapped")?)?;
-        Ok(TokenRow { version, fields: Some(data_key.open(tenant, Sealed::Token(credential), &sealed)?) })
+        let is_there = row.try_get::<Option<&[u8]>, _>("sealed")?.is_some();
+        let fields = if is_there { Some(opened(&row, vault, tenant, Sealed::Token(credential))?) } else { None };
+        Ok(TokenRow { version, fields })
     }
 
     /// True where the caller is now the one who asks for the token after `seen`; false where somebody else does, or has.
@@ -98,7 +97,7 @@ impl TenantStore<'_> {
         .await?;
         if let Some(version) = version {
             let detail = serde_json::json!({"version": version}).to_string();
-            audit_each(&mut tx, scope, Action::TokenRenewed, "credential", &[(credential.0, detail)]).await?;
+            audit_each(&mut tx, scope, Action::TokenRenewed, "credential", &[credential.0], &[Some(&detail)]).await?;
         }
         tx.commit().await?;
         Ok(version)
@@ -117,7 +116,7 @@ impl TenantStore<'_> {
             .execute(&mut *tx)
             .await?;
         let detail = serde_json::json!({"code": code}).to_string();
-        audit_each(&mut tx, scope, Action::TokenRefused, "credential", &[(credential.0, detail)]).await?;
+        audit_each(&mut tx, scope, Action::TokenRefused, "credential", &[credential.0], &[Some(&detail)]).await?;
         tx.commit().await?;
         Ok(())
     }

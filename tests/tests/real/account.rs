@@ -197,9 +197,7 @@ impl Account {
         let once = if matches!(change, Change::Write) { format!("{key}.{revision}") } else { once };
         let keys = keys(key, revision, &once);
         let vendor = self.vendor_with(credential);
-        let found = vendor.look_up(kind, change, payload, keys).await?;
-        let build = |context: &RequestContext<'_>| self.connector.change_request(kind, change, payload, &found, context);
-        let answer = vendor.call(keys, build).await?;
+        let answer = vendor.send(vendor.change(kind, change, payload, keys).await?).await?;
         Ok(self.connector.read_change_answer(kind, change, &answer, key)?)
     }
 
@@ -223,11 +221,8 @@ impl Account {
 
     /// Reads back what a hook is about.
     pub async fn fetch(&self, topic: &str, source_id: &str) -> Result<Vec<u8>, VendorError> {
-        let fetch = |context: &RequestContext<'_>| {
-            Ok(self.connector.fetch_request(topic, source_id, context)?.expect("the topic is read back"))
-        };
-        let answer = self.vendor().call(WriteKeys::default(), fetch).await?;
-        Ok(self.connector.read_fetch(topic, &answer)?.to_vec())
+        let record = self.vendor().fetch(topic, source_id).await?.expect("the topic is read back");
+        Ok(record.to_vec())
     }
 
     /// Reads one record by its id.

@@ -10,7 +10,7 @@ use domain::record::RecordKind;
 use domain::secret::SecretFields;
 use domain::value::{Limits, Value};
 
-use super::{HOOK_URL, Outcome, Proving, Stage, first, keys, must, said};
+use super::{HOOK_URL, Outcome, Proving, Stage, first, must, said};
 use crate::Failure;
 use crate::connector::simulate::account;
 
@@ -72,12 +72,7 @@ impl Proving {
         let bytes = if info.fetch {
             let id = info.source_id.as_deref().unwrap_or_default();
             let vendor = stage.vendor().await.map_err(said)?;
-            let build = |context: &connectors::RequestContext<'_>| {
-                let request = connector.fetch_request(&info.topic, id, context)?;
-                request.ok_or(connectors::RequestError::Kind(kind))
-            };
-            let answer = vendor.call(keys("", 0), build).await.map_err(said)?;
-            connector.read_fetch(&info.topic, &answer).map_err(|fault| format!("{} {}", fault.reason, fault.fix))?
+            vendor.fetch(&info.topic, id).await.map_err(said)?.ok_or("the topic says nothing of how it is read back")?
         } else {
             info.event.clone().unwrap_or_else(|| sent.body.clone())
         };

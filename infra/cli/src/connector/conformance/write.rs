@@ -5,7 +5,6 @@ use std::time::Duration;
 use connectors::simulator::{Fault, FaultMatcher};
 use connectors::{Change, Proof, RequestContext, RequestError};
 use domain::delivery::Receipt;
-use domain::http::HttpRequest;
 use domain::record::RecordKind;
 use domain::value::Value;
 use workers::vendor::{Vendor, WriteKeys};
@@ -66,42 +65,10 @@ impl Proving {
         payload: Option<&Value>,
         keys: WriteKeys<'_>,
     ) -> Result<Receipt, String> {
-        let request = self.ready(vendor, (kind, change), payload, keys).await?;
+        let request = vendor.change(kind, change, payload, keys).await.map_err(said)?;
         let answer = vendor.send(request).await.map_err(said)?;
         let read = self.connector.read_change_answer(kind, change, &answer, keys.external_key);
         read.map_err(|fault| format!("{} {}", fault.reason, fault.fix))
-    }
-
-    /// The request of a change, with all that is read before it.
-    async fn ready(
-        &self,
-        vendor: &Vendor<'_>,
-        (kind, change): (RecordKind, Change<'_>),
-        payload: Option<&Value>,
-        keys: WriteKeys<'_>,
-    ) -> Result<HttpRequest, String> {
-        let current;
-        let change = match change {
-            Change::Update(known) | Change::Action(_, known)
-                if known.version.is_none() && self.connector.needs_version(kind, change) =>
-            {
-                let build = |context: &RequestContext<'_>| {
-                    self.connector.current_request(kind, &known.id, context)?.ok_or(RequestError::Version)
-                };
-                let answer = vendor.call(keys, build).await.map_err(said)?;
-                let read = self.connector.read_current_answer(kind, &known.id, &answer);
-                current = read.map_err(|fault| format!("its version was not told: {} {}", fault.reason, fault.fix))?;
-                match change {
-                    Change::Action(name, _) => Change::Action(name, &current),
-                    _ => Change::Update(&current),
-                }
-            }
-            change => change,
-        };
-        let found =
-            vendor.look_up(kind, change, payload, keys).await.map_err(|error| format!("what belongs before it: {error}"))?;
-        let build = |context: &RequestContext<'_>| self.connector.change_request(kind, change, payload, &found, context);
-        vendor.prepare(keys, build).await.map_err(said)
     }
 
     /// Where the connector changes what exists, or its write does so by our key.
@@ -137,9 +104,9 @@ impl Proving {
             let vendor = stage.vendor().await?;
             let key = if was_stored { "crossdock-lost-1" } else { "crossdock-lost-2" };
             let Ok(Some(payload)) = self.payload(kind, key, 1, &stage.settings) else { return Ok(Ok(())) };
-            let request = match self.ready(&vendor, (kind, Change::Write), Some(&payload), keys(key, 1)).await {
+            let request = match vendor.change(kind, Change::Write, Some(&payload), keys(key, 1)).await {
                 Ok(request) => request,
-                Err(why) => return Ok(Err(why)),
+                Err(error) => return Ok(Err(format!("what belongs before it: {error}"))),
             };
             stage.served.simulator().fail(FaultMatcher::next(&format!("{kind}.write")), trouble);
             if let Ok(answer) = vendor.send(request).await {
@@ -270,10 +237,9 @@ impl Proving {
             };
             let vendor = stage.vendor().await?;
             let on = Receipt { id: id.clone(), version: None };
-            let ready = self.ready(&vendor, (kind, Change::Action(name, &on)), payload.as_ref(), keys(KEY, 1)).await;
-            let request = match ready {
+            let request = match vendor.change(kind, Change::Action(name, &on), payload.as_ref(), keys(KEY, 1)).await {
                 Ok(request) => request,
-                Err(why) => return Ok(Err(why)),
+                Err(error) => return Ok(Err(format!("what belongs before it: {error}"))),
             };
             stage.served.simulator().fail(FaultMatcher::next(&format!("{kind}.action.{name}")), trouble);
             if let Ok(answer) = vendor.send(request).await {
