@@ -78,13 +78,19 @@ impl Tracker {
     /// What a request for the next page says as `since`, where that is later than what was asked before. One unit back, because there may be
     /// more of that moment.
     pub fn go_on(&mut self) -> Option<String> {
-        let from = self.reached?.saturating_sub(self.step?);
+        let (from, text) = self.asked(self.reached?.saturating_sub(self.step?));
         if self.asked_from.is_some_and(|asked| from <= asked) {
             return None;
         }
         self.asked_from = Some(from);
         self.met = self.seen.iter().filter(|(at, _)| *at >= from).map(|(_, hash)| *hash).collect();
-        Some(write(from, &self.format))
+        Some(text)
+    }
+
+    /// What the vendor is asked for who is asked from a moment on, and how that is written: a time in whole seconds begins with its second.
+    fn asked(&self, at: i64) -> (i64, String) {
+        let text = write(at, &self.format);
+        (read(&text, &self.format).unwrap_or(at), text)
     }
 
     /// True where a record is older than what was asked for: the vendor does not know the parameter, and pages are counted from then on.
@@ -101,7 +107,7 @@ impl Tracker {
 
     /// What a request says as `since`, written as the vendor wants it.
     pub fn since(&self) -> Option<String> {
-        Some(write(self.begin?.saturating_sub(self.back), &self.format))
+        Some(self.asked(self.begin?.saturating_sub(self.back)).1)
     }
 
     /// Takes note of a record. False where the last read brought the same already.
@@ -132,7 +138,7 @@ impl Tracker {
 
     /// Forgets what the next read cannot meet again.
     fn forget(&mut self) {
-        let from = self.newest.map_or(i64::MIN, |newest| newest.saturating_sub(self.back));
+        let from = self.newest.map_or(i64::MIN, |newest| self.asked(newest.saturating_sub(self.back)).0);
         self.seen.retain(|(at, _)| *at >= from);
         while self.seen.len() > SEEN_MAX {
             self.seen.pop_front();
@@ -230,6 +236,26 @@ mod tests {
         let mut tracker = Tracker::new(&since, &Position::default());
         assert!(tracker.is_new(Some("1"), Some("2099-01-01T00:00:00Z"), b"", now));
         assert_eq!(tracker.position().at, Some(now.timestamp_micros()));
+    }
+
+    #[test]
+    fn what_comes_again_because_a_time_is_written_in_whole_seconds_is_known() {
+        let since: Since = serde_saphyr::from_str("{field: at, ascending: true}").unwrap();
+        let now = DateTime::parse_from_rfc3339("2026-11-24T10:00:00Z").unwrap().to_utc();
+        let records = [
+            ("1", "2026-11-24T09:30:00.100Z"),
+            ("2", "2026-11-24T09:30:01.200Z"),
+            ("3", "2026-11-24T09:30:01.900Z"),
+            ("4", "2026-11-24T09:30:02.300Z"),
+        ];
+        let mut tracker = Tracker::new(&since, &Position::default());
+        assert!(records.iter().all(|(id, at)| tracker.is_new(Some(id), Some(at), b"", now)));
+        // From 09:30:01.300 on, which is asked as 09:30:01: the second and the third come again.
+        assert_eq!(tracker.go_on().as_deref(), Some("2026-11-24T09:30:01Z"));
+        assert!(!records[1..].iter().any(|(id, at)| tracker.is_new(Some(id), Some(at), b"", now)));
+        let mut next = Tracker::new(&since, &tracker.position());
+        assert_eq!(next.since().as_deref(), Some("2026-11-24T09:30:01Z"));
+        assert!(!records[1..].iter().any(|(id, at)| next.is_new(Some(id), Some(at), b"", now)));
     }
 
     proptest! {

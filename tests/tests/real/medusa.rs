@@ -118,7 +118,9 @@ async fn orders(proving: &mut Proving, visit: &Visit<'_>) -> Result<(), Stopped>
     proving
         .check("order: a full read brings every record once, to the last page", async {
             let brought = account.read(Order, &mut position).await.unwrap();
-            assert_eq!((brought.pages, brought.records.len()), (3, ORDERS as usize));
+            // Each page begins at the last one's moment, so that how many there are depends on how close together the orders were placed.
+            assert!(brought.pages > 2, "{} pages", brought.pages);
+            assert_eq!(brought.records.len(), ORDERS as usize);
             assert_eq!(brought.ids(), visit.ids("/admin/orders", "orders").await);
         })
         .await?;
