@@ -11,7 +11,7 @@ use domain::record::RecordKind;
 use include_dir::{Dir, include_dir};
 
 use crate::check::check;
-use crate::connector::{Connector, Mappings};
+use crate::connector::{Connector, MANIFEST_FILE, Mappings};
 use crate::manifest::{KindFile, Manifest};
 use crate::parse::{ParseError, yaml};
 use crate::verified::{VERIFIED_FILE, Verified};
@@ -180,24 +180,22 @@ impl Connector {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn from_files(folder: &str, mut files: HashMap<String, String>) -> Result<Connector, CatalogErrors> {
+    pub fn from_files(folder: &str, files: HashMap<String, String>) -> Result<Connector, CatalogErrors> {
         let fail = |file: &str, what: String| CatalogError { file: format!("{folder}/{file}"), at: None, what };
         let place = |file: &str, error: ParseError| CatalogError {
             file: format!("{folder}/{file}"),
             at: (error.line > 0).then_some((error.line, error.column)),
             what: error.what,
         };
-        let text = files
-            .remove("connector.yaml")
-            .ok_or_else(|| CatalogErrors(vec![fail("connector.yaml", "the file is missing".into())]))?;
-        let manifest: Manifest = yaml(&text).map_err(|error| CatalogErrors(vec![place("connector.yaml", error)]))?;
-        let mut errors: Vec<CatalogError> =
-            check(folder, &manifest).into_iter().map(|what| fail("connector.yaml", what)).collect();
+        let text =
+            files.get(MANIFEST_FILE).ok_or_else(|| CatalogErrors(vec![fail(MANIFEST_FILE, "the file is missing".into())]))?;
+        let manifest: Manifest = yaml(text).map_err(|error| CatalogErrors(vec![place(MANIFEST_FILE, error)]))?;
+        let mut errors: Vec<CatalogError> = check(folder, &manifest).into_iter().map(|what| fail(MANIFEST_FILE, what)).collect();
         let (mut mappings, mut tables) = (Mappings::default(), Vec::new());
         for kind in RecordKind::ALL {
             let file = format!("{kind}.yaml");
-            let Some(text) = files.remove(&file) else { continue };
-            let parsed: KindFile = match yaml(&text) {
+            let Some(text) = files.get(&file) else { continue };
+            let parsed: KindFile = match yaml(text) {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     errors.push(place(&file, error));
@@ -206,7 +204,7 @@ impl Connector {
             };
             let mut compile = |rules| Plan::compile(rules).map_err(|error| errors.push(fail(&file, error.to_string()))).ok();
             if !parsed.read.is_empty() {
-                mappings.read.extend(compile(&parsed.read).map(|plan| (kind, plan)));
+                mappings.read.extend(compile(&parsed.read).map(|plan| (kind, (parsed.read.clone(), plan))));
             }
             if !parsed.write.is_empty() {
                 mappings.write.extend(compile(&parsed.write).map(|plan| (kind, (parsed.write, plan))));
@@ -214,7 +212,7 @@ impl Connector {
             tables.extend(parsed.tables);
         }
         mappings.tables = tables.into_iter().collect::<LookupSet>();
-        let verified = files.remove(VERIFIED_FILE).map_or(Ok(Vec::new()), |text| Verified::parse(&text));
+        let verified = files.get(VERIFIED_FILE).map_or(Ok(Vec::new()), |text| Verified::parse(text));
         let verified = verified.map_err(|error| errors.push(place(VERIFIED_FILE, error))).unwrap_or_default();
         if !errors.is_empty() {
             return Err(CatalogErrors(errors));

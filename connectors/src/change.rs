@@ -12,7 +12,7 @@ use crate::connector::Connector;
 use crate::look_up::Found;
 use crate::manifest::{LookUp, Request, Write};
 use crate::path;
-use crate::request::{CallVars, RequestContext, RequestError};
+use crate::request::{CallVars, Draft, RequestContext, RequestError};
 
 /// What is done to a record at the destination.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +83,21 @@ impl Connector {
         found: &Found,
         context: &RequestContext<'_>,
     ) -> Result<HttpRequest, RequestError> {
+        self.sign(self.change_draft(kind, change, payload, found, context)?, context)
+    }
+
+    /// The same without anything that says who we are: for those who want to see it and not to send it. It needs no credential.
+    ///
+    /// # Errors
+    /// As [`Self::change_request`].
+    pub fn change_draft(
+        &self,
+        kind: RecordKind,
+        change: Change<'_>,
+        payload: Option<&Value>,
+        found: &Found,
+        context: &RequestContext<'_>,
+    ) -> Result<Draft, RequestError> {
         let (request, before) = self.rule_of_change(kind, change)?;
         // What is not there is left out of a body, so that a write without its look-ups would be another write.
         if let Some(look_up) = before.iter().find(|look_up| !found.has(&look_up.name)) {
@@ -92,7 +107,7 @@ impl Connector {
         if vars.receipt_version.is_none() && self.needs_version(kind, change) {
             return Err(RequestError::Version);
         }
-        self.call(request, &vars, context)
+        self.draft(request, &vars, context)
     }
 
     /// True where the vendor makes a second identical one harmless, so that one whose answer was lost is simply sent again.

@@ -1,15 +1,19 @@
 //! One connector, loaded: its manifest and its compiled mappings.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 use domain::mapping::{LookupSet, Plan, Rules};
 use domain::record::RecordKind;
+use sha2::{Digest, Sha256};
 
 use crate::manifest::{Field, Get, Manifest, ProofRule, Resource};
 use crate::response::ErrorMatcher;
 use crate::verified::Verified;
 
+/// The file that says what a connector is.
+pub(crate) const MANIFEST_FILE: &str = "connector.yaml";
 /// What the name of a sample ends with that is a canonical record and no vendor's document.
 const WRITE_SAMPLE: &str = "_write";
 
@@ -23,7 +27,7 @@ pub struct Limit {
 /// The compiled mappings of a connector.
 #[derive(Debug, Default)]
 pub(crate) struct Mappings {
-    pub read: HashMap<RecordKind, Plan>,
+    pub read: HashMap<RecordKind, (Rules, Plan)>,
     pub write: HashMap<RecordKind, (Rules, Plan)>,
     pub tables: LookupSet,
 }
@@ -32,16 +36,50 @@ pub(crate) struct Mappings {
 pub struct Connector {
     pub manifest: Manifest,
     mappings: Mappings,
-    /// The other files of the folder, by name: `setup.md`, `samples/order_paid.in.json`.
+    /// The files of the folder, by name: `order.yaml`, `setup.md`, `samples/order_paid.in.json`.
     files: HashMap<String, String>,
     verified: Vec<Verified>,
     pub(crate) errors: Vec<ErrorMatcher>,
+    hash: OnceLock<ConnectorHash>,
+}
+
+/// SHA-256 of what decides the requests and the records that a connector makes: two of the same hash make the same of the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnectorHash(pub [u8; 32]);
+
+impl std::fmt::Display for ConnectorHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&crate::hex::hex(&self.0))
+    }
 }
 
 impl Connector {
     pub(crate) fn new(manifest: Manifest, mappings: Mappings, files: HashMap<String, String>, verified: Vec<Verified>) -> Self {
         let errors = manifest.errors.iter().map(ErrorMatcher::new).collect();
-        Self { manifest, mappings, files, verified, errors }
+        Self { manifest, mappings, files, verified, errors, hash: OnceLock::new() }
+    }
+
+    /// The files that decide what it makes: `connector.yaml` and the mappings, by name.
+    #[must_use]
+    pub fn sources(&self) -> BTreeMap<&str, &str> {
+        let kinds = RecordKind::ALL.map(|kind| format!("{kind}.yaml"));
+        let is_source = |name: &str| name == MANIFEST_FILE || kinds.iter().any(|kind| kind == name);
+        self.files.iter().filter(|(name, _)| is_source(name)).map(|(name, text)| (name.as_str(), text.as_str())).collect()
+    }
+
+    /// Which connector this is, to the letter.
+    #[must_use]
+    pub fn hash(&self) -> ConnectorHash {
+        *self.hash.get_or_init(|| {
+            let mut hash = Sha256::new();
+            for (name, text) in self.sources() {
+                for part in [name, text] {
+                    hash.update((part.len() as u64).to_le_bytes());
+                    hash.update(part);
+                }
+            }
+            ConnectorHash(hash.finalize().into())
+        })
     }
 
     #[must_use]
@@ -90,7 +128,7 @@ impl Connector {
         self.file(&format!("samples/{kind}{WRITE_SAMPLE}.in.json"))
     }
 
-    /// A file of the folder that is no mapping.
+    /// A file of the folder.
     #[must_use]
     pub fn file(&self, name: &str) -> Option<&str> {
         self.files.get(name).map(String::as_str)
@@ -121,7 +159,13 @@ impl Connector {
 
     #[must_use]
     pub fn read_plan(&self, kind: RecordKind) -> Option<&Plan> {
-        self.mappings.read.get(&kind)
+        self.mappings.read.get(&kind).map(|(_, plan)| plan)
+    }
+
+    /// The rules behind [`Self::read_plan`], for a tenant's to lie on top.
+    #[must_use]
+    pub fn read_rules(&self, kind: RecordKind) -> Option<&Rules> {
+        self.mappings.read.get(&kind).map(|(rules, _)| rules)
     }
 
     #[must_use]

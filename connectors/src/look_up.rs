@@ -21,7 +21,7 @@ use crate::check::names_of;
 use crate::connector::Connector;
 use crate::manifest::{LookUp, OnMissing};
 use crate::path;
-use crate::request::{CallVars, RequestContext, RequestError};
+use crate::request::{CallVars, Draft, RequestContext, RequestError};
 use crate::response::says_absent;
 use crate::template::fill;
 
@@ -33,6 +33,24 @@ impl Found {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)?.as_ref()
+    }
+
+    /// As a document, to be kept with the request that was made of it.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        Value::Map(self.0.iter().map(|(name, value)| (name.clone(), value.clone().unwrap_or(Value::Null))).collect())
+    }
+
+    /// The way back from [`Self::to_value`].
+    #[must_use]
+    pub fn from_value(value: &Value) -> Self {
+        let entries = value.as_map().into_iter().flatten();
+        Self(entries.map(|(name, value)| (name.clone(), Some(value.clone()).filter(|value| !value.is_null()))).collect())
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// True where it was looked for.
@@ -64,6 +82,22 @@ impl Connector {
         found: &mut Found,
         context: &RequestContext<'_>,
     ) -> Result<Option<HttpRequest>, LookUpError> {
+        let draft = self.before_draft(kind, change, payload, found, context)?;
+        Ok(draft.map(|draft| self.sign(draft, context)).transpose()?)
+    }
+
+    /// The same without anything that says who we are.
+    ///
+    /// # Errors
+    /// As [`Self::before_request`].
+    pub fn before_draft(
+        &self,
+        kind: RecordKind,
+        change: Change<'_>,
+        payload: Option<&Value>,
+        found: &mut Found,
+        context: &RequestContext<'_>,
+    ) -> Result<Option<Draft>, LookUpError> {
         let (_, before) = self.rule_of_change(kind, change)?;
         for look_up in before {
             if found.has(&look_up.name) {
@@ -72,7 +106,7 @@ impl Connector {
             let vars = change.vars(payload, found);
             // Without its condition a search finds everything, and the first of everything is somebody else's.
             if names_of(&look_up.request).iter().all(|name| self.knows(name, &vars, context)) {
-                return Ok(Some(self.call(&look_up.request, &vars, context)?));
+                return Ok(Some(self.draft(&look_up.request, &vars, context)?));
             }
             self.missing(look_up, &vars, context).map_err(LookUpError::Missing)?;
             found.0.insert(look_up.name.clone(), None);

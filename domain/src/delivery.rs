@@ -5,6 +5,8 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, FaultClass};
+use crate::flow::Ordering;
+use crate::mapping::OnMissing;
 
 /// Where a delivery stands. Each delivery stands in exactly one state, and the sums over the states equal what was planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -116,6 +118,22 @@ pub struct Policy {
     pub backoff_ms: u64,
     /// The longest wait, at most a day.
     pub backoff_max_ms: u64,
+    /// What happens to a value that a lookup table does not have, where the rule does not say: `exception` or `keep`.
+    pub missing: OnMissing,
+    /// What happens to a record whose parts do not add up to its total.
+    pub balance: Balance,
+    pub ordering: Ordering,
+}
+
+/// What a flow does with a record whose parts do not add up to its total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// A person looks at it before anything is sent.
+    #[default]
+    Refuse,
+    /// It is sent as it is: for a source whose totals are known not to add up.
+    Pass,
 }
 
 const ATTEMPTS_MAX: u32 = 50;
@@ -132,11 +150,20 @@ pub enum PolicyError {
     Backoff(u64),
     #[error("backoff_max_ms is {0}, but it must be from backoff_ms, which is {1}, to {DAY_MS} (a day)")]
     BackoffMax(u64, u64),
+    #[error("missing is exception or keep; what a default would be only a rule can say")]
+    Missing,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { attempts_max: 8, backoff_ms: 1_000, backoff_max_ms: 15 * 60 * 1_000 }
+        Self {
+            attempts_max: 8,
+            backoff_ms: 1_000,
+            backoff_max_ms: 15 * 60 * 1_000,
+            missing: OnMissing::Exception,
+            balance: Balance::Refuse,
+            ordering: Ordering::Latest,
+        }
     }
 }
 
@@ -152,6 +179,9 @@ impl Policy {
         }
         if !(self.backoff_ms..=DAY_MS).contains(&self.backoff_max_ms) {
             return Err(PolicyError::BackoffMax(self.backoff_max_ms, self.backoff_ms));
+        }
+        if self.missing == OnMissing::Default {
+            return Err(PolicyError::Missing);
         }
         Ok(())
     }
@@ -334,7 +364,8 @@ mod tests {
 
     #[test]
     fn a_policy_out_of_bounds_is_refused_in_words_and_never_overflows() {
-        let policy = |attempts_max, backoff_ms, backoff_max_ms| Policy { attempts_max, backoff_ms, backoff_max_ms };
+        let policy =
+            |attempts_max, backoff_ms, backoff_max_ms| Policy { attempts_max, backoff_ms, backoff_max_ms, ..Policy::default() };
         for good in [Policy::default(), policy(1, 100, 100), policy(50, 3_600_000, 86_400_000)] {
             assert_eq!(good.check(), Ok(()));
         }

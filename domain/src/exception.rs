@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::comparison::without_rows;
 use crate::fault::{Fault, Owner};
 use crate::mapping::{Issue, IssueCode};
 
@@ -40,7 +41,7 @@ impl Reason {
     /// A mapping that has no answer for this record. `thing` is "Order #1042", `destination` "NetSuite".
     #[must_use]
     pub fn from_issue(thing: &str, destination: &str, issue: &Issue) -> Self {
-        let path = without_positions(&issue.to);
+        let path = without_rows(&issue.to).into_owned();
         let (cause, next_step, owner) = match (issue.code, &issue.table, &issue.value) {
             (IssueCode::NoEntry, Some(table), Some(value)) => (
                 format!("the value \"{value}\" has no entry in the table \"{table}\""),
@@ -85,7 +86,7 @@ impl Reason {
             cause: capitalised(&format!("{cause}.")),
             owner: fault.owner,
             next_step: fault.fix.clone(),
-            path: fault.path.as_deref().map(without_positions),
+            path: fault.path.as_deref().map(|path| without_rows(path).into_owned()),
             value: None,
             table: None,
         }
@@ -134,7 +135,7 @@ impl Reason {
     /// A message whose fields the mapping could not read.
     #[must_use]
     pub fn unmapped(topic: &str, source: &str, issue: &Issue) -> Self {
-        let path = without_positions(&issue.to);
+        let path = without_rows(&issue.to).into_owned();
         Self {
             code: format!("unmapped.{}", issue.code.as_str()),
             path: Some(path),
@@ -152,27 +153,6 @@ const UNREADABLE_NEXT_STEP: &str =
 /// What the mapping suggests, or else the general advice.
 fn then_retry(issue: &Issue, general: &str) -> String {
     issue.suggestion.as_ref().map_or_else(|| general.to_owned(), |suggestion| format!("{suggestion} Then press Retry."))
-}
-
-/// `lines[2].sku` → `lines[].sku`
-fn without_positions(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    let mut inside = false;
-    for c in path.chars() {
-        match c {
-            '[' => {
-                inside = true;
-                out.push('[');
-            }
-            ']' => {
-                inside = false;
-                out.push(']');
-            }
-            _ if inside => {}
-            _ => out.push(c),
-        }
-    }
-    out
 }
 
 /// Sentences from elsewhere are put into ours, so they lose their full stop.

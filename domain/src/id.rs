@@ -97,6 +97,10 @@ ids! {
     UsageEventId = "use", "usage event";
     /// One sign-in of a user.
     SessionId = "ses", "session";
+    /// What a document or a request is made with; its id is made of its content and not of a time.
+    RecipeId = "rcp", "recipe";
+    /// One bounded execution of a flow.
+    RunId = "run", "run";
     /// A notice of an API version's end.
     SunsetId = "sun", "sunset";
 }

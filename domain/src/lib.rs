@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod canonical;
+pub mod comparison;
 pub mod connection;
 pub mod country;
 pub mod currency;
@@ -16,7 +17,9 @@ pub mod http;
 pub mod id;
 pub mod mapping;
 pub mod message;
+pub mod recipe;
 pub mod record;
+pub mod replay;
 pub mod scope;
 pub mod secret;
 pub mod sunset;

@@ -8,18 +8,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::Utc;
-use connectors::{CatalogErrors, Change, Connector, Found, LookUpError, Proof, RequestContext, RequestError};
+use connectors::flow::{Carried, Document, FlowPlan, developer_fault, thing};
+use connectors::{CatalogErrors, Change, Connector, Found, Inputs, LookUpError, Proof, RequestContext, RequestError};
 use domain::delivery::{self, DeliveryState, Next, Outcome, Receipt};
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
-use domain::id::{AttemptId, ConnectionId};
-use domain::mapping::{Untranslated, Vars};
-use domain::value::{Limits, Value};
+use domain::id::{AttemptId, ConnectionId, RecipeId};
+use domain::value::Value;
 use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Parcel, Start, Step};
 use uuid::Uuid;
 
-use crate::directory::{Access, CompiledFlow, TenantLookups};
+use crate::directory::{Access, TenantLookups};
 
 /// Calls at once to a vendor that declares no limit.
 pub const CONCURRENCY_UNLIMITED: u32 = 32;
@@ -32,7 +32,9 @@ pub struct Duty {
     pub connector: &'static Connector,
     pub connection: Arc<ConnectionRow>,
     pub access: Arc<Access>,
-    pub flow: Arc<CompiledFlow>,
+    pub flow: Arc<FlowPlan>,
+    /// What its payload is made with.
+    pub recipe: RecipeId,
     /// Our key of the record at the destination.
     pub external_key: String,
     pub known: Known,
@@ -193,42 +195,21 @@ impl Duty {
 
     fn payload(&self, lookups: &TenantLookups<'_>, source: &str) -> Result<Value, Reason> {
         let parcel = &self.parcel;
-        let plan = self.flow.overlay.as_ref().or_else(|| self.connector.write_plan(parcel.kind)).ok_or_else(|| {
-            let what = format!("{} has no mapping that writes the kind {}", self.connector.title(), parcel.kind);
-            self.reason(&developer_fault("mapping", what, "Add the mapping to the flow, then press Retry."))
-        })?;
-        let mut vars = Vars::default();
-        vars.set("settings", Value::from(&self.connection.settings));
-        let record =
-            serde_json::json!({"revision": parcel.revision, "external_key": self.external_key, "kind": parcel.kind.as_str()});
-        vars.set("record", Value::from(&record));
-        vars.set("source", Value::from(&serde_json::json!({"connection": source})));
-        plan.read(parcel.document.as_bytes(), &Limits::DEFAULT, lookups, &vars).map_err(|why| {
-            let issues = match why {
-                Untranslated::Unmapped(issues) => issues,
-                Untranslated::Unreadable(error) => {
-                    let fix = "Tell Crossdock: a stored record cannot be read.";
-                    return self.reason(&developer_fault("document", error.to_string(), fix));
-                }
-            };
-            match issues.first() {
-                Some(issue) => Reason::from_issue(&self.thing(), self.connector.title(), issue),
-                None => self.reason(&developer_fault(
-                    "mapping",
-                    "the mapping refused it without saying why".into(),
-                    "Look at the mapping.",
-                )),
-            }
-        })
+        let carried = Carried {
+            kind: parcel.kind,
+            revision: parcel.revision,
+            external_key: &self.external_key,
+            settings: &self.connection.settings,
+            source,
+        };
+        let document =
+            Document { thing: &self.thing(), json: parcel.document.as_bytes(), unbalanced: parcel.unbalanced.as_deref() };
+        self.flow.payload(self.connector, &carried, &document, lookups)
     }
 
     /// "Order #1042"
     fn thing(&self) -> String {
-        let kind = self.parcel.kind.as_str().replace('_', " ");
-        let name = self.parcel.number.as_deref().unwrap_or(&self.parcel.source_id);
-        let mut chars = kind.chars();
-        let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
-        format!("{first}{} {name}", chars.as_str())
+        thing(self.parcel.kind, self.parcel.number.as_deref().unwrap_or(&self.parcel.source_id))
     }
 
     fn reason(&self, fault: &Fault) -> Reason {
@@ -351,6 +332,11 @@ impl Call {
             Ok(Change::Action(..)) => "action",
             Ok(Change::Write) | Err(_) => "write",
         };
+        let is_proof = self.duty.is_proof();
+        let inputs = self.duty.due().ok().filter(|_| !is_proof).and_then(|change| {
+            let found = self.duty.known.found.clone();
+            Inputs::new(change, found).to_json()
+        });
         Start {
             delivery: self.duty.parcel.id,
             attempt: self.attempt,
@@ -358,6 +344,8 @@ impl Call {
             method: self.request.method.as_str(),
             url: self.duty.access.redact(&self.request.url).into_owned(),
             request: self.request.body.to_vec(),
+            recipe: (!is_proof).then_some(self.duty.recipe),
+            inputs,
         }
     }
 
@@ -489,13 +477,6 @@ pub fn answer_text(answer: &HttpAnswer, access: &Access) -> Option<String> {
     Some(redacted[..end].to_owned()).filter(|text| !text.is_empty())
 }
 
-/// Our key of the record at the destination. It is made of what never changes, so that the first try and the last have the same:
-/// the source's connector, the connection (two shops may count alike) and the id there.
-pub fn external_key(source: &str, parcel: &Parcel) -> String {
-    let connection = parcel.source.0.simple().to_string();
-    format!("{source}-{}-{}", &connection[24..], parcel.source_id)
-}
-
 fn lost(connector: &Connector, why: &str, class: FaultClass) -> Fault {
     let code = match class {
         FaultClass::Unknown => "no_answer",
@@ -517,11 +498,6 @@ fn unprovable(connector: &Connector) -> Fault {
         fix: "Look for the record there; if it is missing, press Retry, else cancel the delivery.".into(),
         ..developer_fault("unprovable", reason, "")
     }
-}
-
-/// What the connection or the connector must be changed for.
-pub fn developer_fault(code: &str, reason: String, fix: &str) -> Fault {
-    Fault::new(FaultClass::Validation, code, reason, Owner::Developer, fix)
 }
 
 /// A delivery whose connector cannot be used: it is gone, or `broken` says what is wrong with its files.

@@ -6,16 +6,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use chrono::Utc;
-use connectors::{Connector, RequestContext};
+use connectors::flow::FlowPlan;
+use connectors::{Connector, ConnectorHash, RequestContext};
 use domain::fault::{Fault, FaultClass};
-use domain::id::{CredentialId, FlowVersionId, LookupTableId};
-use domain::mapping::{Filter, LookupSet, Lookups, Plan, Rules};
+use domain::id::{CredentialId, FlowVersionId, LookupTableId, RecipeId, TenantId};
+use domain::mapping::{Filter, LookupSet, Lookups, MappingErrors, Plan, Rules};
+use domain::recipe::{Recipe, RecipeTable};
 use domain::record::RecordKind;
 use domain::scope::Scope;
 use domain::secret::{Redactor, SecretFields};
 use domain::value::Value;
 use infra::postgres::StoreError;
-use infra::postgres::ledger::{ConnectionRow, Load};
+use infra::postgres::ledger::{ConnectionRow, TableVersion};
 use infra::postgres::receive::PublishedFlow;
 use tracing::warn;
 
@@ -85,13 +87,6 @@ impl Access {
     }
 }
 
-/// A flow version, ready to run.
-pub struct CompiledFlow {
-    pub policy: domain::delivery::Policy,
-    /// The tenant's own rules laid over the connector's; `None` where the tenant has none.
-    pub overlay: Option<Plan>,
-}
-
 /// A lookup table's entries.
 pub type Entries = HashMap<String, String>;
 
@@ -99,9 +94,14 @@ pub struct Directory {
     context: Arc<Context>,
     tokens: Tokens,
     credentials: Mutex<HashMap<CredentialId, Arc<Credential>>>,
-    flows: Mutex<HashMap<FlowVersionId, Arc<CompiledFlow>>>,
+    flows: Mutex<HashMap<FlowVersionId, Arc<FlowPlan>>>,
     filters: Mutex<HashMap<FlowVersionId, Option<Arc<Filter>>>>,
+    /// How sources are read under the rules of these flow versions.
+    readings: Mutex<HashMap<Vec<FlowVersionId>, Arc<Plan>>>,
     tables: Mutex<HashMap<LookupTableId, (i64, Arc<Entries>)>>,
+    /// Recipes that are written down, and the connectors in them.
+    recipes: Mutex<HashMap<(TenantId, RecipeId), ()>>,
+    connectors: Mutex<HashMap<ConnectorHash, ()>>,
 }
 
 /// The tenant's lookup tables before the connector's own.
@@ -137,7 +137,10 @@ impl Directory {
             credentials: Mutex::default(),
             flows: Mutex::default(),
             filters: Mutex::default(),
+            readings: Mutex::default(),
             tables: Mutex::default(),
+            recipes: Mutex::default(),
+            connectors: Mutex::default(),
         }
     }
 
@@ -180,8 +183,8 @@ impl Directory {
         &self,
         scope: &Scope,
         needed: &HashMap<FlowVersionId, (RecordKind, &Connector)>,
-    ) -> Result<HashMap<FlowVersionId, Arc<CompiledFlow>>, StoreError> {
-        let mut flows: HashMap<FlowVersionId, Arc<CompiledFlow>> = HashMap::with_capacity(needed.len());
+    ) -> Result<HashMap<FlowVersionId, Arc<FlowPlan>>, StoreError> {
+        let mut flows: HashMap<FlowVersionId, Arc<FlowPlan>> = HashMap::with_capacity(needed.len());
         {
             let kept = lock(&self.flows);
             flows.extend(needed.keys().filter_map(|id| Some((*id, kept.get(id)?.clone()))));
@@ -191,21 +194,58 @@ impl Directory {
             return Ok(flows);
         }
         for row in self.context.store.within(scope).flow_version_rows(&missing).await? {
-            let corrupt = |what: &'static str, why: String| StoreError::Corrupt { what, id: row.id.to_string(), why };
-            let policy = serde_json::from_value(row.policy).map_err(|error| corrupt("the policy", error.to_string()))?;
-            let rules: Rules = serde_json::from_value(row.mapping).map_err(|error| corrupt("the mapping", error.to_string()))?;
-            let overlay = match needed.get(&row.id) {
-                Some((kind, connector)) if !rules.is_empty() => {
-                    let base = connector.write_rules(*kind).cloned().unwrap_or_default();
-                    Some(Plan::compile(&base.overlaid(rules)).map_err(|errors| corrupt("the mapping", errors.to_string()))?)
-                }
-                _ => None,
+            let Some((kind, connector)) = needed.get(&row.id) else { continue };
+            let corrupt = |errors: MappingErrors| StoreError::Corrupt {
+                what: "the mapping",
+                id: row.id.to_string(),
+                why: errors.to_string(),
             };
-            let flow = Arc::new(CompiledFlow { policy, overlay });
+            let flow = Arc::new(FlowPlan::of(&row.spec, *kind, connector).map_err(corrupt)?);
             keep(&self.flows, row.id, flow.clone());
             flows.insert(row.id, flow);
         }
         Ok(flows)
+    }
+
+    /// How a source is read under the rules of the flows that start there; `None` where none of them has any.
+    ///
+    /// # Errors
+    /// All that is wrong with the rules together.
+    pub fn reading(
+        &self,
+        connector: &Connector,
+        kind: RecordKind,
+        flows: &[&PublishedFlow],
+    ) -> Result<Option<Arc<Plan>>, MappingErrors> {
+        if flows.is_empty() {
+            return Ok(None);
+        }
+        let mut versions: Vec<FlowVersionId> = flows.iter().map(|flow| flow.version).collect();
+        versions.sort_unstable();
+        if let Some(plan) = lock(&self.readings).get(&versions) {
+            return Ok(Some(plan.clone()));
+        }
+        let overlays: Vec<Rules> = flows.iter().map(|flow| flow.source_mapping.clone()).collect();
+        let Some(plan) = connectors::flow::reading(connector, kind, &overlays)?.map(Arc::new) else { return Ok(None) };
+        keep(&self.readings, versions, plan.clone());
+        Ok(Some(plan))
+    }
+
+    /// Writes a recipe down before anything is made with it, once.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn recipe(&self, scope: &Scope, connector: &Connector, recipe: &Recipe) -> Result<RecipeId, StoreError> {
+        if !lock(&self.connectors).contains_key(&connector.hash()) {
+            self.context.store.connector_keep(connector).await?;
+            keep(&self.connectors, connector.hash(), ());
+        }
+        let id = recipe.id();
+        if !lock(&self.recipes).contains_key(&(scope.tenant, id)) {
+            self.context.store.within(scope).recipe_keep(recipe).await?;
+            keep(&self.recipes, (scope.tenant, id), ());
+        }
+        Ok(id)
     }
 
     /// True where the flow takes this record. A filter was checked when the flow was saved; one that fails on a record lets it through,
@@ -225,9 +265,9 @@ impl Directory {
     }
 
     /// The tenant's lookup tables by name, as they were when the batch was loaded.
-    pub async fn tables(&self, scope: &Scope, load: &Load) -> Result<HashMap<String, Arc<Entries>>, StoreError> {
-        let mut tables = HashMap::with_capacity(load.tables.len());
-        for (id, name, version) in &load.tables {
+    pub async fn tables(&self, scope: &Scope, versions: &[TableVersion]) -> Result<HashMap<String, Arc<Entries>>, StoreError> {
+        let mut tables = HashMap::with_capacity(versions.len());
+        for (id, name, version) in versions {
             let kept = lock(&self.tables).get(id).filter(|(kept, _)| kept == version).map(|(_, entries)| entries.clone());
             let entries = match kept {
                 Some(entries) => entries,
@@ -242,6 +282,15 @@ impl Directory {
         }
         Ok(tables)
     }
+}
+
+/// The tables that a plan looks into, as they are now.
+pub fn looked_into(plan: &Plan, versions: &[TableVersion]) -> Vec<RecipeTable> {
+    let used = versions.iter().filter(|(_, name, _)| plan.tables().contains(name));
+    let mut tables: Vec<RecipeTable> =
+        used.map(|(id, name, version)| RecipeTable { name: name.clone(), id: *id, version: *version }).collect();
+    tables.sort_unstable();
+    tables
 }
 
 fn lock<K, V>(cache: &Mutex<HashMap<K, V>>) -> std::sync::MutexGuard<'_, HashMap<K, V>> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::Utc;
+use connectors::flow::developer_fault;
 use connectors::{Connector, Getter};
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass};
@@ -24,7 +25,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::call::{CONCURRENCY_UNLIMITED, answer_text, bucket, developer_fault, silent};
+use crate::call::{CONCURRENCY_UNLIMITED, answer_text, bucket, silent};
 use crate::directory::{Access, Directory};
 use crate::lane::SLOT_WAIT;
 use crate::{Context, receive};

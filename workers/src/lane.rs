@@ -7,23 +7,25 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use connectors::flow::{FlowPlan, developer_fault, external_key};
 use domain::exception::Reason;
 use domain::fault::Fault;
 use domain::http::HttpRequest;
-use domain::id::{DeliveryId, TenantId};
+use domain::id::{ConnectionId, DeliveryId, FlowVersionId, RecipeId, TenantId};
+use domain::recipe::Recipe;
 use domain::scope::Scope;
 use domain::task::Place;
 use infra::chain;
 use infra::postgres::StoreError;
-use infra::postgres::ledger::{ConnectionRow, Finish, ReadBefore, Start, Step};
+use infra::postgres::ledger::{ConnectionRow, Finish, Load, ReadBefore, Start, Step};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::Context;
-use crate::call::{Call, Duty, Known, Made, Ready, developer_fault, external_key, finish, missing_connector};
-use crate::directory::{Directory, TenantLookups};
+use crate::call::{Call, Duty, Known, Made, Ready, finish, missing_connector};
+use crate::directory::{Directory, TenantLookups, looked_into};
 
 /// Ids that wait in memory for one place; the backlog waits in Postgres.
 const QUEUE_MAX: usize = 20_000;
@@ -259,7 +261,8 @@ impl Work {
             }
         }
         let flows = self.directory.flows(&self.scope, &versions).await?;
-        let tables = self.directory.tables(&self.scope, &load).await?;
+        let tables = self.directory.tables(&self.scope, &load.tables).await?;
+        let recipes = self.recipes(&load, &connections, &flows).await?;
         let (mut calls, mut ends, mut reads) = (Vec::with_capacity(load.parcels.len()), Vec::new(), Vec::new());
         for parcel in load.parcels {
             let ready = connections.get(&parcel.destination).and_then(|connection| {
@@ -274,9 +277,11 @@ impl Work {
                 continue;
             };
             let source = connections.get(&parcel.source);
-            let external_key = external_key(source.map_or("", |source| source.connector.as_str()), &parcel);
+            let external_key =
+                external_key(source.map_or("", |source| source.connector.as_str()), parcel.source, &parcel.source_id);
+            let Some(recipe) = recipes.get(&(parcel.version, parcel.source)).copied() else { continue };
             let known = Known::default();
-            let mut duty = Duty { parcel, connector, connection, access: access.clone(), flow, external_key, known };
+            let mut duty = Duty { parcel, connector, connection, access: access.clone(), flow, recipe, external_key, known };
             if let Some(fault) = lack {
                 ends.push(duty.without_access(fault.clone()));
                 continue;
@@ -313,6 +318,34 @@ impl Work {
         let deadline = Instant::now() + SLOT_WAIT;
         calls.iter_mut().for_each(|call| call.deadline = deadline);
         Ok(calls)
+    }
+
+    /// What the payloads of a batch are made with, written down before any is made: for each flow version and source.
+    async fn recipes(
+        &self,
+        load: &Load,
+        connections: &HashMap<ConnectionId, Arc<ConnectionRow>>,
+        flows: &HashMap<FlowVersionId, Arc<FlowPlan>>,
+    ) -> Result<HashMap<(FlowVersionId, ConnectionId), RecipeId>, StoreError> {
+        let mut recipes = HashMap::new();
+        for parcel in &load.parcels {
+            let std::collections::hash_map::Entry::Vacant(entry) = recipes.entry((parcel.version, parcel.source)) else {
+                continue;
+            };
+            let Some(connection) = connections.get(&parcel.destination) else { continue };
+            let Some(connector) = self.context.catalog.get(&connection.connector) else { continue };
+            let plan = flows.get(&parcel.version).and_then(|flow| flow.write_plan(connector, parcel.kind));
+            let recipe = Recipe {
+                connector: connector.name().to_owned(),
+                connector_hash: connector.hash().to_string(),
+                flows: vec![parcel.version],
+                tables: plan.map(|plan| looked_into(plan, &load.tables)).unwrap_or_default(),
+                settings: connection.settings.clone(),
+                source: connections.get(&parcel.source).map(|source| source.name.clone()),
+            };
+            entry.insert(self.directory.recipe(&self.scope, connector, &recipe).await?);
+        }
+        Ok(recipes)
     }
 
     /// Reads what belongs before a call, one after the other and within the vendor's limit. It changes nothing there.

@@ -1,26 +1,29 @@
 //! Receive: a batch of messages becomes revisions of records and planned deliveries, in one transaction for each tenant.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::canonical;
 use domain::exception::Reason;
-use domain::id::TenantId;
-use domain::mapping::{Issue, Untranslated, Vars};
+use domain::id::{ConnectionId, RecipeId, TenantId};
+use domain::mapping::{Issue, MappingErrors, Plan, Untranslated};
+use domain::recipe::Recipe;
+use domain::record::RecordKind;
 use domain::scope::Scope;
 use domain::task::Stage;
-use domain::value::{Limits, Value};
 use infra::broker::Nudged;
 use infra::chain;
 use infra::postgres::StoreError;
+use infra::postgres::ledger::TableVersion;
 use infra::postgres::receive::{Inbound, PublishedFlow, Reading, Revised};
 use tokio::sync::watch;
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::Context;
-use crate::directory::Directory;
+use crate::directory::{Directory, Entries, TenantLookups, looked_into};
 use crate::fetch::Fetches;
 
 /// Messages of one transaction.
@@ -101,9 +104,12 @@ async fn receive(context: &Context, directory: &Directory, tenant: TenantId, ids
     let mut receiving = context.store.within(&scope).receive(ids).await?;
     let messages = std::mem::take(&mut receiving.messages);
     let flows = std::mem::take(&mut receiving.flows);
+    let versions = std::mem::take(&mut receiving.tables);
+    let tables = directory.tables(&scope, &versions).await?;
+    let sources = sources(context, directory, &scope, &messages, &flows, &versions).await?;
     let (thin, whole): (Vec<Inbound>, Vec<Inbound>) = messages.into_iter().partition(|message| message.must_fetch);
     let readings = whole.into_iter().map(|message| {
-        let reading = read(context, directory, &flows, &message);
+        let reading = read(context, directory, &flows, &sources, &tables, &message);
         (message, reading)
     });
     let planned = receiving.finish(readings.collect()).await?;
@@ -111,28 +117,80 @@ async fn receive(context: &Context, directory: &Directory, tenant: TenantId, ids
     Ok(thin)
 }
 
+/// How the messages of one connection and kind are read.
+struct Source {
+    /// The connector's rules with those of the flows on top; `None` where no flow has any.
+    plan: Result<Option<Arc<Plan>>, MappingErrors>,
+    recipe: RecipeId,
+}
+
+type Sources = HashMap<(ConnectionId, RecordKind), Source>;
+
+/// How each connection and kind of a batch is read, with the recipes written down before anything is made with them.
+async fn sources(
+    context: &Context,
+    directory: &Directory,
+    scope: &Scope,
+    messages: &[Inbound],
+    flows: &[PublishedFlow],
+    versions: &[TableVersion],
+) -> Result<Sources, StoreError> {
+    let mut sources = Sources::new();
+    for message in messages {
+        let Some(kind) = message.kind else { continue };
+        let Entry::Vacant(entry) = sources.entry((message.connection, kind)) else { continue };
+        let Some(connector) = context.catalog.get(&message.connector) else { continue };
+        let with_rules: Vec<&PublishedFlow> = flows
+            .iter()
+            .filter(|flow| flow.source == message.connection && flow.kind == kind && !flow.source_mapping.is_empty())
+            .collect();
+        let plan = directory.reading(connector, kind, &with_rules);
+        let recipe = Recipe {
+            connector: connector.name().to_owned(),
+            connector_hash: connector.hash().to_string(),
+            flows: with_rules.iter().map(|flow| flow.version).collect(),
+            tables: plan.iter().flatten().flat_map(|plan| looked_into(plan, versions)).collect(),
+            settings: message.settings.clone(),
+            source: None,
+        };
+        entry.insert(Source { plan, recipe: directory.recipe(scope, connector, &recipe).await? });
+    }
+    Ok(sources)
+}
+
 /// What a message says: pure but for the catalog and the compiled filters.
-fn read(context: &Context, directory: &Directory, flows: &[PublishedFlow], message: &Inbound) -> Reading {
+fn read(
+    context: &Context,
+    directory: &Directory,
+    flows: &[PublishedFlow],
+    sources: &Sources,
+    tables: &HashMap<String, Arc<Entries>>,
+    message: &Inbound,
+) -> Reading {
     let Some(kind) = message.kind else { return Reading::Ignored };
     let unreadable = |why: &str| Reading::Exception(Reason::unreadable(&message.topic, &message.connection_name, why));
-    let Some(connector) = context.catalog.get(&message.connector) else {
+    let connector = context.catalog.get(&message.connector).zip(sources.get(&(message.connection, kind)));
+    let Some((connector, source)) = connector else {
         return unreadable(&format!("there is no connector \"{}\" any more", message.connector));
     };
-    let Some(plan) = connector.read_plan(kind) else {
+    let plan = match &source.plan {
+        Ok(plan) => plan.as_deref().or_else(|| connector.read_plan(kind)),
+        Err(errors) => return unreadable(&format!("the rules of the flows that read it do not fit its connector: {errors}")),
+    };
+    let Some(plan) = plan else {
         return unreadable(&format!("{} has no mapping that reads the kind {kind}", connector.title()));
     };
-    let mut vars = Vars::default();
-    vars.set("settings", Value::from(&message.settings));
     let issue = |issues: Vec<Issue>| match issues.first() {
         Some(first) => Reading::Exception(Reason::unmapped(&message.topic, &message.connection_name, first)),
         None => unreadable("the mapping refused it without saying why"),
     };
-    let document = match plan.read(&message.body, &Limits::DEFAULT, connector.tables(), &vars) {
+    let lookups = TenantLookups::new(tables, connector.tables());
+    let document = match connectors::flow::document(plan, &message.body, &message.settings, &lookups) {
         Ok(document) => document,
         Err(Untranslated::Unreadable(error)) => return unreadable(&format!("its body is not the JSON it should be: {error}")),
         Err(Untranslated::Unmapped(issues)) => return issue(issues),
     };
-    let summary = match canonical::check(kind, &document) {
+    let summary = match canonical::examine(kind, &document) {
         Ok(summary) => summary,
         Err(issues) => return issue(issues),
     };
@@ -151,6 +209,8 @@ fn read(context: &Context, directory: &Directory, flows: &[PublishedFlow], messa
         content_hash: canonical::content_hash(&document),
         document: document.to_json(),
         source_updated_at: summary.updated_at,
+        unbalanced: summary.unbalanced.map(|issue| issue.sentence),
+        recipe: source.recipe,
         flows: takes.into_iter().cloned().collect(),
         left: left.into_iter().map(|flow| flow.flow).collect(),
     }))

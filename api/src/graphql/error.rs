@@ -64,6 +64,10 @@ pub enum UserErrorCode {
     Required,
     /// More than is allowed at once.
     TooMany,
+    /// Somebody else has changed it meanwhile.
+    Changed,
+    /// Something else must come first; the message says what.
+    Blocked,
     /// Address or password do not fit, or the account rests after too many tries.
     SignInRefused,
 }

@@ -37,6 +37,7 @@ const ROOT: At<'static> = At { above: None, name: "", index: None };
 #[derive(Default)]
 pub(super) struct Check {
     pub issues: Vec<Issue>,
+    pub unbalanced: Option<Issue>,
 }
 
 impl Check {
@@ -66,6 +67,7 @@ impl Check {
             customer_email: map.get("customer").and_then(|c| c.get("email")).and_then(Value::as_str).map(str::to_owned),
             currency: text(map, "currency"),
             grand_total: None,
+            unbalanced: None,
         };
         match kind {
             RecordKind::Order => summary.grand_total = self.balance(map, "order", true),
@@ -234,10 +236,10 @@ impl Check {
                 self.fail(at, IssueCode::OutOfRange, |_| format!("the parts of the {noun} add up to more than can be counted"))
             }
             Some(total) if (total - grand).abs() > minor_unit(currency) * Decimal::from(parts + 1) => {
-                self.fail(at, IssueCode::Unbalanced, |_| {
-                    let total = total.normalize();
-                    format!("the parts of the {noun} add up to {total} {currency}, but its total says {grand} {currency}")
-                });
+                let total = total.normalize();
+                let sentence =
+                    format!("the parts of the {noun} add up to {total} {currency}, but its total says {grand} {currency}");
+                self.unbalanced = Some(Issue { to: at.to_string(), code: IssueCode::Unbalanced, sentence, ..Issue::default() });
             }
             Some(_) => {}
         }

@@ -25,6 +25,8 @@ pub struct Summary {
     pub currency: Option<String>,
     /// What it comes to: an order's or an invoice's total, a payment's amount.
     pub grand_total: Option<Decimal>,
+    /// Its parts do not add up to its total.
+    pub unbalanced: Option<Issue>,
 }
 
 /// What a document of this kind looks like.
@@ -49,8 +51,21 @@ pub fn shape(kind: RecordKind) -> &'static Shape {
 /// # Errors
 /// What is wrong with it, at most 50 issues.
 pub fn check(kind: RecordKind, document: &Value) -> Result<Summary, Vec<Issue>> {
+    let summary = examine(kind, document)?;
+    match summary.unbalanced {
+        Some(issue) => Err(vec![issue]),
+        None => Ok(summary),
+    }
+}
+
+/// As [`check`], but a document whose parts do not add up to its total is one that says so: what to do about it is the flow's to decide.
+///
+/// # Errors
+/// As [`check`].
+pub fn examine(kind: RecordKind, document: &Value) -> Result<Summary, Vec<Issue>> {
     let mut check = check::Check::default();
-    let summary = check.document(kind, shape(kind), document);
+    let mut summary = check.document(kind, shape(kind), document);
+    summary.unbalanced = check.unbalanced;
     if check.issues.is_empty() { Ok(summary) } else { Err(check.issues) }
 }
 

@@ -39,6 +39,6 @@ pub use compile::{MappingError, MappingErrors};
 pub use expression::ExpressionError;
 pub use issue::{Issue, IssueCode};
 pub use lookup::{LookupSet, Lookups};
-pub use plan::{Filter, Plan, Untranslated};
+pub use plan::{Filter, Lineage, Plan, Untranslated};
 pub use rule::{Kind, OnMissing, Round, RoundMode, RoundScope, Rule, Rules};
 pub use vars::Vars;

@@ -25,6 +25,28 @@ impl Rules {
         }
         Rules(rules)
     }
+
+    /// These rules, in which a look-up that does not say what happens to a value without an entry does this.
+    #[must_use]
+    pub fn with_missing(mut self, missing: OnMissing) -> Rules {
+        fn each(rules: &mut [Rule], missing: OnMissing) {
+            for rule in rules {
+                if rule.lookup.is_some() && rule.on_missing.is_none() {
+                    rule.on_missing = Some(missing);
+                }
+                each(rule.rules.as_deref_mut().unwrap_or_default(), missing);
+            }
+        }
+        each(&mut self.0, missing);
+        self
+    }
+
+    /// A field that both write, and not by the same rule: they cannot lie over the same rules.
+    #[must_use]
+    pub fn conflict<'r>(&'r self, other: &Rules) -> Option<&'r str> {
+        let differs = |rule: &&Rule| other.0.iter().any(|theirs| theirs.to == rule.to && theirs != *rule);
+        self.0.iter().find(differs).map(|rule| rule.to.as_str())
+    }
 }
 
 /// One rule: what is written, and from what.

@@ -1,10 +1,8 @@
-//! What a tenant sets up: connections with their credentials, lookup tables, flows and their versions.
+//! What a tenant sets up: connections with their credentials, and lookup tables.
 
 use domain::audit::Action;
 use domain::connection::ConnectionState;
-use domain::flow::FlowState;
-use domain::id::{ConnectionId, CredentialId, FlowId, FlowVersionId, LookupTableId};
-use domain::record::RecordKind;
+use domain::id::{ConnectionId, CredentialId, LookupTableId};
 use domain::scope::Scope;
 use domain::secret::{ExposeSecret, SecretFields};
 use sqlx::Row;
@@ -196,128 +194,6 @@ impl TenantStore<'_> {
         tx.commit().await?;
         Ok(true)
     }
-
-    /// A new flow with its first draft; `None` where the name is taken. The connections must be the tenant's own.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn flow_create(&self, flow: &NewFlow<'_>) -> Result<Option<FlowId>, StoreError> {
-        let (scope, id) = (self.scope(), FlowId::generate());
-        let mut tx = self.begin().await?;
-        let made = sqlx::query(
-            "INSERT INTO flows (id, tenant_id, name, record_kind, source_connection_id, destination_connection_id) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (tenant_id, name) DO NOTHING",
-        )
-        .bind(id.0)
-        .bind(scope.tenant.0)
-        .bind(flow.name)
-        .bind(flow.kind.as_str())
-        .bind(flow.source.0)
-        .bind(flow.destination.0)
-        .execute(&mut *tx)
-        .await?;
-        if made.rows_affected() == 0 {
-            return Ok(None);
-        }
-        version_insert(&mut tx, scope, id, 1, &flow.policy, flow.filter, &flow.mapping).await?;
-        audit(&mut tx, scope, Action::FlowCreated, "flow", &[id.0]).await?;
-        tx.commit().await?;
-        Ok(Some(id))
-    }
-
-    /// A new draft of a flow, in the place of the draft it may have. What the draft does not say is as in the newest version.
-    /// False where there is no such flow.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn flow_draft(&self, flow: FlowId, draft: &Draft<'_>) -> Result<bool, StoreError> {
-        let mut tx = self.begin().await?;
-        // Two who draft at once come one after the other: the second sees the first's version.
-        let lock = sqlx::query("SELECT id FROM flows WHERE id = $1 FOR UPDATE");
-        if lock.bind(flow.0).fetch_optional(&mut *tx).await?.is_none() {
-            return Ok(false);
-        }
-        // Locks the version too, so that a draft that is being published is not changed beneath that.
-        let newest = sqlx::query(
-            "SELECT id, version, state, policy, filter, mapping FROM flow_versions WHERE flow_id = $1 ORDER BY version DESC LIMIT 1 FOR UPDATE",
-        );
-        let newest = newest.bind(flow.0).fetch_one(&mut *tx).await?;
-        let policy = draft.policy.map_or_else(|| newest.try_get("policy"), |policy| Ok(policy.clone()))?;
-        let mapping = draft.mapping.map_or_else(|| newest.try_get("mapping"), |mapping| Ok(mapping.clone()))?;
-        let filter = draft.filter.map_or_else(|| newest.try_get("filter"), |filter| Ok(filter.map(str::to_owned)))?;
-        let (policy, mapping): (serde_json::Value, serde_json::Value) = (policy, mapping);
-        let mut version: i32 = newest.try_get("version")?;
-        if newest.try_get::<&str, _>("state")? == FlowState::Draft.as_str() {
-            let replaced: Uuid = newest.try_get("id")?;
-            sqlx::query("DELETE FROM flow_versions WHERE id = $1").bind(replaced).execute(&mut *tx).await?;
-        } else {
-            version += 1;
-        }
-        version_insert(&mut tx, self.scope(), flow, version, &policy, filter.as_deref(), &mapping).await?;
-        audit(&mut tx, self.scope(), Action::FlowDrafted, "flow", &[flow.0]).await?;
-        tx.commit().await?;
-        Ok(true)
-    }
-
-    /// Publishes the newest draft and retires what was published before. False where there is no draft.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn flow_publish(&self, flow: FlowId) -> Result<bool, StoreError> {
-        let mut tx = self.begin().await?;
-        let query = sqlx::query(
-            "SELECT id FROM flow_versions WHERE flow_id = $1 AND state = 'draft' ORDER BY version DESC LIMIT 1 FOR UPDATE",
-        );
-        let Some(draft) = query.bind(flow.0).fetch_optional(&mut *tx).await? else { return Ok(false) };
-        let draft: Uuid = draft.try_get("id")?;
-        sqlx::query("UPDATE flow_versions SET state = 'retired' WHERE flow_id = $1 AND state = 'published'")
-            .bind(flow.0)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("UPDATE flow_versions SET state = 'published', published_at = now() WHERE id = $1")
-            .bind(draft)
-            .execute(&mut *tx)
-            .await?;
-        audit(&mut tx, self.scope(), Action::FlowPublished, "flow", &[flow.0]).await?;
-        tx.commit().await?;
-        Ok(true)
-    }
-
-    /// Retires the published version: nothing new is planned, what is planned is still delivered. False where none is published.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn flow_retire(&self, flow: FlowId) -> Result<bool, StoreError> {
-        let mut tx = self.begin().await?;
-        let query = sqlx::query("UPDATE flow_versions SET state = 'retired' WHERE flow_id = $1 AND state = 'published'");
-        if query.bind(flow.0).execute(&mut *tx).await?.rows_affected() == 0 {
-            return Ok(false);
-        }
-        audit(&mut tx, self.scope(), Action::FlowRetired, "flow", &[flow.0]).await?;
-        tx.commit().await?;
-        Ok(true)
-    }
-}
-
-/// A flow, about to be made.
-#[derive(Debug)]
-pub struct NewFlow<'a> {
-    pub name: &'a str,
-    pub kind: RecordKind,
-    pub source: ConnectionId,
-    pub destination: ConnectionId,
-    pub policy: serde_json::Value,
-    pub filter: Option<&'a str>,
-    pub mapping: serde_json::Value,
-}
-
-/// The next version of a flow, about to be made. What is `None` is as in the newest version.
-#[derive(Debug, Default)]
-pub struct Draft<'a> {
-    pub policy: Option<&'a serde_json::Value>,
-    /// `Some(None)` takes the filter away.
-    pub filter: Option<Option<&'a str>>,
-    pub mapping: Option<&'a serde_json::Value>,
 }
 
 /// What became of a change.
@@ -354,31 +230,6 @@ async fn credential_store(
     .execute(&mut **tx)
     .await?;
     audit(tx, scope, Action::CredentialStored, "credential", &[id.0]).await
-}
-
-/// A draft of a flow.
-async fn version_insert(
-    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
-    scope: &Scope,
-    flow: FlowId,
-    version: i32,
-    policy: &serde_json::Value,
-    filter: Option<&str>,
-    mapping: &serde_json::Value,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO flow_versions (id, tenant_id, flow_id, version, policy, filter, mapping) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(FlowVersionId::generate().0)
-    .bind(scope.tenant.0)
-    .bind(flow.0)
-    .bind(version)
-    .bind(policy)
-    .bind(filter)
-    .bind(mapping)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
 }
 
 /// The tenant's data key, made when first needed.

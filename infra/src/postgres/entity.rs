@@ -32,11 +32,18 @@ entity!(connection, "connections", {
 });
 entity!(lookup_table, "lookup_tables", { tenant_id: Uuid, name: String, version: i64, created_at: DateTimeUtc });
 entity!(flow, "flows", {
-    tenant_id: Uuid, name: String, record_kind: String, source_connection_id: Uuid, destination_connection_id: Uuid, created_at: DateTimeUtc
+    tenant_id: Uuid, name: String, record_kind: String, source_connection_id: Uuid, destination_connection_id: Uuid, needs_approval: bool,
+    needs_replay: bool, created_at: DateTimeUtc
 });
 entity!(flow_version, "flow_versions", {
-    tenant_id: Uuid, flow_id: Uuid, version: i32, state: String, policy: Json, filter: Option<String>, mapping: Json,
-    created_at: DateTimeUtc, published_at: Option<DateTimeUtc>
+    tenant_id: Uuid, flow_id: Uuid, version: i32, state: String, policy: Json, filter: Option<String>, source_mapping: Json, mapping: Json,
+    trigger: Json, note: String, drafted_by: Option<Json>, submitted_at: Option<DateTimeUtc>, approved_by: Option<Json>,
+    approved_at: Option<DateTimeUtc>, as_version: Option<i32>, created_at: DateTimeUtc, published_at: Option<DateTimeUtc>
+});
+entity!(run, "runs", {
+    tenant_id: Uuid, flow_id: Uuid, flow_version_id: Uuid, kind: String, state: String, over: Json, report: Option<Json>,
+    is_clean: Option<bool>, failure: Option<String>, started_by: Json, created_at: DateTimeUtc, ended_at: Option<DateTimeUtc>,
+    accepted_by: Option<Json>, accepted_at: Option<DateTimeUtc>, accepted_why: Option<String>
 });
 entity!(message, "messages", {
     tenant_id: Uuid, connection_id: Uuid, origin: String, topic: String, record_kind: Option<String>, source_id: Option<String>,

@@ -116,3 +116,7 @@ pub fn versions_of(
 ) -> impl FnOnce(Select<super::entity::flow_version::Entity>) -> Select<super::entity::flow_version::Entity> {
     move |select| select.filter(super::entity::flow_version::Column::FlowId.eq(flow))
 }
+
+pub fn runs_of(flow: Uuid) -> impl FnOnce(Select<super::entity::run::Entity>) -> Select<super::entity::run::Entity> {
+    move |select| select.filter(super::entity::run::Column::FlowId.eq(flow))
+}

@@ -8,7 +8,10 @@ use domain::audit::Action;
 use domain::delivery::{DeliveryState, Receipt};
 use domain::exception::Reason;
 use domain::fault::Fault;
-use domain::id::{AttemptId, ConnectionId, CredentialId, DeliveryId, FlowId, FlowVersionId, LookupTableId, RecordId, TenantId};
+use domain::flow::FlowSpec;
+use domain::id::{
+    AttemptId, ConnectionId, CredentialId, DeliveryId, FlowId, FlowVersionId, LookupTableId, RecipeId, RecordId, TenantId,
+};
 use domain::record::RecordKind;
 use domain::scope::Scope;
 use domain::secret::SecretFields;
@@ -39,6 +42,8 @@ pub struct Parcel {
     pub source_id: String,
     pub revision: i32,
     pub document: String,
+    /// Why its parts do not add up to its total.
+    pub unbalanced: Option<String>,
     pub attempts: i32,
     pub failures: i32,
     /// When the message that caused it was accepted.
@@ -65,8 +70,7 @@ pub struct ConnectionRow {
 #[derive(Debug, Clone)]
 pub struct FlowVersionRow {
     pub id: FlowVersionId,
-    pub policy: serde_json::Value,
-    pub mapping: serde_json::Value,
+    pub spec: FlowSpec,
 }
 
 /// Everything that a batch of deliveries needs, from one transaction.
@@ -74,9 +78,11 @@ pub struct FlowVersionRow {
 pub struct Load {
     pub parcels: Vec<Parcel>,
     pub connections: Vec<ConnectionRow>,
-    /// The tenant's lookup tables: id, name and version.
-    pub tables: Vec<(LookupTableId, String, i64)>,
+    pub tables: Vec<TableVersion>,
 }
+
+/// A lookup table of the tenant as it is now: id, name and version.
+pub type TableVersion = (LookupTableId, String, i64);
 
 /// An attempt, about to be made.
 #[derive(Debug)]
@@ -88,6 +94,10 @@ pub struct Start {
     pub method: &'static str,
     pub url: String,
     pub request: Vec<u8>,
+    /// What it was made with; none of a proof.
+    pub recipe: Option<RecipeId>,
+    /// What was known of the destination, as JSON.
+    pub inputs: Option<String>,
 }
 
 /// A call that only read, before the one that the delivery is about: it changed nothing, so it is told after it was made.
@@ -187,13 +197,7 @@ impl TenantStore<'_> {
         }
         let needed: HashSet<Uuid> = load.parcels.iter().flat_map(|p| [p.destination.0, p.source.0]).collect();
         load.connections = connections(&mut tx, &needed.into_iter().collect::<Vec<_>>()).await?;
-        let rows = sqlx::query("SELECT id, name, version FROM lookup_tables WHERE tenant_id = $1")
-            .bind(tenant.0)
-            .fetch_all(&mut *tx)
-            .await?;
-        for row in rows {
-            load.tables.push((LookupTableId(row.try_get("id")?), row.try_get("name")?, row.try_get("version")?));
-        }
+        load.tables = table_versions(&mut tx, tenant).await?;
         tx.commit().await?;
         Ok(load)
     }
@@ -207,7 +211,7 @@ impl TenantStore<'_> {
              WHERE d.id = ANY($1) AND d.state = 'planned'
                AND e.record_id = d.record_id AND e.connection_id = d.connection_id AND e.revision < d.revision
                AND e.state IN ('planned', 'waiting', 'held', 'exception') AND NOT e.unproven AND e.calls_done = 0
-               AND (e.flow_id = d.flow_id
+               AND (e.flow_id = d.flow_id AND NOT EXISTS (SELECT FROM flow_versions v WHERE v.id = e.flow_version_id AND v.policy->>'ordering' = 'each')
                     OR NOT EXISTS (SELECT FROM flow_versions v WHERE v.flow_id = e.flow_id AND v.state = 'published'))
              RETURNING e.id",
         )
@@ -233,7 +237,9 @@ impl TenantStore<'_> {
     /// Where the database does not answer.
     pub async fn flow_version_rows(&self, ids: &[Uuid]) -> Result<Vec<FlowVersionRow>, StoreError> {
         let mut tx = self.begin().await?;
-        let rows = sqlx::query("SELECT id, policy, mapping FROM flow_versions WHERE tenant_id = $1 AND id = ANY($2)")
+        let rows = sqlx::query(
+            "SELECT id, flow_id, filter, source_mapping, mapping, policy, trigger FROM flow_versions WHERE tenant_id = $1 AND id = ANY($2)",
+        )
             .bind(self.scope().tenant.0)
             .bind(ids)
             .fetch_all(&mut *tx)
@@ -241,11 +247,8 @@ impl TenantStore<'_> {
         tx.commit().await?;
         rows.into_iter()
             .map(|row| {
-                Ok(FlowVersionRow {
-                    id: FlowVersionId(row.try_get("id")?),
-                    policy: row.try_get("policy")?,
-                    mapping: row.try_get("mapping")?,
-                })
+                let spec = super::flow::spec(&row, FlowId(row.try_get("flow_id")?))?;
+                Ok(FlowVersionRow { id: FlowVersionId(row.try_get("id")?), spec })
             })
             .collect()
     }
@@ -294,8 +297,8 @@ impl TenantStore<'_> {
         let mut tx = self.begin().await?;
         let rows: Vec<Uuid> = sqlx::query_scalar(
             "WITH i AS (
-                 SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::uuid[])
-                     AS i (delivery_id, attempt_id, kind, method, url, request, audit_id)
+                 SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::uuid[], $13::uuid[], $14::text[])
+                     AS i (delivery_id, attempt_id, kind, method, url, request, audit_id, recipe_id, inputs)
              ), begun AS (
                  UPDATE deliveries d SET
                      -- A proof leaves the delivery unknown: it is a question, not a sending.
@@ -305,10 +308,10 @@ impl TenantStore<'_> {
                      sweep_at = now() + make_interval(secs => $9)
                  FROM i
                  WHERE d.id = ANY($2) AND d.id = i.delivery_id AND d.state = CASE WHEN i.kind = 'proof' THEN 'unknown' ELSE 'planned' END AND d.due_at <= now()
-                 RETURNING d.id, d.attempts, i.attempt_id, i.kind, i.method, i.url, i.request, i.audit_id
+                 RETURNING d.id, d.attempts, i.attempt_id, i.kind, i.method, i.url, i.request, i.audit_id, i.recipe_id, i.inputs
              ), started AS (
-                 INSERT INTO attempts (id, tenant_id, delivery_id, number, kind, method, url, request)
-                 SELECT attempt_id, $1, id, attempts, kind, method, url, request FROM begun
+                 INSERT INTO attempts (id, tenant_id, delivery_id, number, kind, method, url, request, recipe_id, inputs)
+                 SELECT attempt_id, $1, id, attempts, kind, method, url, request, recipe_id, inputs FROM begun
              ), audited AS (
                  INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
                  SELECT audit_id, $1, $10, $11, 'delivery', id, $12, '{\"attempt\":' || attempts || ',\"call\":\"' || kind || '\"}' FROM begun
@@ -327,6 +330,8 @@ impl TenantStore<'_> {
         .bind(serde_json::to_value(&scope.actor).expect("an actor is plain data"))
         .bind(Action::AttemptStarted.as_str())
         .bind(scope.request)
+        .bind(starts.iter().map(|s| s.recipe.map(|recipe| recipe.0)).collect::<Vec<_>>())
+        .bind(starts.iter().map(|s| s.inputs.as_deref()).collect::<Vec<_>>())
         .fetch_all(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -605,6 +610,18 @@ impl Store {
     }
 }
 
+/// The tenant's lookup tables.
+pub(super) async fn table_versions(
+    tx: &mut Transaction<'static, Postgres>,
+    tenant: TenantId,
+) -> Result<Vec<TableVersion>, StoreError> {
+    let rows = sqlx::query("SELECT id, name, version FROM lookup_tables WHERE tenant_id = $1")
+        .bind(tenant.0)
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.into_iter().map(|row| Ok((LookupTableId(row.try_get("id")?), row.try_get("name")?, row.try_get("version")?))).collect()
+}
+
 /// Loads what may be worked on; returns the planned ones that an earlier delivery of their record stands before.
 async fn load_parcels(
     tx: &mut Transaction<'static, Postgres>,
@@ -614,7 +631,7 @@ async fn load_parcels(
     let rows = sqlx::query(
         "SELECT d.id, d.state, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.attempts, d.failures, d.origin_at,
                 d.calls_done, s.receipt_id, s.receipt_version,
-                r.kind, r.number, r.connection_id AS source, r.source_id, v.document,
+                r.kind, r.number, r.connection_id AS source, r.source_id, v.document, v.unbalanced,
                 -- From its answer or its end on: a call that took long may have had its effect late.
                 CASE WHEN d.state = 'unknown' THEN (SELECT max(coalesce(a.ended_at, a.started_at)) FROM attempts a
                                                     WHERE a.delivery_id = d.id AND a.kind NOT IN ('proof', 'read')) END AS attempted_at,
@@ -666,6 +683,7 @@ fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {
         source_id: row.try_get("source_id")?,
         revision: row.try_get("revision")?,
         document: row.try_get("document")?,
+        unbalanced: row.try_get("unbalanced")?,
         attempts: row.try_get("attempts")?,
         failures: row.try_get("failures")?,
         origin_at: row.try_get("origin_at")?,

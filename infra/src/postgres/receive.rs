@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::exception::Reason;
-use domain::id::{ConnectionId, DeliveryId, FlowId, FlowVersionId, MessageId, RecordId, RevisionId, TenantId};
+use domain::flow::{Ordering, Trigger};
+use domain::id::{ConnectionId, DeliveryId, FlowId, FlowVersionId, MessageId, RecipeId, RecordId, RevisionId, TenantId};
+use domain::mapping::Rules;
 use domain::record::RecordKind;
 use domain::scope::Scope;
 use domain::task::Place;
@@ -13,6 +15,7 @@ use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::exception::{self, Subject};
+use super::ledger::{TableVersion, table_versions};
 use super::{StoreError, TenantStore};
 
 /// How long the direct nudge of a new delivery may take before the sweeper nudges again.
@@ -45,6 +48,10 @@ pub struct PublishedFlow {
     pub source: ConnectionId,
     pub destination: ConnectionId,
     pub filter: Option<String>,
+    /// The tenant's rules over those by which the source's connector reads.
+    pub source_mapping: Rules,
+    pub ordering: Ordering,
+    pub trigger: Trigger,
 }
 
 /// What the mapping made of a message.
@@ -65,6 +72,10 @@ pub struct Revised {
     pub document: String,
     pub content_hash: [u8; 32],
     pub source_updated_at: Option<DateTime<Utc>>,
+    /// Why its parts do not add up to its total.
+    pub unbalanced: Option<String>,
+    /// What it was made with.
+    pub recipe: RecipeId,
     /// The flows that take it.
     pub flows: Vec<PublishedFlow>,
     /// Flows of its kind whose filter it does not pass: what they planned of earlier revisions and have not sent is not to be sent.
@@ -77,6 +88,8 @@ pub struct Receiving<'a> {
     scope: &'a Scope,
     pub messages: Vec<Inbound>,
     pub flows: Vec<PublishedFlow>,
+    /// The tenant's lookup tables, where rules of the flows may look into them.
+    pub tables: Vec<TableVersion>,
 }
 
 impl<'a> TenantStore<'a> {
@@ -118,7 +131,9 @@ impl<'a> TenantStore<'a> {
         }
         let sources: Vec<Uuid> = messages.iter().map(|m| m.connection.0).collect::<HashSet<_>>().into_iter().collect();
         let flows = if sources.is_empty() { vec![] } else { published_flows(&mut tx, self.scope().tenant, &sources).await? };
-        Ok(Receiving { tx, scope: self.scope(), messages, flows })
+        let has_rules = flows.iter().any(|flow| !flow.source_mapping.is_empty());
+        let tables = if has_rules { table_versions(&mut tx, self.scope().tenant).await? } else { vec![] };
+        Ok(Receiving { tx, scope: self.scope(), messages, flows, tables })
     }
 }
 
@@ -128,7 +143,8 @@ async fn published_flows(
     sources: &[Uuid],
 ) -> Result<Vec<PublishedFlow>, StoreError> {
     let rows = sqlx::query(
-        "SELECT f.id, v.id AS version_id, f.record_kind, f.source_connection_id, f.destination_connection_id, v.filter
+        "SELECT f.id, v.id AS version_id, f.record_kind, f.source_connection_id, f.destination_connection_id, v.filter, v.source_mapping,
+                v.policy->>'ordering' AS ordering, v.trigger
          FROM flows f JOIN flow_versions v ON v.flow_id = f.id AND v.state = 'published'
          WHERE f.tenant_id = $2 AND f.source_connection_id = ANY($1)",
     )
@@ -139,8 +155,15 @@ async fn published_flows(
     let mut flows = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(kind) = RecordKind::parse(row.try_get("record_kind")?) else { continue };
+        let flow = FlowId(row.try_get("id")?);
+        let corrupt =
+            |what| move |error: serde_json::Error| StoreError::Corrupt { what, id: flow.to_string(), why: error.to_string() };
+        let ordering = row.try_get::<Option<&str>, _>("ordering")?;
         flows.push(PublishedFlow {
-            flow: FlowId(row.try_get("id")?),
+            flow,
+            source_mapping: serde_json::from_value(row.try_get("source_mapping")?).map_err(corrupt("the source mapping"))?,
+            ordering: if ordering == Some("each") { Ordering::Each } else { Ordering::Latest },
+            trigger: serde_json::from_value(row.try_get("trigger")?).map_err(corrupt("the trigger"))?,
             version: FlowVersionId(row.try_get("version_id")?),
             kind,
             source: ConnectionId(row.try_get("source_connection_id")?),
@@ -254,15 +277,16 @@ impl Receiving<'_> {
         let tenant = self.scope.tenant.0;
         sqlx::query(
             "WITH i AS (
-                 SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::uuid[], $8::text[], $9::text[])
-                     AS i (id, record_id, revision, message_id, document, connection_id, kind, source_id)
+                 SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::uuid[], $8::text[], $9::text[], $10::uuid[],
+                                      $11::text[])
+                     AS i (id, record_id, revision, message_id, document, connection_id, kind, source_id, recipe_id, unbalanced)
              ), ids AS (
                  INSERT INTO external_ids (tenant_id, connection_id, kind, value, record_id)
                  SELECT $1, connection_id, kind, source_id, record_id FROM i WHERE revision = 1
                  ON CONFLICT DO NOTHING
              )
-             INSERT INTO record_revisions (id, tenant_id, record_id, revision, message_id, document)
-             SELECT id, $1, record_id, revision, message_id, document FROM i",
+             INSERT INTO record_revisions (id, tenant_id, record_id, revision, message_id, document, recipe_id, unbalanced)
+             SELECT id, $1, record_id, revision, message_id, document, recipe_id, unbalanced FROM i",
         )
         .bind(tenant)
         .bind(made.iter().map(|m| m.revision_id).collect::<Vec<_>>())
@@ -273,6 +297,8 @@ impl Receiving<'_> {
         .bind(made.iter().map(|m| m.message.connection.0).collect::<Vec<_>>())
         .bind(made.iter().map(|m| m.record.kind.as_str()).collect::<Vec<_>>())
         .bind(made.iter().map(|m| m.record.source_id.as_str()).collect::<Vec<_>>())
+        .bind(made.iter().map(|m| m.record.recipe.0).collect::<Vec<_>>())
+        .bind(made.iter().map(|m| m.record.unbalanced.as_deref()).collect::<Vec<_>>())
         .execute(&mut *self.tx)
         .await?;
         if made.iter().any(|m| m.revision > 1) {
@@ -292,13 +318,16 @@ impl Receiving<'_> {
             return Ok(vec![]);
         }
         let ids: Vec<Uuid> = duties.iter().map(|_| DeliveryId::generate().0).collect();
+        let now = Utc::now();
+        // Those of a live flow are due now, by the clock of the database.
+        let due = |flow: &PublishedFlow| (flow.trigger != Trigger::Live).then(|| flow.trigger.due(now));
         sqlx::query(
             "INSERT INTO deliveries (id, tenant_id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at,
                                      due_at, sweep_at)
-             SELECT id, $1, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at, now(),
-                    now() + make_interval(secs => $10)
-             FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::uuid[], $8::uuid[], $9::timestamptz[])
-                  AS i (id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at)
+             SELECT id, $1, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at, coalesce(due_at, now()),
+                    coalesce(due_at, now() + make_interval(secs => $10))
+             FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::uuid[], $8::uuid[], $9::timestamptz[], $11::timestamptz[])
+                  AS i (id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at, due_at)
              ON CONFLICT (flow_id, record_id, revision) DO NOTHING",
         )
         .bind(self.scope.tenant.0)
@@ -311,11 +340,13 @@ impl Receiving<'_> {
         .bind(duties.iter().map(|(_, f)| f.destination.0).collect::<Vec<_>>())
         .bind(duties.iter().map(|(m, _)| m.message.received_at).collect::<Vec<_>>())
         .bind(NUDGE_GRACE_S)
+        .bind(duties.iter().map(|(_, f)| due(f)).collect::<Vec<_>>())
         .execute(&mut *self.tx)
         .await?;
         audit(&mut self.tx, self.scope, Action::DeliveryPlanned, "delivery", &ids).await?;
         let tenant = self.scope.tenant;
-        Ok(duties.iter().zip(ids).map(|((_, flow), id)| (Place { tenant, connection: Some(flow.destination) }, id)).collect())
+        let live = duties.iter().zip(ids).filter(|((_, flow), _)| flow.trigger == Trigger::Live);
+        Ok(live.map(|((_, flow), id)| (Place { tenant, connection: Some(flow.destination) }, id)).collect())
     }
 
     /// A later revision takes the place of deliveries that have not been sent; an exception over one of them closes itself.
@@ -323,7 +354,9 @@ impl Receiving<'_> {
     async fn supersede(&mut self, made: &[Made]) -> Result<(), StoreError> {
         let mut duties: Vec<(Uuid, i32, Uuid)> = Vec::new();
         for m in made.iter().filter(|m| m.revision > 1) {
-            let flows = m.record.flows.iter().map(|flow| flow.flow).chain(m.record.left.iter().copied());
+            // A flow that delivers each revision keeps those that wait, one after the other.
+            let latest = m.record.flows.iter().filter(|flow| flow.ordering == Ordering::Latest);
+            let flows = latest.map(|flow| flow.flow).chain(m.record.left.iter().copied());
             duties.extend(flows.map(|flow| (m.record_id, m.revision, flow.0)));
         }
         let superseded: Vec<Uuid> = sqlx::query_scalar(

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where something it needs is not there, and says so")]
 
 mod faults;
+mod flow;
 mod intake;
 mod order;
 mod schema;
