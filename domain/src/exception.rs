@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, Owner};
+use crate::lookup_table::FROM_BYTES_MAX;
 use crate::mapping::{Issue, IssueCode};
 
 /// Why a person is needed, in words that a person understands.
@@ -22,6 +23,32 @@ pub struct Reason {
     pub path: Option<String>,
     pub value: Option<String>,
     pub table: Option<String>,
+    /// All values that had no entry, at most fifty: a person adds them at once. The first is `value`.
+    #[serde(default)]
+    pub missing: Vec<Missing>,
+}
+
+/// A value that had no entry in a lookup table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    pub table: String,
+    pub value: String,
+}
+
+impl Missing {
+    /// Each once. What is too long to be an entry is left out.
+    fn of(issues: &[Issue]) -> Vec<Self> {
+        const MISSING_MAX: usize = 50;
+        let mut missing: Vec<Self> = Vec::new();
+        for issue in issues.iter().filter(|issue| issue.code == IssueCode::NoEntry) {
+            let (Some(table), Some(value)) = (&issue.table, &issue.value) else { continue };
+            let one = Self { table: table.clone(), value: value.clone() };
+            if missing.len() < MISSING_MAX && (1..=FROM_BYTES_MAX).contains(&value.len()) && !missing.contains(&one) {
+                missing.push(one);
+            }
+        }
+        missing
+    }
 }
 
 impl Reason {
@@ -35,6 +62,12 @@ impl Reason {
             key.truncate(end);
         }
         key
+    }
+
+    /// A mapping that has no answer for this record: the first issue says why, and all values that had no entry are kept beside it.
+    #[must_use]
+    pub fn from_issues(thing: &str, destination: &str, first: &Issue, all: &[Issue]) -> Self {
+        Self { missing: Missing::of(all), ..Self::from_issue(thing, destination, first) }
     }
 
     /// A mapping that has no answer for this record. `thing` is "Order #1042", `destination` "NetSuite".
@@ -72,6 +105,7 @@ impl Reason {
             path: Some(path),
             value: issue.value.clone(),
             table: issue.table.clone(),
+            missing: vec![],
         }
     }
 
@@ -88,6 +122,7 @@ impl Reason {
             path: fault.path.as_deref().map(without_positions),
             value: None,
             table: None,
+            missing: vec![],
         }
     }
 
@@ -104,6 +139,7 @@ impl Reason {
             path: None,
             value: None,
             table: None,
+            missing: vec![],
         }
     }
 
@@ -128,6 +164,7 @@ impl Reason {
             path: None,
             value: None,
             table: None,
+            missing: vec![],
         }
     }
 
@@ -207,5 +244,29 @@ mod tests {
         assert_eq!(reason.next_step, "Add it to the table \"SKUs\", then press Retry.");
         let other = Reason::from_issue("Order #7", "NetSuite", &issue("item.items[0].item.id"));
         assert_eq!(reason.cause_key("flw_1"), other.cause_key("flw_1"));
+    }
+
+    #[test]
+    fn all_values_without_an_entry_are_kept_each_once_and_none_that_cannot_be_added() {
+        let issue = |table: &str, value: &str, code| Issue {
+            to: "x".into(),
+            code,
+            table: Some(table.into()),
+            value: Some(value.into()),
+            ..Issue::default()
+        };
+        let mut issues = vec![
+            issue("SKUs", "HAT", IssueCode::NoEntry),
+            issue("SKUs", "1", IssueCode::BadType),
+            issue("Tax", "S", IssueCode::NoEntry),
+            issue("SKUs", "HAT", IssueCode::NoEntry),
+            issue("SKUs", &"x".repeat(FROM_BYTES_MAX + 1), IssueCode::NoEntry),
+        ];
+        let missing = |issues: &[Issue]| Reason::from_issues("Order #1", "the ERP", &issues[0], issues).missing;
+        let say =
+            |missing: Vec<Missing>| missing.into_iter().map(|one| format!("{} {}", one.table, one.value)).collect::<Vec<_>>();
+        assert_eq!(say(missing(&issues)), ["SKUs HAT", "Tax S"]);
+        issues.extend((0..100).map(|n| issue("SKUs", &n.to_string(), IssueCode::NoEntry)));
+        assert_eq!(missing(&issues).len(), 50);
     }
 }
