@@ -46,6 +46,12 @@ pub enum Action {
     FlowDrafted,
     SunsetRaised,
     SunsetClosed,
+    LookupEntriesRemoved,
+    LookupTableImported,
+    LookupTableRolledBack,
+    LookupTableRenamed,
+    LookupTableDeleted,
+    LookupRatesFed,
 }
 
 impl Action {
@@ -95,6 +101,12 @@ impl Action {
             Self::FlowDrafted => "flow.drafted",
             Self::SunsetRaised => "sunset.raised",
             Self::SunsetClosed => "sunset.closed",
+            Self::LookupEntriesRemoved => "lookup_table.entries_removed",
+            Self::LookupTableImported => "lookup_table.imported",
+            Self::LookupTableRolledBack => "lookup_table.rolled_back",
+            Self::LookupTableRenamed => "lookup_table.renamed",
+            Self::LookupTableDeleted => "lookup_table.deleted",
+            Self::LookupRatesFed => "lookup_table.rates_fed",
         }
     }
 }

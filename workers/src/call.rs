@@ -16,10 +16,11 @@ use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::{AttemptId, ConnectionId};
 use domain::mapping::{Untranslated, Vars};
 use domain::value::{Limits, Value};
+use infra::lookup::TenantLookups;
 use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Parcel, Start, Step};
 use uuid::Uuid;
 
-use crate::directory::{Access, CompiledFlow, TenantLookups};
+use crate::directory::{Access, CompiledFlow};
 
 /// Calls at once to a vendor that declares no limit.
 pub const CONCURRENCY_UNLIMITED: u32 = 32;
@@ -193,7 +194,7 @@ impl Duty {
 
     fn payload(&self, lookups: &TenantLookups<'_>, source: &str) -> Result<Value, Reason> {
         let parcel = &self.parcel;
-        let plan = self.flow.overlay.as_ref().or_else(|| self.connector.write_plan(parcel.kind)).ok_or_else(|| {
+        let plan = self.flow.plan(self.connector, parcel.kind).ok_or_else(|| {
             let what = format!("{} has no mapping that writes the kind {}", self.connector.title(), parcel.kind);
             self.reason(&developer_fault("mapping", what, "Add the mapping to the flow, then press Retry."))
         })?;
@@ -212,7 +213,7 @@ impl Duty {
                 }
             };
             match issues.first() {
-                Some(issue) => Reason::from_issue(&self.thing(), self.connector.title(), issue),
+                Some(issue) => Reason::from_issues(&self.thing(), self.connector.title(), issue, &issues),
                 None => self.reason(&developer_fault(
                     "mapping",
                     "the mapping refused it without saying why".into(),

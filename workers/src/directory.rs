@@ -2,18 +2,19 @@
 //! Each is kept under an id or version that changes with its content, so nothing here can be out of date.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use chrono::Utc;
 use connectors::{Connector, RequestContext};
 use domain::fault::{Fault, FaultClass};
 use domain::id::{CredentialId, FlowVersionId, LookupTableId};
-use domain::mapping::{Filter, LookupSet, Lookups, Plan, Rules};
+use domain::mapping::{Filter, Plan, Rules};
 use domain::record::RecordKind;
 use domain::scope::Scope;
 use domain::secret::{Redactor, SecretFields};
 use domain::value::Value;
+use infra::lookup::{Entries, Tables};
 use infra::postgres::StoreError;
 use infra::postgres::ledger::{ConnectionRow, Load};
 use infra::postgres::receive::PublishedFlow;
@@ -24,6 +25,8 @@ use crate::token::{Account, Token, TokenError, Tokens};
 
 /// Entries of each cache; when full it starts anew.
 const ENTRIES_MAX: usize = 2_000;
+/// Entries of all lookup tables that are kept, some 200 bytes each.
+const TABLE_ENTRIES_MAX: usize = 1_000_000;
 
 /// An opened credential, and what takes it out of every text that is kept.
 pub struct Credential {
@@ -92,8 +95,12 @@ pub struct CompiledFlow {
     pub overlay: Option<Plan>,
 }
 
-/// A lookup table's entries.
-pub type Entries = HashMap<String, String>;
+impl CompiledFlow {
+    /// What writes this kind of record: the tenant's rules over the connector's, or the connector's alone.
+    pub fn plan<'p>(&'p self, connector: &'p Connector, kind: RecordKind) -> Option<&'p Plan> {
+        self.overlay.as_ref().or_else(|| connector.write_plan(kind))
+    }
+}
 
 pub struct Directory {
     context: Arc<Context>,
@@ -101,31 +108,25 @@ pub struct Directory {
     credentials: Mutex<HashMap<CredentialId, Arc<Credential>>>,
     flows: Mutex<HashMap<FlowVersionId, Arc<CompiledFlow>>>,
     filters: Mutex<HashMap<FlowVersionId, Option<Arc<Filter>>>>,
-    tables: Mutex<HashMap<LookupTableId, (i64, Arc<Entries>)>>,
+    tables: Mutex<TableCache>,
 }
 
-/// The tenant's lookup tables before the connector's own.
-pub struct TenantLookups<'a> {
-    tables: &'a HashMap<String, Arc<Entries>>,
-    connector: &'a LookupSet,
+/// Tables by the version they were read at, and how many entries they are together.
+#[derive(Default)]
+struct TableCache {
+    tables: HashMap<LookupTableId, (i64, Arc<Entries>)>,
+    entries: usize,
 }
 
-impl<'a> TenantLookups<'a> {
-    pub fn new(tables: &'a HashMap<String, Arc<Entries>>, connector: &'a LookupSet) -> Self {
-        Self { tables, connector }
-    }
-}
-
-impl Lookups for TenantLookups<'_> {
-    fn find(&self, table: &str, key: &str) -> Option<&str> {
-        match self.tables.get(table) {
-            Some(entries) => entries.get(key).map(String::as_str),
-            None => self.connector.find(table, key),
+impl TableCache {
+    fn keep(&mut self, id: LookupTableId, version: i64, entries: Arc<Entries>) {
+        if self.tables.len() >= ENTRIES_MAX || self.entries + entries.len() > TABLE_ENTRIES_MAX {
+            *self = Self::default();
         }
-    }
-
-    fn has_table(&self, table: &str) -> bool {
-        self.tables.contains_key(table) || self.connector.has_table(table)
+        self.entries += entries.len();
+        if let Some((_, old)) = self.tables.insert(id, (version, entries)) {
+            self.entries -= old.len();
+        }
     }
 }
 
@@ -224,21 +225,30 @@ impl Directory {
         filter.is_none_or(|filter| filter.passes(document).unwrap_or(true))
     }
 
-    /// The tenant's lookup tables by name, as they were when the batch was loaded.
-    pub async fn tables(&self, scope: &Scope, load: &Load) -> Result<HashMap<String, Arc<Entries>>, StoreError> {
-        let mut tables = HashMap::with_capacity(load.tables.len());
-        for (id, name, version) in &load.tables {
-            let kept = lock(&self.tables).get(id).filter(|(kept, _)| kept == version).map(|(_, entries)| entries.clone());
-            let entries = match kept {
-                Some(entries) => entries,
-                None => {
-                    let entries: Entries = self.context.store.within(scope).lookup_entries(*id).await?.into_iter().collect();
-                    let entries = Arc::new(entries);
-                    keep(&self.tables, *id, (*version, entries.clone()));
-                    entries
+    /// The tenant's lookup tables that the plans of a batch read, as they were when it was loaded.
+    pub async fn tables(&self, scope: &Scope, load: &Load, read: &HashSet<&str>) -> Result<Tables, StoreError> {
+        let needed = || load.tables.iter().filter(|(_, name, _)| read.contains(name.as_str()));
+        let mut tables = Tables::new();
+        let mut missing = Vec::new();
+        {
+            let kept = self.tables.lock().expect("no code panics while it holds a cache");
+            for (id, name, version) in needed() {
+                match kept.tables.get(id).filter(|(kept, _)| kept == version) {
+                    Some((_, entries)) => {
+                        tables.insert(name.clone(), entries.clone());
+                    }
+                    None => missing.push((*id, *version)),
                 }
-            };
-            tables.insert(name.clone(), entries);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(tables);
+        }
+        for row in self.context.store.within(scope).lookup_tables_at(&missing).await? {
+            let (id, version, name) = (row.id, row.version, row.name.clone());
+            let entries = Arc::new(Entries::from(row));
+            self.tables.lock().expect("no code panics while it holds a cache").keep(id, version, entries.clone());
+            tables.insert(name, entries);
         }
         Ok(tables)
     }

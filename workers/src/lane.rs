@@ -14,6 +14,7 @@ use domain::id::{DeliveryId, TenantId};
 use domain::scope::Scope;
 use domain::task::Place;
 use infra::chain;
+use infra::lookup::TenantLookups;
 use infra::postgres::StoreError;
 use infra::postgres::ledger::{ConnectionRow, Finish, ReadBefore, Start, Step};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -23,7 +24,7 @@ use uuid::Uuid;
 
 use crate::Context;
 use crate::call::{Call, Duty, Known, Made, Ready, developer_fault, external_key, finish, missing_connector};
-use crate::directory::{Directory, TenantLookups};
+use crate::directory::Directory;
 
 /// Ids that wait in memory for one place; the backlog waits in Postgres.
 const QUEUE_MAX: usize = 20_000;
@@ -259,7 +260,9 @@ impl Work {
             }
         }
         let flows = self.directory.flows(&self.scope, &versions).await?;
-        let tables = self.directory.tables(&self.scope, &load).await?;
+        let plans = versions.iter().filter_map(|(id, (kind, connector))| flows.get(id)?.plan(connector, *kind));
+        let read = plans.flat_map(|plan| plan.tables().iter().map(String::as_str)).collect();
+        let tables = self.directory.tables(&self.scope, &load, &read).await?;
         let (mut calls, mut ends, mut reads) = (Vec::with_capacity(load.parcels.len()), Vec::new(), Vec::new());
         for parcel in load.parcels {
             let ready = connections.get(&parcel.destination).and_then(|connection| {
@@ -281,7 +284,7 @@ impl Work {
                 ends.push(duty.without_access(fault.clone()));
                 continue;
             }
-            let lookups = TenantLookups::new(&tables, connector.tables());
+            let lookups = TenantLookups::new(&tables, connector.tables(), duty.parcel.origin_at);
             let source = source.map_or("", |source| source.name.as_str());
             match duty.make(&lookups, source) {
                 Ok(Made::Read(request)) => reads.push(self.read_before(duty, request, lookups, source)),

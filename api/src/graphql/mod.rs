@@ -19,6 +19,7 @@ mod error;
 mod exception;
 mod flow;
 mod ledger;
+mod lookup_inbox;
 mod lookup_table;
 mod message;
 mod node;
@@ -46,6 +47,7 @@ pub struct Query(
     exception::ExceptionQuery,
     flow::FlowQuery,
     ledger::LedgerQuery,
+    lookup_inbox::LookupInboxQuery,
     lookup_table::LookupTableQuery,
     message::MessageQuery,
     node::NodeQuery,
@@ -60,6 +62,7 @@ pub struct Mutation(
     connection::ConnectionMutation,
     exception::ExceptionMutation,
     flow::FlowMutation,
+    lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
     session::SessionMutation,
     tenant::TenantMutation,

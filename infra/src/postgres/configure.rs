@@ -1,9 +1,9 @@
-//! What a tenant sets up: connections with their credentials, lookup tables, flows and their versions.
+//! What a tenant sets up: connections with their credentials, flows and their versions.
 
 use domain::audit::Action;
 use domain::connection::ConnectionState;
 use domain::flow::FlowState;
-use domain::id::{ConnectionId, CredentialId, FlowId, FlowVersionId, LookupTableId};
+use domain::id::{ConnectionId, CredentialId, FlowId, FlowVersionId};
 use domain::record::RecordKind;
 use domain::scope::Scope;
 use domain::secret::{ExposeSecret, SecretFields};
@@ -14,11 +14,8 @@ use super::receive::audit;
 use super::{StoreError, TenantStore};
 use crate::vault::{DataKey, Sealed, Vault};
 
-/// Entries of one change of a lookup table.
-pub const ENTRIES_MAX: usize = 5_000;
-
 /// True where a name is taken already.
-fn is_taken(error: &sqlx::Error) -> bool {
+pub(super) fn is_taken(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
@@ -149,54 +146,6 @@ impl TenantStore<'_> {
         Ok(hint)
     }
 
-    /// A new, empty lookup table; `None` where the name is taken.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn lookup_table_create(&self, name: &str) -> Result<Option<LookupTableId>, StoreError> {
-        let id = LookupTableId::generate();
-        let mut tx = self.begin().await?;
-        let query = sqlx::query(
-            "INSERT INTO lookup_tables (id, tenant_id, name) VALUES ($1, $2, $3) ON CONFLICT (tenant_id, name) DO NOTHING",
-        );
-        if query.bind(id.0).bind(self.scope().tenant.0).bind(name).execute(&mut *tx).await?.rows_affected() == 0 {
-            return Ok(None);
-        }
-        audit(&mut tx, self.scope(), Action::LookupTableCreated, "lookup_table", &[id.0]).await?;
-        tx.commit().await?;
-        Ok(Some(id))
-    }
-
-    /// Adds and replaces entries; the table's version grows, so that workers read it again. False where there is no such table.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn lookup_entries_set(&self, table: LookupTableId, entries: &[(String, String)]) -> Result<bool, StoreError> {
-        let mut tx = self.begin().await?;
-        let touched =
-            sqlx::query("UPDATE lookup_tables SET version = version + 1 WHERE id = $1").bind(table.0).execute(&mut *tx).await?;
-        if touched.rows_affected() == 0 {
-            return Ok(false);
-        }
-        // The last of two entries for one value stands.
-        let entries: std::collections::BTreeMap<&str, &str> =
-            entries.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
-        sqlx::query(
-            "INSERT INTO lookup_entries (tenant_id, table_id, from_value, to_value)
-             SELECT $1, $2, from_value, to_value FROM unnest($3::text[], $4::text[]) AS i (from_value, to_value)
-             ON CONFLICT (table_id, from_value) DO UPDATE SET to_value = excluded.to_value",
-        )
-        .bind(self.scope().tenant.0)
-        .bind(table.0)
-        .bind(entries.keys().copied().collect::<Vec<_>>())
-        .bind(entries.values().copied().collect::<Vec<_>>())
-        .execute(&mut *tx)
-        .await?;
-        audit(&mut tx, self.scope(), Action::LookupEntriesSet, "lookup_table", &[table.0]).await?;
-        tx.commit().await?;
-        Ok(true)
-    }
-
     /// A new flow with its first draft; `None` where the name is taken. The connections must be the tenant's own.
     ///
     /// # Errors
@@ -297,6 +246,41 @@ impl TenantStore<'_> {
         tx.commit().await?;
         Ok(true)
     }
+
+    /// What the published flows are mapped by.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn published_rules(&self) -> Result<Vec<PublishedRules>, StoreError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(
+            "SELECT f.name, f.record_kind, c.connector, v.mapping
+             FROM flow_versions v JOIN flows f ON f.id = v.flow_id JOIN connections c ON c.id = f.destination_connection_id
+             WHERE v.tenant_id = $1 AND v.state = 'published' ORDER BY f.name",
+        );
+        let rows = rows.bind(self.scope().tenant.0).fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        let rules = |row: sqlx::postgres::PgRow| -> Result<PublishedRules, StoreError> {
+            Ok(PublishedRules {
+                name: row.try_get("name")?,
+                kind: row.try_get("record_kind")?,
+                connector: row.try_get("connector")?,
+                mapping: row.try_get("mapping")?,
+            })
+        };
+        rows.into_iter().map(rules).collect()
+    }
+}
+
+/// The rules of a published flow, as the tenant laid them over its destination connector's.
+#[derive(Debug, Clone)]
+pub struct PublishedRules {
+    /// The flow's name.
+    pub name: String,
+    pub kind: String,
+    /// The destination's.
+    pub connector: String,
+    pub mapping: serde_json::Value,
 }
 
 /// A flow, about to be made.

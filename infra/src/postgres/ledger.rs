@@ -187,7 +187,7 @@ impl TenantStore<'_> {
         }
         let needed: HashSet<Uuid> = load.parcels.iter().flat_map(|p| [p.destination.0, p.source.0]).collect();
         load.connections = connections(&mut tx, &needed.into_iter().collect::<Vec<_>>()).await?;
-        let rows = sqlx::query("SELECT id, name, version FROM lookup_tables WHERE tenant_id = $1")
+        let rows = sqlx::query("SELECT id, name, version FROM lookup_tables WHERE tenant_id = $1 AND deleted_at IS NULL")
             .bind(tenant.0)
             .fetch_all(&mut *tx)
             .await?;
@@ -268,20 +268,6 @@ impl TenantStore<'_> {
         .await?;
         tx.commit().await?;
         opened(&row, vault, tenant, Sealed::Credential(id))
-    }
-
-    /// All entries of a lookup table.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn lookup_entries(&self, table: LookupTableId) -> Result<Vec<(String, String)>, StoreError> {
-        let mut tx = self.begin().await?;
-        let rows = sqlx::query("SELECT from_value, to_value FROM lookup_entries WHERE table_id = $1")
-            .bind(table.0)
-            .fetch_all(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        rows.into_iter().map(|row| Ok((row.try_get("from_value")?, row.try_get("to_value")?))).collect()
     }
 
     /// Commits attempts as started, before any call. Returns those that were: a delivery that somebody else took, superseded or

@@ -20,6 +20,8 @@ pub mod fetch;
 pub mod filter;
 pub mod intake;
 pub mod ledger;
+pub mod lookup_inbox;
+pub mod lookup_table;
 mod nodelay;
 pub mod page;
 pub mod people;

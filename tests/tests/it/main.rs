@@ -3,6 +3,7 @@
 
 mod faults;
 mod intake;
+mod lookup_table;
 mod order;
 mod schema;
 mod sessions;
