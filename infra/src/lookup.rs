@@ -22,6 +22,7 @@ pub struct Entries {
     inverts: bool,
     by_value: HashMap<String, Answers>,
     count: usize,
+    bytes: usize,
 }
 
 /// What a value becomes. Most have one answer that always stands.
@@ -55,7 +56,10 @@ impl Answers {
 impl Entries {
     #[must_use]
     pub fn new(kind: TableKind, inverts: bool, entries: Vec<Entry>) -> Self {
+        /// Of an entry beside its texts: the texts' own heads, its place in the map.
+        const ENTRY_BYTES: usize = 120;
         let count = entries.len();
+        let bytes = entries.iter().map(|entry| entry.from.len() + entry.to.len() + ENTRY_BYTES).sum();
         let mut by_value: HashMap<String, Answers> = HashMap::with_capacity(count);
         for Entry { from: value, to, effective_from: from, effective_until: until } in entries {
             let is_plain = from.is_none() && until.is_none();
@@ -77,7 +81,7 @@ impl Entries {
                 answers.sort_by_key(|answer| answer.from);
             }
         }
-        Self { kind, inverts, by_value, count }
+        Self { kind, inverts, by_value, count, bytes }
     }
 
     /// What a value becomes at a moment.
@@ -86,7 +90,13 @@ impl Entries {
         self.by_value.get(value)?.at(moment)
     }
 
-    /// How many entries it keeps in memory.
+    /// About what it takes of memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many entries it has.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count

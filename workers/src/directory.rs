@@ -25,8 +25,8 @@ use crate::token::{Account, Token, TokenError, Tokens};
 
 /// Entries of each cache; when full it starts anew.
 const ENTRIES_MAX: usize = 2_000;
-/// Entries of all lookup tables that are kept, some 200 bytes each.
-const TABLE_ENTRIES_MAX: usize = 1_000_000;
+/// Bytes of all lookup tables that are kept.
+const TABLE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// An opened credential, and what takes it out of every text that is kept.
 pub struct Credential {
@@ -111,21 +111,21 @@ pub struct Directory {
     tables: Mutex<TableCache>,
 }
 
-/// Tables by the version they were read at, and how many entries they are together.
+/// Tables by the version they were read at, and what they take of memory together.
 #[derive(Default)]
 struct TableCache {
     tables: HashMap<LookupTableId, (i64, Arc<Entries>)>,
-    entries: usize,
+    bytes: usize,
 }
 
 impl TableCache {
     fn keep(&mut self, id: LookupTableId, version: i64, entries: Arc<Entries>) {
-        if self.tables.len() >= ENTRIES_MAX || self.entries + entries.len() > TABLE_ENTRIES_MAX {
+        if self.tables.len() >= ENTRIES_MAX || self.bytes + entries.bytes() > TABLE_BYTES_MAX {
             *self = Self::default();
         }
-        self.entries += entries.len();
+        self.bytes += entries.bytes();
         if let Some((_, old)) = self.tables.insert(id, (version, entries)) {
-            self.entries -= old.len();
+            self.bytes -= old.bytes();
         }
     }
 }

@@ -13,15 +13,16 @@ use domain::scope::Permission;
 use domain::task::Stage;
 use infra::postgres::entity::lookup_table;
 use infra::postgres::filter;
+use infra::postgres::lookup_entry::{Cause, Edit};
 use infra::postgres::lookup_inbox::{InboxItem, InboxPlace};
-use infra::postgres::lookup_table::{Cause, Edit};
 use infra::postgres::page::PAGE_MAX;
 use infra::postgres::work::{EXCEPTIONS_MAX, Nudges, Selection};
 use uuid::Uuid;
 
 use super::error::{UserError, UserErrorCode, state, within};
-use super::lookup_table::{LookupTableNode, find, full, not_found, opened, rows, sealed};
-use super::page::{AGGREGATE_COST, cost};
+use super::lookup_entry::full;
+use super::lookup_table::{LookupTableNode, find, not_found};
+use super::page::{AGGREGATE_COST, cost, opened, rows, sealed};
 
 /// What an entry was found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]

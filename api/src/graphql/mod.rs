@@ -19,6 +19,7 @@ mod error;
 mod exception;
 mod flow;
 mod ledger;
+mod lookup_entry;
 mod lookup_inbox;
 mod lookup_table;
 mod message;
@@ -62,6 +63,7 @@ pub struct Mutation(
     connection::ConnectionMutation,
     exception::ExceptionMutation,
     flow::FlowMutation,
+    lookup_entry::LookupEntryMutation,
     lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
     session::SessionMutation,

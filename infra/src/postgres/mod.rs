@@ -20,6 +20,7 @@ pub mod fetch;
 pub mod filter;
 pub mod intake;
 pub mod ledger;
+pub mod lookup_entry;
 pub mod lookup_inbox;
 pub mod lookup_table;
 mod nodelay;

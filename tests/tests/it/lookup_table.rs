@@ -11,7 +11,7 @@ use domain::mapping::{LookupSet, Lookups, Rate};
 use domain::scope::Scope;
 use infra::lookup::{TenantLookups, load};
 use infra::postgres::Store;
-use infra::postgres::lookup_table::{Cause, DayRate, Edit, EntryFilter};
+use infra::postgres::lookup_entry::{Cause, DayRate, Edit, EntryFilter};
 use serde_json::{Value, json};
 use sqlx::Executor;
 use tests::client::Client;
@@ -213,6 +213,47 @@ async fn every_value_that_an_order_lacks_is_in_the_inbox_and_leaves_it_when_it_i
         let cause = client.exception_groups().await.unwrap()[0]["causeKey"].clone();
         let ignore = "mutation($i: ExceptionSelectionInput!) { exceptionIgnore(input: $i, reason: \"a test order\") { count } }";
         client.ask(ignore, json!({"i": {"causeKey": cause}})).await.unwrap();
+        assert!(inbox(client).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rates_and_packs_of_a_file_are_what_an_order_is_converted_by() {
+    world(async |world| {
+        let client = &world.acme.client;
+        let create = "mutation($n: String!, $k: LookupTableKind!) { lookupTableCreate(name: $n, kind: $k) { lookupTable { id } userErrors { message } } }";
+        let table = async |name: &str, kind: &str| {
+            let data = client.ask(create, json!({"n": name, "k": kind})).await.unwrap();
+            data["lookupTableCreate"]["lookupTable"]["id"].as_str().unwrap().to_owned()
+        };
+        let (rates, packs) = (table("Rates", "RATES").await, table("Packs", "UNITS").await);
+        let rules = json!([
+            {"to": "memo", "expr": "'worth ' & fx(1, 'USD', 'EUR', 'Rates', placed_at)"},
+            {"to": "otherRefNum", "expr": "'pieces ' & convert_unit(2, 'case', 'each', 'Packs', 'TEE-M')"}
+        ]);
+        let draft = "mutation($id: ID!, $m: JSON!) { flowDraft(id: $id, input: {mapping: $m}) { userErrors { message } } }";
+        client.ask(draft, json!({"id": world.acme.flow, "m": rules})).await.unwrap();
+        client.ask("mutation($id: ID!) { flowPublish(id: $id) { userErrors { message } } }", json!({"id": world.acme.flow})).await.unwrap();
+        world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
+        assert_eq!(world.acme.rest(1, PATIENCE).await.unwrap().delivery("exception"), 1);
+        let mut waits: Vec<String> =
+            inbox(client).await.iter().map(|item| format!("{} {}", item["table"].as_str().unwrap(), item["value"].as_str().unwrap())).collect();
+        waits.sort_unstable();
+        assert_eq!(waits, ["Packs TEE-M|case|each", "Rates USD/EUR"]);
+
+        let file = "from,to,date,rate\nusd,eur,2020-01-01,0.9\nusd,eur,2026-11-01,0.8725\nusd,eur,2999-01-01,5\nusd,eur,1.1.2026,1\n";
+        let report = import(client, &rates, file, "MERGE", false, true).await;
+        assert_eq!((counts(&report), &report["badRows"][0]["line"]), ([3, 0, 0, 0], &json!(5)));
+        let file = "item,from,to,factor\n,case,each,12\nTEE-M,case,pcs,24\n";
+        assert_eq!(counts(&import(client, &packs, file, "REPLACE", false, false).await), [2, 0, 0, 0]);
+        assert_eq!(csv(client, &packs, None).await, "item,from,to,factor,effective_from,effective_until\r\nTEE-M,case,each,24,,\r\n,case,each,12,,\r\n");
+        let cause = client.exception_groups().await.unwrap()[0]["causeKey"].as_str().unwrap().to_owned();
+        assert_eq!(client.exception_retry(&cause).await.unwrap(), 1);
+        assert_eq!(world.acme.rest(1, PATIENCE).await.unwrap().delivery("confirmed"), 1);
+        let orders = world.erp.orders();
+        let order = orders.values().next().unwrap();
+        assert!(order.says("worth 0.8725") && order.says("pieces 48"), "{order:?}");
         assert!(inbox(client).await.is_empty());
     })
     .await;
