@@ -128,20 +128,22 @@ impl FlowPlan {
         document: &Document<'_>,
         lookups: &dyn Lookups,
     ) -> Result<Value, Reason> {
-        let refuse = |issue: &Issue| Reason::from_issue(document.thing, destination.title(), issue);
+        let refuse = |issues: &[Issue]| {
+            let first = issues.first()?;
+            Some(Reason::from_issues(document.thing, destination.title(), first, issues))
+        };
         let fault = |code, what, fix| Reason::from_fault(document.thing, destination.title(), &developer_fault(code, what, fix));
         if let Some(sentence) = document.unbalanced.filter(|_| self.policy.balance == Balance::Refuse) {
             let (to, code, sentence) = ("totals.grand".to_owned(), IssueCode::Unbalanced, sentence.to_owned());
-            return Err(refuse(&Issue { to, code, sentence, ..Issue::default() }));
+            let issue = Issue { to, code, sentence, ..Issue::default() };
+            return Err(Reason::from_issue(document.thing, destination.title(), &issue));
         }
         let plan = self.write_plan(destination, carried.kind).ok_or_else(|| {
             let what = format!("{} has no mapping that writes the kind {}", destination.title(), carried.kind);
             fault("mapping", what, "Add the mapping to the flow, then press Retry.")
         })?;
         plan.read(document.json, &Limits::DEFAULT, lookups, &carried.vars()).map_err(|why| match why {
-            Untranslated::Unmapped(issues) => issues
-                .first()
-                .map(refuse)
+            Untranslated::Unmapped(issues) => refuse(&issues)
                 .unwrap_or_else(|| fault("mapping", "the mapping refused it without saying why".into(), "Look at the mapping.")),
             Untranslated::Unreadable(error) => {
                 fault("document", error.to_string(), "Tell Crossdock: a stored record cannot be read.")

@@ -54,6 +54,12 @@ pub enum Action {
     RunAccepted,
     SunsetRaised,
     SunsetClosed,
+    LookupEntriesRemoved,
+    LookupTableImported,
+    LookupTableRolledBack,
+    LookupTableRenamed,
+    LookupTableDeleted,
+    LookupRatesFed,
 }
 
 impl Action {
@@ -111,6 +117,12 @@ impl Action {
             Self::RunAccepted => "run.accepted",
             Self::SunsetRaised => "sunset.raised",
             Self::SunsetClosed => "sunset.closed",
+            Self::LookupEntriesRemoved => "lookup_table.entries_removed",
+            Self::LookupTableImported => "lookup_table.imported",
+            Self::LookupTableRolledBack => "lookup_table.rolled_back",
+            Self::LookupTableRenamed => "lookup_table.renamed",
+            Self::LookupTableDeleted => "lookup_table.deleted",
+            Self::LookupRatesFed => "lookup_table.rates_fed",
         }
     }
 }

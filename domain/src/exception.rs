@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::comparison::without_rows;
 use crate::fault::{Fault, Owner};
+use crate::lookup_table::FROM_BYTES_MAX;
 use crate::mapping::{Issue, IssueCode};
 
 /// Why a person is needed, in words that a person understands.
@@ -23,6 +24,32 @@ pub struct Reason {
     pub path: Option<String>,
     pub value: Option<String>,
     pub table: Option<String>,
+    /// All values that had no entry, at most fifty: a person adds them at once. The first is `value`.
+    #[serde(default)]
+    pub missing: Vec<Missing>,
+}
+
+/// A value that had no entry in a lookup table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    pub table: String,
+    pub value: String,
+}
+
+impl Missing {
+    /// Each once. What is too long to be an entry is left out.
+    fn of(issues: &[Issue]) -> Vec<Self> {
+        const MISSING_MAX: usize = 50;
+        let mut missing: Vec<Self> = Vec::new();
+        for issue in issues.iter().filter(|issue| issue.code == IssueCode::NoEntry) {
+            let (Some(table), Some(value)) = (&issue.table, &issue.value) else { continue };
+            let one = Self { table: table.clone(), value: value.clone() };
+            if missing.len() < MISSING_MAX && (1..=FROM_BYTES_MAX).contains(&value.len()) && !missing.contains(&one) {
+                missing.push(one);
+            }
+        }
+        missing
+    }
 }
 
 impl Reason {
@@ -36,6 +63,12 @@ impl Reason {
             key.truncate(end);
         }
         key
+    }
+
+    /// A mapping that has no answer for this record: the first issue says why, and all values that had no entry are kept beside it.
+    #[must_use]
+    pub fn from_issues(thing: &str, destination: &str, first: &Issue, all: &[Issue]) -> Self {
+        Self { missing: Missing::of(all), ..Self::from_issue(thing, destination, first) }
     }
 
     /// A mapping that has no answer for this record. `thing` is "Order #1042", `destination` "NetSuite".
@@ -73,6 +106,7 @@ impl Reason {
             path: Some(path),
             value: issue.value.clone(),
             table: issue.table.clone(),
+            missing: vec![],
         }
     }
 
@@ -89,6 +123,7 @@ impl Reason {
             path: fault.path.as_deref().map(|path| without_rows(path).into_owned()),
             value: None,
             table: None,
+            missing: vec![],
         }
     }
 
@@ -105,6 +140,7 @@ impl Reason {
             path: None,
             value: None,
             table: None,
+            missing: vec![],
         }
     }
 
@@ -129,6 +165,7 @@ impl Reason {
             path: None,
             value: None,
             table: None,
+            missing: vec![],
         }
     }
 
@@ -187,5 +224,29 @@ mod tests {
         assert_eq!(reason.next_step, "Add it to the table \"SKUs\", then press Retry.");
         let other = Reason::from_issue("Order #7", "NetSuite", &issue("item.items[0].item.id"));
         assert_eq!(reason.cause_key("flw_1"), other.cause_key("flw_1"));
+    }
+
+    #[test]
+    fn all_values_without_an_entry_are_kept_each_once_and_none_that_cannot_be_added() {
+        let issue = |table: &str, value: &str, code| Issue {
+            to: "x".into(),
+            code,
+            table: Some(table.into()),
+            value: Some(value.into()),
+            ..Issue::default()
+        };
+        let mut issues = vec![
+            issue("SKUs", "HAT", IssueCode::NoEntry),
+            issue("SKUs", "1", IssueCode::BadType),
+            issue("Tax", "S", IssueCode::NoEntry),
+            issue("SKUs", "HAT", IssueCode::NoEntry),
+            issue("SKUs", &"x".repeat(FROM_BYTES_MAX + 1), IssueCode::NoEntry),
+        ];
+        let missing = |issues: &[Issue]| Reason::from_issues("Order #1", "the ERP", &issues[0], issues).missing;
+        let say =
+            |missing: Vec<Missing>| missing.into_iter().map(|one| format!("{} {}", one.table, one.value)).collect::<Vec<_>>();
+        assert_eq!(say(missing(&issues)), ["SKUs HAT", "Tax S"]);
+        issues.extend((0..100).map(|n| issue("SKUs", &n.to_string(), IssueCode::NoEntry)));
+        assert_eq!(missing(&issues).len(), 50);
     }
 }

@@ -15,6 +15,7 @@ pub mod fault;
 pub mod flow;
 pub mod http;
 pub mod id;
+pub mod lookup_table;
 pub mod mapping;
 pub mod message;
 pub mod recipe;

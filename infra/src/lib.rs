@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod limiter;
+pub mod lookup;
 pub mod loopback;
 pub mod outbound;
 pub mod postgres;

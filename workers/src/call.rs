@@ -16,10 +16,11 @@ use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::{AttemptId, ConnectionId, RecipeId};
 use domain::value::Value;
+use infra::lookup::TenantLookups;
 use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Parcel, Start, Step};
 use uuid::Uuid;
 
-use crate::directory::{Access, TenantLookups};
+use crate::directory::Access;
 
 /// Calls at once to a vendor that declares no limit.
 pub const CONCURRENCY_UNLIMITED: u32 = 32;

@@ -2,7 +2,7 @@
 //! Each is kept under an id or version that changes with its content, so nothing here can be out of date.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use chrono::Utc;
@@ -10,12 +10,13 @@ use connectors::flow::FlowPlan;
 use connectors::{Connector, ConnectorHash, RequestContext};
 use domain::fault::{Fault, FaultClass};
 use domain::id::{CredentialId, FlowVersionId, LookupTableId, RecipeId, TenantId};
-use domain::mapping::{Filter, LookupSet, Lookups, MappingErrors, Plan, Rules};
+use domain::mapping::{Filter, MappingErrors, Plan, Rules};
 use domain::recipe::{Recipe, RecipeTable};
 use domain::record::RecordKind;
 use domain::scope::Scope;
 use domain::secret::{Redactor, SecretFields};
 use domain::value::Value;
+use infra::lookup::{Entries, Tables};
 use infra::postgres::StoreError;
 use infra::postgres::ledger::{ConnectionRow, TableVersion};
 use infra::postgres::receive::PublishedFlow;
@@ -26,6 +27,8 @@ use crate::token::{Account, Token, TokenError, Tokens};
 
 /// Entries of each cache; when full it starts anew.
 const ENTRIES_MAX: usize = 2_000;
+/// Bytes of all lookup tables that are kept.
+const TABLE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// An opened credential, and what takes it out of every text that is kept.
 pub struct Credential {
@@ -87,9 +90,6 @@ impl Access {
     }
 }
 
-/// A lookup table's entries.
-pub type Entries = HashMap<String, String>;
-
 pub struct Directory {
     context: Arc<Context>,
     tokens: Tokens,
@@ -98,34 +98,28 @@ pub struct Directory {
     filters: Mutex<HashMap<FlowVersionId, Option<Arc<Filter>>>>,
     /// How sources are read under the rules of these flow versions.
     readings: Mutex<HashMap<Vec<FlowVersionId>, Arc<Plan>>>,
-    tables: Mutex<HashMap<LookupTableId, (i64, Arc<Entries>)>>,
+    tables: Mutex<TableCache>,
     /// Recipes that are written down, and the connectors in them.
     recipes: Mutex<HashMap<(TenantId, RecipeId), ()>>,
     connectors: Mutex<HashMap<ConnectorHash, ()>>,
 }
 
-/// The tenant's lookup tables before the connector's own.
-pub struct TenantLookups<'a> {
-    tables: &'a HashMap<String, Arc<Entries>>,
-    connector: &'a LookupSet,
+/// Tables by the version they were read at, and what they take of memory together.
+#[derive(Default)]
+struct TableCache {
+    tables: HashMap<LookupTableId, (i64, Arc<Entries>)>,
+    bytes: usize,
 }
 
-impl<'a> TenantLookups<'a> {
-    pub fn new(tables: &'a HashMap<String, Arc<Entries>>, connector: &'a LookupSet) -> Self {
-        Self { tables, connector }
-    }
-}
-
-impl Lookups for TenantLookups<'_> {
-    fn find(&self, table: &str, key: &str) -> Option<&str> {
-        match self.tables.get(table) {
-            Some(entries) => entries.get(key).map(String::as_str),
-            None => self.connector.find(table, key),
+impl TableCache {
+    fn keep(&mut self, id: LookupTableId, version: i64, entries: Arc<Entries>) {
+        if self.tables.len() >= ENTRIES_MAX || self.bytes + entries.bytes() > TABLE_BYTES_MAX {
+            *self = Self::default();
         }
-    }
-
-    fn has_table(&self, table: &str) -> bool {
-        self.tables.contains_key(table) || self.connector.has_table(table)
+        self.bytes += entries.bytes();
+        if let Some((_, old)) = self.tables.insert(id, (version, entries)) {
+            self.bytes -= old.bytes();
+        }
     }
 }
 
@@ -264,21 +258,30 @@ impl Directory {
         filter.is_none_or(|filter| filter.passes(document).unwrap_or(true))
     }
 
-    /// The tenant's lookup tables by name, as they were when the batch was loaded.
-    pub async fn tables(&self, scope: &Scope, versions: &[TableVersion]) -> Result<HashMap<String, Arc<Entries>>, StoreError> {
-        let mut tables = HashMap::with_capacity(versions.len());
-        for (id, name, version) in versions {
-            let kept = lock(&self.tables).get(id).filter(|(kept, _)| kept == version).map(|(_, entries)| entries.clone());
-            let entries = match kept {
-                Some(entries) => entries,
-                None => {
-                    let entries: Entries = self.context.store.within(scope).lookup_entries(*id).await?.into_iter().collect();
-                    let entries = Arc::new(entries);
-                    keep(&self.tables, *id, (*version, entries.clone()));
-                    entries
+    /// The tenant's lookup tables that the plans of a batch read, as they were when it was loaded.
+    pub async fn tables(&self, scope: &Scope, versions: &[TableVersion], read: &HashSet<&str>) -> Result<Tables, StoreError> {
+        let needed = || versions.iter().filter(|(_, name, _)| read.contains(name.as_str()));
+        let mut tables = Tables::new();
+        let mut missing = Vec::new();
+        {
+            let kept = self.tables.lock().expect("no code panics while it holds a cache");
+            for (id, name, version) in needed() {
+                match kept.tables.get(id).filter(|(kept, _)| kept == version) {
+                    Some((_, entries)) => {
+                        tables.insert(name.clone(), entries.clone());
+                    }
+                    None => missing.push((*id, *version)),
                 }
-            };
-            tables.insert(name.clone(), entries);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(tables);
+        }
+        for row in self.context.store.within(scope).lookup_tables_at(&missing).await? {
+            let (id, version, name) = (row.id, row.version, row.name.clone());
+            let entries = Arc::new(Entries::from(row));
+            self.tables.lock().expect("no code panics while it holds a cache").keep(id, version, entries.clone());
+            tables.insert(name, entries);
         }
         Ok(tables)
     }

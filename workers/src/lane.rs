@@ -16,6 +16,7 @@ use domain::recipe::Recipe;
 use domain::scope::Scope;
 use domain::task::Place;
 use infra::chain;
+use infra::lookup::TenantLookups;
 use infra::postgres::StoreError;
 use infra::postgres::ledger::{ConnectionRow, Finish, Load, ReadBefore, Start, Step};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -25,7 +26,7 @@ use uuid::Uuid;
 
 use crate::Context;
 use crate::call::{Call, Duty, Known, Made, Ready, finish, missing_connector};
-use crate::directory::{Directory, TenantLookups, looked_into};
+use crate::directory::{Directory, looked_into};
 
 /// Ids that wait in memory for one place; the backlog waits in Postgres.
 const QUEUE_MAX: usize = 20_000;
@@ -261,7 +262,9 @@ impl Work {
             }
         }
         let flows = self.directory.flows(&self.scope, &versions).await?;
-        let tables = self.directory.tables(&self.scope, &load.tables).await?;
+        let plans = versions.iter().filter_map(|(id, (kind, connector))| flows.get(id)?.write_plan(connector, *kind));
+        let read = plans.flat_map(|plan| plan.tables().iter().map(String::as_str)).collect();
+        let tables = self.directory.tables(&self.scope, &load.tables, &read).await?;
         let recipes = self.recipes(&load, &connections, &flows).await?;
         let (mut calls, mut ends, mut reads) = (Vec::with_capacity(load.parcels.len()), Vec::new(), Vec::new());
         for parcel in load.parcels {
@@ -286,7 +289,7 @@ impl Work {
                 ends.push(duty.without_access(fault.clone()));
                 continue;
             }
-            let lookups = TenantLookups::new(&tables, connector.tables());
+            let lookups = TenantLookups::new(&tables, connector.tables(), duty.parcel.origin_at);
             let source = source.map_or("", |source| source.name.as_str());
             match duty.make(&lookups, source) {
                 Ok(Made::Read(request)) => reads.push(self.read_before(duty, request, lookups, source)),

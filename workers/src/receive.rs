@@ -15,6 +15,7 @@ use domain::scope::Scope;
 use domain::task::Stage;
 use infra::broker::Nudged;
 use infra::chain;
+use infra::lookup::{Tables, TenantLookups};
 use infra::postgres::StoreError;
 use infra::postgres::ledger::TableVersion;
 use infra::postgres::receive::{Inbound, PublishedFlow, Reading, Revised};
@@ -23,7 +24,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::Context;
-use crate::directory::{Directory, Entries, TenantLookups, looked_into};
+use crate::directory::{Directory, looked_into};
 use crate::fetch::Fetches;
 
 /// Messages of one transaction.
@@ -105,8 +106,10 @@ async fn receive(context: &Context, directory: &Directory, tenant: TenantId, ids
     let messages = std::mem::take(&mut receiving.messages);
     let flows = std::mem::take(&mut receiving.flows);
     let versions = std::mem::take(&mut receiving.tables);
-    let tables = directory.tables(&scope, &versions).await?;
     let sources = sources(context, directory, &scope, &messages, &flows, &versions).await?;
+    let plans = sources.values().filter_map(|source| source.plan.as_ref().ok()?.as_ref());
+    let looked_up = plans.flat_map(|plan| plan.tables().iter().map(String::as_str)).collect();
+    let tables = directory.tables(&scope, &versions, &looked_up).await?;
     let (thin, whole): (Vec<Inbound>, Vec<Inbound>) = messages.into_iter().partition(|message| message.must_fetch);
     let readings = whole.into_iter().map(|message| {
         let reading = read(context, directory, &flows, &sources, &tables, &message);
@@ -164,7 +167,7 @@ fn read(
     directory: &Directory,
     flows: &[PublishedFlow],
     sources: &Sources,
-    tables: &HashMap<String, Arc<Entries>>,
+    tables: &Tables,
     message: &Inbound,
 ) -> Reading {
     let Some(kind) = message.kind else { return Reading::Ignored };
@@ -184,7 +187,7 @@ fn read(
         Some(first) => Reading::Exception(Reason::unmapped(&message.topic, &message.connection_name, first)),
         None => unreadable("the mapping refused it without saying why"),
     };
-    let lookups = TenantLookups::new(tables, connector.tables());
+    let lookups = TenantLookups::new(tables, connector.tables(), message.received_at);
     let document = match connectors::flow::document(plan, &message.body, &message.settings, &lookups) {
         Ok(document) => document,
         Err(Untranslated::Unreadable(error)) => return unreadable(&format!("its body is not the JSON it should be: {error}")),

@@ -19,6 +19,8 @@ mod error;
 mod exception;
 mod flow;
 mod ledger;
+mod lookup_entry;
+mod lookup_inbox;
 mod lookup_table;
 mod message;
 mod node;
@@ -47,6 +49,7 @@ pub struct Query(
     flow::FlowQuery,
     flow::RunQuery,
     ledger::LedgerQuery,
+    lookup_inbox::LookupInboxQuery,
     lookup_table::LookupTableQuery,
     message::MessageQuery,
     node::NodeQuery,
@@ -62,6 +65,8 @@ pub struct Mutation(
     exception::ExceptionMutation,
     flow::FlowMutation,
     flow::RunMutation,
+    lookup_entry::LookupEntryMutation,
+    lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
     session::SessionMutation,
     tenant::TenantMutation,

@@ -51,7 +51,8 @@ impl NodeQuery {
             }
             FlowId::PREFIX => find::<flow::Entity>(ctx, uuid::<FlowId>(&id)).await?.map(|row| Node::Flow(row.into())),
             LookupTableId::PREFIX => {
-                find::<lookup_table::Entity>(ctx, uuid::<LookupTableId>(&id)).await?.map(|row| Node::LookupTable(row.into()))
+                let row = find::<lookup_table::Entity>(ctx, uuid::<LookupTableId>(&id)).await?;
+                row.filter(|row| row.deleted_at.is_none()).map(|row| Node::LookupTable(row.into()))
             }
             MessageId::PREFIX => find::<message::Entity>(ctx, uuid::<MessageId>(&id)).await?.map(|row| Node::Message(row.into())),
             RecordId::PREFIX => find::<record::Entity>(ctx, uuid::<RecordId>(&id)).await?.map(|row| Node::Record(row.into())),

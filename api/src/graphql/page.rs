@@ -2,6 +2,8 @@
 
 use async_graphql::connection::{Connection, Edge, EmptyFields};
 use async_graphql::{Context, ID, OutputType, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::scope::Permission;
 use infra::postgres::StoreError;
 use infra::postgres::page::{Listed, PAGE_MAX, Page};
@@ -59,9 +61,7 @@ where
     E::Model: Send + Sync,
     N: OutputType,
 {
-    let first = u64::try_from(first.unwrap_or(FIRST)).ok().filter(|first| (1..=PAGE_MAX).contains(first));
-    let first =
-        first.ok_or_else(|| fail(Code::BadRequest, &format!("`first` is how many rows you want, from 1 to {PAGE_MAX}")))?;
+    let first = rows(first)?;
     let after = after
         .map(|cursor| Uuid::try_parse(&cursor).map_err(|_| fail(Code::BadRequest, "`after` is no cursor of this list")))
         .transpose()?;
@@ -74,6 +74,22 @@ where
         Edge::new(cursor.simple().to_string(), node)
     }));
     Ok(connection)
+}
+
+/// How many rows a page has.
+pub fn rows(first: Option<i32>) -> Result<u64> {
+    let first = u64::try_from(first.unwrap_or(FIRST)).ok().filter(|first| (1..=PAGE_MAX).contains(first));
+    first.ok_or_else(|| fail(Code::BadRequest, &format!("`first` is how many rows you want, from 1 to {PAGE_MAX}")))
+}
+
+/// A cursor of a list that is in the order of its texts.
+pub fn sealed(place: &impl serde::Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(place).expect("a place is plain data"))
+}
+
+pub fn opened<T: serde::de::DeserializeOwned>(cursor: &str) -> Result<T> {
+    let place = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    place.ok_or_else(|| fail(Code::BadRequest, "`after` is no cursor of this list"))
 }
 
 /// The name of the query type, so that this crate need not name the library behind it.

@@ -124,15 +124,20 @@ fn written(at: DateTime<Utc>, arena: &Arena) -> &str {
     out.into_bump_str()
 }
 
+/// The day that a date or a timestamp says, as it is written there.
+pub(super) fn day(text: &str) -> Result<NaiveDate, Box<Fault>> {
+    let text = text.trim();
+    let day = text.get(..10).and_then(|day| NaiveDate::parse_from_str(day, "%Y-%m-%d").ok());
+    day.ok_or_else(|| {
+        let suggestion = "Let the source send YYYY-MM-DD, or build the text with substring and &.";
+        Fault::kind(format!("{} is no date", Tree::Text(text).shown()), Some(text), suggestion)
+    })
+}
+
 /// The date of a date or a timestamp: as it is written there, or, with a zone, the day that it was there.
 pub(super) fn date<'a>(text: &'a str, zone: Option<Tz>, arena: &'a Arena) -> Result<&'a str, Box<Fault>> {
     let text = text.trim();
-    let not = || {
-        let suggestion = "Let the source send YYYY-MM-DD, or build the text with substring and &.";
-        Fault::kind(format!("{} is no date", Tree::Text(text).shown()), Some(text), suggestion)
-    };
-    let day = text.get(..10).ok_or_else(not)?;
-    let parsed = NaiveDate::parse_from_str(day, "%Y-%m-%d").map_err(|_| not())?;
+    let parsed = day(text)?;
     if let Some(zone) = zone.filter(|_| text.len() > 10) {
         let there = instant(text, Some(zone))?.with_timezone(&zone).date_naive();
         return Ok(arena.alloc_str(&there.to_string()));

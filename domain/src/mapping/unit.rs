@@ -64,6 +64,12 @@ pub(super) fn find(name: &str) -> Option<&'static Unit> {
     UNITS.iter().find(|unit| std::iter::once(&unit.name).chain(unit.others).any(|known| known.eq_ignore_ascii_case(name)))
 }
 
+/// The one name of a unit, whatever it is called: `pcs` is `each`. A word of a tenant's own, such as a case, is itself in lower case.
+#[must_use]
+pub fn known_as(name: &str) -> String {
+    find(name).map_or_else(|| name.trim().to_lowercase(), |unit| unit.name.to_owned())
+}
+
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     UNITS.iter().map(|unit| unit.name)
 }

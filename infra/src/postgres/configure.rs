@@ -1,8 +1,8 @@
-//! What a tenant sets up: connections with their credentials, and lookup tables.
+//! What a tenant sets up: its connections, with their credentials.
 
 use domain::audit::Action;
 use domain::connection::ConnectionState;
-use domain::id::{ConnectionId, CredentialId, LookupTableId};
+use domain::id::{ConnectionId, CredentialId};
 use domain::scope::Scope;
 use domain::secret::{ExposeSecret, SecretFields};
 use sqlx::Row;
@@ -12,11 +12,8 @@ use super::receive::audit;
 use super::{StoreError, TenantStore};
 use crate::vault::{DataKey, Sealed, Vault};
 
-/// Entries of one change of a lookup table.
-pub const ENTRIES_MAX: usize = 5_000;
-
 /// True where a name is taken already.
-fn is_taken(error: &sqlx::Error) -> bool {
+pub(super) fn is_taken(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
@@ -145,54 +142,6 @@ impl TenantStore<'_> {
         let hint = query.bind(connection.0).fetch_optional(&mut *tx).await?;
         tx.commit().await?;
         Ok(hint)
-    }
-
-    /// A new, empty lookup table; `None` where the name is taken.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn lookup_table_create(&self, name: &str) -> Result<Option<LookupTableId>, StoreError> {
-        let id = LookupTableId::generate();
-        let mut tx = self.begin().await?;
-        let query = sqlx::query(
-            "INSERT INTO lookup_tables (id, tenant_id, name) VALUES ($1, $2, $3) ON CONFLICT (tenant_id, name) DO NOTHING",
-        );
-        if query.bind(id.0).bind(self.scope().tenant.0).bind(name).execute(&mut *tx).await?.rows_affected() == 0 {
-            return Ok(None);
-        }
-        audit(&mut tx, self.scope(), Action::LookupTableCreated, "lookup_table", &[id.0]).await?;
-        tx.commit().await?;
-        Ok(Some(id))
-    }
-
-    /// Adds and replaces entries; the table's version grows, so that workers read it again. False where there is no such table.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn lookup_entries_set(&self, table: LookupTableId, entries: &[(String, String)]) -> Result<bool, StoreError> {
-        let mut tx = self.begin().await?;
-        let touched =
-            sqlx::query("UPDATE lookup_tables SET version = version + 1 WHERE id = $1").bind(table.0).execute(&mut *tx).await?;
-        if touched.rows_affected() == 0 {
-            return Ok(false);
-        }
-        // The last of two entries for one value stands.
-        let entries: std::collections::BTreeMap<&str, &str> =
-            entries.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
-        sqlx::query(
-            "INSERT INTO lookup_entries (tenant_id, table_id, from_value, to_value)
-             SELECT $1, $2, from_value, to_value FROM unnest($3::text[], $4::text[]) AS i (from_value, to_value)
-             ON CONFLICT (table_id, from_value) DO UPDATE SET to_value = excluded.to_value",
-        )
-        .bind(self.scope().tenant.0)
-        .bind(table.0)
-        .bind(entries.keys().copied().collect::<Vec<_>>())
-        .bind(entries.values().copied().collect::<Vec<_>>())
-        .execute(&mut *tx)
-        .await?;
-        audit(&mut tx, self.scope(), Action::LookupEntriesSet, "lookup_table", &[table.0]).await?;
-        tx.commit().await?;
-        Ok(true)
     }
 }
 

@@ -30,7 +30,9 @@ macro_rules! entity {
 entity!(connection, "connections", {
     tenant_id: Uuid, connector: String, name: String, settings: Json, hook_token: String, state: String, created_at: DateTimeUtc
 });
-entity!(lookup_table, "lookup_tables", { tenant_id: Uuid, name: String, version: i64, created_at: DateTimeUtc });
+entity!(lookup_table, "lookup_tables", {
+    tenant_id: Uuid, name: String, kind: String, inverts: bool, version: i64, created_at: DateTimeUtc, deleted_at: Option<DateTimeUtc>
+});
 entity!(flow, "flows", {
     tenant_id: Uuid, name: String, record_kind: String, source_connection_id: Uuid, destination_connection_id: Uuid, needs_approval: bool,
     needs_replay: bool, created_at: DateTimeUtc

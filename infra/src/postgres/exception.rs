@@ -54,13 +54,13 @@ pub(super) async fn open(
     let texts = |f: fn(&Reason) -> Option<&str>| opened.iter().map(|(_, reason)| f(reason)).collect::<Vec<_>>();
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "INSERT INTO exceptions (id, tenant_id, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, delivery_id,
-                                 message_id, record_id, flow_id, connection_id)
+                                 message_id, record_id, flow_id, connection_id, missing)
          SELECT id, $1, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, delivery_id, message_id, record_id,
-                flow_id, connection_id
+                flow_id, connection_id, missing
          FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
-                     $12::uuid[], $13::uuid[], $14::uuid[], $15::uuid[], $16::uuid[])
+                     $12::uuid[], $13::uuid[], $14::uuid[], $15::uuid[], $16::uuid[], $17::jsonb[])
               AS i (id, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, delivery_id, message_id, record_id,
-                    flow_id, connection_id)
+                    flow_id, connection_id, missing)
          ON CONFLICT DO NOTHING RETURNING id",
     )
     .bind(scope.tenant.0)
@@ -79,9 +79,15 @@ pub(super) async fn open(
     .bind(opened.iter().map(|(s, _)| s.delivery().map(|d| d.1.0)).collect::<Vec<_>>())
     .bind(opened.iter().map(|(s, _)| s.delivery().map(|d| d.2.0)).collect::<Vec<_>>())
     .bind(opened.iter().map(|(s, _)| s.connection()).collect::<Vec<_>>())
+    .bind(opened.iter().map(|(_, reason)| missing(reason)).collect::<Vec<_>>())
     .fetch_all(&mut **tx)
     .await?;
     audit(tx, scope, Action::ExceptionOpened, "exception", &ids).await
+}
+
+fn missing(reason: &Reason) -> Option<serde_json::Value> {
+    let missing = serde_json::to_value(&reason.missing).expect("texts are plain data");
+    Some(missing).filter(|_| !reason.missing.is_empty())
 }
 
 /// Closes the open exceptions of deliveries that a later revision took the place of.

@@ -4,7 +4,7 @@ use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::{ColumnTrait, QueryFilter, Select};
 use uuid::Uuid;
 
-use super::entity::{attempt, audit_event, delivery, exception, message, record, record_revision};
+use super::entity::{attempt, audit_event, delivery, exception, lookup_table, message, record, record_revision};
 
 #[derive(Debug, Clone, Default)]
 pub struct RecordFilter {
@@ -119,4 +119,13 @@ pub fn versions_of(
 
 pub fn runs_of(flow: Uuid) -> impl FnOnce(Select<super::entity::run::Entity>) -> Select<super::entity::run::Entity> {
     move |select| select.filter(super::entity::run::Column::FlowId.eq(flow))
+}
+
+/// Those that were not deleted; the others are kept for what was sent by them.
+pub fn lookup_tables_kept(select: Select<lookup_table::Entity>) -> Select<lookup_table::Entity> {
+    select.filter(lookup_table::Column::DeletedAt.is_null())
+}
+
+pub fn lookup_tables_named(names: Vec<String>) -> impl FnOnce(Select<lookup_table::Entity>) -> Select<lookup_table::Entity> {
+    move |select| lookup_tables_kept(select).filter(lookup_table::Column::Name.is_in(names))
 }

@@ -40,6 +40,17 @@ pub struct FlowVersion {
     pub destination: ConnectionId,
 }
 
+/// A flow that runs.
+#[derive(Debug, Clone)]
+pub struct Published {
+    pub name: String,
+    pub kind: String,
+    /// The connectors of its sides.
+    pub source: String,
+    pub destination: String,
+    pub spec: FlowSpec,
+}
+
 /// What became of a step in the life of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stepped {
@@ -148,6 +159,33 @@ impl TenantStore<'_> {
     /// Where the database does not answer.
     pub async fn flow_version_by_id(&self, version: FlowVersionId) -> Result<Option<FlowVersion>, StoreError> {
         self.version("WHERE v.id = $1", version.0, None).await
+    }
+
+    /// Every flow that runs, with the connectors of its sides.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn flows_published(&self) -> Result<Vec<Published>, StoreError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(
+            "SELECT f.id, f.name, f.record_kind, s.connector AS source, d.connector AS destination, v.filter, v.source_mapping, v.mapping, v.policy,
+                    v.trigger
+             FROM flow_versions v JOIN flows f ON f.id = v.flow_id
+             JOIN connections s ON s.id = f.source_connection_id JOIN connections d ON d.id = f.destination_connection_id
+             WHERE v.tenant_id = $1 AND v.state = 'published' ORDER BY f.name",
+        );
+        let rows = rows.bind(self.scope().tenant.0).fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        let published = |row: PgRow| -> Result<Published, StoreError> {
+            Ok(Published {
+                name: row.try_get("name")?,
+                kind: row.try_get("record_kind")?,
+                source: row.try_get("source")?,
+                destination: row.try_get("destination")?,
+                spec: spec(&row, FlowId(row.try_get("id")?))?,
+            })
+        };
+        rows.into_iter().map(published).collect()
     }
 
     async fn version(&self, which: &str, id: Uuid, number: Option<i32>) -> Result<Option<FlowVersion>, StoreError> {

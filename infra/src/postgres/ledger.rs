@@ -273,20 +273,6 @@ impl TenantStore<'_> {
         opened(&row, vault, tenant, Sealed::Credential(id))
     }
 
-    /// All entries of a lookup table.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn lookup_entries(&self, table: LookupTableId) -> Result<Vec<(String, String)>, StoreError> {
-        let mut tx = self.begin().await?;
-        let rows = sqlx::query("SELECT from_value, to_value FROM lookup_entries WHERE table_id = $1")
-            .bind(table.0)
-            .fetch_all(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        rows.into_iter().map(|row| Ok((row.try_get("from_value")?, row.try_get("to_value")?))).collect()
-    }
-
     /// Commits attempts as started, before any call. Returns those that were: a delivery that somebody else took, superseded or
     /// cancelled in the meantime is not among them. `lease_s` is how long the attempt may last before the sweeper calls it unknown.
     ///
@@ -615,7 +601,7 @@ pub(super) async fn table_versions(
     tx: &mut Transaction<'static, Postgres>,
     tenant: TenantId,
 ) -> Result<Vec<TableVersion>, StoreError> {
-    let rows = sqlx::query("SELECT id, name, version FROM lookup_tables WHERE tenant_id = $1")
+    let rows = sqlx::query("SELECT id, name, version FROM lookup_tables WHERE tenant_id = $1 AND deleted_at IS NULL")
         .bind(tenant.0)
         .fetch_all(&mut **tx)
         .await?;

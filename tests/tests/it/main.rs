@@ -4,6 +4,7 @@
 mod faults;
 mod flow;
 mod intake;
+mod lookup_table;
 mod order;
 mod schema;
 mod sessions;

@@ -75,7 +75,9 @@ pub(super) fn call<'a>(function: Function, nodes: &'a [Expr], here: &Here<'_, 'a
         }
         Function::ConvertUnit => {
             let (amount, from, to) = (cell(0)?.decimal()?, text(1)?, text(2)?);
-            number::convert_unit(amount, from, to)
+            let table = if nodes.len() > 3 { Some(text(3)?) } else { None };
+            let item = if nodes.len() > 4 { Some(text(4)?) } else { None };
+            number::convert_unit(amount, [from, to], table, item, inputs)
         }
         Function::Fx => {
             let (amount, from, to, table) = (cell(0)?.decimal()?, text(1)?, text(2)?, text(3)?);

@@ -1,14 +1,17 @@
 //! Functions that give numbers.
 
+use chrono::NaiveDate;
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::{Cell, Evaluated, Inputs, too_many_digits};
 use crate::currency;
+use crate::lookup_table::unit_key;
 use crate::mapping::issue::Fault;
+use crate::mapping::lookup::{Rate, rate_key};
 use crate::mapping::round::strategy;
 use crate::mapping::rule::RoundMode;
-use crate::mapping::{nearest, unit};
+use crate::mapping::{nearest, time, unit};
 use crate::value::{Tree, decimal};
 
 pub(super) fn sum<'a>(cells: impl Iterator<Item = Cell<'a>>) -> Evaluated<'a> {
@@ -79,7 +82,35 @@ pub(super) fn minor<'a>(amount: Option<Decimal>, code: &str, to_minor: bool) -> 
     Ok(Cell::Decimal(units))
 }
 
-pub(super) fn convert_unit<'a>(amount: Option<Decimal>, from: &str, to: &str) -> Evaluated<'a> {
+/// By a table of the tenant's own units, if the mapping names one: how many of the second unit one of the first is, for the item alone or else
+/// for all. What it does not say is converted by definition.
+pub(super) fn convert_unit<'a>(
+    amount: Option<Decimal>,
+    [from, to]: [&str; 2],
+    table: Option<&'a str>,
+    item: Option<&str>,
+    inputs: &Inputs<'a>,
+) -> Evaluated<'a> {
+    if let Some(table) = table {
+        if unit::known_as(from) == unit::known_as(to) && !from.trim().is_empty() {
+            return Ok(Cell::number(amount));
+        }
+        if let Some(factor) = factor(from, to, table, item.filter(|item| !item.is_empty()), inputs)? {
+            let Some(amount) = amount else { return Ok(Cell::NULL) };
+            let converted = match factor {
+                Factor::Times(factor) => amount.checked_mul(factor),
+                Factor::Over(factor) => amount.checked_div(factor),
+            };
+            return converted.map(|n| Cell::Decimal(n.normalize())).ok_or_else(too_many_digits);
+        }
+        let is_defined = match (unit::find(from), unit::find(to)) {
+            (Some(from), Some(to)) => unit::convert(Decimal::ONE, from, to).is_ok(),
+            _ => false,
+        };
+        if !is_defined {
+            return Err(super::call::no_entry(table, &unit_key(item.filter(|item| !item.is_empty()), from, to), inputs));
+        }
+    }
     let known = |name: &str| {
         unit::find(name).ok_or_else(|| {
             let fault = Fault::expression(format!("there is no unit \"{}\"", name.trim())).value(name);
@@ -95,7 +126,25 @@ pub(super) fn convert_unit<'a>(amount: Option<Decimal>, from: &str, to: &str) ->
     Ok(Cell::Decimal(converted.ok_or_else(too_many_digits)?))
 }
 
-/// At the rate that the table gives for `EUR/USD/2026-11-24`, or without a date for `EUR/USD`. Nothing is inverted and nothing guessed.
+enum Factor {
+    Times(Decimal),
+    Over(Decimal),
+}
+
+/// Of the item before that of all items; a factor says both ways exactly, so either is good.
+fn factor(from: &str, to: &str, table: &str, item: Option<&str>, inputs: &Inputs<'_>) -> Result<Option<Factor>, Box<Fault>> {
+    for item in item.map(Some).into_iter().chain([None]) {
+        for (key, is_inverse) in [(unit_key(item, from, to), false), (unit_key(item, to, from), true)] {
+            if let Some(text) = inputs.lookups.find(table, &key) {
+                let number = above_zero("factor", text, &key, table)?;
+                return Ok(Some(if is_inverse { Factor::Over(number) } else { Factor::Times(number) }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// At the rate that the table gives for the pair. Nothing is inverted unless the table says so, and nothing is guessed.
 pub(super) fn fx<'a>(
     amount: Option<Decimal>,
     pair: [&str; 2],
@@ -110,14 +159,31 @@ pub(super) fn fx<'a>(
     if from == to {
         return Ok(Cell::Decimal(amount));
     }
-    let key = match date {
-        Some(date) => format!("{from}/{to}/{}", date.trim().get(..10).unwrap_or(date)),
-        None => format!("{from}/{to}"),
+    let day = date.map(time::day).transpose()?;
+    let Some(rate) = inputs.lookups.rate(table, &from, &to, day) else { return Err(no_rate(table, &from, &to, day, inputs)) };
+    let (Rate::Direct(text) | Rate::Inverse(text)) = rate;
+    let number = above_zero("rate", text, &rate_key(&from, &to, day), table)?;
+    let converted = match rate {
+        Rate::Direct(_) => amount.checked_mul(number),
+        Rate::Inverse(_) => amount.checked_div(number),
     };
-    let Some(rate) = inputs.lookups.find(table, &key) else { return Err(super::call::no_entry(table, &key, inputs)) };
-    let rate = decimal(rate.trim()).filter(|rate| rate.is_sign_positive() && !rate.is_zero()).ok_or_else(|| {
-        let what = format!("the rate {} of {key} in the table \"{table}\" is no number above 0", Tree::Text(rate).shown());
-        Fault::expression(what).value(rate).suggest(&format!("Correct it in the table \"{table}\"."))
-    })?;
-    amount.checked_mul(rate).map(Cell::Decimal).ok_or_else(too_many_digits)
+    converted.map(Cell::Decimal).ok_or_else(too_many_digits)
+}
+
+fn no_rate(table: &str, from: &str, to: &str, day: Option<NaiveDate>, inputs: &Inputs<'_>) -> Box<Fault> {
+    if !inputs.lookups.has_rates(table) {
+        return super::call::no_entry(table, &rate_key(from, to, day), inputs);
+    }
+    let pair = rate_key(from, to, None);
+    let when = day.map_or_else(|| "when it was accepted".to_owned(), |day| format!("on {day}"));
+    let what = format!("no rate {pair} is in force {when} in the table \"{table}\"");
+    let suggestion = format!("Add one for that day or an earlier one to the table \"{table}\".");
+    Fault::no_entry(what, table, &pair, suggestion)
+}
+
+fn above_zero(what: &str, text: &str, key: &str, table: &str) -> Result<Decimal, Box<Fault>> {
+    decimal(text.trim()).filter(|number| number.is_sign_positive() && !number.is_zero()).ok_or_else(|| {
+        let what = format!("the {what} {} of {key} in the table \"{table}\" is no number above 0", Tree::Text(text).shown());
+        Fault::expression(what).value(text).suggest(&format!("Correct it in the table \"{table}\"."))
+    })
 }

@@ -41,7 +41,7 @@ functions! {
     Max = "max", 1..=10;
     ToMinor = "to_minor", 2..=2;
     FromMinor = "from_minor", 2..=2;
-    ConvertUnit = "convert_unit", 3..=3;
+    ConvertUnit = "convert_unit", 3..=5;
     Fx = "fx", 4..=5;
     Lookup = "lookup", 2..=3;
     Number = "number", 1..=1;
@@ -73,7 +73,7 @@ impl Function {
     pub fn table_argument(self) -> Option<usize> {
         match self {
             Function::Lookup => Some(0),
-            Function::Fx => Some(3),
+            Function::Fx | Function::ConvertUnit => Some(3),
             _ => None,
         }
     }

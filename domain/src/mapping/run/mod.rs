@@ -17,6 +17,8 @@ use crate::value::Tree;
 
 const ISSUES_MAX: usize = 50;
 const VALUE_CHARS_MAX: usize = 200;
+/// A value without an entry is kept as far as a table could have it, so that the entry can be added.
+const KEY_CHARS_MAX: usize = crate::lookup_table::FROM_BYTES_MAX + 1;
 
 pub(super) fn document<'a>(rules: &'a [Compiled], inputs: &Inputs<'a>) -> Result<Tree<'a>, Vec<Issue>> {
     let mut run = Run { issues: vec![], stopped: false };
@@ -224,6 +226,7 @@ impl Run {
 
     fn issue(&mut self, place: Place<'_>, from: Option<&str>, fault: Fault) {
         if self.issues.len() < ISSUES_MAX {
+            let chars_max = if fault.code == IssueCode::NoEntry { KEY_CHARS_MAX } else { VALUE_CHARS_MAX };
             self.issues.push(Issue {
                 rule: place.rule.rule.clone(),
                 to: place.name(),
@@ -231,7 +234,7 @@ impl Run {
                 sentence: fault.sentence(),
                 code: fault.code,
                 table: fault.table,
-                value: fault.value.map(|value| value.chars().take(VALUE_CHARS_MAX).collect()),
+                value: fault.value.map(|value| value.chars().take(chars_max).collect()),
                 suggestion: fault.suggestion,
             });
             // Whatever else it lacks would not be said.

@@ -2,7 +2,7 @@
 
 use super::{compile_error, eval, plan, tables, value};
 use crate::mapping::expression::Function;
-use crate::mapping::{LookupSet, Vars};
+use crate::mapping::{LookupSet, Lookups, Rate, Vars};
 use crate::value::Value;
 
 #[test]
@@ -110,6 +110,110 @@ fn functions_over_tables_say_which_entry_is_missing() {
     let plan = plan(r#"[{"to":"a","expr":"fx(x, 'A', 'B', 'rates')"},{"to":"b","expr":"lookup('L', y)","lookup":"M"}]"#);
     assert_eq!(plan.tables(), ["L", "M", "rates"]);
     assert!(compile_error(r#"[{"to":"a","expr":"lookup(name, x)"}]"#).contains("must be written out in quotes"));
+}
+
+/// A table of rates, as a tenant's are: in force from a day until the next.
+struct Rates(Vec<(&'static str, &'static str, &'static str)>, bool);
+
+impl Lookups for Rates {
+    fn find(&self, _: &str, _: &str) -> Option<&str> {
+        None
+    }
+
+    fn has_table(&self, table: &str) -> bool {
+        table == "fx"
+    }
+
+    fn has_rates(&self, table: &str) -> bool {
+        table == "fx"
+    }
+
+    fn rate(&self, _: &str, from: &str, to: &str, day: Option<chrono::NaiveDate>) -> Option<Rate<'_>> {
+        let day = day.map_or_else(|| "2026-11-28".to_owned(), |day| day.to_string());
+        let latest = |pair: String| {
+            self.0.iter().filter(|(known, from, _)| *known == pair && *from <= day.as_str()).map(|(.., rate)| *rate).next_back()
+        };
+        let direct = latest(format!("{from}/{to}")).map(Rate::Direct);
+        direct.or_else(|| latest(format!("{to}/{from}")).filter(|_| self.1).map(Rate::Inverse))
+    }
+}
+
+#[test]
+fn a_rate_is_the_one_in_force_on_the_day_and_the_other_way_round_only_where_that_is_meant() {
+    let list = || vec![("EUR/USD", "2026-11-24", "1.0842"), ("EUR/USD", "2026-11-26", "1.25"), ("EUR/JPY", "2026-11-26", "x")];
+    let run = |expr: &str, inverts: bool| {
+        let rules = format!(r#"[{{"to":"x","expr":{}}}]"#, serde_json::to_string(expr).unwrap());
+        match plan(&rules).apply(&value(r#"{"total":"10.00"}"#), &Rates(list(), inverts), &Vars::default()) {
+            Ok(out) => out.get("x").map(Value::to_json).unwrap_or_default(),
+            Err(issues) => format!("{} {}", issues[0].value.as_deref().unwrap_or_default(), issues[0].sentence),
+        }
+    };
+    for (expr, result) in [
+        ("fx(total, 'EUR', 'USD', 'fx', '2026-11-24')", "10.842000"),
+        ("fx(total, 'EUR', 'USD', 'fx', '2026-11-25T23:00:00Z')", "10.842000"),
+        ("fx(total, 'EUR', 'USD', 'fx', '2026-12-31')", "12.5000"),
+        ("fx(total, 'EUR', 'USD', 'fx')", "12.5000"),
+        (
+            "fx(total, 'EUR', 'USD', 'fx', '2026-11-23')",
+            "EUR/USD fx: no rate EUR/USD is in force on 2026-11-23 in the table \"fx\" at column 1",
+        ),
+        (
+            "fx(total, 'USD', 'EUR', 'fx')",
+            "USD/EUR fx: no rate USD/EUR is in force when it was accepted in the table \"fx\" at column 1",
+        ),
+        ("fx(total, 'EUR', 'USD', 'fx', missing)", " fx: \"\" is no date at column 1"),
+        ("fx(total, 'EUR', 'JPY', 'fx')", "x fx: the rate \"x\" of EUR/JPY in the table \"fx\" is no number above 0 at column 1"),
+    ] {
+        assert_eq!(run(expr, false), result, "{expr}");
+    }
+    assert_eq!(run("fx(total, 'USD', 'EUR', 'fx')", true), "8");
+    assert_eq!(run("fx(total, 'USD', 'EUR', 'fx', '2026-11-24')", true), "9.223390518354547131525548792");
+}
+
+#[test]
+fn a_tenants_units_come_before_those_by_definition_and_an_items_own_before_those_of_all() {
+    let units = tables(&[(
+        "units",
+        &[("case|each", "12"), ("HAT|case|each", "24"), ("pallet|case", "40"), ("roll|m", "0"), ("lb|g", "500")],
+    )]);
+    let run = |expr: &str| {
+        let rules = format!(r#"[{{"to":"x","expr":{}}}]"#, serde_json::to_string(expr).unwrap());
+        match plan(&rules).apply(&value("{}"), &units, &Vars::default()) {
+            Ok(out) => out.get("x").map(Value::to_json).unwrap_or_default(),
+            Err(issues) => format!("{} {}", issues[0].value.as_deref().unwrap_or_default(), issues[0].sentence),
+        }
+    };
+    for (expr, result) in [
+        ("convert_unit(2, 'Case', 'pcs', 'units')", "24"),
+        ("convert_unit(2, 'case', 'each', 'units', 'HAT')", "48"),
+        ("convert_unit(2, 'case', 'each', 'units', 'CAP')", "24"),
+        ("convert_unit(30, 'each', 'case', 'units')", "2.5"),
+        ("convert_unit(1, 'pallet', 'case', 'units', missing)", "40"),
+        ("convert_unit(1, 'lb', 'g', 'units')", "500"),
+        ("convert_unit(1, 'kg', 'g', 'units')", "1000"),
+        ("convert_unit(7, 'bag', 'Bag', 'units')", "7"),
+        ("convert_unit(missing, 'case', 'each', 'units')", ""),
+        (
+            "convert_unit(1, 'bag', 'each', 'units', 'HAT')",
+            "HAT|bag|each convert_unit: the value \"HAT|bag|each\" has no entry in the table \"units\" at column 1",
+        ),
+        (
+            "convert_unit(1, 'kg', 'each', 'units')",
+            "kg|each convert_unit: the value \"kg|each\" has no entry in the table \"units\" at column 1",
+        ),
+        (
+            "convert_unit(1, 'roll', 'm', 'units')",
+            "0 convert_unit: the factor \"0\" of roll|m in the table \"units\" is no number above 0 at column 1",
+        ),
+        (
+            "convert_unit(1, 'case', 'each', 'none')",
+            "case|each convert_unit: there is no table \"none\" to look up \"case|each\" in at column 1",
+        ),
+    ] {
+        assert_eq!(run(expr), result, "{expr}");
+    }
+    assert_eq!(plan(r#"[{"to":"a","expr":"convert_unit(x, 'case', 'each', 'units')"}]"#).tables(), ["units"]);
+    assert!(compile_error(r#"[{"to":"a","expr":"convert_unit(x, 'a', 'b', name)"}]"#).contains("must be written out in quotes"));
 }
 
 #[test]
