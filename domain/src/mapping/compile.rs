@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::expression::{Base, Expr, Function, Node, Path, Reading, Words, parse, parse_path};
-use super::plan::{Action, Compiled, Each, Lineage, Places, Plan, Rounding, Set, Source};
+use super::plan::{Action, Compiled, Each, Places, Plan, Rounding, Set, Source};
 use super::reads::{Reads, Within, row};
 use super::rule::{Kind, OnMissing, Round, RoundScope, Rule, Rules};
 use super::time;
@@ -47,7 +47,7 @@ pub(super) struct Compiler {
     reads: Reads,
     writes: BTreeSet<String>,
     tables: BTreeSet<String>,
-    lineage: Vec<Lineage>,
+    amounts: BTreeSet<String>,
 }
 
 /// Where a rule stands.
@@ -67,8 +67,7 @@ impl Compiler {
         }
         let (wanted, vars) = self.reads.wanted(&mut self.words);
         let list = |set: BTreeSet<String>| set.into_iter().collect();
-        let (reads, lineage) = (self.reads.document(), self.lineage);
-        Ok(Plan { rules, wanted, vars, reads, writes: list(self.writes), tables: list(self.tables), lineage })
+        Ok(Plan { rules, wanted, vars, reads: self.reads.document(), writes: list(self.writes), tables: list(self.tables) })
     }
 
     /// A condition alone, and what it reads.
@@ -123,15 +122,15 @@ impl Compiler {
             self.fail(&format!("{place}.to"), format!("\"{}\" is no field path", rule.to));
         }
         let to_name = if at.to_within.is_empty() { rule.to.clone() } else { format!("{}.{}", at.to_within, rule.to) };
-        // What is read from here on, until the next rule begins, is read for this field.
-        let field = if rule.each.is_some() { row(&to_name) } else { to_name.clone() };
-        self.lineage.push(Lineage { rule: place.to_owned(), to: field.clone(), kind: rule.kind, from: vec![] });
         let when = rule.when.as_deref().and_then(|text| self.expression(text, &format!("{place}.when"), within));
         let action = match &rule.each {
             Some(each) => Action::Each(Box::new(self.each(rule, each, place, within, &to_name)?)),
             None => self.set(rule, place, within, shares, when.as_ref())?,
         };
-        self.writes.insert(field);
+        if rule.kind == Some(Kind::Money) {
+            self.amounts.insert(to_name.clone());
+        }
+        self.writes.insert(if rule.each.is_some() { row(&to_name) } else { to_name });
         Some(Compiled { rule: place.to_owned(), to_bytes: rule.to.len(), to, is_alone: false, action, when })
     }
 
@@ -296,7 +295,7 @@ impl Compiler {
         match within.name(&path) {
             Ok(name) => {
                 if path.base != Base::GroupKey {
-                    self.note(&name, reading);
+                    self.reads.add(&name, reading);
                 }
                 Some((path, name))
             }
@@ -323,15 +322,6 @@ impl Compiler {
         }
     }
 
-    fn note(&mut self, name: &str, reading: Reading) {
-        let name = self.reads.add(name, reading);
-        if let Some(lineage) = self.lineage.last_mut()
-            && !lineage.from.contains(&name)
-        {
-            lineage.from.push(name);
-        }
-    }
-
     /// Notes what an expression reads.
     fn read(&mut self, expr: &Expr, within: &Within) -> Result<(), (usize, &'static str)> {
         self.read_as(expr, within, Reading::Whole)
@@ -341,7 +331,7 @@ impl Compiler {
         if let Node::Path(path) = &expr.node {
             let name = within.name(path).map_err(|what| (expr.column, what))?;
             if path.base != Base::GroupKey {
-                self.note(&name, reading);
+                self.reads.add(&name, reading);
             }
         }
         let reading = match &expr.node {

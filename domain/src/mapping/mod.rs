@@ -39,7 +39,7 @@ pub use compile::{MappingError, MappingErrors};
 pub use expression::ExpressionError;
 pub use issue::{Issue, IssueCode};
 pub use lookup::{LookupSet, Lookups, Rate};
-pub use plan::{Filter, Lineage, Plan, Untranslated};
+pub use plan::{Filter, Plan, Untranslated};
 pub use rule::{Kind, OnMissing, Round, RoundMode, RoundScope, Rule, Rules};
 pub use unit::known_as as unit_name;
 pub use vars::Vars;

@@ -24,19 +24,6 @@ pub struct Plan {
     pub(super) reads: Vec<String>,
     pub(super) writes: Vec<String>,
     pub(super) tables: Vec<String>,
-    pub(super) lineage: Vec<Lineage>,
-}
-
-/// Where a field comes from: one rule, what it writes and what it reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lineage {
-    /// `rules[3].rules[0]`
-    pub rule: String,
-    /// `lines[].sku`; `lines[]` for the list itself.
-    pub to: String,
-    pub kind: Option<Kind>,
-    /// As [`Plan::reads`] names them, and the named values beside: `$settings.zone`. Nothing: it is always the same.
-    pub from: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -195,12 +182,6 @@ impl Plan {
         &self.writes
     }
 
-    /// Each field it writes, and the fields that is made of, in the order of the rules.
-    #[must_use]
-    pub fn lineage(&self) -> &[Lineage] {
-        &self.lineage
-    }
-
     /// The lookup tables it uses.
     #[must_use]
     pub fn tables(&self) -> &[String] {
@@ -218,7 +199,6 @@ fn named<'a>(wanted: &'a [(Arc<str>, Wanted)], vars: &'a Vars, arena: &'a Arena)
 pub struct Filter {
     condition: Expr,
     wanted: Wanted,
-    reads: Vec<String>,
 }
 
 impl Filter {
@@ -226,13 +206,7 @@ impl Filter {
     /// Where the expression cannot be read.
     pub fn compile(text: &str) -> Result<Self, ExpressionError> {
         let (condition, reads, mut words): (Expr, _, Words) = Compiler::default().condition(text)?;
-        Ok(Self { condition, wanted: reads.wanted(&mut words).0, reads: reads.document() })
-    }
-
-    /// As [`Plan::reads`].
-    #[must_use]
-    pub fn reads(&self) -> &[String] {
-        &self.reads
+        Ok(Self { condition, wanted: reads.wanted(&mut words).0 })
     }
 
     /// # Errors

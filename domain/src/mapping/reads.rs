@@ -91,17 +91,15 @@ pub(super) fn row(list: &str) -> String {
 pub(super) struct Reads(BTreeSet<String>);
 
 impl Reads {
-    /// `lines` is read with all that is below it; of `lines[]` only how many there are. Returns the name it is noted by.
-    pub fn add(&mut self, name: &str, reading: Reading) -> String {
-        let read = match reading {
+    /// `lines` is read with all that is below it; of `lines[]` only how many there are.
+    pub fn add(&mut self, name: &str, reading: Reading) {
+        self.0.insert(match reading {
             Reading::Count => row(name),
             Reading::Whole => match name.trim_end_matches("[]") {
                 "" => "$root".to_owned(),
                 whole => whole.to_owned(),
             },
-        };
-        self.0.insert(read.clone());
-        read
+        });
     }
 
     /// Of the document; sorted.
