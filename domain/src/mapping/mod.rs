@@ -33,6 +33,7 @@ mod run;
 mod tests;
 mod time;
 mod unit;
+mod uses;
 mod vars;
 
 pub use compile::{MappingError, MappingErrors};
@@ -41,4 +42,5 @@ pub use issue::{Issue, IssueCode};
 pub use lookup::{LookupSet, Lookups};
 pub use plan::{Filter, Plan, Untranslated};
 pub use rule::{Kind, OnMissing, Round, RoundMode, RoundScope, Rule, Rules};
+pub use uses::{How, Use, is_touched};
 pub use vars::Vars;

@@ -12,6 +12,7 @@ use super::issue::Issue;
 use super::lookup::{LookupSet, Lookups};
 use super::rule::{Kind, OnMissing, RoundMode, Rules};
 use super::run;
+use super::uses::Use;
 use super::vars::Vars;
 use crate::value::{Arena, Limits, Tree, Value, ValueError, Wanted};
 
@@ -24,6 +25,7 @@ pub struct Plan {
     pub(super) reads: Vec<String>,
     pub(super) writes: Vec<String>,
     pub(super) tables: Vec<String>,
+    pub(super) uses: Vec<Use>,
 }
 
 #[derive(Debug, Clone)]
@@ -187,6 +189,12 @@ impl Plan {
     pub fn tables(&self) -> &[String] {
         &self.tables
     }
+
+    /// Which field is read for which, and how: what a change of the one means for the other.
+    #[must_use]
+    pub fn uses(&self) -> &[Use] {
+        &self.uses
+    }
 }
 
 fn named<'a>(wanted: &'a [(Arc<str>, Wanted)], vars: &'a Vars, arena: &'a Arena) -> Vec<(&'a str, Tree<'a>)> {
@@ -199,6 +207,7 @@ fn named<'a>(wanted: &'a [(Arc<str>, Wanted)], vars: &'a Vars, arena: &'a Arena)
 pub struct Filter {
     condition: Expr,
     wanted: Wanted,
+    reads: Vec<String>,
 }
 
 impl Filter {
@@ -206,7 +215,13 @@ impl Filter {
     /// Where the expression cannot be read.
     pub fn compile(text: &str) -> Result<Self, ExpressionError> {
         let (condition, reads, mut words): (Expr, _, Words) = Compiler::default().condition(text)?;
-        Ok(Self { condition, wanted: reads.wanted(&mut words).0 })
+        Ok(Self { condition, wanted: reads.wanted(&mut words).0, reads: reads.document() })
+    }
+
+    /// The fields of the record it reads.
+    #[must_use]
+    pub fn reads(&self) -> &[String] {
+        &self.reads
     }
 
     /// # Errors
