@@ -46,6 +46,10 @@ pub enum Action {
     FlowDrafted,
     SunsetRaised,
     SunsetClosed,
+    DriftRaised,
+    DriftAccepted,
+    DriftResolved,
+    DriftPolicySet,
 }
 
 impl Action {
@@ -95,6 +99,10 @@ impl Action {
             Self::FlowDrafted => "flow.drafted",
             Self::SunsetRaised => "sunset.raised",
             Self::SunsetClosed => "sunset.closed",
+            Self::DriftRaised => "drift.raised",
+            Self::DriftAccepted => "drift.accepted",
+            Self::DriftResolved => "drift.resolved",
+            Self::DriftPolicySet => "drift_policy.set",
         }
     }
 }

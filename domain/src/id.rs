@@ -99,6 +99,8 @@ ids! {
     SessionId = "ses", "session";
     /// A notice of an API version's end.
     SunsetId = "sun", "sunset";
+    /// A notice of a change in what is sent or taken.
+    DriftId = "drf", "drift";
 }
 
 #[cfg(test)]
