@@ -20,6 +20,7 @@ use infra::postgres::receive::PublishedFlow;
 use tracing::warn;
 
 use crate::Context;
+use crate::drift::Holds;
 use crate::token::{Account, Token, TokenError, Tokens};
 
 /// Entries of each cache; when full it starts anew.
@@ -102,6 +103,7 @@ pub struct Directory {
     flows: Mutex<HashMap<FlowVersionId, Arc<CompiledFlow>>>,
     filters: Mutex<HashMap<FlowVersionId, Option<Arc<Filter>>>>,
     tables: Mutex<HashMap<LookupTableId, (i64, Arc<Entries>)>>,
+    pub holds: Holds,
 }
 
 /// The tenant's lookup tables before the connector's own.
@@ -138,6 +140,7 @@ impl Directory {
             flows: Mutex::default(),
             filters: Mutex::default(),
             tables: Mutex::default(),
+            holds: Holds::default(),
         }
     }
 

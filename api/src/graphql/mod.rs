@@ -15,6 +15,7 @@ mod audit;
 mod connection;
 mod content;
 mod delivery;
+mod drift;
 mod error;
 mod exception;
 mod flow;
@@ -43,6 +44,7 @@ pub struct Query(
     audit::AuditQuery,
     connection::ConnectionQuery,
     delivery::DeliveryQuery,
+    drift::DriftQuery,
     exception::ExceptionQuery,
     flow::FlowQuery,
     ledger::LedgerQuery,
@@ -58,6 +60,7 @@ pub struct Query(
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     connection::ConnectionMutation,
+    drift::DriftMutation,
     exception::ExceptionMutation,
     flow::FlowMutation,
     lookup_table::LookupTableMutation,

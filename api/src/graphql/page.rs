@@ -45,6 +45,17 @@ pub fn one_of(argument: &str, word: Option<&str>, words: &[&str]) -> Result<()> 
     }
 }
 
+/// How many rows of a page, and after which.
+pub fn rows(first: Option<i32>, after: Option<String>) -> Result<(u64, Option<Uuid>)> {
+    let first = u64::try_from(first.unwrap_or(FIRST)).ok().filter(|first| (1..=PAGE_MAX).contains(first));
+    let first =
+        first.ok_or_else(|| fail(Code::BadRequest, &format!("`first` is how many rows you want, from 1 to {PAGE_MAX}")))?;
+    let after = after
+        .map(|cursor| Uuid::try_parse(&cursor).map_err(|_| fail(Code::BadRequest, "`after` is no cursor of this list")))
+        .transpose()?;
+    Ok((first, after))
+}
+
 /// A page of a list as a Relay connection. Cursors are opaque to callers.
 pub async fn page<E, N>(
     ctx: &Context<'_>,
@@ -59,12 +70,7 @@ where
     E::Model: Send + Sync,
     N: OutputType,
 {
-    let first = u64::try_from(first.unwrap_or(FIRST)).ok().filter(|first| (1..=PAGE_MAX).contains(first));
-    let first =
-        first.ok_or_else(|| fail(Code::BadRequest, &format!("`first` is how many rows you want, from 1 to {PAGE_MAX}")))?;
-    let after = after
-        .map(|cursor| Uuid::try_parse(&cursor).map_err(|_| fail(Code::BadRequest, "`after` is no cursor of this list")))
-        .transpose()?;
+    let (first, after) = rows(first, after)?;
     let has_previous = after.is_some();
     let page: Page<E::Model> =
         within(ctx, permission, async |store| -> Result<_, StoreError> { store.page::<E>(filter, after, first).await }).await?;

@@ -8,8 +8,8 @@ use super::profile::{Field, PATHS_MAX, Path, Profile, Type};
 
 /// Drifts of one comparison; what is beyond comes with the next, once these are dealt with.
 const DRIFTS_MAX: usize = 50;
-/// A group with more keys than this has data for keys: none of them is new, and none vanishes.
-const KEYS_MAX: usize = 64;
+/// A group with more rare keys than this, each in less than one of ten, has data for keys: none of them is new, and none vanishes.
+const RARE_KEYS_MAX: usize = 64;
 /// Documents with a value before its words are taken for a list of words.
 const WORDS_DOCUMENTS_MIN: u64 = 20;
 /// How likely the next value may be a word that was never seen, for them to be a list: as many as came only once (Good and Turing).
@@ -97,7 +97,7 @@ pub fn compare(before: &Profile, now: &Profile) -> Vec<Drift> {
 /// What one document proves: fields, types and words that are not known.
 #[must_use]
 pub fn news(known: &Profile, now: &Profile) -> Vec<Drift> {
-    let keys = keys(known);
+    let keys = rare_keys(known);
     let mut drifts: Vec<Drift> = Vec::new();
     for (path, field) in &now.fields {
         if drifts.len() >= PATHS_MAX {
@@ -107,7 +107,7 @@ pub fn news(known: &Profile, now: &Profile) -> Vec<Drift> {
             // Only the highest of what is new, and nothing of a group whose keys are data.
             let parent = path.parent();
             let is_inside = parent.as_ref().is_some_and(|parent| known.get(parent).is_none_or(|parent| parent.filled == 0));
-            if !is_inside && known.is_certain(path) && keys.get(&parent).is_none_or(|count| *count <= KEYS_MAX) {
+            if !is_inside && known.is_certain(path) && keys.get(&parent).is_none_or(|count| *count <= RARE_KEYS_MAX) {
                 let types: Vec<&str> = field.types().map(Type::as_str).collect();
                 let after = if types.is_empty() { "null".to_owned() } else { types.join(", ") };
                 drifts.push(drift(path, What::NewField, None, "not there".into(), after, now.part(path)));
@@ -132,11 +132,15 @@ fn both<'p>(before: &'p Profile, now: &'p Profile) -> impl Iterator<Item = (&'p 
     now.fields.iter().filter_map(|(path, field)| Some((path, field, before.get(path)?)))
 }
 
-/// How many keys each group has.
-fn keys(profile: &Profile) -> HashMap<Option<Path>, usize> {
+/// How many rare keys each group has.
+fn rare_keys(profile: &Profile) -> HashMap<Option<Path>, usize> {
     let mut keys = HashMap::new();
-    for path in profile.fields.keys() {
-        *keys.entry(path.parent()).or_default() += 1;
+    for (path, field) in &profile.fields {
+        let parent = path.parent();
+        let around = parent.as_ref().map_or(profile.documents, |parent| profile.get(parent).map_or(0, |group| group.filled));
+        if field.documents.saturating_mul(10) < around {
+            *keys.entry(parent).or_default() += 1;
+        }
     }
     keys
 }
@@ -197,7 +201,7 @@ pub(super) fn words(field: &Field) -> Option<&std::collections::BTreeMap<String,
 /// A field that was there in most documents and is in none now, where so many came that chance does not explain it: with `p` the lower bound
 /// (Wilson, 99.5 %) on how often it was there, `(1 - p)^n` is below one in a million. Rows of a list do not vanish; a list may be empty.
 fn vanished(before: &Profile, now: &Profile) -> Vec<Drift> {
-    let keys = keys(before);
+    let keys = rare_keys(before);
     let mut gone: Vec<Drift> = Vec::new();
     for (path, field) in &before.fields {
         let parent = path.parent();
@@ -205,7 +209,7 @@ fn vanished(before: &Profile, now: &Profile) -> Vec<Drift> {
             continue;
         }
         if gone.iter().any(|above| path.is_within(above.path.as_str()))
-            || keys.get(&parent).is_some_and(|count| *count > KEYS_MAX)
+            || keys.get(&parent).is_some_and(|count| *count > RARE_KEYS_MAX)
         {
             continue;
         }

@@ -12,6 +12,7 @@ mod reach;
 mod rule;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 pub use baseline::{Baseline, Learning};
 pub use compare::{Drift, What, compare, news};
@@ -20,6 +21,7 @@ pub use policy::{Policies, Policy, held, is_pattern};
 pub use profile::{DEPTH_MAX, Field, PATH_BYTES_MAX, PATHS_MAX, Path, Profile, Type, VALUES_MAX};
 pub use reach::{Mapped, Reach, Reading, Touched};
 pub use rule::{Judgement, Risk, judge};
+pub use volume::{Volume, Worth};
 
 /// Which documents a profile is of. The words are stored, so a variant is never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

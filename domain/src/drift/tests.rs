@@ -106,6 +106,17 @@ fn nulls_and_lengths_are_told_where_they_leave_what_was_usual() {
 }
 
 #[test]
+fn keys_that_are_data_are_no_fields_and_many_fields_are_no_data() {
+    let by_key = |n: usize| format!(r#"{{"id": {n}, "stock": {{"item{n}": 1}}}}"#);
+    let known = profile(&(0..100).map(by_key).collect::<Vec<_>>());
+    assert_eq!(compare(&known, &profile(&(100..120).map(by_key).collect::<Vec<_>>())), vec![]);
+    let wide = |more: &str| format!("{{{}{more}}}", (0..80).map(|n| format!("\"k{n}\": 1")).collect::<Vec<_>>().join(","));
+    let known = profile(&vec![wide(""); 60]);
+    let found = compare(&known, &profile(&[wide(", \"new\": 1")]));
+    assert_eq!(found.iter().map(|drift| drift.path.as_str()).collect::<Vec<_>>(), ["new"]);
+}
+
+#[test]
 fn personal_values_are_in_no_profile() {
     let json = serde_json::to_string(&before()).unwrap();
     assert!(!json.contains("example.com") && !json.contains("S1") && json.contains("pending"), "{json}");
@@ -168,14 +179,14 @@ fn risk_depends_on_who_reads_the_field_and_for_what() {
     assert_eq!(reach("status", None), Reach { reading: Reading::Decides, flows: touched(&["state"]) });
     assert_eq!(reach("total", None), Reach { reading: Reading::Carried, flows: touched(&["amount"]) });
     assert_eq!(reach("total", Some(&filter)), Reach { reading: Reading::Decides, flows: touched(&["(filter)", "amount"]) });
-    assert_eq!(reach("lines[].sku", None), Reach { reading: Reading::Carried, flows: touched(&["rows", "rows[].item"]) });
+    assert_eq!(reach("lines[].sku", None), Reach { reading: Reading::Carried, flows: touched(&["rows[].item"]) });
     assert_eq!(
         reach("gift", None),
         Reach { reading: Reading::Unread, flows: vec![] },
         "the record has it, and no destination wants it"
     );
     let there = Reach::of(&"rows[].item".into(), Side::Destination, None, &[Mapped { flow, write: &write, filter: None }]);
-    assert_eq!(there, Reach { reading: Reading::Carried, flows: touched(&["rows[]", "rows[].item"]) });
+    assert_eq!(there, Reach { reading: Reading::Carried, flows: touched(&["rows[].item"]) });
 
     let drift = &compare(&before(), &profile(&[order(61, "split", "")]))[0];
     let said = judge(drift, Side::Source, Reading::Decides, "Acme shop");

@@ -320,7 +320,7 @@ impl Compiler {
     }
 
     fn note(&mut self, name: &str, reading: Reading) {
-        self.uses.extend(Use::of(name, &self.to, self.how));
+        self.uses.extend(Use::of(name, reading, &self.to, self.how));
         self.reads.add(name, reading);
     }
 

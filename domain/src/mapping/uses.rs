@@ -1,5 +1,8 @@
 //! Which field is read for which, and how: what a changed field means for those that are made of it.
 
+use super::expression::Reading;
+use super::reads::row;
+
 /// What a mapping does with a field that it reads, from the least to the most that a new value of it can change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum How {
@@ -15,7 +18,7 @@ pub enum How {
 /// A field that is read for another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Use {
-    /// The field that is read, with all that is below it: `line_items[].sku`.
+    /// The field that is read, with all that is below it: `line_items[].sku`. Of `line_items[]` it is only how many there are.
     pub from: String,
     /// The field that is written: `lines[].sku`.
     pub to: String,
@@ -24,23 +27,28 @@ pub struct Use {
 
 impl Use {
     /// `None` for what is no field of the document: `$settings.x`.
-    pub(super) fn of(name: &str, to: &str, how: How) -> Option<Self> {
-        let name = name.trim_end_matches("[]");
-        if name.is_empty() || name.starts_with('$') {
+    pub(super) fn of(name: &str, reading: Reading, to: &str, how: How) -> Option<Self> {
+        let whole = name.trim_end_matches("[]");
+        if whole.is_empty() || whole.starts_with('$') {
             return None;
         }
-        Some(Self { from: name.to_owned(), to: to.to_owned(), how })
+        let from = if reading == Reading::Count { row(name) } else { whole.to_owned() };
+        Some(Self { from, to: to.to_owned(), how })
     }
 }
 
-/// True where a change of the one field is one of the other: they are the same, or one lies within the other.
+/// True where a change of the field at `path` is one of what a mapping names: they are the same, or one lies within the other. A list that is
+/// only counted, or written row by row (`lines[]`), is not changed by what lies in its rows.
 #[must_use]
-pub fn is_touched(one: &str, other: &str) -> bool {
-    let (one, other) = (one.trim_end_matches("[]"), other.trim_end_matches("[]"));
+pub fn is_touched(named: &str, path: &str) -> bool {
     let is_within = |inner: &str, outer: &str| {
         inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || rest.starts_with("[]"))
     };
-    is_within(one, other) || is_within(other, one)
+    let path = path.trim_end_matches("[]");
+    match named.strip_suffix("[]") {
+        Some(list) => is_within(list.trim_end_matches("[]"), path),
+        None => is_within(named, path) || is_within(path, named),
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +71,7 @@ mod tests {
             uses,
             [
                 ("cancelled_at", "status", How::Decides),
-                ("items", "lines", How::Carries),
+                ("items[]", "lines", How::Carries),
                 ("items[].kind", "lines", How::Decides),
                 ("items[].price", "lines[].amount", How::Carries),
                 ("items[].quantity", "lines[].amount", How::Carries),
@@ -77,15 +85,19 @@ mod tests {
 
     #[test]
     fn a_field_is_touched_by_what_lies_within_it_and_around_it() {
-        for (one, other, touched) in [
+        for (named, path, touched) in [
             ("a.b", "a.b", true),
             ("a", "a.b", true),
+            ("a.b", "a", true),
             ("a[].b", "a", true),
-            ("a[]", "a[].b", true),
+            ("a[].b", "a[]", true),
+            ("a[]", "a", true),
+            ("a[]", "a[]", true),
+            ("a[]", "a[].b", false),
             ("ab", "a", false),
             ("a.b", "a.c", false),
         ] {
-            assert_eq!((is_touched(one, other), is_touched(other, one)), (touched, touched), "{one} {other}");
+            assert_eq!(is_touched(named, path), touched, "{named} {path}");
         }
     }
 }
