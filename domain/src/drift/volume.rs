@@ -17,7 +17,8 @@ impl Worth {
     /// `None` where the kind has no total, or the record does not say it.
     #[must_use]
     pub fn of(summary: &Summary) -> Option<Self> {
-        Some(Self { currency: summary.currency.clone()?, amount: summary.grand_total? })
+        let currency = summary.currency.clone().filter(|code| code.len() == 3)?;
+        Some(Self { currency, amount: summary.grand_total? })
     }
 }
 

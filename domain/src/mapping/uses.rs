@@ -39,15 +39,18 @@ impl Use {
 
 /// True where a change of the field at `path` is one of what a mapping names: they are the same, or one lies within the other. A list that is
 /// only counted, or written row by row (`lines[]`), is not changed by what lies in its rows.
+/// An expression steps through a list without saying so: `lines.price` is that of every row, `lines[].price`.
 #[must_use]
 pub fn is_touched(named: &str, path: &str) -> bool {
-    let is_within = |inner: &str, outer: &str| {
-        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || rest.starts_with("[]"))
-    };
-    let path = path.trim_end_matches("[]");
-    match named.strip_suffix("[]") {
-        Some(list) => is_within(list.trim_end_matches("[]"), path),
-        None => is_within(named, path) || is_within(path, named),
+    let keys = |text| str::split(text, '.').map(|key| key.trim_end_matches("[]")).filter(|key| !key.is_empty());
+    let (mut named_keys, mut path_keys) = (keys(named), keys(path));
+    loop {
+        match (named_keys.next(), path_keys.next()) {
+            (Some(one), Some(other)) if one == other => {}
+            (Some(_), Some(_)) => return false,
+            (None, Some(_)) => return !named.ends_with("[]"),
+            (_, None) => return true,
+        }
     }
 }
 
@@ -94,6 +97,8 @@ mod tests {
             ("a[]", "a", true),
             ("a[]", "a[]", true),
             ("a[]", "a[].b", false),
+            ("a.b", "a[].b", true),
+            ("a.b.c", "a[].b[]", true),
             ("ab", "a", false),
             ("a.b", "a.c", false),
         ] {

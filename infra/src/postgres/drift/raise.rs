@@ -29,6 +29,10 @@ pub(super) async fn raise(
     let mut findings = findings;
     let mut unique = HashSet::new();
     findings.retain(|finding| unique.insert(Key::of(finding.place, &finding.drift)));
+    // In one order, so that no two who raise the same wait for each other.
+    findings.sort_by(|a, b| {
+        (a.place, &a.drift.path, a.drift.what, &a.drift.value).cmp(&(b.place, &b.drift.path, b.drift.what, &b.drift.value))
+    });
     if findings.is_empty() {
         return Ok(vec![]);
     }
