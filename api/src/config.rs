@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::drift::Learning;
 use domain::secret::SecretString;
+use infra::drift::DriftSettings;
 
 /// What the process was told.
 #[derive(Debug, Clone)]
@@ -32,6 +34,9 @@ pub struct Config {
     pub outward: Outward,
     /// `CROSSDOCK_DATABASE_CONNECTIONS`: the most this process takes, 12.
     pub database_connections: u32,
+    /// `CROSSDOCK_DRIFT_…`: how often profiles are written (10 s), and how many documents (50) over how many hours (24) come before
+    /// anything is called different.
+    pub drift: DriftSettings,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +114,13 @@ impl Config {
             is_development: get("CROSSDOCK_ENV").as_deref() == Some("development"),
             connectors: get("CROSSDOCK_CONNECTORS").map(PathBuf::from),
             outward: Outward::from_env()?,
+            drift: DriftSettings {
+                flush_every: Duration::from_millis(number("CROSSDOCK_DRIFT_FLUSH_MS", 10_000)?.clamp(50, 600_000)),
+                learning: Learning {
+                    documents_min: number("CROSSDOCK_DRIFT_DOCUMENTS", 50)?.clamp(1, 1_000_000),
+                    age_min: Duration::from_secs(number("CROSSDOCK_DRIFT_HOURS", 24)?.min(8_760) * 60 * 60),
+                },
+            },
             database_connections: u32::try_from(number("CROSSDOCK_DATABASE_CONNECTIONS", 12)?.clamp(4, 200)).unwrap_or(12),
         })
     }

@@ -6,7 +6,7 @@ use domain::canonical;
 use domain::exception::Reason;
 use domain::flow::FlowSpec;
 use domain::id::{ConnectionId, DeliveryId};
-use domain::mapping::{Filter, Kind, Lookups, MappingErrors, Plan, Untranslated};
+use domain::mapping::{Filter, Lookups, MappingErrors, Plan, Untranslated};
 use domain::record::RecordKind;
 use domain::secret::SecretFields;
 use domain::value::{Limits, Value};
@@ -113,9 +113,8 @@ impl<'a> Trial<'a> {
     /// True for a field of a request that is an amount, by its name without rows. A request may carry the payload somewhere within.
     #[must_use]
     pub fn is_money(&self, field: &str) -> bool {
-        let fields = self.write_plan().map(Plan::lineage).unwrap_or_default();
         let is = |to: &str| field.strip_suffix(to).is_some_and(|before| before.is_empty() || before.ends_with('.'));
-        fields.iter().any(|lineage| lineage.kind == Some(Kind::Money) && is(&lineage.to))
+        self.write_plan().is_some_and(|plan| plan.amounts().iter().any(|to| is(to)))
     }
 
     /// A message of the source as a canonical document.

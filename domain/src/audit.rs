@@ -60,6 +60,10 @@ pub enum Action {
     LookupTableRenamed,
     LookupTableDeleted,
     LookupRatesFed,
+    DriftRaised,
+    DriftAccepted,
+    DriftResolved,
+    DriftPolicySet,
 }
 
 impl Action {
@@ -123,6 +127,10 @@ impl Action {
             Self::LookupTableRenamed => "lookup_table.renamed",
             Self::LookupTableDeleted => "lookup_table.deleted",
             Self::LookupRatesFed => "lookup_table.rates_fed",
+            Self::DriftRaised => "drift.raised",
+            Self::DriftAccepted => "drift.accepted",
+            Self::DriftResolved => "drift.resolved",
+            Self::DriftPolicySet => "drift_policy.set",
         }
     }
 }

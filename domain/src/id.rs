@@ -103,6 +103,8 @@ ids! {
     RunId = "run", "run";
     /// A notice of an API version's end.
     SunsetId = "sun", "sunset";
+    /// A notice of a change in what is sent or taken.
+    DriftId = "drf", "drift";
 }
 
 #[cfg(test)]

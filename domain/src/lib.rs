@@ -10,6 +10,7 @@ pub mod connection;
 pub mod country;
 pub mod currency;
 pub mod delivery;
+pub mod drift;
 pub mod exception;
 pub mod fault;
 pub mod flow;

@@ -58,6 +58,8 @@ pub struct Options {
     pub postgres_port: Option<u16>,
     /// Connectors of its own beside the catalog: those of `tests/connectors`.
     pub has_own_connectors: bool,
+    /// More of the environment that `crossdock settings` lists.
+    pub environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Options {
@@ -76,6 +78,7 @@ impl Default for Options {
             redis_url,
             postgres_port: None,
             has_own_connectors: false,
+            environment: vec![],
         }
     }
 }
@@ -214,6 +217,7 @@ impl Platform {
             .env("CROSSDOCK_ENV", "development")
             .env("CROSSDOCK_OUTBOUND_ALLOW", &self.options.allow)
             .env("CROSSDOCK_CALL_TIMEOUT_S", self.options.call_timeout_s.to_string())
+            .envs(self.options.environment.iter().copied())
             .envs(self.secrets.iter().map(|(name, value)| (*name, value)))
             .env_remove("AMQP_URL")
             .env_remove("REDIS_URL")

@@ -45,7 +45,7 @@ pub struct Duty {
 #[derive(Debug, Default)]
 pub struct Known {
     /// What the mapping made.
-    payload: Option<Value>,
+    pub payload: Option<Value>,
     /// The record as it stands at the destination now, where a change must name its version.
     current: Option<Receipt>,
     /// What was looked up there.
@@ -60,6 +60,14 @@ pub struct Call {
     pub bucket: String,
     pub concurrency_max: u32,
     pub deadline: Instant,
+}
+
+/// That a destination took a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The record was not there before.
+    New,
+    Again,
 }
 
 /// What a duty asks for.
@@ -372,6 +380,16 @@ impl Call {
             }
             Err(no_answer) if self.duty.is_proof() => self.prove_again(self.duty.silent(no_answer), None),
             Err(no_answer) => self.end_write(Outcome::Failed(self.duty.silent(no_answer)), None, true),
+        }
+    }
+
+    /// Whether the destination took the payload with this call, as far as its answer says: a proof says only that the record is there.
+    pub fn taken(&self, step: &Step) -> Option<Taken> {
+        let is_taken = !self.duty.is_proof() && matches!(step, Step::Confirmed(_) | Step::Proceed(_));
+        match self.duty.due().ok().filter(|_| is_taken)? {
+            Change::Write => Some(Taken::New),
+            Change::Update(_) => Some(Taken::Again),
+            Change::Action(..) => None,
         }
     }
 

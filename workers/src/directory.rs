@@ -23,6 +23,7 @@ use infra::postgres::receive::PublishedFlow;
 use tracing::warn;
 
 use crate::Context;
+use crate::drift::Holds;
 use crate::token::{Account, Token, TokenError, Tokens};
 
 /// Entries of each cache; when full it starts anew.
@@ -102,6 +103,7 @@ pub struct Directory {
     /// Recipes that are written down, and the connectors in them.
     recipes: Mutex<HashMap<(TenantId, RecipeId), ()>>,
     connectors: Mutex<HashMap<ConnectorHash, ()>>,
+    pub holds: Holds,
 }
 
 /// Tables by the version they were read at, and what they take of memory together.
@@ -135,6 +137,7 @@ impl Directory {
             tables: Mutex::default(),
             recipes: Mutex::default(),
             connectors: Mutex::default(),
+            holds: Holds::default(),
         }
     }
 

@@ -24,9 +24,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::Context;
 use crate::call::{Call, Duty, Known, Made, Ready, finish, missing_connector};
 use crate::directory::{Directory, looked_into};
+use crate::{Context, drift};
 
 /// Ids that wait in memory for one place; the backlog waits in Postgres.
 const QUEUE_MAX: usize = 20_000;
@@ -421,7 +421,11 @@ impl Work {
         self.context.limiter.give(slot).await;
         let signs = answer.iter().flat_map(|answer| call.duty.connector.sunset_signs(answer));
         self.context.sunsets.note(self.scope.tenant, call.duty.connection.id, signs);
-        self.end(call.end(answer)).await;
+        let finish = call.end(answer);
+        if let Some(taken) = call.taken(&finish.step) {
+            drift::note_taken(&self.context, self.scope.tenant, call, taken);
+        }
+        self.end(finish).await;
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`fetch`]: thin messages are read back.
 //! - [`deliver`]: deliveries are sent, or proven, and their ends written to the ledger.
 //! - [`sweep`]: what is due and not under way is nudged again, so a lost task changes nothing.
+//! - [`drift`]: what documents look like is gathered, and a message with news that must be looked at is held.
 //! - [`sunset`]: the announced ends of API versions become notices.
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use connectors::Catalog;
 use infra::broker::Broker;
+use infra::drift::Drifts;
 use infra::limiter::Limiter;
 use infra::outbound::Outbound;
 use infra::postgres::Store;
@@ -22,6 +24,7 @@ use tokio::task::JoinSet;
 mod call;
 mod deliver;
 mod directory;
+mod drift;
 mod fetch;
 mod lane;
 mod receive;
@@ -45,6 +48,7 @@ pub struct Context {
     pub vault: Vault,
     pub catalog: &'static Catalog,
     pub sunsets: Sunsets,
+    pub drifts: Drifts,
     pub settings: Settings,
 }
 
@@ -75,6 +79,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(deliver::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(sweep::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
+    stages.spawn(drift::run(context.clone(), stop.clone()));
     let stopped = async {
         // A closed line means that whoever could tell us to stop is gone.
         let _ = stop.wait_for(|stop| *stop).await;

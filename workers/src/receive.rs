@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::canonical;
+use domain::drift::Worth;
 use domain::exception::Reason;
 use domain::id::{ConnectionId, RecipeId, TenantId};
 use domain::mapping::{Issue, MappingErrors, Plan, Untranslated};
@@ -15,6 +16,7 @@ use domain::scope::Scope;
 use domain::task::Stage;
 use infra::broker::Nudged;
 use infra::chain;
+use infra::drift::Document;
 use infra::lookup::{Tables, TenantLookups};
 use infra::postgres::StoreError;
 use infra::postgres::ledger::TableVersion;
@@ -23,9 +25,9 @@ use tokio::sync::watch;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::Context;
 use crate::directory::{Directory, looked_into};
 use crate::fetch::Fetches;
+use crate::{Context, drift};
 
 /// Messages of one transaction.
 const BATCH_MAX: usize = 100;
@@ -103,6 +105,7 @@ pub async fn stop_message(context: &Context, tenant: TenantId, message: Uuid, er
 async fn receive(context: &Context, directory: &Directory, tenant: TenantId, ids: &[Uuid]) -> Result<Vec<Inbound>, StoreError> {
     let scope = Scope::system(tenant, "receive");
     let mut receiving = context.store.within(&scope).receive(ids).await?;
+    let holds = directory.holds.of(&mut receiving).await?;
     let messages = std::mem::take(&mut receiving.messages);
     let flows = std::mem::take(&mut receiving.flows);
     let versions = std::mem::take(&mut receiving.tables);
@@ -111,12 +114,34 @@ async fn receive(context: &Context, directory: &Directory, tenant: TenantId, ids
     let looked_up = plans.flat_map(|plan| plan.tables().iter().map(String::as_str)).collect();
     let tables = directory.tables(&scope, &versions, &looked_up).await?;
     let (thin, whole): (Vec<Inbound>, Vec<Inbound>) = messages.into_iter().partition(|message| message.must_fetch);
-    let readings = whole.into_iter().map(|message| {
-        let reading = read(context, directory, &flows, &sources, &tables, &message);
-        (message, reading)
-    });
-    let planned = receiving.finish(readings.collect()).await?;
-    context.broker.nudge(Stage::Deliver, planned).await;
+    let (mut readings, mut held, mut seen) = (Vec::with_capacity(whole.len()), Vec::new(), Vec::new());
+    for mut message in whole {
+        let mut reading = read(context, directory, &flows, &sources, &tables, &message);
+        let hold = if matches!(reading, Reading::Record(_)) { drift::hold(&holds, &message) } else { None };
+        match (hold, message.kind) {
+            (Some((reason, drifts)), _) => {
+                reading = Reading::Exception(reason);
+                held.push(drifts);
+            }
+            // What the mapping could not read says most of all what has changed.
+            (None, Some(kind)) if !matches!(reading, Reading::Ignored) => {
+                seen.push((drift::source(message.connection, kind), message.id.0, std::mem::take(&mut message.body)));
+            }
+            _ => {}
+        }
+        readings.push((message, reading));
+    }
+    if !held.is_empty() {
+        receiving.hold(context.catalog, held).await?;
+    }
+    let received = receiving.finish(readings).await?;
+    // Only now: what is not committed comes again.
+    for (place, id, body) in seen {
+        let bytes = body.len();
+        context.drifts.note(tenant, place, id, Document::Json(body), bytes);
+    }
+    drift::note_created(context, tenant, received.created);
+    context.broker.nudge(Stage::Deliver, received.planned).await;
     Ok(thin)
 }
 
@@ -203,6 +228,7 @@ fn read(
     let of_kind = flows.iter().filter(|flow| flow.source == message.connection && flow.kind == kind);
     let (takes, left): (Vec<&PublishedFlow>, Vec<&PublishedFlow>) =
         of_kind.partition(|flow| directory.filter_passes(flow, &document));
+    let worth = Worth::of(&summary);
     let search = [summary.number.as_deref(), Some(source_id.as_str()), summary.customer_email.as_deref()];
     Reading::Record(Box::new(Revised {
         kind,
@@ -214,6 +240,7 @@ fn read(
         source_updated_at: summary.updated_at,
         unbalanced: summary.unbalanced.map(|issue| issue.sentence),
         recipe: source.recipe,
+        worth,
         flows: takes.into_iter().cloned().collect(),
         left: left.into_iter().map(|flow| flow.flow).collect(),
     }))

@@ -15,6 +15,7 @@ mod audit;
 mod connection;
 mod content;
 mod delivery;
+mod drift;
 mod error;
 mod exception;
 mod flow;
@@ -45,6 +46,7 @@ pub struct Query(
     audit::AuditQuery,
     connection::ConnectionQuery,
     delivery::DeliveryQuery,
+    drift::DriftQuery,
     exception::ExceptionQuery,
     flow::FlowQuery,
     flow::RunQuery,
@@ -62,6 +64,7 @@ pub struct Query(
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     connection::ConnectionMutation,
+    drift::DriftMutation,
     exception::ExceptionMutation,
     flow::FlowMutation,
     flow::RunMutation,

@@ -1,14 +1,15 @@
 //! One thing by its id, whatever it is. The prefix says which kind; another tenant's is not found.
 
 use async_graphql::{Context, ID, Object, Result, Union};
-use domain::id::{ConnectionId, DeliveryId, ExceptionId, FlowId, LookupTableId, MessageId, RecordId, SunsetId};
+use domain::id::{ConnectionId, DeliveryId, DriftId, ExceptionId, FlowId, LookupTableId, MessageId, RecordId, SunsetId};
 use domain::scope::Permission;
-use infra::postgres::entity::{connection, delivery, exception, flow, lookup_table, message, record};
+use infra::postgres::entity::{connection, delivery, drift, exception, flow, lookup_table, message, record};
 use infra::postgres::page::Listed;
 use uuid::Uuid;
 
 use super::connection::ConnectionNode;
 use super::delivery::DeliveryNode;
+use super::drift::DriftNode;
 use super::error::{state, within};
 use super::exception::ExceptionNode;
 use super::flow::FlowNode;
@@ -24,6 +25,7 @@ use super::tenant::reads;
 enum Node {
     Connection(ConnectionNode),
     Delivery(DeliveryNode),
+    Drift(DriftNode),
     Exception(ExceptionNode),
     Flow(FlowNode),
     LookupTable(LookupTableNode),
@@ -46,6 +48,13 @@ impl NodeQuery {
             DeliveryId::PREFIX => {
                 find::<delivery::Entity>(ctx, uuid::<DeliveryId>(&id)).await?.map(|row| Node::Delivery(row.into()))
             }
+            DriftId::PREFIX => match find::<drift::Entity>(ctx, uuid::<DriftId>(&id)).await? {
+                Some(row) => within(ctx, Permission::ReadOperations, async |store| store.drift_details(vec![row]).await)
+                    .await?
+                    .pop()
+                    .map(|detail| Node::Drift(detail.into())),
+                None => None,
+            },
             ExceptionId::PREFIX => {
                 find::<exception::Entity>(ctx, uuid::<ExceptionId>(&id)).await?.map(|row| Node::Exception(row.into()))
             }

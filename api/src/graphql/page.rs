@@ -47,6 +47,14 @@ pub fn one_of(argument: &str, word: Option<&str>, words: &[&str]) -> Result<()> 
     }
 }
 
+/// How many rows of a page, and after which.
+pub fn start(first: Option<i32>, after: Option<String>) -> Result<(u64, Option<Uuid>)> {
+    let after = after
+        .map(|cursor| Uuid::try_parse(&cursor).map_err(|_| fail(Code::BadRequest, "`after` is no cursor of this list")))
+        .transpose()?;
+    Ok((rows(first)?, after))
+}
+
 /// A page of a list as a Relay connection. Cursors are opaque to callers.
 pub async fn page<E, N>(
     ctx: &Context<'_>,
@@ -61,10 +69,7 @@ where
     E::Model: Send + Sync,
     N: OutputType,
 {
-    let first = rows(first)?;
-    let after = after
-        .map(|cursor| Uuid::try_parse(&cursor).map_err(|_| fail(Code::BadRequest, "`after` is no cursor of this list")))
-        .transpose()?;
+    let (first, after) = start(first, after)?;
     let has_previous = after.is_some();
     let page: Page<E::Model> =
         within(ctx, permission, async |store| -> Result<_, StoreError> { store.page::<E>(filter, after, first).await }).await?;

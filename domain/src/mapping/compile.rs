@@ -5,11 +5,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::expression::{Base, Expr, Function, Node, Path, Reading, Words, parse, parse_path};
+use super::expression::{Base, Expr, Function, Node, Operator, Path, Reading, Words, parse, parse_path};
 use super::plan::{Action, Compiled, Each, Places, Plan, Rounding, Set, Source};
 use super::reads::{Reads, Within, row};
 use super::rule::{Kind, OnMissing, Round, RoundScope, Rule, Rules};
 use super::time;
+use super::uses::{How, Use};
 use crate::value::Value;
 
 const RULES_MAX: usize = 1_000;
@@ -48,6 +49,11 @@ pub(super) struct Compiler {
     writes: BTreeSet<String>,
     tables: BTreeSet<String>,
     amounts: BTreeSet<String>,
+    uses: BTreeSet<Use>,
+    /// What the rule at hand writes.
+    to: String,
+    /// How what is read next decides over that.
+    how: How,
 }
 
 /// Where a rule stands.
@@ -67,7 +73,16 @@ impl Compiler {
         }
         let (wanted, vars) = self.reads.wanted(&mut self.words);
         let list = |set: BTreeSet<String>| set.into_iter().collect();
-        Ok(Plan { rules, wanted, vars, reads: self.reads.document(), writes: list(self.writes), tables: list(self.tables) })
+        Ok(Plan {
+            rules,
+            wanted,
+            vars,
+            reads: self.reads.document(),
+            writes: list(self.writes),
+            tables: list(self.tables),
+            uses: self.uses.into_iter().collect(),
+            amounts: list(self.amounts),
+        })
     }
 
     /// A condition alone, and what it reads.
@@ -122,7 +137,8 @@ impl Compiler {
             self.fail(&format!("{place}.to"), format!("\"{}\" is no field path", rule.to));
         }
         let to_name = if at.to_within.is_empty() { rule.to.clone() } else { format!("{}.{}", at.to_within, rule.to) };
-        let when = rule.when.as_deref().and_then(|text| self.expression(text, &format!("{place}.when"), within));
+        self.to.clone_from(&to_name);
+        let when = rule.when.as_deref().and_then(|text| self.condition_of(text, &format!("{place}.when"), within));
         let action = match &rule.each {
             Some(each) => Action::Each(Box::new(self.each(rule, each, place, within, &to_name)?)),
             None => self.set(rule, place, within, shares, when.as_ref())?,
@@ -145,6 +161,7 @@ impl Compiler {
                 self.fail(&format!("{place}.{key}"), format!("\"{key}\" within a rule needs \"each\""));
             }
         }
+        self.how = if rule.lookup.is_some() { How::LooksUp } else { How::Carries };
         let source = match (&rule.from, &rule.expr) {
             (Some(from), None) => {
                 Source::Path(self.path(from, &format!("{place}.from"), within, Reading::Whole)?.0, from.clone())
@@ -156,6 +173,7 @@ impl Compiler {
                 return None;
             }
         };
+        self.how = How::Carries;
         let on_missing = rule.on_missing.unwrap_or_default();
         if on_missing == OnMissing::Default && rule.default.is_none() {
             self.fail(&format!("{place}.on_missing"), "\"default\" needs a default");
@@ -274,8 +292,8 @@ impl Compiler {
         }
         within.push(name, rule.group_by.is_some(), rule.flatten.is_some());
         scopes += 1;
-        let filter = rule.filter.as_deref().and_then(|text| self.expression(text, &format!("{place}.where"), within));
-        let group_by = rule.group_by.as_deref().and_then(|text| self.expression(text, &format!("{place}.group_by"), within));
+        let filter = rule.filter.as_deref().and_then(|text| self.condition_of(text, &format!("{place}.where"), within));
+        let group_by = rule.group_by.as_deref().and_then(|text| self.condition_of(text, &format!("{place}.group_by"), within));
         let mut shares = Vec::new();
         let rules = rule.rules.as_deref().unwrap_or_default();
         let rules = self.rules(rules, &format!("{place}.rules"), within, &row(to_name), &mut shares);
@@ -295,7 +313,7 @@ impl Compiler {
         match within.name(&path) {
             Ok(name) => {
                 if path.base != Base::GroupKey {
-                    self.reads.add(&name, reading);
+                    self.note(&name, reading);
                 }
                 Some((path, name))
             }
@@ -304,6 +322,19 @@ impl Compiler {
                 None
             }
         }
+    }
+
+    fn note(&mut self, name: &str, reading: Reading) {
+        self.uses.extend(Use::of(name, reading, &self.to, self.how));
+        self.reads.add(name, reading);
+    }
+
+    /// An expression that decides what is written, and is not written itself.
+    fn condition_of(&mut self, text: &str, at: &str, within: &Within) -> Option<Expr> {
+        let how = std::mem::replace(&mut self.how, How::Decides);
+        let expr = self.expression(text, at, within);
+        self.how = how;
+        expr
     }
 
     fn expression(&mut self, text: &str, at: &str, within: &Within) -> Option<Expr> {
@@ -331,7 +362,7 @@ impl Compiler {
         if let Node::Path(path) = &expr.node {
             let name = within.name(path).map_err(|what| (expr.column, what))?;
             if path.base != Base::GroupKey {
-                self.reads.add(&name, reading);
+                self.note(&name, reading);
             }
         }
         let reading = match &expr.node {
@@ -344,7 +375,33 @@ impl Compiler {
             }
             _ => Reading::Whole,
         };
-        expr.children().into_iter().try_for_each(|child| self.read_as(child, within, reading))
+        let how = self.how;
+        let read = expr.children().into_iter().enumerate().try_for_each(|(at, child)| {
+            self.how = how.max(below(&expr.node, at));
+            self.read_as(child, within, reading)
+        });
+        self.how = how;
+        read
+    }
+}
+
+/// What a part of an expression does with its so manieth operand.
+fn below(node: &Node, at: usize) -> How {
+    match node {
+        Node::If(..) if at == 0 => How::Decides,
+        Node::Not(_) | Node::Call(Function::IsEmpty | Function::Contains | Function::StartsWith, _) => How::Decides,
+        Node::Binary(
+            Operator::And
+            | Operator::Equal
+            | Operator::Unequal
+            | Operator::Less
+            | Operator::LessEqual
+            | Operator::Greater
+            | Operator::GreaterEqual,
+            ..,
+        ) => How::Decides,
+        Node::Call(function, _) if function.table_argument().is_some() => How::LooksUp,
+        _ => How::Carries,
     }
 }
 

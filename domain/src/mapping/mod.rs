@@ -33,6 +33,7 @@ mod run;
 mod tests;
 mod time;
 mod unit;
+mod uses;
 mod vars;
 
 pub use compile::{MappingError, MappingErrors};
@@ -42,4 +43,5 @@ pub use lookup::{LookupSet, Lookups, Rate};
 pub use plan::{Filter, Plan, Untranslated};
 pub use rule::{Kind, OnMissing, Round, RoundMode, RoundScope, Rule, Rules};
 pub use unit::known_as as unit_name;
+pub use uses::{How, Use, is_touched};
 pub use vars::Vars;

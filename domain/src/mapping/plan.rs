@@ -12,6 +12,7 @@ use super::issue::Issue;
 use super::lookup::{LookupSet, Lookups};
 use super::rule::{Kind, OnMissing, RoundMode, Rules};
 use super::run;
+use super::uses::Use;
 use super::vars::Vars;
 use crate::value::{Arena, Limits, Tree, Value, ValueError, Wanted};
 
@@ -24,6 +25,8 @@ pub struct Plan {
     pub(super) reads: Vec<String>,
     pub(super) writes: Vec<String>,
     pub(super) tables: Vec<String>,
+    pub(super) uses: Vec<Use>,
+    pub(super) amounts: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -182,10 +185,22 @@ impl Plan {
         &self.writes
     }
 
+    /// The fields it writes as amounts of money: `lines[].amount`.
+    #[must_use]
+    pub fn amounts(&self) -> &[String] {
+        &self.amounts
+    }
+
     /// The lookup tables it uses.
     #[must_use]
     pub fn tables(&self) -> &[String] {
         &self.tables
+    }
+
+    /// Which field is read for which, and how: what a change of the one means for the other.
+    #[must_use]
+    pub fn uses(&self) -> &[Use] {
+        &self.uses
     }
 }
 
@@ -199,6 +214,7 @@ fn named<'a>(wanted: &'a [(Arc<str>, Wanted)], vars: &'a Vars, arena: &'a Arena)
 pub struct Filter {
     condition: Expr,
     wanted: Wanted,
+    reads: Vec<String>,
 }
 
 impl Filter {
@@ -206,7 +222,13 @@ impl Filter {
     /// Where the expression cannot be read.
     pub fn compile(text: &str) -> Result<Self, ExpressionError> {
         let (condition, reads, mut words): (Expr, _, Words) = Compiler::default().condition(text)?;
-        Ok(Self { condition, wanted: reads.wanted(&mut words).0 })
+        Ok(Self { condition, wanted: reads.wanted(&mut words).0, reads: reads.document() })
+    }
+
+    /// The fields of the record it reads.
+    #[must_use]
+    pub fn reads(&self) -> &[String] {
+        &self.reads
     }
 
     /// # Errors

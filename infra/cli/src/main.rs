@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use connector::ConnectorCommand;
 use connectors::Catalog;
 use infra::broker::Broker;
+use infra::drift::Drifts;
 use infra::limiter::Limiter;
 use infra::outbound::{AllowList, Outbound};
 use infra::postgres::Store;
@@ -119,6 +120,9 @@ CROSSDOCK_OUTBOUND_ALLOW        host:port, ...       addresses inside your own w
 CROSSDOCK_CONNECTORS            a folder             connectors of your own, beside those that come with Crossdock
 CROSSDOCK_CALL_TIMEOUT_S        30                   the longest a vendor may take
 CROSSDOCK_DATABASE_CONNECTIONS  12                   the most one process takes
+CROSSDOCK_DRIFT_FLUSH_MS        10000                how often what documents look like is written
+CROSSDOCK_DRIFT_DOCUMENTS       50                   documents that are learned before anything is called different
+CROSSDOCK_DRIFT_HOURS           24                   and how long that takes at least
 RUST_LOG                        info";
 
 fn say(text: &str) -> Result<(), Failure> {
@@ -184,6 +188,7 @@ fn workers(parts: &Parts) -> Result<workers::Context, Failure> {
         vault: parts.vault.clone(),
         catalog: parts.catalog,
         sunsets: Sunsets::default(),
+        drifts: Drifts::new(parts.config.drift.clone()),
         settings: workers::Settings::default(),
     })
 }

@@ -79,3 +79,8 @@ entity!(sunset, "sunsets", {
     tenant_id: Uuid, connection_id: Uuid, version: String, reason: String, served_version: Option<String>, ends_at: Option<DateTimeUtc>,
     deprecated_at: Option<DateTimeUtc>, link: Option<String>, raised_at: DateTimeUtc, last_seen_at: DateTimeUtc, closed_at: Option<DateTimeUtc>
 });
+entity!(drift, "drifts", {
+    tenant_id: Uuid, connection_id: Uuid, record_kind: String, side: String, path: String, what: String, value: String, has_value: bool,
+    before: String, after: String, risk: String, flows: Json, example_id: Option<Uuid>, state: String, raised_at: DateTimeUtc,
+    last_seen_at: DateTimeUtc, closed_at: Option<DateTimeUtc>
+});

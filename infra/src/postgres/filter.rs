@@ -4,7 +4,7 @@ use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::{ColumnTrait, QueryFilter, Select};
 use uuid::Uuid;
 
-use super::entity::{attempt, audit_event, delivery, exception, lookup_table, message, record, record_revision};
+use super::entity::{attempt, audit_event, delivery, drift, exception, lookup_table, message, record, record_revision};
 
 #[derive(Debug, Clone, Default)]
 pub struct RecordFilter {
@@ -84,6 +84,13 @@ impl ExceptionFilter {
 pub fn message_state(state: Option<String>) -> impl FnOnce(Select<message::Entity>) -> Select<message::Entity> {
     move |select| match state {
         Some(state) => select.filter(message::Column::State.eq(state)),
+        None => select,
+    }
+}
+
+pub fn drift_state(state: Option<String>) -> impl FnOnce(Select<drift::Entity>) -> Select<drift::Entity> {
+    move |select| match state {
+        Some(state) => select.filter(drift::Column::State.eq(state)),
         None => select,
     }
 }

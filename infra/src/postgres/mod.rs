@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Row, Transaction};
 use crate::vault::{Sealed, Vault};
 
 pub mod configure;
+pub mod drift;
 pub mod entity;
 mod exception;
 pub mod fetch;

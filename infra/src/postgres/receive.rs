@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
+use domain::drift::Worth;
 use domain::exception::Reason;
 use domain::flow::{Ordering, Trigger};
 use domain::id::{ConnectionId, DeliveryId, FlowId, FlowVersionId, MessageId, RecipeId, RecordId, RevisionId, TenantId};
@@ -37,6 +38,8 @@ pub struct Inbound {
     pub must_fetch: bool,
     pub failures: i32,
     pub received_at: DateTime<Utc>,
+    /// Grows with every change of what is held for review; 0 where nothing ever was.
+    pub drift_version: i64,
 }
 
 /// A published flow that starts at one of the connections in hand.
@@ -76,10 +79,29 @@ pub struct Revised {
     pub unbalanced: Option<String>,
     /// What it was made with.
     pub recipe: RecipeId,
+    /// What it comes to, where its kind has a total.
+    pub worth: Option<Worth>,
     /// The flows that take it.
     pub flows: Vec<PublishedFlow>,
     /// Flows of its kind whose filter it does not pass: what they planned of earlier revisions and have not sent is not to be sent.
     pub left: Vec<FlowId>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// The deliveries that were planned, for the nudge.
+    pub planned: Vec<(Place, Uuid)>,
+    /// The records that are new.
+    pub created: Vec<Created>,
+}
+
+/// A record that was not there before.
+#[derive(Debug)]
+pub struct Created {
+    pub connection: ConnectionId,
+    pub kind: RecordKind,
+    pub worth: Option<Worth>,
 }
 
 /// A transaction over the messages of one task.
@@ -100,7 +122,7 @@ impl<'a> TenantStore<'a> {
     pub async fn receive(&self, ids: &[Uuid]) -> Result<Receiving<'a>, StoreError> {
         let mut tx = self.begin().await?;
         let rows = sqlx::query(
-            "SELECT m.id, m.connection_id, c.connector, c.name, c.settings, m.topic, m.record_kind, m.source_id, m.failures, m.received_at,
+            "SELECT m.id, m.connection_id, c.connector, c.name, c.settings, c.drift_version, m.topic, m.record_kind, m.source_id, m.failures, m.received_at,
                     m.thin AND m.fetched IS NULL AS must_fetch, coalesce(m.fetched, m.body) AS body
              FROM messages m JOIN connections c ON c.id = m.connection_id
              WHERE m.id = ANY($1) AND m.state = $2
@@ -127,6 +149,7 @@ impl<'a> TenantStore<'a> {
                 must_fetch: row.try_get("must_fetch")?,
                 failures: row.try_get("failures")?,
                 received_at: row.try_get("received_at")?,
+                drift_version: row.try_get("drift_version")?,
             });
         }
         let sources: Vec<Uuid> = messages.iter().map(|m| m.connection.0).collect::<HashSet<_>>().into_iter().collect();
@@ -174,13 +197,21 @@ async fn published_flows(
     Ok(flows)
 }
 
-impl Receiving<'_> {
-    /// Writes what became of the messages and commits. Returns the deliveries that were planned, for the nudge.
+impl<'a> Receiving<'a> {
+    pub(super) fn tx(&mut self) -> &mut Transaction<'static, Postgres> {
+        &mut self.tx
+    }
+
+    pub(super) fn scope(&self) -> &'a Scope {
+        self.scope
+    }
+
+    /// Writes what became of the messages and commits.
     ///
     /// # Errors
     /// Where the transaction did not commit: then the messages still wait, and the sweeper brings them again.
-    pub async fn finish(mut self, readings: Vec<(Inbound, Reading)>) -> Result<Vec<(Place, Uuid)>, StoreError> {
-        let mut planned = Vec::new();
+    pub async fn finish(mut self, readings: Vec<(Inbound, Reading)>) -> Result<Received, StoreError> {
+        let mut received = Received::default();
         let (mut ignored, mut stopped) = (Vec::new(), Vec::new());
         let mut waves: Vec<Vec<(Inbound, Revised)>> = Vec::new();
         let mut wave_of: HashMap<(ConnectionId, RecordKind, String), usize> = HashMap::new();
@@ -207,10 +238,10 @@ impl Receiving<'_> {
         }
         self.stop(&stopped).await?;
         for wave in waves {
-            planned.extend(self.write_wave(wave).await?);
+            self.write_wave(wave, &mut received).await?;
         }
         self.tx.commit().await?;
-        Ok(planned)
+        Ok(received)
     }
 
     async fn stop(&mut self, stopped: &[(Inbound, Reason)]) -> Result<(), StoreError> {
@@ -224,7 +255,7 @@ impl Receiving<'_> {
         exception::open(&mut self.tx, self.scope, &opened.collect::<Vec<_>>()).await
     }
 
-    async fn write_wave(&mut self, wave: Vec<(Inbound, Revised)>) -> Result<Vec<(Place, Uuid)>, StoreError> {
+    async fn write_wave(&mut self, wave: Vec<(Inbound, Revised)>, received: &mut Received) -> Result<(), StoreError> {
         let tenant = self.scope.tenant.0;
         let revision_ids: Vec<Uuid> = wave.iter().map(|_| RevisionId::generate().0).collect();
         // Leans on the unique key (connection_id, kind, source_id). A row comes back only where a revision was made.
@@ -270,7 +301,16 @@ impl Receiving<'_> {
         if !same.is_empty() {
             self.write_unchanged(&same).await?;
         }
-        if revised.is_empty() { Ok(vec![]) } else { self.write_revisions(&revised).await }
+        if !revised.is_empty() {
+            received.planned.extend(self.write_revisions(&revised).await?);
+        }
+        let created = revised.into_iter().filter(|made| made.revision == 1);
+        received.created.extend(created.map(|Made { message, record, .. }| Created {
+            connection: message.connection,
+            kind: record.kind,
+            worth: record.worth,
+        }));
+        Ok(())
     }
 
     async fn write_revisions(&mut self, made: &[Made]) -> Result<Vec<(Place, Uuid)>, StoreError> {

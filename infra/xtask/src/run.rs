@@ -49,7 +49,7 @@ pub fn demo(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
 /// Numbers are of the release build.
 pub fn bench(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
     let first = arguments.split_first().map(|(what, rest)| (what.as_str(), rest));
-    if let Some((what @ ("read" | "load" | "mapping"), arguments)) = first {
+    if let Some((what @ ("read" | "load" | "mapping" | "drift"), arguments)) = first {
         // It needs no service: a server or a folder of its own is enough.
         let program = format!("bench_{what}");
         build(&["--release", "--bin", &program], &["tests"])?;
