@@ -1,0 +1,145 @@
+//! Runs a mapping over awkward records. Failures of the same cause, which is the same rule with the same code, are one finding with one
+//! record: the smallest that still fails with it.
+
+use std::collections::HashMap;
+
+use super::shrink::shrink;
+use super::{Candidate, candidates, follow, is_storable};
+use crate::mapping::{Issue, IssueCode, Lookups, Plan, Vars};
+use crate::record::RecordKind;
+use crate::value::Value;
+
+/// Findings that are told; a mapping with more is mended one after the other.
+const FINDINGS_MAX: usize = 100;
+
+/// A mapping, and what it is run with.
+pub struct Checker<'c> {
+    pub kind: RecordKind,
+    pub plan: &'c Plan,
+    pub lookups: &'c dyn Lookups,
+    pub vars: &'c Vars,
+}
+
+/// What a check came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    pub documents: usize,
+    /// How many features those documents have between them.
+    pub features: usize,
+    /// Documents that the mapping has no answer for.
+    pub failed: usize,
+    /// The commonest first.
+    pub findings: Vec<Finding>,
+    /// True where there are more findings than are told.
+    pub has_more: bool,
+}
+
+/// A cause of failure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// What the mapping says against the smallest document.
+    pub issue: Issue,
+    /// The features each of which is enough for it, or those that are together. Empty where a plain document fails.
+    pub features: Vec<&'static str>,
+    /// How many documents fail with it.
+    pub failed: usize,
+    /// The smallest document that fails with it.
+    pub document: Value,
+}
+
+/// What the candidates were made from.
+struct Made<'m> {
+    plain: &'m Value,
+    seed: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Cause {
+    rule: String,
+    code: IssueCode,
+    table: Option<String>,
+}
+
+impl Cause {
+    fn of(issue: &Issue) -> Self {
+        Self { rule: issue.rule.clone(), code: issue.code, table: issue.table.clone() }
+    }
+}
+
+impl Checker<'_> {
+    /// Runs the mapping over the plain document, and over all that is made of it.
+    #[must_use]
+    pub fn run(&self, plain: &Value, seed: u64) -> Report {
+        let candidates = candidates(self.kind, plain, seed);
+        let mut order: Vec<Cause> = Vec::new();
+        let mut failing: HashMap<Cause, Vec<&Candidate>> = HashMap::new();
+        let mut failed = 0;
+        for candidate in &candidates {
+            let issues = self.issues(&candidate.document);
+            failed += usize::from(!issues.is_empty());
+            let mut told: Vec<Cause> = Vec::new();
+            for cause in issues.iter().map(Cause::of) {
+                if told.contains(&cause) {
+                    continue;
+                }
+                let of_cause = failing.entry(cause.clone()).or_default();
+                if of_cause.is_empty() {
+                    order.push(cause.clone());
+                }
+                of_cause.push(candidate);
+                told.push(cause);
+            }
+        }
+        let made = Made { plain, seed };
+        let has_more = order.len() > FINDINGS_MAX;
+        let causes = order.iter().take(FINDINGS_MAX);
+        let mut findings: Vec<Finding> = causes.filter_map(|cause| self.finding(cause, &failing[cause], &made)).collect();
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.failed));
+        let mut features: Vec<&str> = candidates.iter().flat_map(|candidate| candidate.features.iter().copied()).collect();
+        features.sort_unstable();
+        features.dedup();
+        Report { documents: candidates.len(), features: features.len(), failed, findings, has_more }
+    }
+
+    fn issues(&self, document: &Value) -> Vec<Issue> {
+        self.plan.apply(document, self.lookups, self.vars).err().unwrap_or_default()
+    }
+
+    fn issue(&self, document: &Value, cause: &Cause) -> Option<Issue> {
+        self.issues(document).into_iter().find(|issue| Cause::of(issue) == *cause)
+    }
+
+    fn finding(&self, cause: &Cause, failing: &[&Candidate], made: &Made<'_>) -> Option<Finding> {
+        let first = failing.iter().min_by_key(|candidate| candidate.document.to_json().len())?;
+        let document = shrink(self.kind, &first.document, &|document| self.issue(document, cause).is_some());
+        let issue = self.issue(&document, cause)?;
+        Some(Finding { issue, features: self.features(cause, failing, made), failed: failing.len(), document })
+    }
+
+    /// Those that are enough alone; where none is, the fewest that are enough together.
+    fn features(&self, cause: &Cause, failing: &[&Candidate], made: &Made<'_>) -> Vec<&'static str> {
+        let Some(fewest) = failing.iter().min_by_key(|candidate| candidate.features.len()) else { return vec![] };
+        let mut alone: Vec<&'static str> = Vec::new();
+        for candidate in failing.iter().filter(|candidate| candidate.features.len() == 1) {
+            if !alone.contains(&candidate.features[0]) {
+                alone.push(candidate.features[0]);
+            }
+        }
+        if fewest.features.is_empty() || !alone.is_empty() {
+            return if fewest.features.is_empty() { vec![] } else { alone };
+        }
+        let mut together = (*fewest).clone();
+        let mut at = 0;
+        while at < together.recipe.len() {
+            let mut recipe = together.recipe.clone();
+            recipe.remove(at);
+            let fewer = follow(self.kind, made.plain, made.seed, &recipe);
+            if is_storable(self.kind, &fewer.document) && self.issue(&fewer.document, cause).is_some() {
+                together = fewer;
+            } else {
+                at += 1;
+            }
+        }
+        together.features
+    }
+}
