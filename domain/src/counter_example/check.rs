@@ -3,9 +3,13 @@
 
 use std::collections::HashMap;
 
+use super::compare::{Difference, differences};
+use super::feature::EVERY_FIELD;
+use super::notation::{NOTATIONS, Notation};
 use super::shrink::shrink;
+use super::trace::{TRACES, Trace, is_written};
 use super::{Candidate, candidates, follow, is_storable};
-use crate::mapping::{Issue, IssueCode, Lookups, Plan, Vars};
+use crate::mapping::{Filter, Issue, IssueCode, Lookups, Plan, Vars};
 use crate::record::RecordKind;
 use crate::value::Value;
 
@@ -16,6 +20,8 @@ const FINDINGS_MAX: usize = 100;
 pub struct Checker<'c> {
     pub kind: RecordKind,
     pub plan: &'c Plan,
+    /// Which records the flow takes; absent: all.
+    pub filter: Option<&'c Filter>,
     pub lookups: &'c dyn Lookups,
     pub vars: &'c Vars,
 }
@@ -28,10 +34,28 @@ pub struct Report {
     pub features: usize,
     /// Documents that the mapping has no answer for.
     pub failed: usize,
-    /// The commonest first.
+    /// What is only required and not there comes last; of the others the commonest first.
     pub findings: Vec<Finding>,
     /// True where there are more findings than are told.
     pub has_more: bool,
+    /// Where the same record, written otherwise, is not written alike.
+    pub disagreements: Vec<Disagreement>,
+    /// What a record says and what is written says nothing of: an order that has it comes out as one that has not.
+    pub untraced: Vec<&'static str>,
+}
+
+/// The same record, written otherwise, gives another value at one field of the destination.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Disagreement {
+    /// What is otherwise: times with an offset.
+    pub notation: &'static str,
+    /// The field of the destination.
+    pub to: String,
+    /// What is written there of the document, and of the document written otherwise.
+    pub one: Value,
+    pub other: Value,
+    /// The smallest document that shows it.
+    pub document: Value,
 }
 
 /// A cause of failure.
@@ -70,7 +94,8 @@ impl Checker<'_> {
     /// Runs the mapping over the plain document, and over all that is made of it.
     #[must_use]
     pub fn run(&self, plain: &Value, seed: u64) -> Report {
-        let candidates = candidates(self.kind, plain, seed);
+        let mut candidates = candidates(self.kind, plain, seed);
+        candidates.retain(|candidate| self.takes(&candidate.document));
         let mut order: Vec<Cause> = Vec::new();
         let mut failing: HashMap<Cause, Vec<&Candidate>> = HashMap::new();
         let mut failed = 0;
@@ -94,15 +119,90 @@ impl Checker<'_> {
         let has_more = order.len() > FINDINGS_MAX;
         let causes = order.iter().take(FINDINGS_MAX);
         let mut findings: Vec<Finding> = causes.filter_map(|cause| self.finding(cause, &failing[cause], &made)).collect();
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.failed));
+        // What a vendor needs and a record lacks may be right; anything else is for whoever wrote the mapping.
+        let is_lack = |finding: &Finding| finding.issue.code == IssueCode::Required;
+        findings.sort_by_key(|finding| (is_lack(finding), std::cmp::Reverse(finding.failed)));
         let mut features: Vec<&str> = candidates.iter().flat_map(|candidate| candidate.features.iter().copied()).collect();
         features.sort_unstable();
         features.dedup();
-        Report { documents: candidates.len(), features: features.len(), failed, findings, has_more }
+        Report {
+            documents: candidates.len(),
+            features: features.len(),
+            failed,
+            findings,
+            has_more,
+            disagreements: self.disagreements(plain, seed),
+            untraced: self.untraced(plain),
+        }
+    }
+
+    fn disagreements(&self, plain: &Value, seed: u64) -> Vec<Disagreement> {
+        let full = follow(self.kind, plain, seed, &[(EVERY_FIELD, 0)]).document;
+        let mut found: Vec<Disagreement> = Vec::new();
+        for notation in NOTATIONS {
+            for document in [plain, &full] {
+                for Difference { to, .. } in self.differences(notation, document) {
+                    let field = without_rows(&to);
+                    if found.iter().any(|known| known.notation == notation.name && without_rows(&known.to) == field) {
+                        continue;
+                    }
+                    let at_field = |document: &Value| {
+                        self.differences(notation, document).into_iter().find(|difference| without_rows(&difference.to) == field)
+                    };
+                    let smallest = shrink(self.kind, document, &|document| at_field(document).is_some());
+                    found.extend(at_field(&smallest).map(|Difference { to, one, other }| Disagreement {
+                        notation: notation.name,
+                        to,
+                        one,
+                        other,
+                        document: smallest,
+                    }));
+                }
+            }
+        }
+        found
+    }
+
+    /// Between what is written of a document and of the same in another notation. One that fails is a finding.
+    fn differences(&self, notation: &Notation, document: &Value) -> Vec<Difference> {
+        let otherwise = notation.of(self.kind, document);
+        if otherwise == *document || !is_storable(self.kind, &otherwise) || !self.takes(document) || !self.takes(&otherwise) {
+            return vec![];
+        }
+        match (self.payload(document), self.payload(&otherwise)) {
+            (Ok(one), Ok(other)) => differences(&one, &other),
+            _ => vec![],
+        }
+    }
+
+    fn untraced(&self, plain: &Value) -> Vec<&'static str> {
+        let is_lost = |trace: &&Trace| {
+            let Some((one, other)) = trace.pair(self.kind, plain) else { return false };
+            if !is_storable(self.kind, &one) || !is_storable(self.kind, &other) {
+                return false;
+            }
+            match (self.payload(&one), self.payload(&other)) {
+                (Ok(here), Ok(there)) => !is_written((&one, &other), (&here, &there)),
+                _ => false,
+            }
+        };
+        TRACES.iter().filter(is_lost).map(|trace| trace.name).collect()
+    }
+
+    fn payload(&self, document: &Value) -> Result<Value, Vec<Issue>> {
+        self.plan.apply(document, self.lookups, self.vars)
+    }
+
+    /// As it is when records are planned: one that the filter has no answer for is taken.
+    fn takes(&self, document: &Value) -> bool {
+        self.filter.is_none_or(|filter| filter.passes(document).unwrap_or(true))
     }
 
     fn issues(&self, document: &Value) -> Vec<Issue> {
-        self.plan.apply(document, self.lookups, self.vars).err().unwrap_or_default()
+        if !self.takes(document) {
+            return vec![];
+        }
+        self.payload(document).err().unwrap_or_default()
     }
 
     fn issue(&self, document: &Value, cause: &Cause) -> Option<Issue> {
@@ -142,4 +242,21 @@ impl Checker<'_> {
         }
         together.features
     }
+}
+
+/// `lines[2].sku` is `lines[].sku`.
+#[must_use]
+pub fn without_rows(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    let mut is_inside = false;
+    for c in path.chars() {
+        match c {
+            '[' => is_inside = true,
+            ']' => is_inside = false,
+            _ if is_inside => continue,
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
 }
