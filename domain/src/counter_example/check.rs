@@ -4,17 +4,21 @@
 use std::collections::HashMap;
 
 use super::compare::{Difference, differences};
-use super::feature::EVERY_FIELD;
 use super::notation::{NOTATIONS, Notation};
 use super::shrink::shrink;
 use super::trace::{TRACES, Trace, is_written};
-use super::{Candidate, candidates, follow, is_storable};
+use super::{Candidate, bytes_stored, candidates, follow};
 use crate::mapping::{Filter, Issue, IssueCode, Lookups, Plan, Vars};
 use crate::record::RecordKind;
 use crate::value::Value;
 
 /// Findings that are told; a mapping with more is mended one after the other.
 const FINDINGS_MAX: usize = 100;
+
+/// Longer ones are not written otherwise.
+const REWRITTEN_BYTES_MAX: usize = 20_000;
+/// Fields that are told of.
+const DISAGREEMENTS_MAX: usize = 50;
 
 /// A mapping, and what it is run with.
 pub struct Checker<'c> {
@@ -131,46 +135,59 @@ impl Checker<'_> {
             failed,
             findings,
             has_more,
-            disagreements: self.disagreements(plain, seed),
+            disagreements: self.disagreements(&candidates),
             untraced: self.untraced(plain),
         }
     }
 
-    fn disagreements(&self, plain: &Value, seed: u64) -> Vec<Disagreement> {
-        let full = follow(self.kind, plain, seed, &[(EVERY_FIELD, 0)]).document;
+    fn disagreements(&self, candidates: &[Candidate]) -> Vec<Disagreement> {
+        // One feature at a time shows as much as several, and long ones only cost.
+        let is_short = |candidate: &&Candidate| candidate.features.len() < 2 && candidate.bytes < REWRITTEN_BYTES_MAX;
+        let documents: Vec<&Value> = candidates.iter().filter(is_short).map(|candidate| &candidate.document).collect();
         let mut found: Vec<Disagreement> = Vec::new();
-        for notation in NOTATIONS {
-            for document in [plain, &full] {
-                for Difference { to, .. } in self.differences(notation, document) {
+        for document in documents {
+            let Ok(payload) = self.payload(document) else { continue };
+            for notation in NOTATIONS {
+                for Difference { to, .. } in self.differences(notation, document, &payload) {
                     let field = without_rows(&to);
-                    if found.iter().any(|known| known.notation == notation.name && without_rows(&known.to) == field) {
-                        continue;
+                    let is_told = |known: &Disagreement| known.notation == notation.name && without_rows(&known.to) == field;
+                    if found.len() < DISAGREEMENTS_MAX && !found.iter().any(is_told) {
+                        found.extend(self.disagreement(notation, document, &field));
                     }
-                    let at_field = |document: &Value| {
-                        self.differences(notation, document).into_iter().find(|difference| without_rows(&difference.to) == field)
-                    };
-                    let smallest = shrink(self.kind, document, &|document| at_field(document).is_some());
-                    found.extend(at_field(&smallest).map(|Difference { to, one, other }| Disagreement {
-                        notation: notation.name,
-                        to,
-                        one,
-                        other,
-                        document: smallest,
-                    }));
                 }
             }
         }
         found
     }
 
+    fn disagreement(&self, notation: &Notation, document: &Value, field: &str) -> Option<Disagreement> {
+        let at_field = |document: &Value| {
+            let payload = self.payload(document).ok()?;
+            let mut differences = self.differences(notation, document, &payload).into_iter();
+            differences.find(|difference| without_rows(&difference.to) == field)
+        };
+        let document = shrink(self.kind, document, &|document| at_field(document).is_some());
+        let Difference { to, one, other } = at_field(&document)?;
+        Some(Disagreement { notation: notation.name, to, one, other, document })
+    }
+
     /// Between what is written of a document and of the same in another notation. One that fails is a finding.
-    fn differences(&self, notation: &Notation, document: &Value) -> Vec<Difference> {
+    fn differences(&self, notation: &Notation, document: &Value, payload: &Value) -> Vec<Difference> {
         let otherwise = notation.of(self.kind, document);
-        if otherwise == *document || !is_storable(self.kind, &otherwise) || !self.takes(document) || !self.takes(&otherwise) {
+        if otherwise == *document || !self.takes(document) || !self.takes(&otherwise) {
             return vec![];
         }
-        match (self.payload(document), self.payload(&otherwise)) {
-            (Ok(one), Ok(other)) => differences(&one, &other),
+        match self.payload(&otherwise) {
+            Ok(other) if *payload != other && bytes_stored(self.kind, &otherwise).is_some() => {
+                // What is handed on as it stands in the record is as right as the record.
+                let is_copied = |difference: &Difference| {
+                    otherwise.at(&difference.to).unwrap_or(&Value::Null) == &difference.other
+                        && document.at(&difference.to).unwrap_or(&Value::Null) == &difference.one
+                };
+                let mut found = differences(payload, &other);
+                found.retain(|difference| !is_copied(difference));
+                found
+            }
             _ => vec![],
         }
     }
@@ -178,7 +195,7 @@ impl Checker<'_> {
     fn untraced(&self, plain: &Value) -> Vec<&'static str> {
         let is_lost = |trace: &&Trace| {
             let Some((one, other)) = trace.pair(self.kind, plain) else { return false };
-            if !is_storable(self.kind, &one) || !is_storable(self.kind, &other) {
+            if bytes_stored(self.kind, &one).is_none() || bytes_stored(self.kind, &other).is_none() {
                 return false;
             }
             match (self.payload(&one), self.payload(&other)) {
@@ -210,7 +227,7 @@ impl Checker<'_> {
     }
 
     fn finding(&self, cause: &Cause, failing: &[&Candidate], made: &Made<'_>) -> Option<Finding> {
-        let first = failing.iter().min_by_key(|candidate| candidate.document.to_json().len())?;
+        let first = failing.iter().min_by_key(|candidate| candidate.bytes)?;
         let document = shrink(self.kind, &first.document, &|document| self.issue(document, cause).is_some());
         let issue = self.issue(&document, cause)?;
         Some(Finding { issue, features: self.features(cause, failing, made), failed: failing.len(), document })
@@ -234,7 +251,7 @@ impl Checker<'_> {
             let mut recipe = together.recipe.clone();
             recipe.remove(at);
             let fewer = follow(self.kind, made.plain, made.seed, &recipe);
-            if is_storable(self.kind, &fewer.document) && self.issue(&fewer.document, cause).is_some() {
+            if bytes_stored(self.kind, &fewer.document).is_some() && self.issue(&fewer.document, cause).is_some() {
                 together = fewer;
             } else {
                 at += 1;

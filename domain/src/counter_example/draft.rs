@@ -43,13 +43,6 @@ impl Draft {
         }
     }
 
-    /// Sets a field of the kind that holds such a value.
-    pub fn set_if(&mut self, is: Is, name: &str, value: &str) {
-        if self.shape().field(name).is_some_and(|field| std::mem::discriminant(&field.is) == std::mem::discriminant(&is)) {
-            self.set(name, value);
-        }
-    }
-
     pub fn remove(&mut self, name: &str) {
         self.map.shift_remove(name);
     }

@@ -48,6 +48,8 @@ pub struct Candidate {
     pub features: Vec<&'static str>,
     pub document: Value,
     recipe: Recipe,
+    /// Of its JSON.
+    bytes: usize,
 }
 
 /// Which features a record is made of, each with the way in which it comes.
@@ -102,8 +104,10 @@ impl Maker<'_> {
     /// What the features did not change is the same record again, and one that no source could bring proves nothing.
     fn make(&mut self, recipe: &[(usize, usize)]) {
         let candidate = follow(self.kind, self.plain, self.seed, recipe);
-        if is_storable(self.kind, &candidate.document) && self.seen.insert(candidate.document.canonical_hash()) {
-            self.made.push(candidate);
+        if let Some(bytes) = bytes_stored(self.kind, &candidate.document)
+            && self.seen.insert(candidate.document.canonical_hash())
+        {
+            self.made.push(Candidate { bytes, ..candidate });
         }
     }
 }
@@ -121,10 +125,11 @@ fn follow(kind: RecordKind, plain: &Value, seed: u64, recipe: &[(usize, usize)])
         }
     }
     let features = followed.iter().map(|(at, _)| FEATURES[*at].name).collect();
-    Candidate { features, document: draft.finish(), recipe: followed }
+    Candidate { features, document: draft.finish(), recipe: followed, bytes: 0 }
 }
 
-/// True of a record that the canonical check lets through and that is small enough to be read again.
-fn is_storable(kind: RecordKind, document: &Value) -> bool {
-    canonical::check(kind, document).is_ok() && document.to_json().len() <= Limits::DEFAULT.bytes_max
+/// How long the JSON of a record is that the canonical check lets through and that is small enough to be read again; `None` of any other.
+fn bytes_stored(kind: RecordKind, document: &Value) -> Option<usize> {
+    canonical::check(kind, document).ok()?;
+    Some(document.to_json().len()).filter(|bytes| *bytes <= Limits::DEFAULT.bytes_max)
 }

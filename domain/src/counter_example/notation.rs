@@ -20,6 +20,7 @@ pub(super) const NOTATIONS: &[Notation] = &[
     Notation { name: "times without places of a second", rewrite: whole_seconds },
     Notation { name: "amounts with more zeros", rewrite: amounts },
     Notation { name: "quantities with more zeros", rewrite: quantities },
+    Notation { name: "zeros where no amount of a part was", rewrite: zeros },
     Notation { name: "null where nothing was", rewrite: null },
     Notation { name: "empty lists and groups where nothing was", rewrite: empty },
 ];
@@ -46,12 +47,12 @@ fn times(draft: &mut Draft, each: &dyn Fn(DateTime<FixedOffset>) -> Option<Strin
 /// Tokyo's, where it is another day for nine hours.
 fn offset(draft: &mut Draft) {
     times(draft, &|time| {
-        Some(time.with_timezone(&FixedOffset::east_opt(9 * 3600)?).to_rfc3339_opts(SecondsFormat::Millis, false))
+        Some(time.with_timezone(&FixedOffset::east_opt(9 * 3600)?).to_rfc3339_opts(SecondsFormat::AutoSi, false))
     });
 }
 
 fn whole_seconds(draft: &mut Draft) {
-    times(draft, &|time| (time.timestamp_subsec_nanos() == 0).then(|| time.to_utc().to_rfc3339_opts(SecondsFormat::Secs, true)));
+    times(draft, &|time| (time.timestamp_subsec_nanos() == 0).then(|| time.to_rfc3339_opts(SecondsFormat::Secs, true)));
 }
 
 fn longer(number: Decimal) -> String {
@@ -66,6 +67,24 @@ fn amounts(draft: &mut Draft) {
 
 fn quantities(draft: &mut Draft) {
     draft.numbers(|is| matches!(is, Is::Quantity | Is::Level | Is::Rate), &mut longer);
+}
+
+/// A part without an amount adds nothing to the total.
+fn zeros(draft: &mut Draft) {
+    if !matches!(draft.kind, RecordKind::Order | RecordKind::Invoice) {
+        return;
+    }
+    draft.groups(&mut |shape, map| {
+        let parts: &[&str] = match shape.name {
+            "Line" => &["discount_total"],
+            "ShippingLine" => &["amount", "discount_total"],
+            "Totals" => &["tip", "duty", "fee", "rounding"],
+            _ => &[],
+        };
+        for part in parts {
+            map.entry((*part).to_owned()).or_insert_with(|| "0".into());
+        }
+    });
 }
 
 fn null(draft: &mut Draft) {

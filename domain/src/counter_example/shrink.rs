@@ -3,7 +3,7 @@
 
 mod leaf;
 
-use super::is_storable;
+use super::bytes_stored;
 use super::settle::settle;
 use crate::canonical;
 use crate::canonical::shape::{Is, Shape};
@@ -34,12 +34,15 @@ struct Shrinker<'s> {
     kind: RecordKind,
     fails: &'s dyn Fn(&Value) -> bool,
     smallest: Value,
+    /// Of its JSON.
+    bytes: usize,
     steps_left: usize,
 }
 
 /// The smallest record that `fails`, where `document` does.
 pub(super) fn shrink(kind: RecordKind, document: &Value, fails: &dyn Fn(&Value) -> bool) -> Value {
-    let mut shrinker = Shrinker { kind, fails, smallest: document.clone(), steps_left: STEPS_MAX };
+    let bytes = document.to_json().len();
+    let mut shrinker = Shrinker { kind, fails, smallest: document.clone(), bytes, steps_left: STEPS_MAX };
     for _ in 0..ROUNDS_MAX {
         let before = shrinker.smallest.clone();
         shrinker.below(&mut vec![], Of::Shape(canonical::shape(kind)));
@@ -57,19 +60,17 @@ impl Shrinker<'_> {
             return false;
         }
         self.steps_left -= 1;
-        if !is_storable(self.kind, &document) {
-            if let Value::Map(map) = &mut document {
-                settle(self.kind, map);
-            }
-            if !is_storable(self.kind, &document) {
-                return false;
-            }
+        let mut bytes = bytes_stored(self.kind, &document);
+        if let (None, Value::Map(map)) = (bytes, &mut document) {
+            settle(self.kind, map);
+            bytes = bytes_stored(self.kind, &document);
         }
-        let is_smaller =
-            if must_be_shorter { document.to_json().len() < self.smallest.to_json().len() } else { document != self.smallest };
+        let Some(bytes) = bytes else { return false };
+        let is_smaller = if must_be_shorter { bytes < self.bytes } else { document != self.smallest };
         let is_taken = is_smaller && (self.fails)(&document);
         if is_taken {
             self.smallest = document;
+            self.bytes = bytes;
         }
         is_taken
     }

@@ -34,8 +34,8 @@ pub(super) const TRACES: &[Trace] = &[
     trace("the duty", |d| total(d, "duty", "1"), |d| total(d, "duty", "2")),
     trace("the fee", |d| total(d, "fee", "1"), |d| total(d, "fee", "2")),
     trace("what rounding added", |d| total(d, "rounding", "0.01"), |d| total(d, "rounding", "0.02")),
-    trace("the amount", |d| d.set_if(Is::Amount, "amount", "1"), |d| d.set_if(Is::Amount, "amount", "2")),
-    trace("the currency", |d| d.set_if(Is::Currency, "currency", "USD"), |d| d.set_if(Is::Currency, "currency", "EUR")),
+    trace("the amount", |d| d.set("amount", "1"), |d| d.set("amount", "2")),
+    trace("the currency", |d| currency(d, "USD"), |d| currency(d, "EUR")),
     trace("whether stock is known", |d| level(d, Some("0")), |d| level(d, None)),
     trace("how much stock may be sold", |d| level(d, Some("1")), |d| level(d, Some("2"))),
 ];
@@ -111,6 +111,13 @@ fn total(draft: &mut Draft, name: &str, amount: &str) {
     }
     if let Some(Value::Map(totals)) = draft.map.get_mut("totals") {
         totals.insert(name.to_owned(), amount.into());
+    }
+}
+
+/// Where amounts must be there; elsewhere it says little.
+fn currency(draft: &mut Draft, code: &str) {
+    if draft.shape().field("currency").is_some_and(|field| field.required) {
+        draft.set("currency", code);
     }
 }
 
