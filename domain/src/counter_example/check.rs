@@ -7,7 +7,7 @@ use super::compare::{Difference, differences};
 use super::notation::{NOTATIONS, Notation};
 use super::shrink::shrink;
 use super::trace::{TRACES, Trace, is_written};
-use super::{Candidate, bytes_stored, candidates, follow};
+use super::{Candidate, candidates, follow, stored};
 use crate::mapping::{Filter, Issue, IssueCode, Lookups, Plan, Vars};
 use crate::record::RecordKind;
 use crate::value::Value;
@@ -178,7 +178,7 @@ impl Checker<'_> {
             return vec![];
         }
         match self.payload(&otherwise) {
-            Ok(other) if *payload != other && bytes_stored(self.kind, &otherwise).is_some() => {
+            Ok(other) if *payload != other && stored(self.kind, &otherwise).is_some() => {
                 // What is handed on as it stands in the record is as right as the record.
                 let is_copied = |difference: &Difference| {
                     otherwise.at(&difference.to).unwrap_or(&Value::Null) == &difference.other
@@ -195,7 +195,7 @@ impl Checker<'_> {
     fn untraced(&self, plain: &Value) -> Vec<&'static str> {
         let is_lost = |trace: &&Trace| {
             let Some((one, other)) = trace.pair(self.kind, plain) else { return false };
-            if bytes_stored(self.kind, &one).is_none() || bytes_stored(self.kind, &other).is_none() {
+            if stored(self.kind, &one).is_none() || stored(self.kind, &other).is_none() {
                 return false;
             }
             match (self.payload(&one), self.payload(&other)) {
@@ -251,7 +251,7 @@ impl Checker<'_> {
             let mut recipe = together.recipe.clone();
             recipe.remove(at);
             let fewer = follow(self.kind, made.plain, made.seed, &recipe);
-            if bytes_stored(self.kind, &fewer.document).is_some() && self.issue(&fewer.document, cause).is_some() {
+            if stored(self.kind, &fewer.document).is_some() && self.issue(&fewer.document, cause).is_some() {
                 together = fewer;
             } else {
                 at += 1;

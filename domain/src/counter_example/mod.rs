@@ -39,7 +39,7 @@ use draft::Draft;
 use feature::{Area, EVERY_FIELD, FEATURES};
 
 /// Records in which several features come together: so many that most pairs of features meet.
-const COMBINED: u64 = 320;
+const COMBINED: u64 = 240;
 
 /// A record to run a mapping over.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,7 +96,8 @@ struct Maker<'m> {
     kind: RecordKind,
     plain: &'m Value,
     seed: u64,
-    seen: HashSet<[u8; 32]>,
+    /// The JSON of what was made.
+    seen: HashSet<String>,
     made: Vec<Candidate>,
 }
 
@@ -104,10 +105,11 @@ impl Maker<'_> {
     /// What the features did not change is the same record again, and one that no source could bring proves nothing.
     fn make(&mut self, recipe: &[(usize, usize)]) {
         let candidate = follow(self.kind, self.plain, self.seed, recipe);
-        if let Some(bytes) = bytes_stored(self.kind, &candidate.document)
-            && self.seen.insert(candidate.document.canonical_hash())
-        {
-            self.made.push(Candidate { bytes, ..candidate });
+        if let Some(json) = stored(self.kind, &candidate.document) {
+            let bytes = json.len();
+            if self.seen.insert(json) {
+                self.made.push(Candidate { bytes, ..candidate });
+            }
         }
     }
 }
@@ -128,8 +130,8 @@ fn follow(kind: RecordKind, plain: &Value, seed: u64, recipe: &[(usize, usize)])
     Candidate { features, document: draft.finish(), recipe: followed, bytes: 0 }
 }
 
-/// How long the JSON of a record is that the canonical check lets through and that is small enough to be read again; `None` of any other.
-fn bytes_stored(kind: RecordKind, document: &Value) -> Option<usize> {
+/// The JSON of a record that the canonical check lets through and that is small enough to be read again; `None` of any other.
+fn stored(kind: RecordKind, document: &Value) -> Option<String> {
     canonical::check(kind, document).ok()?;
-    Some(document.to_json().len()).filter(|bytes| *bytes <= Limits::DEFAULT.bytes_max)
+    Some(document.to_json()).filter(|json| json.len() <= Limits::DEFAULT.bytes_max)
 }

@@ -3,8 +3,8 @@
 
 mod leaf;
 
-use super::bytes_stored;
 use super::settle::settle;
+use super::stored;
 use crate::canonical;
 use crate::canonical::shape::{Is, Shape};
 use crate::record::RecordKind;
@@ -60,12 +60,12 @@ impl Shrinker<'_> {
             return false;
         }
         self.steps_left -= 1;
-        let mut bytes = bytes_stored(self.kind, &document);
-        if let (None, Value::Map(map)) = (bytes, &mut document) {
+        let mut json = stored(self.kind, &document);
+        if let (None, Value::Map(map)) = (&json, &mut document) {
             settle(self.kind, map);
-            bytes = bytes_stored(self.kind, &document);
+            json = stored(self.kind, &document);
         }
-        let Some(bytes) = bytes else { return false };
+        let Some(bytes) = json.map(|json| json.len()) else { return false };
         let is_smaller = if must_be_shorter { bytes < self.bytes } else { document != self.smallest };
         let is_taken = is_smaller && (self.fails)(&document);
         if is_taken {

@@ -50,7 +50,7 @@ fn a_rule_that_divides_by_the_quantity_is_shown_one_line_of_quantity_zero() {
         "(bad_expression)",
         "a line of quantity zero",
         "\"quantity\": \"0\"",
-        "quantity != 0 ?",
+        "Ask first whether there is anything to divide by",
         "mend the mapping, or --accept what is right",
     ] {
         assert!(text.contains(said), "{said}: {text}");
