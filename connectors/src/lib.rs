@@ -40,7 +40,7 @@ pub use inputs::Inputs;
 pub use limit::LimitState;
 pub use look_up::{Found, LookUpError};
 pub use manifest::{Field, Manifest};
-pub use parse::ParseError;
+pub use parse::{ParseError, yaml};
 pub use read::{Getter, Position, ReadRecord, Reader};
 pub use request::{CallVars, Draft, DraftBody, RequestContext, RequestError};
 pub use response::Proof;

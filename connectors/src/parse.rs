@@ -15,9 +15,11 @@ pub struct ParseError {
 /// Files are a few hundred lines; more than this is no connector.
 pub(crate) const FILE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Reads YAML, or JSON, into what it is to be.
+///
 /// # Errors
 /// The first thing that is wrong.
-pub(crate) fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, ParseError> {
+pub fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, ParseError> {
     if text.len() > FILE_BYTES_MAX {
         return Err(ParseError { line: 0, column: 0, what: format!("the file is longer than {FILE_BYTES_MAX} bytes") });
     }

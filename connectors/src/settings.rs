@@ -18,6 +18,14 @@ pub struct FieldError {
 }
 
 impl Connector {
+    /// The connect form filled in with its own examples, but for the address: what a check without an account runs with.
+    #[must_use]
+    pub fn example_settings(&self) -> serde_json::Value {
+        let example = |field: &Field| field.example.clone().or(field.default.clone()).or(field.options.first().cloned());
+        let filled = self.manifest.settings.iter().filter(|(name, _)| *name != "base_url");
+        filled.filter_map(|(name, field)| Some((name.clone(), example(field)?.into()))).collect::<serde_json::Map<_, _>>().into()
+    }
+
     /// # Errors
     /// Every field that is unknown, missing or of the wrong shape.
     pub fn check_settings(&self, settings: &serde_json::Value) -> Result<(), Vec<FieldError>> {

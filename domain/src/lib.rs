@@ -7,6 +7,7 @@ pub mod audit;
 pub mod canonical;
 pub mod comparison;
 pub mod connection;
+pub mod counter_example;
 pub mod country;
 pub mod currency;
 pub mod delivery;

@@ -1,6 +1,7 @@
 //! `crossdock`: the one binary. It serves, works, migrates and prints its contract.
 
 mod connector;
+mod flow;
 
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use api::{AppState, password};
 use clap::{Parser, Subcommand};
 use connector::ConnectorCommand;
 use connectors::Catalog;
+use flow::FlowCommand;
 use infra::broker::Broker;
 use infra::drift::Drifts;
 use infra::limiter::Limiter;
@@ -56,6 +58,11 @@ enum Command {
         #[command(subcommand)]
         command: ConnectorCommand,
     },
+    /// Flows: try a mapping on awkward records before a real one comes.
+    Flow {
+        #[command(subcommand)]
+        command: FlowCommand,
+    },
     /// Prints the GraphQL contract.
     Schema,
     /// Lists the environment that serve and work read.
@@ -96,6 +103,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate { app_role } => migrate(app_role).await,
         Command::User { command: UserCommand::Create { email, name } } => user_create(&email, &name).await,
         Command::Connector { command } => connector::run(command).await,
+        Command::Flow { command } => flow::run(command),
         Command::Schema => {
             std::io::stdout().write_all(api::graphql::sdl().as_bytes())?;
             Ok(())

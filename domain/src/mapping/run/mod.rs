@@ -101,7 +101,8 @@ impl Run {
         let inputs = here.inputs;
         let from = if let Source::Path(_, name) = &set.source { Some(name.as_str()) } else { None };
         let value = self.value(set, here).map_err(|fault| self.fault(place, from, *fault, inputs)).ok()?;
-        if value.is_none() && set.required && !self.stops(place, inputs) {
+        // An empty text is nothing too: a destination would take it for a name or an id.
+        if set.required && matches!(value, None | Some(Tree::Null | Tree::Text(""))) && !self.stops(place, inputs) {
             self.required(place, from);
         }
         value

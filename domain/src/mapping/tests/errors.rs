@@ -4,6 +4,19 @@ use super::{apply, compile_error, plan, tables, value};
 use crate::mapping::{IssueCode, LookupSet, Plan, Vars};
 
 #[test]
+fn an_empty_text_is_nothing_where_something_is_required() {
+    for (rules, document) in [
+        (r#"[{"to":"n","from":"n","as":"text","required":true}]"#, r#"{"n":""}"#),
+        (r#"[{"to":"n","from":"n","required":true}]"#, r#"{"n":""}"#),
+        (r#"[{"to":"n","expr":"replace(n, '#', '')","required":true}]"#, r##"{"n":"#"}"##),
+        (r#"[{"to":"n","from":"n","as":"json","required":true}]"#, r#"{"n":""}"#),
+    ] {
+        let issues = apply(rules, document, &LookupSet::default()).unwrap_err();
+        assert_eq!(issues[0].code, IssueCode::Required, "{rules}");
+    }
+}
+
+#[test]
 fn errors_name_the_rule_and_the_column() {
     let rules = r#"[{"to":"a","expr":"1 +"},{"to":"l","each":"x","rules":[{"to":"b","expr":"summ(y)"}]},{"to":"c"}]"#;
     let errors = Plan::compile(&serde_json::from_str(rules).unwrap()).unwrap_err().to_string();

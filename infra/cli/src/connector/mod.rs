@@ -101,14 +101,14 @@ pub async fn run(command: ConnectorCommand) -> Result<(), Failure> {
 }
 
 /// The process ends with what it opened.
-fn open(folder: Option<PathBuf>) -> Result<&'static Catalog, Failure> {
+pub(crate) fn open(folder: Option<PathBuf>) -> Result<&'static Catalog, Failure> {
     Ok(match folder {
         Some(folder) => Box::leak(Box::new(Catalog::open(&folder)?)),
         None => Catalog::embedded(),
     })
 }
 
-fn find(catalog: &'static Catalog, name: &str) -> Result<&'static Connector, Failure> {
+pub(crate) fn find(catalog: &'static Catalog, name: &str) -> Result<&'static Connector, Failure> {
     match catalog.find(name) {
         Some(Ok(connector)) => Ok(connector),
         Some(Err(errors)) => Err(errors.clone().into()),

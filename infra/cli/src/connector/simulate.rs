@@ -15,15 +15,8 @@ use crate::{Failure, say};
 
 /// A made-up account: the settings that the form gives as examples, and a secret for each field.
 pub fn account(connector: &Connector) -> (serde_json::Value, SecretFields) {
-    let mut settings = serde_json::Map::new();
-    for (name, field) in connector.settings() {
-        let value = field.example.as_ref().or(field.default.as_ref()).or(field.options.first());
-        if let Some(value) = value.filter(|_| name != "base_url") {
-            settings.insert(name.clone(), value.clone().into());
-        }
-    }
     let secret = |name: &String| (name.clone(), secret(connector, name).into());
-    (settings.into(), connector.credential().keys().map(secret).collect())
+    (connector.example_settings(), connector.credential().keys().map(secret).collect())
 }
 
 /// A made-up secret, written as the vendor writes such a one.
