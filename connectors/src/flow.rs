@@ -153,7 +153,7 @@ impl FlowPlan {
 }
 
 impl Carried<'_> {
-    fn vars(&self) -> Vars {
+    pub(crate) fn vars(&self) -> Vars {
         let mut vars = Vars::default();
         vars.set("settings", Value::from(self.settings));
         let record =

@@ -6,7 +6,7 @@ use domain::canonical;
 use domain::exception::Reason;
 use domain::flow::FlowSpec;
 use domain::id::{ConnectionId, DeliveryId};
-use domain::mapping::{Filter, Lookups, MappingErrors, Plan, Untranslated};
+use domain::mapping::{Filter, Issue, Lookups, MappingErrors, Plan, Untranslated};
 use domain::record::RecordKind;
 use domain::secret::SecretFields;
 use domain::value::{Limits, Value};
@@ -127,7 +127,7 @@ impl<'a> Trial<'a> {
         let plan = self.read_plan().ok_or_else(|| {
             unreadable(&format!("{} has no mapping that reads the kind {}", self.source.connector.title(), self.kind))
         })?;
-        let refused = |issues: Vec<domain::mapping::Issue>| match issues.first() {
+        let refused = |issues: Vec<Issue>| match issues.first() {
             Some(issue) => Reason::unmapped(topic, self.source.name, issue),
             None => unreadable("the mapping refused it without saying why"),
         };
@@ -164,13 +164,7 @@ impl<'a> Trial<'a> {
             }
         }
         let external_key = external_key(self.source.connector.name(), self.source.connection, revision.source_id);
-        let carried = Carried {
-            kind: self.kind,
-            revision: revision.revision,
-            external_key: &external_key,
-            settings: destination.settings,
-            source: self.source.name,
-        };
+        let carried = self.carried(revision, &external_key);
         let document = Document { thing: &thing, json: revision.document, unbalanced: revision.unbalanced };
         let payload = match self.plan.payload(destination.connector, &carried, &document, lookups) {
             Ok(payload) => payload,
@@ -189,6 +183,28 @@ impl<'a> Trial<'a> {
             Err(LookUpError::Missing(missing)) => {
                 Tried::Refused(Box::new(Reason::from_fault(&thing, destination.connector.title(), &missing)))
             }
+        }
+    }
+
+    /// All that stands against a revision at once, so that a person mends it once; empty where the rules have an answer.
+    #[must_use]
+    pub fn issues(&self, revision: &Revision<'_>, lookups: &dyn Lookups) -> Vec<Issue> {
+        let external_key = external_key(self.source.connector.name(), self.source.connection, revision.source_id);
+        let Some(plan) = self.write_plan() else { return vec![] };
+        let carried = self.carried(revision, &external_key);
+        match plan.read(revision.document, &Limits::DEFAULT, lookups, &carried.vars()) {
+            Err(Untranslated::Unmapped(issues)) => issues,
+            Ok(_) | Err(Untranslated::Unreadable(_)) => vec![],
+        }
+    }
+
+    fn carried<'c>(&'c self, revision: &Revision<'_>, external_key: &'c str) -> Carried<'c> {
+        Carried {
+            kind: self.kind,
+            revision: revision.revision,
+            external_key,
+            settings: self.destination.settings,
+            source: self.source.name,
         }
     }
 

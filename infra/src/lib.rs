@@ -11,6 +11,7 @@ pub mod postgres;
 pub mod simulator;
 pub mod sunset;
 pub mod telemetry;
+pub mod trial;
 pub mod vault;
 
 /// An error with all its causes in one line: what a log says of it. A cause that the text before it ends with is not said twice.

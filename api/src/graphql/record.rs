@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::content::RecordContent;
 use super::delivery::DeliveryNode;
 use super::error::within;
+use super::flow::{ProvenanceNode, provenance};
 use super::page::{LARGE_COST, cost, id, page, uuid};
 
 #[derive(SimpleObject)]
@@ -93,6 +94,12 @@ impl RecordNode {
     async fn content(&self, ctx: &Context<'_>) -> Result<Option<RecordContent>> {
         let document = self.document(ctx).await?;
         Ok(document.and_then(|document| RecordContent::read(RecordKind::parse(&self.kind)?, &document)))
+    }
+
+    /// Which fields of the source's message each field of the current revision is made of. Empty for one from before that was kept.
+    #[graphql(complexity = "LARGE_COST * 2 + child_complexity")]
+    async fn provenance(&self, ctx: &Context<'_>) -> Result<Vec<ProvenanceNode>> {
+        provenance(ctx, self.row, self.revision).await
     }
 
     /// Newest first, at most 100.

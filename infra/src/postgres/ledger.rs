@@ -233,6 +233,17 @@ impl TenantStore<'_> {
         Ok(rows)
     }
 
+    /// The tenant's lookup tables, as they are now.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn lookup_table_versions(&self) -> Result<Vec<TableVersion>, StoreError> {
+        let mut tx = self.begin().await?;
+        let versions = table_versions(&mut tx, self.scope().tenant).await?;
+        tx.commit().await?;
+        Ok(versions)
+    }
+
     /// # Errors
     /// Where the database does not answer.
     pub async fn flow_version_rows(&self, ids: &[Uuid]) -> Result<Vec<FlowVersionRow>, StoreError> {

@@ -15,12 +15,12 @@ const OTHER: &str = "other@crossdock.example";
 const PASSWORD: &str = "other-person-password";
 
 /// A step in the life of a flow; its errors as sentences.
-async fn step(client: &Client, mutation: &str, flow: &str) -> Vec<String> {
+pub async fn step(client: &Client, mutation: &str, flow: &str) -> Vec<String> {
     let query = format!("mutation($id: ID!) {{ step: {mutation} {{ userErrors {{ message }} }} }}");
     errors(&client.raw(&query, json!({"id": flow})).await.unwrap())
 }
 
-async fn draft(client: &Client, flow: &str, input: Value) -> Vec<String> {
+pub async fn draft(client: &Client, flow: &str, input: Value) -> Vec<String> {
     let query = "mutation($id: ID!, $i: FlowDraftInput!) { step: flowDraft(id: $id, input: $i) { userErrors { message } } }";
     errors(&client.raw(query, json!({"id": flow, "i": input})).await.unwrap())
 }
@@ -30,7 +30,7 @@ fn errors(answer: &Value) -> Vec<String> {
     errors.iter().map(|error| error["message"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn publish(client: &Client, flow: &str, input: Value) {
+pub async fn publish(client: &Client, flow: &str, input: Value) {
     assert_eq!(draft(client, flow, input).await, [] as [&str; 0]);
     assert_eq!(step(client, "flowPublish(id: $id)", flow).await, [] as [&str; 0]);
 }

@@ -7,6 +7,7 @@ mod flow;
 mod intake;
 mod lookup_table;
 mod order;
+mod replay;
 mod schema;
 mod sessions;
 mod sunset;

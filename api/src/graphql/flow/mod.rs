@@ -3,6 +3,8 @@
 mod change;
 mod input;
 mod run;
+mod time_machine;
+mod trial;
 
 use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{ComplexObject, Context, ID, Json, Object, Result, SimpleObject};
@@ -19,6 +21,8 @@ use super::page::{cost, id, page, uuid};
 
 pub use change::FlowMutation;
 pub use run::{RunMutation, RunNode, RunQuery};
+pub use time_machine::{ProvenanceNode, TimeMachineQuery, provenance};
+pub use trial::DryRunQuery;
 
 #[derive(SimpleObject)]
 #[graphql(name = "Flow", complex)]
