@@ -59,7 +59,8 @@ const NOT_WRITTEN: [&str; 23] = [
 
 fn run(connector: &Connector, kind: RecordKind) -> Option<Report> {
     let (plan, rules) = (connector.write_plan(kind)?, connector.write_rules(kind)?);
-    let record = Value::parse(connector.write_sample(kind).unwrap_or_else(|| plain(kind)).as_bytes(), &Limits::DEFAULT).unwrap();
+    let text = connector.write_sample(kind).unwrap_or_else(|| plain(kind));
+    let record = Value::parse(text.as_bytes(), &Limits::DEFAULT).expect("a sample is JSON");
     let none = LookupSet::default();
     let lookups = FilledTables::new(&none, connector.tables(), rules);
     let mut vars = Vars::default();
