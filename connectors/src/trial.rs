@@ -3,10 +3,11 @@
 
 use chrono::{DateTime, Utc};
 use domain::canonical;
+use domain::canonical::shape::Is;
 use domain::exception::Reason;
 use domain::flow::FlowSpec;
 use domain::id::{ConnectionId, DeliveryId};
-use domain::mapping::{Filter, Issue, Lookups, MappingErrors, Plan, Untranslated};
+use domain::mapping::{Filter, How, Issue, Lookups, MappingErrors, Plan, Untranslated, Use};
 use domain::record::RecordKind;
 use domain::secret::SecretFields;
 use domain::value::{Limits, Value};
@@ -110,11 +111,18 @@ impl<'a> Trial<'a> {
         self.read.as_ref().or_else(|| self.source.connector.read_plan(self.kind))
     }
 
-    /// True for a field of a request that is an amount, by its name without rows. A request may carry the payload somewhere within.
+    /// True for a field of a request that is an amount in the record's currency, by its name without rows: it is made of one. What counts minor
+    /// units is none, because cents and euros make no sum. A request may carry the payload somewhere within.
     #[must_use]
     pub fn is_money(&self, field: &str) -> bool {
         let is = |to: &str| field.strip_suffix(to).is_some_and(|before| before.is_empty() || before.ends_with('.'));
-        self.write_plan().is_some_and(|plan| plan.amounts().iter().any(|to| is(to)))
+        let shape = canonical::shape(self.kind);
+        let is_amount = |made_of: &&Use| {
+            made_of.how == How::Carries && matches!(shape.at(&made_of.from).map(|field| field.is), Some(Is::Amount))
+        };
+        self.write_plan().is_some_and(|plan| {
+            plan.uses().iter().filter(is_amount).any(|made_of| is(&made_of.to) && !plan.wholes().contains(&made_of.to))
+        })
     }
 
     /// A message of the source as a canonical document.
@@ -324,6 +332,11 @@ mod tests {
         let tried = trial.run(&revision, &Inputs::default(), &lookups, Utc::now());
         let Tried::Made(made) = tried else { panic!("{tried:?}") };
         assert_eq!(made.payload.at("memo").and_then(Value::as_str), Some("tried"));
+        for (field, is_money) in
+            [("item.items[].rate", true), ("order.shippingCost", true), ("item.items[].quantity", false), ("memo", false)]
+        {
+            assert_eq!(trial.is_money(field), is_money, "{field}");
+        }
         let request = made.request.clone().unsigned();
         assert!(request.url.starts_with("https://erp.example/"), "{}", request.url);
         assert!(request.headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("authorization")));

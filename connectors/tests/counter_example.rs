@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use connectors::{Catalog, Connector};
-use domain::counter_example::{Checker, FilledTables, Report, plain, without_rows};
+use domain::comparison::without_rows;
+use domain::counter_example::{Checker, FilledTables, Report, plain};
 use domain::mapping::{IssueCode, LookupSet, Vars};
 use domain::record::RecordKind;
 use domain::value::{Limits, Value};

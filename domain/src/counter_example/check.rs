@@ -8,6 +8,7 @@ use super::notation::{NOTATIONS, Notation};
 use super::shrink::shrink;
 use super::trace::{TRACES, Trace, is_written};
 use super::{Candidate, candidates, follow, stored};
+use crate::comparison::without_rows;
 use crate::mapping::{Filter, Issue, IssueCode, Lookups, Plan, Vars};
 use crate::record::RecordKind;
 use crate::value::Value;
@@ -259,21 +260,4 @@ impl Checker<'_> {
         }
         together.features
     }
-}
-
-/// `lines[2].sku` is `lines[].sku`.
-#[must_use]
-pub fn without_rows(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    let mut is_inside = false;
-    for c in path.chars() {
-        match c {
-            '[' => is_inside = true,
-            ']' => is_inside = false,
-            _ if is_inside => continue,
-            _ => {}
-        }
-        out.push(c);
-    }
-    out
 }

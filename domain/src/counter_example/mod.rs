@@ -25,7 +25,7 @@ mod text;
 mod time;
 mod trace;
 
-pub use check::{Checker, Disagreement, Finding, Report, without_rows};
+pub use check::{Checker, Disagreement, Finding, Report};
 pub use lookup::FilledTables;
 pub use plain::plain;
 

@@ -48,7 +48,7 @@ pub(super) struct Compiler {
     reads: Reads,
     writes: BTreeSet<String>,
     tables: BTreeSet<String>,
-    amounts: BTreeSet<String>,
+    wholes: BTreeSet<String>,
     uses: BTreeSet<Use>,
     /// What the rule at hand writes.
     to: String,
@@ -81,7 +81,7 @@ impl Compiler {
             writes: list(self.writes),
             tables: list(self.tables),
             uses: self.uses.into_iter().collect(),
-            amounts: list(self.amounts),
+            wholes: list(self.wholes),
         })
     }
 
@@ -143,8 +143,8 @@ impl Compiler {
             Some(each) => Action::Each(Box::new(self.each(rule, each, place, within, &to_name)?)),
             None => self.set(rule, place, within, shares, when.as_ref())?,
         };
-        if rule.kind == Some(Kind::Money) {
-            self.amounts.insert(to_name.clone());
+        if rule.kind == Some(Kind::Int) {
+            self.wholes.insert(to_name.clone());
         }
         self.writes.insert(if rule.each.is_some() { row(&to_name) } else { to_name });
         Some(Compiled { rule: place.to_owned(), to_bytes: rule.to.len(), to, is_alone: false, action, when })

@@ -26,7 +26,7 @@ pub struct Plan {
     pub(super) writes: Vec<String>,
     pub(super) tables: Vec<String>,
     pub(super) uses: Vec<Use>,
-    pub(super) amounts: Vec<String>,
+    pub(super) wholes: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -185,10 +185,10 @@ impl Plan {
         &self.writes
     }
 
-    /// The fields it writes as amounts of money: `lines[].amount`.
+    /// The fields it writes as whole numbers: an amount among them counts minor units.
     #[must_use]
-    pub fn amounts(&self) -> &[String] {
-        &self.amounts
+    pub fn wholes(&self) -> &[String] {
+        &self.wholes
     }
 
     /// The lookup tables it uses.

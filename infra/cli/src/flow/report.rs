@@ -1,7 +1,8 @@
 //! What a check came to, for people and for programs.
 
 use connectors::Connector;
-use domain::counter_example::{Disagreement, Finding, Report, without_rows};
+use domain::comparison::without_rows;
+use domain::counter_example::{Disagreement, Finding, Report};
 use domain::record::RecordKind;
 use domain::value::Value;
 use serde_json::json;
