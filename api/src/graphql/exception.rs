@@ -3,6 +3,7 @@
 use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
+use domain::exception::Missing;
 use domain::id::{DeliveryId, ExceptionId, MessageId, RecordId};
 use domain::scope::Permission;
 use domain::task::Stage;
@@ -30,6 +31,8 @@ pub struct ExceptionNode {
     value: Option<String>,
     /// The lookup table that lacks the value.
     lookup_table: Option<String>,
+    /// All values that had no entry, at most 50; the first is `value`.
+    missing: Vec<MissingValue>,
     /// Exceptions with the same key have the same cause.
     cause_key: String,
     delivery_id: Option<ID>,
@@ -40,8 +43,22 @@ pub struct ExceptionNode {
     closed_at: Option<DateTime<Utc>>,
 }
 
+/// A value that had no entry in a lookup table.
+#[derive(SimpleObject)]
+struct MissingValue {
+    lookup_table: String,
+    value: String,
+}
+
+impl From<Missing> for MissingValue {
+    fn from(missing: Missing) -> Self {
+        Self { lookup_table: missing.table, value: missing.value }
+    }
+}
+
 impl From<exception::Model> for ExceptionNode {
     fn from(row: exception::Model) -> Self {
+        let missing: Vec<Missing> = row.missing.and_then(|json| serde_json::from_value(json).ok()).unwrap_or_default();
         Self {
             id: id::<ExceptionId>(row.id),
             state: row.state,
@@ -52,6 +69,7 @@ impl From<exception::Model> for ExceptionNode {
             path: row.path,
             value: row.value,
             lookup_table: row.lookup_table,
+            missing: missing.into_iter().map(Into::into).collect(),
             cause_key: row.cause_key,
             delivery_id: row.delivery_id.map(id::<DeliveryId>),
             message_id: row.message_id.map(id::<MessageId>),

@@ -296,7 +296,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn said(kind: TableKind, text: &str) -> (Vec<(u64, String)>, Vec<(u64, String)>) {
+    /// A line and what it says.
+    type Lines = Vec<(u64, String)>;
+
+    fn said(kind: TableKind, text: &str) -> (Lines, Lines) {
         let sheet = read(kind, text);
         let at = |moment: Option<DateTime<Utc>>| moment.map(shown).unwrap_or_default();
         let row =

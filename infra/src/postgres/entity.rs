@@ -61,7 +61,7 @@ entity!(attempt, "attempts", {
 });
 entity!(exception, "exceptions", {
     tenant_id: Uuid, cause_key: String, state: String, code: String, sentence: String, cause: String, owner: String, next_step: String,
-    path: Option<String>, value: Option<String>, lookup_table: Option<String>, delivery_id: Option<Uuid>, message_id: Option<Uuid>,
+    path: Option<String>, value: Option<String>, lookup_table: Option<String>, missing: Option<Json>, delivery_id: Option<Uuid>, message_id: Option<Uuid>,
     record_id: Option<Uuid>, flow_id: Option<Uuid>, connection_id: Uuid, resolution: Option<String>, opened_at: DateTimeUtc,
     closed_at: Option<DateTimeUtc>
 });

@@ -186,6 +186,11 @@ async fn every_value_that_an_order_lacks_is_in_the_inbox_and_leaves_it_when_it_i
         let suggested = &items[0]["suggestions"][0];
         assert_eq!((&suggested["from"], &suggested["to"], &suggested["score"]), (&json!("TEE-S"), &json!(sku.1), &json!(1.0)));
         assert!(items[0]["suggestions"].as_array().unwrap().len() <= 3);
+        let exceptions = "{ exceptions(state: \"open\") { nodes { value missing { lookupTable value } } } }";
+        let data = client.ask(exceptions, json!({})).await.unwrap();
+        let first =
+            data["exceptions"]["nodes"].as_array().unwrap().iter().find(|node| node["missing"][1] != Value::Null).unwrap();
+        assert_eq!((&first["value"], &first["missing"][1]), (&json!("TEES"), &json!({"lookupTable": "SKUs", "value": "NEW-2"})));
         let page = client.ask(INBOX, json!({"n": 1})).await.unwrap();
         let cursor = &page["lookupInbox"]["pageInfo"];
         let next = client.ask(INBOX, json!({"n": 1, "a": cursor["endCursor"]})).await.unwrap();
