@@ -4,6 +4,7 @@
 mod faults;
 mod intake;
 mod lookup_table;
+mod lookup_version;
 mod order;
 mod schema;
 mod sessions;
