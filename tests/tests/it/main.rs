@@ -6,6 +6,7 @@ mod faults;
 mod flow;
 mod intake;
 mod lookup_table;
+mod lookup_version;
 mod order;
 mod replay;
 mod schema;
