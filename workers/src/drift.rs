@@ -24,9 +24,12 @@ pub async fn run(context: Arc<Context>, stop: watch::Receiver<bool>) {
     context.drifts.write(&context.store, context.catalog, stop).await;
 }
 
-/// What is held of each connection, under the version that it was read with.
+/// What is held of one connection, by kind of record, under the version that it was read with.
+type Kept = (i64, HashMap<RecordKind, Arc<Watch>>);
+
+/// What is held of each connection.
 #[derive(Default)]
-pub struct Holds(Mutex<HashMap<ConnectionId, (i64, HashMap<RecordKind, Arc<Watch>>)>>);
+pub struct Holds(Mutex<HashMap<ConnectionId, Kept>>);
 
 /// What is held of the messages of one batch.
 pub type HeldKinds = HashMap<(ConnectionId, RecordKind), Arc<Watch>>;
@@ -62,7 +65,7 @@ impl Holds {
         Ok(holds.flat_map(|(id, kinds)| kinds.iter().map(move |(kind, watch)| ((id, *kind), watch.clone()))).collect())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionId, (i64, HashMap<RecordKind, Arc<Watch>>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionId, Kept>> {
         self.0.lock().expect("no code panics while it holds the holds")
     }
 }
