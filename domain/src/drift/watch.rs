@@ -128,3 +128,32 @@ impl Watch {
         Some(node.children[at])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{Arena, Limits};
+
+    #[test]
+    fn a_document_as_usual_needs_one_walk_and_no_profile() {
+        let order = |n: usize, status: &str| {
+            format!(
+                r#"{{"id": {n}, "status": "{status}", "none": [], "lines": [{{"sku": "S{n}", "tax": {{"rate": 0.2}}}}], "by": null}}"#
+            )
+        };
+        let mut gatherer = Gatherer::default();
+        for n in 0..60 {
+            let (arena, text) = (Arena::new(), order(n, "paid"));
+            gatherer.add(Tree::parse(text.as_bytes(), &Limits::DEFAULT, None, &arena).unwrap(), Uuid::nil());
+        }
+        let is_usual = |text: &str, pattern: &str| {
+            let arena = Arena::new();
+            let watch = Watch::new(gatherer.profile(), Policies::new([(pattern.to_owned(), Policy::Hold)]));
+            watch.is_usual(0, Tree::parse(text.as_bytes(), &Limits::DEFAULT, None, &arena).unwrap())
+        };
+        assert!(is_usual(&order(100, "paid"), "*"));
+        assert!(!is_usual(&order(100, "split"), "*") && !is_usual(&order(100, "split"), "status"));
+        assert!(is_usual(&order(100, "split"), "lines"), "what is not held is not looked at");
+        assert!(!is_usual(&order(100, "paid").replace("0.2", "0.1"), "lines[].tax"));
+    }
+}
