@@ -136,7 +136,7 @@ impl<'a> Trial<'a> {
             unreadable(&format!("{} has no mapping that reads the kind {}", self.source.connector.title(), self.kind))
         })?;
         let refused = |issues: Vec<Issue>| match issues.first() {
-            Some(issue) => Reason::unmapped(topic, self.source.name, issue),
+            Some(issue) => Reason::unmapped(topic, self.source.name, issue, &issues),
             None => unreadable("the mapping refused it without saying why"),
         };
         let document = document(plan, body, self.source.settings, lookups).map_err(|why| match why {

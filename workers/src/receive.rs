@@ -209,7 +209,7 @@ fn read(
         return unreadable(&format!("{} has no mapping that reads the kind {kind}", connector.title()));
     };
     let issue = |issues: Vec<Issue>| match issues.first() {
-        Some(first) => Reading::Exception(Reason::unmapped(&message.topic, &message.connection_name, first)),
+        Some(first) => Reading::Exception(Reason::unmapped(&message.topic, &message.connection_name, first, &issues)),
         None => unreadable("the mapping refused it without saying why"),
     };
     let lookups = TenantLookups::new(tables, connector.tables(), message.received_at);
