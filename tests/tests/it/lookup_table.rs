@@ -326,7 +326,7 @@ async fn stores() -> (Database, Store, Scope, Scope) {
 }
 
 fn merge() -> Edit {
-    Edit { mode: Mode::Merge, cause: Cause::Imported, is_preview: false, skips_clashes: false }
+    Edit { mode: Mode::Merge, cause: Cause::Imported, is_preview: false, skips_clashes: false, based_on: None }
 }
 
 #[tokio::test]
