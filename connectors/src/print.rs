@@ -164,6 +164,14 @@ trigger:
     }
 
     #[test]
+    fn the_page_on_flows_as_code_shows_a_file_that_is_one() {
+        let page = include_str!("../../docs/flows-as-code.md");
+        let shown = page.split("```").nth(1).and_then(|block| block.strip_prefix("yaml\n")).unwrap();
+        let file: FlowFile = crate::yaml(shown).unwrap();
+        assert_eq!((file.check(), file.policy.attempts_max), (Ok(()), 8));
+    }
+
+    #[test]
     fn what_is_wrong_with_a_flows_file_has_its_place_and_the_nearest_right_name() {
         for (wrong, right, said) in [
             ("gates:", "gatse:", "6:1: there is no `gatse` here; did you mean `gates`?"),

@@ -179,7 +179,8 @@ fn flow_step(on_disk: FlowOnDisk, there: &There, wanted: Wanted) -> Result<FlowS
     let (Some(source), Some(destination)) = (source, destination) else { return Err(errors) };
     let Some(known) = there.flows.iter().find(|one| one.name == flow.name) else {
         let (draft, publish) = (Draft::First, wanted.publish);
-        return Ok(FlowStep { path, flow, source, destination, there: None, gates: None, draft, publish, remarks: vec![] });
+        let remarks = gate_remarks(flow.gates.unwrap_or_default(), publish, true, false);
+        return Ok(FlowStep { path, flow, source, destination, there: None, gates: None, draft, publish, remarks });
     };
     if (known.kind, &known.source.id, &known.destination.id) != (flow.kind, &source.id, &destination.id) {
         let (name, kind, from, to) = (&known.name, known.kind, &known.source.name, &known.destination.name);
@@ -192,13 +193,21 @@ fn flow_step(on_disk: FlowOnDisk, there: &There, wanted: Wanted) -> Result<FlowS
     if !wanted.publish && draft == Draft::Stays && known.newest.as_ref().is_some_and(is_draft) && !is_published(&flow, known) {
         remarks.push("a draft says the same; --publish publishes it".to_owned());
     }
-    if publish && draft != Draft::Stays || publish && !known.newest.as_ref().is_some_and(|newest| newest.is_approved) {
-        let gates = flow.gates.unwrap_or(known.gates);
-        if gates.needs_approval {
-            remarks.push("another person must approve it before it is published".to_owned());
-        }
-    }
+    let is_approved = known.newest.as_ref().is_some_and(|newest| newest.is_approved);
+    remarks.extend(gate_remarks(flow.gates.unwrap_or(known.gates), publish, draft != Draft::Stays, is_approved));
     Ok(FlowStep { path, flow, source, destination, there: Some(known.clone()), gates, draft, publish, remarks })
+}
+
+/// What stands before publishing, as far as a plan can tell: a new draft was neither looked at nor replayed.
+fn gate_remarks(gates: Gates, publish: bool, is_new: bool, is_approved: bool) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if publish && gates.needs_approval && (is_new || !is_approved) {
+        remarks.push("another person must approve it before it is published".to_owned());
+    }
+    if publish && gates.needs_replay && is_new {
+        remarks.push("a replay of it must come before it is published".to_owned());
+    }
+    remarks
 }
 
 fn is_draft(version: &VersionThere) -> bool {

@@ -130,3 +130,19 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_begins_a_file_that_says_it_to_the_letter() {
+        for template in FlowTemplate::curated() {
+            let file = FlowFile::new(&template.title, template.kind, "My shop", "My ERP", template.flow.clone());
+            let text = format!("{}{}", head(template), to_yaml(&file.escaped()));
+            let read: FlowFile = connectors::yaml(&text).unwrap_or_else(|error| panic!("{}: {error}\n{text}", template.name()));
+            assert_eq!(read, file, "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= 140 || !line.starts_with('#')), "{text}");
+        }
+    }
+}
