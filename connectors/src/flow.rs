@@ -54,6 +54,25 @@ pub fn check(spec: &FlowSpec, kind: RecordKind, source: &Connector, destination:
     errors
 }
 
+/// The tenant's lookup tables that a flow looks into, in the order of their names: those that neither connector has itself. A connector that has
+/// one empty says that the tenant may have it.
+#[must_use]
+pub fn tables(spec: &FlowSpec, kind: RecordKind, source: &Connector, destination: &Connector) -> Vec<String> {
+    let own_reading = reading(source, kind, std::slice::from_ref(&spec.source_mapping)).ok().flatten();
+    let read = own_reading.as_ref().or_else(|| source.read_plan(kind));
+    let plan = FlowPlan::of(spec, kind, destination).ok();
+    let write = plan.as_ref().and_then(|plan| plan.write_plan(destination, kind));
+    let of = |plan: Option<&Plan>, connector: &Connector| -> Vec<String> {
+        let tables = plan.map(Plan::tables).unwrap_or_default().iter();
+        tables.filter(|table| !connector.tables().has_table(table)).cloned().collect()
+    };
+    let mut tables = of(read, source);
+    tables.extend(of(write, destination));
+    tables.sort_unstable();
+    tables.dedup();
+    tables
+}
+
 /// How a source's messages become records: its connector's rules with those of the flows that start there on top. `None` where none of them
 /// has any, and the connector's own plan serves. Flows whose rules contradict each other are not published together
 /// ([`Rules::conflict`]), so their order does not matter: a record is read once, whichever flows take it.

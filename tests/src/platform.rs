@@ -430,7 +430,11 @@ pub async fn terminate(child: &mut Child) {
 }
 
 /// `CROSSDOCK_BIN`, or the one that was built beside us.
-fn binary() -> Result<PathBuf, PlatformError> {
+/// The program, where it was built.
+///
+/// # Errors
+/// Where it was not.
+pub fn binary() -> Result<PathBuf, PlatformError> {
     if let Some(path) = std::env::var_os("CROSSDOCK_BIN") {
         return Ok(path.into());
     }

@@ -141,7 +141,8 @@ impl LookupEntryMutation {
     /// `from,to,date,rate`, of units `item,from,to,factor[,effective_from,effective_until]`; a header is optional, and cells are parted by
     /// comma, semicolon or tab. At most 50,000 rows, and as much as fits into a request of 1 MiB: a larger table comes in parts, the first by
     /// REPLACE and the others by MERGE. With `preview` it says what it would do and writes nothing. Where there are bad rows nothing is
-    /// written, unless `skipBadRows` leaves them out.
+    /// written, unless `skipBadRows` leaves them out. `basedOn` is the table's version that you saw: where it is another by now, nothing is
+    /// written.
     #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn lookup_table_import(
         &self,
@@ -151,6 +152,7 @@ impl LookupEntryMutation {
         mode: LookupImportMode,
         #[graphql(default)] preview: bool,
         #[graphql(default)] skip_bad_rows: bool,
+        based_on: Option<i64>,
     ) -> Result<LookupImportPayload> {
         let Some(row) = find(ctx, Permission::WorkExceptions, &id).await? else { return Ok(unread(not_found())) };
         let sheet::Sheet { rows, mut bad } = sheet::read(TableKind::parse(&row.kind).unwrap_or_default(), &csv);
@@ -158,7 +160,7 @@ impl LookupEntryMutation {
         let mode = if mode == LookupImportMode::Merge { Mode::Merge } else { Mode::Replace };
         // Bad rows that are not to be skipped make of it a preview: the counts say what the good ones would do.
         let is_preview = preview || (bad.count > 0 && !skip_bad_rows);
-        let edit = Edit { mode, cause: Cause::Imported, is_preview, skips_clashes: preview || skip_bad_rows };
+        let edit = Edit { mode, cause: Cause::Imported, is_preview, skips_clashes: preview || skip_bad_rows, based_on };
         let table = LookupTableId(row.id);
         let edited =
             within(ctx, Permission::WorkExceptions, async |store| store.lookup_entries_edit(table, &entries, edit).await);
@@ -174,6 +176,10 @@ impl LookupEntryMutation {
             let what =
                 format!("{} rows are bad, so nothing was written: correct them, or leave them out with skipBadRows", bad.count);
             user_errors.push(UserError::new("csv", UserErrorCode::Invalid, what));
+        }
+        if edited.is_changed {
+            let what = "somebody else has changed the table meanwhile; look at what it says now, then try again";
+            user_errors.push(UserError::new("basedOn", UserErrorCode::Changed, what));
         }
         let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         let row = within(ctx, Permission::WorkExceptions, async |store| store.find::<lookup_table::Entity>(row.id).await).await?;

@@ -190,7 +190,7 @@ impl LookupInboxMutation {
             Err(what) => return refuse(UserError::new("to", UserErrorCode::Invalid, what)),
         };
         let table = LookupTableId(row.id);
-        let edit = Edit { mode: Mode::Merge, cause: Cause::Resolved, is_preview: false, skips_clashes: false };
+        let edit = Edit { mode: Mode::Merge, cause: Cause::Resolved, is_preview: false, skips_clashes: false, based_on: None };
         let asked = within(ctx, Permission::WorkExceptions, async |store| {
             store.lookup_entries_edit(table, std::slice::from_ref(&entry), edit).await
         })

@@ -2,11 +2,15 @@
 //! Its versions are drafts, in review, published or retired; what was published never changes, and each delivery keeps the version that it
 //! ran under.
 
+mod difference;
+mod file;
 mod schedule;
 mod spec;
 
 use serde::{Deserialize, Serialize};
 
+pub use difference::{Difference, differences};
+pub use file::{FORMAT, FileError, FlowFile, Gates};
 pub use schedule::{Schedule, ScheduleError, Trigger};
 pub use spec::{FlowSpec, Ordering};
 

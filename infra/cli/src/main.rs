@@ -11,7 +11,7 @@ use api::{AppState, password};
 use clap::{Parser, Subcommand};
 use connector::ConnectorCommand;
 use connectors::Catalog;
-use flow::FlowCommand;
+use flow::{Apply, FlowCommand};
 use infra::broker::Broker;
 use infra::drift::Drifts;
 use infra::limiter::Limiter;
@@ -58,11 +58,14 @@ enum Command {
         #[command(subcommand)]
         command: ConnectorCommand,
     },
-    /// Flows: try a mapping on awkward records before a real one comes.
+    /// Flows: try a mapping on awkward records before a real one comes; begin with a template; write them as files.
     Flow {
         #[command(subcommand)]
         command: FlowCommand,
     },
+    /// Makes a tenant's flows and lookup tables as files say, over the API of a running Crossdock: plans, says the plan, and does it.
+    /// Signs in by CROSSDOCK_TOKEN, or by CROSSDOCK_EMAIL and CROSSDOCK_PASSWORD, of the environment.
+    Apply(Apply),
     /// Prints the GraphQL contract.
     Schema,
     /// Lists the environment that serve and work read.
@@ -88,7 +91,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let run = || runtime?.block_on(run(cli.command));
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             error!("{}", infra::chain(error.as_ref()));
             ExitCode::FAILURE
@@ -96,20 +99,22 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<(), Failure> {
+async fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Apply(apply) => return apply.run().await,
         Command::Serve { all_in_one } => serve(all_in_one).await,
         Command::Work => work().await,
         Command::Migrate { app_role } => migrate(app_role).await,
         Command::User { command: UserCommand::Create { email, name } } => user_create(&email, &name).await,
         Command::Connector { command } => connector::run(command).await,
-        Command::Flow { command } => flow::run(command),
+        Command::Flow { command } => flow::run(command).await,
         Command::Schema => {
             std::io::stdout().write_all(api::graphql::sdl().as_bytes())?;
             Ok(())
         }
         Command::Settings => say(SETTINGS),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 const SETTINGS: &str = "\

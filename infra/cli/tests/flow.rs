@@ -110,3 +110,38 @@ fn what_cannot_be_checked_is_said_with_what_there_is() {
         assert!(!is_content && text.contains(said), "{said}: {text}");
     }
 }
+
+#[test]
+fn a_flow_begins_with_a_template_and_is_checked_as_it_stands() {
+    let folder = Folder::new("init");
+    let (is_content, listed) = crossdock(&["flow", "templates", "--source", "woocommerce"]);
+    assert!(is_content && listed.contains("woocommerce--shipstation--order"), "{listed}");
+    let (_, derived) = crossdock(&["flow", "templates", "--source", "http", "--destination", "s3"]);
+    assert!(derived.contains("http--s3--order"), "{derived}");
+    let arguments =
+        ["flow", "init", "http--s3--order", "--source", "Our shop", "--destination", "Our bucket", "--name", "archive"];
+    let (is_content, text) = crossdock(&arguments);
+    assert!(is_content, "{text}");
+    for said in
+        ["format: 1\nname: archive\nkind: order\nsource: Our shop\ndestination: Our bucket\n", "destination_connector: s3"]
+    {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let file = folder.file("archive.yaml", &text);
+    let (is_content, text) = crossdock(&["flow", "check", "--flow", &file]);
+    assert!(is_content && text.contains("0 failed, for 0 causes."), "{text}");
+    for (arguments, said) in [
+        (&["flow", "init", "http--s3--invoice", "--source", "a", "--destination", "b"][..], "have no invoice in common"),
+        (&["flow", "init", "nonsense", "--source", "a", "--destination", "b"], "`crossdock flow templates` lists them"),
+        (&["flow", "templates", "--source", "nobody"], "there is no connector \"nobody\""),
+        (&["apply", &file, "--url", "ftp://x", "--tenant", "acme"], "is no address of Crossdock"),
+        (
+            &["apply", &file, "--prune", "--url", "http://127.0.0.1:9", "--tenant", "acme"],
+            "--prune retires what a folder does not say",
+        ),
+        (&["apply", "/nowhere", "--url", "http://127.0.0.1:9", "--tenant", "acme"], "/nowhere cannot be read"),
+    ] {
+        let (is_content, text) = crossdock(arguments);
+        assert!(!is_content && text.contains(said), "{said}: {text}");
+    }
+}

@@ -359,12 +359,24 @@ impl TenantStore<'_> {
         Ok(Stepped::Done)
     }
 
-    /// Retires the published version: nothing new is planned, what is planned is still delivered.
+    /// Retires the published version: nothing new is planned, what is planned is still delivered. `seen` is the one that is meant: where
+    /// another is published by now, nothing is retired.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn flow_retire(&self, flow: FlowId) -> Result<Stepped, StoreError> {
+    pub async fn flow_retire(&self, flow: FlowId, seen: Option<FlowVersionId>) -> Result<Stepped, StoreError> {
         let mut tx = self.begin().await?;
+        if !lock(&mut tx, flow).await? {
+            return Ok(Stepped::NotFound);
+        }
+        let published: Option<Uuid> =
+            sqlx::query_scalar("SELECT id FROM flow_versions WHERE flow_id = $1 AND state = 'published'")
+                .bind(flow.0)
+                .fetch_optional(&mut *tx)
+                .await?;
+        if seen.is_some_and(|seen| published.is_some_and(|published| published != seen.0)) {
+            return Ok(Stepped::Changed);
+        }
         if !retire(&mut tx, flow).await? {
             return Ok(Stepped::NotFound);
         }

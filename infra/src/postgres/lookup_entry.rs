@@ -57,6 +57,8 @@ pub struct Edit {
     pub is_preview: bool,
     /// Rows that clash with others are left out; otherwise nothing is written where there are any.
     pub skips_clashes: bool,
+    /// The version that whoever changes it saw: where it is another by now, nothing is written.
+    pub based_on: Option<i64>,
 }
 
 /// What became of a change of entries.
@@ -69,6 +71,8 @@ pub struct Edited {
     pub clashes: Vec<Clash>,
     /// The table would hold more than it may, so nothing was written.
     pub is_full: bool,
+    /// Somebody else has changed it since the version that it was based on, so nothing was written.
+    pub is_changed: bool,
     pub is_written: bool,
 }
 
@@ -194,7 +198,7 @@ impl TenantStore<'_> {
     /// # Errors
     /// Where the database does not answer.
     pub async fn lookup_entries_set(&self, table: LookupTableId, rows: &[Entry]) -> Result<Option<Edited>, StoreError> {
-        let edit = Edit { mode: Mode::Merge, cause: Cause::Set, is_preview: false, skips_clashes: false };
+        let edit = Edit { mode: Mode::Merge, cause: Cause::Set, is_preview: false, skips_clashes: false, based_on: None };
         self.lookup_entries_edit(table, rows, edit).await
     }
 
@@ -229,7 +233,8 @@ impl TenantStore<'_> {
             return Ok(None);
         }
         let rows = entries_at(&mut tx, table, version).await?;
-        let edit = Edit { mode: Mode::Replace, cause: Cause::RolledBack, is_preview: false, skips_clashes: false };
+        let edit =
+            Edit { mode: Mode::Replace, cause: Cause::RolledBack, is_preview: false, skips_clashes: false, based_on: None };
         let edited = self.edit(&mut tx, table, present, &rows, edit).await?;
         if edited.is_written {
             tx.commit().await?;
@@ -260,7 +265,7 @@ impl TenantStore<'_> {
                 Err(why) => bad.push((at, why)),
             }
         }
-        let edit = Edit { mode: Mode::Merge, cause: Cause::Fed, is_preview: false, skips_clashes: true };
+        let edit = Edit { mode: Mode::Merge, cause: Cause::Fed, is_preview: false, skips_clashes: true, based_on: None };
         let edited = self.edit(&mut tx, table, version, &rows, edit).await?;
         if edited.is_written {
             tx.commit().await?;
@@ -279,10 +284,11 @@ impl TenantStore<'_> {
     ) -> Result<Edited, StoreError> {
         let standing = standing(tx, table, rows, edit.mode).await?;
         let Change { ended, begun, counts, clashes } = decide(&standing, rows, edit.mode);
-        let mut edited = Edited { version, counts, clashes, is_full: false, is_written: false };
+        let mut edited = Edited { version, counts, clashes, is_full: false, is_changed: false, is_written: false };
         // Somebody gave the value another answer meanwhile, which is not to be taken away unseen.
+        edited.is_changed = edit.based_on.is_some_and(|seen| seen != version);
         let is_taken = edit.cause == Cause::Resolved && counts.changed > 0;
-        if counts.is_nothing() || is_taken || (!edit.skips_clashes && !edited.clashes.is_empty()) {
+        if edited.is_changed || counts.is_nothing() || is_taken || (!edit.skips_clashes && !edited.clashes.is_empty()) {
             return Ok(edited);
         }
         let is_ended: std::collections::HashSet<&Uuid> = ended.iter().collect();

@@ -25,7 +25,7 @@ async fn stores() -> (Database, Store, Scope, Scope) {
 }
 
 fn merge() -> Edit {
-    Edit { mode: Mode::Merge, cause: Cause::Imported, is_preview: false, skips_clashes: false }
+    Edit { mode: Mode::Merge, cause: Cause::Imported, is_preview: false, skips_clashes: false, based_on: None }
 }
 
 #[tokio::test]

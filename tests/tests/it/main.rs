@@ -4,6 +4,7 @@
 mod drift;
 mod faults;
 mod flow;
+mod flow_file;
 mod intake;
 mod lookup_table;
 mod lookup_version;

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use domain::flow::{FlowSpec, FlowState};
-use domain::id::{ConnectionId, FlowId};
+use domain::id::{ConnectionId, FlowId, FlowVersionId};
 use domain::scope::Permission;
 use infra::postgres::entity::flow;
 use infra::postgres::flow::{FlowVersion, NewFlow, Stepped};
@@ -60,12 +60,20 @@ impl FlowMutation {
     }
 
     /// A new draft of a flow, in the place of the draft it may have. Nothing runs differently before it is published. `basedOn` is the number
-    /// of the version that you saw: where another is the newest by now, somebody else has drafted meanwhile, and this is refused.
-    async fn flow_draft(&self, ctx: &Context<'_>, id: ID, input: FlowDraftInput, based_on: Option<i32>) -> Result<FlowPayload> {
+    /// of the version that you saw, `basedOnId` its id, which a draft in the place of a draft has not in common with it: where another is the
+    /// newest by now, somebody else has drafted meanwhile, and this is refused.
+    async fn flow_draft(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        input: FlowDraftInput,
+        based_on: Option<i32>,
+        based_on_id: Option<ID>,
+    ) -> Result<FlowPayload> {
         scope(ctx, Permission::Configure)?;
         let newest = version(ctx, &id, async |store, flow| store.flow_newest(flow).await).await?;
         let Some(newest) = newest else { return not_found() };
-        if based_on.is_some_and(|version| version != newest.version) {
+        if based_on.is_some_and(|version| version != newest.version) || is_other(based_on_id.as_ref(), &newest) {
             return refuse(vec![changed()]);
         }
         let sides = match Sides::find(ctx, newest.kind, newest.source.0, newest.destination.0).await? {
@@ -110,13 +118,17 @@ impl FlowMutation {
         step(ctx, &id, "nothing of it is in review", async |store, flow| store.flow_approve(flow).await).await
     }
 
-    /// Publishes the draft. Work under way finishes on the version it began with.
-    async fn flow_publish(&self, ctx: &Context<'_>, id: ID) -> Result<FlowPayload> {
+    /// Publishes the draft. Work under way finishes on the version it began with. `versionId` is the draft that you saw: where it is another
+    /// by now, this is refused.
+    async fn flow_publish(&self, ctx: &Context<'_>, id: ID, version_id: Option<ID>) -> Result<FlowPayload> {
         scope(ctx, Permission::Configure)?;
         let newest = version(ctx, &id, async |store, flow| store.flow_newest(flow).await).await?;
         let Some(newest) = newest else { return not_found() };
         if !newest.state.may_become(FlowState::Published) {
             return refuse(vec![UserError::new("id", UserErrorCode::Invalid, "it has no draft to publish")]);
+        }
+        if is_other(version_id.as_ref(), &newest) {
+            return refuse(vec![changed()]);
         }
         if let Err(errors) = sound(ctx, &newest).await? {
             return refuse(errors);
@@ -138,10 +150,18 @@ impl FlowMutation {
         step(ctx, &id, refusal, async |store, _| store.flow_roll_back(&to).await).await
     }
 
-    /// Retires the published version. What is planned is still delivered; nothing new is planned.
-    async fn flow_retire(&self, ctx: &Context<'_>, id: ID) -> Result<FlowPayload> {
-        step(ctx, &id, "it has no published version", async |store, flow| store.flow_retire(flow).await).await
+    /// Retires the published version. What is planned is still delivered; nothing new is planned. `versionId` is the version that you saw:
+    /// where another is published by now, this is refused.
+    async fn flow_retire(&self, ctx: &Context<'_>, id: ID, version_id: Option<ID>) -> Result<FlowPayload> {
+        // What is no id of a version is none that is published.
+        let seen = version_id.map(|id| FlowVersionId(uuid::<FlowVersionId>(&id).unwrap_or_default()));
+        step(ctx, &id, "it has no published version", async |store, flow| store.flow_retire(flow, seen).await).await
     }
+}
+
+/// True where the newest version is not the one that was seen.
+fn is_other(seen: Option<&ID>, newest: &FlowVersion) -> bool {
+    seen.is_some_and(|id| uuid::<FlowVersionId>(id) != Some(newest.id.0))
 }
 
 /// A version fits its connectors as they are now: they may have changed since it was drafted.

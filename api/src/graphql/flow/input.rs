@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, InputObject, Json, MaybeUndefined, Result};
 use connectors::Connector;
-use connectors::flow::{FlowError, check};
+use connectors::flow::{FlowError, check, tables};
 use domain::flow::FlowSpec;
 use domain::id::ConnectionId;
 use domain::record::RecordKind;
@@ -133,6 +133,11 @@ impl Sides {
         })
     }
 
+    /// The tenant's lookup tables that a version looks into.
+    pub fn tables(&self, spec: &FlowSpec) -> Vec<String> {
+        tables(spec, self.kind, self.source_connector, self.destination_connector)
+    }
+
     /// All that is wrong with a version between them.
     pub fn errors(&self, spec: &FlowSpec) -> Vec<UserError> {
         check(spec, self.kind, self.source_connector, self.destination_connector).into_iter().map(user_error).collect()
@@ -149,7 +154,11 @@ fn user_error(error: FlowError) -> UserError {
 }
 
 /// A connection, and its connector.
-async fn side(ctx: &Context<'_>, field: &str, connection: Option<Uuid>) -> Result<Result<(Uuid, &'static Connector), UserError>> {
+pub(super) async fn side(
+    ctx: &Context<'_>,
+    field: &str,
+    connection: Option<Uuid>,
+) -> Result<Result<(Uuid, &'static Connector), UserError>> {
     let refuse = |message: &str| Ok(Err(UserError::new(field, UserErrorCode::NotFound, message)));
     let Some(connection) = connection else { return refuse("there is no such connection") };
     let row = within(ctx, Permission::ReadOperations, async |store| store.find::<connection::Entity>(connection).await).await?;

@@ -1,8 +1,10 @@
 //! Flows: one kind of record from one connection to another, and the versions of what they do.
 
 mod change;
+mod check;
 mod input;
 mod run;
+mod template;
 mod time_machine;
 mod trial;
 
@@ -13,6 +15,8 @@ use domain::id::{FlowId, FlowVersionId};
 use domain::scope::Permission;
 use infra::postgres::entity::{self, connection, flow, flow_version};
 use infra::postgres::filter;
+use infra::postgres::flow::FlowVersion;
+use infra::postgres::{StoreError, TenantStore};
 use uuid::Uuid;
 
 use super::connection::ConnectionNode;
@@ -20,7 +24,9 @@ use super::error::within;
 use super::page::{cost, id, page, uuid};
 
 pub use change::FlowMutation;
+pub use check::FlowCheckQuery;
 pub use run::{RunMutation, RunNode, RunQuery};
+pub use template::FlowTemplateQuery;
 pub use time_machine::{ProvenanceNode, TimeMachineQuery, provenance};
 pub use trial::DryRunQuery;
 
@@ -120,6 +126,16 @@ impl FlowNode {
         connection_of(ctx, self.destination).await
     }
 
+    /// The version that runs; null where none does.
+    async fn published(&self, ctx: &Context<'_>) -> Result<Option<FlowVersionNode>> {
+        version_of(ctx, async |store| store.flow_published(FlowId(self.row)).await).await
+    }
+
+    /// The version that a change begins with: the draft where there is one, or the last that was published.
+    async fn newest(&self, ctx: &Context<'_>) -> Result<Option<FlowVersionNode>> {
+        version_of(ctx, async |store| store.flow_newest(FlowId(self.row)).await).await
+    }
+
     /// Newest first, at most 100.
     #[graphql(complexity = "cost(Some(10), child_complexity)")]
     async fn versions(&self, ctx: &Context<'_>) -> Result<Vec<FlowVersionNode>> {
@@ -144,6 +160,17 @@ impl FlowNode {
         let runs = filter::runs_of(self.row);
         page::<entity::run::Entity, _>(ctx, Permission::ReadOperations, first, after, runs, |row| (row.id, row.into())).await
     }
+}
+
+async fn version_of(
+    ctx: &Context<'_>,
+    which: impl AsyncFnOnce(&TenantStore<'_>) -> Result<Option<FlowVersion>, StoreError>,
+) -> Result<Option<FlowVersionNode>> {
+    let row = within(ctx, Permission::ReadOperations, async |store| match which(&store).await? {
+        Some(version) => store.find::<flow_version::Entity>(version.id.0).await,
+        None => Ok(None),
+    });
+    Ok(row.await?.map(FlowVersionNode::from))
 }
 
 async fn connection_of(ctx: &Context<'_>, id: Uuid) -> Result<Option<ConnectionNode>> {
