@@ -1,6 +1,7 @@
 //! A flow over its two connectors: the tenant's rules laid over theirs, compiled. It is pure, so that a delivery, a dry run, a replay and the
 //! time machine make the same of the same.
 
+use domain::canonical::{self, Summary};
 use domain::delivery::{Balance, Policy};
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass, Owner};
@@ -206,7 +207,47 @@ pub fn developer_fault(code: &str, reason: String, fix: &str) -> Fault {
     Fault::new(FaultClass::Validation, code, reason, Owner::Developer, fix)
 }
 
-/// A message's body as a canonical document.
+/// Where a message came from, for the sentence that says why it became no record.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    pub topic: &'a str,
+    /// The connection's name.
+    pub source: &'a str,
+}
+
+/// A message, read: a canonical document that its kind's model allows.
+///
+/// # Errors
+/// Why it becomes none.
+pub fn read(
+    kind: RecordKind,
+    plan: &Plan,
+    origin: Origin<'_>,
+    body: &[u8],
+    settings: &serde_json::Value,
+    lookups: &dyn Lookups,
+) -> Result<(Value, Summary), Reason> {
+    let unreadable = |why: &str| Reason::unreadable(origin.topic, origin.source, why);
+    let refused = |issues: Vec<Issue>| match issues.first() {
+        Some(first) => Reason::unmapped(origin.topic, origin.source, first, &issues),
+        None => unreadable("the mapping refused it without saying why"),
+    };
+    let document = document(plan, body, settings, lookups).map_err(|why| match why {
+        Untranslated::Unreadable(error) => unreadable(&format!("its body is not the JSON it should be: {error}")),
+        Untranslated::Unmapped(issues) => refused(issues),
+    })?;
+    let summary = canonical::examine(kind, &document).map_err(refused)?;
+    Ok((document, summary))
+}
+
+/// A connector that does not read the kind, and no flow's rules that would.
+#[must_use]
+pub fn unread(kind: RecordKind, connector: &Connector, origin: Origin<'_>) -> Reason {
+    let why = format!("{} has no mapping that reads the kind {kind}", connector.title());
+    Reason::unreadable(origin.topic, origin.source, &why)
+}
+
+/// A message's body as a canonical document, whether or not the model allows it.
 ///
 /// # Errors
 /// Where it cannot be read, or the rules have no answer.

@@ -7,14 +7,14 @@ use domain::canonical::shape::Is;
 use domain::exception::Reason;
 use domain::flow::FlowSpec;
 use domain::id::{ConnectionId, DeliveryId};
-use domain::mapping::{Filter, How, Issue, Lookups, MappingErrors, Plan, Untranslated, Use};
+use domain::mapping::{Filter, How, Issue, Lookups, MappingErrors, Plan, Rules, Untranslated, Use};
 use domain::record::RecordKind;
 use domain::secret::SecretFields;
 use domain::value::{Limits, Value};
 
 use crate::Inputs;
 use crate::connector::Connector;
-use crate::flow::{Carried, Document, FlowError, FlowPlan, developer_fault, document, external_key, reading, thing};
+use crate::flow::{Carried, Document, FlowError, FlowPlan, Origin, developer_fault, external_key, read, reading, thing, unread};
 use crate::look_up::LookUpError;
 use crate::request::{Draft, DraftBody, RequestContext, RequestError};
 
@@ -79,9 +79,18 @@ pub struct Made {
 }
 
 impl<'a> Trial<'a> {
+    /// `beside` are the rules by which other flows read the same records: a record is read once for all of them.
+    ///
     /// # Errors
     /// All that is wrong with the version between these sides.
-    pub fn new(spec: &FlowSpec, kind: RecordKind, source: Side<'a>, destination: Side<'a>) -> Result<Self, Vec<FlowError>> {
+    pub fn new(
+        spec: &FlowSpec,
+        beside: &[Rules],
+        kind: RecordKind,
+        source: Side<'a>,
+        destination: Side<'a>,
+    ) -> Result<Self, Vec<FlowError>> {
+        let overlays: Vec<Rules> = beside.iter().chain([&spec.source_mapping]).cloned().collect();
         let fail = |field, what: String| vec![FlowError { field, what }];
         let mapping = |field| {
             move |errors: MappingErrors| {
@@ -92,8 +101,7 @@ impl<'a> Trial<'a> {
             kind,
             source,
             destination,
-            read: reading(source.connector, kind, std::slice::from_ref(&spec.source_mapping))
-                .map_err(mapping("source_mapping"))?,
+            read: reading(source.connector, kind, &overlays).map_err(mapping("source_mapping"))?,
             filter: spec.filter.as_deref().map(Filter::compile).transpose().map_err(|error| fail("filter", error.to_string()))?,
             plan: FlowPlan::of(spec, kind, destination.connector).map_err(mapping("mapping"))?,
         })
@@ -130,20 +138,9 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// Why it becomes none.
     pub fn read(&self, body: &[u8], lookups: &dyn Lookups) -> Result<ReadDocument, Reason> {
-        let topic = self.kind.as_str();
-        let unreadable = |why: &str| Reason::unreadable(topic, self.source.name, why);
-        let plan = self.read_plan().ok_or_else(|| {
-            unreadable(&format!("{} has no mapping that reads the kind {}", self.source.connector.title(), self.kind))
-        })?;
-        let refused = |issues: Vec<Issue>| match issues.first() {
-            Some(issue) => Reason::unmapped(topic, self.source.name, issue),
-            None => unreadable("the mapping refused it without saying why"),
-        };
-        let document = document(plan, body, self.source.settings, lookups).map_err(|why| match why {
-            Untranslated::Unreadable(error) => unreadable(&format!("its body is not the JSON it should be: {error}")),
-            Untranslated::Unmapped(issues) => refused(issues),
-        })?;
-        let summary = canonical::examine(self.kind, &document).map_err(refused)?;
+        let origin = Origin { topic: self.kind.as_str(), source: self.source.name };
+        let plan = self.read_plan().ok_or_else(|| unread(self.kind, self.source.connector, origin))?;
+        let (document, summary) = read(self.kind, plan, origin, body, self.source.settings, lookups)?;
         Ok(ReadDocument {
             source_id: canonical::source_id(&document),
             number: summary.number,
@@ -316,7 +313,7 @@ mod tests {
             serde_json::from_value(json!({"filter": "totals.grand > 0", "mapping": [{"to": "memo", "default": "tried"}]}))
                 .unwrap();
         let (source, destination) = (side("shop", "shopify", &shop), side("erp", "netsuite", &erp));
-        let trial = Trial::new(&spec, RecordKind::Order, source, destination).unwrap();
+        let trial = Trial::new(&spec, &[], RecordKind::Order, source, destination).unwrap();
         let lookups = AnyEntry(destination.connector.tables());
         let (_, sample) = source.connector.samples(RecordKind::Order).next().unwrap();
         let read = trial.read(sample.as_bytes(), source.connector.tables()).unwrap();
@@ -342,7 +339,7 @@ mod tests {
         assert!(request.headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("authorization")));
         assert_eq!(sent(&request.body, &made.request.body), made.body());
         let left = serde_json::from_value(json!({"filter": "totals.grand < 0"})).unwrap();
-        let left = Trial::new(&left, RecordKind::Order, source, destination).unwrap();
+        let left = Trial::new(&left, &[], RecordKind::Order, source, destination).unwrap();
         assert!(matches!(left.run(&revision, &Inputs::default(), &lookups, Utc::now()), Tried::Left));
     }
 

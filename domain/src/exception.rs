@@ -169,11 +169,12 @@ impl Reason {
         }
     }
 
-    /// A message whose fields the mapping could not read.
+    /// A message whose fields the mapping could not read: the first issue says why, and all values that had no entry are kept beside it.
     #[must_use]
-    pub fn unmapped(topic: &str, source: &str, issue: &Issue) -> Self {
+    pub fn unmapped(topic: &str, source: &str, issue: &Issue, all: &[Issue]) -> Self {
         let path = without_rows(&issue.to).into_owned();
         Self {
+            missing: Missing::of(all),
             code: format!("unmapped.{}", issue.code.as_str()),
             path: Some(path),
             value: issue.value.clone(),

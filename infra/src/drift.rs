@@ -27,6 +27,9 @@ use crate::postgres::drift::DriftPlace;
 /// Documents that wait to be gathered, and their bytes. What finds no room is left out.
 const WAITING_MAX: usize = 4_000;
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Documents of one place that are gathered between two writes; of those beyond, one in so many: what matters comes again where so much comes.
+const WHOLE_MAX: u64 = 500;
+const SAMPLE: u64 = 8;
 /// Places in memory; with so many they are written early.
 const PLACES_MAX: usize = 1_000;
 /// Places of one transaction.
@@ -80,6 +83,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Gathered {
     documents: Gatherer,
+    /// All that came, gathered or not.
+    came: u64,
     volume: Volume,
 }
 
@@ -161,7 +166,10 @@ impl Drifts {
             }
             Noted::Document { id, document, bytes } => {
                 self.0.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-                add(&mut gathered.documents, id, &document);
+                gathered.came += 1;
+                if gathered.came <= WHOLE_MAX || gathered.came.is_multiple_of(SAMPLE) {
+                    add(&mut gathered.documents, id, &document);
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use connectors::Connector;
 use connectors::flow::FlowError;
 use connectors::trial::{Side, Trial};
 use domain::flow::FlowSpec;
+use domain::mapping::Rules;
 use domain::record::RecordKind;
 
 use crate::lookup::{self, Tables};
@@ -15,6 +16,8 @@ use crate::postgres::{StoreError, TenantStore};
 /// The sides of a flow, with their connectors.
 pub struct Sides {
     pub kind: RecordKind,
+    /// The rules by which other flows that run read the same records.
+    beside: Vec<Rules>,
     source: (ConnectionRow, &'static Connector),
     destination: (ConnectionRow, &'static Connector),
 }
@@ -42,7 +45,8 @@ impl Sides {
             let connector = catalog.get(&row.connector).ok_or_else(|| TrialError::Connector(row.connector.clone()))?;
             Ok::<_, TrialError>((row, connector))
         };
-        Ok(Self { kind: version.kind, source: side(version.source)?, destination: side(version.destination)? })
+        let beside = store.rules_beside(version).await?.into_iter().map(|(_, rules)| rules).collect();
+        Ok(Self { kind: version.kind, beside, source: side(version.source)?, destination: side(version.destination)? })
     }
 
     /// A version between them.
@@ -50,7 +54,7 @@ impl Sides {
     /// # Errors
     /// Where it does not fit.
     pub fn trial(&self, spec: &FlowSpec) -> Result<Trial<'_>, TrialError> {
-        Trial::new(spec, self.kind, self.source(), self.destination()).map_err(TrialError::Version)
+        Trial::new(spec, &self.beside, self.kind, self.source(), self.destination()).map_err(TrialError::Version)
     }
 
     #[must_use]

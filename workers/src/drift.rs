@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use domain::drift::{Gatherer, Side, held};
+use domain::drift::{Side, Watch};
 use domain::exception::Reason;
 use domain::id::{ConnectionId, TenantId};
 use domain::record::RecordKind;
 use domain::value::{Arena, Limits, Tree};
 use infra::drift::Document;
 use infra::postgres::StoreError;
-use infra::postgres::drift::{DriftPlace, Held, Hold};
+use infra::postgres::drift::{DriftPlace, Held};
 use infra::postgres::receive::{Created, Inbound, Receiving};
 use tokio::sync::watch;
 
@@ -24,12 +24,15 @@ pub async fn run(context: Arc<Context>, stop: watch::Receiver<bool>) {
     context.drifts.write(&context.store, context.catalog, stop).await;
 }
 
-/// What is held of each connection, under the version that it was read with.
+/// What is held of one connection, by kind of record, under the version that it was read with.
+type Kept = (i64, HashMap<RecordKind, Arc<Watch>>);
+
+/// What is held of each connection.
 #[derive(Default)]
-pub struct Holds(Mutex<HashMap<ConnectionId, (i64, HashMap<RecordKind, Arc<Hold>>)>>);
+pub struct Holds(Mutex<HashMap<ConnectionId, Kept>>);
 
 /// What is held of the messages of one batch.
-pub type HeldKinds = HashMap<(ConnectionId, RecordKind), Arc<Hold>>;
+pub type HeldKinds = HashMap<(ConnectionId, RecordKind), Arc<Watch>>;
 
 impl Holds {
     /// What is held of these messages. Most connections hold nothing, and cost nothing; of the others it is read when it has changed.
@@ -50,19 +53,19 @@ impl Holds {
             for id in missing {
                 kept.insert(id, (versions[&id], HashMap::new()));
             }
-            for ((connection, kind), hold) in read {
+            for ((connection, kind), watch) in read {
                 if let Some((_, kinds)) = kept.get_mut(&connection) {
-                    kinds.insert(kind, Arc::new(hold));
+                    kinds.insert(kind, Arc::new(watch));
                 }
             }
         }
         let kept = self.lock();
         let of = |id: &ConnectionId| kept.get(id).map(|(_, kinds)| (*id, kinds));
         let holds = versions.keys().filter_map(of);
-        Ok(holds.flat_map(|(id, kinds)| kinds.iter().map(move |(kind, hold)| ((id, *kind), hold.clone()))).collect())
+        Ok(holds.flat_map(|(id, kinds)| kinds.iter().map(move |(kind, watch)| ((id, *kind), watch.clone()))).collect())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionId, (i64, HashMap<RecordKind, Arc<Hold>>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionId, Kept>> {
         self.0.lock().expect("no code panics while it holds the holds")
     }
 }
@@ -70,12 +73,10 @@ impl Holds {
 /// Why this message is held, and what is to be looked at. It is decided on the whole document, whatever the mapping reads of it.
 pub fn hold(holds: &HeldKinds, message: &Inbound) -> Option<(Reason, Held)> {
     let kind = message.kind?;
-    let hold = holds.get(&(message.connection, kind))?;
+    let watch = holds.get(&(message.connection, kind))?;
     let arena = Arena::new();
     let tree = Tree::parse(&message.body, &Limits::DEFAULT, None, &arena).ok()?;
-    let mut gatherer = Gatherer::default();
-    gatherer.add(tree, message.id.0);
-    let drifts = held(&hold.known, &gatherer.profile(), &hold.policies);
+    let drifts = watch.held(tree, message.id.0);
     let reason = Reason::drifted(&message.topic, &message.connection_name, drifts.first()?);
     Some((reason, Held { message: message.id, connection: message.connection, kind, drifts }))
 }

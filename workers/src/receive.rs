@@ -5,11 +5,12 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use connectors::flow::{Origin, unread};
 use domain::canonical;
 use domain::drift::Worth;
 use domain::exception::Reason;
 use domain::id::{ConnectionId, RecipeId, TenantId};
-use domain::mapping::{Issue, MappingErrors, Plan, Untranslated};
+use domain::mapping::{MappingErrors, Plan};
 use domain::recipe::Recipe;
 use domain::record::RecordKind;
 use domain::scope::Scope;
@@ -205,22 +206,12 @@ fn read(
         Ok(plan) => plan.as_deref().or_else(|| connector.read_plan(kind)),
         Err(errors) => return unreadable(&format!("the rules of the flows that read it do not fit its connector: {errors}")),
     };
-    let Some(plan) = plan else {
-        return unreadable(&format!("{} has no mapping that reads the kind {kind}", connector.title()));
-    };
-    let issue = |issues: Vec<Issue>| match issues.first() {
-        Some(first) => Reading::Exception(Reason::unmapped(&message.topic, &message.connection_name, first)),
-        None => unreadable("the mapping refused it without saying why"),
-    };
+    let origin = Origin { topic: &message.topic, source: &message.connection_name };
+    let Some(plan) = plan else { return Reading::Exception(unread(kind, connector, origin)) };
     let lookups = TenantLookups::new(tables, connector.tables(), message.received_at);
-    let document = match connectors::flow::document(plan, &message.body, &message.settings, &lookups) {
-        Ok(document) => document,
-        Err(Untranslated::Unreadable(error)) => return unreadable(&format!("its body is not the JSON it should be: {error}")),
-        Err(Untranslated::Unmapped(issues)) => return issue(issues),
-    };
-    let summary = match canonical::examine(kind, &document) {
-        Ok(summary) => summary,
-        Err(issues) => return issue(issues),
+    let (document, summary) = match connectors::flow::read(kind, plan, origin, &message.body, &message.settings, &lookups) {
+        Ok(read) => read,
+        Err(reason) => return Reading::Exception(reason),
     };
     let Some(source_id) = message.source_id.clone().or_else(|| canonical::source_id(&document)) else {
         return unreadable("it carries no id of the thing it is about");

@@ -95,8 +95,7 @@ pub fn compare(before: &Profile, now: &Profile) -> Vec<Drift> {
 }
 
 /// What one document proves: fields, types and words that are not known.
-#[must_use]
-pub fn news(known: &Profile, now: &Profile) -> Vec<Drift> {
+pub(super) fn news(known: &Profile, now: &Profile) -> Vec<Drift> {
     let keys = rare_keys(known);
     let mut drifts: Vec<Drift> = Vec::new();
     for (path, field) in &now.fields {

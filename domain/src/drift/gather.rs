@@ -244,7 +244,7 @@ impl Node {
     }
 }
 
-fn type_of(value: Tree<'_>) -> Type {
+pub(super) fn type_of(value: Tree<'_>) -> Type {
     match value {
         Tree::Null => Type::Null,
         Tree::Bool(_) => Type::Bool,

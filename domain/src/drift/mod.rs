@@ -13,15 +13,17 @@ mod rule;
 #[cfg(test)]
 mod tests;
 mod volume;
+mod watch;
 
 pub use baseline::{Baseline, Learning};
-pub use compare::{Drift, What, compare, news};
+pub use compare::{Drift, What, compare};
 pub use gather::Gatherer;
-pub use policy::{Policies, Policy, held, is_pattern};
+pub use policy::{Policies, Policy, is_pattern};
 pub use profile::{DEPTH_MAX, Field, PATH_BYTES_MAX, PATHS_MAX, Path, Profile, Type, VALUES_MAX};
 pub use reach::{Mapped, Reach, Reading, Touched};
 pub use rule::{Judgement, Risk, judge};
 pub use volume::{Volume, Worth};
+pub use watch::Watch;
 
 /// Which documents a profile is of. The words are stored, so a variant is never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

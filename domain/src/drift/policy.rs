@@ -1,7 +1,7 @@
 //! What a tenant wants done about the drift of a field.
 
-use super::compare::{Drift, What, news};
-use super::profile::{PATH_BYTES_MAX, Profile};
+use super::compare::{Drift, What};
+use super::profile::{PATH_BYTES_MAX, Path};
 use crate::exception::Reason;
 use crate::fault::Owner;
 
@@ -52,13 +52,29 @@ impl Policies {
     /// What is done about this drift.
     #[must_use]
     pub fn of(&self, drift: &Drift) -> Policy {
-        let found = self.0.iter().find(|(pattern, _)| pattern == "*" || drift.path.is_within(pattern));
-        let policy = found.map_or_else(Policy::default, |(_, policy)| *policy);
+        let policy = self.of_path(&drift.path);
         // A group that comes as a whole may bring a field that is held.
-        let brings = || {
-            self.0.iter().any(|(pattern, policy)| *policy == Policy::Hold && drift.news.get(&pattern.as_str().into()).is_some())
-        };
+        let brings = || self.held().any(|pattern| drift.news.get(&pattern.into()).is_some());
         if policy != Policy::Hold && drift.what == What::NewField && brings() { Policy::Hold } else { policy }
+    }
+
+    pub(super) fn of_path(&self, path: &Path) -> Policy {
+        let found = self.0.iter().find(|(pattern, _)| pattern == "*" || path.is_within(pattern));
+        found.map_or_else(Policy::default, |(_, policy)| *policy)
+    }
+
+    /// What is done about a field that no nearer policy is about.
+    pub(super) fn of_document(&self) -> Policy {
+        self.0.iter().find(|(pattern, _)| pattern == "*").map_or_else(Policy::default, |(_, policy)| *policy)
+    }
+
+    /// True where a field that lies in this one is held.
+    pub(super) fn holds_within(&self, path: &Path) -> bool {
+        self.held().any(|pattern| Path::from(pattern).is_within(path.as_str()))
+    }
+
+    fn held(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, policy)| *policy == Policy::Hold).map(|(pattern, _)| pattern.as_str())
     }
 
     #[must_use]
@@ -75,14 +91,6 @@ pub fn is_pattern(text: &str) -> bool {
         (!key.is_empty() || part.starts_with("[]")) && !key.contains(['[', ']', '*', '\0'])
     };
     text == "*" || (text.len() <= PATH_BYTES_MAX && !text.is_empty() && text.split('.').all(is_part))
-}
-
-/// The news of one document that must wait for a person.
-#[must_use]
-pub fn held(known: &Profile, document: &Profile, policies: &Policies) -> Vec<Drift> {
-    let mut held = news(known, document);
-    held.retain(|drift| policies.of(drift) == Policy::Hold);
-    held
 }
 
 impl Reason {

@@ -147,8 +147,28 @@ fn what_is_accepted_is_no_drift_and_what_is_withheld_is_one_again() {
 #[test]
 fn the_nearest_policy_says_whether_a_document_is_held() {
     let policies = |patterns: &[(&str, Policy)]| Policies::new(patterns.iter().map(|(p, policy)| ((*p).to_owned(), *policy)));
-    let document = profile(&[order(61, "split", "").replace("standard", "reduced")]);
-    let paths = |of: Policies| held(&before(), &document, &of).into_iter().map(|d| d.path.to_string()).collect::<Vec<_>>();
+    let look = |text: &str, of: Policies| -> Vec<String> {
+        let arena = Arena::new();
+        let tree = Tree::parse(text.as_bytes(), &Limits::DEFAULT, None, &arena).unwrap();
+        Watch::new(before(), of).held(tree, Uuid::nil()).into_iter().map(|d| d.path.to_string()).collect()
+    };
+    let document = order(61, "split", "").replace("standard", "reduced");
+    let paths = |of: Policies| look(&document, of);
+    let all = || policies(&[("*", Policy::Hold)]);
+    assert!(look(&order(62, "paid", ""), all()).is_empty());
+    assert_eq!(look(&order(62, "paid", r#", "extra": 1"#), all()), ["extra"]);
+    assert_eq!(look(&order(62, "paid", r#", "extra": {"a": {"b": 1}}"#), policies(&[("extra.a.b", Policy::Hold)])), ["extra"]);
+    assert_eq!(
+        look(&order(62, "paid", r#", "extra": {"a": {"b": 1}}"#), policies(&[("extra.a.c", Policy::Hold)])),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        look(
+            &order(62, "paid", "").replace("\"quantity\": 2", "\"quantity\": \"2\""),
+            policies(&[("lines[].quantity", Policy::Hold)])
+        ),
+        ["lines[].quantity"]
+    );
     assert!(paths(policies(&[])).is_empty());
     assert_eq!(paths(policies(&[("lines", Policy::Hold)])), ["lines[].tax.code"]);
     assert_eq!(paths(policies(&[("*", Policy::Hold), ("lines[].tax", Policy::Pass)])), ["status"]);
@@ -270,6 +290,16 @@ proptest! {
     fn full_profiles_merge_in_any_order_too((a, b, c) in (crowded(), crowded(), crowded())) {
         prop_assert_eq!(merged(&a, &b), merged(&b, &a));
         prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+    }
+
+    #[test]
+    fn one_look_finds_what_a_comparison_does(documents in prop::collection::vec(document(), 20..60), next in document()) {
+        let known = profile(&documents);
+        let found: Vec<Drift> = compare::news(&known, &profile(std::slice::from_ref(&next)));
+        let arena = Arena::new();
+        let tree = Tree::parse(next.as_bytes(), &Limits::DEFAULT, None, &arena).unwrap();
+        let watch = Watch::new(known, Policies::new([("*".to_owned(), Policy::Hold)]));
+        prop_assert_eq!(watch.held(tree, Uuid::nil()), found);
     }
 
     #[test]

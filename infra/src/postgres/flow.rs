@@ -161,6 +161,17 @@ impl TenantStore<'_> {
         self.version("WHERE v.id = $1", version.0, None).await
     }
 
+    /// The rules by which other flows that run read the same records as this one, with the flows' names.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn rules_beside(&self, version: &FlowVersion) -> Result<Vec<(String, Rules)>, StoreError> {
+        let mut tx = self.begin().await?;
+        let rules = beside(&mut tx, version).await?;
+        tx.commit().await?;
+        Ok(rules)
+    }
+
     /// Every flow that runs, with the connectors of its sides.
     ///
     /// # Errors
@@ -404,6 +415,12 @@ async fn conflict(
     }
     // Two that are published at once come one after the other.
     sqlx::query("SELECT id FROM connections WHERE id = $1 FOR UPDATE").bind(version.source.0).execute(&mut **tx).await?;
+    let beside = beside(tx, version).await?;
+    Ok(beside.into_iter().find_map(|(flow, rules)| Some((flow, version.spec.source_mapping.conflict(&rules)?.to_owned()))))
+}
+
+/// The rules by which other flows that run read the same records, with the flows' names.
+async fn beside(tx: &mut Transaction<'static, Postgres>, version: &FlowVersion) -> Result<Vec<(String, Rules)>, StoreError> {
     let rows = sqlx::query(
         "SELECT f.name, v.source_mapping FROM flows f JOIN flow_versions v ON v.flow_id = f.id AND v.state = 'published'
          WHERE f.source_connection_id = $1 AND f.record_kind = $2 AND f.id <> $3 AND v.source_mapping <> '[]' ORDER BY f.id",
@@ -413,13 +430,10 @@ async fn conflict(
     .bind(version.flow.0)
     .fetch_all(&mut **tx)
     .await?;
-    for row in rows {
-        let rules: Rules = from_json(row.try_get("source_mapping")?, "the source mapping", version.flow)?;
-        if let Some(field) = version.spec.source_mapping.conflict(&rules) {
-            return Ok(Some((row.try_get("name")?, field.to_owned())));
-        }
-    }
-    Ok(None)
+    let read = |row: PgRow| -> Result<_, StoreError> {
+        Ok((row.try_get("name")?, from_json(row.try_get("source_mapping")?, "the source mapping", version.flow)?))
+    };
+    rows.into_iter().map(read).collect()
 }
 
 #[expect(clippy::too_many_arguments, reason = "the columns of one row")]

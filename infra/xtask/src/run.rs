@@ -55,9 +55,13 @@ pub fn bench(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
         build(&["--release", "--bin", &program], &["tests"])?;
         return shown(Command::new(target().join("release").join(program)).args(arguments), &format!("the bench of {what}"));
     }
+    let (program, arguments) = match first {
+        Some(("replay", rest)) => ("bench_replay", rest),
+        _ => ("bench", arguments),
+    };
     let services = Services::up(rung)?;
     build(&["--release"], &["crossdock", "tests"])?;
-    let mut command = Command::new(target().join("release/bench"));
+    let mut command = Command::new(target().join("release").join(program));
     services.environment(command.args(arguments));
     shown(&mut command, "the bench")
 }

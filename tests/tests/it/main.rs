@@ -7,6 +7,7 @@ mod flow;
 mod flow_file;
 mod intake;
 mod lookup_table;
+mod lookup_version;
 mod order;
 mod replay;
 mod schema;

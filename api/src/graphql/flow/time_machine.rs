@@ -248,7 +248,7 @@ async fn remake(
     let destination = Side { connection: was.destination, name: "", settings: &recipe.settings, connector: destination };
     // It was taken then: what is asked is what it becomes. How it was read is another question.
     let spec = FlowSpec { filter: None, source_mapping: Rules::default(), ..spec.clone() };
-    let trial = Trial::new(&spec, was.kind, source, destination).map_err(|errors| told(ctx, TrialError::Version(errors)))?;
+    let trial = Trial::new(&spec, &[], was.kind, source, destination).map_err(|errors| told(ctx, TrialError::Version(errors)))?;
     let revision = Revision {
         source_id: &was.source_id,
         number: was.number.as_deref(),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use connectors::Catalog;
-use domain::drift::{Drift, Path, Policies, Policy, Profile, Side, What, withhold};
+use domain::drift::{Drift, Path, Policies, Policy, Profile, Side, Watch, What, withhold};
 use domain::id::{ConnectionId, MessageId};
 use domain::record::RecordKind;
 use sqlx::{Postgres, Row, Transaction};
@@ -17,14 +17,6 @@ use crate::postgres::receive::Receiving;
 
 /// Policies of all connections of one batch.
 const POLICIES_MAX: i64 = 10_000;
-
-/// What is held of the documents of one connection and kind.
-#[derive(Debug, Clone)]
-pub struct Hold {
-    /// What was there before, but for what no person has accepted yet.
-    pub known: Profile,
-    pub policies: Policies,
-}
 
 /// A message that waits for a person, and why.
 #[derive(Debug)]
@@ -40,7 +32,10 @@ impl Receiving<'_> {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn holds(&mut self, connections: &[ConnectionId]) -> Result<HashMap<(ConnectionId, RecordKind), Hold>, StoreError> {
+    pub async fn holds(
+        &mut self,
+        connections: &[ConnectionId],
+    ) -> Result<HashMap<(ConnectionId, RecordKind), Watch>, StoreError> {
         let connections: Vec<Uuid> = connections.iter().map(|connection| connection.0).collect();
         let mut policies = policies(self.tx(), &connections).await?;
         policies.retain(|_, policies| policies.holds_any());
@@ -54,14 +49,16 @@ impl Receiving<'_> {
         .bind(&connections)
         .fetch_all(&mut **self.tx())
         .await?;
-        let mut holds = HashMap::new();
+        let mut known_of: HashMap<(ConnectionId, RecordKind), Profile> = HashMap::new();
         for row in &rows {
             let Some(kind) = RecordKind::parse(row.try_get("record_kind")?) else { continue };
             let key = (ConnectionId(row.try_get("connection_id")?), kind);
-            let Some(policies) = policies.remove(&key) else { continue };
+            if !policies.contains_key(&key) {
+                continue;
+            }
             let mut known: Profile = json(row, "known")?;
             known.merge(&json(row, "recent")?);
-            holds.insert(key, Hold { known, policies });
+            known_of.insert(key, known);
         }
         let rows = sqlx::query(
             "SELECT connection_id, record_kind, path, what, news FROM drifts
@@ -72,12 +69,13 @@ impl Receiving<'_> {
         .await?;
         for row in &rows {
             let Some(kind) = RecordKind::parse(row.try_get("record_kind")?) else { continue };
-            let Some(hold) = holds.get_mut(&(ConnectionId(row.try_get("connection_id")?), kind)) else { continue };
+            let Some(known) = known_of.get_mut(&(ConnectionId(row.try_get("connection_id")?), kind)) else { continue };
             let Some(what) = What::parse(row.try_get("what")?) else { continue };
             let (path, news): (Path, Profile) = news(row)?;
-            withhold(&mut hold.known, &path, what, &news);
+            withhold(known, &path, what, &news);
         }
-        Ok(holds)
+        let watch = |(key, known)| Some((key, Watch::new(known, policies.remove(&key)?)));
+        Ok(known_of.into_iter().filter_map(watch).collect())
     }
 
     /// Raises the notices of what is held, in the transaction that makes the exceptions: whoever works one finds the other.

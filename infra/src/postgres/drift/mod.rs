@@ -13,7 +13,7 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 pub use flush::Flushed;
-pub use hold::{Held, Hold};
+pub use hold::Held;
 pub use work::{Accepted, DriftDetail, POLICIES_MAX, PerDay, PolicyRow, ProfileRow};
 
 use super::StoreError;
