@@ -73,7 +73,7 @@ fn of_our_order(document: &str, template: &FlowTemplate) -> String {
     if template.kind != RecordKind::Shipment {
         return document.to_owned();
     }
-    let mut document: serde_json::Value = serde_json::from_str(document).unwrap();
+    let mut document: serde_json::Value = serde_json::from_str(document).expect("a record is JSON");
     document["order"]["key"] = external_key(&template.destination, ConnectionId::generate(), "1042").into();
     document.to_string()
 }
@@ -92,7 +92,8 @@ fn the_samples_of_its_source_become_requests() {
         let (source_settings, destination_settings) = (settings(source), settings(destination));
         let side = |name, connector, settings| trial::Side { connection: ConnectionId::generate(), name, settings, connector };
         let (from, to) = (side("from", source, &source_settings), side("to", destination, &destination_settings));
-        let trial = Trial::new(&template.flow, template.kind, from, to).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
+        let trial =
+            Trial::new(&template.flow, &[], template.kind, from, to).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
         let mut made = 0;
         for (sample, text) in source.samples(template.kind) {
             let read = trial.read(text.as_bytes(), source.tables()).unwrap_or_else(|why| panic!("{name}: {sample}: {why:?}"));

@@ -143,6 +143,7 @@ impl LookupEntryMutation {
     /// REPLACE and the others by MERGE. With `preview` it says what it would do and writes nothing. Where there are bad rows nothing is
     /// written, unless `skipBadRows` leaves them out. `basedOn` is the table's version that you saw: where it is another by now, nothing is
     /// written.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of one mutation")]
     #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn lookup_table_import(
         &self,

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use domain::flow::{FlowSpec, FlowState, Gates};
+use domain::flow::Gates;
 use domain::http::{HttpRequest, Method};
 use domain::lookup_table::TableKind;
-use domain::record::RecordKind;
 use infra::outbound::{AllowList, Outbound};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use super::there::{Connection, FLOW, FlowNode, FlowThere, TableNode, TableThere};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows of one answer: a flow's versions may be long.
@@ -48,124 +49,7 @@ impl ApiError {
     }
 }
 
-/// A connection, by what tells it apart.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Connection {
-    pub id: String,
-    pub name: String,
-    pub connector: String,
-}
-
-/// A flow as it is there.
-#[derive(Debug, Clone)]
-pub struct FlowThere {
-    pub id: String,
-    pub name: String,
-    pub kind: RecordKind,
-    pub gates: Gates,
-    pub source: Connection,
-    pub destination: Connection,
-    pub newest: Option<VersionThere>,
-    pub published: Option<VersionThere>,
-}
-
-#[derive(Debug, Clone)]
-pub struct VersionThere {
-    pub id: String,
-    pub version: i32,
-    pub state: FlowState,
-    pub note: String,
-    pub is_approved: bool,
-    pub spec: FlowSpec,
-}
-
-/// A lookup table without its entries.
-#[derive(Debug, Clone)]
-pub struct TableThere {
-    pub id: String,
-    pub name: String,
-    pub kind: TableKind,
-    pub inverts: bool,
-    pub version: i64,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FlowNode {
-    id: String,
-    name: String,
-    record_kind: RecordKind,
-    needs_approval: bool,
-    needs_replay: bool,
-    source: Connection,
-    destination: Connection,
-    newest: Option<VersionNode>,
-    published: Option<VersionNode>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct VersionNode {
-    id: String,
-    version: i32,
-    state: FlowState,
-    note: String,
-    approved_at: Option<String>,
-    filter: Option<String>,
-    source_mapping: Value,
-    mapping: Value,
-    policy: Value,
-    trigger: Value,
-}
-
-#[derive(Deserialize)]
-struct TableNode {
-    id: String,
-    name: String,
-    kind: String,
-    inverts: bool,
-    version: i64,
-}
-
-const FLOW: &str = "fragment v on FlowVersion { id version state note approvedAt filter sourceMapping mapping policy trigger }
-fragment f on Flow { id name recordKind needsApproval needsReplay source { id name connector } destination { id name connector }
- newest { ...v } published { ...v } }";
-
-impl TryFrom<VersionNode> for VersionThere {
-    type Error = ApiError;
-
-    fn try_from(node: VersionNode) -> Result<Self, ApiError> {
-        let spec = json!({"filter": node.filter, "source_mapping": node.source_mapping, "mapping": node.mapping, "policy": node.policy,
-            "trigger": node.trigger});
-        Ok(Self {
-            id: node.id,
-            version: node.version,
-            state: node.state,
-            note: node.note,
-            is_approved: node.approved_at.is_some(),
-            spec: read(spec)?,
-        })
-    }
-}
-
-impl TryFrom<FlowNode> for FlowThere {
-    type Error = ApiError;
-
-    fn try_from(node: FlowNode) -> Result<Self, ApiError> {
-        Ok(Self {
-            id: node.id,
-            name: node.name,
-            kind: node.record_kind,
-            gates: Gates { needs_approval: node.needs_approval, needs_replay: node.needs_replay },
-            source: node.source,
-            destination: node.destination,
-            newest: node.newest.map(VersionThere::try_from).transpose()?,
-            published: node.published.map(VersionThere::try_from).transpose()?,
-        })
-    }
-}
-
-fn read<T: DeserializeOwned>(json: Value) -> Result<T, ApiError> {
+pub(super) fn read<T: DeserializeOwned>(json: Value) -> Result<T, ApiError> {
     serde_json::from_value(json).map_err(|error| ApiError::Shape(error.to_string()))
 }
 
@@ -241,12 +125,7 @@ impl Api {
     /// As [`Self::ask`].
     pub async fn tables(&self) -> Result<Vec<TableThere>, ApiError> {
         let nodes: Vec<TableNode> = self.all("lookupTables", PAGE, "id name kind inverts version", "").await?;
-        let table = |node: TableNode| {
-            let kind =
-                TableKind::parse(&node.kind.to_lowercase()).ok_or_else(|| ApiError::Shape(format!("the kind {}", node.kind)))?;
-            Ok(TableThere { id: node.id, name: node.name, kind, inverts: node.inverts, version: node.version })
-        };
-        nodes.into_iter().map(table).collect()
+        nodes.into_iter().map(TableThere::try_from).collect()
     }
 
     /// A table's entries as of the version that was listed, as CSV.

@@ -9,9 +9,10 @@ use clap::Args;
 use domain::flow::FlowFile;
 use domain::lookup_table::sheet;
 
-use super::api::{Api, ApiError, FlowThere};
+use super::api::{Api, ApiError};
 use super::folder::Folder;
 use super::plan::{Draft, FlowStep, Plan, Retire, TableStep, There, Wanted};
+use super::there::FlowThere;
 use crate::{Failure, say};
 
 /// What `--plan` ends with where there is something to change.

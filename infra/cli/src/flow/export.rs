@@ -7,9 +7,10 @@ use clap::Args;
 use connectors::to_yaml;
 use domain::flow::FlowFile;
 
-use super::api::{Api, FlowThere};
+use super::api::Api;
 use super::apply::Server;
 use super::folder::{TABLES, flow_file, listed, table_file, unfilled};
+use super::there::FlowThere;
 use crate::{Failure, say};
 
 #[derive(Args)]

@@ -9,6 +9,7 @@ mod plan;
 mod report;
 mod show;
 mod template;
+mod there;
 
 use clap::Subcommand;
 
