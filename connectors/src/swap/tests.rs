@@ -61,7 +61,10 @@ fn a_field_is_lost_until_a_rule_of_the_candidate_carries_it() {
     let mended = lost(&told("http", "netsuite", rule, &settings, &[]));
     assert!(!mended.iter().any(|field| field == "lines[].variant"), "{mended:?}");
     let amount = of(&all, "field", "refunds[].amount").unwrap();
-    assert_eq!(amount.sentence, "The amount \"refunds[].amount\" is sent to HTTP, and no rule sends it to NetSuite.");
+    assert_eq!(
+        amount.sentence,
+        "The amount \"refunds[].amount\" is sent to HTTP (your own system), and no rule sends it to NetSuite."
+    );
 }
 
 #[test]
