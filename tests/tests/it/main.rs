@@ -11,6 +11,7 @@ mod replay;
 mod schema;
 mod sessions;
 mod sunset;
+mod swap;
 mod tenancy;
 mod vendor;
 
