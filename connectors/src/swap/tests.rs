@@ -74,3 +74,19 @@ fn a_kind_that_the_candidate_does_not_write_is_told_alone() {
     assert!(gaps.iter().any(|gap| gap.topic == "write" && gap.severity == Severity::Blocks), "{gaps:#?}");
     assert!(!gaps.iter().any(|gap| gap.topic == "proof" || gap.topic == "field"), "{gaps:#?}");
 }
+
+#[test]
+fn a_source_that_tells_of_less_says_which_fields_the_flow_would_miss() {
+    let catalog = Catalog::embedded();
+    let (old, new) = (catalog.get("shopify").unwrap(), catalog.get("odoo").unwrap());
+    let settings = new.example_settings();
+    let side = |connector| Side { connection: ConnectionId::generate(), name: "Shop", connector, settings: &settings };
+    let candidate = Candidate { side: side(new), plan: new.read_plan(ORDER), has_credential: false, is_active: false };
+    let needed = ["lines[].discounts[].amount".to_owned(), "note".to_owned(), "risk".to_owned()];
+    let gaps = source_gaps(ORDER, side(old), old.read_plan(ORDER), &candidate, &needed, &[]);
+    let blocks: Vec<&str> = gaps.iter().filter(|gap| gap.severity == Severity::Blocks).map(|gap| gap.topic).collect();
+    assert!(blocks.contains(&"connection") && blocks.contains(&"credential"), "{gaps:#?}");
+    assert!(gaps.iter().any(|gap| gap.topic == "webhook" && gap.severity == Severity::Loses), "{gaps:#?}");
+    let fields: Vec<&str> = gaps.iter().filter(|gap| gap.topic == "field").filter_map(|gap| gap.subject.as_deref()).collect();
+    assert!(!fields.contains(&"risk") && !fields.contains(&"tags"), "only what is read and needed: {fields:?}");
+}

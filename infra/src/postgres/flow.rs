@@ -12,7 +12,7 @@ use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::receive::{audit, audit_each};
-use super::{StoreError, TenantStore};
+use super::{StoreError, TenantStore, swap};
 
 /// A flow, about to be made.
 #[derive(Debug)]
@@ -314,6 +314,7 @@ impl TenantStore<'_> {
             .bind(draft.id.0)
             .execute(&mut *tx)
             .await?;
+        swap::follow(&mut tx, self.scope(), flow).await?;
         let detail = serde_json::json!({"version": draft.version}).to_string();
         audit_each(&mut tx, self.scope(), Action::FlowPublished, "flow", &[flow.0], &[Some(&detail)]).await?;
         tx.commit().await?;
@@ -340,6 +341,7 @@ impl TenantStore<'_> {
         retire(&mut tx, flow).await?;
         let note = format!("As version {}.", to.version);
         insert(&mut tx, self.scope(), flow, number, FlowState::Published, &to.spec, &note, Some(to.version), None).await?;
+        swap::follow(&mut tx, self.scope(), flow).await?;
         let detail = serde_json::json!({"version": number, "as_version": to.version}).to_string();
         audit_each(&mut tx, self.scope(), Action::FlowRolledBack, "flow", &[flow.0], &[Some(&detail)]).await?;
         tx.commit().await?;

@@ -6,6 +6,7 @@ use domain::audit::Action;
 use domain::flow::FlowState;
 use domain::id::{ConnectionId, FlowId, SwapId};
 use domain::mapping::Rules;
+use domain::scope::Scope;
 use domain::swap::{Parity, SwapState};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
@@ -112,10 +113,11 @@ impl TenantStore<'_> {
     /// Where the database does not answer.
     pub async fn swap_change(&self, id: SwapId, mapping: &Rules) -> Result<SwapStep, StoreError> {
         let mut tx = self.begin().await?;
-        let Some(swap) = held(&mut tx, id).await? else { return Ok(SwapStep::NotFound) };
+        let Some(mut swap) = held(&mut tx, id).await? else { return Ok(SwapStep::NotFound) };
         if swap.state == SwapState::Cutting {
             let Some(published) = published(&mut tx, swap.flow).await? else { return Ok(SwapStep::NotPublished) };
-            self.candidate(&mut tx, &swap, published, mapping).await?;
+            swap.mapping = mapping.clone();
+            candidate(&mut tx, self.scope(), &swap, &published).await?;
         } else if !matches!(swap.state, SwapState::Draft | SwapState::Shadow) {
             return Ok(SwapStep::NotNow(swap.state));
         }
@@ -173,7 +175,7 @@ impl TenantStore<'_> {
         }
         if swap.state == SwapState::Shadow {
             let Some(published) = published(&mut tx, swap.flow).await? else { return Ok(SwapStep::NotPublished) };
-            self.candidate(&mut tx, &swap, published, &swap.mapping).await?;
+            candidate(&mut tx, self.scope(), &swap, &published).await?;
             sqlx::query("UPDATE flows SET was_swapped = true WHERE id = $1").bind(swap.flow.0).execute(&mut *tx).await?;
         }
         let cut = sqlx::query("UPDATE swaps SET state = 'cutting', percent = $2, failure = NULL WHERE id = $1");
@@ -251,23 +253,6 @@ impl TenantStore<'_> {
         row.map(|row| read(&row)).transpose()
     }
 
-    /// Publishes the candidate's version beside the flow's own, in the place of the one that it may have.
-    async fn candidate(
-        &self,
-        tx: &mut Transaction<'static, Postgres>,
-        swap: &Swap,
-        published: FlowVersion,
-        mapping: &Rules,
-    ) -> Result<(), StoreError> {
-        retire(tx, swap.flow, &["candidate"]).await?;
-        let mut spec = published.spec;
-        spec.mapping = mapping.clone();
-        let number = next_number(tx, swap.flow).await?;
-        let note = format!("For the candidate of a swap ({}).", swap.id);
-        let state = FlowState::Candidate;
-        insert(tx, self.scope(), swap.flow, number, state, &spec, &note, None, Some(swap.connection)).await
-    }
-
     fn actor(&self) -> serde_json::Value {
         serde_json::to_value(&self.scope().actor).expect("an actor is plain data")
     }
@@ -282,6 +267,31 @@ impl TenantStore<'_> {
         audit_each(&mut tx, self.scope(), action, "swap", &[id.0], &[Some(&detail.to_string())]).await?;
         tx.commit().await?;
         Ok(SwapStep::Done(id))
+    }
+}
+
+/// Publishes the candidate's version beside the flow's own, in the place of the one that it may have.
+async fn candidate(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    swap: &Swap,
+    published: &FlowVersion,
+) -> Result<(), StoreError> {
+    retire(tx, swap.flow, &["candidate"]).await?;
+    let spec = swap.over(published).spec;
+    let number = next_number(tx, swap.flow).await?;
+    let note = format!("For the candidate of a swap ({}).", swap.id);
+    let state = FlowState::Candidate;
+    insert(tx, scope, swap.flow, number, state, &spec, &note, None, Some(swap.connection)).await
+}
+
+/// What is published of a flow counts for the candidate that gets some of its records, too: all but the mapping.
+pub(super) async fn follow(tx: &mut Transaction<'static, Postgres>, scope: &Scope, flow: FlowId) -> Result<(), StoreError> {
+    let query = sqlx::query_scalar("SELECT id FROM swaps WHERE flow_id = $1 AND state = 'cutting'");
+    let Some(id): Option<Uuid> = query.bind(flow.0).fetch_optional(&mut **tx).await? else { return Ok(()) };
+    match (held(tx, SwapId(id)).await?, published(tx, flow).await?) {
+        (Some(swap), Some(published)) => candidate(tx, scope, &swap, &published).await,
+        _ => Ok(()),
     }
 }
 

@@ -126,6 +126,11 @@ async fn a_shadow_sends_nothing_and_says_what_the_candidate_loses_and_what_it_co
         }
         assert_eq!(world.erp.stats().orders, 7);
 
+        // Another shop in the place of the source would leave the record's fields behind that it has no rule for.
+        let query = "query($f: ID!, $c: ID!) { swapGaps(flowId: $f, connectionId: $c, side: SOURCE) { severity topic } }";
+        let gaps = client.ask(query, json!({"f": world.acme.flow, "c": candidate})).await.unwrap();
+        assert_eq!(gaps["swapGaps"][0], json!({"severity": "blocks", "topic": "read"}), "{gaps}");
+
         // What loses something is cut over only where a person wants that; other rules are looked at from the beginning.
         let answer = refused(client, "swapCut(id: $id, percent: 10)", json!({"id": swap})).await;
         assert_eq!(answer["userErrors"][0]["code"], "BLOCKED", "{answer}");
@@ -186,7 +191,7 @@ async fn a_part_of_the_new_orders_goes_to_the_candidate_each_once_and_its_change
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swap_that_is_done_leaves_what_is_known_where_it_is_and_a_flow_goes_back_by_another_swap() {
     world(async |world| {
-        let (new, candidate, swap) = swapping(world, json!([{"to": "memo", "default": "from the new rules"}])).await;
+        let (new, candidate, swap) = swapping(world, json!([{"to": "custbody_swap", "default": "from the new rules"}])).await;
         let (client, flow) = (&world.acme.client, &world.acme.flow);
         let blocked = async |mutation: &str| {
             let answer = refused(client, mutation, json!({"id": swap})).await;
@@ -201,16 +206,21 @@ async fn a_swap_that_is_done_leaves_what_is_known_where_it_is_and_a_flow_goes_ba
         assert!(new.orders().values().all(|order| order.says("from the new rules")));
 
         // A draft was made for the destination that is left.
-        assert_eq!(draft(client, flow, json!({"mapping": []})).await, [] as [&str; 0]);
+        assert_eq!(draft(client, flow, json!({"policy": {"attempts_max": 3}})).await, [] as [&str; 0]);
         blocked("swapDone(id: $id)").await;
         assert_eq!(step(client, "flowPublish(id: $id)", flow).await, [] as [&str; 0]);
+        let query = "query($id: ID!) { flow(id: $id) { versions { state mapping policy } } }";
+        let data = client.ask(query, json!({"id": flow})).await.unwrap();
+        let follows = data["flow"]["versions"].as_array().unwrap().iter().find(|version| version["state"] == "candidate");
+        let follows = follows.unwrap_or_else(|| panic!("{data}"));
+        assert_eq!((&follows["policy"]["attempts_max"], &follows["mapping"][0]["to"]), (&json!(3), &json!("custbody_swap")));
         let done = take(client, "swapDone(id: $id)", json!({"id": swap})).await;
         assert_eq!((&done["state"], &done["movesKnown"]), (&json!("done"), &json!(false)));
         let query = "query($id: ID!) { flow(id: $id) { destination { id } versions { version state mapping } } }";
         let data = client.ask(query, json!({"id": flow})).await.unwrap();
         assert_eq!(data["flow"]["destination"]["id"], json!(candidate), "{data}");
         let newest = &data["flow"]["versions"][0];
-        assert_eq!((&newest["state"], &newest["mapping"][0]["to"]), (&json!("published"), &json!("memo")), "{data}");
+        assert_eq!((&newest["state"], &newest["mapping"][0]["to"]), (&json!("published"), &json!("custbody_swap")), "{data}");
 
         // New ones go to the new destination; what each side knows is changed there.
         send(world, 20..25, 0).await;
@@ -248,7 +258,7 @@ async fn a_swap_that_is_done_leaves_what_is_known_where_it_is_and_a_flow_goes_ba
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_candidate_refuses_is_retried_there_by_its_mended_rules() {
     world(async |world| {
-        let rule = |needs: &str| json!([{"to": "memo", "from": needs, "required": true}]);
+        let rule = |needs: &str| json!([{"to": "custbody_swap", "from": needs, "required": true}]);
         let (new, _, swap) = swapping(world, rule("number")).await;
         let client = &world.acme.client;
         take(client, "swapCut(id: $id, percent: 100)", json!({"id": swap})).await;
@@ -293,7 +303,7 @@ async fn a_swap_is_its_tenants_own_and_a_flow_that_wants_two_people_is_cut_over_
             "swapBack(id: $id, why: \"x\")",
             "swapDone(id: $id)",
         ] {
-            let answer = refused(&other.client, mutation, json!({"id": swap})).await;
+            let answer = refused(&other.client, mutation, json!({"id": swap, "m": []})).await;
             assert_eq!(answer["userErrors"][0]["code"], "NOT_FOUND", "{mutation}: {answer}");
         }
         for (flow, to) in [(flow, &other.source), (&other.flow, &candidate)] {
