@@ -229,7 +229,7 @@ impl Report {
     /// The most frequent first, as people read it.
     pub fn sort(&mut self) {
         self.fields.sort_by(|a, b| b.records.cmp(&a.records).then_with(|| a.field.cmp(&b.field)));
-        self.causes.sort_by(|a, b| (b.newly, b.records).cmp(&(a.newly, a.records)));
+        self.causes.sort_by_key(|cause| std::cmp::Reverse((cause.newly, cause.records)));
     }
 }
 
