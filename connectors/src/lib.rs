@@ -26,6 +26,7 @@ mod response;
 mod schema;
 mod settings;
 pub mod simulator;
+pub mod swap;
 mod template;
 pub mod trial;
 mod verified;

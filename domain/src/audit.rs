@@ -64,6 +64,12 @@ pub enum Action {
     DriftAccepted,
     DriftResolved,
     DriftPolicySet,
+    SwapBegun,
+    SwapChanged,
+    SwapShadowed,
+    SwapCut,
+    SwapBack,
+    SwapDone,
 }
 
 impl Action {
@@ -131,6 +137,12 @@ impl Action {
             Self::DriftAccepted => "drift.accepted",
             Self::DriftResolved => "drift.resolved",
             Self::DriftPolicySet => "drift_policy.set",
+            Self::SwapBegun => "swap.begun",
+            Self::SwapChanged => "swap.changed",
+            Self::SwapShadowed => "swap.shadowed",
+            Self::SwapCut => "swap.cut",
+            Self::SwapBack => "swap.back",
+            Self::SwapDone => "swap.done",
         }
     }
 }

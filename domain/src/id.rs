@@ -105,6 +105,8 @@ ids! {
     SunsetId = "sun", "sunset";
     /// A notice of a change in what is sent or taken.
     DriftId = "drf", "drift";
+    /// The replacement of a flow's destination.
+    SwapId = "swp", "swap";
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub mod replay;
 pub mod scope;
 pub mod secret;
 pub mod sunset;
+pub mod swap;
 pub mod task;
 pub mod usage;
 pub mod value;

@@ -193,7 +193,7 @@ impl Report {
         for (name, changes) in fields {
             let amount = is_money(&name).then(|| difference(&changes));
             if let Some(amount) = amount {
-                add(&mut self.money, of.currency, amount);
+                add_money(&mut self.money, of.currency, amount);
             }
             let at = match self.fields.iter().position(|field| field.field == name) {
                 Some(at) => at,
@@ -212,7 +212,7 @@ impl Report {
             field.added += changes.iter().filter(|change| change.before.is_none()).count() as u64;
             field.removed += changes.iter().filter(|change| change.after.is_none()).count() as u64;
             if let Some(amount) = amount {
-                add(&mut field.money, of.currency, amount);
+                add_money(&mut field.money, of.currency, amount);
             }
             if field.examples.len() < EXAMPLES_MAX
                 && let Some(change) = changes.first()
@@ -223,31 +223,36 @@ impl Report {
     }
 
     fn cause(&mut self, of: Of<'_>, reason: Reason, is_new: bool) {
-        let key = reason.cause_key("");
-        let at = match self.causes.iter().position(|cause| cause.reason.cause_key("") == key) {
-            Some(at) => at,
-            None if self.causes.len() < CAUSES_MAX => {
-                self.causes.push(CauseReport { reason, newly: 0, records: 0, examples: vec![] });
-                self.causes.len() - 1
-            }
-            None => {
-                self.untold += 1;
-                return;
-            }
-        };
-        let cause = &mut self.causes[at];
-        cause.records += 1;
-        cause.newly += u64::from(is_new);
-        if cause.examples.len() < EXAMPLES_MAX {
-            let path = cause.reason.path.clone().unwrap_or_default();
-            cause.examples.push(example(of, &path, None, None));
-        }
+        add_cause(&mut self.causes, &mut self.untold, of, reason, is_new);
     }
 
     /// The most frequent first, as people read it.
     pub fn sort(&mut self) {
         self.fields.sort_by(|a, b| b.records.cmp(&a.records).then_with(|| a.field.cmp(&b.field)));
         self.causes.sort_by_key(|cause| std::cmp::Reverse((cause.newly, cause.records)));
+    }
+}
+
+/// Counts a reason among those of its cause.
+pub(crate) fn add_cause(causes: &mut Vec<CauseReport>, untold: &mut u64, of: Of<'_>, reason: Reason, is_new: bool) {
+    let key = reason.cause_key("");
+    let at = match causes.iter().position(|cause| cause.reason.cause_key("") == key) {
+        Some(at) => at,
+        None if causes.len() < CAUSES_MAX => {
+            causes.push(CauseReport { reason, newly: 0, records: 0, examples: vec![] });
+            causes.len() - 1
+        }
+        None => {
+            *untold += 1;
+            return;
+        }
+    };
+    let cause = &mut causes[at];
+    cause.records += 1;
+    cause.newly += u64::from(is_new);
+    if cause.examples.len() < EXAMPLES_MAX {
+        let path = cause.reason.path.clone().unwrap_or_default();
+        cause.examples.push(example(of, &path, None, None));
     }
 }
 
@@ -258,7 +263,7 @@ fn difference(changes: &[&FieldChange<'_>]) -> Decimal {
     each.fold(Decimal::ZERO, |sum, amount| sum.checked_add(amount).unwrap_or(sum))
 }
 
-fn add(sums: &mut Vec<Money>, currency: Option<&str>, amount: Decimal) {
+pub(crate) fn add_money(sums: &mut Vec<Money>, currency: Option<&str>, amount: Decimal) {
     let currency = currency.unwrap_or("");
     match sums.iter_mut().find(|sum| sum.currency == currency) {
         Some(sum) => sum.amount = sum.amount.checked_add(amount).unwrap_or(sum.amount),

@@ -6,6 +6,7 @@
 //! - [`sweep`]: what is due and not under way is nudged again, so a lost task changes nothing.
 //! - [`drift`]: what documents look like is gathered, and a message with news that must be looked at is held.
 //! - [`replay`]: a draft is run over what came before, and what would be different is told.
+//! - [`shadow`]: what a swap's candidate would be sent is made beside what is sent, and compared.
 //! - [`sunset`]: the announced ends of API versions become notices.
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ mod fetch;
 mod lane;
 mod receive;
 mod replay;
+mod shadow;
 mod sunset;
 mod sweep;
 mod token;
@@ -81,6 +83,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(deliver::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(sweep::run(context.clone(), stop.clone()));
     stages.spawn(replay::run(context.clone(), stop.clone()));
+    stages.spawn(shadow::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
     stages.spawn(drift::run(context.clone(), stop.clone()));
     let stopped = async {

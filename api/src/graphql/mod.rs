@@ -29,6 +29,7 @@ mod page;
 mod record;
 mod session;
 mod sunset;
+mod swap;
 mod tenant;
 
 pub use error::{Code, UserError, UserErrorCode};
@@ -62,6 +63,7 @@ pub struct Query(
     record::RecordQuery,
     session::SessionQuery,
     sunset::SunsetQuery,
+    swap::SwapQuery,
     tenant::TenantQuery,
 );
 
@@ -76,6 +78,7 @@ pub struct Mutation(
     lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
     session::SessionMutation,
+    swap::SwapMutation,
     tenant::TenantMutation,
 );
 

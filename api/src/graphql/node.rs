@@ -1,9 +1,9 @@
 //! One thing by its id, whatever it is. The prefix says which kind; another tenant's is not found.
 
 use async_graphql::{Context, ID, Object, Result, Union};
-use domain::id::{ConnectionId, DeliveryId, DriftId, ExceptionId, FlowId, LookupTableId, MessageId, RecordId, SunsetId};
+use domain::id::{ConnectionId, DeliveryId, DriftId, ExceptionId, FlowId, LookupTableId, MessageId, RecordId, SunsetId, SwapId};
 use domain::scope::Permission;
-use infra::postgres::entity::{connection, delivery, drift, exception, flow, lookup_table, message, record};
+use infra::postgres::entity::{connection, delivery, drift, exception, flow, lookup_table, message, record, swap};
 use infra::postgres::page::Listed;
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ use super::message::MessageNode;
 use super::page::uuid;
 use super::record::RecordNode;
 use super::sunset::SunsetNode;
+use super::swap::SwapNode;
 use super::tenant::reads;
 
 /// Anything that has an id.
@@ -32,6 +33,7 @@ enum Node {
     Message(MessageNode),
     Record(RecordNode),
     Sunset(SunsetNode),
+    Swap(SwapNode),
 }
 
 #[derive(Default)]
@@ -71,6 +73,7 @@ impl NodeQuery {
                     .map(|notice| Node::Sunset(SunsetNode::new(state(ctx).catalog, notice, chrono::Utc::now()))),
                 None => None,
             },
+            SwapId::PREFIX => find::<swap::Entity>(ctx, uuid::<SwapId>(&id)).await?.map(|row| Node::Swap(row.into())),
             _ => None,
         })
     }

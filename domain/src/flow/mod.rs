@@ -1,5 +1,5 @@
 //! A flow takes one kind of record from connection A to connection B through mappings and a filter, under a policy.
-//! Its versions are drafts, in review, published or retired; what was published never changes, and each delivery keeps the version that it
+//! Its versions are drafts, in review, published, retired, or candidates of a swap; what was published never changes, and each delivery keeps the version that it
 //! ran under.
 
 mod difference;
@@ -24,10 +24,12 @@ pub enum FlowState {
     Review,
     Published,
     Retired,
+    /// It is published beside the other, for the records that a swap has chosen for another destination.
+    Candidate,
 }
 
 impl FlowState {
-    pub const ALL: [FlowState; 4] = [Self::Draft, Self::Review, Self::Published, Self::Retired];
+    pub const ALL: [FlowState; 5] = [Self::Draft, Self::Review, Self::Published, Self::Retired, Self::Candidate];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -36,6 +38,7 @@ impl FlowState {
             Self::Review => "review",
             Self::Published => "published",
             Self::Retired => "retired",
+            Self::Candidate => "candidate",
         }
     }
 
@@ -48,7 +51,7 @@ impl FlowState {
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         use FlowState::*;
-        matches!((self, next), (Draft, Review | Published) | (Review, Draft | Published) | (Published, Retired))
+        matches!((self, next), (Draft, Review | Published) | (Review, Draft | Published) | (Published | Candidate, Retired))
     }
 }
 

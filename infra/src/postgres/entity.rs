@@ -47,6 +47,11 @@ entity!(run, "runs", {
     is_clean: Option<bool>, failure: Option<String>, started_by: Json, created_at: DateTimeUtc, ended_at: Option<DateTimeUtc>,
     accepted_by: Option<Json>, accepted_at: Option<DateTimeUtc>, accepted_why: Option<String>
 });
+entity!(swap, "swaps", {
+    tenant_id: Uuid, flow_id: Uuid, connection_id: Uuid, before_connection_id: Uuid, mapping: Json, mapped_by: Json, state: String,
+    percent: i32, moves_known: bool, report: Json, failure: Option<String>, created_at: DateTimeUtc, shadow_since: Option<DateTimeUtc>,
+    closed_at: Option<DateTimeUtc>
+});
 entity!(message, "messages", {
     tenant_id: Uuid, connection_id: Uuid, origin: String, topic: String, record_kind: Option<String>, source_id: Option<String>,
     received_at: DateTimeUtc, state: String, record_id: Option<Uuid>

@@ -128,6 +128,14 @@ pub fn runs_of(flow: Uuid) -> impl FnOnce(Select<super::entity::run::Entity>) ->
     move |select| select.filter(super::entity::run::Column::FlowId.eq(flow))
 }
 
+/// Those of a flow, or of all.
+pub fn swaps_of(flow: Option<Uuid>) -> impl FnOnce(Select<super::entity::swap::Entity>) -> Select<super::entity::swap::Entity> {
+    move |select| match flow {
+        Some(flow) => select.filter(super::entity::swap::Column::FlowId.eq(flow)),
+        None => select,
+    }
+}
+
 /// Those that were not deleted; the others are kept for what was sent by them.
 pub fn lookup_tables_kept(select: Select<lookup_table::Entity>) -> Select<lookup_table::Entity> {
     select.filter(lookup_table::Column::DeletedAt.is_null())

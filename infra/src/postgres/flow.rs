@@ -12,7 +12,7 @@ use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::receive::{audit, audit_each};
-use super::{StoreError, TenantStore};
+use super::{StoreError, TenantStore, swap};
 
 /// A flow, about to be made.
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub enum Stepped {
     Own,
     NeedsApproval,
     NeedsReplay,
+    /// It writes to a destination that the flow has left.
+    Elsewhere,
     /// Another published flow from the same source writes this field of the record by another rule.
     Conflict {
         flow: String,
@@ -70,8 +72,8 @@ pub enum Stepped {
     },
 }
 
-const VERSION: &str = "SELECT v.id, v.flow_id, v.version, v.state, v.filter, v.source_mapping, v.mapping, v.policy, v.trigger, v.drafted_by, v.approved_at,
-            f.record_kind, f.source_connection_id, f.destination_connection_id, f.needs_approval, f.needs_replay
+pub(super) const VERSION: &str = "SELECT v.id, v.flow_id, v.version, v.state, v.filter, v.source_mapping, v.mapping, v.policy, v.trigger, v.drafted_by, v.approved_at,
+            f.record_kind, f.source_connection_id, coalesce(v.destination_connection_id, f.destination_connection_id) AS destination_connection_id, f.needs_approval, f.needs_replay
      FROM flow_versions v JOIN flows f ON f.id = v.flow_id";
 
 impl TenantStore<'_> {
@@ -99,7 +101,7 @@ impl TenantStore<'_> {
         if made.rows_affected() == 0 {
             return Ok(None);
         }
-        insert(&mut tx, scope, id, 1, FlowState::Draft, flow.spec, flow.note, None).await?;
+        insert(&mut tx, scope, id, 1, FlowState::Draft, flow.spec, flow.note, None, None).await?;
         audit(&mut tx, scope, Action::FlowCreated, "flow", &[id.0]).await?;
         tx.commit().await?;
         Ok(Some(id))
@@ -129,12 +131,13 @@ impl TenantStore<'_> {
         Ok(Stepped::Done)
     }
 
-    /// The newest version of a flow, whatever its state.
+    /// The newest version of a flow that writes where the flow does, whatever its state.
     ///
     /// # Errors
     /// Where the database does not answer.
     pub async fn flow_newest(&self, flow: FlowId) -> Result<Option<FlowVersion>, StoreError> {
-        self.version("WHERE v.flow_id = $1 ORDER BY v.version DESC LIMIT 1", flow.0, None).await
+        self.version("WHERE v.flow_id = $1 AND v.destination_connection_id IS NULL ORDER BY v.version DESC LIMIT 1", flow.0, None)
+            .await
     }
 
     /// A version of a flow by its number.
@@ -228,7 +231,7 @@ impl TenantStore<'_> {
             return Ok(Stepped::NotFound);
         }
         let newest = sqlx::query(
-            "SELECT id, version, state FROM flow_versions WHERE flow_id = $1 ORDER BY version DESC LIMIT 1 FOR UPDATE",
+            "SELECT id, version, state FROM flow_versions WHERE flow_id = $1 AND destination_connection_id IS NULL ORDER BY version DESC LIMIT 1 FOR UPDATE",
         );
         let newest = newest.bind(flow.0).fetch_one(&mut *tx).await?;
         let (id, mut version): (Uuid, i32) = (newest.try_get("id")?, newest.try_get("version")?);
@@ -238,9 +241,9 @@ impl TenantStore<'_> {
         if matches!(FlowState::parse(newest.try_get("state")?), Some(FlowState::Draft | FlowState::Review)) {
             sqlx::query("DELETE FROM flow_versions WHERE id = $1").bind(id).execute(&mut *tx).await?;
         } else {
-            version += 1;
+            version = next_number(&mut tx, flow).await?;
         }
-        insert(&mut tx, self.scope(), flow, version, FlowState::Draft, spec, note, None).await?;
+        insert(&mut tx, self.scope(), flow, version, FlowState::Draft, spec, note, None, None).await?;
         audit(&mut tx, self.scope(), Action::FlowDrafted, "flow", &[flow.0]).await?;
         tx.commit().await?;
         Ok(Stepped::Done)
@@ -322,6 +325,7 @@ impl TenantStore<'_> {
             .bind(draft.id.0)
             .execute(&mut *tx)
             .await?;
+        swap::follow(&mut tx, self.scope(), flow).await?;
         let detail = serde_json::json!({"version": draft.version}).to_string();
         audit_each(&mut tx, self.scope(), Action::FlowPublished, "flow", &[flow.0], &[Some(&detail)]).await?;
         tx.commit().await?;
@@ -340,20 +344,16 @@ impl TenantStore<'_> {
         if let Some((flow, field)) = conflict(&mut tx, to).await? {
             return Ok(Stepped::Conflict { flow, field });
         }
-        let last: i32 =
-            sqlx::query_scalar("SELECT max(version) FROM flow_versions WHERE flow_id = $1 AND state NOT IN ('draft', 'review')")
-                .bind(flow.0)
-                .fetch_one(&mut *tx)
-                .await?;
-        sqlx::query("UPDATE flow_versions SET version = $2 WHERE flow_id = $1 AND state IN ('draft', 'review')")
-            .bind(flow.0)
-            .bind(last + 2)
-            .execute(&mut *tx)
-            .await?;
+        let left = sqlx::query_scalar("SELECT destination_connection_id IS NOT NULL FROM flow_versions WHERE id = $1");
+        if left.bind(to.id.0).fetch_one(&mut *tx).await? {
+            return Ok(Stepped::Elsewhere);
+        }
+        let number = next_number(&mut tx, flow).await?;
         retire(&mut tx, flow).await?;
         let note = format!("As version {}.", to.version);
-        insert(&mut tx, self.scope(), flow, last + 1, FlowState::Published, &to.spec, &note, Some(to.version)).await?;
-        let detail = serde_json::json!({"version": last + 1, "as_version": to.version}).to_string();
+        insert(&mut tx, self.scope(), flow, number, FlowState::Published, &to.spec, &note, Some(to.version), None).await?;
+        swap::follow(&mut tx, self.scope(), flow).await?;
+        let detail = serde_json::json!({"version": number, "as_version": to.version}).to_string();
         audit_each(&mut tx, self.scope(), Action::FlowRolledBack, "flow", &[flow.0], &[Some(&detail)]).await?;
         tx.commit().await?;
         Ok(Stepped::Done)
@@ -386,8 +386,22 @@ impl TenantStore<'_> {
     }
 }
 
+/// The number of the next version. A draft that the flow may have comes after it.
+pub(super) async fn next_number(tx: &mut Transaction<'static, Postgres>, flow: FlowId) -> Result<i32, StoreError> {
+    let query =
+        sqlx::query_scalar("SELECT max(version) FROM flow_versions WHERE flow_id = $1 AND state NOT IN ('draft', 'review')");
+    let last: Option<i32> = query.bind(flow.0).fetch_one(&mut **tx).await?;
+    let last = last.unwrap_or_default();
+    sqlx::query("UPDATE flow_versions SET version = $2 WHERE flow_id = $1 AND state IN ('draft', 'review')")
+        .bind(flow.0)
+        .bind(last + 2)
+        .execute(&mut **tx)
+        .await?;
+    Ok(last + 1)
+}
+
 /// Two who change a flow at once come one after the other.
-async fn lock(tx: &mut Transaction<'static, Postgres>, flow: FlowId) -> Result<bool, StoreError> {
+pub(super) async fn lock(tx: &mut Transaction<'static, Postgres>, flow: FlowId) -> Result<bool, StoreError> {
     Ok(sqlx::query("SELECT id FROM flows WHERE id = $1 FOR UPDATE").bind(flow.0).fetch_optional(&mut **tx).await?.is_some())
 }
 
@@ -437,7 +451,7 @@ async fn beside(tx: &mut Transaction<'static, Postgres>, version: &FlowVersion) 
 }
 
 #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
-async fn insert(
+pub(super) async fn insert(
     tx: &mut Transaction<'static, Postgres>,
     scope: &Scope,
     flow: FlowId,
@@ -446,12 +460,13 @@ async fn insert(
     spec: &FlowSpec,
     note: &str,
     as_version: Option<i32>,
+    destination: Option<ConnectionId>,
 ) -> Result<(), StoreError> {
     let json = |value: Result<serde_json::Value, serde_json::Error>| value.expect("a flow is plain data");
     sqlx::query(
         "INSERT INTO flow_versions (id, tenant_id, flow_id, version, state, filter, source_mapping, mapping, policy, trigger, note, drafted_by, as_version,
-                                    published_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, CASE WHEN $5 = 'published' THEN now() END)",
+                                    destination_connection_id, published_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, CASE WHEN $5 IN ('published', 'candidate') THEN now() END)",
     )
     .bind(FlowVersionId::generate().0)
     .bind(scope.tenant.0)
@@ -466,12 +481,13 @@ async fn insert(
     .bind(note)
     .bind(json(serde_json::to_value(&scope.actor)))
     .bind(as_version)
+    .bind(destination.map(|connection| connection.0))
     .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
-fn read(row: &PgRow) -> Result<FlowVersion, StoreError> {
+pub(super) fn read(row: &PgRow) -> Result<FlowVersion, StoreError> {
     let flow = FlowId(row.try_get("flow_id")?);
     let corrupt = |what, why: &str| StoreError::Corrupt { what, id: flow.to_string(), why: why.to_owned() };
     let (state, kind): (&str, &str) = (row.try_get("state")?, row.try_get("record_kind")?);

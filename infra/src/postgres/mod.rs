@@ -31,7 +31,10 @@ pub mod people;
 pub mod receive;
 pub mod recipe;
 pub mod run;
+pub mod split;
 pub mod sunset;
+pub mod swap;
+pub mod swap_shadow;
 pub mod token;
 pub mod work;
 

@@ -1,6 +1,7 @@
 //! Receive: messages become revisions of records, and those become planned deliveries, in one transaction for a whole batch.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 use super::exception::{self, Subject};
 use super::ledger::{TableVersion, table_versions};
+use super::split::{self, Ways};
 use super::{StoreError, TenantStore};
 
 /// How long the direct nudge of a new delivery may take before the sweeper nudges again.
@@ -55,6 +57,8 @@ pub struct PublishedFlow {
     pub source_mapping: Rules,
     pub ordering: Ordering,
     pub trigger: Trigger,
+    /// Where its records may go beside the destination; `None` where it was never swapped.
+    pub ways: Option<Arc<Ways>>,
 }
 
 /// What the mapping made of a message.
@@ -167,8 +171,13 @@ async fn published_flows(
 ) -> Result<Vec<PublishedFlow>, StoreError> {
     let rows = sqlx::query(
         "SELECT f.id, v.id AS version_id, f.record_kind, f.source_connection_id, f.destination_connection_id, v.filter, v.source_mapping,
-                v.policy->>'ordering' AS ordering, v.trigger
+                v.policy->>'ordering' AS ordering, v.trigger, f.was_swapped, w.connection_id AS candidate_id, w.version_id AS candidate_version_id,
+                w.percent, CASE WHEN f.was_swapped THEN (SELECT array_agg(s.before_connection_id) FROM swaps s
+                    WHERE s.flow_id = f.id AND s.state = 'done' AND s.moves_known) END AS moved
          FROM flows f JOIN flow_versions v ON v.flow_id = f.id AND v.state = 'published'
+         LEFT JOIN LATERAL (
+             SELECT s.connection_id, s.percent, c.id AS version_id FROM swaps s JOIN flow_versions c ON c.flow_id = s.flow_id AND c.state = 'candidate'
+             WHERE s.flow_id = f.id AND s.state = 'cutting') w ON f.was_swapped
          WHERE f.tenant_id = $2 AND f.source_connection_id = ANY($1)",
     )
     .bind(sources)
@@ -192,6 +201,7 @@ async fn published_flows(
             source: ConnectionId(row.try_get("source_connection_id")?),
             destination: ConnectionId(row.try_get("destination_connection_id")?),
             filter: row.try_get("filter")?,
+            ways: Ways::read(&row)?,
         });
     }
     Ok(flows)
@@ -358,6 +368,8 @@ impl<'a> Receiving<'a> {
             return Ok(vec![]);
         }
         let ids: Vec<Uuid> = duties.iter().map(|_| DeliveryId::generate().0).collect();
+        let routed: Vec<_> = duties.iter().map(|(m, flow)| (RecordId(m.record_id), m.revision, *flow)).collect();
+        let ways = split::ways(&mut self.tx, &routed).await?;
         let now = Utc::now();
         // Those of a live flow are due now, by the clock of the database.
         let due = |flow: &PublishedFlow| (flow.trigger != Trigger::Live).then(|| flow.trigger.due(now));
@@ -373,11 +385,11 @@ impl<'a> Receiving<'a> {
         .bind(self.scope.tenant.0)
         .bind(&ids)
         .bind(duties.iter().map(|(_, f)| f.flow.0).collect::<Vec<_>>())
-        .bind(duties.iter().map(|(_, f)| f.version.0).collect::<Vec<_>>())
+        .bind(ways.iter().map(|way| way.version.0).collect::<Vec<_>>())
         .bind(duties.iter().map(|(m, _)| m.record_id).collect::<Vec<_>>())
         .bind(duties.iter().map(|(m, _)| m.revision).collect::<Vec<_>>())
         .bind(duties.iter().map(|(m, _)| m.revision_id).collect::<Vec<_>>())
-        .bind(duties.iter().map(|(_, f)| f.destination.0).collect::<Vec<_>>())
+        .bind(ways.iter().map(|way| way.connection.0).collect::<Vec<_>>())
         .bind(duties.iter().map(|(m, _)| m.message.received_at).collect::<Vec<_>>())
         .bind(NUDGE_GRACE_S)
         .bind(duties.iter().map(|(_, f)| due(f)).collect::<Vec<_>>())
@@ -385,8 +397,8 @@ impl<'a> Receiving<'a> {
         .await?;
         audit(&mut self.tx, self.scope, Action::DeliveryPlanned, "delivery", &ids).await?;
         let tenant = self.scope.tenant;
-        let live = duties.iter().zip(ids).filter(|((_, flow), _)| flow.trigger == Trigger::Live);
-        Ok(live.map(|((_, flow), id)| (Place { tenant, connection: Some(flow.destination) }, id)).collect())
+        let live = duties.iter().zip(ways.iter().zip(ids)).filter(|((_, flow), _)| flow.trigger == Trigger::Live);
+        Ok(live.map(|(_, (way, id))| (Place { tenant, connection: Some(way.connection) }, id)).collect())
     }
 
     /// A later revision takes the place of deliveries that have not been sent; an exception over one of them closes itself.

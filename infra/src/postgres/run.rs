@@ -198,6 +198,8 @@ impl TenantStore<'_> {
             "WITH page AS (
                  SELECT r.id, r.tenant_id, r.number, r.source_id, r.revision, r.revision_id, r.created_at FROM records r
                  WHERE r.tenant_id = $1 AND r.connection_id = $2 AND r.kind = $3 AND ($5::uuid IS NULL OR r.id < $5)
+                   -- What went elsewhere is not this version's.
+                   AND NOT EXISTS (SELECT FROM deliveries e WHERE e.record_id = r.id AND e.flow_id = $4 AND e.connection_id <> $10)
                    AND ($6::timestamptz IS NULL OR r.id >= uuid7_floor($6)) AND ($7::timestamptz IS NULL OR r.id < uuid7_floor($7))
                  ORDER BY r.id DESC LIMIT $8
              )
@@ -224,6 +226,7 @@ impl TenantStore<'_> {
         .bind(to)
         .bind(first)
         .bind(with_messages)
+        .bind(flow.destination.0)
         .fetch_all(&mut *tx)
         .await?;
         tx.commit().await?;

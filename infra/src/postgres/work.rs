@@ -157,8 +157,10 @@ impl TenantStore<'_> {
                  -- A write that may have had its effect is asked for before anything is sent again.
                  state = CASE WHEN d.unproven THEN 'unknown' ELSE 'planned' END,
                  failures = 0, due_at = now(), sweep_at = now() + interval '10 seconds',
-                 -- Tried with what is published now: a mapping that was mended helps.
-                 flow_version_id = coalesce((SELECT v.id FROM flow_versions v WHERE v.flow_id = d.flow_id AND v.state = 'published'), d.flow_version_id)
+                 -- Tried with what is published now for where it goes: a mapping that was mended helps.
+                 flow_version_id = coalesce((SELECT v.id FROM flow_versions v JOIN flows f ON f.id = v.flow_id
+                     WHERE v.flow_id = d.flow_id AND v.state IN ('published', 'candidate')
+                       AND coalesce(v.destination_connection_id, f.destination_connection_id) = d.connection_id), d.flow_version_id)
              WHERE d.tenant_id = $2 AND d.id = ANY($1) AND d.state = 'exception' RETURNING d.id, d.connection_id",
         )
         .bind(&deliveries)

@@ -13,6 +13,7 @@ mod replay;
 mod schema;
 mod sessions;
 mod sunset;
+mod swap;
 mod tenancy;
 mod vendor;
 

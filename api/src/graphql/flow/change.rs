@@ -207,6 +207,9 @@ async fn step(
         Stepped::NeedsReplay => blocked(
             "a replay of this draft must come first, and change nothing, or what it changes be accepted: flowReplay, then runAccept",
         ),
+        Stepped::Elsewhere => {
+            blocked("that version writes to a destination that the flow has left; to go there again, begin a swap")
+        }
         Stepped::Conflict { flow, field } => invalid(format!(
             "the flow \"{flow}\" reads the same records and writes {field} by another rule; a record is read once, so make the two rules the same"
         )),

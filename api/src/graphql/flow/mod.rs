@@ -29,6 +29,7 @@ pub use run::{RunMutation, RunNode, RunQuery};
 pub use template::FlowTemplateQuery;
 pub use time_machine::{ProvenanceNode, TimeMachineQuery, provenance};
 pub use trial::DryRunQuery;
+pub(super) use trial::told;
 
 #[derive(SimpleObject)]
 #[graphql(name = "Flow", complex)]
@@ -56,7 +57,7 @@ pub struct FlowNode {
 struct FlowVersionNode {
     id: ID,
     version: i32,
-    /// draft, review, published or retired.
+    /// draft, review, published, retired, or candidate: published beside the other, for the records that a swap has chosen.
     state: String,
     /// What its author says of it.
     note: String,

@@ -255,7 +255,7 @@ async fn things(ctx: &Context<'_>, input: &DryRunInput, sides: &Sides) -> Result
 }
 
 /// What a person can mend is said; the rest is in the log.
-pub(super) fn told(ctx: &Context<'_>, error: TrialError) -> async_graphql::Error {
+pub(in crate::graphql) fn told(ctx: &Context<'_>, error: TrialError) -> async_graphql::Error {
     match error {
         TrialError::Store(error) => internal(ctx, &error),
         error => fail(Code::BadRequest, &error.to_string()),

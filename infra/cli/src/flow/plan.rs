@@ -238,7 +238,7 @@ fn text_of(flow: &FlowFile, known: &FlowThere) -> (Draft, bool, Vec<String>) {
         FlowState::Retired if known.published.is_none() => {
             remarks.push("the flow was retired, and a new draft brings it back".to_owned())
         }
-        FlowState::Published | FlowState::Retired => {}
+        FlowState::Published | FlowState::Retired | FlowState::Candidate => {}
     }
     let draft = Draft::Over { seen: newest.id.clone(), version: newest.version, differences: differences(&newest.spec, &spec) };
     (draft, true, remarks)
