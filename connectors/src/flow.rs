@@ -27,8 +27,11 @@ pub struct FlowError {
 pub fn check(spec: &FlowSpec, kind: RecordKind, source: &Connector, destination: &Connector) -> Vec<FlowError> {
     let mut errors = Vec::new();
     let mut fail = |field, what: String| errors.push(FlowError { field, what });
+    // A policy that is none is told once, and not by every rule that it would reach.
+    let mut compiled_as = spec.clone();
     if let Err(error) = spec.policy.check() {
         fail("policy", error.to_string());
+        compiled_as.policy = Policy::default();
     }
     if let Err(error) = spec.trigger.check() {
         fail("trigger", error.to_string());
@@ -41,7 +44,7 @@ pub fn check(spec: &FlowSpec, kind: RecordKind, source: &Connector, destination:
     }
     let mappings = [
         ("source_mapping", reading(source, kind, std::slice::from_ref(&spec.source_mapping))),
-        ("mapping", FlowPlan::of(spec, kind, destination).map(|plan| plan.write)),
+        ("mapping", FlowPlan::of(&compiled_as, kind, destination).map(|plan| plan.write)),
     ];
     for (field, compiled) in mappings {
         for error in compiled.err().into_iter().flat_map(|errors| errors.0) {
