@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use domain::mapping::{LookupSet, Plan};
+use domain::mapping::{LookupSet, Plan, Rules};
 use domain::record::RecordKind;
 use include_dir::{Dir, include_dir};
 
@@ -189,28 +189,30 @@ impl Connector {
         };
         let text =
             files.get(MANIFEST_FILE).ok_or_else(|| CatalogErrors(vec![fail(MANIFEST_FILE, "the file is missing".into())]))?;
-        let manifest: Manifest = yaml(text).map_err(|error| CatalogErrors(vec![place(MANIFEST_FILE, error)]))?;
+        // The mappings are most of a folder, and none of them knows another.
+        let (manifest, kinds) = std::thread::scope(|threads| {
+            let halves: Vec<_> = halves(&files)
+                .into_iter()
+                .map(|half| threads.spawn(move || half.into_iter().map(KindPlans::read).collect()))
+                .collect();
+            let manifest = yaml::<Manifest>(text).map_err(|error| CatalogErrors(vec![place(MANIFEST_FILE, error)]));
+            let read = |half: std::thread::ScopedJoinHandle<'_, Vec<KindPlans>>| {
+                half.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            (manifest, halves.into_iter().flat_map(read).collect::<Vec<_>>())
+        });
+        let manifest = manifest?;
         let mut errors: Vec<CatalogError> = check(folder, &manifest).into_iter().map(|what| fail(MANIFEST_FILE, what)).collect();
         let (mut mappings, mut tables) = (Mappings::default(), Vec::new());
-        for kind in RecordKind::ALL {
-            let file = format!("{kind}.yaml");
-            let Some(text) = files.get(&file) else { continue };
-            let parsed: KindFile = match yaml(text) {
-                Ok(parsed) => parsed,
-                Err(error) => {
-                    errors.push(place(&file, error));
-                    continue;
-                }
-            };
-            let mut compile = |rules| Plan::compile(rules).map_err(|error| errors.push(fail(&file, error.to_string()))).ok();
-            if !parsed.read.is_empty() {
-                mappings.read.extend(compile(&parsed.read).map(|plan| (kind, (parsed.read.clone(), plan))));
-            }
-            if !parsed.write.is_empty() {
-                mappings.write.extend(compile(&parsed.write).map(|plan| (kind, (parsed.write, plan))));
-            }
-            tables.extend(parsed.tables);
+        for plans in kinds {
+            let (kind, file) = (plans.kind, format!("{}.yaml", plans.kind));
+            errors.extend(plans.broken.map(|error| place(&file, error)));
+            errors.extend(plans.errors.into_iter().map(|what| fail(&file, what)));
+            mappings.read.extend(plans.read.map(|read| (kind, read)));
+            mappings.write.extend(plans.write.map(|write| (kind, write)));
+            tables.extend(plans.tables);
         }
+        errors.sort_by(|a, b| a.file.cmp(&b.file));
         mappings.tables = tables.into_iter().collect::<LookupSet>();
         let verified = files.get(VERIFIED_FILE).map_or(Ok(Vec::new()), |text| Verified::parse(text));
         let verified = verified.map_err(|error| errors.push(place(VERIFIED_FILE, error))).unwrap_or_default();
@@ -219,4 +221,49 @@ impl Connector {
         }
         Ok(Connector::new(manifest, mappings, files, verified))
     }
+}
+
+/// What the file of one kind says, compiled.
+struct KindPlans {
+    kind: RecordKind,
+    read: Option<(Rules, Plan)>,
+    write: Option<(Rules, Plan)>,
+    tables: Vec<(String, HashMap<String, String>)>,
+    /// The file cannot be read.
+    broken: Option<ParseError>,
+    /// Its rules cannot be compiled.
+    errors: Vec<String>,
+}
+
+impl KindPlans {
+    fn read((kind, text): (RecordKind, &str)) -> Self {
+        let mut plans = Self { kind, read: None, write: None, tables: vec![], broken: None, errors: vec![] };
+        let parsed: KindFile = match yaml(text) {
+            Ok(parsed) => parsed,
+            Err(error) => return Self { broken: Some(error), ..plans },
+        };
+        let mut compile = |rules: Rules| {
+            let plan = Plan::compile(&rules).map_err(|error| plans.errors.push(error.to_string())).ok();
+            plan.map(|plan| (rules, plan))
+        };
+        let (read, write) = (parsed.read, parsed.write);
+        let read = if read.is_empty() { None } else { compile(read) };
+        let write = if write.is_empty() { None } else { compile(write) };
+        plans.tables = parsed.tables.into_iter().collect();
+        Self { read, write, ..plans }
+    }
+}
+
+/// The files of the kinds, in two halves of about the same length.
+fn halves(files: &HashMap<String, String>) -> [Vec<(RecordKind, &str)>; 2] {
+    let mut kinds: Vec<(RecordKind, &str)> =
+        RecordKind::ALL.into_iter().filter_map(|kind| Some((kind, files.get(&format!("{kind}.yaml"))?.as_str()))).collect();
+    kinds.sort_by_key(|(_, text)| std::cmp::Reverse(text.len()));
+    let (mut halves, mut lengths) = ([vec![], vec![]], [0, 0]);
+    for (kind, text) in kinds {
+        let shorter = usize::from(lengths[1] < lengths[0]);
+        lengths[shorter] += text.len();
+        halves[shorter].push((kind, text));
+    }
+    halves
 }

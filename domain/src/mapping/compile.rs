@@ -49,7 +49,7 @@ pub(super) struct Compiler {
     writes: BTreeSet<String>,
     tables: BTreeSet<String>,
     wholes: BTreeSet<String>,
-    uses: BTreeSet<Use>,
+    uses: Vec<Use>,
     /// What the rule at hand writes.
     to: String,
     /// How what is read next decides over that.
@@ -71,6 +71,8 @@ impl Compiler {
         if !self.errors.is_empty() {
             return Err(MappingErrors(self.errors));
         }
+        self.uses.sort_unstable();
+        self.uses.dedup();
         let (wanted, vars) = self.reads.wanted(&mut self.words);
         let list = |set: BTreeSet<String>| set.into_iter().collect();
         Ok(Plan {
@@ -80,7 +82,7 @@ impl Compiler {
             reads: self.reads.document(),
             writes: list(self.writes),
             tables: list(self.tables),
-            uses: self.uses.into_iter().collect(),
+            uses: self.uses,
             wholes: list(self.wholes),
         })
     }
