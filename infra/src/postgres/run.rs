@@ -205,12 +205,14 @@ impl TenantStore<'_> {
              )
              SELECT p.id, p.number, p.source_id, v.revision, v.document, v.unbalanced, d.id AS delivery_id, d.state,
                     coalesce(d.origin_at, p.created_at) AS origin_at, a.request, a.inputs,
-                    CASE WHEN $9 THEN (SELECT coalesce(m.fetched, m.body) FROM messages m WHERE m.tenant_id = $1 AND m.id = v.message_id) END AS body
+                    CASE WHEN $9 THEN (SELECT coalesce(m.fetched, m.body) FROM messages m WHERE m.id = v.message_id) END AS body
              FROM page p
              LEFT JOIN LATERAL (
                  SELECT d.id, d.state, d.revision_id, d.origin_at FROM deliveries d
                  WHERE d.record_id = p.id AND d.flow_id = $4 AND d.state <> 'superseded' ORDER BY d.revision DESC LIMIT 1) d ON true
-             JOIN record_revisions v ON v.tenant_id = $1 AND v.id = coalesce(d.revision_id, p.revision_id)
+             -- By id alone and without coalesce, which row-level security holds for a leak and no index serves then: a plan would read all
+             -- revisions of the tenant for each record.
+             JOIN record_revisions v ON v.id = CASE WHEN d.revision_id IS NULL THEN p.revision_id ELSE d.revision_id END
              LEFT JOIN LATERAL (
                  SELECT a.request, a.inputs FROM attempts a
                  WHERE a.delivery_id = d.id AND a.kind IN ('write', 'update') AND a.outcome IS DISTINCT FROM 'not_sent'
