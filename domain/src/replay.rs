@@ -15,9 +15,9 @@ use crate::value::Value;
 /// Records of one replay at most.
 pub const RECORDS_MAX: u32 = 50_000;
 /// Fields, causes and currencies that a report tells; what is beyond is counted.
-const FIELDS_MAX: usize = 200;
+pub(crate) const FIELDS_MAX: usize = 200;
 const CAUSES_MAX: usize = 50;
-const EXAMPLES_MAX: usize = 5;
+pub(crate) const EXAMPLES_MAX: usize = 5;
 /// Differences of one record; a document that became another altogether needs no more to be seen.
 const CHANGES_MAX: usize = 2_000;
 const SHOWN_CHARS_MAX: usize = 200;
@@ -168,17 +168,17 @@ impl Report {
             }
             (Before::Sent(_), After::Failed(reason)) => {
                 self.newly_failing += 1;
-                self.cause(of, *reason, true);
+                add_cause(&mut self.causes, &mut self.untold, of, *reason, true);
             }
             (Before::Failed, After::Sent(_)) => self.newly_passing += 1,
             (Before::Failed, After::Failed(reason)) => {
                 self.still_failing += 1;
-                self.cause(of, *reason, false);
+                add_cause(&mut self.causes, &mut self.untold, of, *reason, false);
             }
             (Before::Nothing, After::Sent(_)) => self.newly_taken += 1,
             (Before::Nothing, After::Failed(reason)) => {
                 self.newly_failing += 1;
-                self.cause(of, *reason, true);
+                add_cause(&mut self.causes, &mut self.untold, of, *reason, true);
             }
             (Before::Sent(_) | Before::Failed, After::Left) => self.newly_left += 1,
             (Before::Nothing, After::Left) => self.left += 1,
@@ -220,10 +220,6 @@ impl Report {
                 field.examples.push(example(of, &change.path, change.before, change.after));
             }
         }
-    }
-
-    fn cause(&mut self, of: Of<'_>, reason: Reason, is_new: bool) {
-        add_cause(&mut self.causes, &mut self.untold, of, reason, is_new);
     }
 
     /// The most frequent first, as people read it.
@@ -271,7 +267,7 @@ pub(crate) fn add_money(sums: &mut Vec<Money>, currency: Option<&str>, amount: D
     }
 }
 
-fn example(of: Of<'_>, path: &str, before: Option<&Value>, after: Option<&Value>) -> Example {
+pub(crate) fn example(of: Of<'_>, path: &str, before: Option<&Value>, after: Option<&Value>) -> Example {
     let shown =
         |value: &Value| value.to_text().map_or_else(|| value.to_json(), Into::into).chars().take(SHOWN_CHARS_MAX).collect();
     Example {

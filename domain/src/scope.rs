@@ -109,4 +109,10 @@ impl Scope {
     pub fn system(tenant: TenantId, stage: &str) -> Self {
         Self { tenant, actor: Actor::system(stage), request: Uuid::now_v7() }
     }
+
+    /// The actor, as it is stored beside what was done.
+    #[must_use]
+    pub fn actor_json(&self) -> serde_json::Value {
+        serde_json::to_value(&self.actor).expect("an actor is plain data")
+    }
 }

@@ -29,6 +29,7 @@ mod directory;
 mod drift;
 mod fetch;
 mod lane;
+mod leased;
 mod receive;
 mod replay;
 mod shadow;

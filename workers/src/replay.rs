@@ -18,10 +18,9 @@ use infra::postgres::flow::FlowVersion;
 use infra::postgres::run::Delivered;
 use infra::trial::{self, Sides, TrialError};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::Context;
+use crate::{Context, leased};
 
 /// Runs of one process at a time: what is delivered comes first.
 const RUNS_MAX: usize = 2;
@@ -30,28 +29,12 @@ const PAGE: i64 = 500;
 /// How long a page may take before another worker takes the run.
 const LEASE_S: f64 = 60.0;
 
-pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
-    let mut runs = JoinSet::new();
-    loop {
-        while runs.try_join_next().is_some() {}
-        let room = i32::try_from(RUNS_MAX.saturating_sub(runs.len())).unwrap_or(0);
-        if room > 0 {
-            match context.store.runs_take(room, LEASE_S).await {
-                Ok(taken) => {
-                    for (tenant, id) in taken {
-                        runs.spawn(replay(context.clone(), tenant, id, stop.clone()));
-                    }
-                }
-                Err(error) => warn!(error = chain(&error), "Runs could not be looked for; the next look tries again"),
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(context.settings.sweep_every) => {}
-            _ = stop.wait_for(|stop| *stop) => break,
-        }
-    }
-    // What is under way stops at its next page, and is taken again once its lease is over.
-    runs.join_all().await;
+pub async fn run(context: Arc<Context>, stop: watch::Receiver<bool>) {
+    let take = async |context: &Context, count_max| context.store.runs_take(count_max, LEASE_S).await;
+    // What is under way stops at its next page.
+    let stopped = stop.clone();
+    leased::run(context, stop, "runs", RUNS_MAX, take, move |context, tenant, id| replay(context, tenant, id, stopped.clone()))
+        .await;
 }
 
 async fn replay(context: Arc<Context>, tenant: TenantId, id: RunId, stop: watch::Receiver<bool>) {
@@ -100,7 +83,7 @@ async fn over(context: &Context, scope: &Scope, id: RunId, stop: &watch::Receive
             return Ok(None);
         }
         left -= i64::try_from(page.len()).unwrap_or(left);
-        before = page.last().map(|record| record.record);
+        before = page.last().map(|last| last.revision.record);
         let (work, mut so_far) = (pass.clone(), std::mem::take(&mut report));
         let mapped = tokio::task::spawn_blocking(move || work.add(&page, &mut so_far).map(|()| so_far));
         let (next, mapped) = tokio::join!(load(&store, &pass, &run.over, before, left), mapped);
@@ -146,9 +129,9 @@ impl Pass {
         let now = Utc::now();
         let (source, destination) = (self.sides.source().connector, self.sides.destination().connector);
         for record in page {
-            let lookups = TenantLookups::new(&self.tables, destination.tables(), record.origin_at);
+            let lookups = TenantLookups::new(&self.tables, destination.tables(), record.revision.origin_at);
             let read = record.body.as_deref().map(|body| {
-                let lookups = TenantLookups::new(&self.tables, source.tables(), record.origin_at);
+                let lookups = TenantLookups::new(&self.tables, source.tables(), record.revision.origin_at);
                 trial.read(body, &lookups)
             });
             let document;
@@ -157,16 +140,10 @@ impl Pass {
                     document = read.document.to_json();
                     (document.as_str(), read.unbalanced.as_deref())
                 }
-                _ => (record.document.as_str(), record.unbalanced.as_deref()),
+                _ => (record.revision.document.as_str(), record.revision.unbalanced.as_deref()),
             };
-            let revision = Revision {
-                source_id: &record.source_id,
-                number: record.number.as_deref(),
-                revision: record.revision,
-                document: text.as_bytes(),
-                unbalanced,
-                delivery: record.delivery.map_or_else(|| DeliveryId(record.record.0), |(id, _)| id),
-            };
+            let delivery = record.delivery.map_or_else(|| DeliveryId(record.revision.record.0), |(id, _)| id);
+            let revision = Revision { document: text.as_bytes(), unbalanced, ..record.revision.of(delivery) };
             let inputs = Inputs::parse(record.sent.as_ref().and_then(|(_, inputs)| inputs.as_deref()));
             let tried = match read {
                 Some(Err(reason)) => Tried::Refused(Box::new(reason)),
@@ -174,29 +151,25 @@ impl Pass {
             };
             let (before, after) = sides_of(record, tried);
             let currency = currency(text);
-            let of = Of { record: record.record, number: record.number.as_deref(), currency: currency.as_deref() };
+            let of =
+                Of { record: record.revision.record, number: record.revision.number.as_deref(), currency: currency.as_deref() };
             report.add(of, &before, after, &|field| trial.is_money(field));
         }
         Ok(())
     }
 }
 
-/// What was sent, and what would be, in the same form.
+/// What was sent, and what would be, in the same form. Where nothing would be sent, only that something was is told.
 fn sides_of(record: &Delivered, tried: Tried) -> (Before, After) {
-    let nothing_sent = || match record.delivery {
-        Some((_, DeliveryState::Exception)) => Before::Failed,
-        _ => Before::Nothing,
+    let before = |form: &dyn Fn(&[u8]) -> Value| match (&record.sent, record.delivery) {
+        (Some((request, _)), _) => Before::Sent(form(request)),
+        (None, Some((_, DeliveryState::Exception))) => Before::Failed,
+        (None, _) => Before::Nothing,
     };
     match tried {
-        Tried::Left => (record.sent.as_ref().map_or_else(nothing_sent, |_| Before::Sent(Value::Null)), After::Left),
-        Tried::Refused(reason) => {
-            let before = record.sent.as_ref().map_or_else(nothing_sent, |_| Before::Sent(Value::Null));
-            (before, After::Failed(reason))
-        }
-        Tried::Made(made) => {
-            let before = record.sent.as_ref().map(|(request, _)| sent(request, &made.request.body));
-            (before.map_or_else(nothing_sent, Before::Sent), After::Sent(made.body()))
-        }
+        Tried::Left => (before(&|_| Value::Null), After::Left),
+        Tried::Refused(reason) => (before(&|_| Value::Null), After::Failed(reason)),
+        Tried::Made(made) => (before(&|request| sent(request, &made.request.body)), After::Sent(made.body())),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use connectors::Inputs;
 use connectors::swap::lost;
-use connectors::trial::{Revision, Trial, Tried};
+use connectors::trial::{Trial, Tried};
 use domain::canonical;
 use domain::drift::Worth;
 use domain::id::{SwapId, TenantId};
@@ -21,10 +21,9 @@ use infra::postgres::flow::FlowVersion;
 use infra::postgres::swap_shadow::Shadowed;
 use infra::trial::{self, Sides, TrialError};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tracing::warn;
 
-use crate::Context;
+use crate::{Context, leased};
 
 /// Shadows of one process at a time: what is delivered comes first.
 const SHADOWS_MAX: usize = 2;
@@ -37,27 +36,9 @@ const WAIT_S: f64 = 2.0;
 /// The same where the mapping does not fit: a person has to mend it.
 const FAILED_WAIT_S: f64 = 30.0;
 
-pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
-    let mut looks = JoinSet::new();
-    loop {
-        while looks.try_join_next().is_some() {}
-        let room = i32::try_from(SHADOWS_MAX.saturating_sub(looks.len())).unwrap_or(0);
-        if room > 0 {
-            match context.store.swaps_take(room, LEASE_S).await {
-                Ok(taken) => {
-                    for (tenant, id) in taken {
-                        looks.spawn(look(context.clone(), tenant, id));
-                    }
-                }
-                Err(error) => warn!(error = chain(&error), "Shadows could not be looked for; the next look tries again"),
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(context.settings.sweep_every) => {}
-            _ = stop.wait_for(|stop| *stop) => break,
-        }
-    }
-    looks.join_all().await;
+pub async fn run(context: Arc<Context>, stop: watch::Receiver<bool>) {
+    let take = async |context: &Context, count_max| context.store.swaps_take(count_max, LEASE_S).await;
+    leased::run(context, stop, "shadows", SHADOWS_MAX, take, look).await;
 }
 
 async fn look(context: Arc<Context>, tenant: TenantId, id: SwapId) {
@@ -120,17 +101,9 @@ impl Half {
         self.sides.trial(&self.version.spec)
     }
 
-    fn outcome(&self, trial: &Trial<'_>, row: &Shadowed) -> Outcome {
+    fn outcome(&self, trial: &Trial<'_>, (delivery, row): &Shadowed) -> Outcome {
         let lookups = TenantLookups::new(&self.tables, self.sides.destination().connector.tables(), row.origin_at);
-        let revision = Revision {
-            source_id: &row.source_id,
-            number: row.number.as_deref(),
-            revision: row.revision,
-            document: row.document.as_bytes(),
-            unbalanced: row.unbalanced.as_deref(),
-            delivery: row.delivery,
-        };
-        match trial.run(&revision, &Inputs::default(), &lookups, Utc::now()) {
+        match trial.run(&row.of(*delivery), &Inputs::default(), &lookups, Utc::now()) {
             Tried::Left => Outcome::Left,
             Tried::Refused(reason) => Outcome::Refused(reason),
             Tried::Made(made) => Outcome::Made { looks_up: made.not_looked_up },
@@ -149,15 +122,16 @@ impl Pair {
         let kind = self.old.version.kind;
         let plans = old.write_plan().zip(candidate.write_plan());
         let lost = plans.map(|(old, candidate)| lost(kind, old, candidate)).unwrap_or_default();
-        for row in rows {
+        for shadowed in rows {
+            let (_, row) = shadowed;
             // A stored document that cannot be read is refused by both, and says so there.
             let document = Value::parse(row.document.as_bytes(), &Limits::DEFAULT).unwrap_or(Value::Null);
             let worth = canonical::examine(kind, &document).ok().as_ref().and_then(Worth::of);
             let currency = document.get("currency").and_then(Value::as_str);
             let seen = Seen {
                 of: Of { record: row.record, number: row.number.as_deref(), currency },
-                old: self.old.outcome(&old, row),
-                candidate: self.candidate.outcome(&candidate, row),
+                old: self.old.outcome(&old, shadowed),
+                candidate: self.candidate.outcome(&candidate, shadowed),
                 document: &document,
                 worth: worth.as_ref(),
             };

@@ -7,13 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::drift::Worth;
 use crate::exception::Reason;
-use crate::replay::{CauseReport, Example, Money, Of, add_cause, add_money};
+use crate::replay::{CauseReport, EXAMPLES_MAX, Example, FIELDS_MAX, Money, Of, add_cause, add_money, example};
 use crate::value::Value;
-
-/// Fields that a report tells; what is beyond is counted.
-const FIELDS_MAX: usize = 200;
-const EXAMPLES_MAX: usize = 5;
-const SHOWN_CHARS_MAX: usize = 200;
 
 /// What a mapping makes of a revision.
 #[derive(Debug)]
@@ -152,14 +147,7 @@ impl Parity {
             add_money(&mut lost.money, of.currency, sum);
         }
         if lost.examples.len() < EXAMPLES_MAX {
-            let shown = first.to_text().map_or_else(|| first.to_json(), Into::into).chars().take(SHOWN_CHARS_MAX).collect();
-            lost.examples.push(Example {
-                record: of.record,
-                number: of.number.map(str::to_owned),
-                path: field.to_owned(),
-                before: Some(shown),
-                after: None,
-            });
+            lost.examples.push(example(of, field, Some(first), None));
         }
     }
 

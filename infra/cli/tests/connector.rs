@@ -1,36 +1,8 @@
 //! `crossdock connector`, as whoever writes a connector uses it: the real program, on folders of their own.
 
-use std::path::PathBuf;
-use std::process::Command;
+mod program;
 
-/// A catalog folder of its own, gone at the end.
-struct Catalog(PathBuf);
-
-impl Catalog {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("crossdock-catalog-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
-        Self(folder)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("the folder's name is text")
-    }
-}
-
-impl Drop for Catalog {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// What the program printed, and whether it was content.
-fn crossdock(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_crossdock")).args(arguments).output().expect("the program was built");
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
-}
+use program::{Folder, crossdock};
 
 #[test]
 fn every_connector_of_the_catalog_holds_against_its_own_simulator() {
@@ -41,7 +13,7 @@ fn every_connector_of_the_catalog_holds_against_its_own_simulator() {
 
 #[test]
 fn a_made_up_vendor_is_added_by_writing_one_folder() {
-    let catalog = Catalog::new("new");
+    let catalog = Folder::new("new");
     let (is_content, text) = crossdock(&["connector", "new", "blue-hats", "--catalog", catalog.path()]);
     assert!(is_content, "{text}");
     let (is_content, text) = crossdock(&["connector", "test", "blue-hats", "--verbose", "--catalog", catalog.path()]);
@@ -53,10 +25,10 @@ fn a_made_up_vendor_is_added_by_writing_one_folder() {
 
 #[test]
 fn a_broken_connector_is_named_with_its_place_and_stops_no_other() {
-    let catalog = Catalog::new("broken");
+    let catalog = Folder::new("broken");
     crossdock(&["connector", "new", "good", "--catalog", catalog.path()]);
     crossdock(&["connector", "new", "bad", "--catalog", catalog.path()]);
-    let file = catalog.0.join("bad/connector.yaml");
+    let file = format!("{}/bad/connector.yaml", catalog.path());
     let yaml = std::fs::read_to_string(&file).expect("it was written").replace("limits:", "limts:");
     let line = yaml.lines().position(|line| line == "limts:").expect("it is misspelt now") + 1;
     std::fs::write(&file, yaml).expect("it can be written again");

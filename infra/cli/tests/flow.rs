@@ -1,37 +1,14 @@
 //! `crossdock flow check`, as whoever writes a mapping uses it: the real program, on files of their own.
 
-use std::path::PathBuf;
-use std::process::Command;
+mod program;
 
-/// A folder of its own, gone at the end.
-struct Folder(PathBuf);
+use program::{Folder, crossdock};
 
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("crossdock-flow-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
-        Self(folder)
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let file = self.0.join(name);
-        std::fs::write(&file, text).expect("a file can be written");
-        file.to_str().expect("the file's name is text").to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// What the program printed, and whether it was content.
-fn crossdock(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_crossdock")).args(arguments).output().expect("the program was built");
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+/// Writes a file of the folder.
+fn file(folder: &Folder, name: &str, text: &str) -> String {
+    let file = format!("{}/{name}", folder.path());
+    std::fs::write(&file, text).expect("a file can be written");
+    file
 }
 
 const DIVIDES: &str = "- to: per_piece\n  each: lines\n  rules:\n    - { to: price, expr: unit_price / quantity, as: money }\n";
@@ -39,7 +16,7 @@ const DIVIDES: &str = "- to: per_piece\n  each: lines\n  rules:\n    - { to: pri
 #[test]
 fn a_rule_that_divides_by_the_quantity_is_shown_one_line_of_quantity_zero() {
     let folder = Folder::new("divides");
-    let mapping = folder.file("mapping.yaml", DIVIDES);
+    let mapping = file(&folder, "mapping.yaml", DIVIDES);
     let arguments = ["flow", "check", "s3", "order", "--mapping", &mapping];
     let (is_content, text) = crossdock(&arguments);
     assert!(!is_content, "{text}");
@@ -73,8 +50,8 @@ fn a_mapping_that_answers_every_record_is_content_and_says_what_it_was_shown() {
 fn a_flow_in_a_file_is_checked_for_the_records_that_its_filter_takes() {
     let folder = Folder::new("flow");
     let flow = |filter: &str| format!("kind: order\ndestination_connector: s3\nfilter: \"{filter}\"\nmapping:\n{DIVIDES}");
-    let all = folder.file("all.yaml", &flow("status != 'cancelled'"));
-    let some = folder.file("some.yaml", &flow("min(lines.quantity) > 0"));
+    let all = file(&folder, "all.yaml", &flow("status != 'cancelled'"));
+    let some = file(&folder, "some.yaml", &flow("min(lines.quantity) > 0"));
     assert!(!crossdock(&["flow", "check", "--flow", &all]).0);
     let (is_content, text) = crossdock(&["flow", "check", "--flow", &some]);
     assert!(is_content, "{text}");
@@ -83,8 +60,8 @@ fn a_flow_in_a_file_is_checked_for_the_records_that_its_filter_takes() {
 #[test]
 fn tables_that_are_given_are_taken_as_they_are() {
     let folder = Folder::new("tables");
-    let mapping = folder.file("mapping.yaml", "- { to: item, from: number, lookup: Numbers }\n");
-    let tables = folder.file("tables.yaml", "Numbers: { \"#1042\": \"88\" }\n");
+    let mapping = file(&folder, "mapping.yaml", "- { to: item, from: number, lookup: Numbers }\n");
+    let tables = file(&folder, "tables.yaml", "Numbers: { \"#1042\": \"88\" }\n");
     let (is_content, text) = crossdock(&["flow", "check", "s3", "order", "--mapping", &mapping]);
     assert!(is_content && text.contains("of tables that --tables does not give: Numbers."), "{text}");
     let (is_content, text) = crossdock(&["flow", "check", "s3", "order", "--mapping", &mapping, "--tables", &tables]);
@@ -94,7 +71,7 @@ fn tables_that_are_given_are_taken_as_they_are() {
 #[test]
 fn what_cannot_be_checked_is_said_with_what_there_is() {
     let folder = Folder::new("wrong");
-    let mapping = folder.file("mapping.yaml", "- { to: a, form: b }\n");
+    let mapping = file(&folder, "mapping.yaml", "- { to: a, form: b }\n");
     for (arguments, said) in [
         (&["flow", "check", "nobody", "order"][..], "there is no connector \"nobody\""),
         (&["flow", "check", "s3", "ordr"], "there is no such kind of record; there are order, customer"),
@@ -127,7 +104,7 @@ fn a_flow_begins_with_a_template_and_is_checked_as_it_stands() {
     {
         assert!(text.contains(said), "{said}: {text}");
     }
-    let file = folder.file("archive.yaml", &text);
+    let file = file(&folder, "archive.yaml", &text);
     let (is_content, text) = crossdock(&["flow", "check", "--flow", &file]);
     assert!(is_content && text.contains("0 failed, for 0 causes."), "{text}");
     for (arguments, said) in [

@@ -79,7 +79,7 @@ impl TenantStore<'_> {
         .bind(starts.iter().map(|s| s.url.as_str()).collect::<Vec<_>>())
         .bind(starts.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
         .bind(lease_s)
-        .bind(serde_json::to_value(&scope.actor).expect("an actor is plain data"))
+        .bind(scope.actor_json())
         .bind(Action::AttemptStarted.as_str())
         .bind(scope.request)
         .fetch_all(&mut *tx)

@@ -40,6 +40,15 @@ pub struct FlowVersion {
     pub destination: ConnectionId,
 }
 
+impl FlowVersion {
+    /// As it would write to another destination by other rules.
+    #[must_use]
+    pub fn towards(&self, destination: ConnectionId, mapping: &Rules) -> Self {
+        let spec = FlowSpec { mapping: mapping.clone(), ..self.spec.clone() };
+        Self { destination, spec, ..self.clone() }
+    }
+}
+
 /// A flow that runs.
 #[derive(Debug, Clone)]
 pub struct Published {
@@ -154,6 +163,17 @@ impl TenantStore<'_> {
     /// Where the database does not answer.
     pub async fn flow_published(&self, flow: FlowId) -> Result<Option<FlowVersion>, StoreError> {
         self.version("WHERE v.flow_id = $1 AND v.state = 'published'", flow.0, None).await
+    }
+
+    /// The version that runs, or else the newest.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn flow_current(&self, flow: FlowId) -> Result<Option<FlowVersion>, StoreError> {
+        match self.flow_published(flow).await? {
+            Some(published) => Ok(Some(published)),
+            None => self.flow_newest(flow).await,
+        }
     }
 
     /// A version by its id.
@@ -282,7 +302,7 @@ impl TenantStore<'_> {
             "SELECT id, drafted_by->>'user' AS author FROM flow_versions WHERE flow_id = $1 AND state = 'review' FOR UPDATE",
         );
         let Some(row) = query.bind(flow.0).fetch_optional(&mut *tx).await? else { return Ok(Stepped::NotFound) };
-        let actor = serde_json::to_value(&self.scope().actor).expect("an actor is plain data");
+        let actor = self.scope().actor_json();
         if row.try_get::<Option<String>, _>("author")?.as_deref() == actor["user"].as_str() {
             return Ok(Stepped::Own);
         }
@@ -320,7 +340,7 @@ impl TenantStore<'_> {
         if let Some((flow, field)) = conflict(&mut tx, draft).await? {
             return Ok(Stepped::Conflict { flow, field });
         }
-        retire(&mut tx, flow).await?;
+        retire(&mut tx, flow, &[FlowState::Published]).await?;
         sqlx::query("UPDATE flow_versions SET state = 'published', published_at = now() WHERE id = $1")
             .bind(draft.id.0)
             .execute(&mut *tx)
@@ -349,7 +369,7 @@ impl TenantStore<'_> {
             return Ok(Stepped::Elsewhere);
         }
         let number = next_number(&mut tx, flow).await?;
-        retire(&mut tx, flow).await?;
+        retire(&mut tx, flow, &[FlowState::Published]).await?;
         let note = format!("As version {}.", to.version);
         insert(&mut tx, self.scope(), flow, number, FlowState::Published, &to.spec, &note, Some(to.version), None).await?;
         swap::follow(&mut tx, self.scope(), flow).await?;
@@ -377,7 +397,7 @@ impl TenantStore<'_> {
         if seen.is_some_and(|seen| published.is_some_and(|published| published != seen.0)) {
             return Ok(Stepped::Changed);
         }
-        if !retire(&mut tx, flow).await? {
+        if !retire(&mut tx, flow, &[FlowState::Published]).await? {
             return Ok(Stepped::NotFound);
         }
         audit(&mut tx, self.scope(), Action::FlowRetired, "flow", &[flow.0]).await?;
@@ -405,9 +425,15 @@ pub(super) async fn lock(tx: &mut Transaction<'static, Postgres>, flow: FlowId) 
     Ok(sqlx::query("SELECT id FROM flows WHERE id = $1 FOR UPDATE").bind(flow.0).fetch_optional(&mut **tx).await?.is_some())
 }
 
-async fn retire(tx: &mut Transaction<'static, Postgres>, flow: FlowId) -> Result<bool, StoreError> {
-    let retired = sqlx::query("UPDATE flow_versions SET state = 'retired' WHERE flow_id = $1 AND state = 'published'");
-    Ok(retired.bind(flow.0).execute(&mut **tx).await?.rows_affected() > 0)
+/// Retires the versions of a flow that stand in these states; false where none does.
+pub(super) async fn retire(
+    tx: &mut Transaction<'static, Postgres>,
+    flow: FlowId,
+    states: &[FlowState],
+) -> Result<bool, StoreError> {
+    let retired = sqlx::query("UPDATE flow_versions SET state = 'retired' WHERE flow_id = $1 AND state = ANY($2)");
+    let states: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
+    Ok(retired.bind(flow.0).bind(states).execute(&mut **tx).await?.rows_affected() > 0)
 }
 
 /// True where the draft, as it is, was replayed and changed nothing, or a person wants what it changes.

@@ -30,6 +30,7 @@ pub mod page;
 pub mod people;
 pub mod receive;
 pub mod recipe;
+pub mod revision;
 pub mod run;
 pub mod split;
 pub mod sunset;

@@ -520,7 +520,7 @@ pub(crate) async fn audit_each(
          SELECT id, $1, $2, $3, $4, subject_id, $5, detail FROM unnest($6::uuid[], $7::uuid[], $8::text[]) AS i (id, subject_id, detail)",
     )
     .bind(scope.tenant.0)
-    .bind(serde_json::to_value(&scope.actor).expect("an actor is plain data"))
+    .bind(scope.actor_json())
     .bind(action.as_str())
     .bind(subject_kind)
     .bind(scope.request)

@@ -14,6 +14,7 @@ use flate2::write::DeflateEncoder;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use super::revision::RevisionRow;
 use super::{Store, StoreError, TenantStore};
 
 /// Of one connector's files; the largest has a tenth of it.
@@ -51,13 +52,7 @@ pub struct Sent {
     pub source_connector: String,
     pub destination: ConnectionId,
     pub flow: FlowId,
-    pub source_id: String,
-    pub number: Option<String>,
-    pub revision: i32,
-    pub document: String,
-    pub unbalanced: Option<String>,
-    /// When the message that caused it was accepted.
-    pub origin_at: DateTime<Utc>,
+    pub revision: RevisionRow,
     pub sent_at: DateTime<Utc>,
 }
 
@@ -81,7 +76,7 @@ impl TenantStore<'_> {
         let mut tx = self.begin().await?;
         let row = sqlx::query(
             "SELECT a.delivery_id, a.request, a.inputs, a.started_at, p.content, r.kind, r.connection_id AS source, c.connector, d.connection_id,
-                    d.flow_id, r.source_id, r.number, d.revision, v.document, v.unbalanced, d.origin_at
+                    d.flow_id, d.record_id, r.source_id, r.number, d.revision, v.document, v.unbalanced, d.origin_at
              FROM attempts a
              JOIN deliveries d ON d.id = a.delivery_id
              JOIN records r ON r.id = d.record_id
@@ -106,12 +101,7 @@ impl TenantStore<'_> {
             source_connector: row.try_get("connector")?,
             destination: ConnectionId(row.try_get("connection_id")?),
             flow: FlowId(row.try_get("flow_id")?),
-            source_id: row.try_get("source_id")?,
-            number: row.try_get("number")?,
-            revision: row.try_get("revision")?,
-            document: row.try_get("document")?,
-            unbalanced: row.try_get("unbalanced")?,
-            origin_at: row.try_get("origin_at")?,
+            revision: RevisionRow::read(&row)?,
             sent_at: row.try_get("started_at")?,
         }))
     }

@@ -1,6 +1,5 @@
 //! Runs: one bounded execution of a flow, in the background. A run is leased by one worker at a time; one whose worker died is taken again.
 
-use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::delivery::DeliveryState;
 use domain::id::{DeliveryId, FlowId, FlowVersionId, RecordId, RunId, TenantId};
@@ -10,6 +9,7 @@ use uuid::Uuid;
 
 use super::flow::{FlowVersion, Stepped};
 use super::receive::{audit, audit_each};
+use super::revision::RevisionRow;
 use super::{Store, StoreError, TenantStore};
 
 /// Runs of a tenant that wait or are under way.
@@ -27,14 +27,8 @@ pub struct Run {
 /// A record that was delivered, and what was made of it.
 #[derive(Debug, Clone)]
 pub struct Delivered {
-    pub record: RecordId,
-    pub number: Option<String>,
-    pub source_id: String,
-    pub revision: i32,
-    pub document: String,
-    pub unbalanced: Option<String>,
-    /// When the message that caused it was accepted.
-    pub origin_at: DateTime<Utc>,
+    /// The one that the flow last delivered, or else the last.
+    pub revision: RevisionRow,
     /// The message it was read from, where that was asked for: its body as it came, or as it was read back.
     pub body: Option<Vec<u8>>,
     /// None where the flow did not take it.
@@ -49,9 +43,18 @@ impl Store {
     /// # Errors
     /// Where the database does not answer.
     pub async fn runs_take(&self, count_max: i32, lease_s: f64) -> Result<Vec<(TenantId, RunId)>, StoreError> {
-        let rows = sqlx::query("SELECT tenant_id, id FROM runs_take($1, make_interval(secs => $2))");
-        let rows = rows.bind(count_max).bind(lease_s).fetch_all(self.pool()).await?;
-        rows.into_iter().map(|row| Ok((TenantId(row.try_get("tenant_id")?), RunId(row.try_get("id")?)))).collect()
+        self.take("SELECT tenant_id, id FROM runs_take($1, make_interval(secs => $2))", count_max, lease_s).await
+    }
+
+    /// What a named function leases to the caller.
+    pub(super) async fn take<I: From<Uuid>>(
+        &self,
+        sql: &'static str,
+        count_max: i32,
+        lease_s: f64,
+    ) -> Result<Vec<(TenantId, I)>, StoreError> {
+        let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(sql).bind(count_max).bind(lease_s).fetch_all(self.pool()).await?;
+        Ok(rows.into_iter().map(|(tenant, id)| (TenantId(tenant), I::from(id))).collect())
     }
 }
 
@@ -72,7 +75,7 @@ impl TenantStore<'_> {
         .bind(version.flow.0)
         .bind(version.id.0)
         .bind(serde_json::to_value(over).expect("what it runs over is plain data"))
-        .bind(serde_json::to_value(&self.scope().actor).expect("an actor is plain data"))
+        .bind(self.scope().actor_json())
         .bind(RUNS_MAX)
         .execute(&mut *tx)
         .await?;
@@ -162,7 +165,7 @@ impl TenantStore<'_> {
         )
         .bind(self.scope().tenant.0)
         .bind(id.0)
-        .bind(serde_json::to_value(&self.scope().actor).expect("an actor is plain data"))
+        .bind(self.scope().actor_json())
         .bind(why)
         .execute(&mut *tx)
         .await?;
@@ -203,7 +206,7 @@ impl TenantStore<'_> {
                    AND ($6::timestamptz IS NULL OR r.id >= uuid7_floor($6)) AND ($7::timestamptz IS NULL OR r.id < uuid7_floor($7))
                  ORDER BY r.id DESC LIMIT $8
              )
-             SELECT p.id, p.number, p.source_id, v.revision, v.document, v.unbalanced, d.id AS delivery_id, d.state,
+             SELECT p.id AS record_id, p.number, p.source_id, v.revision, v.document, v.unbalanced, d.id AS delivery_id, d.state,
                     coalesce(d.origin_at, p.created_at) AS origin_at, a.request, a.inputs,
                     CASE WHEN $9 THEN (SELECT coalesce(m.fetched, m.body) FROM messages m WHERE m.id = v.message_id) END AS body
              FROM page p
@@ -239,13 +242,7 @@ impl TenantStore<'_> {
             let request: Option<Vec<u8>> = row.try_get("request")?;
             let inputs: Option<String> = row.try_get("inputs")?;
             delivered.push(Delivered {
-                record: RecordId(row.try_get("id")?),
-                number: row.try_get("number")?,
-                source_id: row.try_get("source_id")?,
-                revision: row.try_get("revision")?,
-                document: row.try_get("document")?,
-                unbalanced: row.try_get("unbalanced")?,
-                origin_at: row.try_get("origin_at")?,
+                revision: RevisionRow::read(&row)?,
                 body: row.try_get("body")?,
                 delivery: id.zip(state).map(|(id, state)| (DeliveryId(id), state)),
                 sent: request.map(|request| (request, inputs)),

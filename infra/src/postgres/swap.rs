@@ -12,7 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::flow::{self, FlowVersion, VERSION, insert, next_number};
+use super::flow::{self, FlowVersion, VERSION, insert, next_number, retire};
 use super::receive::audit_each;
 use super::{StoreError, TenantStore};
 
@@ -39,10 +39,7 @@ impl Swap {
     /// A version of the flow as it would write to the candidate.
     #[must_use]
     pub fn over(&self, version: &FlowVersion) -> FlowVersion {
-        let mut candidate = version.clone();
-        candidate.destination = self.connection;
-        candidate.spec.mapping = self.mapping.clone();
-        candidate
+        version.towards(self.connection, &self.mapping)
     }
 }
 
@@ -96,7 +93,7 @@ impl TenantStore<'_> {
         .bind(candidate.0)
         .bind(destination)
         .bind(json(mapping))
-        .bind(self.actor())
+        .bind(self.scope().actor_json())
         .execute(&mut *tx)
         .await?;
         if made.rows_affected() == 0 {
@@ -129,7 +126,7 @@ impl TenantStore<'_> {
         )
         .bind(id.0)
         .bind(json(mapping))
-        .bind(self.actor())
+        .bind(self.scope().actor_json())
         .execute(&mut *tx)
         .await?;
         self.told(tx, Action::SwapChanged, id, &serde_json::json!({})).await
@@ -170,7 +167,7 @@ impl TenantStore<'_> {
                 return Ok(SwapStep::NotClean);
             }
         }
-        if needs_approval(&mut tx, swap.flow).await? && self.actor()["user"] == swap.mapped_by["user"] {
+        if needs_approval(&mut tx, swap.flow).await? && self.scope().actor_json()["user"] == swap.mapped_by["user"] {
             return Ok(SwapStep::Own);
         }
         if swap.state == SwapState::Shadow {
@@ -194,7 +191,7 @@ impl TenantStore<'_> {
         if !swap.state.may_become(SwapState::Back) {
             return Ok(SwapStep::NotNow(swap.state));
         }
-        retire(&mut tx, swap.flow, &["candidate"]).await?;
+        retire(&mut tx, swap.flow, &[FlowState::Candidate]).await?;
         let back = sqlx::query("UPDATE swaps SET state = 'back', percent = 0, closed_at = now(), failure = NULL WHERE id = $1");
         back.bind(id.0).execute(&mut *tx).await?;
         self.told(tx, Action::SwapBack, id, &serde_json::json!({"before": swap.percent, "why": why})).await
@@ -228,7 +225,7 @@ impl TenantStore<'_> {
         .bind(swap.before.0)
         .execute(&mut *tx)
         .await?;
-        retire(&mut tx, swap.flow, &["published", "candidate"]).await?;
+        retire(&mut tx, swap.flow, &[FlowState::Published, FlowState::Candidate]).await?;
         sqlx::query("UPDATE flows SET destination_connection_id = $2 WHERE id = $1")
             .bind(swap.flow.0)
             .bind(swap.connection.0)
@@ -253,10 +250,6 @@ impl TenantStore<'_> {
         row.map(|row| read(&row)).transpose()
     }
 
-    fn actor(&self) -> serde_json::Value {
-        serde_json::to_value(&self.scope().actor).expect("an actor is plain data")
-    }
-
     async fn told(
         &self,
         mut tx: Transaction<'static, Postgres>,
@@ -277,7 +270,7 @@ async fn candidate(
     swap: &Swap,
     published: &FlowVersion,
 ) -> Result<(), StoreError> {
-    retire(tx, swap.flow, &["candidate"]).await?;
+    retire(tx, swap.flow, &[FlowState::Candidate]).await?;
     let spec = swap.over(published).spec;
     let number = next_number(tx, swap.flow).await?;
     let note = format!("For the candidate of a swap ({}).", swap.id);
@@ -314,12 +307,6 @@ async fn published(tx: &mut Transaction<'static, Postgres>, flow: FlowId) -> Res
 
 async fn needs_approval(tx: &mut Transaction<'static, Postgres>, flow: FlowId) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar("SELECT needs_approval FROM flows WHERE id = $1").bind(flow.0).fetch_one(&mut **tx).await?)
-}
-
-async fn retire(tx: &mut Transaction<'static, Postgres>, flow: FlowId, states: &[&str]) -> Result<(), StoreError> {
-    let retired = sqlx::query("UPDATE flow_versions SET state = 'retired' WHERE flow_id = $1 AND state = ANY($2)");
-    retired.bind(flow.0).bind(states).execute(&mut **tx).await?;
-    Ok(())
 }
 
 fn json(mapping: &Rules) -> serde_json::Value {

@@ -1,11 +1,12 @@
 //! What a shadow run reads and keeps: the deliveries that were planned since, page by page, and how far it came.
 
-use chrono::{DateTime, Utc};
-use domain::id::{DeliveryId, RecordId, SwapId, TenantId};
+use domain::id::{DeliveryId, SwapId, TenantId};
 use domain::swap::Parity;
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
+use super::revision::RevisionRow;
 use super::swap::Swap;
 use super::{Store, StoreError, TenantStore};
 
@@ -13,17 +14,7 @@ use super::{Store, StoreError, TenantStore};
 const SETTLE_S: f64 = 3.0;
 
 /// A planned delivery with its revision, whatever became of it.
-#[derive(Debug, Clone)]
-pub struct Shadowed {
-    pub delivery: DeliveryId,
-    pub record: RecordId,
-    pub source_id: String,
-    pub number: Option<String>,
-    pub revision: i32,
-    pub document: String,
-    pub unbalanced: Option<String>,
-    pub origin_at: DateTime<Utc>,
-}
+pub type Shadowed = (DeliveryId, RevisionRow);
 
 /// A page, and how far the shadow has seen with it.
 #[derive(Debug)]
@@ -39,9 +30,7 @@ impl Store {
     /// # Errors
     /// Where the database does not answer.
     pub async fn swaps_take(&self, count_max: i32, lease_s: f64) -> Result<Vec<(TenantId, SwapId)>, StoreError> {
-        let rows = sqlx::query("SELECT tenant_id, id FROM swaps_take($1, make_interval(secs => $2))");
-        let rows = rows.bind(count_max).bind(lease_s).fetch_all(self.pool()).await?;
-        rows.into_iter().map(|row| Ok((TenantId(row.try_get("tenant_id")?), SwapId(row.try_get("id")?)))).collect()
+        self.take("SELECT tenant_id, id FROM swaps_take($1, make_interval(secs => $2))", count_max, lease_s).await
     }
 }
 
@@ -70,21 +59,11 @@ impl TenantStore<'_> {
         .fetch_all(&mut *tx)
         .await?;
         tx.commit().await?;
-        let mut page = Vec::with_capacity(rows.len());
-        for row in rows {
-            page.push(Shadowed {
-                delivery: DeliveryId(row.try_get("id")?),
-                record: RecordId(row.try_get("record_id")?),
-                source_id: row.try_get("source_id")?,
-                number: row.try_get("number")?,
-                revision: row.try_get("revision")?,
-                document: row.try_get("document")?,
-                unbalanced: row.try_get("unbalanced")?,
-                origin_at: row.try_get("origin_at")?,
-            });
-        }
+        let shadowed =
+            |row: PgRow| -> Result<Shadowed, StoreError> { Ok((DeliveryId(row.try_get("id")?), RevisionRow::read(&row)?)) };
+        let page = rows.into_iter().map(shadowed).collect::<Result<Vec<_>, _>>()?;
         let is_full = i64::try_from(page.len()).is_ok_and(|count| count >= first);
-        let seen = page.last().filter(|_| is_full).map_or(until, |last| last.delivery.0);
+        let seen = page.last().filter(|_| is_full).map_or(until, |(last, _)| last.0);
         Ok(ShadowPage { rows: page, seen, is_full })
     }
 

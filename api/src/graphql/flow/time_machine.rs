@@ -4,7 +4,7 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use connectors::Connector;
 use connectors::Inputs;
-use connectors::trial::{Revision, Side, Trial, Tried, sent};
+use connectors::trial::{Side, Trial, Tried, sent};
 use domain::comparison::compare;
 use domain::flow::FlowSpec;
 use domain::id::{AttemptId, FlowVersionId, RecordId};
@@ -139,7 +139,7 @@ impl TimeMachineQuery {
         let Some((was, recipe)) = was.and_then(|was| was.recipe.clone().map(|recipe| (was, recipe))) else { return Ok(None) };
         let with = with.unwrap_or_default();
         let of_then = connector(ctx, &recipe, &with).await?;
-        let connector = of_then.get(&recipe)?;
+        let connector: &Connector = &of_then;
         let tables = tables(ctx, &store, &recipe, &with).await?;
         let overlays = overlays(ctx, &store, &recipe.flows).await?;
         let plan = connectors::flow::reading(connector, was.kind, &overlays);
@@ -163,53 +163,56 @@ impl TimeMachineQuery {
     }
 }
 
-/// A connector of then, or the one that stands now.
+/// A connector of then, or one that is loaded.
 enum OfThen {
     Then(Box<Connector>),
-    Now(&'static Connector),
-    Gone,
+    Loaded(&'static Connector),
 }
 
-impl OfThen {
-    fn get(&self, recipe: &Recipe) -> Result<&Connector> {
+impl std::ops::Deref for OfThen {
+    type Target = Connector;
+
+    fn deref(&self) -> &Connector {
         match self {
-            Self::Then(connector) => Ok(connector),
-            Self::Now(connector) => Ok(connector),
-            Self::Gone => Err(fail(Code::BadRequest, &format!("the connector \"{}\" of then was not kept", recipe.connector))),
+            Self::Then(connector) => connector,
+            Self::Loaded(connector) => connector,
         }
     }
 }
 
 async fn connector(ctx: &Context<'_>, recipe: &Recipe, with: &RemakeInput) -> Result<OfThen> {
-    let now = state(ctx).catalog.get(&recipe.connector);
-    match (with.connector.unwrap_or_default(), now) {
-        (AsOf::Now, Some(connector)) => Ok(OfThen::Now(connector)),
-        (AsOf::Now, None) => Ok(OfThen::Gone),
-        // Most often nothing has changed since, and what is loaded serves.
-        (AsOf::Then, Some(connector)) if connector.hash().to_string() == recipe.connector_hash => Ok(OfThen::Now(connector)),
-        (AsOf::Then, _) => {
-            let kept = state(ctx).store.connector_as_it_was(&recipe.connector, &recipe.connector_hash).await;
-            let kept = kept.map_err(|error| internal(ctx, &error))?;
-            Ok(kept.map_or(OfThen::Gone, |connector| OfThen::Then(Box::new(connector))))
-        }
+    let loaded = state(ctx).catalog.get(&recipe.connector);
+    // Most often nothing has changed since, and what is loaded serves.
+    let serves =
+        |connector: &&Connector| with.connector == Some(AsOf::Now) || connector.hash().to_string() == recipe.connector_hash;
+    if let Some(connector) = loaded.filter(serves) {
+        return Ok(OfThen::Loaded(connector));
     }
+    let kept = match with.connector.unwrap_or_default() {
+        AsOf::Now => None,
+        AsOf::Then => {
+            let kept = state(ctx).store.connector_as_it_was(&recipe.connector, &recipe.connector_hash).await;
+            kept.map_err(|error| internal(ctx, &error))?
+        }
+    };
+    let gone = || fail(Code::BadRequest, &format!("the connector \"{}\" of then was not kept", recipe.connector));
+    kept.map(|connector| OfThen::Then(Box::new(connector))).ok_or_else(gone)
 }
 
 async fn tables(ctx: &Context<'_>, store: &TenantStore<'_>, recipe: &Recipe, with: &RemakeInput) -> Result<Tables> {
     let load = async || -> Result<Tables, StoreError> {
-        let versions = match with.lookup_tables.unwrap_or_default() {
-            AsOf::Then => recipe.tables.iter().map(|table| (table.id, table.version)).collect(),
-            AsOf::Now => {
-                store.lookup_table_versions().await?.into_iter().map(|(id, _, version)| (id, version)).collect::<Vec<_>>()
-            }
-        };
+        if with.lookup_tables.unwrap_or_default() == AsOf::Then {
+            let versions: Vec<_> = recipe.tables.iter().map(|table| (table.id, table.version)).collect();
+            return lookup::load(store, &versions).await;
+        }
+        let now = store.lookup_table_versions().await?;
+        let versions: Vec<_> = now.iter().map(|(id, _, version)| (*id, *version)).collect();
         let mut tables = lookup::load(store, &versions).await?;
         // A table that was renamed since is looked into by the name that the rules of then know.
         for table in &recipe.tables {
-            if !tables.contains_key(&table.name)
-                && let Some(entries) = lookup::load(store, &[(table.id, table.version)]).await?.into_values().next()
-            {
-                tables.insert(table.name.clone(), entries);
+            let renamed = now.iter().find(|(id, name, _)| *id == table.id && *name != table.name);
+            if let Some(entries) = renamed.and_then(|(_, name, _)| tables.get(name)).cloned() {
+                tables.entry(table.name.clone()).or_insert(entries);
             }
         }
         Ok(tables)
@@ -233,7 +236,7 @@ async fn remake(
     with: &RemakeInput,
 ) -> Result<Remade> {
     let of_then = connector(ctx, recipe, with).await?;
-    let destination = of_then.get(recipe)?;
+    let destination: &Connector = &of_then;
     let source = state(ctx).catalog.get(&was.source_connector);
     let source =
         source.ok_or_else(|| fail(Code::BadRequest, "the source's connector is not part of this installation any more"))?;
@@ -249,16 +252,9 @@ async fn remake(
     // It was taken then: what is asked is what it becomes. How it was read is another question.
     let spec = FlowSpec { filter: None, source_mapping: Rules::default(), ..spec.clone() };
     let trial = Trial::new(&spec, &[], was.kind, source, destination).map_err(|errors| told(ctx, TrialError::Version(errors)))?;
-    let revision = Revision {
-        source_id: &was.source_id,
-        number: was.number.as_deref(),
-        revision: was.revision,
-        document: was.document.as_bytes(),
-        unbalanced: was.unbalanced.as_deref(),
-        delivery: was.delivery,
-    };
+    let revision = was.revision.of(was.delivery);
     let inputs = Inputs::parse(was.inputs.as_deref()).map_err(|error| fail(Code::BadRequest, &error.to_string()))?;
-    let lookups = TenantLookups::new(&tables, destination.connector.tables(), was.origin_at);
+    let lookups = TenantLookups::new(&tables, destination.connector.tables(), was.revision.origin_at);
     let mut remade =
         Remade { is_same: false, request: None, document: None, failure: None, changes: vec![], made_with: recipe.into() };
     match trial.run(&revision, &inputs, &lookups, was.sent_at) {
@@ -270,7 +266,7 @@ async fn remake(
             remade.request = Some((*made).into());
         }
     }
-    remade.document = Some(was.document.clone());
+    remade.document = Some(was.revision.document.clone());
     Ok(remade)
 }
 
@@ -293,7 +289,7 @@ pub async fn provenance(ctx: &Context<'_>, record: uuid::Uuid, revision: i32) ->
     let was = store.read_from(RecordId(record), revision).await.map_err(|error| internal(ctx, &error))?;
     let Some((was, recipe)) = was.and_then(|was| was.recipe.clone().map(|recipe| (was, recipe))) else { return Ok(vec![]) };
     let of_then = connector(ctx, &recipe, &RemakeInput::default()).await?;
-    let connector = of_then.get(&recipe)?;
+    let connector: &Connector = &of_then;
     let overlays = overlays(ctx, &store, &recipe.flows).await?;
     let overlaid = connectors::flow::reading(connector, was.kind, &overlays).ok().flatten();
     let Some(plan) = overlaid.as_ref().or_else(|| connector.read_plan(was.kind)) else { return Ok(vec![]) };

@@ -14,7 +14,7 @@ use infra::postgres::swap::{Swap, SwapStep};
 use infra::postgres::{StoreError, TenantStore};
 use infra::trial::Sides;
 
-use super::{SwapNode, find, gaps};
+use super::{SwapNode, SwapSide, find, gaps};
 use crate::graphql::error::{UserError, UserErrorCode, internal, scope, state, within};
 use crate::graphql::flow::told;
 use crate::graphql::page::uuid;
@@ -48,10 +48,7 @@ impl SwapMutation {
         scope(ctx, Permission::Configure)?;
         let Some(flow) = uuid::<FlowId>(&input.flow_id).map(FlowId) else { return no_flow() };
         let found = within(ctx, Permission::Configure, async |store| {
-            let version = match store.flow_published(flow).await? {
-                Some(version) => Some(version),
-                None => store.flow_newest(flow).await?,
-            };
+            let version = store.flow_current(flow).await?;
             let connection = match uuid::<ConnectionId>(&input.connection_id) {
                 Some(id) => store.find::<connection::Entity>(id).await?,
                 None => None,
@@ -77,7 +74,8 @@ impl SwapMutation {
     /// Other rules for the candidate. A shadow begins anew; where the candidate gets records already, those from now on are written by these.
     async fn swap_change(&self, ctx: &Context<'_>, id: ID, mapping: Json<serde_json::Value>) -> Result<SwapPayload> {
         scope(ctx, Permission::Configure)?;
-        let Some((swap, version)) = load(ctx, &id).await? else { return no_swap() };
+        let Some(id) = uuid::<SwapId>(&id).map(SwapId) else { return no_swap() };
+        let Some((swap, version)) = load(ctx, id).await? else { return no_swap() };
         let mapping = match rules(Some(&mapping)) {
             Ok(mapping) => mapping,
             Err(error) => return Ok(SwapPayload { swap: None, user_errors: vec![error] }),
@@ -113,11 +111,12 @@ impl SwapMutation {
             Ok(why) => why,
             Err(error) => return Ok(SwapPayload { swap: None, user_errors: vec![error] }),
         };
-        let Some((swap, version)) = load(ctx, &id).await? else { return no_swap() };
+        let Some(id) = uuid::<SwapId>(&id).map(SwapId) else { return no_swap() };
+        let Some((swap, version)) = load(ctx, id).await? else { return no_swap() };
         if percent > swap.percent {
             let scope = scope(ctx, Permission::Configure)?;
             let store = state(ctx).store.within(&scope);
-            let gaps = gaps::of_destination(ctx, &store, &version, swap.connection, &swap.mapping).await?;
+            let gaps = gaps::of(ctx, &store, &version, SwapSide::Destination, swap.connection, &swap.mapping).await?;
             if let Some(gap) = gaps.into_iter().find(|gap| gap.severity == Severity::Blocks) {
                 return refuse("id", UserErrorCode::Blocked, &format!("{} {}", gap.sentence, gap.next_step));
             }
@@ -144,19 +143,17 @@ impl SwapMutation {
 }
 
 /// A swap, and the version of its flow that it is compared with.
-async fn load(ctx: &Context<'_>, id: &ID) -> Result<Option<(Swap, FlowVersion)>> {
-    let Some(id) = uuid::<SwapId>(id).map(SwapId) else { return Ok(None) };
+pub(super) async fn load(ctx: &Context<'_>, id: SwapId) -> Result<Option<(Swap, FlowVersion)>> {
     let scope = scope(ctx, Permission::ReadOperations)?;
     let store = state(ctx).store.within(&scope);
     let Some(swap) = store.swap_load(id).await.map_err(|error| internal(ctx, &error))? else { return Ok(None) };
-    Ok(gaps::version(ctx, &store, swap.flow).await?.map(|version| (swap, version)))
+    let version = store.flow_current(swap.flow).await.map_err(|error| internal(ctx, &error))?;
+    Ok(version.map(|version| (swap, version)))
 }
 
 /// What is wrong with the rules over the candidate's.
 async fn unfit(ctx: &Context<'_>, version: &FlowVersion, candidate: ConnectionId, mapping: &Rules) -> Result<Vec<UserError>> {
-    let mut other = version.clone();
-    other.destination = candidate;
-    other.spec.mapping = mapping.clone();
+    let other = version.towards(candidate, mapping);
     let scope = scope(ctx, Permission::Configure)?;
     let sides = Sides::load(&state(ctx).store.within(&scope), state(ctx).catalog, &other).await;
     let sides = sides.map_err(|error| told(ctx, error))?;

@@ -2,61 +2,44 @@
 
 use async_graphql::{Context, Result};
 use connectors::swap::{Candidate, Gap, Severity, gaps, source_gaps};
-use domain::id::{ConnectionId, FlowId};
+use domain::flow::FlowSpec;
+use domain::id::ConnectionId;
 use domain::mapping::{Filter, Rules};
 use infra::postgres::TenantStore;
 use infra::postgres::entity::connection;
 use infra::postgres::flow::FlowVersion;
 use infra::trial::{Sides, TrialError};
 
+use super::SwapSide;
 use crate::graphql::error::{internal, state};
 use crate::graphql::flow::told;
 
-/// The version that runs, or else the newest.
-pub(super) async fn version(ctx: &Context<'_>, store: &TenantStore<'_>, flow: FlowId) -> Result<Option<FlowVersion>> {
-    let published = store.flow_published(flow).await.map_err(|error| internal(ctx, &error))?;
-    if published.is_some() {
-        return Ok(published);
+/// What would be given up where a side of the version is replaced by the candidate with these rules.
+pub(super) async fn of(
+    ctx: &Context<'_>,
+    store: &TenantStore<'_>,
+    version: &FlowVersion,
+    side: SwapSide,
+    candidate: ConnectionId,
+    mapping: &Rules,
+) -> Result<Vec<Gap>> {
+    let other = match side {
+        SwapSide::Destination => version.towards(candidate, mapping),
+        SwapSide::Source => {
+            let spec = FlowSpec { source_mapping: mapping.clone(), ..version.spec.clone() };
+            FlowVersion { source: candidate, spec, ..version.clone() }
+        }
+    };
+    let both = Both::load(ctx, store, version, &other, candidate).await?;
+    let old = both.old.trial(&version.spec).map_err(|error| told(ctx, error))?;
+    let new = match both.new.trial(&other.spec) {
+        Ok(new) => new,
+        Err(error) => return unfit(ctx, error),
+    };
+    if side == SwapSide::Destination {
+        let candidate = both.candidate(both.new.destination(), new.write_plan());
+        return Ok(gaps(version.kind, both.old.destination(), old.write_plan(), &candidate, &both.tables));
     }
-    store.flow_newest(flow).await.map_err(|error| internal(ctx, &error))
-}
-
-pub(super) async fn of_destination(
-    ctx: &Context<'_>,
-    store: &TenantStore<'_>,
-    version: &FlowVersion,
-    candidate: ConnectionId,
-    mapping: &Rules,
-) -> Result<Vec<Gap>> {
-    let mut other = version.clone();
-    other.destination = candidate;
-    other.spec.mapping = mapping.clone();
-    let both = Both::load(ctx, store, version, &other, candidate).await?;
-    let old = both.old.trial(&version.spec).map_err(|error| told(ctx, error))?;
-    let new = match both.new.trial(&other.spec) {
-        Ok(new) => new,
-        Err(error) => return unfit(ctx, error),
-    };
-    let candidate = both.candidate(both.new.destination(), new.write_plan());
-    Ok(gaps(version.kind, both.old.destination(), old.write_plan(), &candidate, &both.tables))
-}
-
-pub(super) async fn of_source(
-    ctx: &Context<'_>,
-    store: &TenantStore<'_>,
-    version: &FlowVersion,
-    candidate: ConnectionId,
-    mapping: &Rules,
-) -> Result<Vec<Gap>> {
-    let mut other = version.clone();
-    other.source = candidate;
-    other.spec.source_mapping = mapping.clone();
-    let both = Both::load(ctx, store, version, &other, candidate).await?;
-    let old = both.old.trial(&version.spec).map_err(|error| told(ctx, error))?;
-    let new = match both.new.trial(&other.spec) {
-        Ok(new) => new,
-        Err(error) => return unfit(ctx, error),
-    };
     let filter = version.spec.filter.as_deref().and_then(|text| Filter::compile(text).ok());
     let written = old.write_plan().into_iter().flat_map(|plan| plan.reads());
     let needed: Vec<String> = written.chain(filter.iter().flat_map(|filter| filter.reads())).cloned().collect();

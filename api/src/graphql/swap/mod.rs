@@ -87,13 +87,10 @@ impl SwapNode {
         if matches!(SwapState::parse(&self.row.state), None | Some(SwapState::Done | SwapState::Back)) {
             return Ok(vec![]);
         }
+        let Some((swap, version)) = change::load(ctx, SwapId(self.row.id)).await? else { return Ok(vec![]) };
         let scope = scope(ctx, Permission::ReadOperations)?;
         let store = state(ctx).store.within(&scope);
-        let swap = store.swap_load(SwapId(self.row.id)).await.map_err(|error| internal(ctx, &error))?;
-        let Some(swap) = swap else { return Ok(vec![]) };
-        let version = gaps::version(ctx, &store, swap.flow).await?;
-        let Some(version) = version else { return Ok(vec![]) };
-        gaps::of_destination(ctx, &store, &version, swap.connection, &swap.mapping).await.map(told)
+        gaps::of(ctx, &store, &version, SwapSide::Destination, swap.connection, &swap.mapping).await.map(told)
     }
 
     /// What the shadow found. Counts of `deliveries` with a request on both sides (`made`), only on one (`refused` by the candidate, `mended`),
@@ -188,12 +185,9 @@ impl SwapQuery {
         let missing = |what: &str| fail(Code::BadRequest, &format!("there is no such {what}"));
         let flow = uuid::<FlowId>(&flow_id).ok_or_else(|| missing("flow"))?;
         let candidate = uuid::<ConnectionId>(&connection_id).map(ConnectionId).ok_or_else(|| missing("connection"))?;
-        let version = gaps::version(ctx, &store, FlowId(flow)).await?.ok_or_else(|| missing("flow"))?;
-        let gaps = match side {
-            SwapSide::Destination => gaps::of_destination(ctx, &store, &version, candidate, &rules).await,
-            SwapSide::Source => gaps::of_source(ctx, &store, &version, candidate, &rules).await,
-        };
-        gaps.map(told)
+        let version = store.flow_current(FlowId(flow)).await.map_err(|error| internal(ctx, &error))?;
+        let version = version.ok_or_else(|| missing("flow"))?;
+        gaps::of(ctx, &store, &version, side, candidate, &rules).await.map(told)
     }
 }
 
