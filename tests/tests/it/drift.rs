@@ -20,6 +20,7 @@ use tests::platform::{Connected, Database, Options};
 use tests::sample;
 use uuid::Uuid;
 
+use crate::flow::publish;
 use crate::{World, world_with};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -175,6 +176,21 @@ async fn a_new_word_type_field_and_tax_are_told_with_the_flows_that_read_them() 
             audit.await.unwrap()["auditEvents"]["nodes"],
             json!([{"action": "drift.accepted"}, {"action": "drift.raised"}])
         );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_only_a_tenants_own_rule_reads_is_told_with_its_flow() {
+    watching(async |world| {
+        let reads = json!([{"to": "po_number", "from": "total_weight", "as": "text"}]);
+        publish(&world.acme.client, &world.acme.flow, json!({"sourceMapping": reads})).await;
+        learn(world).await;
+        let odd = changed(100, |order| order["total_weight"] = json!("heavy"));
+        world.acme.shop.send("orders/create", Uuid::new_v4(), odd).await.unwrap();
+        let kind = drift_of(&world.acme, "total_weight").await;
+        assert_eq!((&kind["what"], &kind["value"], &kind["risk"]), (&json!("retyped"), &json!("text"), &json!("high")));
+        assert_eq!(kind["flows"], json!([{"flow": {"name": "orders: shopify to netsuite"}, "fields": ["otherRefNum"]}]));
     })
     .await;
 }

@@ -1,10 +1,13 @@
 //! Raising a notice: how far the field reaches is read off the flows that are published now.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use connectors::Catalog;
+use connectors::flow::FlowPlan;
 use domain::audit::Action;
 use domain::drift::{Mapped, Reach, Side, judge};
+use domain::flow::FlowSpec;
 use domain::id::{ConnectionId, DriftId, FlowId};
 use domain::mapping::{Filter, Plan, Rules};
 use domain::record::RecordKind;
@@ -14,6 +17,7 @@ use uuid::Uuid;
 
 use super::{DriftPlace, Finding, Key, columns};
 use crate::postgres::StoreError;
+use crate::postgres::flow::spec;
 use crate::postgres::receive::audit;
 
 /// Flows that a notice is compared with; a tenant with more of them still sees the first.
@@ -45,7 +49,8 @@ pub(super) async fn raise(
     }
     let flows = flows(tx, scope, &findings).await?;
     let compiled: Vec<Option<Compiled>> = flows.iter().map(|flow| compile(catalog, flow)).collect();
-    let reaches: Vec<Reach> = findings.iter().map(|finding| reach(catalog, finding, &flows, &compiled)).collect();
+    let readings = readings(catalog, &findings, &flows);
+    let reaches: Vec<Reach> = findings.iter().map(|finding| reach(catalog, finding, &flows, &compiled, &readings)).collect();
     let (connections, kinds, sides) = columns(findings.iter().map(|finding| &finding.place));
     let judged = findings.iter().zip(&reaches);
     let risks = judged.map(|(finding, reach)| judge(&finding.drift, finding.place.side, reach.reading, "").risk.as_str());
@@ -110,13 +115,11 @@ struct FlowRow {
     destination: ConnectionId,
     source_connector: String,
     destination_connector: String,
-    filter: Option<String>,
-    mapping: serde_json::Value,
+    spec: FlowSpec,
 }
 
 struct Compiled {
-    /// The tenant's rules over the connector's; `None` where it has none of its own.
-    overlay: Option<Plan>,
+    plan: FlowPlan,
     filter: Option<Filter>,
 }
 
@@ -124,7 +127,7 @@ async fn flows(tx: &mut Transaction<'static, Postgres>, scope: &Scope, findings:
     let connections: HashSet<Uuid> = findings.iter().map(|finding| finding.place.connection.0).collect();
     let rows = sqlx::query(
         "SELECT f.id, f.record_kind, f.source_connection_id, f.destination_connection_id, s.connector AS source_connector,
-                d.connector AS destination_connector, v.filter, v.mapping
+                d.connector AS destination_connector, v.filter, v.source_mapping, v.mapping, v.policy, v.trigger
          FROM flows f JOIN flow_versions v ON v.flow_id = f.id AND v.state = 'published'
          JOIN connections s ON s.id = f.source_connection_id JOIN connections d ON d.id = f.destination_connection_id
          WHERE f.tenant_id = $1 AND (f.source_connection_id = ANY($2) OR f.destination_connection_id = ANY($2))
@@ -138,15 +141,15 @@ async fn flows(tx: &mut Transaction<'static, Postgres>, scope: &Scope, findings:
     let mut flows = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(kind) = RecordKind::parse(row.try_get("record_kind")?) else { continue };
+        let flow = FlowId(row.try_get("id")?);
         flows.push(FlowRow {
-            flow: FlowId(row.try_get("id")?),
+            flow,
             kind,
             source: ConnectionId(row.try_get("source_connection_id")?),
             destination: ConnectionId(row.try_get("destination_connection_id")?),
             source_connector: row.try_get("source_connector")?,
             destination_connector: row.try_get("destination_connector")?,
-            filter: row.try_get("filter")?,
-            mapping: row.try_get("mapping")?,
+            spec: spec(&row, flow)?,
         });
     }
     Ok(flows)
@@ -154,37 +157,57 @@ async fn flows(tx: &mut Transaction<'static, Postgres>, scope: &Scope, findings:
 
 /// What cannot be compiled was said where it runs; a notice is raised all the same.
 fn compile(catalog: &Catalog, flow: &FlowRow) -> Option<Compiled> {
-    let rules: Rules = serde_json::from_value(flow.mapping.clone()).ok()?;
-    let overlay = if rules.is_empty() {
-        None
-    } else {
-        let base = catalog.get(&flow.destination_connector)?.write_rules(flow.kind).cloned().unwrap_or_default();
-        Some(Plan::compile(&base.overlaid(rules)).ok()?)
-    };
-    Some(Compiled { overlay, filter: flow.filter.as_deref().and_then(|text| Filter::compile(text).ok()) })
+    let plan = FlowPlan::of(&flow.spec, flow.kind, catalog.get(&flow.destination_connector)?).ok()?;
+    Some(Compiled { plan, filter: flow.spec.filter.as_deref().and_then(|text| Filter::compile(text).ok()) })
 }
 
-fn reach(catalog: &Catalog, finding: &Finding, flows: &[FlowRow], compiled: &[Option<Compiled>]) -> Reach {
-    let DriftPlace { connection, kind, side } = finding.place;
-    let is_at =
-        |flow: &FlowRow| flow.kind == kind && connection == if side == Side::Source { flow.source } else { flow.destination };
+/// How the flows that start at each place read what comes there; nothing for a place where the connector's own rules serve.
+fn readings(catalog: &Catalog, findings: &[Finding], flows: &[FlowRow]) -> HashMap<DriftPlace, Plan> {
+    let mut readings = HashMap::new();
+    for place in findings.iter().map(|finding| finding.place).filter(|place| place.side == Side::Source) {
+        let Entry::Vacant(entry) = readings.entry(place) else { continue };
+        let here = || flows.iter().filter(|flow| flow.is_at(place));
+        let overlays: Vec<Rules> = here().map(|flow| flow.spec.source_mapping.clone()).collect();
+        let source = here().next().and_then(|flow| catalog.get(&flow.source_connector));
+        let reading = source.and_then(|source| connectors::flow::reading(source, place.kind, &overlays).ok().flatten());
+        if let Some(reading) = reading {
+            entry.insert(reading);
+        }
+    }
+    readings
+}
+
+impl FlowRow {
+    fn is_at(&self, DriftPlace { connection, kind, side }: DriftPlace) -> bool {
+        self.kind == kind && connection == if side == Side::Source { self.source } else { self.destination }
+    }
+}
+
+fn reach(
+    catalog: &Catalog,
+    finding: &Finding,
+    flows: &[FlowRow],
+    compiled: &[Option<Compiled>],
+    readings: &HashMap<DriftPlace, Plan>,
+) -> Reach {
+    let place = finding.place;
     let here: Vec<(&FlowRow, &Compiled)> = flows
         .iter()
         .zip(compiled)
-        .filter(|(flow, _)| is_at(flow))
+        .filter(|(flow, _)| flow.is_at(place))
         .filter_map(|(flow, compiled)| Some((flow, compiled.as_ref()?)))
         .collect();
     // Of a connector that is in use, the catalog has the folder; where no flow is published, nobody reads the field.
-    let read =
-        here.first().filter(|_| side == Side::Source).and_then(|(flow, _)| catalog.get(&flow.source_connector)?.read_plan(kind));
+    let source = here.first().filter(|_| place.side == Side::Source).map(|(flow, _)| &flow.source_connector);
+    let read = source.and_then(|source| readings.get(&place).or_else(|| catalog.get(source)?.read_plan(place.kind)));
     let mapped: Vec<Mapped<'_>> = here
         .iter()
         .filter_map(|(flow, compiled)| {
-            let write = compiled.overlay.as_ref().or_else(|| catalog.get(&flow.destination_connector)?.write_plan(kind))?;
+            let write = compiled.plan.write_plan(catalog.get(&flow.destination_connector)?, place.kind)?;
             Some(Mapped { flow: flow.flow, write, filter: compiled.filter.as_ref() })
         })
         .collect();
-    Reach::of(&finding.drift.path, side, read, &mapped)
+    Reach::of(&finding.drift.path, place.side, read, &mapped)
 }
 
 /// Where a notice's flows are kept, as a list reads them.
