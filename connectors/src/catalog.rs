@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::mapping::{LookupSet, Plan, Rules};
 use domain::record::RecordKind;
@@ -189,19 +190,8 @@ impl Connector {
         };
         let text =
             files.get(MANIFEST_FILE).ok_or_else(|| CatalogErrors(vec![fail(MANIFEST_FILE, "the file is missing".into())]))?;
-        // The mappings are most of a folder, and none of them knows another.
-        let (manifest, kinds) = std::thread::scope(|threads| {
-            let halves: Vec<_> = halves(&files)
-                .into_iter()
-                .map(|half| threads.spawn(move || half.into_iter().map(KindPlans::read).collect()))
-                .collect();
-            let manifest = yaml::<Manifest>(text).map_err(|error| CatalogErrors(vec![place(MANIFEST_FILE, error)]));
-            let read = |half: std::thread::ScopedJoinHandle<'_, Vec<KindPlans>>| {
-                half.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            };
-            (manifest, halves.into_iter().flat_map(read).collect::<Vec<_>>())
-        });
-        let manifest = manifest?;
+        let (manifest, kinds) = read(text, &files);
+        let manifest = manifest.map_err(|error| CatalogErrors(vec![place(MANIFEST_FILE, error)]))?;
         let mut errors: Vec<CatalogError> = check(folder, &manifest).into_iter().map(|what| fail(MANIFEST_FILE, what)).collect();
         let (mut mappings, mut tables) = (Mappings::default(), Vec::new());
         for plans in kinds {
@@ -254,16 +244,23 @@ impl KindPlans {
     }
 }
 
-/// The files of the kinds, in two halves of about the same length.
-fn halves(files: &HashMap<String, String>) -> [Vec<(RecordKind, &str)>; 2] {
-    let mut kinds: Vec<(RecordKind, &str)> =
-        RecordKind::ALL.into_iter().filter_map(|kind| Some((kind, files.get(&format!("{kind}.yaml"))?.as_str()))).collect();
+/// Reads the manifest and the mappings in two threads, the longest file first: the mappings are most of a folder, and no file knows another.
+fn read(manifest: &str, files: &HashMap<String, String>) -> (Result<Manifest, ParseError>, Vec<KindPlans>) {
+    let kind = |kind: RecordKind| Some((kind, files.get(&format!("{kind}.yaml"))?.as_str()));
+    let mut kinds: Vec<(RecordKind, &str)> = RecordKind::ALL.into_iter().filter_map(kind).collect();
     kinds.sort_by_key(|(_, text)| std::cmp::Reverse(text.len()));
-    let (mut halves, mut lengths) = ([vec![], vec![]], [0, 0]);
-    for (kind, text) in kinds {
-        let shorter = usize::from(lengths[1] < lengths[0]);
-        lengths[shorter] += text.len();
-        halves[shorter].push((kind, text));
-    }
-    halves
+    let next = AtomicUsize::new(0);
+    let read_on = || {
+        let next = || kinds.get(next.fetch_add(1, Ordering::Relaxed));
+        std::iter::from_fn(next).copied().map(KindPlans::read).collect::<Vec<_>>()
+    };
+    std::thread::scope(|threads| {
+        let beside = threads.spawn(read_on);
+        let manifest = yaml::<Manifest>(manifest);
+        let mut plans = read_on();
+        plans.extend(beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        // Whoever was faster, the folder says the same.
+        plans.sort_by_key(|plans| plans.kind);
+        (manifest, plans)
+    })
 }

@@ -1,6 +1,7 @@
 //! A connector is data: a folder under `catalog/` with `connector.yaml`, mappings and samples. This crate is the small engine that reads
 //! it. It does no I/O and knows no vendor: it turns values into requests and answers into receipts and faults.
 
+mod agreement;
 mod auth;
 mod catalog;
 mod change;

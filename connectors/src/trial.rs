@@ -107,6 +107,27 @@ impl<'a> Trial<'a> {
         })
     }
 
+    #[must_use]
+    pub fn kind(&self) -> RecordKind {
+        self.kind
+    }
+
+    #[must_use]
+    pub fn source(&self) -> Side<'_> {
+        self.source
+    }
+
+    #[must_use]
+    pub fn destination(&self) -> Side<'_> {
+        self.destination
+    }
+
+    /// True where the flow takes this record. A filter that fails on one lets it through, as it does in earnest.
+    #[must_use]
+    pub fn takes(&self, document: &Value) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.passes(document).unwrap_or(true))
+    }
+
     /// How it writes.
     #[must_use]
     pub fn write_plan(&self) -> Option<&Plan> {

@@ -70,6 +70,17 @@ pub enum Action {
     SwapCut,
     SwapBack,
     SwapDone,
+    ReconciliationStarted,
+    ReconciliationRead,
+    ReconciliationEnded,
+    ReconciliationScheduled,
+    DeliveryReconciled,
+    DifferenceFound,
+    DifferenceMended,
+    DifferenceClosed,
+    DifferenceResent,
+    DifferenceAccepted,
+    CertificateMade,
 }
 
 impl Action {
@@ -143,6 +154,17 @@ impl Action {
             Self::SwapCut => "swap.cut",
             Self::SwapBack => "swap.back",
             Self::SwapDone => "swap.done",
+            Self::ReconciliationStarted => "reconciliation.started",
+            Self::ReconciliationRead => "reconciliation.read",
+            Self::ReconciliationEnded => "reconciliation.ended",
+            Self::ReconciliationScheduled => "reconciliation.scheduled",
+            Self::DeliveryReconciled => "delivery.reconciled",
+            Self::DifferenceFound => "difference.found",
+            Self::DifferenceMended => "difference.mended",
+            Self::DifferenceClosed => "difference.closed",
+            Self::DifferenceResent => "difference.resent",
+            Self::DifferenceAccepted => "difference.accepted",
+            Self::CertificateMade => "certificate.made",
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::comparison::without_rows;
 use crate::fault::{Fault, Owner};
 use crate::lookup_table::FROM_BYTES_MAX;
 use crate::mapping::{Issue, IssueCode};
+use crate::reconciliation::{Difference, DifferenceKind};
 
 /// Why a person is needed, in words that a person understands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +128,52 @@ impl Reason {
         }
     }
 
+    /// A record that was confirmed, and about which the destination says something else now.
+    #[must_use]
+    pub fn from_difference(thing: &str, destination: &str, difference: &Difference) -> Self {
+        let id = difference.destination_id.as_deref().unwrap_or("");
+        let field = difference.fields.first();
+        let path = field.map(|field| without_rows(&field.path).into_owned());
+        let (sentence, cause, next_step) = match (difference.kind, field) {
+            (DifferenceKind::Different, Some(field)) => {
+                let said =
+                    |side: &Option<String>| side.as_ref().map_or_else(|| "nothing".to_owned(), |text| format!("\"{text}\""));
+                let (name, there, ours) = (&field.path, said(&field.theirs), said(&field.ours));
+                let others = match difference.fields.len() - 1 {
+                    0 => String::new(),
+                    1 => ", and one more field differs".to_owned(),
+                    count => format!(", and {count} more fields differ"),
+                };
+                (
+                    format!("{thing} is not at {destination} as it was sent: {name} is {there} there and {ours} here{others}."),
+                    format!("The field {} is not at {destination} as it was sent.", without_rows(name)),
+                    "Send it again to write ours over theirs, or accept what is there.",
+                )
+            }
+            (DifferenceKind::Extra, _) => (
+                format!("{thing} is at {destination} a second time, as {id}."),
+                format!("{destination} has it a second time."),
+                "Remove one of them there, then accept it here.",
+            ),
+            _ => (
+                format!("{thing} is not at {destination} any more, where it was stored as {id}."),
+                format!("It is not at {destination} any more."),
+                "Send it again if it was removed by mistake, or accept that it is gone.",
+            ),
+        };
+        Self {
+            code: format!("difference.{}", difference.kind.as_str()),
+            sentence,
+            cause: capitalised(&cause),
+            owner: Owner::Operations,
+            next_step: next_step.to_owned(),
+            path,
+            value: None,
+            table: None,
+            missing: vec![],
+        }
+    }
+
     /// A message that became no record.
     #[must_use]
     pub fn unreadable(topic: &str, source: &str, cause: &str) -> Self {
@@ -206,6 +253,7 @@ fn capitalised(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reconciliation::FieldDifference;
 
     #[test]
     fn an_unmapped_sku_reads_as_a_sentence_and_groups_over_lines() {
@@ -225,6 +273,27 @@ mod tests {
         assert_eq!(reason.next_step, "Add it to the table \"SKUs\", then press Retry.");
         let other = Reason::from_issue("Order #7", "NetSuite", &issue("item.items[0].item.id"));
         assert_eq!(reason.cause_key("flw_1"), other.cause_key("flw_1"));
+    }
+
+    #[test]
+    fn a_difference_says_what_is_where_and_groups_by_the_field() {
+        let reason = |kind, fields: &[&str]| {
+            let field = |path: &&str| FieldDifference { path: (*path).into(), ours: Some("2".into()), theirs: None };
+            let fields = fields.iter().map(field).collect();
+            let difference = Difference { kind, source_id: Some("1042".into()), destination_id: Some("889".into()), fields };
+            Reason::from_difference("Order #1042", "NetSuite", &difference)
+        };
+        let one = reason(DifferenceKind::Different, &["lines[1].quantity", "total"]);
+        assert_eq!(
+            one.sentence,
+            "Order #1042 is not at NetSuite as it was sent: lines[1].quantity is nothing there and \"2\" here, and one more field differs."
+        );
+        assert_eq!(one.cause, "The field lines[].quantity is not at NetSuite as it was sent.");
+        assert_eq!(one.cause_key("f"), reason(DifferenceKind::Different, &["lines[7].quantity"]).cause_key("f"));
+        let gone = reason(DifferenceKind::Gone, &[]);
+        assert_eq!(gone.sentence, "Order #1042 is not at NetSuite any more, where it was stored as 889.");
+        assert_eq!(gone.code, "difference.gone");
+        assert_eq!(reason(DifferenceKind::Extra, &[]).sentence, "Order #1042 is at NetSuite a second time, as 889.");
     }
 
     #[test]

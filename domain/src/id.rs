@@ -107,6 +107,10 @@ ids! {
     DriftId = "drf", "drift";
     /// The replacement of a flow's destination.
     SwapId = "swp", "swap";
+    /// A comparison of source and destination for a period.
+    ReconciliationId = "rcn", "reconciliation";
+    /// One mismatch that a reconciliation found.
+    DifferenceId = "dif", "difference";
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod canonical;
+pub mod certificate;
 pub mod comparison;
 pub mod connection;
 pub mod counter_example;
@@ -21,6 +22,7 @@ pub mod lookup_table;
 pub mod mapping;
 pub mod message;
 pub mod recipe;
+pub mod reconciliation;
 pub mod record;
 pub mod replay;
 pub mod scope;

@@ -2,6 +2,7 @@
 //! The only crate that names sea-orm, sqlx, lapin, redis and reqwest.
 
 pub mod broker;
+pub mod certificate;
 pub mod drift;
 pub mod limiter;
 pub mod lookup;

@@ -111,6 +111,8 @@ pub enum Sealed {
     Credential(CredentialId),
     /// What the vendor gave for that credential.
     Token(CredentialId),
+    /// What signs the tenant's certificates.
+    CertificateKey,
 }
 
 impl Sealed {
@@ -118,6 +120,7 @@ impl Sealed {
         match self {
             Self::Credential(id) => format!("crossdock/credential/{tenant}/{id}"),
             Self::Token(id) => format!("crossdock/token/{tenant}/{id}"),
+            Self::CertificateKey => format!("crossdock/certificate-key/{tenant}"),
         }
     }
 }
@@ -127,6 +130,7 @@ impl std::fmt::Display for Sealed {
         match self {
             Self::Credential(id) => write!(f, "the credential {id}"),
             Self::Token(id) => write!(f, "the token of the credential {id}"),
+            Self::CertificateKey => f.write_str("the key that signs certificates"),
         }
     }
 }

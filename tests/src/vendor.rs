@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use connectors::Connector;
 use connectors::simulator::Simulator;
+use connectors::{Catalog, Connector};
 use domain::secret::SecretFields;
 use include_dir::{Dir, include_dir};
 use infra::simulator::Served;
@@ -34,13 +34,26 @@ impl Vendor {
         let connector = Connector::from_files(name, files).expect("the folder is sound");
         // A simulator borrows its connector; a test's lives as long as the test's process.
         let connector: &'static Connector = Box::leak(Box::new(connector));
-        let secrets: Vec<(String, String)> =
-            connector.credential().keys().map(|field| (field.clone(), format!("made-up-{field}"))).collect();
-        let fields: SecretFields = secrets.iter().map(|(name, secret)| (name.clone(), secret.as_str().into())).collect();
+        let fields: Vec<&str> = connector.credential().keys().map(String::as_str).collect();
+        Self::of(connector, &fields).await
+    }
+
+    /// One of the catalog, with a secret of its own for each of these fields of the credential.
+    ///
+    /// # Panics
+    /// Where there is no such connector, or it cannot be simulated.
+    pub async fn of_catalog(name: &str, fields: &[&str]) -> Self {
+        Self::of(Catalog::embedded().get(name).expect("the catalog has it"), fields).await
+    }
+
+    async fn of(connector: &'static Connector, fields: &[&str]) -> Self {
+        let secrets: Vec<(&str, String)> = fields.iter().map(|field| (*field, format!("made-up-{field}"))).collect();
+        let fields: SecretFields = secrets.iter().map(|(name, secret)| ((*name).to_owned(), secret.as_str().into())).collect();
         let mut settings = json!({"base_url": "http://127.0.0.1"});
         let simulator = Simulator::new(connector, 1, settings.clone(), fields).expect("the vendor can be simulated");
         let served = Served::start(simulator.with_records(0), ([127, 0, 0, 1], 0).into()).await.expect("a loopback port is free");
         settings["base_url"] = served.url().into();
-        Self { served, settings, credential: secrets.into_iter().map(|(name, secret)| (name, Value::from(secret))).collect() }
+        let credential = secrets.into_iter().map(|(name, secret)| (name.to_owned(), Value::from(secret))).collect();
+        Self { served, settings, credential }
     }
 }

@@ -5,6 +5,7 @@
 //! - [`deliver`]: deliveries are sent, or proven, and their ends written to the ledger.
 //! - [`sweep`]: what is due and not under way is nudged again, so a lost task changes nothing.
 //! - [`drift`]: what documents look like is gathered, and a message with news that must be looked at is held.
+//! - [`reconcile`]: both sides of a flow are read and held against the ledger.
 //! - [`replay`]: a draft is run over what came before, and what would be different is told.
 //! - [`shadow`]: what a swap's candidate would be sent is made beside what is sent, and compared.
 //! - [`sunset`]: the announced ends of API versions become notices.
@@ -30,7 +31,9 @@ mod drift;
 mod fetch;
 mod lane;
 mod leased;
+mod listing;
 mod receive;
+mod reconcile;
 mod replay;
 mod shadow;
 mod sunset;
@@ -84,6 +87,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(deliver::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(sweep::run(context.clone(), stop.clone()));
     stages.spawn(replay::run(context.clone(), stop.clone()));
+    stages.spawn(reconcile::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(shadow::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
     stages.spawn(drift::run(context.clone(), stop.clone()));

@@ -12,6 +12,7 @@ use crate::auth::{Caller, Viewer, viewer};
 use crate::{AppState, body};
 
 mod audit;
+mod certificate;
 mod connection;
 mod content;
 mod delivery;
@@ -26,6 +27,7 @@ mod lookup_table;
 mod message;
 mod node;
 mod page;
+mod reconciliation;
 mod record;
 mod session;
 mod sunset;
@@ -45,6 +47,7 @@ const QUERY_BYTES_MAX: usize = 1024 * 1024;
 #[derive(MergedObject, Default)]
 pub struct Query(
     audit::AuditQuery,
+    certificate::CertificateQuery,
     connection::ConnectionQuery,
     delivery::DeliveryQuery,
     drift::DriftQuery,
@@ -60,6 +63,7 @@ pub struct Query(
     lookup_table::LookupTableQuery,
     message::MessageQuery,
     node::NodeQuery,
+    reconciliation::ReconciliationQuery,
     record::RecordQuery,
     session::SessionQuery,
     sunset::SunsetQuery,
@@ -69,6 +73,7 @@ pub struct Query(
 
 #[derive(MergedObject, Default)]
 pub struct Mutation(
+    certificate::CertificateMutation,
     connection::ConnectionMutation,
     drift::DriftMutation,
     exception::ExceptionMutation,
@@ -77,6 +82,7 @@ pub struct Mutation(
     lookup_entry::LookupEntryMutation,
     lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
+    reconciliation::ReconciliationMutation,
     session::SessionMutation,
     swap::SwapMutation,
     tenant::TenantMutation,

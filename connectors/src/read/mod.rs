@@ -24,7 +24,7 @@ use domain::value::{Limits, Value};
 
 use crate::connector::Connector;
 use crate::decode::Extracted;
-use crate::manifest::{Page, Read, Resource};
+use crate::manifest::{Page, Read, Resource, TimeFormat};
 use crate::path;
 use crate::request::{RequestContext, RequestError};
 pub use get::Getter;
@@ -82,6 +82,14 @@ impl Connector {
     pub fn reader(&self, kind: RecordKind, position: &Position) -> Option<Reader<'_>> {
         let resource = self.resource(kind)?;
         Some(Reader::new(self, resource, resource.read.as_ref()?, position))
+    }
+
+    /// The position of a read that begins at a moment. Where the vendor tells no times, it begins at the beginning.
+    #[must_use]
+    pub fn position_from(&self, kind: RecordKind, at: DateTime<Utc>) -> Position {
+        let since = self.resource(kind).and_then(|resource| resource.read.as_ref()?.since.as_ref());
+        let counts = since.is_none_or(|since| since.format == TimeFormat::Integer);
+        Position { at: (!counts).then(|| at.timestamp_micros()), seen: Vec::new() }
     }
 
     /// An answer that is none: a page of a proxy, half a document, more than is read.
@@ -325,6 +333,17 @@ impl<'c> Reader<'c> {
             given.push(ReadRecord { bytes, id: record.id, updated_at: record.updated_at });
         }
         Ok(given)
+    }
+
+    /// When a record last changed, where the vendor says so as a time.
+    #[must_use]
+    pub fn changed_at(&self, record: &ReadRecord) -> Option<DateTime<Utc>> {
+        let since = self.read.since.as_ref()?;
+        let format = since.record_format.as_ref().unwrap_or(&since.format);
+        if *format == TimeFormat::Integer {
+            return None;
+        }
+        DateTime::from_timestamp_micros(position::read(record.updated_at.as_deref()?, format)?)
     }
 
     /// The position that may be stored now: after every page where the vendor lists the oldest first, otherwise only at the end, because a

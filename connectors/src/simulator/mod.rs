@@ -213,7 +213,8 @@ impl<'c> Simulator<'c> {
             creates: row.creates,
             updates: row.updates,
         };
-        rows.iter().map(record).collect()
+        // One that was taken away is nothing.
+        rows.iter().filter(|row| !row.value.is_null()).map(record).collect()
     }
 
     /// How many records of a kind there are.

@@ -166,4 +166,11 @@ impl Simulator<'_> {
         };
         table.rows[at].id_text()
     }
+
+    /// Takes a record away, as if somebody at the vendor had deleted it; false where it is not there.
+    pub fn remove(&mut self, kind: RecordKind, id: &str) -> bool {
+        let table = self.table(kind);
+        let at = table.by_id(id);
+        at.inspect(|at| table.remove(*at)).is_some()
+    }
 }

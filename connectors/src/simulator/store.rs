@@ -182,6 +182,14 @@ impl Table {
         at
     }
 
+    /// Takes a record away. Its row stays where it was, and nobody sees or finds it any more.
+    pub fn remove(&mut self, at: usize) {
+        self.by_id.retain(|_, row| *row != at);
+        self.by_key.retain(|_, row| *row != at);
+        let row = &mut self.rows[at];
+        (row.value, row.before, row.key, row.settles_at) = (Value::Null, None, None, i64::MAX);
+    }
+
     /// Gives a record other content; its id stays, its time of change is now.
     pub fn replace(&mut self, at: usize, mut value: Value, now_ms: i64, settles_at: i64) {
         let changed = self.change(now_ms);

@@ -1,5 +1,6 @@
 //! `crossdock`: the one binary. It serves, works, migrates and prints its contract.
 
+mod audit;
 mod connector;
 mod flow;
 
@@ -66,6 +67,11 @@ enum Command {
     /// Makes a tenant's flows and lookup tables as files say, over the API of a running Crossdock: plans, says the plan, and does it.
     /// Signs in by CROSSDOCK_TOKEN, or by CROSSDOCK_EMAIL and CROSSDOCK_PASSWORD, of the environment.
     Apply(Apply),
+    /// Checks what Crossdock has signed, without a platform.
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+    },
     /// Prints the GraphQL contract.
     Schema,
     /// Lists the environment that serve and work read.
@@ -108,6 +114,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::User { command: UserCommand::Create { email, name } } => user_create(&email, &name).await,
         Command::Connector { command } => connector::run(command).await,
         Command::Flow { command } => flow::run(command).await,
+        Command::Audit { command } => return Ok(command.run()),
         Command::Schema => {
             std::io::stdout().write_all(api::graphql::sdl().as_bytes())?;
             Ok(())

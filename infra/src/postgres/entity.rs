@@ -89,3 +89,12 @@ entity!(drift, "drifts", {
     before: String, after: String, risk: String, flows: Json, example_id: Option<Uuid>, state: String, raised_at: DateTimeUtc,
     last_seen_at: DateTimeUtc, closed_at: Option<DateTimeUtc>
 });
+entity!(reconciliation, "reconciliations", {
+    tenant_id: Uuid, flow_id: Uuid, state: String, from_at: DateTimeUtc, until_at: DateTimeUtc, report: Json, is_proof: bool,
+    failure: Option<String>, started_by: Json, created_at: DateTimeUtc, ended_at: Option<DateTimeUtc>
+});
+entity!(difference, "differences", {
+    tenant_id: Uuid, reconciliation_id: Uuid, flow_id: Uuid, kind: String, source_id: Option<String>, destination_id: Option<String>,
+    record_id: Option<Uuid>, delivery_id: Option<Uuid>, fields: Json, state: String, opened_at: DateTimeUtc,
+    closed_at: Option<DateTimeUtc>, closed_by: Option<Json>, note: Option<String>
+});

@@ -4,7 +4,9 @@ use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::{ColumnTrait, QueryFilter, Select};
 use uuid::Uuid;
 
-use super::entity::{attempt, audit_event, delivery, drift, exception, lookup_table, message, record, record_revision};
+use super::entity::{
+    attempt, audit_event, delivery, difference, drift, exception, lookup_table, message, reconciliation, record, record_revision,
+};
 
 #[derive(Debug, Clone, Default)]
 pub struct RecordFilter {
@@ -143,4 +145,39 @@ pub fn lookup_tables_kept(select: Select<lookup_table::Entity>) -> Select<lookup
 
 pub fn lookup_tables_named(names: Vec<String>) -> impl FnOnce(Select<lookup_table::Entity>) -> Select<lookup_table::Entity> {
     move |select| lookup_tables_kept(select).filter(lookup_table::Column::Name.is_in(names))
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct DifferenceFilter {
+    pub state: Option<String>,
+    pub kind: Option<String>,
+    pub flow: Option<Uuid>,
+    pub reconciliation: Option<Uuid>,
+}
+
+impl DifferenceFilter {
+    #[must_use]
+    pub fn apply(self, mut select: Select<difference::Entity>) -> Select<difference::Entity> {
+        if let Some(state) = self.state {
+            select = select.filter(difference::Column::State.eq(state));
+        }
+        if let Some(kind) = self.kind {
+            select = select.filter(difference::Column::Kind.eq(kind));
+        }
+        if let Some(flow) = self.flow {
+            select = select.filter(difference::Column::FlowId.eq(flow));
+        }
+        if let Some(reconciliation) = self.reconciliation {
+            select = select.filter(difference::Column::ReconciliationId.eq(reconciliation));
+        }
+        select
+    }
+}
+
+/// Reconciliations of a flow; all of them without one.
+pub fn reconciliations_of(flow: Option<Uuid>) -> impl FnOnce(Select<reconciliation::Entity>) -> Select<reconciliation::Entity> {
+    move |select| match flow {
+        Some(flow) => select.filter(reconciliation::Column::FlowId.eq(flow)),
+        None => select,
+    }
 }

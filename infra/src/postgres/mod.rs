@@ -13,7 +13,9 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Row, Transaction};
 
 use crate::vault::{Sealed, Vault};
 
+mod certificate;
 pub mod configure;
+pub mod difference;
 pub mod drift;
 pub mod entity;
 mod exception;
@@ -30,6 +32,7 @@ pub mod page;
 pub mod people;
 pub mod receive;
 pub mod recipe;
+pub mod reconciliation;
 pub mod revision;
 pub mod run;
 pub mod split;

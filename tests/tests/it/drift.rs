@@ -1,7 +1,7 @@
 //! What changes in what a source sends is told with the flows that read it, to the tenant whose it is and to no other; and what a tenant wants
 //! to see first waits for a person, and is never sent wrong.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use connectors::Catalog;
@@ -21,7 +21,7 @@ use tests::sample;
 use uuid::Uuid;
 
 use crate::flow::publish;
-use crate::{World, world_with};
+use crate::{World, eventually, world_with};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const OTHER: &str = "other@crossdock.example";
@@ -44,18 +44,6 @@ async fn watching(test: impl AsyncFnOnce(&mut World)) {
     let environment =
         vec![("CROSSDOCK_DRIFT_FLUSH_MS", "100"), ("CROSSDOCK_DRIFT_DOCUMENTS", "20"), ("CROSSDOCK_DRIFT_HOURS", "0")];
     world_with(Options { environment, ..Options::default() }, test).await;
-}
-
-/// Asks until the answer is there.
-async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = ask().await {
-            return found;
-        }
-        assert!(Instant::now() < end, "it never came to this: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 async fn drifts(client: &Client, state: &str) -> Vec<Value> {

@@ -1,6 +1,7 @@
 //! The promises, kept by the real platform. One binary; each test has its own database, queues, keys and processes.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where something it needs is not there, and says so")]
 
+mod certificate;
 mod drift;
 mod faults;
 mod flow;
@@ -9,6 +10,7 @@ mod intake;
 mod lookup_table;
 mod lookup_version;
 mod order;
+mod reconciliation;
 mod replay;
 mod schema;
 mod sessions;
@@ -18,6 +20,7 @@ mod tenancy;
 mod vendor;
 
 use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tests::platform::{Options, Platform, Tenant};
@@ -50,5 +53,17 @@ async fn world_with(options: Options, test: impl AsyncFnOnce(&mut World)) {
     world.platform.stop().await.expect("everything is taken away");
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
+    }
+}
+
+/// Asks until the answer is there, for at most a minute.
+async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(Instant::now() < end, "it never came to this: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

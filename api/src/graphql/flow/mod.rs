@@ -21,7 +21,8 @@ use uuid::Uuid;
 
 use super::connection::ConnectionNode;
 use super::error::within;
-use super::page::{cost, id, page, uuid};
+use super::page::{AGGREGATE_COST, cost, id, page, uuid};
+use super::reconciliation::{FlowHealthNode, ReconciliationScheduleNode};
 
 pub use change::FlowMutation;
 pub use check::FlowCheckQuery;
@@ -148,6 +149,17 @@ impl FlowNode {
         // A draft may be older than the version that was rolled back to before it.
         versions.sort_by_key(|version| std::cmp::Reverse(version.version));
         Ok(versions)
+    }
+
+    /// Whether it does what it says, and since when that is known.
+    #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
+    async fn health(&self, ctx: &Context<'_>) -> Result<FlowHealthNode> {
+        FlowHealthNode::find(ctx, self.row).await
+    }
+
+    /// How often it is reconciled by itself; null where it is not.
+    async fn reconciliation_schedule(&self, ctx: &Context<'_>) -> Result<Option<ReconciliationScheduleNode>> {
+        ReconciliationScheduleNode::find(ctx, self.row).await
     }
 
     /// Its replays. Newest first, at most 100 a page.

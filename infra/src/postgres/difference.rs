@@ -1,0 +1,253 @@
+//! Differences: kept once for each mismatch until both sides agree again or a person decides. What was confirmed and is gone or changed at the
+//! destination opens an exception too, so that it stands in the queue that people work.
+
+use domain::audit::Action;
+use domain::exception::Reason;
+use domain::id::{ConnectionId, DeliveryId, DifferenceId, FlowId, ReconciliationId, RecordId};
+use domain::reconciliation::{Difference, DifferenceKind};
+use domain::task::Place;
+use sqlx::{Postgres, Row, Transaction};
+use uuid::Uuid;
+
+use super::exception::{self, Subject};
+use super::receive::{audit, audit_each};
+use super::work::Nudges;
+use super::{StoreError, TenantStore};
+use domain::task::Stage;
+
+/// Differences of one act of a person.
+pub const DIFFERENCES_ACT_MAX: usize = 1_000;
+
+/// A mismatch that was found, with what it is about.
+#[derive(Debug, Clone)]
+pub struct FoundDifference {
+    pub difference: Difference,
+    pub record: Option<RecordId>,
+    pub delivery: Option<DeliveryId>,
+    /// For a person, where one must decide.
+    pub reason: Option<Reason>,
+}
+
+impl FoundDifference {
+    /// What two findings of the same mismatch have in common.
+    fn thing(&self) -> &str {
+        let Difference { kind, source_id, destination_id, .. } = &self.difference;
+        let by_destination = matches!(kind, DifferenceKind::Extra);
+        let ids = if by_destination { [destination_id, source_id] } else { [source_id, destination_id] };
+        ids.into_iter().flatten().next().map_or("", String::as_str)
+    }
+}
+
+impl TenantStore<'_> {
+    /// Keeps what a page brought to light: one that is open already is found again, one that a person accepted as it is stays accepted.
+    /// Exceptions are opened for those that need a person. Says how many a person has accepted.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn differences_keep(
+        &self,
+        reconciliation: ReconciliationId,
+        flow: FlowId,
+        destination: ConnectionId,
+        found: &[FoundDifference],
+    ) -> Result<Vec<bool>, StoreError> {
+        let mut tx = self.begin().await?;
+        let accepted = accepted(&mut tx, found).await?;
+        let kept: Vec<&FoundDifference> =
+            found.iter().zip(&accepted).filter(|(_, accepted)| !**accepted).map(|(one, _)| one).collect();
+        if !kept.is_empty() {
+            let texts = |f: fn(&FoundDifference) -> Option<&str>| kept.iter().map(|one| f(one)).collect::<Vec<_>>();
+            let rows = sqlx::query(
+                "INSERT INTO differences AS d (id, tenant_id, reconciliation_id, flow_id, kind, thing, source_id, destination_id, record_id,
+                                               delivery_id, fields, state, closed_at)
+                 SELECT id, $1, $2, $3, kind, thing, source_id, destination_id, record_id, delivery_id, fields,
+                        CASE WHEN mended THEN 'mended' ELSE 'open' END, CASE WHEN mended THEN now() END
+                 FROM unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[], $10::uuid[], $11::jsonb[], $12::bool[])
+                      AS i (id, kind, thing, source_id, destination_id, record_id, delivery_id, fields, mended)
+                 ON CONFLICT (flow_id, kind, thing) WHERE state = 'open'
+                 DO UPDATE SET reconciliation_id = $2, fields = EXCLUDED.fields, delivery_id = EXCLUDED.delivery_id,
+                               destination_id = EXCLUDED.destination_id
+                 RETURNING id, state, d.xmax = 0 AS is_new",
+            )
+            .bind(self.scope().tenant.0)
+            .bind(reconciliation.0)
+            .bind(flow.0)
+            .bind(kept.iter().map(|_| DifferenceId::generate().0).collect::<Vec<_>>())
+            .bind(texts(|one| Some(one.difference.kind.as_str())))
+            .bind(texts(|one| Some(one.thing())))
+            .bind(texts(|one| one.difference.source_id.as_deref()))
+            .bind(texts(|one| one.difference.destination_id.as_deref()))
+            .bind(kept.iter().map(|one| one.record.map(|id| id.0)).collect::<Vec<_>>())
+            .bind(kept.iter().map(|one| one.delivery.map(|id| id.0)).collect::<Vec<_>>())
+            .bind(kept.iter().map(|one| fields(one)).collect::<Vec<_>>())
+            .bind(kept.iter().map(|one| one.difference.kind.is_mended()).collect::<Vec<_>>())
+            .fetch_all(&mut *tx)
+            .await?;
+            let (mut new, mut mended) = (Vec::new(), Vec::new());
+            for row in rows {
+                let id: Uuid = row.try_get("id")?;
+                if row.try_get::<&str, _>("state")? == "mended" {
+                    mended.push(id);
+                } else if row.try_get("is_new")? {
+                    new.push(id);
+                }
+            }
+            audit(&mut tx, self.scope(), Action::DifferenceFound, "difference", &new).await?;
+            audit(&mut tx, self.scope(), Action::DifferenceMended, "difference", &mended).await?;
+            let opened = kept.iter().filter_map(|one| {
+                let (delivery, record, reason) = (one.delivery?, one.record?, one.reason.as_ref()?);
+                Some((Subject::Delivery { delivery, record, flow, destination }, reason))
+            });
+            exception::open(&mut tx, self.scope(), &opened.collect::<Vec<_>>()).await?;
+        }
+        tx.commit().await?;
+        Ok(accepted)
+    }
+
+    /// Closes the open differences of deliveries that both sides agree about now, and their exceptions.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn differences_close(&self, deliveries: &[Uuid]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let closed: Vec<Uuid> = sqlx::query_scalar(
+            "UPDATE differences SET state = 'closed', closed_at = now(), note = 'both sides agree again'
+             WHERE delivery_id = ANY($1) AND state = 'open' RETURNING id",
+        )
+        .bind(deliveries)
+        .fetch_all(&mut *tx)
+        .await?;
+        if !closed.is_empty() {
+            let resolved = close_exceptions(&mut tx, deliveries, "resolved", "Source and destination agree again").await?;
+            audit(&mut tx, self.scope(), Action::DifferenceClosed, "difference", &closed).await?;
+            audit(&mut tx, self.scope(), Action::ExceptionResolved, "exception", &resolved).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Sends ours again: what is gone is created anew, what differs is written over. Only what stands as it was found moves; an extra one is
+    /// not ours to send.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn differences_resend(&self, ids: &[Uuid]) -> Result<(Vec<Uuid>, Nudges), StoreError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(
+            "UPDATE differences SET state = 'resent', closed_at = now(), closed_by = $2
+             WHERE id = ANY($1) AND state = 'open' AND kind IN ('gone', 'different') AND delivery_id IS NOT NULL
+             RETURNING id, delivery_id, kind",
+        )
+        .bind(ids)
+        .bind(self.scope().actor_json())
+        .fetch_all(&mut *tx)
+        .await?;
+        let (mut resent, mut all, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        for row in rows {
+            let delivery: Uuid = row.try_get("delivery_id")?;
+            resent.push(row.try_get::<Uuid, _>("id")?);
+            all.push(delivery);
+            if row.try_get::<&str, _>("kind")? == DifferenceKind::Gone.as_str() {
+                gone.push(delivery);
+            }
+        }
+        if resent.is_empty() {
+            return Ok((vec![], Nudges::new()));
+        }
+        // What the destination called it names nothing there any more.
+        sqlx::query(
+            "UPDATE deliveries e SET receipt_id = NULL, receipt_version = NULL FROM deliveries d
+             WHERE d.id = ANY($1) AND e.record_id = d.record_id AND e.connection_id = d.connection_id AND e.receipt_id IS NOT NULL",
+        )
+        .bind(&gone)
+        .execute(&mut *tx)
+        .await?;
+        let rows = sqlx::query(
+            "UPDATE deliveries SET state = 'planned', failures = 0, calls_done = 0, settled_at = NULL, due_at = now(),
+                    sweep_at = now() + interval '10 seconds'
+             WHERE id = ANY($1) AND state IN ('confirmed', 'reconciled') RETURNING id, connection_id",
+        )
+        .bind(&all)
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut nudges = Nudges::new();
+        for row in rows {
+            let place = Place { tenant: self.scope().tenant, connection: Some(ConnectionId(row.try_get("connection_id")?)) };
+            nudges.push((Stage::Deliver, place, row.try_get("id")?));
+        }
+        let resolved = close_exceptions(&mut tx, &all, "resolved", "Sent again").await?;
+        audit(&mut tx, self.scope(), Action::DifferenceResent, "difference", &resent).await?;
+        audit(&mut tx, self.scope(), Action::DeliveryRetried, "delivery", &all).await?;
+        audit(&mut tx, self.scope(), Action::ExceptionResolved, "exception", &resolved).await?;
+        tx.commit().await?;
+        Ok((resent, nudges))
+    }
+
+    /// Takes them as they are, with a reason: the same mismatch is not raised again.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn differences_accept(&self, ids: &[Uuid], reason: &str) -> Result<Vec<Uuid>, StoreError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(
+            "UPDATE differences SET state = 'accepted', closed_at = now(), closed_by = $2, note = $3
+             WHERE id = ANY($1) AND state = 'open' RETURNING id, delivery_id",
+        )
+        .bind(ids)
+        .bind(self.scope().actor_json())
+        .bind(reason)
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut accepted = Vec::with_capacity(rows.len());
+        let mut deliveries = Vec::new();
+        for row in rows {
+            accepted.push(row.try_get::<Uuid, _>("id")?);
+            deliveries.extend(row.try_get::<Option<Uuid>, _>("delivery_id")?);
+        }
+        let ignored = close_exceptions(&mut tx, &deliveries, "ignored", reason).await?;
+        let detail = serde_json::json!({ "reason": reason }).to_string();
+        let details = vec![Some(detail.as_str()); accepted.len()];
+        audit_each(&mut tx, self.scope(), Action::DifferenceAccepted, "difference", &accepted, &details).await?;
+        audit(&mut tx, self.scope(), Action::ExceptionIgnored, "exception", &ignored).await?;
+        tx.commit().await?;
+        Ok(accepted)
+    }
+}
+
+/// Which of them a person accepted as they are: of the same delivery, in the same fields, with the same values.
+async fn accepted(tx: &mut Transaction<'static, Postgres>, found: &[FoundDifference]) -> Result<Vec<bool>, StoreError> {
+    let rows: Vec<i64> = sqlx::query_scalar(
+        "SELECT i.at FROM unnest($1::uuid[], $2::text[], $3::jsonb[]) WITH ORDINALITY AS i (delivery_id, kind, fields, at)
+         JOIN differences d ON d.delivery_id = i.delivery_id AND d.state = 'accepted' AND d.kind = i.kind AND d.fields = i.fields",
+    )
+    .bind(found.iter().map(|one| one.delivery.map(|id| id.0)).collect::<Vec<_>>())
+    .bind(found.iter().map(|one| one.difference.kind.as_str()).collect::<Vec<_>>())
+    .bind(found.iter().map(fields).collect::<Vec<_>>())
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut accepted = vec![false; found.len()];
+    for at in rows {
+        if let Some(place) = usize::try_from(at - 1).ok().and_then(|at| accepted.get_mut(at)) {
+            *place = true;
+        }
+    }
+    Ok(accepted)
+}
+
+fn fields(found: &FoundDifference) -> serde_json::Value {
+    serde_json::to_value(&found.difference.fields).expect("texts are plain data")
+}
+
+/// Closes the exceptions that a reconciliation opened for these deliveries: those of a delivery that was confirmed.
+async fn close_exceptions(
+    tx: &mut Transaction<'static, Postgres>,
+    deliveries: &[Uuid],
+    state: &str,
+    resolution: &str,
+) -> Result<Vec<Uuid>, StoreError> {
+    let closed = sqlx::query_scalar(
+        "UPDATE exceptions SET state = $2, resolution = $3, closed_at = now()
+         WHERE delivery_id = ANY($1) AND state = 'open' AND code LIKE 'difference.%' RETURNING id",
+    );
+    Ok(closed.bind(deliveries).bind(state).bind(resolution).fetch_all(&mut **tx).await?)
+}

@@ -1,0 +1,203 @@
+//! Reads what a vendor has, page by page, for whoever compares or feeds: within the vendor's limit, with the account's token, and with every
+//! call told for the audit. Reading changes nothing there, so what fails in passing is asked again.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use connectors::{Connector, ReadRecord, Reader, RequestError};
+use domain::delivery::Policy;
+use domain::fault::{Fault, FaultClass};
+use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
+use domain::id::ConnectionId;
+use domain::record::RecordKind;
+use domain::scope::Scope;
+use infra::postgres::StoreError;
+use infra::postgres::ledger::ConnectionRow;
+use uuid::Uuid;
+
+use crate::Context;
+use crate::call::{CONCURRENCY_UNLIMITED, bucket, silent};
+use crate::directory::{Access, Directory};
+
+/// Tries of one call before the reading is given up; the next one begins anew.
+const TRIES_MAX: u32 = 6;
+/// How long a call waits for its turn: live work takes the slots first.
+const SLOT_WAIT: Duration = Duration::from_secs(20);
+/// The longest rest between two tries.
+const REST_MAX: Duration = Duration::from_secs(30);
+
+/// Why a side could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ListingError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{connection} could not be read: {} {}", .fault.reason, .fault.fix)]
+    Fault { connection: String, fault: Box<Fault> },
+    #[error("{connection} could not be asked: {error}")]
+    Request { connection: String, error: RequestError },
+    #[error("the connection is not there any more, or its connector is not part of this installation")]
+    Gone,
+}
+
+/// An account that is read.
+pub struct Listing<'a> {
+    context: &'a Context,
+    directory: &'a Directory,
+    scope: &'a Scope,
+    pub connection: ConnectionRow,
+    pub connector: &'static Connector,
+    /// Each call that was made, as the audit keeps it.
+    calls: Vec<String>,
+}
+
+impl<'a> Listing<'a> {
+    /// # Errors
+    /// Where the database does not answer, or the connection cannot be used.
+    pub async fn open(
+        context: &'a Context,
+        directory: &'a Directory,
+        scope: &'a Scope,
+        connection: ConnectionId,
+    ) -> Result<Self, ListingError> {
+        let row = context.store.within(scope).connection_rows(&[connection.0]).await?.pop().ok_or(ListingError::Gone)?;
+        let connector = context.catalog.get(&row.connector).ok_or(ListingError::Gone)?;
+        Ok(Self { context, directory, scope, connection: row, connector, calls: Vec::new() })
+    }
+
+    /// The calls that were made since this was last asked.
+    pub fn take_calls(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.calls)
+    }
+
+    /// Begins to list the records of a kind that changed since a moment, or all where the vendor cannot tell; `None` where it lists none of
+    /// the kind.
+    #[must_use]
+    pub fn pages(&self, kind: RecordKind, since: DateTime<Utc>) -> Option<Pages> {
+        let reader = self.connector.reader(kind, &self.connector.position_from(kind, since))?;
+        Some(Pages { reader, tries: Tries::default() })
+    }
+
+    /// The next page, with the time of change of each record where one is known; `None` at the end.
+    ///
+    /// # Errors
+    /// Where the vendor says no, or nothing for long.
+    pub async fn next(&mut self, pages: &mut Pages) -> Result<Option<Vec<ListedRecord>>, ListingError> {
+        loop {
+            let access = self.access(&mut pages.tries).await?;
+            let nonce = Uuid::new_v4().simple().to_string();
+            let request = pages.reader.next(&access.context(&self.connection.settings, &nonce));
+            let Some(request) = request.map_err(|error| self.unasked(error))? else { return Ok(None) };
+            let taken = match self.send(request, &access).await {
+                Ok(answer) => pages.reader.take(&answer, Utc::now()).map_err(|fault| access.told(fault)),
+                Err(fault) => Err(fault),
+            };
+            match taken {
+                Ok(records) => {
+                    pages.tries = Tries::default();
+                    let with_time = |record| {
+                        let changed_at = pages.reader.changed_at(&record);
+                        (record, changed_at)
+                    };
+                    return Ok(Some(records.into_iter().map(with_time).collect()));
+                }
+                Err(fault) => self.rest(&mut pages.tries, fault).await?,
+            }
+        }
+    }
+
+    /// One record by its id: its bytes, or that it is not there; `None` where the vendor cannot be asked for one.
+    ///
+    /// # Errors
+    /// As those of [`Self::next`].
+    pub async fn get(&mut self, kind: RecordKind, id: &str) -> Result<Option<Option<bytes::Bytes>>, ListingError> {
+        let Some(mut getter) = self.connector.getter(kind, id) else { return Ok(None) };
+        let mut tries = Tries::default();
+        loop {
+            let access = self.access(&mut tries).await?;
+            let nonce = Uuid::new_v4().simple().to_string();
+            let request = getter.next(&access.context(&self.connection.settings, &nonce)).map_err(|error| self.unasked(error))?;
+            let Some(request) = request else { return Ok(Some(None)) };
+            let taken = match self.send(request, &access).await {
+                Ok(answer) => getter.take(&answer).map_err(|fault| access.told(fault)),
+                Err(fault) => Err(fault),
+            };
+            match taken {
+                Ok(Some(record)) => return Ok(Some(Some(record))),
+                Ok(None) => tries = Tries::default(),
+                Err(fault) if matches!(fault.class, FaultClass::NotFound | FaultClass::Gone) => return Ok(Some(None)),
+                Err(fault) => self.rest(&mut tries, fault).await?,
+            }
+        }
+    }
+
+    async fn access(&mut self, tries: &mut Tries) -> Result<Access, ListingError> {
+        loop {
+            match self.directory.access(self.scope, &self.connection, self.connector).await? {
+                (access, None) => return Ok(access),
+                (_, Some(lack)) => self.rest(tries, lack).await?,
+            }
+        }
+    }
+
+    /// Waits for a slot and calls once.
+    async fn send(&mut self, request: HttpRequest, access: &Access) -> Result<HttpAnswer, Fault> {
+        let silent = |class, code: &str, why: &str| silent(self.connector, class, code, why);
+        let limit = self.connector.limits(&self.connection.settings).into_iter().next();
+        let name = bucket(self.connection.id, limit.as_ref());
+        let at_once = limit.map_or(CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max);
+        let Some(slot) = self.context.limiter.take_until(&name, at_once, Instant::now() + SLOT_WAIT).await else {
+            return Err(silent(FaultClass::Limit, "limit", "the vendor's limit was used up"));
+        };
+        let (method, url) = (request.method.as_str(), access.redact(&request.url).into_owned());
+        let answer = tokio::time::timeout(self.context.outbound.timeout(), self.context.outbound.send(request)).await;
+        self.context.limiter.give(slot).await;
+        let status = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(|answer| answer.status);
+        self.calls.push(
+            serde_json::json!({"connection": self.connection.id, "method": method, "url": url, "status": status}).to_string(),
+        );
+        let answer = match answer {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(NoAnswer::Refused(why))) => {
+                return Err(silent(FaultClass::Permission, "refused", &why));
+            }
+            Ok(Err(NoAnswer::NotSent(why) | NoAnswer::Lost(why))) => return Err(silent(FaultClass::Outage, "no_answer", &why)),
+            Err(_) => return Err(silent(FaultClass::Outage, "no_answer", "it took too long")),
+        };
+        self.context.sunsets.note(self.scope.tenant, self.connection.id, self.connector.sunset_signs(&answer));
+        Ok(answer)
+    }
+
+    /// Rests after what may pass; gives up after what does not, or has not for long.
+    async fn rest(&self, tries: &mut Tries, fault: Fault) -> Result<(), ListingError> {
+        let is_first_refusal = fault.class == FaultClass::Authentication && !std::mem::replace(&mut tries.was_refused, true);
+        tries.failures += 1;
+        let may_pass = fault.class.is_passing() || fault.class == FaultClass::Unknown || is_first_refusal;
+        if !may_pass || tries.failures >= TRIES_MAX {
+            return Err(ListingError::Fault { connection: self.connection.name.clone(), fault: Box::new(fault) });
+        }
+        if !is_first_refusal {
+            let wait = Policy::default().wait(&fault, tries.failures, rand::random()).to_std().unwrap_or_default();
+            tokio::time::sleep(wait.min(REST_MAX)).await;
+        }
+        Ok(())
+    }
+
+    fn unasked(&self, error: RequestError) -> ListingError {
+        ListingError::Request { connection: self.connection.name.clone(), error }
+    }
+}
+
+/// A record, and when it last changed.
+pub type ListedRecord = (ReadRecord, Option<DateTime<Utc>>);
+
+/// A list that is being read.
+pub struct Pages {
+    reader: Reader<'static>,
+    tries: Tries,
+}
+
+#[derive(Default)]
+struct Tries {
+    failures: u32,
+    was_refused: bool,
+}
