@@ -70,6 +70,11 @@ pub enum Action {
     SwapCut,
     SwapBack,
     SwapDone,
+    DeliveryHeld,
+    DeliveryReleased,
+    IncidentOpened,
+    IncidentClosed,
+    ConnectionReconnected,
 }
 
 impl Action {
@@ -143,6 +148,11 @@ impl Action {
             Self::SwapCut => "swap.cut",
             Self::SwapBack => "swap.back",
             Self::SwapDone => "swap.done",
+            Self::DeliveryHeld => "delivery.held",
+            Self::DeliveryReleased => "delivery.released",
+            Self::IncidentOpened => "incident.opened",
+            Self::IncidentClosed => "incident.closed",
+            Self::ConnectionReconnected => "connection.reconnected",
         }
     }
 }

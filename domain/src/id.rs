@@ -107,6 +107,8 @@ ids! {
     DriftId = "drf", "drift";
     /// The replacement of a flow's destination.
     SwapId = "swp", "swap";
+    /// What people are told while a destination fails.
+    IncidentId = "inc", "incident";
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod drift;
 mod error;
 mod exception;
 mod flow;
+mod incident;
 mod ledger;
 mod lookup_entry;
 mod lookup_inbox;
@@ -55,6 +56,7 @@ pub struct Query(
     flow::FlowTemplateQuery,
     flow::RunQuery,
     flow::TimeMachineQuery,
+    incident::IncidentQuery,
     ledger::LedgerQuery,
     lookup_inbox::LookupInboxQuery,
     lookup_table::LookupTableQuery,

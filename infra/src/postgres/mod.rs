@@ -13,10 +13,12 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Row, Transaction};
 
 use crate::vault::{Sealed, Vault};
 
+pub mod breaker;
 pub mod configure;
 pub mod drift;
 pub mod entity;
 mod exception;
+mod external_id;
 pub mod fetch;
 pub mod filter;
 pub mod flow;

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where something it needs is not there, and says so")]
 
 mod drift;
+mod fault_answer;
+mod fault_breaker;
+mod fault_mixed;
 mod faults;
 mod flow;
 mod flow_file;
