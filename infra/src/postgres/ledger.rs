@@ -855,7 +855,7 @@ mod tests {
             ended_at: Utc::now(),
         };
         // A call that is planned is not asked about, nor is it absent; what is unknown does not wait for a breaker or a retry.
-        let impossible = |seen, is_called, step: &Step| match (seen, step) {
+        let impossible = |seen, is_called: bool, step: &Step| match (seen, step) {
             (DeliveryState::Planned, Step::Resend) => true,
             (DeliveryState::Planned, Step::Unknown { .. }) => !is_called,
             (DeliveryState::Unknown, Step::Hold { .. } | Step::Wait { .. }) => true,
