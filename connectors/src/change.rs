@@ -116,6 +116,12 @@ impl Connector {
         self.write_rule(kind, change).is_some_and(|write| write.repeatable)
     }
 
+    /// True where a record is asked for before it is created, because it may be there already.
+    #[must_use]
+    pub fn searches_first(&self, kind: RecordKind) -> bool {
+        self.write_rule(kind, Change::Write).is_some_and(|write| write.search_first)
+    }
+
     /// The receipt of a change. `external_key` finds ours where the answer lists all that belong together.
     ///
     /// # Errors

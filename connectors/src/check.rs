@@ -77,6 +77,12 @@ fn check_resource(at: &str, manifest: &Manifest, resource: &Resource, errors: &m
             ));
         }
     }
+    if resource.proof.is_none() && resource.write.as_ref().is_some_and(|write| write.search_first) {
+        errors.push(format!("{at}.write.search_first needs proof: how is a record found that is there already?"));
+    }
+    if resource.update.as_ref().is_some_and(|update| update.search_first) {
+        errors.push(format!("{at}.update has search_first, but what is updated was found already"));
+    }
     for write in resource.write.iter().chain(&resource.update) {
         for action in write.then.iter().filter(|action| !resource.actions.contains_key(*action)) {
             errors.push(format!("{at}.write.then names the action \"{action}\", which actions does not declare"));

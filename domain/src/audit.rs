@@ -81,6 +81,11 @@ pub enum Action {
     DifferenceResent,
     DifferenceAccepted,
     CertificateMade,
+    DeliveryHeld,
+    DeliveryReleased,
+    IncidentOpened,
+    IncidentClosed,
+    ConnectionReconnected,
 }
 
 impl Action {
@@ -165,6 +170,11 @@ impl Action {
             Self::DifferenceResent => "difference.resent",
             Self::DifferenceAccepted => "difference.accepted",
             Self::CertificateMade => "certificate.made",
+            Self::DeliveryHeld => "delivery.held",
+            Self::DeliveryReleased => "delivery.released",
+            Self::IncidentOpened => "incident.opened",
+            Self::IncidentClosed => "incident.closed",
+            Self::ConnectionReconnected => "connection.reconnected",
         }
     }
 }

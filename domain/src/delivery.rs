@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::fault::{Fault, FaultClass};
 use crate::flow::Ordering;
 use crate::mapping::OnMissing;
+use crate::protocol::Event;
 
 /// Where a delivery stands. Each delivery stands in exactly one state, and the sums over the states equal what was planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,25 +70,10 @@ impl DeliveryState {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// The moves of the ledger. Every move is one conditional UPDATE, so a move that is not here cannot be committed.
+    /// The moves of the ledger, which are those of the protocol's table. Every move is one conditional UPDATE.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
-        use DeliveryState::*;
-        matches!(
-            (self, next),
-            // It waits without an attempt where the account has no token for now.
-            (Planned, Sending | Waiting | Held | Exception | Superseded | Cancelled)
-                // The sweeper plans a wait that is over; nothing is sent from a wait.
-                | (Waiting, Planned | Held | Superseded | Cancelled)
-                // Unknown is also what the sweeper makes of an attempt that never closed; planned, what is stored and has actions to come.
-                | (Sending, Confirmed | Planned | Waiting | Unknown | Exception)
-                // A proof that found nothing plans it again; one without an answer is asked again.
-                | (Unknown, Confirmed | Planned | Unknown | Exception)
-                | (Held, Planned | Superseded | Cancelled)
-                // A retry of what nobody could prove asks the destination first.
-                | (Exception, Planned | Unknown | Superseded | Cancelled)
-                | (Confirmed, Reconciled)
-        )
+        crate::protocol::TABLE.iter().any(|row| row.from == self && row.to == next)
     }
 
     /// True where nothing more will happen to it by itself or by a person.
@@ -225,8 +211,24 @@ pub enum Next {
         at: DateTime<Utc>,
         fault: Fault,
     },
+    /// The credential is refused: it waits with all the others of the connection until that is mended.
+    Hold(Fault),
     /// A person must act.
     Stop(Fault),
+}
+
+impl Next {
+    /// What it is to the protocol.
+    #[must_use]
+    pub fn event(&self) -> Event {
+        match self {
+            Self::Confirmed(_) => Event::Stored,
+            Self::Wait { .. } => Event::Passing,
+            Self::Prove { .. } => Event::Lost,
+            Self::Hold(_) => Event::Unauthorised,
+            Self::Stop(_) => Event::Refused,
+        }
+    }
 }
 
 /// An outage is waited out this long before a person is asked: by then it may be an address that will never answer.
@@ -263,6 +265,7 @@ pub fn after(
         FaultClass::Retry if failures < policy.attempts_max => {
             Next::Wait { until: later(now, wait(&fault, || policy.backoff(failures, jitter))), fault }
         }
+        FaultClass::Authentication => Next::Hold(fault),
         _ => Next::Stop(fault),
     }
 }
@@ -396,14 +399,15 @@ mod tests {
     fn the_moves_are_those_of_the_ledger() {
         use DeliveryState::*;
         for (state, moves) in [
-            (Planned, vec![Sending, Waiting, Held, Exception, Superseded, Cancelled]),
-            (Sending, vec![Confirmed, Planned, Waiting, Unknown, Exception]),
+            (Planned, vec![Sending, Waiting, Held, Exception, Confirmed, Planned, Superseded, Cancelled]),
+            (Sending, vec![Confirmed, Planned, Waiting, Held, Unknown, Exception]),
             (Confirmed, vec![Reconciled]),
             (Reconciled, vec![]),
             (Waiting, vec![Planned, Held, Superseded, Cancelled]),
-            (Unknown, vec![Planned, Confirmed, Unknown, Exception]),
+            // Waiting and held where an answer comes late, before anybody asked.
+            (Unknown, vec![Planned, Confirmed, Unknown, Exception, Waiting, Held]),
             (Held, vec![Planned, Superseded, Cancelled]),
-            (Exception, vec![Planned, Unknown, Superseded, Cancelled]),
+            (Exception, vec![Planned, Unknown, Confirmed, Superseded, Cancelled]),
             (Superseded, vec![]),
             (Cancelled, vec![]),
         ] {

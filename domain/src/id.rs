@@ -111,6 +111,8 @@ ids! {
     ReconciliationId = "rcn", "reconciliation";
     /// One mismatch that a reconciliation found.
     DifferenceId = "dif", "difference";
+    /// What people are told while a destination fails.
+    IncidentId = "inc", "incident";
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! Start with [`delivery`]: a delivery is the duty everything else serves.
 
 pub mod audit;
+pub mod breaker;
 pub mod canonical;
 pub mod certificate;
 pub mod comparison;
@@ -21,10 +22,13 @@ pub mod id;
 pub mod lookup_table;
 pub mod mapping;
 pub mod message;
+pub mod proof;
+pub mod protocol;
 pub mod recipe;
 pub mod reconciliation;
 pub mod record;
 pub mod replay;
+pub mod retry_budget;
 pub mod scope;
 pub mod secret;
 pub mod sunset;

@@ -50,6 +50,12 @@ impl RecordKind {
         }
     }
 
+    /// Several records of ours may be one at a destination: a customer of two shops, an item of two catalogs. Documents never are.
+    #[must_use]
+    pub fn may_be_shared(self) -> bool {
+        matches!(self, Self::Customer | Self::Item | Self::InventoryLevel)
+    }
+
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)

@@ -7,17 +7,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use connectors::flow::{Carried, Document, FlowPlan, developer_fault, thing};
 use connectors::{CatalogErrors, Change, Connector, Found, Inputs, LookUpError, Proof, RequestContext, RequestError};
+use domain::breaker::{BreakerState, Gate, Signal};
 use domain::delivery::{self, DeliveryState, Next, Outcome, Receipt};
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::{AttemptId, ConnectionId, RecipeId};
+use domain::proof::{Absence, Doubt};
 use domain::value::Value;
 use infra::lookup::TenantLookups;
-use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Parcel, Start, Step};
+use infra::postgres::breaker::{ACCOUNT, OpenBreaker};
+use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Health, Parcel, Start, Step};
 use uuid::Uuid;
 
 use crate::directory::Access;
@@ -50,6 +53,20 @@ pub struct Known {
     current: Option<Receipt>,
     /// What was looked up there.
     found: Found,
+    search: Search,
+}
+
+/// What was found of a record before it is created.
+#[derive(Debug, Default)]
+enum Search {
+    #[default]
+    NotMade,
+    Absent,
+    Found {
+        receipt: Receipt,
+        /// It carries this revision: there is nothing to be changed.
+        is_current: bool,
+    },
 }
 
 /// A call, committed as started.
@@ -100,7 +117,7 @@ impl Duty {
     /// The change that is due.
     fn due(&self) -> Result<Change<'_>, RequestError> {
         let kind = self.parcel.kind;
-        let stored = self.known.current.as_ref().or(self.parcel.stored.as_ref());
+        let stored = self.known.current.as_ref().or(self.parcel.stored.as_ref()).or(self.adopted());
         let Some(after_write) = usize::try_from(self.parcel.calls_done).ok().and_then(|done| done.checked_sub(1)) else {
             return Ok(match stored {
                 Some(stored) if self.connector.updates(kind) => Change::Update(stored),
@@ -112,6 +129,85 @@ impl Duty {
             // The connector was changed meanwhile.
             _ => Err(RequestError::Action(format!("number {}", after_write + 1))),
         }
+    }
+
+    /// The operation that is due, as its breaker is named.
+    pub fn operation(&self) -> String {
+        let kind = self.parcel.kind;
+        match self.due() {
+            Ok(Change::Write) | Err(_) => format!("{kind}.write"),
+            Ok(Change::Update(_)) => format!("{kind}.update"),
+            Ok(Change::Action(name, _)) => format!("{kind}.action.{name}"),
+        }
+    }
+
+    /// The breaker that stands before it, and whether it lets it pass: that of the whole connection first.
+    pub fn gate(&self, operation: &str) -> Option<(&OpenBreaker, Gate)> {
+        let of = |name: &str| self.connection.breakers.iter().find(|open| open.operation == name);
+        let gates = [of(ACCOUNT), of(operation)].into_iter().flatten();
+        let passes = |open: &OpenBreaker| {
+            // Where the destination answers again, questions need not stand in line.
+            let is_asked = self.is_proof() && open.breaker.state == BreakerState::Recovering;
+            is_asked || self.parcel.released_by == Some(open.id)
+        };
+        let mut gates = gates.map(|open| (open, open.breaker.gate(passes(open))));
+        gates.find(|(_, gate)| *gate != Gate::Passes)
+    }
+
+    /// It is not sent now: it waits for its breaker, and what is unknown is asked about later. Nothing is called.
+    pub fn held(&self, open: &OpenBreaker) -> Finish {
+        let step = if self.is_proof() {
+            // A little apart from each other, and from the probe.
+            let apart = chrono::Duration::milliseconds(1_000 + i64::from(rand::random::<u16>()) / 16);
+            // While a probe is under way its answer may come at any moment.
+            let probed_at = open.breaker.next_at.filter(|_| open.breaker.state == BreakerState::Open);
+            Step::Unknown { prove_at: probed_at.map_or_else(Utc::now, |at| at.max(Utc::now())) + apart, counts: false }
+        } else {
+            Step::Hold { breaker: Some(open.id) }
+        };
+        self.finish(None, step, None)
+    }
+
+    /// It is a retry, and its connection makes as many as it may.
+    pub fn put_off(&self) -> Finish {
+        let wait = chrono::Duration::milliseconds(1_000 + i64::from(rand::random::<u16>()) / 16);
+        self.finish(None, Step::Wait { until: Utc::now() + wait, counts: false }, None)
+    }
+
+    /// What came of a call says this of the destination's health.
+    fn health(&self, signal: Option<Signal>) -> Option<Health> {
+        let operation = self.operation();
+        let is_watched = self.connection.breakers.iter().any(|open| open.operation == ACCOUNT || open.operation == operation);
+        Some(Health { operation, signal: signal?, is_watched })
+    }
+
+    /// What is there already, and becomes this record.
+    fn adopted(&self) -> Option<&Receipt> {
+        if let Search::Found { receipt, .. } = &self.known.search { Some(receipt) } else { None }
+    }
+
+    /// The id of what was just found there: whoever has it already keeps it.
+    pub fn adopts(&self) -> Option<&str> {
+        self.adopted().map(|receipt| receipt.id.as_str())
+    }
+
+    /// What is found there is another record's.
+    pub fn anothers(&self) -> Reason {
+        let (title, id) = (self.connector.title(), self.adopts().unwrap_or_default());
+        let fault = Fault::new(
+            FaultClass::Conflict,
+            "another_record",
+            format!("{title} has it already as {id}, which belongs to another record"),
+            Owner::Operations,
+            "Compare the two there and at the source; change the number of one of them, then press Retry.",
+        );
+        self.reason(&fault)
+    }
+
+    /// True where it is asked first whether the record is there, because it came another way.
+    fn searches(&self, change: Change<'_>) -> bool {
+        matches!((change, &self.known.search), (Change::Write, Search::NotMade))
+            && self.connector.searches_first(self.parcel.kind)
     }
 
     fn context<'c>(&'c self, idempotency_key: &'c str, nonce: &'c str) -> RequestContext<'c> {
@@ -151,7 +247,7 @@ impl Duty {
             // exists, which is known, and nothing of the update: it sets the same values, which is one effect however often it arrives.
             let is_told = !matches!(change, Change::Update(_)) || connector.proof_tells_revision(kind);
             if connector.is_repeatable(kind, change) || !is_told {
-                return Ok(Made::Ready(Ready::Step(self.send_again())));
+                return Ok(Made::Ready(Ready::Step(self.send_again(Utc::now()))));
             }
             let request = match change {
                 Change::Action(name, on) => connector.action_proof_request(kind, name, &on.id, payload, context),
@@ -159,6 +255,16 @@ impl Duty {
             };
             let request = request.map_err(unbuilt)?.ok_or_else(|| self.reason(&unprovable(connector)))?;
             return Ok(Made::Ready(Ready::Call(request)));
+        }
+        if self.searches(change) {
+            let request = connector.proof_request(kind, payload, context).map_err(unbuilt)?;
+            return request.map(Made::Read).ok_or_else(|| self.reason(&unprovable(connector)));
+        }
+        if let Search::Found { receipt, is_current } = &self.known.search
+            && (*is_current || matches!(change, Change::Write))
+            && self.parcel.calls_done == 0
+        {
+            return Ok(Made::Ready(Ready::Step(self.done(receipt.clone()))));
         }
         if let Some(id) = self.unversioned(change) {
             let request = connector.current_request(kind, id, context).map_err(unbuilt)?;
@@ -188,6 +294,17 @@ impl Duty {
     pub fn take(&mut self, answer: &HttpAnswer) -> Result<(), Fault> {
         let change = self.due().map_err(|error| developer_fault("request", error.to_string(), "Press Retry."))?;
         let (connector, kind) = (self.connector, self.parcel.kind);
+        if self.searches(change) {
+            let revision = i64::from(self.parcel.revision);
+            self.known.search = match connector.read_proof_answer(kind, &self.external_key, answer, revision) {
+                Proof::Found { receipt, current } => {
+                    Search::Found { receipt, is_current: current && connector.proof_tells_revision(kind) }
+                }
+                Proof::Absent => Search::Absent,
+                Proof::Failed(fault) => return Err(self.access.told(fault)),
+            };
+            return Ok(());
+        }
         if let Some(id) = self.unversioned(change) {
             let current = connector.read_current_answer(kind, id, answer).map_err(|fault| self.access.told(fault))?;
             self.known.current = Some(current);
@@ -244,7 +361,8 @@ impl Duty {
     pub fn unread(&self, fault: Fault) -> Finish {
         let class = if fault.class == FaultClass::Unknown { FaultClass::Outage } else { fault.class };
         let fault = self.access.renewable(Fault { class, ..fault }, self.parcel.failures);
-        self.finish(None, self.after(Outcome::Failed(fault)))
+        let signal = Signal::of(&fault);
+        self.finish(None, self.after(Outcome::Failed(fault)), signal)
     }
 
     /// The vendor was not reached, did not answer, or the call was not let out.
@@ -268,6 +386,7 @@ impl Duty {
             Next::Confirmed(receipt) => self.done(receipt),
             Next::Wait { until, fault } => Step::Wait { until, counts: self.counts(fault.class) },
             Next::Prove { at, .. } => Step::Unknown { prove_at: at, counts: true },
+            Next::Hold(_) => Step::Hold { breaker: None },
             Next::Stop(fault) => Step::Stop(self.reason(&fault)),
         }
     }
@@ -276,23 +395,32 @@ impl Duty {
     fn done(&self, receipt: Receipt) -> Step {
         let done = usize::try_from(self.parcel.calls_done).unwrap_or(usize::MAX).saturating_add(1);
         let has_more = match self.due() {
+            // What was adopted is completed as what is created is.
+            Ok(Change::Update(_)) if self.adopted().is_some() => !self.connector.actions_after_write(self.parcel.kind).is_empty(),
             Ok(Change::Update(_)) | Err(_) => false,
             Ok(_) => done < 1 + self.connector.actions_after_write(self.parcel.kind).len(),
         };
         if has_more { Step::Proceed(receipt) } else { Step::Confirmed(receipt) }
     }
 
-    /// Nothing that was sent is there: it may be sent again, once the vendor had time to show it.
-    fn send_again(&self) -> Step {
+    /// Nothing that was sent is there, as of `asked_at`: it may be sent again where the vendor must have shown it by then.
+    fn send_again(&self, asked_at: DateTime<Utc>) -> Step {
         let kind = self.parcel.kind;
-        let lands = self.connector.proof_settle_ms(kind).max(self.connector.lands_within_ms(kind));
-        let shown_at = self.parcel.attempted_at.map(|at| at + milliseconds(lands)).unwrap_or_default();
-        if Utc::now() >= shown_at { Step::Resend } else { Step::Unknown { prove_at: shown_at, counts: false } }
+        let doubt = Doubt {
+            sent_until: self.parcel.sent_until.unwrap_or_default(),
+            lands_within: milliseconds(self.connector.lands_within_ms(kind)),
+            settle: milliseconds(self.connector.proof_settle_ms(kind)),
+        };
+        match doubt.after_absence(asked_at, Utc::now()) {
+            Absence::ForGood => Step::Resend,
+            Absence::Early(prove_at) => Step::Unknown { prove_at, counts: false },
+        }
     }
 
     fn ask_again(&self, fault: &Fault) -> Step {
-        // A limit or an outage says nothing of whether it arrived: it is asked again while that lasts, though not in silence for ever.
-        let counts = !matches!(fault.class, FaultClass::Limit | FaultClass::Outage);
+        // A limit, an outage or a refused credential says nothing of whether it arrived: it is asked again while that lasts, though not in
+        // silence for ever; of a credential an incident tells.
+        let counts = !matches!(fault.class, FaultClass::Limit | FaultClass::Outage | FaultClass::Authentication);
         let failures = self.parcel.failures + i32::from(counts);
         let lasts =
             fault.class == FaultClass::Outage && self.age() > delivery::OUTAGE_PATIENCE && self.parcel.attempts >= PROOFS_MAX;
@@ -305,18 +433,19 @@ impl Duty {
 
     /// The account cannot be called at all: it has no token, and this is why.
     pub fn without_access(&self, fault: Fault) -> Finish {
+        let signal = Signal::of(&fault);
         let step = if !self.is_proof() {
             self.after(Outcome::Failed(fault))
-        } else if fault.class.is_passing() {
+        } else if fault.class.is_passing() || fault.class == FaultClass::Authentication {
             self.ask_again(&fault)
         } else {
             Step::Stop(self.reason(&fault))
         };
-        self.finish(None, step)
+        self.finish(None, step, signal)
     }
 
-    pub fn finish(&self, attempt: Option<Ended>, step: Step) -> Finish {
-        finish(&self.parcel, attempt, step)
+    pub fn finish(&self, attempt: Option<Ended>, step: Step, signal: Option<Signal>) -> Finish {
+        Finish { health: self.health(signal), ..finish(&self.parcel, attempt, step) }
     }
 }
 
@@ -349,6 +478,7 @@ impl Call {
         Start {
             delivery: self.duty.parcel.id,
             attempt: self.attempt,
+            after: self.duty.parcel.attempt,
             kind,
             method: self.request.method.as_str(),
             url: self.duty.access.redact(&self.request.url).into_owned(),
@@ -358,11 +488,11 @@ impl Call {
         }
     }
 
-    /// Reads the answer and decides what follows.
-    pub fn end(&self, answer: Result<HttpAnswer, NoAnswer>) -> Finish {
+    /// Reads the answer to what was sent at this time, and decides what follows.
+    pub fn end(&self, answer: Result<HttpAnswer, NoAnswer>, sent_at: DateTime<Utc>) -> Finish {
         let connector = self.duty.connector;
         match answer {
-            Ok(answer) if self.duty.is_proof() => self.read_proof(&answer),
+            Ok(answer) if self.duty.is_proof() => self.read_proof(&answer, sent_at),
             Ok(answer) => {
                 let outcome = match self.read(&answer) {
                     Ok(receipt) => Outcome::Stored(receipt),
@@ -376,7 +506,7 @@ impl Call {
             Err(NoAnswer::Refused(why)) => {
                 let fault = self.duty.silent(NoAnswer::Refused(why));
                 let step = Step::Stop(self.duty.reason(&fault));
-                self.close("not_sent", None, Some(fault), step)
+                self.close("not_sent", None, Some(fault), step, None)
             }
             Err(no_answer) if self.duty.is_proof() => self.prove_again(self.duty.silent(no_answer), None),
             Err(no_answer) => self.end_write(Outcome::Failed(self.duty.silent(no_answer)), None, true),
@@ -415,7 +545,7 @@ impl Call {
         }
     }
 
-    fn read_proof(&self, answer: &HttpAnswer) -> Finish {
+    fn read_proof(&self, answer: &HttpAnswer, asked_at: DateTime<Utc>) -> Finish {
         let (connector, parcel) = (self.duty.connector, &self.duty.parcel);
         let proof = match self.duty.due() {
             Ok(Change::Action(name, on)) => match connector.read_action_proof(parcel.kind, name, &on.id, answer) {
@@ -426,10 +556,12 @@ impl Call {
             _ => connector.read_proof_answer(parcel.kind, &self.duty.external_key, answer, i64::from(parcel.revision)),
         };
         match proof {
-            Proof::Found { receipt, current: true } => self.close("stored", Some(answer), None, self.duty.done(receipt)),
-            // Not there, or only an older revision: what was sent had no effect.
+            Proof::Found { receipt, current: true } => {
+                self.close("stored", Some(answer), None, self.duty.done(receipt), Some(Signal::Answered))
+            }
+            // Not there, or only an older revision: what was sent had no effect yet.
             Proof::Found { current: false, .. } | Proof::Absent => {
-                self.close("absent", Some(answer), None, self.duty.send_again())
+                self.close("absent", Some(answer), None, self.duty.send_again(asked_at), Some(Signal::Answered))
             }
             Proof::Failed(fault) => self.prove_again(self.duty.access.told(fault), Some(answer)),
         }
@@ -443,15 +575,23 @@ impl Call {
             Some(fault) if fault.class == FaultClass::Unknown => "unknown",
             Some(_) => "failed",
         };
-        self.close(word, answer, fault, self.duty.after(outcome))
+        let signal = fault.as_ref().map_or(Some(Signal::Answered), Signal::of);
+        self.close(word, answer, fault, self.duty.after(outcome), signal)
     }
 
     fn prove_again(&self, fault: Fault, answer: Option<&HttpAnswer>) -> Finish {
-        let step = self.duty.ask_again(&fault);
-        self.close("failed", answer, Some(fault), step)
+        let (step, signal) = (self.duty.ask_again(&fault), Signal::of(&fault));
+        self.close("failed", answer, Some(fault), step, signal)
     }
 
-    fn close(&self, outcome: &'static str, answer: Option<&HttpAnswer>, fault: Option<Fault>, step: Step) -> Finish {
+    fn close(
+        &self,
+        outcome: &'static str,
+        answer: Option<&HttpAnswer>,
+        fault: Option<Fault>,
+        step: Step,
+        signal: Option<Signal>,
+    ) -> Finish {
         let ended = Ended {
             id: self.attempt,
             outcome,
@@ -460,7 +600,7 @@ impl Call {
             fault,
             ended_at: Utc::now(),
         };
-        self.duty.finish(Some(ended), step)
+        self.duty.finish(Some(ended), step, signal)
     }
 }
 
@@ -473,8 +613,10 @@ pub fn finish(parcel: &Parcel, attempt: Option<Ended>, step: Step) -> Finish {
         flow: parcel.flow,
         destination: parcel.destination,
         seen: parcel.state,
+        after: parcel.attempt,
         attempt,
         step,
+        health: None,
     }
 }
 

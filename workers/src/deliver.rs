@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use crate::breaker::Answers;
 use crate::directory::Directory;
 use crate::lane::Lane;
 use crate::{Context, drain};
@@ -72,6 +73,7 @@ pub async fn run(context: Arc<Context>, directory: Arc<Directory>, mut stop: wat
 async fn write_ends(context: Arc<Context>, mut ended: mpsc::Receiver<(TenantId, Finish)>) {
     let mut batch = Vec::with_capacity(END_BATCH_MAX);
     let mut writes = JoinSet::new();
+    let answers = Arc::new(Answers::default());
     while ended.recv_many(&mut batch, END_BATCH_MAX).await > 0 {
         if batch.len() < END_BATCH_MAX {
             tokio::time::sleep(END_LINGER).await;
@@ -88,8 +90,8 @@ async fn write_ends(context: Arc<Context>, mut ended: mpsc::Receiver<(TenantId, 
             while writes.len() >= WRITES_MAX {
                 writes.join_next().await;
             }
-            let context = context.clone();
-            writes.spawn(async move { write(&context, tenant, finishes).await });
+            let (context, answers) = (context.clone(), answers.clone());
+            writes.spawn(async move { write(&context, &answers, tenant, finishes).await });
         }
         while writes.try_join_next().is_some() {}
     }
@@ -98,13 +100,13 @@ async fn write_ends(context: Arc<Context>, mut ended: mpsc::Receiver<(TenantId, 
 
 /// An answer that is not written would be asked for again, so a passing failure of Postgres is waited out for a while, and a batch that
 /// cannot be written is written one by one, so that the row at fault does not take the others with it.
-async fn write(context: &Context, tenant: TenantId, finishes: Vec<Finish>) {
+async fn write(context: &Context, answers: &Answers, tenant: TenantId, finishes: Vec<Finish>) {
     const TRIES: u32 = 6;
     let scope = Scope::system(tenant, "deliver");
     let store = context.store.within(&scope);
     let (mut batches, mut attempt) = (vec![finishes], 1);
     while let Some(batch) = batches.pop() {
-        match store.finish_attempts(&batch).await {
+        match store.finish_attempts(&batch, &answers.notes(&batch)).await {
             Ok(next) => context.broker.nudge(Stage::Deliver, next).await,
             Err(error) if error.is_passing() && attempt < TRIES => {
                 warn!(error = chain(&error), count = batch.len(), "Answers could not be written, trying again");

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use connectors::flow::{FlowPlan, developer_fault, external_key};
+use domain::breaker::Gate;
 use domain::exception::Reason;
 use domain::fault::Fault;
-use domain::http::HttpRequest;
+use domain::http::{HttpRequest, NoAnswer};
 use domain::id::{ConnectionId, DeliveryId, FlowVersionId, RecipeId, TenantId};
 use domain::recipe::Recipe;
+use domain::retry_budget::RetryBudget;
 use domain::scope::Scope;
 use domain::task::Place;
 use infra::chain;
@@ -71,6 +73,8 @@ impl Lane {
             ends,
             slots: Mutex::default(),
             calls: Pace::default(),
+            retries: Mutex::new(RetryBudget::new(Duration::ZERO)),
+            began: Instant::now(),
         };
         let worker = tokio::spawn(run(Arc::new(work), shared.clone()));
         Self { shared, worker }
@@ -159,6 +163,8 @@ struct Work {
     /// One semaphore for each bucket: calls of this process queue here in order instead of all asking Redis.
     slots: Mutex<HashMap<String, Arc<Semaphore>>>,
     calls: Pace,
+    retries: Mutex<RetryBudget>,
+    began: Instant,
 }
 
 async fn run(work: Arc<Work>, shared: Arc<Shared>) {
@@ -244,7 +250,7 @@ impl Work {
     /// Loads a batch, maps it, and commits its attempts as started. What has no answer becomes an exception.
     async fn begin(&self, ids: &[Uuid]) -> Result<Vec<Call>, StoreError> {
         let store = self.context.store.within(&self.scope);
-        let load = store.load_deliveries(ids).await?;
+        let load = store.load_deliveries(ids, self.lease().as_secs_f64()).await?;
         if load.parcels.is_empty() {
             return Ok(vec![]);
         }
@@ -267,6 +273,7 @@ impl Work {
         let tables = self.directory.tables(&self.scope, &load.tables, &read).await?;
         let recipes = self.recipes(&load, &connections, &flows).await?;
         let (mut calls, mut ends, mut reads) = (Vec::with_capacity(load.parcels.len()), Vec::new(), Vec::new());
+        let mut probed = HashSet::new();
         for parcel in load.parcels {
             let ready = connections.get(&parcel.destination).and_then(|connection| {
                 let connector = self.context.catalog.get(&connection.connector)?;
@@ -285,8 +292,18 @@ impl Work {
             let Some(recipe) = recipes.get(&(parcel.version, parcel.source)).copied() else { continue };
             let known = Known::default();
             let mut duty = Duty { parcel, connector, connection, access: access.clone(), flow, recipe, external_key, known };
+            let operation = duty.operation();
+            let held = duty.gate(&operation).filter(|(open, gate)| *gate == Gate::Held || !probed.insert(open.id));
+            if let Some((open, _)) = held {
+                ends.push(duty.held(open));
+                continue;
+            }
             if let Some(fault) = lack {
                 ends.push(duty.without_access(fault.clone()));
+                continue;
+            }
+            if !self.may_try(&duty) {
+                ends.push(duty.put_off());
                 continue;
             }
             let lookups = TenantLookups::new(&tables, connector.tables(), duty.parcel.origin_at);
@@ -381,6 +398,21 @@ impl Work {
             if let Err(fault) = read {
                 return (duty, Err(fault), reads);
             }
+            if let Some(id) = duty.adopts().map(str::to_owned) {
+                let store = self.context.store.within(&self.scope);
+                match store.external_id_is_anothers(connection, duty.parcel.kind, &id, duty.parcel.record).await {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        let reason = duty.anothers();
+                        return (duty, Ok(Err(reason)), reads);
+                    }
+                    Err(error) => {
+                        warn!(error = chain(&error), delivery.id = %delivery, "Whose record was found is not known; it is tried again");
+                        let fault = duty.silent(NoAnswer::NotSent("Crossdock's database did not answer".into()));
+                        return (duty, Err(fault), reads);
+                    }
+                }
+            }
             match duty.make(&lookups, source) {
                 Ok(Made::Read(next)) if reads.len() < READS_MAX => request = next,
                 Ok(Made::Read(_)) => {
@@ -395,6 +427,19 @@ impl Work {
                 Err(reason) => return (duty, Ok(Err(reason)), reads),
             }
         }
+    }
+
+    /// A first try always; a retry only within its connection's share.
+    fn may_try(&self, duty: &Duty) -> bool {
+        if duty.is_proof() {
+            return true;
+        }
+        let mut retries = self.retries.lock().expect("no code panics while it holds the budget");
+        let is_retry = duty.parcel.failures > 0;
+        if !is_retry {
+            retries.first_try();
+        }
+        !is_retry || retries.take_retry(self.began.elapsed())
     }
 
     async fn end(&self, finish: Finish) {
@@ -415,13 +460,13 @@ impl Work {
         let Some(slot) = self.context.limiter.take_until(&call.bucket, call.concurrency_max, call.deadline).await else {
             return self.end(call.not_sent()).await;
         };
-        let sent_at = Instant::now();
+        let (sent_at, started) = (Utc::now(), Instant::now());
         let answer = self.context.outbound.send(call.request.clone()).await;
-        self.calls.note(sent_at.elapsed());
+        self.calls.note(started.elapsed());
         self.context.limiter.give(slot).await;
         let signs = answer.iter().flat_map(|answer| call.duty.connector.sunset_signs(answer));
         self.context.sunsets.note(self.scope.tenant, call.duty.connection.id, signs);
-        let finish = call.end(answer);
+        let finish = call.end(answer, sent_at);
         if let Some(taken) = call.taken(&finish.step) {
             drift::note_taken(&self.context, self.scope.tenant, call, taken);
         }
@@ -436,8 +481,8 @@ fn taken(duty: Duty, ready: Result<Ready, Reason>, calls: &mut Vec<Call>) -> Opt
             calls.push(Call::new(duty, request));
             None
         }
-        Ok(Ready::Step(step)) => Some(duty.finish(None, step)),
-        Err(reason) => Some(duty.finish(None, Step::Stop(reason))),
+        Ok(Ready::Step(step)) => Some(duty.finish(None, step, None)),
+        Err(reason) => Some(duty.finish(None, Step::Stop(reason), None)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`fetch`]: thin messages are read back.
 //! - [`deliver`]: deliveries are sent, or proven, and their ends written to the ledger.
 //! - [`sweep`]: what is due and not under way is nudged again, so a lost task changes nothing.
+//! - [`breaker`]: what failing destinations hold is let go when they work again.
 //! - [`drift`]: what documents look like is gathered, and a message with news that must be looked at is held.
 //! - [`reconcile`]: both sides of a flow are read and held against the ledger.
 //! - [`replay`]: a draft is run over what came before, and what would be different is told.
@@ -24,6 +25,7 @@ use infra::vault::Vault;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+mod breaker;
 mod call;
 mod deliver;
 mod directory;
@@ -86,6 +88,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     }
     stages.spawn(deliver::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(sweep::run(context.clone(), stop.clone()));
+    stages.spawn(breaker::run(context.clone(), stop.clone()));
     stages.spawn(replay::run(context.clone(), stop.clone()));
     stages.spawn(reconcile::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(shadow::run(context.clone(), stop.clone()));

@@ -137,6 +137,24 @@ impl ConnectionNode {
         Some(format!("{}/hooks/{}", state.public_url, self.hook_token))
     }
 
+    /// Whether deliveries to it get through: healthy; failing, where an operation fails and what belongs to it is held; or refused, where its
+    /// credential must be replaced.
+    #[graphql(complexity = "20")]
+    async fn health(&self, ctx: &Context<'_>) -> Result<&'static str> {
+        let incidents = super::incident::open_of(ctx, self.row.0).await?;
+        Ok(match incidents.iter().any(super::incident::IncidentNode::is_credential) {
+            true => "refused",
+            false if incidents.is_empty() => "healthy",
+            false => "failing",
+        })
+    }
+
+    /// What keeps deliveries to it from getting through now; newest first, at most 100.
+    #[graphql(complexity = "cost(Some(10), child_complexity)")]
+    async fn incidents(&self, ctx: &Context<'_>) -> Result<Vec<super::incident::IncidentNode>> {
+        super::incident::open_of(ctx, self.row.0).await
+    }
+
     /// The last characters of the credential: all that is ever shown of it.
     async fn credential_hint(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         within(ctx, Permission::ReadOperations, async |store| store.credential_hint(self.row).await).await
@@ -330,6 +348,18 @@ impl ConnectionMutation {
     /// more is sent to it: its deliveries stay planned until it is resumed.
     async fn connection_pause(&self, ctx: &Context<'_>, id: ID) -> Result<ConnectionPayload> {
         set_state(ctx, &id, ConnectionState::Paused).await
+    }
+
+    /// Says that a connection works again, after it was mended at the vendor: what its incidents hold is tried at once instead of at the next
+    /// try. A new credential and new settings do the same by themselves.
+    async fn connection_reconnected(&self, ctx: &Context<'_>, id: ID) -> Result<ConnectionPayload> {
+        scope(ctx, Permission::Configure)?;
+        let Some(id) = uuid::<ConnectionId>(&id) else { return Ok(ConnectionPayload::of("id", None)) };
+        let row = within(ctx, Permission::Configure, async |store| {
+            store.connection_reconnected(ConnectionId(id)).await?;
+            store.find::<connection::Entity>(id).await
+        });
+        Ok(ConnectionPayload::of("id", row.await?))
     }
 
     /// Resumes a connection that was paused, within 5 seconds.

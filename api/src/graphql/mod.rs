@@ -20,6 +20,7 @@ mod drift;
 mod error;
 mod exception;
 mod flow;
+mod incident;
 mod ledger;
 mod lookup_entry;
 mod lookup_inbox;
@@ -58,6 +59,7 @@ pub struct Query(
     flow::FlowTemplateQuery,
     flow::RunQuery,
     flow::TimeMachineQuery,
+    incident::IncidentQuery,
     ledger::LedgerQuery,
     lookup_inbox::LookupInboxQuery,
     lookup_table::LookupTableQuery,

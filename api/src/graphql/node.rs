@@ -1,9 +1,11 @@
 //! One thing by its id, whatever it is. The prefix says which kind; another tenant's is not found.
 
 use async_graphql::{Context, ID, Object, Result, Union};
-use domain::id::{ConnectionId, DeliveryId, DriftId, ExceptionId, FlowId, LookupTableId, MessageId, RecordId, SunsetId, SwapId};
+use domain::id::{
+    ConnectionId, DeliveryId, DriftId, ExceptionId, FlowId, IncidentId, LookupTableId, MessageId, RecordId, SunsetId, SwapId,
+};
 use domain::scope::Permission;
-use infra::postgres::entity::{connection, delivery, drift, exception, flow, lookup_table, message, record, swap};
+use infra::postgres::entity::{connection, delivery, drift, exception, flow, incident, lookup_table, message, record, swap};
 use infra::postgres::page::Listed;
 use uuid::Uuid;
 
@@ -13,6 +15,7 @@ use super::drift::DriftNode;
 use super::error::{state, within};
 use super::exception::ExceptionNode;
 use super::flow::FlowNode;
+use super::incident::IncidentNode;
 use super::lookup_table::LookupTableNode;
 use super::message::MessageNode;
 use super::page::uuid;
@@ -29,6 +32,7 @@ enum Node {
     Drift(DriftNode),
     Exception(ExceptionNode),
     Flow(FlowNode),
+    Incident(IncidentNode),
     LookupTable(LookupTableNode),
     Message(MessageNode),
     Record(RecordNode),
@@ -61,6 +65,9 @@ impl NodeQuery {
                 find::<exception::Entity>(ctx, uuid::<ExceptionId>(&id)).await?.map(|row| Node::Exception(row.into()))
             }
             FlowId::PREFIX => find::<flow::Entity>(ctx, uuid::<FlowId>(&id)).await?.map(|row| Node::Flow(row.into())),
+            IncidentId::PREFIX => {
+                find::<incident::Entity>(ctx, uuid::<IncidentId>(&id)).await?.map(|row| Node::Incident(row.into()))
+            }
             LookupTableId::PREFIX => {
                 let row = find::<lookup_table::Entity>(ctx, uuid::<LookupTableId>(&id)).await?;
                 row.filter(|row| row.deleted_at.is_none()).map(|row| Node::LookupTable(row.into()))

@@ -17,6 +17,10 @@ pub struct Write {
     pub before: Vec<LookUp>,
     pub request: Request,
     pub receipt: ReceiptRule,
+    /// The record may be there already: it came another way, or from a system before us. Before it is created it is asked for as `proof` says,
+    /// and one that is found is adopted: updated where there is an `update`, else taken as it is.
+    #[serde(default)]
+    pub search_first: bool,
     /// Actions that belong to every write, in this order: confirm, process. Each is proven before the next.
     #[serde(default)]
     pub then: Vec<String>,
@@ -114,7 +118,8 @@ pub struct ProofRule {
     pub receipt: ReceiptRule,
     /// How long the vendor takes to show a write, ms.
     pub settle_ms: u64,
-    /// How long after its last byte was sent a write may still take effect at the vendor, ms. An absence that is seen earlier proves nothing.
+    /// How long after its last byte was sent a write may still take effect at the vendor, ms. It is shown `settle_ms` later: an absence
+    /// that is seen before both have passed proves nothing.
     #[serde(default)]
     pub lands_within_ms: u64,
     /// Answers that say it is not there.

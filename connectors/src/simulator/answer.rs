@@ -49,6 +49,15 @@ pub struct SimStats {
     pub in_flight_max: usize,
 }
 
+/// A request that came: what it asked for, and of which record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimCall {
+    /// `order.write`
+    pub operation: String,
+    /// Our key where it names one, else the vendor's id.
+    pub key: Option<String>,
+}
+
 /// A stored record and how it came to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimRecord {

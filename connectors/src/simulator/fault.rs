@@ -39,6 +39,16 @@ pub enum Fault {
     HangBeforeCommit,
     /// It is done, and the connection stays open without a word until the caller gives up.
     HangAfterCommit,
+    /// No answer comes, and it is done so much later.
+    DropThenCommitMs(u64),
+    /// It is done, and this status comes instead of the answer, in the vendor's error shape.
+    StatusAfterCommit(u16),
+    /// It is done, and the answer names another record.
+    AnotherId,
+    /// Nothing is done, and a success carries an error inside.
+    ErrorInside,
+    /// Nothing is done, because of a limit that is over after so many seconds.
+    LimitedFor(u32),
     /// It is done, and the answer breaks off in the middle.
     TruncateBody,
     /// It is done, and a page for people comes instead of the answer.
@@ -112,23 +122,57 @@ impl FaultMatcher {
     }
 }
 
-/// Faults that were ordered and have not come yet.
+/// Faults that come at random, the same ones for the same seed and the same requests.
+#[derive(Debug, Clone)]
+pub struct Weather {
+    pub matcher: FaultMatcher,
+    /// So many of a thousand requests meet one.
+    pub per_mille: u32,
+    pub faults: Vec<Fault>,
+}
+
+/// Faults that were ordered and have not come yet, and those that come at random.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<(FaultMatcher, u32, Fault)>);
+pub(super) struct Faults {
+    ordered: Vec<(FaultMatcher, u32, Fault)>,
+    weather: Vec<Weather>,
+    dice: u64,
+}
 
 impl Faults {
     pub fn order(&mut self, matcher: FaultMatcher, fault: Fault) {
         let count = matcher.count.unwrap_or(1);
-        self.0.push((matcher, count, fault));
+        self.ordered.push((matcher, count, fault));
+    }
+
+    pub fn set_weather(&mut self, weather: Vec<Weather>, seed: u64) {
+        self.weather = weather;
+        self.dice = seed;
     }
 
     /// The first that is for this request.
     pub fn take(&mut self, operation: Option<&Operation>, method: &str) -> Option<Fault> {
-        let at = self.0.iter().position(|(matcher, count, _)| *count > 0 && matcher.fits(operation, method))?;
-        self.0[at].1 -= 1;
-        let fault = self.0[at].2.clone();
-        self.0.retain(|(_, count, _)| *count > 0);
+        let at = self.ordered.iter().position(|(matcher, count, _)| *count > 0 && matcher.fits(operation, method));
+        let Some(at) = at else { return self.roll(operation, method) };
+        self.ordered[at].1 -= 1;
+        let fault = self.ordered[at].2.clone();
+        self.ordered.retain(|(_, count, _)| *count > 0);
         Some(fault)
+    }
+
+    fn roll(&mut self, operation: Option<&Operation>, method: &str) -> Option<Fault> {
+        let weather = self.weather.iter().find(|weather| weather.matcher.fits(operation, method))?;
+        // splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
+        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.dice;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        if z % 1_000 >= u64::from(weather.per_mille) {
+            return None;
+        }
+        let which = usize::try_from(z / 1_000 % u64::try_from(weather.faults.len().max(1)).ok()?).ok()?;
+        weather.faults.get(which).cloned()
     }
 }
 
@@ -144,7 +188,7 @@ pub(super) fn spoil(answer: &mut SimAnswer, fault: &Fault) {
     }
     match fault {
         Fault::DelayMs(ms) => answer.delay_ms += *ms,
-        Fault::DropAfterCommit => answer.delivery = Delivery::Drop,
+        Fault::DropAfterCommit | Fault::DropThenCommitMs(_) => answer.delivery = Delivery::Drop,
         Fault::HangBeforeCommit | Fault::HangAfterCommit => {
             answer.delay_ms = HANG_MS;
             answer.delivery = Delivery::Drop;
@@ -193,6 +237,10 @@ pub(super) fn spoil(answer: &mut SimAnswer, fault: &Fault) {
         Fault::Status(_)
         | Fault::Class(_)
         | Fault::DropBeforeCommit
+        | Fault::StatusAfterCommit(_)
+        | Fault::AnotherId
+        | Fault::ErrorInside
+        | Fault::LimitedFor(_)
         | Fault::ExpireTokens
         | Fault::DeleteSubscriptions
         | Fault::SelfLink

@@ -53,13 +53,15 @@ use self::write::Served;
 use crate::connector::Connector;
 use crate::manifest::{Include, Read};
 
-pub use answer::{SimAnswer, SimRecord, SimStats, Writes};
-pub use fault::{Fault, FaultMatcher};
+pub use answer::{SimAnswer, SimCall, SimRecord, SimStats, Writes};
+pub use fault::{Fault, FaultMatcher, Weather};
 pub use hook::{HookEvent, HookSubscription, OutgoingHook};
 pub use operation::Operation;
 
 /// Answers that are remembered by their idempotency key.
 const REMEMBERED_MAX: usize = 100_000;
+/// Requests that are remembered.
+const CALLS_MAX: usize = 1_000_000;
 /// How many records of a kind there are at the start, where there is a sample and nothing else is said.
 const RECORDS: usize = 25;
 
@@ -90,6 +92,9 @@ pub struct Simulator<'c> {
     hooks: Hooks,
     remembered: HashMap<String, SimAnswer>,
     outgoing: Vec<OutgoingHook>,
+    /// Requests that take effect later, and when.
+    late: Vec<(DateTime<Utc>, HttpRequest)>,
+    calls: Vec<SimCall>,
     stats: SimStats,
     not_simulated: IndexMap<String, String>,
     codes: Codes,
@@ -131,6 +136,8 @@ impl<'c> Simulator<'c> {
             hooks: Hooks::default(),
             remembered: HashMap::new(),
             outgoing: vec![],
+            late: vec![],
+            calls: vec![],
             stats: SimStats::default(),
             not_simulated,
             codes,
@@ -181,6 +188,8 @@ impl<'c> Simulator<'c> {
         self.hooks = Hooks::default();
         self.remembered.clear();
         self.outgoing.clear();
+        self.late.clear();
+        self.calls.clear();
         self.stats = SimStats::default();
         self.populate();
     }
@@ -188,6 +197,17 @@ impl<'c> Simulator<'c> {
     /// The next requests that fit meet this fault, after those that were ordered before.
     pub fn fail(&mut self, matcher: FaultMatcher, fault: Fault) {
         self.faults.order(matcher, fault);
+    }
+
+    /// From now on faults come at random: of the first of these that fits a request.
+    pub fn set_weather(&mut self, weather: Vec<Weather>, seed: u64) {
+        self.faults.set_weather(weather, seed);
+    }
+
+    /// Every request that came, in its order; the first 1,000,000.
+    #[must_use]
+    pub fn calls(&self) -> &[SimCall] {
+        &self.calls
     }
 
     /// What it cannot show, and why, by the beginning of a check's name (`simulator.yaml`).
@@ -265,24 +285,24 @@ impl<'c> Simulator<'c> {
 
     /// The vendor's answer. `in_flight` is how many requests are served at this moment, this one included.
     pub fn answer(&mut self, request: &HttpRequest, in_flight: usize, now: DateTime<Utc>) -> SimAnswer {
+        self.land(now);
         let mut incoming = Incoming::new(request);
         if let Some(rest) = incoming.path.strip_prefix(control::PREFIX) {
             return self.control(rest, &incoming, now);
         }
-        let mut candidates = self.routes.find(&incoming);
-        // Where several fit alike, it is the one whose record the vendor has.
-        let at = candidates.iter().position(|(operation, found)| self.has(operation, found)).unwrap_or_default();
-        let (operation, found) = match candidates.is_empty() {
-            true => (None, Found::default()),
-            false => {
-                let (operation, found) = candidates.swap_remove(at);
-                (Some(operation), found)
-            }
-        };
+        let (operation, found) = self.asked(&incoming);
         let name = operation.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        if self.calls.len() < CALLS_MAX {
+            let key = ["external_key", "external_id"].into_iter().find_map(|name| found.get(name)).map(str::to_owned);
+            self.calls.push(SimCall { operation: name.clone(), key });
+        }
         *self.stats.requests.entry(name).or_default() += 1;
         self.stats.in_flight_max = self.stats.in_flight_max.max(in_flight);
         let fault = self.faults.take(operation.as_ref(), request.method.as_str());
+        if let Some(Fault::DropThenCommitMs(ms)) = &fault {
+            let at = now.checked_add_signed(chrono::Duration::milliseconds(i64::try_from(*ms).unwrap_or(i64::MAX)));
+            self.late.push((at.unwrap_or(now), request.clone()));
+        }
         let mut answer = match self.before(fault.as_ref(), now) {
             Some(answer) => answer,
             None => {
@@ -306,13 +326,53 @@ impl<'c> Simulator<'c> {
         if let Some(code) = &answer.code {
             *self.stats.refused.entry(code.clone()).or_default() += 1;
         }
-        if let Some(fault) = &fault {
-            fault::spoil(&mut answer, fault);
+        match &fault {
+            Some(Fault::AnotherId) => self.name_another(operation.as_ref(), &mut answer),
+            Some(Fault::StatusAfterCommit(status)) => {
+                let refusal =
+                    Refusal { status: Some(*status), ..Refusal::new(FaultClass::Outage, "An unexpected error occurred.") };
+                answer = SimAnswer { delay_ms: answer.delay_ms, ..self.connector.refuse(&refusal, &self.codes, now) };
+            }
+            Some(fault) => fault::spoil(&mut answer, fault),
+            None => {}
         }
         let echo = self.connector.manifest.version_echo.as_ref().and_then(|place| place.header.first());
         answer.headers.extend(echo.map(|name| (name.clone(), self.connector.version().to_owned())));
         answer.headers.push(("Date".to_owned(), now.format("%a, %d %b %Y %H:%M:%S GMT").to_string()));
         answer
+    }
+
+    /// What a request asks for, and what it carries for that.
+    fn asked(&self, incoming: &Incoming<'_>) -> (Option<Operation>, Found) {
+        let mut candidates = self.routes.find(incoming);
+        if candidates.is_empty() {
+            return (None, Found::default());
+        }
+        // Where several fit alike, it is the one whose record the vendor has.
+        let at = candidates.iter().position(|(operation, found)| self.has(operation, found)).unwrap_or_default();
+        let (operation, found) = candidates.swap_remove(at);
+        (Some(operation), found)
+    }
+
+    /// What was asked earlier takes effect, where its time has come.
+    fn land(&mut self, now: DateTime<Utc>) {
+        while let Some(at) = self.late.iter().position(|(at, _)| *at <= now) {
+            let (at, request) = self.late.swap_remove(at);
+            let mut incoming = Incoming::new(&request);
+            let (operation, found) = self.asked(&incoming);
+            // Nobody waits for what it says.
+            let _ = self.serve(operation.as_ref(), &mut incoming, found, None, at);
+        }
+    }
+
+    /// Puts the id of another record into an answer, where there is one.
+    fn name_another(&self, operation: Option<&Operation>, answer: &mut SimAnswer) {
+        let ids = operation.and_then(Operation::kind).map(|kind| self.ids(kind)).unwrap_or_default();
+        let [other, .., own] = ids.as_slice() else { return };
+        answer.body = String::from_utf8_lossy(&answer.body).replace(own.as_str(), other).into();
+        for (_, value) in &mut answer.headers {
+            *value = value.replace(own.as_str(), other);
+        }
     }
 
     /// What a fault does before the request is looked at; an answer where that is all there is.
@@ -333,7 +393,18 @@ impl<'c> Simulator<'c> {
                 Some(self.connector.refuse(&refusal(class, Some(*status)), &self.codes, now))
             }
             Fault::Class(class) => Some(self.connector.refuse(&refusal(*class, None), &self.codes, now)),
-            Fault::DropBeforeCommit | Fault::HangBeforeCommit => {
+            Fault::LimitedFor(seconds) => {
+                let refusal = Refusal::new(FaultClass::Limit, "Too many requests.");
+                let wait_ms = Some(i64::from(*seconds) * 1_000);
+                let mut answer = self.connector.refuse(&Refusal { wait_ms, ..refusal }, &self.codes, now);
+                answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("retry-after"));
+                answer.headers.push(("Retry-After".to_owned(), seconds.to_string()));
+                Some(answer)
+            }
+            Fault::ErrorInside => {
+                Some(self.error_inside(self.connector.manifest.error.inside.first().map_or("errors", String::as_str)))
+            }
+            Fault::DropBeforeCommit | Fault::HangBeforeCommit | Fault::DropThenCommitMs(_) => {
                 Some(SimAnswer { delivery: Delivery::Drop, ..SimAnswer::empty(500) })
             }
             Fault::Redirect(to) => {

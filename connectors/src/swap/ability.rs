@@ -91,8 +91,8 @@ fn proof(kind: RecordKind, from: &Connector, to: &Connector) -> Option<Gap> {
         let severity = if proves(from) { Severity::Loses } else { Severity::Differs };
         return Some(Gap::new(severity, "proof", sentence, "Look there for each of them; or add a proof to the connector."));
     }
-    let slower = to.proof_settle_ms(kind).max(to.lands_within_ms(kind));
-    let before = from.proof_settle_ms(kind).max(from.lands_within_ms(kind));
+    let slower = to.proof_settle_ms(kind).saturating_add(to.lands_within_ms(kind));
+    let before = from.proof_settle_ms(kind).saturating_add(from.lands_within_ms(kind));
     (slower > before.saturating_mul(2) && slower >= 10_000).then(|| {
         let sentence = format!(
             "What became of a write is known at {} after {} s, and at {} after {} s.",

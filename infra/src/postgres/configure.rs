@@ -8,6 +8,7 @@ use domain::secret::{ExposeSecret, SecretFields};
 use sqlx::Row;
 use uuid::Uuid;
 
+use super::breaker;
 use super::receive::audit;
 use super::{StoreError, TenantStore};
 use crate::vault::{DataKey, Sealed, Vault};
@@ -78,6 +79,7 @@ impl TenantStore<'_> {
             return Ok(Changed::NotFound);
         }
         audit(&mut tx, self.scope(), Action::ConnectionChanged, "connection", &[connection.0]).await?;
+        breaker::try_now(&mut tx, connection).await?;
         tx.commit().await?;
         Ok(Changed::Done)
     }
@@ -128,6 +130,7 @@ impl TenantStore<'_> {
         if !credential.0.is_empty() {
             credential_store(&mut tx, scope, vault, connection, last + 1, credential).await?;
         }
+        breaker::try_now(&mut tx, connection).await?;
         tx.commit().await?;
         Ok(true)
     }

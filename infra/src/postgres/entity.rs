@@ -80,6 +80,10 @@ entity!(exception, "exceptions", {
 entity!(audit_event, "audit_events", {
     tenant_id: Uuid, at: DateTimeUtc, actor: Json, action: String, subject_kind: String, subject_id: Uuid, request_id: Uuid, detail: Option<String>
 });
+entity!(incident, "incidents", {
+    tenant_id: Uuid, connection_id: Uuid, breaker_id: Uuid, operation: String, code: String, sentence: String, owner: String, next_step: String,
+    opened_at: DateTimeUtc, probes: i32, closed_at: Option<DateTimeUtc>
+});
 entity!(sunset, "sunsets", {
     tenant_id: Uuid, connection_id: Uuid, version: String, reason: String, served_version: Option<String>, ends_at: Option<DateTimeUtc>,
     deprecated_at: Option<DateTimeUtc>, link: Option<String>, raised_at: DateTimeUtc, last_seen_at: DateTimeUtc, closed_at: Option<DateTimeUtc>

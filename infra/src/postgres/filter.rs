@@ -97,6 +97,20 @@ pub fn drift_state(state: Option<String>) -> impl FnOnce(Select<drift::Entity>) 
     }
 }
 
+/// Incidents of a connection or of all, those that are open or all.
+pub fn incidents_of(
+    connection: Option<Uuid>,
+    is_open: bool,
+) -> impl FnOnce(Select<super::entity::incident::Entity>) -> Select<super::entity::incident::Entity> {
+    use super::entity::incident::Column;
+    move |mut select| {
+        if let Some(connection) = connection {
+            select = select.filter(Column::ConnectionId.eq(connection));
+        }
+        if is_open { select.filter(Column::ClosedAt.is_null()) } else { select }
+    }
+}
+
 pub fn attempts_of(delivery: Uuid) -> impl FnOnce(Select<attempt::Entity>) -> Select<attempt::Entity> {
     move |select| select.filter(attempt::Column::DeliveryId.eq(delivery))
 }

@@ -5,13 +5,15 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
+use domain::breaker::Signal;
 use domain::delivery::{DeliveryState, Receipt};
 use domain::exception::Reason;
-use domain::fault::Fault;
+use domain::fault::{Fault, FaultClass, Owner};
 use domain::flow::FlowSpec;
 use domain::id::{
     AttemptId, ConnectionId, CredentialId, DeliveryId, FlowId, FlowVersionId, LookupTableId, RecipeId, RecordId, TenantId,
 };
+use domain::protocol::{self, Event};
 use domain::record::RecordKind;
 use domain::scope::Scope;
 use domain::secret::SecretFields;
@@ -20,18 +22,24 @@ use domain::usage::Meter;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::breaker::{self, BreakerNote, OpenBreaker};
 use super::exception::{self, Subject};
+use super::external_id::{self, Given};
 use super::{Store, StoreError, TenantStore, opened};
 use crate::vault::{Sealed, Vault};
 
 /// Bytes of an answer that an attempt keeps.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// A vendor that mixed up its answers is asked after a moment.
+const ASK_AFTER_ANOTHERS: chrono::Duration = chrono::Duration::seconds(1);
 
 /// A delivery with the revision it carries.
 #[derive(Debug, Clone)]
 pub struct Parcel {
     pub id: DeliveryId,
     pub state: DeliveryState,
+    /// The last attempt when it was loaded: nothing is begun or moved by what was read before another.
+    pub attempt: Option<AttemptId>,
     pub flow: FlowId,
     pub version: FlowVersionId,
     pub destination: ConnectionId,
@@ -48,8 +56,10 @@ pub struct Parcel {
     pub failures: i32,
     /// When the message that caused it was accepted.
     pub origin_at: DateTime<Utc>,
-    /// When the last write ended or, where it never did, was started: what an unknown outcome is counted from.
-    pub attempted_at: Option<DateTime<Utc>>,
+    /// The latest moment at which a write of it may have left us: what an unknown outcome is counted from.
+    pub sent_until: Option<DateTime<Utc>>,
+    /// The breaker that let it go.
+    pub released_by: Option<Uuid>,
     /// 0 nothing yet, 1 the record is written, 1 + n so many of the actions that belong to the write are done.
     pub calls_done: i16,
     /// The record at the destination: what this delivery wrote, or an earlier one did.
@@ -64,6 +74,8 @@ pub struct ConnectionRow {
     pub name: String,
     pub settings: serde_json::Value,
     pub credential: Option<CredentialId>,
+    /// Those of its breakers that are not closed.
+    pub breakers: Vec<OpenBreaker>,
 }
 
 /// What a published version of a flow says; it never changes.
@@ -89,6 +101,8 @@ pub type TableVersion = (LookupTableId, String, i64);
 pub struct Start {
     pub delivery: DeliveryId,
     pub attempt: AttemptId,
+    /// The attempt before, as the delivery was loaded.
+    pub after: Option<AttemptId>,
     /// `write`, `update`, `action` or `proof`.
     pub kind: &'static str,
     pub method: &'static str,
@@ -114,22 +128,93 @@ pub struct ReadBefore {
 }
 
 /// What came of a delivery's step, decided.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Finish {
     pub delivery: DeliveryId,
     pub record: RecordId,
     pub kind: RecordKind,
     pub flow: FlowId,
     pub destination: ConnectionId,
-    /// The state it was loaded in.
+    /// The state it was loaded in, and its last attempt then.
     pub seen: DeliveryState,
+    pub after: Option<AttemptId>,
     /// The attempt that ends; none where the mapping had no answer and nothing was called.
     pub attempt: Option<Ended>,
     pub step: Step,
+    /// What it says of the destination's health, where it says anything.
+    pub health: Option<Health>,
+}
+
+/// What the end of a call says of its operation's health.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// `order.write`
+    pub operation: String,
+    pub signal: Signal,
+    /// A breaker of the operation, or of the whole connection, was not closed when it began: then an answer is news.
+    pub is_watched: bool,
+}
+
+impl Finish {
+    /// What happened to the delivery, to the protocol.
+    fn event(&self) -> Event {
+        let (is_called, is_proof) = (self.attempt.is_some(), self.seen == DeliveryState::Unknown);
+        match &self.step {
+            Step::Confirmed(_) if is_proof => Event::Found,
+            Step::Confirmed(_) if is_called => Event::Stored,
+            Step::Confirmed(_) => Event::Adopted,
+            Step::Proceed(_) if is_proof => Event::FoundInPart,
+            Step::Proceed(_) if is_called => Event::StoredInPart,
+            Step::Proceed(_) => Event::AdoptedInPart,
+            Step::Wait { .. } => Event::Passing,
+            Step::Unknown { counts: true, .. } if is_proof => Event::Silent,
+            Step::Unknown { .. } if is_proof => Event::AbsentEarly,
+            Step::Unknown { .. } => Event::Lost,
+            Step::Resend => Event::Absent,
+            Step::Hold { .. } if is_called => Event::Unauthorised,
+            Step::Hold { .. } => Event::BreakerOpened,
+            Step::Stop(_) if is_proof => Event::GivenUp,
+            Step::Stop(_) if is_called => Event::Refused,
+            Step::Stop(_) => Event::Unmade,
+        }
+    }
+
+    /// The id that the destination gave for the record.
+    fn given(&self) -> Option<Given<'_>> {
+        let (Step::Confirmed(receipt) | Step::Proceed(receipt)) = &self.step else { return None };
+        Some(Given { delivery: self.delivery, connection: self.destination, kind: self.kind, receipt, record: self.record })
+    }
+
+    /// The same where the answer named another record's id: it says nothing of ours, which is asked for by its key; and where that is what a
+    /// look-up found, a person must look.
+    fn is_anothers(&self) -> Self {
+        let id = self.given().map(|given| given.receipt.id.clone()).unwrap_or_default();
+        let is_answer = self.attempt.is_some() && self.seen == DeliveryState::Planned;
+        let step = if is_answer {
+            Step::Unknown { prove_at: Utc::now() + ASK_AFTER_ANOTHERS, counts: true }
+        } else {
+            let fault = Fault::new(
+                FaultClass::Conflict,
+                "another_record",
+                format!("it is there under the id {id}, which belongs to another record"),
+                Owner::Operations,
+                "Compare the two there and at the source; change the number of one of them, then press Retry.",
+            );
+            Step::Stop(Reason::from_fault(&format!("The {}", self.kind), "its destination", &fault))
+        };
+        let attempt = self.attempt.clone().map(|ended| Ended { outcome: "unknown", ..ended });
+        Self { step, attempt, ..self.clone() }
+    }
+
+    /// The state that follows, by the protocol's table.
+    fn next_state(&self) -> DeliveryState {
+        let from = if self.attempt.is_some() && self.seen == DeliveryState::Planned { DeliveryState::Sending } else { self.seen };
+        protocol::next(from, self.event()).expect("the table has a row for the end of every step").to
+    }
 }
 
 /// How an attempt ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ended {
     pub id: AttemptId,
     /// stored, failed, unknown, absent, not_sent
@@ -141,7 +226,7 @@ pub struct Ended {
 }
 
 /// The next state of a delivery.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Step {
     Confirmed(Receipt),
     /// This call is done, and the next one is due.
@@ -157,6 +242,10 @@ pub enum Step {
     },
     /// The destination does not have it: it may be sent.
     Resend,
+    /// It waits for this breaker; `None`: for that of the whole connection, because its credential was refused.
+    Hold {
+        breaker: Option<Uuid>,
+    },
     Stop(Reason),
 }
 
@@ -165,31 +254,23 @@ impl Step {
     fn counts(&self) -> bool {
         matches!(self, Self::Wait { counts: true, .. } | Self::Unknown { counts: true, .. } | Self::Stop(_))
     }
-
-    fn state(&self) -> &'static str {
-        match self {
-            Self::Confirmed(_) => "confirmed",
-            Self::Wait { .. } => "waiting",
-            Self::Unknown { .. } => "unknown",
-            Self::Proceed(_) | Self::Resend => "planned",
-            Self::Stop(_) => "exception",
-        }
-    }
 }
 
 impl TenantStore<'_> {
     /// Deliveries of a task that may be worked on now: planned ones whose turn it is, and unknown ones whose time to be proven has come.
     ///
+    /// `lease_s` is how long an attempt may last: one that never closed may have been sent until then.
+    ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn load_deliveries(&self, ids: &[Uuid]) -> Result<Load, StoreError> {
+    pub async fn load_deliveries(&self, ids: &[Uuid], lease_s: f64) -> Result<Load, StoreError> {
         let tenant = self.scope().tenant;
         let mut tx = self.begin().await?;
         let mut load = Load::default();
-        let blocked = load_parcels(&mut tx, ids, &mut load.parcels).await?;
+        let blocked = load_parcels(&mut tx, ids, lease_s, &mut load.parcels).await?;
         // Most often nothing stands before a delivery, and this costs nothing.
         if !blocked.is_empty() && self.unblock(&mut tx, &blocked).await? {
-            load_parcels(&mut tx, &blocked, &mut load.parcels).await?;
+            load_parcels(&mut tx, &blocked, lease_s, &mut load.parcels).await?;
         }
         if load.parcels.is_empty() {
             tx.commit().await?;
@@ -294,8 +375,9 @@ impl TenantStore<'_> {
         let mut tx = self.begin().await?;
         let rows: Vec<Uuid> = sqlx::query_scalar(
             "WITH i AS (
-                 SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::uuid[], $13::uuid[], $14::text[])
-                     AS i (delivery_id, attempt_id, kind, method, url, request, audit_id, recipe_id, inputs)
+                 SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::uuid[], $13::uuid[], $14::text[],
+                                      $15::uuid[])
+                     AS i (delivery_id, attempt_id, kind, method, url, request, audit_id, recipe_id, inputs, after_id)
              ), begun AS (
                  UPDATE deliveries d SET
                      -- A proof leaves the delivery unknown: it is a question, not a sending.
@@ -305,6 +387,8 @@ impl TenantStore<'_> {
                      sweep_at = now() + make_interval(secs => $9)
                  FROM i
                  WHERE d.id = ANY($2) AND d.id = i.delivery_id AND d.state = CASE WHEN i.kind = 'proof' THEN 'unknown' ELSE 'planned' END AND d.due_at <= now()
+                   -- Decided by what was known before another attempt, it would be decided wrongly.
+                   AND d.attempt_id IS NOT DISTINCT FROM i.after_id
                  RETURNING d.id, d.attempts, i.attempt_id, i.kind, i.method, i.url, i.request, i.audit_id, i.recipe_id, i.inputs
              ), started AS (
                  INSERT INTO attempts (id, tenant_id, delivery_id, number, kind, method, url, request, recipe_id, inputs)
@@ -329,6 +413,7 @@ impl TenantStore<'_> {
         .bind(scope.request)
         .bind(starts.iter().map(|s| s.recipe.map(|recipe| recipe.0)).collect::<Vec<_>>())
         .bind(starts.iter().map(|s| s.inputs.as_deref()).collect::<Vec<_>>())
+        .bind(starts.iter().map(|s| s.after.map(|attempt| attempt.0)).collect::<Vec<_>>())
         .fetch_all(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -386,13 +471,25 @@ impl TenantStore<'_> {
     ///
     /// # Errors
     /// Where the transaction did not commit: then the attempts stay open, and the sweeper makes their deliveries unknown.
-    pub async fn finish_attempts(&self, batch: &[Finish]) -> Result<Vec<(Place, Uuid)>, StoreError> {
+    pub async fn finish_attempts(&self, batch: &[Finish], notes: &[BreakerNote]) -> Result<Vec<(Place, Uuid)>, StoreError> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
+        let holding: Vec<ConnectionId> =
+            batch.iter().filter(|f| matches!(f.step, Step::Hold { .. })).map(|f| f.destination).collect();
+        let breakers = breaker::note(&mut tx, scope, notes, &holding).await?;
+        let given: Vec<Given<'_>> = batch.iter().filter_map(Finish::given).collect();
+        let anothers = external_id::learn(&mut tx, scope, &given).await?;
+        let replaced: Vec<Finish>;
+        let batch = if anothers.is_empty() {
+            batch
+        } else {
+            replaced = batch.iter().map(|f| if anothers.contains(&f.delivery) { f.is_anothers() } else { f.clone() }).collect();
+            &replaced
+        };
         let ended: Vec<&Ended> = batch.iter().filter_map(|f| f.attempt.as_ref()).collect();
         let closed = close_attempts(&mut tx, &ended).await?;
         // Written again because the first commit's answer was lost, a batch closes and moves nothing, and counts nothing.
-        let moved_ids: HashSet<Uuid> = self.move_deliveries(&mut tx, batch).await?.into_iter().collect();
+        let moved_ids: HashSet<Uuid> = self.move_deliveries(&mut tx, batch, &breakers).await?.into_iter().collect();
         let moved: Vec<&Finish> = batch.iter().filter(|f| moved_ids.contains(&f.delivery.0)).collect();
         let is_news = |f: &&Finish| match &f.attempt {
             Some(ended) => closed.contains(&ended.id),
@@ -433,11 +530,23 @@ impl TenantStore<'_> {
         Ok(next)
     }
 
-    async fn move_deliveries(&self, tx: &mut Transaction<'static, Postgres>, batch: &[Finish]) -> Result<Vec<Uuid>, StoreError> {
+    async fn move_deliveries(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        batch: &[Finish],
+        breakers: &breaker::Locked,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let held_by = |f: &Finish| match f.step {
+            Step::Hold { breaker: None } => breakers.account(f.destination),
+            Step::Hold { breaker } => breaker.filter(|id| breakers.holds(*id)),
+            _ => None,
+        };
+        // A breaker that closed meanwhile holds nothing: the delivery stays planned, and its turn comes again.
+        let batch: Vec<&Finish> = batch.iter().filter(|f| !matches!(f.step, Step::Hold { .. }) || held_by(f).is_some()).collect();
         let due = |step: &Step| match step {
             Step::Wait { until, .. } => Some(*until),
             Step::Unknown { prove_at, .. } => Some(*prove_at),
-            Step::Confirmed(_) | Step::Proceed(_) | Step::Resend | Step::Stop(_) => None,
+            Step::Confirmed(_) | Step::Proceed(_) | Step::Resend | Step::Hold { .. } | Step::Stop(_) => None,
         };
         let receipt = |f: &Finish| match &f.step {
             Step::Confirmed(receipt) | Step::Proceed(receipt) => Some(receipt.clone()),
@@ -446,41 +555,35 @@ impl TenantStore<'_> {
         // A delivery moves only while the attempt that ends is still its current one; one whose mapping had no answer, only while planned.
         let moved = sqlx::query_scalar(
             "WITH i AS (
-                 SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::int[], $7::text[], $8::text[], $9::uuid[], $10::uuid[],
-                                      $11::text[], $12::text[])
-                     AS i (id, attempt_id, state, due_at, failed, receipt_id, receipt_version, record_id, connection_id, kind, seen)
+                 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::int[], $6::text[], $7::text[], $8::text[], $9::uuid[],
+                                      $10::uuid[])
+                     AS i (id, attempt_id, state, due_at, failed, receipt_id, receipt_version, seen, held_by, after_id)
              ), moved AS (
                  UPDATE deliveries d SET state = i.state, due_at = coalesce(i.due_at, now()),
-                     sweep_at = coalesce(i.due_at, now() + interval '10 seconds'),
+                     sweep_at = coalesce(i.due_at, now() + interval '10 seconds'), held_by = i.held_by,
                      failures = d.failures + i.failed, receipt_id = coalesce(i.receipt_id, d.receipt_id),
                      receipt_version = coalesce(i.receipt_version, d.receipt_version),
                      calls_done = d.calls_done + (i.receipt_id IS NOT NULL)::int,
                      settled_at = CASE WHEN i.state = 'confirmed' THEN now() END,
                      unproven = CASE WHEN i.state = 'unknown' THEN true WHEN i.state IN ('confirmed', 'planned') THEN false ELSE d.unproven END
                  FROM i
-                 WHERE d.id = ANY($2) AND d.id = i.id
+                 WHERE d.id = ANY($1) AND d.id = i.id
                    AND ((i.attempt_id IS NOT NULL AND d.attempt_id = i.attempt_id AND d.state IN ('sending', 'unknown'))
-                     OR (i.attempt_id IS NULL AND d.state = i.seen))
+                     OR (i.attempt_id IS NULL AND d.state = i.seen AND d.attempt_id IS NOT DISTINCT FROM i.after_id))
                  RETURNING d.id
-             ), learned AS (
-                 INSERT INTO external_ids (tenant_id, connection_id, kind, value, record_id)
-                 SELECT $1, connection_id, kind, receipt_id, record_id FROM i WHERE receipt_id IS NOT NULL
-                 ON CONFLICT DO NOTHING
              )
              SELECT id FROM moved",
         )
-        .bind(self.scope().tenant.0)
         .bind(batch.iter().map(|f| f.delivery.0).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| f.attempt.as_ref().map(|a| a.id.0)).collect::<Vec<_>>())
-        .bind(batch.iter().map(|f| f.step.state()).collect::<Vec<_>>())
+        .bind(batch.iter().map(|f| f.next_state().as_str()).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| due(&f.step)).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| i32::from(f.step.counts())).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| receipt(f).map(|r| r.id)).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| receipt(f).and_then(|r| r.version)).collect::<Vec<_>>())
-        .bind(batch.iter().map(|f| f.record.0).collect::<Vec<_>>())
-        .bind(batch.iter().map(|f| f.destination.0).collect::<Vec<_>>())
-        .bind(batch.iter().map(|f| f.kind.as_str()).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| f.seen.as_str()).collect::<Vec<_>>())
+        .bind(batch.iter().map(|f| held_by(f)).collect::<Vec<_>>())
+        .bind(batch.iter().map(|f| f.after.map(|attempt| attempt.0)).collect::<Vec<_>>())
         .fetch_all(&mut **tx)
         .await?;
         Ok(moved)
@@ -495,6 +598,7 @@ impl TenantStore<'_> {
             (Step::Unknown { .. }, _) => Action::AttemptUnknown,
             (Step::Stop(_), false) => Action::DeliveryException,
             (Step::Wait { .. }, false) => Action::DeliveryWaits,
+            (Step::Hold { .. }, false) => Action::DeliveryHeld,
             _ => Action::AttemptFailed,
         };
         let detail = |f: &Finish| {
@@ -624,15 +728,16 @@ pub(super) async fn table_versions(
 async fn load_parcels(
     tx: &mut Transaction<'static, Postgres>,
     ids: &[Uuid],
+    lease_s: f64,
     parcels: &mut Vec<Parcel>,
 ) -> Result<Vec<Uuid>, StoreError> {
     let rows = sqlx::query(
-        "SELECT d.id, d.state, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.attempts, d.failures, d.origin_at,
-                d.calls_done, s.receipt_id, s.receipt_version,
+        "SELECT d.id, d.state, d.attempt_id, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.attempts, d.failures, d.origin_at,
+                d.held_by, d.calls_done, s.receipt_id, s.receipt_version,
                 r.kind, r.number, r.connection_id AS source, r.source_id, v.document, v.unbalanced,
-                -- From its answer or its end on: a call that took long may have had its effect late.
-                CASE WHEN d.state = 'unknown' THEN (SELECT max(coalesce(a.ended_at, a.started_at)) FROM attempts a
-                                                    WHERE a.delivery_id = d.id AND a.kind NOT IN ('proof', 'read')) END AS attempted_at,
+                -- From its end on, or from that of its lease: a call that took long may have left late.
+                CASE WHEN d.state = 'unknown' THEN (SELECT max(coalesce(a.ended_at, a.started_at + make_interval(secs => $3))) FROM attempts a
+                                                    WHERE a.delivery_id = d.id AND a.kind NOT IN ('proof', 'read')) END AS sent_until,
                 -- Deliveries of one record to one destination go one at a time and in the order of revisions.
                 EXISTS (SELECT FROM deliveries e WHERE e.record_id = d.record_id AND e.connection_id = d.connection_id
                           AND (e.revision < d.revision OR (e.revision = d.revision AND e.id < d.id))
@@ -651,6 +756,7 @@ async fn load_parcels(
     )
     .bind(ids)
     .bind([DeliveryState::Planned, DeliveryState::Unknown].map(DeliveryState::as_str))
+    .bind(lease_s)
     .fetch_all(&mut **tx)
     .await?;
     let mut blocked = Vec::new();
@@ -671,6 +777,7 @@ fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {
     Ok(Parcel {
         id,
         state: DeliveryState::parse(row.try_get("state")?).ok_or_else(|| corrupt("the state", "unknown word"))?,
+        attempt: row.try_get::<Option<Uuid>, _>("attempt_id")?.map(AttemptId),
         flow: FlowId(row.try_get("flow_id")?),
         version: FlowVersionId(row.try_get("flow_version_id")?),
         destination: ConnectionId(row.try_get("connection_id")?),
@@ -685,7 +792,8 @@ fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {
         attempts: row.try_get("attempts")?,
         failures: row.try_get("failures")?,
         origin_at: row.try_get("origin_at")?,
-        attempted_at: row.try_get("attempted_at")?,
+        sent_until: row.try_get("sent_until")?,
+        released_by: row.try_get("held_by")?,
         calls_done: row.try_get("calls_done")?,
         stored: row
             .try_get::<Option<String>, _>("receipt_id")?
@@ -696,7 +804,9 @@ fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {
 
 async fn connections(tx: &mut Transaction<'static, Postgres>, ids: &[Uuid]) -> Result<Vec<ConnectionRow>, StoreError> {
     let rows = sqlx::query(
-        "SELECT c.id, c.connector, c.name, c.settings, k.id AS credential_id
+        "SELECT c.id, c.connector, c.name, c.settings, k.id AS credential_id,
+                (SELECT json_agg(json_build_object('id', b.id, 'operation', b.operation, 'state', b.state, 'batch', b.batch, 'next_at', b.next_at))
+                 FROM breakers b WHERE b.connection_id = c.id AND b.state <> 'closed') AS breakers
          FROM connections c LEFT JOIN credentials k ON k.connection_id = c.id AND k.state = 'active' WHERE c.id = ANY($1)",
     )
     .bind(ids)
@@ -710,7 +820,72 @@ async fn connections(tx: &mut Transaction<'static, Postgres>, ids: &[Uuid]) -> R
                 name: row.try_get("name")?,
                 settings: row.try_get("settings")?,
                 credential: row.try_get::<Option<Uuid>, _>("credential_id")?.map(CredentialId),
+                breakers: breaker::open_breakers(row.try_get("breakers")?),
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What workers can decide: from what is planned, with a call or without one, and from what is unknown.
+    #[test]
+    fn every_end_of_a_step_is_a_move_of_the_table() {
+        let receipt = || Receipt { id: "1".into(), version: None };
+        let steps = || {
+            [
+                Step::Confirmed(receipt()),
+                Step::Proceed(receipt()),
+                Step::Wait { until: Utc::now(), counts: true },
+                Step::Unknown { prove_at: Utc::now(), counts: true },
+                Step::Unknown { prove_at: Utc::now(), counts: false },
+                Step::Resend,
+                Step::Hold { breaker: None },
+                Step::Stop(Reason::internal("It", "no reason")),
+            ]
+        };
+        let ended = || Ended {
+            id: AttemptId::generate(),
+            outcome: "stored",
+            status: None,
+            answer: None,
+            fault: None,
+            ended_at: Utc::now(),
+        };
+        // A call that is planned is not asked about, nor is it absent; what is unknown does not wait for a breaker or a retry.
+        let impossible = |seen, is_called: bool, step: &Step| match (seen, step) {
+            (DeliveryState::Planned, Step::Resend) => true,
+            (DeliveryState::Planned, Step::Unknown { .. }) => !is_called,
+            (DeliveryState::Unknown, Step::Hold { .. } | Step::Wait { .. }) => true,
+            _ => false,
+        };
+        for (seen, is_called) in [
+            (DeliveryState::Planned, true),
+            (DeliveryState::Planned, false),
+            (DeliveryState::Unknown, true),
+            (DeliveryState::Unknown, false),
+        ] {
+            for step in steps().into_iter().filter(|step| !impossible(seen, is_called, step)) {
+                let finish = Finish {
+                    delivery: DeliveryId::generate(),
+                    record: RecordId::generate(),
+                    kind: RecordKind::Order,
+                    flow: FlowId::generate(),
+                    destination: ConnectionId::generate(),
+                    seen,
+                    after: None,
+                    attempt: is_called.then(ended),
+                    step,
+                    health: None,
+                };
+                let (from, to) = (
+                    if is_called && seen == DeliveryState::Planned { DeliveryState::Sending } else { seen },
+                    finish.next_state(),
+                );
+                assert!(from.may_become(to), "{} to {}: {:?}", from.as_str(), to.as_str(), finish.step);
+            }
+        }
+    }
 }

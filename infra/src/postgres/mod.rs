@@ -14,11 +14,13 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Row, Transaction};
 use crate::vault::{Sealed, Vault};
 
 mod certificate;
+pub mod breaker;
 pub mod configure;
 pub mod difference;
 pub mod drift;
 pub mod entity;
 mod exception;
+mod external_id;
 pub mod fetch;
 pub mod filter;
 pub mod flow;

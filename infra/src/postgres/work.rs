@@ -154,17 +154,21 @@ impl TenantStore<'_> {
         let mut nudges = Nudges::new();
         let rows = sqlx::query(
             "UPDATE deliveries d SET
-                 -- A write that may have had its effect is asked for before anything is sent again.
-                 state = CASE WHEN d.unproven THEN 'unknown' ELSE 'planned' END,
+                 -- A write that may have had its effect is asked for before anything is sent again. Where the vendor has no way to be asked, the
+                 -- exception told a person to look, and who retries it has looked.
+                 state = CASE WHEN d.unproven AND NOT x.has_looked THEN 'unknown' ELSE 'planned' END,
+                 unproven = d.unproven AND NOT x.has_looked,
                  failures = 0, due_at = now(), sweep_at = now() + interval '10 seconds',
                  -- Tried with what is published now for where it goes: a mapping that was mended helps.
                  flow_version_id = coalesce((SELECT v.id FROM flow_versions v JOIN flows f ON f.id = v.flow_id
                      WHERE v.flow_id = d.flow_id AND v.state IN ('published', 'candidate')
                        AND coalesce(v.destination_connection_id, f.destination_connection_id) = d.connection_id), d.flow_version_id)
-             WHERE d.tenant_id = $2 AND d.id = ANY($1) AND d.state = 'exception' RETURNING d.id, d.connection_id",
+             FROM (SELECT e.delivery_id, e.code = 'validation.unprovable' AS has_looked FROM exceptions e WHERE e.id = ANY($3)) x
+             WHERE d.tenant_id = $2 AND d.id = ANY($1) AND d.id = x.delivery_id AND d.state = 'exception' RETURNING d.id, d.connection_id",
         )
         .bind(&deliveries)
         .bind(tenant.0)
+        .bind(&ids)
         .fetch_all(&mut *tx)
         .await?;
         for row in rows {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use connectors::Catalog;
-use connectors::simulator::{Fault, FaultMatcher, SimRecord, Simulator};
+use connectors::simulator::{Fault, FaultMatcher, SimCall, SimRecord, Simulator, Weather};
 use domain::record::RecordKind;
 use domain::secret::SecretFields;
 use domain::value::Value;
@@ -140,6 +140,17 @@ impl Erp {
             orders.insert(key, order);
         }
         orders
+    }
+
+    /// From now on faults come at random.
+    pub fn set_weather(&self, weather: Vec<Weather>, seed: u64) {
+        self.0.simulator().set_weather(weather, seed);
+    }
+
+    /// Every request that came.
+    #[must_use]
+    pub fn calls(&self) -> Vec<SimCall> {
+        self.0.simulator().calls().to_vec()
     }
 
     /// These faults meet the next writes, one each.

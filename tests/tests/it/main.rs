@@ -3,6 +3,9 @@
 
 mod certificate;
 mod drift;
+mod fault_answer;
+mod fault_breaker;
+mod fault_mixed;
 mod faults;
 mod flow;
 mod flow_file;

@@ -111,12 +111,24 @@ async fn an_account_that_is_refused_a_token_says_so_and_delivers_once_it_is_mend
         let (destination, _) = client.connection_create("harbor-desk", "Wrong desk", desk.settings.clone(), wrong).await.unwrap();
         client.flow_publish("orders to the wrong desk", &world.acme.source, &destination, json!({})).await.unwrap();
         world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
-        let ledger = world.acme.rest(1, PATIENCE).await.unwrap();
-        assert_eq!((ledger.delivery("confirmed"), ledger.delivery("exception")), (2, 1), "{ledger:?}");
-        let groups = client.exception_groups().await.unwrap();
-        let text = groups[0].to_string();
-        assert!(text.contains("Harbor Desk") && !text.contains("wrong-secret-value"), "{text}");
+        let incidents = loop {
+            let data = client
+                .ask("{ incidents { nodes { sentence nextStep waiting connection { health } } } }", json!({}))
+                .await
+                .unwrap();
+            if data["incidents"]["nodes"][0]["waiting"] == 1 {
+                break data["incidents"]["nodes"].clone();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let text = incidents.to_string();
+        assert!(text.contains("Harbor Desk") && text.contains("refused") && !text.contains("wrong-secret-value"), "{text}");
         assert_eq!(count(world, "token.refused").await, 1);
+        let replace =
+            "mutation($id: ID!, $c: JSON!) { credentialReplace(connectionId: $id, credential: $c) { userErrors { message } } }";
+        client.ask(replace, json!({"id": destination, "c": desk.credential})).await.unwrap();
+        let ledger = world.acme.rest(1, PATIENCE).await.unwrap();
+        assert_eq!((ledger.delivery("confirmed"), ledger.delivery("exception")), (3, 0), "{ledger:?}");
     })
     .await;
 }

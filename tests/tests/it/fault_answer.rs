@@ -1,0 +1,177 @@
+//! Every way in which an answer can go wrong, against a vendor that would make a second order of a second write.
+
+use std::time::Duration;
+
+use connectors::simulator::{Fault, FaultMatcher};
+use domain::id::ConnectionId;
+use domain::record::RecordKind;
+use domain::value::Value;
+use serde_json::json;
+use tests::platform::Options;
+use tests::sample;
+use tests::vendor::Vendor;
+use uuid::Uuid;
+
+use crate::{World, world_with};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A platform whose tenant sends its orders to the books only.
+async fn with_books(test: impl AsyncFnOnce(&mut World, &Vendor)) {
+    let options = Options { has_own_connectors: true, call_timeout_s: 1, ..Options::default() };
+    world_with(options, async |world| {
+        let books = Vendor::start("tarn-books").await;
+        let client = &world.acme.client;
+        let (destination, _) =
+            client.connection_create("tarn-books", "Books", books.settings.clone(), books.credential.clone()).await.unwrap();
+        let policy = json!({"attempts_max": 8, "backoff_ms": 100, "backoff_max_ms": 1_000});
+        client.flow_publish("orders to the books", &world.acme.source, &destination, policy).await.unwrap();
+        let pause = "mutation($id: ID!) { connectionPause(id: $id) { userErrors { message } } }";
+        client.ask(pause, json!({"id": world.acme.destination})).await.unwrap();
+        test(world, &books).await;
+    })
+    .await;
+}
+
+/// Sends an order and waits until its delivery to the books is settled or with a person: its state, and its calls in their order.
+async fn story(world: &World, n: u64) -> (String, Vec<String>) {
+    assert_eq!(world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(n)).await.unwrap().status, 200);
+    settled(world, n).await
+}
+
+async fn settled(world: &World, n: u64) -> (String, Vec<String>) {
+    let mut connection = world.platform.database.connect().await.unwrap();
+    let end = tokio::time::Instant::now() + PATIENCE;
+    let sql =
+        "SELECT d.id, d.state FROM deliveries d JOIN connections c ON c.id = d.connection_id JOIN records r ON r.id = d.record_id
+               WHERE c.connector = 'tarn-books' AND r.number = $1";
+    loop {
+        let row: Option<(Uuid, String)> =
+            sqlx::query_as(sql).bind(format!("#L{n}")).fetch_optional(&mut connection).await.unwrap();
+        if let Some((id, state)) = &row
+            && ["confirmed", "exception"].contains(&state.as_str())
+        {
+            let calls = "SELECT kind || ' ' || coalesce(outcome, 'open') FROM attempts WHERE delivery_id = $1 ORDER BY started_at, number";
+            return (state.clone(), sqlx::query_scalar(calls).bind(id).fetch_all(&mut connection).await.unwrap());
+        }
+        assert!(tokio::time::Instant::now() < end, "order {n} is not settled: {row:?}");
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+/// How often each order of the books was made.
+fn creates(books: &Vendor) -> Vec<u32> {
+    books.served.simulator().stored(RecordKind::Order).iter().map(|order| order.creates).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_becomes_of_an_answer_an_order_is_there_once() {
+    with_books(async |world, books| {
+        let proven = "read stored, write unknown, proof stored";
+        let limited = "read stored, write failed, read stored, write stored";
+        let stories = [
+            (None, "read stored, write stored"),
+            // It is done, and the answer is lost, late, cut, garbage, a failure, or another's.
+            (Some(Fault::DropAfterCommit), proven),
+            (Some(Fault::HangAfterCommit), proven),
+            (Some(Fault::TruncateBody), proven),
+            (Some(Fault::InvalidUtf8), proven),
+            (Some(Fault::WrongContentType), proven),
+            (Some(Fault::StatusAfterCommit(500)), proven),
+            (Some(Fault::AnotherId), proven),
+            // Nothing is done, and the vendor says so.
+            (Some(Fault::Status(429)), limited),
+            (Some(Fault::LimitedFor(1)), limited),
+            (Some(Fault::ErrorInside), "read stored, write failed"),
+        ];
+        for (n, (fault, expected)) in (1..).zip(stories) {
+            if let Some(fault) = fault.clone() {
+                books.served.simulator().fail(FaultMatcher::next("order.write"), fault);
+            }
+            let (state, calls) = story(world, n).await;
+            assert_eq!(calls.join(", "), expected, "{fault:?}");
+            assert_eq!(state == "exception", fault == Some(Fault::ErrorInside), "{fault:?} {state}");
+            assert!(creates(books).iter().all(|creates| *creates == 1), "{fault:?}");
+        }
+        assert_eq!(creates(books).len(), 10, "all but the one that was refused");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_done_or_done_late_is_asked_about_until_the_vendor_must_have_shown_it() {
+    with_books(async |world, books| {
+        // Nothing is done, without a word; then it is sent again, and not before the vendor's time is over.
+        for (n, fault) in (1..).zip([Fault::DropBeforeCommit, Fault::HangBeforeCommit, Fault::Status(500)]) {
+            books.served.simulator().fail(FaultMatcher::next("order.write"), fault.clone());
+            let (state, calls) = story(world, n).await;
+            assert_eq!(state, "confirmed", "{fault:?}");
+            assert_eq!(calls[..2], ["read stored", "write unknown"], "{fault:?}");
+            assert_eq!(calls[calls.len() - 2..], ["read stored", "write stored"], "{fault:?}");
+            let proofs = &calls[2..calls.len() - 2];
+            assert!(proofs.len() >= 2 && proofs.iter().all(|call| call == "proof absent"), "{fault:?} {calls:?}");
+        }
+        // It is done after the first look-up: a second write would make a second order.
+        books.served.simulator().fail(FaultMatcher::next("order.write"), Fault::DropThenCommitMs(1_200));
+        let (state, calls) = story(world, 4).await;
+        assert_eq!((state.as_str(), calls.last().map(String::as_str)), ("confirmed", Some("proof stored")), "{calls:?}");
+        assert!(calls.contains(&"proof absent".to_owned()), "it was asked too early, too: {calls:?}");
+        assert_eq!(calls.iter().filter(|call| call.starts_with("write")).count(), 1, "{calls:?}");
+        assert_eq!(creates(books), [1, 1, 1, 1]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_there_already_is_adopted_and_another_records_is_a_persons() {
+    with_books(async |world, books| {
+        let source: ConnectionId = world.acme.source.parse().unwrap();
+        let put = |n: u64| {
+            let key = connectors::flow::external_key("shopify", source, &(7_000_000_000_000 + n).to_string());
+            let order = json!({"key": key, "revision": 0, "number": format!("L{n}"), "total": "1.00"});
+            let now = books.served.now();
+            books.served.simulator().put_record(RecordKind::Order, Value::from(&order), now)
+        };
+        put(1);
+        assert_eq!(story(world, 1).await, ("confirmed".into(), vec!["read stored".into(), "update stored".into()]));
+        let orders = books.served.simulator().stored(RecordKind::Order);
+        assert_eq!((orders.len(), orders[0].creates, orders[0].updates), (1, 0, 1), "it was changed and not made again");
+        // The books give the second order an id that is known to be the first one's.
+        let id = put(2);
+        let mut connection = world.platform.database.connect().await.unwrap();
+        let learn = "INSERT INTO external_ids (tenant_id, connection_id, kind, value, record_id)
+                     SELECT d.tenant_id, d.connection_id, 'order', $1, d.record_id FROM deliveries d WHERE d.receipt_id IS NOT NULL";
+        assert_eq!(sqlx::query(learn).bind(&id).execute(&mut connection).await.unwrap().rows_affected(), 1);
+        assert_eq!(story(world, 2).await, ("exception".into(), vec!["read stored".into()]));
+        let groups = world.acme.client.exception_groups().await.unwrap();
+        assert_eq!(groups[0]["code"], "conflict.another_record", "{groups:?}");
+        assert_eq!(creates(books), [0, 0], "nothing was made");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_exists_by_the_vendors_word_is_an_exception_with_that_word() {
+    with_books(async |world, books| {
+        books.served.simulator().fail(FaultMatcher::next("order.write"), Fault::Status(409));
+        let (state, calls) = story(world, 1).await;
+        assert_eq!((state.as_str(), calls.join(", ").as_str()), ("exception", "read stored, write failed"));
+        let group = &world.acme.client.exception_groups().await.unwrap()[0];
+        assert!(group["code"].as_str().unwrap().starts_with("conflict."), "{group}");
+        // A person made it there by hand: Retry finds it, and makes no second one.
+        let source: ConnectionId = world.acme.source.parse().unwrap();
+        let key = connectors::flow::external_key("shopify", source, "7000000000001");
+        let now = books.served.now();
+        books.served.simulator().put_record(RecordKind::Order, Value::from(&json!({"key": key, "revision": 1})), now);
+        assert_eq!(world.acme.client.exception_retry(group["causeKey"].as_str().unwrap()).await.unwrap(), 1);
+        loop {
+            let (state, calls) = settled(world, 1).await;
+            if state == "confirmed" {
+                assert_eq!(calls.join(", "), "read stored, write failed, read stored");
+                break;
+            }
+        }
+        assert_eq!(creates(books), [0]);
+    })
+    .await;
+}

@@ -1,0 +1,169 @@
+//! A destination that fails is one incident and not thousands of exceptions; deliveries wait without attempts, and go by themselves once it
+//! works again.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::platform::{Options, Tenant};
+use tests::proxy::Proxy;
+use tests::sample;
+use tests::simulator::erp::{Account, Erp};
+
+use crate::{World, world, world_with};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Asks until it is so.
+async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < end, "{what}: not within {} s", PATIENCE.as_secs());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn incidents(tenant: &Tenant, open: bool) -> Vec<Value> {
+    let query = "query($o: Boolean!) { incidents(open: $o) { nodes { kind operation code sentence owner nextStep waiting nextTryAt openedAt
+                 closedAt probes connection { name health } } } }";
+    let data = tenant.client.ask(query, json!({"o": open})).await.unwrap();
+    data["incidents"]["nodes"].as_array().unwrap().clone()
+}
+
+/// As the vendor sends them: again and again until they are taken.
+async fn send(tenant: &Tenant, orders: std::ops::Range<u64>) {
+    let mut sends = tokio::task::JoinSet::new();
+    for n in orders {
+        let shop = tenant.shop.clone();
+        sends.spawn(async move { shop.deliver("orders/create", sample::order(n), Duration::from_millis(200)).await });
+    }
+    assert!(sends.join_all().await.into_iter().all(|taken| taken));
+}
+
+async fn number(world: &World, sql: &'static str) -> i64 {
+    let mut connection = world.platform.database.connect().await.unwrap();
+    sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+}
+
+fn assert_once(erp: &Erp, count: usize) {
+    let orders = erp.orders();
+    let twice: Vec<_> = orders.iter().filter(|(_, order)| order.creates != 1 || order.updates != 0).map(|(id, _)| id).collect();
+    assert_eq!((orders.len(), twice.len()), (count, 0), "{twice:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_is_down_is_one_incident_over_a_restart_and_everything_goes_once_it_is_up() {
+    let options = Options { call_timeout_s: 1, ..Options::default() };
+    world_with(options, async |world| {
+        let erp = Erp::start(Account::default()).await;
+        let proxy = Proxy::start(erp.url().trim_start_matches("http://").to_owned()).await.unwrap();
+        let tenant = world.platform.tenant("down", &erp, 10).await.unwrap();
+        let mut settings = erp.settings(10);
+        settings["base_url"] = format!("http://{}", proxy.address).into();
+        let update =
+            "mutation($id: ID!, $i: ConnectionUpdateInput!) { connectionUpdate(id: $id, input: $i) { userErrors { message } } }";
+        tenant.client.ask(update, json!({"id": tenant.destination, "i": {"settings": settings}})).await.unwrap();
+        send(&tenant, 0..5).await;
+        tenant.rest(5, PATIENCE).await.unwrap();
+
+        proxy.cut();
+        send(&tenant, 5..305).await;
+        let incident = until("an incident that holds nearly all", async || {
+            let incidents = incidents(&tenant, true).await;
+            incidents.into_iter().find(|incident| incident["waiting"].as_i64() >= Some(250))
+        })
+        .await;
+        assert_eq!((&incident["kind"], &incident["operation"]), (&json!("OUTAGE"), &json!("order.write")));
+        assert_eq!((&incident["owner"], &incident["connection"]["health"]), (&json!("vendor"), &json!("failing")));
+        assert!(incident["sentence"].as_str().unwrap().contains("NetSuite did not answer"), "{incident}");
+        assert!(!incident["nextTryAt"].is_null() && incident["closedAt"].is_null(), "{incident}");
+        let calls = number(world, "SELECT count(*) FROM attempts WHERE kind = 'write'").await;
+        assert!(calls < 100, "300 orders cost {calls} calls to a vendor that is down");
+
+        // Another connection is not touched by it.
+        send(&world.acme, 0..10).await;
+        world.acme.rest(10, PATIENCE).await.unwrap();
+
+        if !world.platform.options.all_in_one {
+            world.platform.kill_worker().await.unwrap();
+            world.platform.start_worker().await.unwrap();
+        }
+        until("a probe that failed", async || {
+            incidents(&tenant, true).await.into_iter().find(|i| i["probes"].as_i64() >= Some(1))
+        })
+        .await;
+        let all = incidents(&tenant, false).await;
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert_eq!(tenant.client.ledger().await.unwrap().delivery("exception"), 0);
+
+        proxy.restore();
+        let ledger = tenant.rest(305, PATIENCE).await.unwrap();
+        assert_eq!((ledger.delivery("confirmed"), ledger.delivery("exception")), (305, 0), "{ledger:?}");
+        assert_once(&erp, 305);
+        until("the incident closes itself", async || incidents(&tenant, true).await.is_empty().then_some(())).await;
+        let all = incidents(&tenant, false).await;
+        assert_eq!((all.len(), &all[0]["connection"]["health"]), (1, &json!("healthy")), "{all:?}");
+        let told = "SELECT count(*) FROM audit_events WHERE action IN ('incident.opened', 'incident.closed')";
+        assert_eq!(number(world, told).await, 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_credential_holds_the_connection_once_for_all_orders_and_a_new_one_sends_them() {
+    world(async |world| {
+        let client = &world.acme.client;
+        let replace = "mutation($id: ID!, $c: JSON!) { credentialReplace(connectionId: $id, credential: $c) { userErrors { field message } } }";
+        let mut wrong = Erp::credential();
+        wrong["token_secret"] = json!("a secret that was revoked");
+        client.ask(replace, json!({"id": world.acme.destination, "c": wrong})).await.unwrap();
+        send(&world.acme, 0..10).await;
+        let held = async |count: i64| {
+            until("all are held but a probe", async || {
+                let incidents = incidents(&world.acme, true).await;
+                incidents.into_iter().find(|incident| incident["waiting"].as_i64() >= Some(count - 1))
+            })
+            .await
+        };
+        held(10).await;
+        let calls = number(world, "SELECT count(*) FROM attempts").await;
+        send(&world.acme, 10..110).await;
+        let incident = held(110).await;
+        let more = number(world, "SELECT count(*) FROM attempts").await - calls;
+        assert!(more < 10, "a hundred more orders cost {more} calls to a vendor that refuses us");
+        assert_eq!((&incident["kind"], &incident["operation"]), (&json!("CREDENTIAL"), &json!("")));
+        assert_eq!((&incident["owner"], &incident["connection"]["health"]), (&json!("developer"), &json!("refused")));
+        assert!(incident["nextStep"].as_str().unwrap().ends_with("What waits is sent by itself then."), "{incident}");
+        assert_eq!(client.ledger().await.unwrap().delivery("exception"), 0, "nobody works a hundred exceptions");
+
+        client.ask(replace, json!({"id": world.acme.destination, "c": Erp::credential()})).await.unwrap();
+        let ledger = world.acme.rest(110, PATIENCE).await.unwrap();
+        assert_eq!(ledger.delivery("confirmed"), 110, "{ledger:?}");
+        assert_once(&world.erp, 110);
+        until("the incident closes itself", async || incidents(&world.acme, true).await.is_empty().then_some(())).await;
+        assert_eq!(incidents(&world.acme, false).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_is_not_in_the_protocols_table_is_refused_by_the_database() {
+    world(async |world| {
+        send(&world.acme, 0..1).await;
+        world.acme.rest(1, PATIENCE).await.unwrap();
+        let mut connection = world.platform.database.connect().await.unwrap();
+        let again = sqlx::query("UPDATE deliveries SET state = 'planned'").execute(&mut connection).await.unwrap_err();
+        assert!(again.to_string().contains("cannot become planned from confirmed"), "{again}");
+        let guard = "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = 'deliveries_guard'";
+        let guard: String = sqlx::query_scalar(guard).fetch_one(&mut connection).await.unwrap();
+        for from in domain::delivery::DeliveryState::ALL {
+            for to in domain::delivery::DeliveryState::ALL.into_iter().filter(|to| *to != from) {
+                let word = format!("'{}>{}'", from.as_str(), to.as_str());
+                assert_eq!(guard.contains(&word), from.may_become(to), "{word} is not in both tables");
+            }
+        }
+    })
+    .await;
+}
