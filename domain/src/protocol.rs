@@ -63,10 +63,12 @@ pub enum Event {
     Dropped,
     /// Source and destination were compared and agree.
     Compared,
+    /// They were compared, it is gone or changed there, and a person sends ours again.
+    SentAnew,
 }
 
 impl Event {
-    pub const ALL: [Event; 27] = [
+    pub const ALL: [Event; 28] = [
         E::Started,
         E::Stored,
         E::StoredInPart,
@@ -94,6 +96,7 @@ impl Event {
         E::DoneElsewhere,
         E::Dropped,
         E::Compared,
+        E::SentAnew,
     ];
 
     /// What happened, for people.
@@ -127,6 +130,7 @@ impl Event {
             E::DoneElsewhere => "a person says that it was done there by hand",
             E::Dropped => "a person decides that it will not be sent",
             E::Compared => "source and destination were compared and agree",
+            E::SentAnew => "it is gone or changed there, and a person sends it anew",
         }
     }
 }
@@ -179,7 +183,7 @@ const fn row(from: DeliveryState, event: Event, to: DeliveryState, action: Actio
 }
 
 /// All moves. A pair of state and event that is not here changes nothing: the worker was late, or the task was doubled.
-pub const TABLE: [Move; 44] = [
+pub const TABLE: [Move; 46] = [
     // Before anything is sent.
     row(Planned, E::Started, Sending, Action::Send),
     row(Planned, E::Passing, Waiting, Action::Wait), // What belongs before the call was not read, or the account has no token for now.
@@ -231,6 +235,9 @@ pub const TABLE: [Move; 44] = [
     row(Exception, E::Overtaken, Superseded, Action::Settle),
     row(Exception, E::Dropped, Cancelled, Action::Settle),
     row(Confirmed, E::Compared, Reconciled, Action::Settle),
+    // It is there no more, or not as it was sent. Its idempotency key is another one from then on.
+    row(Confirmed, E::SentAnew, Planned, Action::Go),
+    row(Reconciled, E::SentAnew, Planned, Action::Go),
 ];
 
 /// The move that an event makes from a state; `None` where it makes none.
@@ -246,7 +253,7 @@ pub fn is_unproven_after(event: Event, before: bool) -> bool {
         E::Lost | E::NeverClosed | E::AbsentEarly | E::Silent => true,
         E::Stored | E::StoredInPart | E::Found | E::FoundInPart | E::Absent | E::Adopted | E::AdoptedInPart => false,
         // A person has looked.
-        E::DoneElsewhere | E::Retried => false,
+        E::DoneElsewhere | E::Retried | E::SentAnew => false,
         _ => before,
     }
 }

@@ -79,7 +79,7 @@ CREATE TRIGGER deliveries_guard BEFORE UPDATE OF state ON deliveries FOR EACH RO
         'waiting>planned', 'waiting>held', 'waiting>superseded', 'waiting>cancelled',
         'held>planned', 'held>superseded', 'held>cancelled',
         'exception>planned', 'exception>unknown', 'exception>confirmed', 'exception>superseded', 'exception>cancelled',
-        'confirmed>reconciled'])))
+        'confirmed>reconciled', 'confirmed>planned', 'reconciled>planned'])))
     EXECUTE FUNCTION delivery_guard();
 
 DO $$

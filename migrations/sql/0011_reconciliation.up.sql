@@ -61,6 +61,9 @@ CREATE TABLE reconciliation_schedules (
 CREATE INDEX reconciliation_schedules_due ON reconciliation_schedules (next_at);
 CREATE INDEX reconciliation_schedules_tenant ON reconciliation_schedules (tenant_id);
 
+-- How often ours was sent anew, because it was gone or changed there: a part of the idempotency key, by which a vendor would repeat its old answer.
+ALTER TABLE deliveries ADD COLUMN resends smallint NOT NULL DEFAULT 0;
+
 DO $$
 DECLARE t text;
 BEGIN

@@ -210,6 +210,12 @@ impl Duty {
             && self.connector.searches_first(self.parcel.kind)
     }
 
+    /// Fixed before the first try and the same for all of them. What is sent anew is another act: a vendor would answer it as it did the first.
+    fn idempotency_key(&self) -> String {
+        let id = self.parcel.id;
+        if self.parcel.resends == 0 { id.to_string() } else { format!("{id}-{}", self.parcel.resends) }
+    }
+
     fn context<'c>(&'c self, idempotency_key: &'c str, nonce: &'c str) -> RequestContext<'c> {
         RequestContext {
             external_key: &self.external_key,
@@ -229,7 +235,7 @@ impl Duty {
         if self.known.payload.is_none() && (!is_plain_proof || self.connector.proof_needs_payload(self.parcel.kind)) {
             self.known.payload = Some(self.payload(lookups, source)?);
         }
-        let (key, nonce) = (self.parcel.id.to_string(), Uuid::new_v4().simple().to_string());
+        let (key, nonce) = (self.idempotency_key(), Uuid::new_v4().simple().to_string());
         let mut found = std::mem::take(&mut self.known.found);
         let made = self.make_with(&mut found, &self.context(&key, &nonce));
         self.known.found = found;
@@ -310,7 +316,7 @@ impl Duty {
             self.known.current = Some(current);
             return Ok(());
         }
-        let (key, nonce) = (self.parcel.id.to_string(), Uuid::new_v4().simple().to_string());
+        let (key, nonce) = (self.idempotency_key(), Uuid::new_v4().simple().to_string());
         let (mut found, payload) = (self.known.found.clone(), self.known.payload.as_ref());
         connector
             .read_before_answer(kind, change, payload, &mut found, answer, &self.context(&key, &nonce))

@@ -163,7 +163,7 @@ impl TenantStore<'_> {
         .execute(&mut *tx)
         .await?;
         let rows = sqlx::query(
-            "UPDATE deliveries SET state = 'planned', failures = 0, calls_done = 0, settled_at = NULL, due_at = now(),
+            "UPDATE deliveries SET state = 'planned', failures = 0, calls_done = 0, resends = resends + 1, settled_at = NULL, due_at = now(),
                     sweep_at = now() + interval '10 seconds'
              WHERE id = ANY($1) AND state IN ('confirmed', 'reconciled') RETURNING id, connection_id",
         )

@@ -62,6 +62,8 @@ pub struct Parcel {
     pub released_by: Option<Uuid>,
     /// 0 nothing yet, 1 the record is written, 1 + n so many of the actions that belong to the write are done.
     pub calls_done: i16,
+    /// How often it was sent anew, because it was gone or changed there.
+    pub resends: i16,
     /// The record at the destination: what this delivery wrote, or an earlier one did.
     pub stored: Option<Receipt>,
 }
@@ -733,7 +735,7 @@ async fn load_parcels(
 ) -> Result<Vec<Uuid>, StoreError> {
     let rows = sqlx::query(
         "SELECT d.id, d.state, d.attempt_id, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.attempts, d.failures, d.origin_at,
-                d.held_by, d.calls_done, s.receipt_id, s.receipt_version,
+                d.held_by, d.calls_done, d.resends, s.receipt_id, s.receipt_version,
                 r.kind, r.number, r.connection_id AS source, r.source_id, v.document, v.unbalanced,
                 -- From its end on, or from that of its lease: a call that took long may have left late.
                 CASE WHEN d.state = 'unknown' THEN (SELECT max(coalesce(a.ended_at, a.started_at + make_interval(secs => $3))) FROM attempts a
@@ -795,6 +797,7 @@ fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {
         sent_until: row.try_get("sent_until")?,
         released_by: row.try_get("held_by")?,
         calls_done: row.try_get("calls_done")?,
+        resends: row.try_get("resends")?,
         stored: row
             .try_get::<Option<String>, _>("receipt_id")?
             .map(|id| Ok::<_, sqlx::Error>(Receipt { id, version: row.try_get("receipt_version")? }))
