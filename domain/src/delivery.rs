@@ -84,8 +84,8 @@ impl DeliveryState {
                 // A proof that found nothing plans it again; one without an answer is asked again.
                 | (Unknown, Confirmed | Planned | Unknown | Exception)
                 | (Held, Planned | Superseded | Cancelled)
-                // A retry of what nobody could prove asks the destination first.
-                | (Exception, Planned | Unknown | Superseded | Cancelled)
+                // A retry of what nobody could prove asks the destination first; what was done there by hand is confirmed by a person.
+                | (Exception, Planned | Unknown | Confirmed | Superseded | Cancelled)
                 | (Confirmed, Reconciled)
         )
     }
@@ -293,6 +293,7 @@ mod tests {
             reason: "x".into(),
             owner: Owner::Vendor,
             fix: "x".into(),
+            fix_kind: None,
             path: None,
             retry_after_ms: None,
             status: None,
@@ -403,7 +404,7 @@ mod tests {
             (Waiting, vec![Planned, Held, Superseded, Cancelled]),
             (Unknown, vec![Planned, Confirmed, Unknown, Exception]),
             (Held, vec![Planned, Superseded, Cancelled]),
-            (Exception, vec![Planned, Unknown, Superseded, Cancelled]),
+            (Exception, vec![Planned, Confirmed, Unknown, Superseded, Cancelled]),
             (Superseded, vec![]),
             (Cancelled, vec![]),
         ] {

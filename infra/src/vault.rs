@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::id::{CredentialId, TenantId};
+use domain::id::{AlertReceiverId, CredentialId, TenantId};
 use domain::secret::{ExposeSecret, SecretFields, SecretString};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -111,6 +111,8 @@ pub enum Sealed {
     Credential(CredentialId),
     /// What the vendor gave for that credential.
     Token(CredentialId),
+    /// What signs alerts, or the address that is a secret itself.
+    AlertReceiver(AlertReceiverId),
 }
 
 impl Sealed {
@@ -118,6 +120,7 @@ impl Sealed {
         match self {
             Self::Credential(id) => format!("crossdock/credential/{tenant}/{id}"),
             Self::Token(id) => format!("crossdock/token/{tenant}/{id}"),
+            Self::AlertReceiver(id) => format!("crossdock/alert-receiver/{tenant}/{id}"),
         }
     }
 }
@@ -127,6 +130,7 @@ impl std::fmt::Display for Sealed {
         match self {
             Self::Credential(id) => write!(f, "the credential {id}"),
             Self::Token(id) => write!(f, "the token of the credential {id}"),
+            Self::AlertReceiver(id) => write!(f, "the secret of the alert receiver {id}"),
         }
     }
 }

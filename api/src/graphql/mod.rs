@@ -11,6 +11,7 @@ use tracing::warn;
 use crate::auth::{Caller, Viewer, viewer};
 use crate::{AppState, body};
 
+mod alert;
 mod audit;
 mod connection;
 mod content;
@@ -23,6 +24,7 @@ mod ledger;
 mod lookup_entry;
 mod lookup_inbox;
 mod lookup_table;
+mod member;
 mod message;
 mod node;
 mod page;
@@ -44,11 +46,14 @@ const QUERY_BYTES_MAX: usize = 1024 * 1024;
 
 #[derive(MergedObject, Default)]
 pub struct Query(
+    alert::AlertQuery,
     audit::AuditQuery,
     connection::ConnectionQuery,
     delivery::DeliveryQuery,
     drift::DriftQuery,
+    exception::ExceptionGroupQuery,
     exception::ExceptionQuery,
+    exception::ExceptionWhatIfQuery,
     flow::DryRunQuery,
     flow::FlowCheckQuery,
     flow::FlowQuery,
@@ -58,6 +63,7 @@ pub struct Query(
     ledger::LedgerQuery,
     lookup_inbox::LookupInboxQuery,
     lookup_table::LookupTableQuery,
+    member::MemberQuery,
     message::MessageQuery,
     node::NodeQuery,
     record::RecordQuery,
@@ -69,8 +75,11 @@ pub struct Query(
 
 #[derive(MergedObject, Default)]
 pub struct Mutation(
+    alert::AlertMutation,
     connection::ConnectionMutation,
     drift::DriftMutation,
+    exception::ExceptionEditMutation,
+    exception::ExceptionFixMutation,
     exception::ExceptionMutation,
     flow::FlowMutation,
     flow::RunMutation,

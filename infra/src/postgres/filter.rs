@@ -4,7 +4,7 @@ use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::{ColumnTrait, QueryFilter, Select};
 use uuid::Uuid;
 
-use super::entity::{attempt, audit_event, delivery, drift, exception, lookup_table, message, record, record_revision};
+use super::entity::{alert, attempt, audit_event, delivery, drift, exception, lookup_table, message, record, record_revision};
 
 #[derive(Debug, Clone, Default)]
 pub struct RecordFilter {
@@ -85,6 +85,18 @@ pub fn message_state(state: Option<String>) -> impl FnOnce(Select<message::Entit
     move |select| match state {
         Some(state) => select.filter(message::Column::State.eq(state)),
         None => select,
+    }
+}
+
+pub fn alerts(state: Option<String>, receiver: Option<Uuid>) -> impl FnOnce(Select<alert::Entity>) -> Select<alert::Entity> {
+    move |mut select| {
+        if let Some(state) = state {
+            select = select.filter(alert::Column::State.eq(state));
+        }
+        if let Some(receiver) = receiver {
+            select = select.filter(alert::Column::ReceiverId.eq(receiver));
+        }
+        select
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::delivery::{DeliveryState, Receipt};
+use domain::drift::Worth;
 use domain::exception::Reason;
 use domain::fault::Fault;
 use domain::flow::FlowSpec;
@@ -54,6 +55,8 @@ pub struct Parcel {
     pub calls_done: i16,
     /// The record at the destination: what this delivery wrote, or an earlier one did.
     pub stored: Option<Receipt>,
+    /// What a person has changed of its payload, as JSON.
+    pub edits: Option<String>,
 }
 
 /// A connection as a worker needs it.
@@ -126,6 +129,8 @@ pub struct Finish {
     /// The attempt that ends; none where the mapping had no answer and nothing was called.
     pub attempt: Option<Ended>,
     pub step: Step,
+    /// What the record comes to, where a person is to be asked.
+    pub worth: Option<Worth>,
 }
 
 /// How an attempt ended.
@@ -401,8 +406,13 @@ impl TenantStore<'_> {
         let told: Vec<&Finish> = batch.iter().filter(is_news).collect();
         let opened = moved.iter().filter_map(|f| match &f.step {
             Step::Stop(reason) => {
-                let subject =
-                    Subject::Delivery { delivery: f.delivery, record: f.record, flow: f.flow, destination: f.destination };
+                let subject = Subject::Delivery {
+                    delivery: f.delivery,
+                    record: f.record,
+                    flow: f.flow,
+                    destination: f.destination,
+                    worth: f.worth.as_ref(),
+                };
                 Some((subject, reason))
             }
             _ => None,
@@ -628,7 +638,7 @@ async fn load_parcels(
 ) -> Result<Vec<Uuid>, StoreError> {
     let rows = sqlx::query(
         "SELECT d.id, d.state, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.attempts, d.failures, d.origin_at,
-                d.calls_done, s.receipt_id, s.receipt_version,
+                d.calls_done, d.payload_edits, s.receipt_id, s.receipt_version,
                 r.kind, r.number, r.connection_id AS source, r.source_id, v.document, v.unbalanced,
                 -- From its answer or its end on: a call that took long may have had its effect late.
                 CASE WHEN d.state = 'unknown' THEN (SELECT max(coalesce(a.ended_at, a.started_at)) FROM attempts a
@@ -687,6 +697,7 @@ fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {
         origin_at: row.try_get("origin_at")?,
         attempted_at: row.try_get("attempted_at")?,
         calls_done: row.try_get("calls_done")?,
+        edits: row.try_get("payload_edits")?,
         stored: row
             .try_get::<Option<String>, _>("receipt_id")?
             .map(|id| Ok::<_, sqlx::Error>(Receipt { id, version: row.try_get("receipt_version")? }))

@@ -13,10 +13,11 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Row, Transaction};
 
 use crate::vault::{Sealed, Vault};
 
+pub mod alert;
 pub mod configure;
 pub mod drift;
 pub mod entity;
-mod exception;
+pub mod exception;
 pub mod fetch;
 pub mod filter;
 pub mod flow;

@@ -81,8 +81,8 @@ pub struct Revised {
     pub source_updated_at: Option<DateTime<Utc>>,
     /// Why its parts do not add up to its total.
     pub unbalanced: Option<String>,
-    /// What it was made with.
-    pub recipe: RecipeId,
+    /// What it was made with; none where a person has made it.
+    pub recipe: Option<RecipeId>,
     /// What it comes to, where its kind has a total.
     pub worth: Option<Worth>,
     /// The flows that take it.
@@ -208,6 +208,16 @@ async fn published_flows(
 }
 
 impl<'a> Receiving<'a> {
+    /// A transaction that has a message of its own in hand, for records of these sources.
+    pub(super) async fn of(
+        mut tx: Transaction<'static, Postgres>,
+        scope: &'a Scope,
+        sources: &[Uuid],
+    ) -> Result<Self, StoreError> {
+        let flows = published_flows(&mut tx, scope.tenant, sources).await?;
+        Ok(Self { tx, scope, messages: vec![], flows, tables: vec![] })
+    }
+
     pub(super) fn tx(&mut self) -> &mut Transaction<'static, Postgres> {
         &mut self.tx
     }
@@ -347,7 +357,7 @@ impl<'a> Receiving<'a> {
         .bind(made.iter().map(|m| m.message.connection.0).collect::<Vec<_>>())
         .bind(made.iter().map(|m| m.record.kind.as_str()).collect::<Vec<_>>())
         .bind(made.iter().map(|m| m.record.source_id.as_str()).collect::<Vec<_>>())
-        .bind(made.iter().map(|m| m.record.recipe.0).collect::<Vec<_>>())
+        .bind(made.iter().map(|m| m.record.recipe.map(|recipe| recipe.0)).collect::<Vec<_>>())
         .bind(made.iter().map(|m| m.record.unbalanced.as_deref()).collect::<Vec<_>>())
         .execute(&mut *self.tx)
         .await?;

@@ -1,7 +1,9 @@
 //! The promises, kept by the real platform. One binary; each test has its own database, queues, keys and processes.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where something it needs is not there, and says so")]
 
+mod alert;
 mod drift;
+mod exception;
 mod faults;
 mod flow;
 mod flow_file;
