@@ -267,3 +267,174 @@ async fn what_was_done_by_hand_is_confirmed_by_a_person_and_known_by_its_id_ther
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_become_of_a_group_is_known_before_anything_is_changed() {
+    world(async |world| {
+        let client = &world.acme.client;
+        for n in 0..3 {
+            send_unmapped(world, n).await;
+        }
+        let body = String::from_utf8(sample::order(3)).unwrap().replace("\"TEE-M\"", "\"HAT-XL\"").replace("\"MUG-S\"", "\"CUP-Z\"");
+        world.acme.shop.send("orders/create", Uuid::new_v4(), body.into_bytes()).await.unwrap();
+        assert_eq!(world.acme.rest(4, PATIENCE).await.unwrap().delivery("exception"), 4);
+        let query = "query($i: ExceptionSelectionInput!, $l: [SupposedEntryInput!]!, $v: Int) { exceptionWhatIf(input: $i, lookupValues: $l, flowVersion: $v) {
+            tried passes left hasMore reasons { code cause count example } } }";
+        let all = json!({"causeKey": cause(client).await});
+        let what_if = async |entries: Value, version: Option<i32>| {
+            let data = client.ask(query, json!({"i": all, "l": entries, "v": version})).await.unwrap();
+            data["exceptionWhatIf"].clone()
+        };
+        let as_it_is = what_if(json!([]), None).await;
+        assert_eq!((&as_it_is["tried"], &as_it_is["passes"], &as_it_is["reasons"][0]["count"]), (&json!(4), &json!(0), &json!(4)), "{as_it_is}");
+        let hat = json!([{"lookupTable": "SKUs", "from": "HAT-XL", "to": "1999"}]);
+        let with_hat = what_if(hat, None).await;
+        assert_eq!((&with_hat["passes"], &with_hat["reasons"].as_array().unwrap().len()), (&json!(3), &1), "{with_hat}");
+        assert_eq!(with_hat["reasons"][0]["cause"], "The value \"CUP-Z\" has no entry in the table \"SKUs\".");
+        assert_eq!(with_hat["reasons"][0]["example"], "#L3");
+
+        let draft = "mutation($id: ID!, $p: JSON!) { flowDraft(id: $id, input: {policy: $p}) { userErrors { message } } }";
+        client.ask(draft, json!({"id": world.acme.flow, "p": {"missing": "keep"}})).await.unwrap();
+        let with_draft = what_if(json!([]), Some(2)).await;
+        assert_eq!(with_draft["passes"], 4, "{with_draft}");
+        let data = client.ask("{ exceptionGroups { nodes { count } } lookupInbox { nodes { value } } }", json!({})).await.unwrap();
+        assert_eq!(data["exceptionGroups"]["nodes"][0]["count"], 4, "nothing is changed");
+        assert_eq!(world.erp.stats().orders, 0);
+    })
+    .await;
+}
+
+const EDIT_RECORD: &str = "mutation($id: ID!, $e: [FieldEditInput!]!) { exceptionEditRecord(id: $id, edits: $e) { count userErrors { field code message } } }";
+const EDIT_PAYLOAD: &str = "mutation($id: ID!, $e: [FieldEditInput!]!) { exceptionEditPayload(id: $id, edits: $e) { count userErrors { field code message } } }";
+
+/// The only open exception.
+async fn only(client: &Client) -> Value {
+    let data = client.ask("{ exceptions(state: \"open\") { nodes { id deliveryId recordId } } }", json!({})).await.unwrap();
+    let nodes = data["exceptions"]["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 1, "{data}");
+    nodes[0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_a_person_corrects_is_a_revision_of_theirs_and_the_sources_next_word_counts() {
+    world(async |world| {
+        let client = &world.acme.client;
+        send_unmapped(world, 1).await;
+        assert_eq!(world.acme.rest(1, PATIENCE).await.unwrap().delivery("exception"), 1);
+        let exception = only(client).await;
+        for (path, value) in [
+            ("lines[0].sku", "TEE-M"),
+            ("lines[7].sku", "\"TEE-M\""),
+            ("lines[0].quantity", "\"many\""),
+            ("no_such_field", "1"),
+            ("source_id", "\"other\""),
+            ("lines[0].sku", "\"HAT-XL\""),
+        ] {
+            let answer = client.raw(EDIT_RECORD, json!({"id": exception["id"], "e": [{"path": path, "value": value}]})).await.unwrap();
+            assert_eq!(answer["data"]["exceptionEditRecord"]["userErrors"][0]["code"], "INVALID", "{path} {value}: {answer}");
+        }
+        let edits = json!([{"path": "lines[0].sku", "value": "\"TEE-M\""}]);
+        let data = client.ask(EDIT_RECORD, json!({"id": exception["id"], "e": edits})).await.unwrap();
+        assert_eq!(data["exceptionEditRecord"]["count"], 1);
+        let ledger = world.acme.rest(2, PATIENCE).await.unwrap();
+        assert_eq!((ledger.delivery("confirmed"), ledger.delivery("superseded"), ledger.delivery("exception")), (1, 1, 0), "{ledger:?}");
+        let query = "query($e: ID!, $r: ID!) { node(id: $e) { ... on Exception { state resolution } } record(id: $r) { revision document }
+            auditEvents(subjectId: $r, action: \"record.edited\") { nodes { actor detail } } }";
+        let data = client.ask(query, json!({"e": exception["id"], "r": exception["recordId"]})).await.unwrap();
+        assert_eq!(data["node"], json!({"state": "resolved", "resolution": "The record was edited, and is delivered so"}));
+        assert_eq!(data["record"]["revision"], 2);
+        let told = data["auditEvents"]["nodes"][0]["detail"].as_str().unwrap();
+        assert!(told.contains("lines[0].sku") && told.contains("HAT-XL") && told.contains("TEE-M"), "{told}");
+        assert_eq!(data["auditEvents"]["nodes"][0]["actor"]["kind"], "member");
+        let again = client.raw(EDIT_RECORD, json!({"id": exception["id"], "e": [{"path": "lines[0].sku", "value": "\"MUG-S\""}]})).await.unwrap();
+        assert_eq!(again["data"]["exceptionEditRecord"]["userErrors"][0]["code"], "NOT_FOUND", "{again}");
+
+        // The same webhook once more does not take the edit back; a newer one does.
+        send_unmapped(world, 1).await;
+        let ledger = world.acme.rest(3, PATIENCE).await.unwrap();
+        assert_eq!((ledger.message("stale"), ledger.delivery("exception")), (1, 0), "{ledger:?}");
+        world.acme.shop.send("orders/updated", Uuid::new_v4(), sample::revised(1, 5)).await.unwrap();
+        assert_eq!(world.acme.rest(4, PATIENCE).await.unwrap().delivery("confirmed"), 2);
+        let orders = world.erp.orders();
+        let order = orders.values().next().unwrap();
+        assert!(orders.len() == 1 && order.creates == 1 && order.says("revision 5"), "{order:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_is_corrected_for_one_delivery_and_made_again_to_the_byte() {
+    world(async |world| {
+        let client = &world.acme.client;
+        world.erp.fail([Fault::Status(400)]);
+        world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
+        assert_eq!(world.acme.rest(1, PATIENCE).await.unwrap().delivery("exception"), 1);
+        let exception = only(client).await;
+        for (path, value) in [("no.such", "1"), ("memo", "text"), ("item.items[9].quantity", "1")] {
+            let answer = client.raw(EDIT_PAYLOAD, json!({"id": exception["id"], "e": [{"path": path, "value": value}]})).await.unwrap();
+            assert_eq!(answer["data"]["exceptionEditPayload"]["userErrors"][0]["code"], "INVALID", "{path}: {answer}");
+        }
+        let edits = json!([{"path": "memo", "value": "\"as the customer asked on the phone\""}]);
+        let data = client.ask(EDIT_PAYLOAD, json!({"id": exception["id"], "e": edits})).await.unwrap();
+        assert_eq!(data["exceptionEditPayload"]["count"], 1);
+        assert_eq!(world.acme.rest(1, PATIENCE).await.unwrap().delivery("confirmed"), 1);
+        assert!(world.erp.orders().values().all(|order| order.says("as the customer asked on the phone") && order.creates == 1));
+        let query = "query($d: ID!) { delivery(id: $d) { attempts { id kind outcome } } auditEvents(subjectId: $d, action: \"delivery.edited\") { nodes { detail } } }";
+        let data = client.ask(query, json!({"d": exception["deliveryId"]})).await.unwrap();
+        assert!(data["auditEvents"]["nodes"][0]["detail"].as_str().unwrap().contains("on the phone"), "{data}");
+        for attempt in data["delivery"]["attempts"].as_array().unwrap() {
+            let remade = client.ask("query($id: ID!) { attemptRemade(id: $id) { isSame failure } }", json!({"id": attempt["id"]})).await.unwrap();
+            assert_eq!(remade["attemptRemade"]["isSame"], true, "{attempt} {remade}");
+        }
+        // The next revision is sent as the mapping makes it.
+        world.acme.shop.send("orders/updated", Uuid::new_v4(), sample::revised(1, 3)).await.unwrap();
+        world.acme.rest(2, PATIENCE).await.unwrap();
+        assert!(world.erp.orders().values().all(|order| order.says("revision 3") && !order.says("on the phone")));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_order_names_is_delivered_first_and_the_order_after_it() {
+    world(async |world| {
+        let client = &world.acme.client;
+        world.erp.fail([Fault::Status(400)]);
+        world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
+        assert_eq!(world.acme.rest(1, PATIENCE).await.unwrap().delivery("exception"), 1);
+        let first = "mutation($i: ExceptionSelectionInput!) { exceptionCreateFirst(input: $i) { count userErrors { code message } } }";
+        let all = json!({"causeKey": cause(client).await});
+        let answer = client.raw(first, json!({"i": all})).await.unwrap();
+        assert_eq!(answer["data"]["exceptionCreateFirst"]["userErrors"][0]["code"], "NOT_FOUND", "{answer}");
+
+        // We hold the customer that the order names, and a flow takes customers there.
+        let create = "mutation($i: FlowCreateInput!) { flowCreate(input: $i) { flow { id } userErrors { field message } } }";
+        let input = json!({"name": "customers", "recordKind": "customer", "sourceId": world.acme.source, "destinationId": world.acme.destination});
+        let flow = client.ask(create, json!({"i": input})).await.unwrap()["flowCreate"]["flow"]["id"].clone();
+        client.ask("mutation($id: ID!) { flowPublish(id: $id) { userErrors { message } } }", json!({"id": flow})).await.unwrap();
+        let sql = "WITH c AS (SELECT gen_random_uuid() AS record, gen_random_uuid() AS revision, r.tenant_id, r.connection_id, v.message_id,
+                       v.document::jsonb #>> '{customer,source_id}' AS source_id FROM records r JOIN record_revisions v ON v.id = r.revision_id LIMIT 1),
+                   kept AS (INSERT INTO records (id, tenant_id, kind, connection_id, source_id, number, revision, revision_id, content_hash)
+                       SELECT record, tenant_id, 'customer', connection_id, source_id, 'Kim', 1, revision, '' FROM c)
+              INSERT INTO record_revisions (id, tenant_id, record_id, revision, message_id, document)
+              SELECT revision, tenant_id, record, 1, message_id,
+                     jsonb_build_object('source_id', source_id, 'customer_type', 'person', 'name', 'Kim Example', 'email', 'kim@example.com')::text FROM c";
+        let mut connection = world.platform.database.connect().await.unwrap();
+        connection.execute(sqlx::raw_sql(sql)).await.unwrap();
+        let data = client.ask(first, json!({"i": all})).await.unwrap();
+        assert_eq!(data["exceptionCreateFirst"]["count"], 1);
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let ledger = world.acme.rest(1, PATIENCE).await.unwrap();
+            if ledger.delivery("confirmed") == 2 {
+                break;
+            }
+            assert!(Instant::now() < end, "{ledger:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        assert_eq!(world.erp.stats().orders, 1);
+        let data = client.ask("{ exceptions { nodes { state resolution history { action } } } }", json!({})).await.unwrap();
+        assert_eq!(data["exceptions"]["nodes"][0]["resolution"], "What it refers to is there now: tried again", "{data}");
+        assert!(data.to_string().contains("exception.waits"));
+    })
+    .await;
+}
