@@ -92,6 +92,6 @@ mod tests {
         assert_eq!(check_addresses("ops@example.com, finance@example.com"), Ok(()));
         assert_eq!(check_addresses("ops@example.com, nobody"), Err("\"nobody\" is no mail address".to_owned()));
         assert!(check_addresses(" , ").is_err() && check_addresses("a@b.c\r\nBcc: x@y.z").is_err());
-        assert!(check_addresses(&vec!["a@example.com"; 11].join(",")).is_err());
+        assert!(check_addresses(&["a@example.com"; 11].join(",")).is_err());
     }
 }
