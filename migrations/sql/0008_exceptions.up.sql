@@ -10,6 +10,9 @@ ALTER TABLE exceptions
     ADD CHECK ((amount IS NULL) = (currency IS NULL)),
     ADD FOREIGN KEY (tenant_id, assignee_id) REFERENCES members (tenant_id, user_id) ON DELETE SET NULL (assignee_id);
 
+-- Messages that wait for a person, by what they are about: a later one of the same thing that is taken makes them stale.
+CREATE INDEX messages_stopped ON messages (connection_id, source_id) WHERE state = 'exception' AND source_id IS NOT NULL;
+
 -- What a person has changed of the payload of this one delivery, as JSON: [{"path": "lines[2].sku", "value": "HAT"}].
 ALTER TABLE deliveries ADD COLUMN payload_edits text;
 

@@ -16,7 +16,7 @@ use domain::task::Place;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::exception::{self, Subject};
+use super::exception::{self, Subject, Taken};
 use super::ledger::{TableVersion, table_versions};
 use super::split::{self, Ways};
 use super::{StoreError, TenantStore};
@@ -367,6 +367,14 @@ impl<'a> Receiving<'a> {
         let messages: Vec<Uuid> = made.iter().map(|m| m.message.id.0).collect();
         let records: Vec<Option<Uuid>> = made.iter().map(|m| Some(m.record_id)).collect();
         self.settle(&messages, "mapped", &records).await?;
+        let taken = made.iter().map(|m| Taken {
+            message: m.message.id.0,
+            connection: m.message.connection.0,
+            kind: m.record.kind.as_str(),
+            source_id: &m.record.source_id,
+            record: m.record_id,
+        });
+        exception::close_overtaken(&mut self.tx, self.scope, &taken.collect::<Vec<_>>()).await?;
         audit(&mut self.tx, self.scope, Action::MessageMapped, "message", &messages).await?;
         self.plan(made).await
     }

@@ -438,3 +438,24 @@ async fn what_an_order_names_is_delivered_first_and_the_order_after_it() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_nobody_could_read_is_over_once_a_later_one_of_the_same_thing_is_taken() {
+    world(async |world| {
+        let client = &world.acme.client;
+        let broken = |n| {
+            String::from_utf8(sample::order(n)).unwrap().replace("\"currency\":\"USD\"", "\"currency\":\"dollars\"").into_bytes()
+        };
+        for n in [1, 2] {
+            world.acme.shop.send("orders/create", Uuid::new_v4(), broken(n)).await.unwrap();
+        }
+        assert_eq!(world.acme.rest(2, PATIENCE).await.unwrap().message("exception"), 2);
+        world.acme.shop.send("orders/updated", Uuid::new_v4(), sample::revised(1, 1)).await.unwrap();
+        let ledger = world.acme.rest(3, PATIENCE).await.unwrap();
+        assert_eq!((ledger.message("exception"), ledger.message("stale"), ledger.delivery("confirmed")), (1, 1, 1), "{ledger:?}");
+        let data = client.ask("{ exceptions { nodes { state resolution } } }", json!({})).await.unwrap();
+        let ends: Vec<&Value> = data["exceptions"]["nodes"].as_array().unwrap().iter().map(|node| &node["resolution"]).collect();
+        assert!(ends.contains(&&json!("A later message of the same thing was taken")) && ends.contains(&&Value::Null), "{data}");
+    })
+    .await;
+}

@@ -140,6 +140,51 @@ pub(super) async fn close_superseded(
     audit(tx, scope, Action::ExceptionResolved, "exception", &closed).await
 }
 
+/// A message that became a revision.
+pub(super) struct Taken<'a> {
+    pub message: Uuid,
+    pub connection: Uuid,
+    pub kind: &'a str,
+    pub source_id: &'a str,
+    pub record: Uuid,
+}
+
+/// Closes the open exceptions of earlier messages of the same things: a later one was taken, so that they are stale.
+pub(super) async fn close_overtaken(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    taken: &[Taken<'_>],
+) -> Result<(), StoreError> {
+    // Leans on messages_stopped. Most often no message of these sources waits for a person, and the first condition, which is asked once, ends it.
+    let stale: Vec<Uuid> = sqlx::query_scalar(
+        "UPDATE messages m SET state = 'stale', record_id = i.record_id
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[]) AS i (message_id, connection_id, kind, source_id, record_id)
+         WHERE EXISTS (SELECT FROM messages s WHERE s.connection_id = ANY($2) AND s.state = 'exception' AND s.source_id IS NOT NULL)
+           AND m.connection_id = i.connection_id AND m.source_id = i.source_id AND m.record_kind = i.kind AND m.state = 'exception'
+           AND m.source_id IS NOT NULL AND m.id < i.message_id
+         RETURNING m.id",
+    )
+    .bind(taken.iter().map(|one| one.message).collect::<Vec<_>>())
+    .bind(taken.iter().map(|one| one.connection).collect::<Vec<_>>())
+    .bind(taken.iter().map(|one| one.kind).collect::<Vec<_>>())
+    .bind(taken.iter().map(|one| one.source_id).collect::<Vec<_>>())
+    .bind(taken.iter().map(|one| one.record).collect::<Vec<_>>())
+    .fetch_all(&mut **tx)
+    .await?;
+    if stale.is_empty() {
+        return Ok(());
+    }
+    let closed: Vec<Uuid> = sqlx::query_scalar(
+        "UPDATE exceptions SET state = 'resolved', resolution = 'A later message of the same thing was taken', closed_at = now()
+         WHERE message_id = ANY($1) AND state = 'open' RETURNING id",
+    )
+    .bind(&stale)
+    .fetch_all(&mut **tx)
+    .await?;
+    audit(tx, scope, Action::MessageStale, "message", &stale).await?;
+    audit(tx, scope, Action::ExceptionResolved, "exception", &closed).await
+}
+
 impl TenantStore<'_> {
     /// Stops a message that cannot be worked on at all, so that it neither strands the others of its batch nor is tried for ever.
     ///
