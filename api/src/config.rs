@@ -32,6 +32,8 @@ pub struct Config {
     /// `CROSSDOCK_CONNECTORS`: a folder of connectors of your own, beside those that come with Crossdock.
     pub connectors: Option<PathBuf>,
     pub outward: Outward,
+    /// `CROSSDOCK_SMTP_URL` and `CROSSDOCK_MAIL_FROM`: the mail server that alerts are handed to, and whom they come from.
+    pub mail: Option<MailSettings>,
     /// `CROSSDOCK_DATABASE_CONNECTIONS`: the most this process takes, 12.
     pub database_connections: u32,
     /// `CROSSDOCK_DRIFT_…`: how often profiles are written (10 s), and how many documents (50) over how many hours (24) come before
@@ -45,6 +47,24 @@ pub enum ConfigError {
     Missing { name: &'static str, what: &'static str },
     #[error("{name}=\"{value}\" cannot be read: {what}")]
     Wrong { name: &'static str, value: String, what: &'static str },
+}
+
+/// How mails leave.
+#[derive(Debug, Clone)]
+pub struct MailSettings {
+    /// `smtps://user:password@host:465`, or `smtp://host:587?tls=required`.
+    pub url: SecretString,
+    /// `Crossdock <alerts@example.com>`
+    pub from: String,
+}
+
+impl MailSettings {
+    fn from_env() -> Result<Option<Self>, ConfigError> {
+        let Some(url) = get("CROSSDOCK_SMTP_URL") else { return Ok(None) };
+        let from = get("CROSSDOCK_MAIL_FROM")
+            .ok_or(ConfigError::Missing { name: "CROSSDOCK_MAIL_FROM", what: "the address that alerts by mail come from" })?;
+        Ok(Some(Self { url: url.into(), from }))
+    }
 }
 
 /// What the one door out to the world is told: all that a command needs which calls vendors and keeps nothing.
@@ -114,6 +134,7 @@ impl Config {
             is_development: get("CROSSDOCK_ENV").as_deref() == Some("development"),
             connectors: get("CROSSDOCK_CONNECTORS").map(PathBuf::from),
             outward: Outward::from_env()?,
+            mail: MailSettings::from_env()?,
             drift: DriftSettings {
                 flush_every: Duration::from_millis(number("CROSSDOCK_DRIFT_FLUSH_MS", 10_000)?.clamp(50, 600_000)),
                 learning: Learning {

@@ -1,6 +1,7 @@
 //! What was known of the destination when a request was made: kept with the attempt, because it is what nobody can find out again.
 
 use domain::delivery::Receipt;
+use domain::edit::Edits;
 use domain::value::{Limits, Map, Value, ValueError};
 
 use crate::change::Change;
@@ -14,13 +15,21 @@ pub struct Inputs {
     /// The record as the destination had it, where it did.
     on: Option<Receipt>,
     pub found: Found,
+    /// What a person has changed of the payload.
+    pub edits: Edits,
 }
 
 impl Inputs {
     #[must_use]
     pub fn new(change: Change<'_>, found: Found) -> Self {
         let action = if let Change::Action(name, _) = change { Some(name.to_owned()) } else { None };
-        Self { action, on: change.receipt().cloned(), found }
+        Self { action, on: change.receipt().cloned(), found, edits: Edits::default() }
+    }
+
+    /// The same, of a payload that a person has changed.
+    #[must_use]
+    pub fn with_edits(self, edits: Edits) -> Self {
+        Self { edits, ..self }
     }
 
     #[must_use]
@@ -48,6 +57,9 @@ impl Inputs {
         if !self.found.is_empty() {
             map.insert("found".into(), self.found.to_value());
         }
+        if !self.edits.is_empty() {
+            map.insert("edits".into(), self.edits.to_value());
+        }
         (!map.is_empty()).then(|| Value::Map(map).to_json())
     }
 
@@ -63,6 +75,7 @@ impl Inputs {
             action: text("action"),
             on: text("on.id").map(|id| Receipt { id, version: text("on.version") }),
             found: value.get("found").map(Found::from_value).unwrap_or_default(),
+            edits: value.get("edits").map(Edits::from_value).unwrap_or_default(),
         })
     }
 }
@@ -77,7 +90,8 @@ mod tests {
         let found = Value::parse(br#"{"customer": {"id": 12345678901234567890.10}, "absent": null}"#, &Limits::DEFAULT).unwrap();
         for change in [Change::Write, Change::Update(&receipt), Change::Action("pay", &receipt)] {
             for found in [Found::default(), Found::from_value(&found)] {
-                let inputs = Inputs::new(change, found);
+                let edits = Edits::read([("lines[0].price", "10.50")]).unwrap();
+                let inputs = Inputs::new(change, found).with_edits(edits);
                 let json = inputs.to_json();
                 let read = Inputs::parse(json.as_deref()).unwrap();
                 assert_eq!(read, inputs);

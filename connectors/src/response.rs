@@ -253,6 +253,7 @@ impl Connector {
             reason,
             owner,
             fix,
+            fix_kind: rule.and_then(|rule| rule.fix_kind),
             path,
             retry_after_ms: self.wait_ms(answer).or_else(|| Some(u64::from(rule?.wait_s?) * 1_000)),
             status: Some(answer.status),

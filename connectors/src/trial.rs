@@ -18,6 +18,9 @@ use crate::flow::{Carried, Document, FlowError, FlowPlan, Origin, developer_faul
 use crate::look_up::LookUpError;
 use crate::request::{Draft, DraftBody, RequestContext, RequestError};
 
+/// What to do where an edit of a payload fits it no more.
+pub const EDIT_FIX: &str = "Edit the payload again, or retry without the edit.";
+
 /// One side of a flow: a connection, and the connector that it is of.
 #[derive(Debug, Clone, Copy)]
 pub struct Side<'a> {
@@ -192,10 +195,13 @@ impl<'a> Trial<'a> {
         let external_key = external_key(self.source.connector.name(), self.source.connection, revision.source_id);
         let carried = self.carried(revision, &external_key);
         let document = Document { thing: &thing, json: revision.document, unbalanced: revision.unbalanced };
-        let payload = match self.plan.payload(destination.connector, &carried, &document, lookups) {
+        let mut payload = match self.plan.payload(destination.connector, &carried, &document, lookups) {
             Ok(payload) => payload,
             Err(reason) => return Tried::Refused(Box::new(reason)),
         };
+        if let Err(error) = inputs.edits.apply(&mut payload) {
+            return fault("edit", error.to_string(), EDIT_FIX);
+        }
         let (key, credential) = (revision.delivery.to_string(), SecretFields::default());
         let context = RequestContext {
             external_key: &external_key,

@@ -296,6 +296,7 @@ mod tests {
             reason: "x".into(),
             owner: Owner::Vendor,
             fix: "x".into(),
+            fix_kind: None,
             path: None,
             retry_after_ms: None,
             status: None,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::comparison::without_rows;
 use crate::fault::{Fault, Owner};
+use crate::fix::FixKind;
 use crate::lookup_table::FROM_BYTES_MAX;
 use crate::mapping::{Issue, IssueCode};
 use crate::reconciliation::{Difference, DifferenceKind};
@@ -28,6 +29,9 @@ pub struct Reason {
     /// All values that had no entry, at most fifty: a person adds them at once. The first is `value`.
     #[serde(default)]
     pub missing: Vec<Missing>,
+    /// The act that mends it, where the connector's error rule names one.
+    #[serde(default)]
+    pub fix_kind: Option<FixKind>,
 }
 
 /// A value that had no entry in a lookup table.
@@ -108,6 +112,7 @@ impl Reason {
             value: issue.value.clone(),
             table: issue.table.clone(),
             missing: vec![],
+            fix_kind: None,
         }
     }
 
@@ -125,6 +130,7 @@ impl Reason {
             value: None,
             table: None,
             missing: vec![],
+            fix_kind: fault.fix_kind,
         }
     }
 
@@ -171,6 +177,7 @@ impl Reason {
             value: None,
             table: None,
             missing: vec![],
+            fix_kind: None,
         }
     }
 
@@ -188,6 +195,7 @@ impl Reason {
             value: None,
             table: None,
             missing: vec![],
+            fix_kind: None,
         }
     }
 
@@ -195,7 +203,8 @@ impl Reason {
     #[must_use]
     pub fn from_unfetched(topic: &str, source: &str, fault: &Fault) -> Self {
         let base = Self::unreadable(topic, source, &fault.reason);
-        Self { code: format!("unfetched.{}", fault.code), owner: fault.owner, next_step: fault.fix.clone(), ..base }
+        let code = format!("unfetched.{}", fault.code);
+        Self { code, owner: fault.owner, next_step: fault.fix.clone(), fix_kind: fault.fix_kind, ..base }
     }
 
     /// A thing that we cannot work on, whatever is done at the source or the destination.
@@ -213,6 +222,7 @@ impl Reason {
             value: None,
             table: None,
             missing: vec![],
+            fix_kind: None,
         }
     }
 

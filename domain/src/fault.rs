@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fix::FixKind;
 use crate::secret::Redactor;
 
 /// What kind of failure it is, which decides what happens next.
@@ -106,6 +107,9 @@ pub struct Fault {
     pub owner: Owner,
     /// What to do next, in plain words.
     pub fix: String,
+    /// The act that does it, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix_kind: Option<FixKind>,
     /// The field at the vendor that is at fault, where it says: `item.items[0].item`.
     pub path: Option<String>,
     /// How long the vendor asks us to wait.
@@ -118,7 +122,17 @@ impl Fault {
     /// One that no answer tells of: without status, path or a wish to wait.
     #[must_use]
     pub fn new(class: FaultClass, code: &str, reason: String, owner: Owner, fix: &str) -> Self {
-        Self { class, code: code.into(), reason, owner, fix: fix.into(), path: None, retry_after_ms: None, status: None }
+        Self {
+            class,
+            code: code.into(),
+            reason,
+            owner,
+            fix: fix.into(),
+            fix_kind: None,
+            path: None,
+            retry_after_ms: None,
+            status: None,
+        }
     }
 
     /// One that an answer of this status tells of.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// Text that is no id of the expected kind.
@@ -113,6 +114,25 @@ ids! {
     DifferenceId = "dif", "difference";
     /// What people are told while a destination fails.
     IncidentId = "inc", "incident";
+    /// The exceptions of one cause; its id is made of the cause and not of a time.
+    ExceptionGroupId = "exg", "exception group";
+    /// Who is told of which exceptions.
+    AlertRuleId = "aru", "alert rule";
+    /// Where alerts go.
+    AlertReceiverId = "alr", "alert receiver";
+    /// One alert to one receiver.
+    AlertId = "alt", "alert";
+}
+
+impl ExceptionGroupId {
+    /// From the cause: whoever names it gives it the same id.
+    #[must_use]
+    pub fn of(tenant: TenantId, cause_key: &str) -> Self {
+        let hash = Sha256::digest(format!("{tenant}|{cause_key}").as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
 }
 
 #[cfg(test)]

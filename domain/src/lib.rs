@@ -3,6 +3,7 @@
 //! Nothing here does I/O. Time, randomness and answers come in as values, so that a table of cases is a whole test.
 //! Start with [`delivery`]: a delivery is the duty everything else serves.
 
+pub mod alert;
 pub mod audit;
 pub mod breaker;
 pub mod canonical;
@@ -14,8 +15,11 @@ pub mod country;
 pub mod currency;
 pub mod delivery;
 pub mod drift;
+pub mod edit;
 pub mod exception;
+pub mod exception_group;
 pub mod fault;
+pub mod fix;
 pub mod flow;
 pub mod http;
 pub mod id;

@@ -7,6 +7,7 @@ pub mod drift;
 pub mod limiter;
 pub mod lookup;
 pub mod loopback;
+pub mod mail;
 pub mod outbound;
 pub mod postgres;
 pub mod simulator;
@@ -14,6 +15,7 @@ pub mod sunset;
 pub mod telemetry;
 pub mod trial;
 pub mod vault;
+pub mod webhook;
 
 /// An error with all its causes in one line: what a log says of it. A cause that the text before it ends with is not said twice.
 #[must_use]

@@ -174,6 +174,50 @@ impl Lookups for TenantLookups<'_> {
     }
 }
 
+/// Entries that tables are supposed to have, by the names that mappings call them by.
+#[derive(Debug, Clone, Default)]
+pub struct Supposed(HashMap<String, HashMap<String, String>>);
+
+impl Supposed {
+    pub fn add(&mut self, table: String, from: String, to: String) {
+        self.0.entry(table).or_default().insert(from, to);
+    }
+}
+
+/// The tenant's lookup tables, with entries that are not there yet: what a what-if asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Supposing<'a> {
+    tables: TenantLookups<'a>,
+    supposed: &'a Supposed,
+}
+
+impl<'a> Supposing<'a> {
+    #[must_use]
+    pub fn new(tables: TenantLookups<'a>, supposed: &'a Supposed) -> Self {
+        Self { tables, supposed }
+    }
+}
+
+impl Lookups for Supposing<'_> {
+    fn find(&self, table: &str, key: &str) -> Option<&str> {
+        let supposed = self.supposed.0.get(table).and_then(|entries| entries.get(key)).map(String::as_str);
+        supposed.or_else(|| self.tables.find(table, key))
+    }
+
+    fn has_table(&self, table: &str) -> bool {
+        self.supposed.0.contains_key(table) || self.tables.has_table(table)
+    }
+
+    fn has_rates(&self, table: &str) -> bool {
+        self.tables.has_rates(table)
+    }
+
+    fn rate(&self, table: &str, from: &str, to: &str, day: Option<NaiveDate>) -> Option<Rate<'_>> {
+        let supposed = self.supposed.0.get(table).and_then(|entries| entries.get(&rate_key(from, to)));
+        supposed.map(|rate| Rate::Direct(rate)).or_else(|| self.tables.rate(table, from, to, day))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

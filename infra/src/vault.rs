@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::id::{CredentialId, TenantId};
+use domain::id::{AlertReceiverId, CredentialId, TenantId};
 use domain::secret::{ExposeSecret, SecretFields, SecretString};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -113,6 +113,8 @@ pub enum Sealed {
     Token(CredentialId),
     /// What signs the tenant's certificates.
     CertificateKey,
+    /// What signs alerts, or the address that is a secret itself.
+    AlertReceiver(AlertReceiverId),
 }
 
 impl Sealed {
@@ -121,6 +123,7 @@ impl Sealed {
             Self::Credential(id) => format!("crossdock/credential/{tenant}/{id}"),
             Self::Token(id) => format!("crossdock/token/{tenant}/{id}"),
             Self::CertificateKey => format!("crossdock/certificate-key/{tenant}"),
+            Self::AlertReceiver(id) => format!("crossdock/alert-receiver/{tenant}/{id}"),
         }
     }
 }
@@ -131,6 +134,7 @@ impl std::fmt::Display for Sealed {
             Self::Credential(id) => write!(f, "the credential {id}"),
             Self::Token(id) => write!(f, "the token of the credential {id}"),
             Self::CertificateKey => f.write_str("the key that signs certificates"),
+            Self::AlertReceiver(id) => write!(f, "the secret of the alert receiver {id}"),
         }
     }
 }

@@ -174,9 +174,9 @@ impl Client {
     /// # Errors
     /// Where the API refused.
     pub async fn exception_groups(&self) -> Result<Vec<Value>, ClientError> {
-        let data =
-            self.ask("{ exceptionGroups { causeKey code cause owner nextStep value lookupTable count } }", json!({})).await?;
-        Ok(data["exceptionGroups"].as_array().cloned().unwrap_or_default())
+        let query = "{ exceptionGroups { nodes { causeKey code cause owner nextStep value lookupTable count } } }";
+        let data = self.ask(query, json!({})).await?;
+        Ok(data["exceptionGroups"]["nodes"].as_array().cloned().unwrap_or_default())
     }
 
     /// Tries a whole group again; says how many.

@@ -2,6 +2,7 @@
 //! The demo, the bench and the tests all use it.
 
 pub mod client;
+pub mod mail;
 pub mod medusa;
 pub mod platform;
 pub mod proxy;

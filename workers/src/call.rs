@@ -9,15 +9,20 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use connectors::flow::{Carried, Document, FlowPlan, developer_fault, thing};
+use connectors::trial::EDIT_FIX;
 use connectors::{CatalogErrors, Change, Connector, Found, Inputs, LookUpError, Proof, RequestContext, RequestError};
 use domain::breaker::{BreakerState, Gate, Signal};
+use domain::canonical;
 use domain::delivery::{self, DeliveryState, Next, Outcome, Receipt};
+use domain::drift::Worth;
+use domain::edit::Edits;
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::{AttemptId, ConnectionId, RecipeId};
 use domain::proof::{Absence, Doubt};
-use domain::value::Value;
+use domain::record::RecordKind;
+use domain::value::{Limits, Value};
 use infra::lookup::TenantLookups;
 use infra::postgres::breaker::{ACCOUNT, OpenBreaker};
 use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Health, Parcel, Start, Step};
@@ -336,7 +341,15 @@ impl Duty {
         };
         let document =
             Document { thing: &self.thing(), json: parcel.document.as_bytes(), unbalanced: parcel.unbalanced.as_deref() };
-        self.flow.payload(self.connector, &carried, &document, lookups)
+        let mut payload = self.flow.payload(self.connector, &carried, &document, lookups)?;
+        let edited = self.edits().apply(&mut payload);
+        edited.map_err(|error| self.reason(&developer_fault("edit", error.to_string(), EDIT_FIX)))?;
+        Ok(payload)
+    }
+
+    /// What a person has changed of the payload.
+    fn edits(&self) -> Edits {
+        self.parcel.edits.as_deref().map(Edits::from_json).unwrap_or_default()
     }
 
     /// "Order #1042"
@@ -479,7 +492,7 @@ impl Call {
         let is_proof = self.duty.is_proof();
         let inputs = self.duty.due().ok().filter(|_| !is_proof).and_then(|change| {
             let found = self.duty.known.found.clone();
-            Inputs::new(change, found).to_json()
+            Inputs::new(change, found).with_edits(self.duty.edits()).to_json()
         });
         Start {
             delivery: self.duty.parcel.id,
@@ -621,9 +634,16 @@ pub fn finish(parcel: &Parcel, attempt: Option<Ended>, step: Step) -> Finish {
         seen: parcel.state,
         after: parcel.attempt,
         attempt,
+        worth: if matches!(step, Step::Stop(_)) { worth(parcel.kind, &parcel.document) } else { None },
         step,
         health: None,
     }
+}
+
+/// What a record comes to: how urgent its exception is.
+pub fn worth(kind: RecordKind, document: &str) -> Option<Worth> {
+    let document = Value::parse(document.as_bytes(), &Limits::DEFAULT).ok()?;
+    Worth::of(&canonical::examine(kind, &document).ok()?)
 }
 
 fn milliseconds(ms: u64) -> chrono::Duration {

@@ -1,5 +1,7 @@
 //! The stages behind the queues. Each reads as prose: load everything, decide, call, decide, write everything.
 //!
+//! - [`alert`]: who is told of which exceptions, by mail, webhook or chat.
+//! - [`first`]: exceptions that wait for what they refer to are tried again once that is there.
 //! - [`receive`]: messages become revisions of records and planned deliveries.
 //! - [`fetch`]: thin messages are read back.
 //! - [`deliver`]: deliveries are sent, or proven, and their ends written to the ledger.
@@ -18,6 +20,7 @@ use connectors::Catalog;
 use infra::broker::Broker;
 use infra::drift::Drifts;
 use infra::limiter::Limiter;
+use infra::mail::Mailer;
 use infra::outbound::Outbound;
 use infra::postgres::Store;
 use infra::sunset::Sunsets;
@@ -26,11 +29,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 mod breaker;
+mod alert;
 mod call;
 mod deliver;
 mod directory;
 mod drift;
 mod fetch;
+mod first;
 mod lane;
 mod leased;
 mod listing;
@@ -56,6 +61,8 @@ pub struct Context {
     pub limiter: Limiter,
     pub outbound: Outbound,
     pub vault: Vault,
+    /// None where the operator has set up no mail server.
+    pub mailer: Option<Mailer>,
     pub catalog: &'static Catalog,
     pub sunsets: Sunsets,
     pub drifts: Drifts,
@@ -94,6 +101,8 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(shadow::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
     stages.spawn(drift::run(context.clone(), stop.clone()));
+    stages.spawn(alert::run(context.clone(), stop.clone()));
+    stages.spawn(first::run(context.clone(), stop.clone()));
     let stopped = async {
         // A closed line means that whoever could tell us to stop is gone.
         let _ = stop.wait_for(|stop| *stop).await;

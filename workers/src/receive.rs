@@ -230,7 +230,7 @@ fn read(
         document: document.to_json(),
         source_updated_at: summary.updated_at,
         unbalanced: summary.unbalanced.map(|issue| issue.sentence),
-        recipe: source.recipe,
+        recipe: Some(source.recipe),
         worth,
         flows: takes.into_iter().cloned().collect(),
         left: left.into_iter().map(|flow| flow.flow).collect(),

@@ -10,16 +10,15 @@ use domain::lookup_table::change::Mode;
 use domain::lookup_table::suggest::{Candidates, Like, Suggestion};
 use domain::lookup_table::{Entry, TableKind};
 use domain::scope::Permission;
-use domain::task::Stage;
 use infra::postgres::entity::lookup_table;
+use infra::postgres::exception::retry::{SELECTED_MAX, Selection, Versions};
 use infra::postgres::filter;
 use infra::postgres::lookup_entry::{Cause, Edit};
 use infra::postgres::lookup_inbox::{InboxItem, InboxPlace};
 use infra::postgres::page::PAGE_MAX;
-use infra::postgres::work::{EXCEPTIONS_MAX, Nudges, Selection};
-use uuid::Uuid;
 
-use super::error::{UserError, UserErrorCode, state, within};
+use super::error::{UserError, UserErrorCode, within};
+use super::exception::nudge;
 use super::lookup_entry::full;
 use super::lookup_table::{LookupTableNode, find, not_found};
 use super::page::{AGGREGATE_COST, cost, opened, rows, sealed};
@@ -183,30 +182,10 @@ impl LookupInboxMutation {
         let refuse = |error| Ok(LookupInboxPayload { lookup_table: None, retried: 0, user_errors: vec![error] });
         let missing = || UserError { field: vec!["tableId".to_owned()], ..not_found() };
         let Some(row) = find(ctx, Permission::WorkExceptions, &table_id).await? else { return refuse(missing()) };
-        let kind = TableKind::parse(&row.kind).unwrap_or_default();
-        let entry = Entry { effective_from, ..Entry::always(value.as_str(), to) };
-        let entry = match entry.checked(kind) {
-            Ok(entry) => entry,
-            Err(what) => return refuse(UserError::new("to", UserErrorCode::Invalid, what)),
+        let retried = match resolve(ctx, &row, &value, to, effective_from).await? {
+            Ok(retried) => retried,
+            Err(error) => return refuse(error),
         };
-        let table = LookupTableId(row.id);
-        let edit = Edit { mode: Mode::Merge, cause: Cause::Resolved, is_preview: false, skips_clashes: false, based_on: None };
-        let asked = within(ctx, Permission::WorkExceptions, async |store| {
-            store.lookup_entries_edit(table, std::slice::from_ref(&entry), edit).await
-        })
-        .await?;
-        let Some(edited) = asked else { return refuse(missing()) };
-        if !edited.is_written && edited.counts.changed > 0 {
-            let what = format!("the value \"{value}\" has another entry by now: look at it in the table \"{}\"", row.name);
-            return refuse(UserError::new("value", UserErrorCode::Taken, what));
-        }
-        if let Some(clash) = edited.clashes.first() {
-            return refuse(UserError::new("effectiveFrom", UserErrorCode::Invalid, clash.with.sentence(|_| 1)));
-        }
-        if let Some(error) = full(&edited) {
-            return refuse(UserError { field: vec!["tableId".to_owned()], ..error });
-        }
-        let retried = retry(ctx, &row.name, &value).await?;
         let row = within(ctx, Permission::WorkExceptions, async |store| store.find::<lookup_table::Entity>(row.id).await).await?;
         Ok(LookupInboxPayload {
             lookup_table: row.map(LookupTableNode::from),
@@ -216,19 +195,52 @@ impl LookupInboxMutation {
     }
 }
 
+/// Adds the entry for a value, and tries all again that waits for it; says how many.
+pub async fn resolve(
+    ctx: &Context<'_>,
+    row: &lookup_table::Model,
+    value: &str,
+    to: String,
+    effective_from: Option<DateTime<Utc>>,
+) -> Result<Result<usize, UserError>> {
+    let kind = TableKind::parse(&row.kind).unwrap_or_default();
+    let entry = Entry { effective_from, ..Entry::always(value, to) };
+    let entry = match entry.checked(kind) {
+        Ok(entry) => entry,
+        Err(what) => return Ok(Err(UserError::new("to", UserErrorCode::Invalid, what))),
+    };
+    let edit = Edit { mode: Mode::Merge, cause: Cause::Resolved, is_preview: false, skips_clashes: false, based_on: None };
+    let table = LookupTableId(row.id);
+    let asked = within(ctx, Permission::WorkExceptions, async |store| {
+        store.lookup_entries_edit(table, std::slice::from_ref(&entry), edit).await
+    })
+    .await?;
+    let at_table = |error: UserError| UserError { field: vec!["tableId".to_owned()], ..error };
+    let Some(edited) = asked else { return Ok(Err(at_table(not_found()))) };
+    if !edited.is_written && edited.counts.changed > 0 {
+        let what = format!("the value \"{value}\" has another entry by now: look at it in the table \"{}\"", row.name);
+        return Ok(Err(UserError::new("value", UserErrorCode::Taken, what)));
+    }
+    if let Some(clash) = edited.clashes.first() {
+        return Ok(Err(UserError::new("effectiveFrom", UserErrorCode::Invalid, clash.with.sentence(|_| 1))));
+    }
+    if let Some(error) = full(&edited) {
+        return Ok(Err(at_table(error)));
+    }
+    retry(ctx, &row.name, value).await.map(Ok)
+}
+
 /// Tries all exceptions again that wait for a value: found once, so that one that lacks another value too does not come round again.
 async fn retry(ctx: &Context<'_>, table: &str, value: &str) -> Result<usize> {
     let waiting = within(ctx, Permission::WorkExceptions, async |store| store.lookup_waiting(table, value).await).await?;
     let mut retried = 0;
-    for ids in waiting.chunks(usize::try_from(EXCEPTIONS_MAX).unwrap_or(1)) {
+    for ids in waiting.chunks(usize::try_from(SELECTED_MAX).unwrap_or(1)) {
         let selection = Selection { ids: ids.to_vec(), cause_key: None };
-        let (closed, nudges): (Vec<Uuid>, Nudges) =
-            within(ctx, Permission::WorkExceptions, async |store| store.exceptions_retry(&selection).await).await?;
-        retried += closed.len();
-        for stage in Stage::ALL {
-            let rows = nudges.iter().filter(|(to, ..)| *to == stage).map(|(_, place, id)| (*place, *id));
-            state(ctx).broker.nudge(stage, rows.collect::<Vec<_>>()).await;
-        }
+        let ended =
+            within(ctx, Permission::WorkExceptions, async |store| store.exceptions_retry(&selection, Versions::Current).await)
+                .await?;
+        retried += ended.ids.len();
+        nudge(ctx, &ended.nudges).await;
     }
     Ok(retried)
 }

@@ -11,6 +11,7 @@ use tracing::warn;
 use crate::auth::{Caller, Viewer, viewer};
 use crate::{AppState, body};
 
+mod alert;
 mod audit;
 mod certificate;
 mod connection;
@@ -25,6 +26,7 @@ mod ledger;
 mod lookup_entry;
 mod lookup_inbox;
 mod lookup_table;
+mod member;
 mod message;
 mod node;
 mod page;
@@ -47,12 +49,15 @@ const QUERY_BYTES_MAX: usize = 1024 * 1024;
 
 #[derive(MergedObject, Default)]
 pub struct Query(
+    alert::AlertQuery,
     audit::AuditQuery,
     certificate::CertificateQuery,
     connection::ConnectionQuery,
     delivery::DeliveryQuery,
     drift::DriftQuery,
+    exception::ExceptionGroupQuery,
     exception::ExceptionQuery,
+    exception::ExceptionWhatIfQuery,
     flow::DryRunQuery,
     flow::FlowCheckQuery,
     flow::FlowQuery,
@@ -63,6 +68,7 @@ pub struct Query(
     ledger::LedgerQuery,
     lookup_inbox::LookupInboxQuery,
     lookup_table::LookupTableQuery,
+    member::MemberQuery,
     message::MessageQuery,
     node::NodeQuery,
     reconciliation::ReconciliationQuery,
@@ -76,8 +82,11 @@ pub struct Query(
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     certificate::CertificateMutation,
+    alert::AlertMutation,
     connection::ConnectionMutation,
     drift::DriftMutation,
+    exception::ExceptionEditMutation,
+    exception::ExceptionFixMutation,
     exception::ExceptionMutation,
     flow::FlowMutation,
     flow::RunMutation,

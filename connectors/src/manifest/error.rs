@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use domain::fault::{FaultClass, Owner};
+use domain::fix::FixKind;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -80,6 +81,10 @@ pub struct ErrorRule {
     #[schemars(schema_with = "super::owner_schema")]
     pub owner: Owner,
     pub fix: String,
+    /// The act that mends it, for a button next to the text.
+    #[serde(default)]
+    #[schemars(schema_with = "super::fix_kind_schema")]
+    pub fix_kind: Option<FixKind>,
     /// How long to wait where the answer does not say, s.
     #[serde(default)]
     pub wait_s: Option<u32>,

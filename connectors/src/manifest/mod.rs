@@ -12,6 +12,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use domain::fault::{FaultClass, Owner};
+use domain::fix::FixKind;
 use domain::mapping::Rules;
 use domain::record::RecordKind;
 use indexmap::IndexMap;
@@ -211,6 +212,10 @@ fn class_schema(_: &mut SchemaGenerator) -> Schema {
 
 fn owner_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": Owner::ALL.map(Owner::as_str) })
+}
+
+fn fix_kind_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": FixKind::ALL.map(FixKind::as_str) })
 }
 
 /// `<kind>.yaml`: how a kind of record is read from and written to the vendor.

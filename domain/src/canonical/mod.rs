@@ -75,6 +75,26 @@ pub fn source_id(document: &Value) -> Option<String> {
     document.get("source_id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
+/// What the document refers to that has records of its own: the customer, and the items of its lines, each once, by their ids at the source.
+#[must_use]
+pub fn references(document: &Value) -> Vec<(RecordKind, String)> {
+    let id = |value: Option<&Value>| value?.get("source_id").and_then(source_text).filter(|id| !id.is_empty());
+    let customer = id(document.get("customer")).map(|id| (RecordKind::Customer, id));
+    let lines = document.get("lines").and_then(Value::as_list).unwrap_or_default();
+    let items = lines.iter().filter_map(|line| Some((RecordKind::Item, id(line.get("item"))?)));
+    let mut references: Vec<(RecordKind, String)> = Vec::new();
+    for reference in customer.into_iter().chain(items) {
+        if !references.contains(&reference) {
+            references.push(reference);
+        }
+    }
+    references
+}
+
+fn source_text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
 /// SHA-256 over what the document says, apart from when it was last touched: a webhook that only moves `updated_at` changes nothing.
 #[must_use]
 pub fn content_hash(document: &Value) -> [u8; 32] {

@@ -16,6 +16,7 @@ use flow::{Apply, FlowCommand};
 use infra::broker::Broker;
 use infra::drift::Drifts;
 use infra::limiter::Limiter;
+use infra::mail::Mailer;
 use infra::outbound::{AllowList, Outbound};
 use infra::postgres::Store;
 use infra::sunset::Sunsets;
@@ -139,6 +140,8 @@ CROSSDOCK_ENV                   production           development opens GraphiQL 
 CROSSDOCK_OUTBOUND_ALLOW        host:port, ...       addresses inside your own walls that connectors may call
 CROSSDOCK_CONNECTORS            a folder             connectors of your own, beside those that come with Crossdock
 CROSSDOCK_CALL_TIMEOUT_S        30                   the longest a vendor may take
+CROSSDOCK_SMTP_URL              smtps://user:password@host:465, or smtp://host:587?tls=required: takes alerts by mail
+CROSSDOCK_MAIL_FROM             whom they come from: Crossdock <alerts@example.com>
 CROSSDOCK_DATABASE_CONNECTIONS  12                   the most one process takes
 CROSSDOCK_DRIFT_FLUSH_MS        10000                how often what documents look like is written
 CROSSDOCK_DRIFT_DOCUMENTS       50                   documents that are learned before anything is called different
@@ -206,6 +209,7 @@ fn workers(parts: &Parts) -> Result<workers::Context, Failure> {
         limiter: parts.limiter.clone(),
         outbound: Outbound::new(AllowList::parse(&parts.config.outward.allow), parts.config.outward.call_timeout)?,
         vault: parts.vault.clone(),
+        mailer: parts.config.mail.as_ref().map(|mail| Mailer::new(&mail.url, &mail.from)).transpose()?,
         catalog: parts.catalog,
         sunsets: Sunsets::default(),
         drifts: Drifts::new(parts.config.drift.clone()),

@@ -2,21 +2,25 @@
 //! destination opens an exception too, so that it stands in the queue that people work.
 
 use domain::audit::Action;
+use domain::drift::Worth;
 use domain::exception::Reason;
 use domain::id::{ConnectionId, DeliveryId, DifferenceId, FlowId, ReconciliationId, RecordId};
 use domain::reconciliation::{Difference, DifferenceKind};
-use domain::task::Place;
+use domain::scope::Scope;
+use domain::task::{Place, Stage};
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::exception::{self, Subject};
 use super::receive::{audit, audit_each};
-use super::work::Nudges;
+use super::exception::retry::Nudges;
 use super::{StoreError, TenantStore};
-use domain::task::Stage;
 
 /// Differences of one act of a person.
 pub const DIFFERENCES_ACT_MAX: usize = 1_000;
+
+/// How the codes of exceptions begin that a reconciliation opened.
+pub(super) const CODES: &str = "difference.";
 
 /// A mismatch that was found, with what it is about.
 #[derive(Debug, Clone)]
@@ -24,8 +28,9 @@ pub struct FoundDifference {
     pub difference: Difference,
     pub record: Option<RecordId>,
     pub delivery: Option<DeliveryId>,
-    /// For a person, where one must decide.
+    /// For a person, where one must decide, and what the record comes to.
     pub reason: Option<Reason>,
+    pub worth: Option<Worth>,
 }
 
 impl FoundDifference {
@@ -96,7 +101,7 @@ impl TenantStore<'_> {
             audit(&mut tx, self.scope(), Action::DifferenceMended, "difference", &mended).await?;
             let opened = kept.iter().filter_map(|one| {
                 let (delivery, record, reason) = (one.delivery?, one.record?, one.reason.as_ref()?);
-                Some((Subject::Delivery { delivery, record, flow, destination }, reason))
+                Some((Subject::Delivery { delivery, record, flow, destination, worth: one.worth.as_ref() }, reason))
             });
             exception::open(&mut tx, self.scope(), &opened.collect::<Vec<_>>()).await?;
         }
@@ -133,54 +138,9 @@ impl TenantStore<'_> {
     /// Where the database does not answer.
     pub async fn differences_resend(&self, ids: &[Uuid]) -> Result<(Vec<Uuid>, Nudges), StoreError> {
         let mut tx = self.begin().await?;
-        let rows = sqlx::query(
-            "UPDATE differences SET state = 'resent', closed_at = now(), closed_by = $2
-             WHERE id = ANY($1) AND state = 'open' AND kind IN ('gone', 'different') AND delivery_id IS NOT NULL
-             RETURNING id, delivery_id, kind",
-        )
-        .bind(ids)
-        .bind(self.scope().actor_json())
-        .fetch_all(&mut *tx)
-        .await?;
-        let (mut resent, mut all, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-        for row in rows {
-            let delivery: Uuid = row.try_get("delivery_id")?;
-            resent.push(row.try_get::<Uuid, _>("id")?);
-            all.push(delivery);
-            if row.try_get::<&str, _>("kind")? == DifferenceKind::Gone.as_str() {
-                gone.push(delivery);
-            }
-        }
-        if resent.is_empty() {
-            return Ok((vec![], Nudges::new()));
-        }
-        // What the destination called it names nothing there any more.
-        sqlx::query(
-            "UPDATE deliveries e SET receipt_id = NULL, receipt_version = NULL FROM deliveries d
-             WHERE d.id = ANY($1) AND e.record_id = d.record_id AND e.connection_id = d.connection_id AND e.receipt_id IS NOT NULL",
-        )
-        .bind(&gone)
-        .execute(&mut *tx)
-        .await?;
-        let rows = sqlx::query(
-            "UPDATE deliveries SET state = 'planned', failures = 0, calls_done = 0, resends = resends + 1, settled_at = NULL, due_at = now(),
-                    sweep_at = now() + interval '10 seconds'
-             WHERE id = ANY($1) AND state IN ('confirmed', 'reconciled') RETURNING id, connection_id",
-        )
-        .bind(&all)
-        .fetch_all(&mut *tx)
-        .await?;
-        let mut nudges = Nudges::new();
-        for row in rows {
-            let place = Place { tenant: self.scope().tenant, connection: Some(ConnectionId(row.try_get("connection_id")?)) };
-            nudges.push((Stage::Deliver, place, row.try_get("id")?));
-        }
-        let resolved = close_exceptions(&mut tx, &all, "resolved", "Sent again").await?;
-        audit(&mut tx, self.scope(), Action::DifferenceResent, "difference", &resent).await?;
-        audit(&mut tx, self.scope(), Action::DeliveryRetried, "delivery", &all).await?;
-        audit(&mut tx, self.scope(), Action::ExceptionResolved, "exception", &resolved).await?;
+        let done = resend(&mut tx, self.scope(), ids, &[]).await?;
         tx.commit().await?;
-        Ok((resent, nudges))
+        Ok(done)
     }
 
     /// Takes them as they are, with a reason: the same mismatch is not raised again.
@@ -189,29 +149,105 @@ impl TenantStore<'_> {
     /// Where the database does not answer.
     pub async fn differences_accept(&self, ids: &[Uuid], reason: &str) -> Result<Vec<Uuid>, StoreError> {
         let mut tx = self.begin().await?;
-        let rows = sqlx::query(
-            "UPDATE differences SET state = 'accepted', closed_at = now(), closed_by = $2, note = $3
-             WHERE id = ANY($1) AND state = 'open' RETURNING id, delivery_id",
-        )
-        .bind(ids)
-        .bind(self.scope().actor_json())
-        .bind(reason)
-        .fetch_all(&mut *tx)
-        .await?;
-        let mut accepted = Vec::with_capacity(rows.len());
-        let mut deliveries = Vec::new();
-        for row in rows {
-            accepted.push(row.try_get::<Uuid, _>("id")?);
-            deliveries.extend(row.try_get::<Option<Uuid>, _>("delivery_id")?);
-        }
-        let ignored = close_exceptions(&mut tx, &deliveries, "ignored", reason).await?;
-        let detail = serde_json::json!({ "reason": reason }).to_string();
-        let details = vec![Some(detail.as_str()); accepted.len()];
-        audit_each(&mut tx, self.scope(), Action::DifferenceAccepted, "difference", &accepted, &details).await?;
-        audit(&mut tx, self.scope(), Action::ExceptionIgnored, "exception", &ignored).await?;
+        let accepted = accept(&mut tx, self.scope(), ids, &[], reason).await?;
         tx.commit().await?;
         Ok(accepted)
     }
+}
+
+/// Of differences by their ids, or of these deliveries.
+pub(super) async fn resend(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    ids: &[Uuid],
+    deliveries: &[Uuid],
+) -> Result<(Vec<Uuid>, Nudges), StoreError> {
+    if ids.is_empty() && deliveries.is_empty() {
+        return Ok((vec![], Nudges::new()));
+    }
+    let rows = sqlx::query(
+        "UPDATE differences SET state = 'resent', closed_at = now(), closed_by = $3
+         WHERE (id = ANY($1) OR delivery_id = ANY($2)) AND state = 'open' AND kind IN ('gone', 'different') AND delivery_id IS NOT NULL
+         RETURNING id, delivery_id, kind",
+    )
+    .bind(ids)
+    .bind(deliveries)
+    .bind(scope.actor_json())
+    .fetch_all(&mut **tx)
+    .await?;
+    let (mut resent, mut all, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        let delivery: Uuid = row.try_get("delivery_id")?;
+        resent.push(row.try_get::<Uuid, _>("id")?);
+        all.push(delivery);
+        if row.try_get::<&str, _>("kind")? == DifferenceKind::Gone.as_str() {
+            gone.push(delivery);
+        }
+    }
+    if resent.is_empty() {
+        return Ok((vec![], Nudges::new()));
+    }
+    // What the destination called it names nothing there any more.
+    sqlx::query(
+        "UPDATE deliveries e SET receipt_id = NULL, receipt_version = NULL FROM deliveries d
+         WHERE d.id = ANY($1) AND e.record_id = d.record_id AND e.connection_id = d.connection_id AND e.receipt_id IS NOT NULL",
+    )
+    .bind(&gone)
+    .execute(&mut **tx)
+    .await?;
+    let rows = sqlx::query(
+        "UPDATE deliveries SET state = 'planned', failures = 0, calls_done = 0, resends = resends + 1, settled_at = NULL, due_at = now(),
+                sweep_at = now() + interval '10 seconds'
+         WHERE id = ANY($1) AND state IN ('confirmed', 'reconciled') RETURNING id, connection_id",
+    )
+    .bind(&all)
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut nudges = Nudges::new();
+    for row in rows {
+        let place = Place { tenant: scope.tenant, connection: Some(ConnectionId(row.try_get("connection_id")?)) };
+        nudges.push((Stage::Deliver, place, row.try_get("id")?));
+    }
+    let resolved = close_exceptions(tx, &all, "resolved", "Sent again").await?;
+    audit(tx, scope, Action::DifferenceResent, "difference", &resent).await?;
+    audit(tx, scope, Action::DeliveryRetried, "delivery", &all).await?;
+    audit(tx, scope, Action::ExceptionResolved, "exception", &resolved).await?;
+    Ok((resent, nudges))
+}
+
+/// Of differences by their ids, or of these deliveries.
+pub(super) async fn accept(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    ids: &[Uuid],
+    deliveries: &[Uuid],
+    reason: &str,
+) -> Result<Vec<Uuid>, StoreError> {
+    if ids.is_empty() && deliveries.is_empty() {
+        return Ok(vec![]);
+    }
+    let rows = sqlx::query(
+        "UPDATE differences SET state = 'accepted', closed_at = now(), closed_by = $3, note = $4
+         WHERE (id = ANY($1) OR delivery_id = ANY($2)) AND state = 'open' RETURNING id, delivery_id",
+    )
+    .bind(ids)
+    .bind(deliveries)
+    .bind(scope.actor_json())
+    .bind(reason)
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut accepted = Vec::with_capacity(rows.len());
+    let mut of = Vec::new();
+    for row in rows {
+        accepted.push(row.try_get::<Uuid, _>("id")?);
+        of.extend(row.try_get::<Option<Uuid>, _>("delivery_id")?);
+    }
+    let ignored = close_exceptions(tx, &of, "ignored", reason).await?;
+    let detail = serde_json::json!({ "reason": reason }).to_string();
+    let details = vec![Some(detail.as_str()); accepted.len()];
+    audit_each(tx, scope, Action::DifferenceAccepted, "difference", &accepted, &details).await?;
+    audit(tx, scope, Action::ExceptionIgnored, "exception", &ignored).await?;
+    Ok(accepted)
 }
 
 /// Which of them a person accepted as they are: of the same delivery, in the same fields, with the same values.

@@ -74,8 +74,20 @@ entity!(attempt, "attempts", {
 entity!(exception, "exceptions", {
     tenant_id: Uuid, cause_key: String, state: String, code: String, sentence: String, cause: String, owner: String, next_step: String,
     path: Option<String>, value: Option<String>, lookup_table: Option<String>, missing: Option<Json>, delivery_id: Option<Uuid>, message_id: Option<Uuid>,
-    record_id: Option<Uuid>, flow_id: Option<Uuid>, connection_id: Uuid, resolution: Option<String>, opened_at: DateTimeUtc,
+    record_id: Option<Uuid>, flow_id: Option<Uuid>, connection_id: Uuid, amount: Option<Decimal>, currency: Option<String>, fix_kind: Option<String>,
+    assignee_id: Option<Uuid>, tags: Vec<String>, snoozed_until: Option<DateTimeUtc>, resolution: Option<String>, opened_at: DateTimeUtc,
     closed_at: Option<DateTimeUtc>
+});
+entity!(alert_receiver, "alert_receivers", {
+    tenant_id: Uuid, name: String, kind: String, address: String, every_minutes: i32, is_paused: bool, sent_at: Option<DateTimeUtc>,
+    failed_at: Option<DateTimeUtc>, failure: Option<String>, created_at: DateTimeUtc
+});
+entity!(alert_rule, "alert_rules", {
+    tenant_id: Uuid, name: String, matches: Json, then_does: Json, is_paused: bool, created_at: DateTimeUtc
+});
+entity!(alert, "alerts", {
+    tenant_id: Uuid, receiver_id: Uuid, content: Json, state: String, tries: i32, due_at: DateTimeUtc, failure: Option<String>,
+    created_at: DateTimeUtc, sent_at: Option<DateTimeUtc>
 });
 entity!(audit_event, "audit_events", {
     tenant_id: Uuid, at: DateTimeUtc, actor: Json, action: String, subject_kind: String, subject_id: Uuid, request_id: Uuid, detail: Option<String>

@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait, QueryFilter, Select};
 use uuid::Uuid;
 
 use super::entity::{
-    attempt, audit_event, delivery, difference, drift, exception, lookup_table, message, reconciliation, record, record_revision,
+    alert, attempt, audit_event, delivery, difference, drift, exception, lookup_table, message, reconciliation, record, record_revision,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -87,6 +87,18 @@ pub fn message_state(state: Option<String>) -> impl FnOnce(Select<message::Entit
     move |select| match state {
         Some(state) => select.filter(message::Column::State.eq(state)),
         None => select,
+    }
+}
+
+pub fn alerts(state: Option<String>, receiver: Option<Uuid>) -> impl FnOnce(Select<alert::Entity>) -> Select<alert::Entity> {
+    move |mut select| {
+        if let Some(state) = state {
+            select = select.filter(alert::Column::State.eq(state));
+        }
+        if let Some(receiver) = receiver {
+            select = select.filter(alert::Column::ReceiverId.eq(receiver));
+        }
+        select
     }
 }
 

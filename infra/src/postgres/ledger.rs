@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::breaker::Signal;
 use domain::delivery::{DeliveryState, Receipt};
+use domain::drift::Worth;
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::flow::FlowSpec;
@@ -66,6 +67,8 @@ pub struct Parcel {
     pub resends: i16,
     /// The record at the destination: what this delivery wrote, or an earlier one did.
     pub stored: Option<Receipt>,
+    /// What a person has changed of its payload, as JSON.
+    pub edits: Option<String>,
 }
 
 /// A connection as a worker needs it.
@@ -145,6 +148,8 @@ pub struct Finish {
     pub step: Step,
     /// What it says of the destination's health, where it says anything.
     pub health: Option<Health>,
+    /// What the record comes to, where a person is to be asked.
+    pub worth: Option<Worth>,
 }
 
 /// What the end of a call says of its operation's health.
@@ -500,8 +505,13 @@ impl TenantStore<'_> {
         let told: Vec<&Finish> = batch.iter().filter(is_news).collect();
         let opened = moved.iter().filter_map(|f| match &f.step {
             Step::Stop(reason) => {
-                let subject =
-                    Subject::Delivery { delivery: f.delivery, record: f.record, flow: f.flow, destination: f.destination };
+                let subject = Subject::Delivery {
+                    delivery: f.delivery,
+                    record: f.record,
+                    flow: f.flow,
+                    destination: f.destination,
+                    worth: f.worth.as_ref(),
+                };
                 Some((subject, reason))
             }
             _ => None,
@@ -735,7 +745,7 @@ async fn load_parcels(
 ) -> Result<Vec<Uuid>, StoreError> {
     let rows = sqlx::query(
         "SELECT d.id, d.state, d.attempt_id, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.attempts, d.failures, d.origin_at,
-                d.held_by, d.calls_done, d.resends, s.receipt_id, s.receipt_version,
+                d.held_by, d.calls_done, d.resends, d.payload_edits, s.receipt_id, s.receipt_version,
                 r.kind, r.number, r.connection_id AS source, r.source_id, v.document, v.unbalanced,
                 -- From its end on, or from that of its lease: a call that took long may have left late.
                 CASE WHEN d.state = 'unknown' THEN (SELECT max(coalesce(a.ended_at, a.started_at + make_interval(secs => $3))) FROM attempts a
@@ -798,6 +808,7 @@ fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {
         released_by: row.try_get("held_by")?,
         calls_done: row.try_get("calls_done")?,
         resends: row.try_get("resends")?,
+        edits: row.try_get("payload_edits")?,
         stored: row
             .try_get::<Option<String>, _>("receipt_id")?
             .map(|id| Ok::<_, sqlx::Error>(Receipt { id, version: row.try_get("receipt_version")? }))

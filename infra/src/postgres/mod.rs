@@ -15,12 +15,14 @@ use crate::vault::{Sealed, Vault};
 
 mod certificate;
 pub mod breaker;
+pub mod alert;
 pub mod configure;
 pub mod difference;
 pub mod drift;
 pub mod entity;
 mod exception;
 mod external_id;
+pub mod exception;
 pub mod fetch;
 pub mod filter;
 pub mod flow;

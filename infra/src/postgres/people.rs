@@ -7,7 +7,7 @@ use domain::scope::{Role, Scope};
 use sqlx::Row;
 
 use super::receive::audit;
-use super::{Store, StoreError, enter};
+use super::{Store, StoreError, TenantStore, enter};
 
 /// Who signs in, as far as the check of the password needs to know.
 #[derive(Debug)]
@@ -24,6 +24,44 @@ pub struct Membership {
     pub slug: String,
     pub name: String,
     pub role: Role,
+}
+
+/// A person who belongs to a tenant, as the others of it see them.
+#[derive(Debug, Clone)]
+pub struct Member {
+    pub user: UserId,
+    pub name: String,
+    pub email: String,
+    pub role: Role,
+}
+
+impl TenantStore<'_> {
+    /// The people of the tenant, by name; at most 500.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn members(&self) -> Result<Vec<Member>, StoreError> {
+        const MEMBERS_MAX: i64 = 500;
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(
+            "SELECT u.id, u.name, u.email, m.role FROM members m JOIN users u ON u.id = m.user_id
+             WHERE m.tenant_id = $1 ORDER BY u.name, u.email LIMIT $2",
+        )
+        .bind(self.scope().tenant.0)
+        .bind(MEMBERS_MAX)
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        let member = |row: sqlx::postgres::PgRow| -> Result<Member, sqlx::Error> {
+            Ok(Member {
+                user: UserId(row.try_get("id")?),
+                name: row.try_get("name")?,
+                email: row.try_get("email")?,
+                role: Role::parse(row.try_get("role")?).unwrap_or(Role::Auditor),
+            })
+        };
+        Ok(rows.into_iter().map(member).collect::<Result<_, _>>()?)
+    }
 }
 
 impl Store {

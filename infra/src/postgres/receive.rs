@@ -16,7 +16,7 @@ use domain::task::Place;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::exception::{self, Subject};
+use super::exception::{self, Subject, Taken};
 use super::ledger::{TableVersion, table_versions};
 use super::split::{self, Ways};
 use super::{StoreError, TenantStore};
@@ -81,8 +81,8 @@ pub struct Revised {
     pub source_updated_at: Option<DateTime<Utc>>,
     /// Why its parts do not add up to its total.
     pub unbalanced: Option<String>,
-    /// What it was made with.
-    pub recipe: RecipeId,
+    /// What it was made with; none where a person has made it.
+    pub recipe: Option<RecipeId>,
     /// What it comes to, where its kind has a total.
     pub worth: Option<Worth>,
     /// The flows that take it.
@@ -208,6 +208,16 @@ async fn published_flows(
 }
 
 impl<'a> Receiving<'a> {
+    /// A transaction that has a message of its own in hand, for records of these sources.
+    pub(super) async fn of(
+        mut tx: Transaction<'static, Postgres>,
+        scope: &'a Scope,
+        sources: &[Uuid],
+    ) -> Result<Self, StoreError> {
+        let flows = published_flows(&mut tx, scope.tenant, sources).await?;
+        Ok(Self { tx, scope, messages: vec![], flows, tables: vec![] })
+    }
+
     pub(super) fn tx(&mut self) -> &mut Transaction<'static, Postgres> {
         &mut self.tx
     }
@@ -347,7 +357,7 @@ impl<'a> Receiving<'a> {
         .bind(made.iter().map(|m| m.message.connection.0).collect::<Vec<_>>())
         .bind(made.iter().map(|m| m.record.kind.as_str()).collect::<Vec<_>>())
         .bind(made.iter().map(|m| m.record.source_id.as_str()).collect::<Vec<_>>())
-        .bind(made.iter().map(|m| m.record.recipe.0).collect::<Vec<_>>())
+        .bind(made.iter().map(|m| m.record.recipe.map(|recipe| recipe.0)).collect::<Vec<_>>())
         .bind(made.iter().map(|m| m.record.unbalanced.as_deref()).collect::<Vec<_>>())
         .execute(&mut *self.tx)
         .await?;
@@ -357,6 +367,14 @@ impl<'a> Receiving<'a> {
         let messages: Vec<Uuid> = made.iter().map(|m| m.message.id.0).collect();
         let records: Vec<Option<Uuid>> = made.iter().map(|m| Some(m.record_id)).collect();
         self.settle(&messages, "mapped", &records).await?;
+        let taken = made.iter().map(|m| Taken {
+            message: m.message.id.0,
+            connection: m.message.connection.0,
+            kind: m.record.kind.as_str(),
+            source_id: &m.record.source_id,
+            record: m.record_id,
+        });
+        exception::close_overtaken(&mut self.tx, self.scope, &taken.collect::<Vec<_>>()).await?;
         audit(&mut self.tx, self.scope, Action::MessageMapped, "message", &messages).await?;
         self.plan(made).await
     }

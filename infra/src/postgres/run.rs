@@ -208,7 +208,7 @@ impl TenantStore<'_> {
              )
              SELECT p.id AS record_id, p.number, p.source_id, v.revision, v.document, v.unbalanced, d.id AS delivery_id, d.state,
                     coalesce(d.origin_at, p.created_at) AS origin_at, a.request, a.inputs,
-                    CASE WHEN $9 THEN (SELECT coalesce(m.fetched, m.body) FROM messages m WHERE m.id = v.message_id) END AS body
+                    CASE WHEN $9 THEN (SELECT coalesce(m.fetched, m.body) FROM messages m WHERE m.id = v.message_id AND m.origin <> 'manual') END AS body
              FROM page p
              LEFT JOIN LATERAL (
                  SELECT d.id, d.state, d.revision_id, d.origin_at FROM deliveries d

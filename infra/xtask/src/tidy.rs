@@ -23,6 +23,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("sea-orm", &["infra"]),
     ("sqlx", &["infra", "migrations", "tests"]),
     ("lapin", &["infra", "tests"]),
+    ("lettre", &["infra"]),
     ("redis", &["infra", "tests"]),
     ("reqwest", &["infra", "tests"]),
     ("actix-web", &["api"]),

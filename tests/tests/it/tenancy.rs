@@ -15,7 +15,8 @@ const PASSWORD: &str = "other-person-password";
 /// Everything of a tenant that has an id.
 const HARVEST: &str = "{
     connections { nodes { id } } flows { nodes { id } } lookupTables { nodes { id } } records { nodes { id document } }
-    messages { nodes { id } } deliveries { nodes { id attempts { id } } } exceptions { nodes { id causeKey } }
+    messages { nodes { id } } deliveries { nodes { id attempts { id } } } exceptions { nodes { id causeKey tags } }
+    exceptionGroups { nodes { id count tags } } alertReceivers { id name } alertRules { id name }
 }";
 
 fn ids(value: &Value, found: &mut Vec<String>) {
@@ -37,6 +38,11 @@ async fn another_tenant_reads_and_changes_nothing() {
         let unmapped = sample::orders().into_iter().find(|(name, _)| name.contains("unmapped")).unwrap().1;
         acme.shop.send("orders/create", Uuid::new_v4(), unmapped).await.unwrap();
         acme.rest(2, PATIENCE).await.unwrap();
+        // Nobody is told anything: no group is so large.
+        let alerts = "mutation { r: alertReceiverCreate(input: {name: \"ops\", kind: MAIL, address: \"ops@example.com\"}) { userErrors { message } }
+            a: alertRuleSet(input: {name: \"all\", countMin: 1000, escalate: {afterMinutes: 9999, assignToId: \"USER\"}}) { userErrors { message } } }";
+        let me = acme.client.ask("{ viewer { id } }", json!({})).await.unwrap()["viewer"]["id"].as_str().unwrap().to_owned();
+        acme.client.ask(&alerts.replace("USER", &me), json!({})).await.unwrap();
         let before = acme.client.ask(HARVEST, json!({})).await.unwrap();
         let mut foreign = Vec::new();
         ids(&before, &mut foreign);
@@ -75,15 +81,29 @@ async fn another_tenant_reads_and_changes_nothing() {
                 i: connectionPause(id: $id) { connection { id } userErrors { code } }
                 j: connectionResume(id: $id) { connection { id } userErrors { code } }
                 k: flowDraft(id: $id, input: {filter: null}) { flow { id } userErrors { code } }
+                l: exceptionEditRecord(id: $id, edits: [{path: \"test\", value: \"true\"}]) { userErrors { code } }
+                m: exceptionEditPayload(id: $id, edits: [{path: \"memo\", value: \"1\"}]) { userErrors { code } }
+                n: alertReceiverUpdate(id: $id, input: {isPaused: true}) { userErrors { code } }
+                o: alertReceiverRemove(id: $id) { userErrors { code } }
+                p: alertRuleRemove(id: $id) { userErrors { code } }
+                q: exceptionTag(input: {ids: [$id]}, add: [\"x\"]) { count }
+                r: exceptionMarkDone(done: [{id: $id, destinationId: \"1\"}]) { count }
+                s: exceptionComment(input: {ids: [$id]}, text: \"x\") { count }
                 f: flowCreate(input: {name: \"x\", recordKind: \"order\", sourceId: $id, destinationId: $id}) { flow { id } userErrors { code } } }";
             let answer = client.raw(change, json!({"id": id})).await.unwrap();
-            for field in ["a", "b", "c", "f", "g", "h", "i", "j", "k"] {
+            for field in ["a", "b", "c", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"] {
                 assert_eq!(answer["data"][field]["userErrors"][0]["code"], "NOT_FOUND", "{id}: {answer}");
             }
-            assert_eq!((&answer["data"]["d"]["count"], &answer["data"]["e"]["count"]), (&json!(0), &json!(0)));
+            for field in ["d", "e", "q", "r", "s"] {
+                assert_eq!(answer["data"][field]["count"], 0, "{id}: {answer}");
+            }
         }
         let cause = before["exceptions"]["nodes"][0]["causeKey"].as_str().unwrap();
         assert_eq!(client.exception_retry(cause).await.unwrap(), 0);
+        let by_cause = "mutation($k: String!) { t: exceptionTag(input: {causeKey: $k}, add: [\"x\"]) { count }
+            f: exceptionFixLookupValue(causeKey: $k, to: \"1\") { userErrors { code } } }";
+        let answer = client.raw(by_cause, json!({"k": cause})).await.unwrap();
+        assert_eq!((&answer["data"]["t"]["count"], &answer["data"]["f"]["userErrors"][0]["code"]), (&json!(0), &json!("NOT_FOUND")));
         assert_eq!(acme.client.ask(HARVEST, json!({})).await.unwrap(), before, "nothing of acme changed");
     })
     .await;

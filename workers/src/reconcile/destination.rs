@@ -18,6 +18,7 @@ use infra::trial::{Sides, TrialError};
 use uuid::Uuid;
 
 use super::{Pass, ReconcileError};
+use crate::call::worth;
 use crate::listing::Listing;
 
 /// Confirmed deliveries of one reconciliation that are held in memory; a longer time is reconciled in parts.
@@ -137,7 +138,8 @@ async fn compared(pass: &mut Pass<'_>, seen: Vec<(Confirmed, bytes::Bytes)>) -> 
             let thing = thing(trial.kind(), one.revision.number.as_deref().unwrap_or(&one.revision.source_id));
             let reason = Reason::from_difference(&thing, destination.name, &difference);
             let (record, delivery) = (Some(one.revision.record), Some(one.delivery));
-            found.push(FoundDifference { difference, record, delivery, reason: Some(reason) });
+            let worth = worth(trial.kind(), &one.revision.document);
+            found.push(FoundDifference { difference, record, delivery, reason: Some(reason), worth });
         }
     }
     pass.store().reconciliation_agreed(&agreed).await?;
@@ -191,10 +193,11 @@ async fn extra(pass: &Pass<'_>, others: Vec<ReadRecord>) -> Result<Vec<FoundDiff
             destination_id: Some(id.clone()),
             fields: vec![],
         };
-        let number = Value::parse(document.as_bytes(), &Limits::DEFAULT).ok();
-        let number = number.as_ref().and_then(|document| document.get("number")?.as_str()).unwrap_or(source_id);
+        let parsed = Value::parse(document.as_bytes(), &Limits::DEFAULT).ok();
+        let number = parsed.as_ref().and_then(|document| document.get("number")?.as_str()).unwrap_or(source_id);
         let reason = Reason::from_difference(&thing(kind, number), pass.sides.destination().name, &difference);
-        found.push(FoundDifference { difference, record: Some(record), delivery: Some(delivery), reason: Some(reason) });
+        let worth = worth(kind, &document);
+        found.push(FoundDifference { difference, record: Some(record), delivery: Some(delivery), reason: Some(reason), worth });
     }
     Ok(found)
 }
@@ -271,7 +274,8 @@ async fn missing(pass: &mut Pass<'_>, gone: Vec<Confirmed>) -> Result<(), Reconc
         };
         let thing = thing(kind, one.revision.number.as_deref().unwrap_or(&one.revision.source_id));
         let reason = Reason::from_difference(&thing, &name, &difference);
-        FoundDifference { difference, record: Some(one.revision.record), delivery: Some(one.delivery), reason: Some(reason) }
+        let worth = worth(kind, &one.revision.document);
+        FoundDifference { difference, record: Some(one.revision.record), delivery: Some(one.delivery), reason: Some(reason), worth }
     });
     let found = found.collect();
     pass.keep(found).await

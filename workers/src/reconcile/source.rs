@@ -56,7 +56,7 @@ async fn page(pass: &mut Pass<'_>, records: Vec<ListedRecord>) -> Result<(), Rec
     for (one, came) in listed.iter().zip(came) {
         let mut differs = |kind, record, delivery| {
             let difference = Difference { kind, source_id: Some(one.id.clone()), destination_id: None, fields: vec![] };
-            found.push(FoundDifference { difference, record, delivery, reason: None });
+            found.push(FoundDifference { difference, record, delivery, reason: None, worth: None });
         };
         match came {
             None => {

@@ -1,7 +1,19 @@
-//! Exceptions are opened and closed in the transaction that causes it, many at a time.
+//! Exceptions are opened and closed in the transaction that causes it, many at a time. People read them as groups ([`group`]) and act on one,
+//! some or all of a group ([`act`], [`retry`]).
+
+pub mod act;
+pub mod create_first;
+pub mod done;
+pub mod edit;
+pub mod group;
+pub mod history;
+pub mod retry;
+pub mod suppose;
 
 use domain::audit::Action;
+use domain::drift::Worth;
 use domain::exception::Reason;
+use domain::fix::FixKind;
 use domain::id::{ConnectionId, DeliveryId, ExceptionId, FlowId, MessageId, RecordId};
 use domain::scope::Scope;
 use sqlx::{Postgres, Row, Transaction};
@@ -12,12 +24,22 @@ use super::{StoreError, TenantStore};
 
 /// What needs a person.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Subject {
-    Message { message: MessageId, connection: ConnectionId },
-    Delivery { delivery: DeliveryId, record: RecordId, flow: FlowId, destination: ConnectionId },
+pub(super) enum Subject<'a> {
+    Message {
+        message: MessageId,
+        connection: ConnectionId,
+    },
+    Delivery {
+        delivery: DeliveryId,
+        record: RecordId,
+        flow: FlowId,
+        destination: ConnectionId,
+        /// What the record comes to.
+        worth: Option<&'a Worth>,
+    },
 }
 
-impl Subject {
+impl<'a> Subject<'a> {
     /// Exceptions of the same cause are one group for a flow, or for a source where there is no flow yet.
     fn cause_key(self, reason: &Reason) -> String {
         match self {
@@ -40,13 +62,17 @@ impl Subject {
     fn delivery(self) -> Option<(DeliveryId, RecordId, FlowId)> {
         if let Self::Delivery { delivery, record, flow, .. } = self { Some((delivery, record, flow)) } else { None }
     }
+
+    fn worth(self) -> Option<&'a Worth> {
+        if let Self::Delivery { worth, .. } = self { worth } else { None }
+    }
 }
 
 /// Opens an exception for each; a thing that has an open one keeps it.
 pub(super) async fn open(
     tx: &mut Transaction<'static, Postgres>,
     scope: &Scope,
-    opened: &[(Subject, &Reason)],
+    opened: &[(Subject<'_>, &Reason)],
 ) -> Result<(), StoreError> {
     if opened.is_empty() {
         return Ok(());
@@ -54,13 +80,14 @@ pub(super) async fn open(
     let texts = |f: fn(&Reason) -> Option<&str>| opened.iter().map(|(_, reason)| f(reason)).collect::<Vec<_>>();
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "INSERT INTO exceptions (id, tenant_id, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, delivery_id,
-                                 message_id, record_id, flow_id, connection_id, missing)
+                                 message_id, record_id, flow_id, connection_id, missing, fix_kind, amount, currency)
          SELECT id, $1, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, delivery_id, message_id, record_id,
-                flow_id, connection_id, missing
+                flow_id, connection_id, missing, fix_kind, amount::numeric, currency
          FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
-                     $12::uuid[], $13::uuid[], $14::uuid[], $15::uuid[], $16::uuid[], $17::jsonb[])
+                     $12::uuid[], $13::uuid[], $14::uuid[], $15::uuid[], $16::uuid[], $17::jsonb[], $18::text[], $19::text[],
+                     $20::text[])
               AS i (id, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, delivery_id, message_id, record_id,
-                    flow_id, connection_id, missing)
+                    flow_id, connection_id, missing, fix_kind, amount, currency)
          ON CONFLICT DO NOTHING RETURNING id",
     )
     .bind(scope.tenant.0)
@@ -80,6 +107,9 @@ pub(super) async fn open(
     .bind(opened.iter().map(|(s, _)| s.delivery().map(|d| d.2.0)).collect::<Vec<_>>())
     .bind(opened.iter().map(|(s, _)| s.connection()).collect::<Vec<_>>())
     .bind(opened.iter().map(|(_, reason)| missing(reason)).collect::<Vec<_>>())
+    .bind(texts(|r| r.fix_kind.map(FixKind::as_str)))
+    .bind(opened.iter().map(|(s, _)| s.worth().map(|worth| worth.amount.to_string())).collect::<Vec<_>>())
+    .bind(opened.iter().map(|(s, _)| s.worth().map(|worth| worth.currency.as_str())).collect::<Vec<_>>())
     .fetch_all(&mut **tx)
     .await?;
     audit(tx, scope, Action::ExceptionOpened, "exception", &ids).await
@@ -107,6 +137,51 @@ pub(super) async fn close_superseded(
     .fetch_all(&mut **tx)
     .await?;
     audit(tx, scope, Action::DeliverySuperseded, "delivery", deliveries).await?;
+    audit(tx, scope, Action::ExceptionResolved, "exception", &closed).await
+}
+
+/// A message that became a revision.
+pub(super) struct Taken<'a> {
+    pub message: Uuid,
+    pub connection: Uuid,
+    pub kind: &'a str,
+    pub source_id: &'a str,
+    pub record: Uuid,
+}
+
+/// Closes the open exceptions of earlier messages of the same things: a later one was taken, so that they are stale.
+pub(super) async fn close_overtaken(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    taken: &[Taken<'_>],
+) -> Result<(), StoreError> {
+    // Leans on messages_stopped. Most often no message of these sources waits for a person, and the first condition, which is asked once, ends it.
+    let stale: Vec<Uuid> = sqlx::query_scalar(
+        "UPDATE messages m SET state = 'stale', record_id = i.record_id
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[]) AS i (message_id, connection_id, kind, source_id, record_id)
+         WHERE EXISTS (SELECT FROM messages s WHERE s.connection_id = ANY($2) AND s.state = 'exception' AND s.source_id IS NOT NULL)
+           AND m.connection_id = i.connection_id AND m.source_id = i.source_id AND m.record_kind = i.kind AND m.state = 'exception'
+           AND m.source_id IS NOT NULL AND m.id < i.message_id
+         RETURNING m.id",
+    )
+    .bind(taken.iter().map(|one| one.message).collect::<Vec<_>>())
+    .bind(taken.iter().map(|one| one.connection).collect::<Vec<_>>())
+    .bind(taken.iter().map(|one| one.kind).collect::<Vec<_>>())
+    .bind(taken.iter().map(|one| one.source_id).collect::<Vec<_>>())
+    .bind(taken.iter().map(|one| one.record).collect::<Vec<_>>())
+    .fetch_all(&mut **tx)
+    .await?;
+    if stale.is_empty() {
+        return Ok(());
+    }
+    let closed: Vec<Uuid> = sqlx::query_scalar(
+        "UPDATE exceptions SET state = 'resolved', resolution = 'A later message of the same thing was taken', closed_at = now()
+         WHERE message_id = ANY($1) AND state = 'open' RETURNING id",
+    )
+    .bind(&stale)
+    .fetch_all(&mut **tx)
+    .await?;
+    audit(tx, scope, Action::MessageStale, "message", &stale).await?;
     audit(tx, scope, Action::ExceptionResolved, "exception", &closed).await
 }
 
@@ -149,6 +224,7 @@ impl TenantStore<'_> {
                 record: RecordId(row.try_get("record_id")?),
                 flow: FlowId(row.try_get("flow_id")?),
                 destination: ConnectionId(row.try_get("connection_id")?),
+                worth: None,
             };
             audit(&mut tx, self.scope(), Action::DeliveryException, "delivery", &[delivery]).await?;
             open(&mut tx, self.scope(), &[(subject, reason)]).await?;
