@@ -27,10 +27,12 @@ mod message;
 mod node;
 mod page;
 mod record;
+mod search;
 mod session;
 mod sunset;
 mod swap;
 mod tenant;
+mod timeline;
 
 pub use error::{Code, UserError, UserErrorCode};
 
@@ -61,10 +63,12 @@ pub struct Query(
     message::MessageQuery,
     node::NodeQuery,
     record::RecordQuery,
+    search::SearchQuery,
     session::SessionQuery,
     sunset::SunsetQuery,
     swap::SwapQuery,
     tenant::TenantQuery,
+    timeline::TimelineQuery,
 );
 
 #[derive(MergedObject, Default)]

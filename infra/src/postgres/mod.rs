@@ -30,12 +30,15 @@ pub mod page;
 pub mod people;
 pub mod receive;
 pub mod recipe;
+pub mod related;
 pub mod revision;
 pub mod run;
+pub mod search;
 pub mod split;
 pub mod sunset;
 pub mod swap;
 pub mod swap_shadow;
+pub mod timeline;
 pub mod token;
 pub mod work;
 

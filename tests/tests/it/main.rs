@@ -15,6 +15,7 @@ mod sessions;
 mod sunset;
 mod swap;
 mod tenancy;
+mod timeline;
 mod vendor;
 
 use std::panic::AssertUnwindSafe;
