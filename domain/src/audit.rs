@@ -70,6 +70,7 @@ pub enum Action {
     SwapCut,
     SwapBack,
     SwapDone,
+    MatchPolicySet,
 }
 
 impl Action {
@@ -143,6 +144,7 @@ impl Action {
             Self::SwapCut => "swap.cut",
             Self::SwapBack => "swap.back",
             Self::SwapDone => "swap.done",
+            Self::MatchPolicySet => "match_policy.set",
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod secret;
 pub mod sunset;
 pub mod swap;
 pub mod task;
+pub mod three_way_match;
 pub mod timeline;
 pub mod usage;
 pub mod value;

@@ -7,6 +7,7 @@
 //! - [`drift`]: what documents look like is gathered, and a message with news that must be looked at is held.
 //! - [`replay`]: a draft is run over what came before, and what would be different is told.
 //! - [`shadow`]: what a swap's candidate would be sent is made beside what is sent, and compared.
+//! - [`three_way_match`]: orders are compared with their shipments and invoices after one of them has changed.
 //! - [`sunset`]: the announced ends of API versions become notices.
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ mod replay;
 mod shadow;
 mod sunset;
 mod sweep;
+mod three_way_match;
 mod token;
 pub mod vendor;
 
@@ -85,6 +87,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(sweep::run(context.clone(), stop.clone()));
     stages.spawn(replay::run(context.clone(), stop.clone()));
     stages.spawn(shadow::run(context.clone(), stop.clone()));
+    stages.spawn(three_way_match::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
     stages.spawn(drift::run(context.clone(), stop.clone()));
     let stopped = async {

@@ -32,6 +32,7 @@ mod session;
 mod sunset;
 mod swap;
 mod tenant;
+mod three_way_match;
 mod timeline;
 
 pub use error::{Code, UserError, UserErrorCode};
@@ -68,6 +69,7 @@ pub struct Query(
     sunset::SunsetQuery,
     swap::SwapQuery,
     tenant::TenantQuery,
+    three_way_match::MatchPolicyQuery,
     timeline::TimelineQuery,
 );
 
@@ -84,6 +86,7 @@ pub struct Mutation(
     session::SessionMutation,
     swap::SwapMutation,
     tenant::TenantMutation,
+    three_way_match::MatchPolicyMutation,
 );
 
 pub type CrossdockSchema = Schema<Query, Mutation, EmptySubscription>;

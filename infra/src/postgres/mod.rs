@@ -38,6 +38,7 @@ pub mod split;
 pub mod sunset;
 pub mod swap;
 pub mod swap_shadow;
+pub mod three_way_match;
 pub mod timeline;
 pub mod token;
 pub mod work;

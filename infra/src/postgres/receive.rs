@@ -342,6 +342,11 @@ impl<'a> Receiving<'a> {
                  INSERT INTO search_keys (tenant_id, kind, value, record_id)
                  SELECT $1, kind, value, record_id FROM unnest($12::text[], $13::text[], $14::uuid[]) AS k (kind, value, record_id)
                  ON CONFLICT DO NOTHING
+             ), due AS (
+                 INSERT INTO match_dues AS d (tenant_id, record_id)
+                 SELECT $1, record_id FROM unnest($15::uuid[]) AS m (record_id)
+                 WHERE EXISTS (SELECT FROM match_policies p WHERE p.tenant_id = $1)
+                 ON CONFLICT (record_id) DO UPDATE SET asked = d.asked + 1, tries = 0, due_at = now()
              )
              INSERT INTO record_revisions (id, tenant_id, record_id, revision, message_id, document, recipe_id, unbalanced)
              SELECT id, $1, record_id, revision, message_id, document, recipe_id, unbalanced FROM i",
@@ -360,6 +365,7 @@ impl<'a> Receiving<'a> {
         .bind(keys().map(|(key, _)| key.kind.as_str()).collect::<Vec<_>>())
         .bind(keys().map(|(key, _)| key.value.as_str()).collect::<Vec<_>>())
         .bind(keys().map(|(_, record)| record).collect::<Vec<_>>())
+        .bind(made.iter().filter(|m| m.changes_a_match()).map(|m| m.record_id).collect::<Vec<_>>())
         .execute(&mut *self.tx)
         .await?;
         if made.iter().any(|m| m.revision > 1) {
@@ -501,6 +507,14 @@ struct Made {
     revision_id: Uuid,
     record_id: Uuid,
     revision: i32,
+}
+
+impl Made {
+    /// True where an order may agree or disagree with its shipments and invoices now. A new order has none: those that came before it wait for it.
+    fn changes_a_match(&self) -> bool {
+        matches!(self.record.kind, RecordKind::Shipment | RecordKind::Invoice)
+            || (self.record.kind == RecordKind::Order && self.revision > 1)
+    }
 }
 
 /// Adds one audit row for each subject, in the transaction that causes them.

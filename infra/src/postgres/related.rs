@@ -2,6 +2,8 @@
 //! by id counts where the same connection knows the order by that id; one by number only where the tenant has a single order of that number,
 //! because two shops may both have a #1042.
 
+use std::collections::HashSet;
+
 use domain::id::ConnectionId;
 use domain::record::RecordKind;
 use domain::search_key::{self, KeyKind, SearchKey, normalised};
@@ -92,6 +94,36 @@ pub(super) async fn order_of(
     orders.sort_unstable();
     orders.dedup();
     Ok(if let [order] = orders[..] { Some(order) } else { None })
+}
+
+/// What an order is known as where references to it come from.
+pub(super) struct KnownAs {
+    number: Option<String>,
+    ids: HashSet<(Uuid, String)>,
+}
+
+impl KnownAs {
+    pub(super) async fn load(
+        tx: &mut Transaction<'static, Postgres>,
+        order: Uuid,
+        number: Option<&str>,
+    ) -> Result<Self, StoreError> {
+        // Leans on external_ids_record.
+        let ids =
+            sqlx::query_as("SELECT connection_id, value FROM external_ids WHERE record_id = $1 AND kind = 'order' LIMIT 100");
+        let ids: Vec<(Uuid, String)> = ids.bind(order).fetch_all(&mut **tx).await?;
+        let number = number.and_then(|number| normalised(KeyKind::OrderNumber, number));
+        Ok(Self { number, ids: ids.into_iter().collect() })
+    }
+
+    /// True where a document with these keys refers to the order now: its keys of before are kept, and may have named another one.
+    pub(super) fn is_meant_by(&self, connection: ConnectionId, keys: &[SearchKey]) -> bool {
+        keys.iter().any(|key| match key.kind {
+            KeyKind::OrderId => self.ids.contains(&(connection.0, key.text.clone())),
+            KeyKind::OrderNumber => self.number.as_ref() == Some(&key.text),
+            _ => false,
+        })
+    }
 }
 
 /// Orders of this number, at most two: more than one is no answer.

@@ -183,6 +183,7 @@ impl TenantStore<'_> {
             let place = Place { tenant, connection: Some(domain::id::ConnectionId(row.try_get("connection_id")?)) };
             nudges.push((Stage::Receive, place, row.try_get("id")?));
         }
+        super::three_way_match::again(&mut tx, tenant, &ids).await?;
         audit(&mut tx, self.scope(), Action::ExceptionResolved, "exception", &ids).await?;
         audit(&mut tx, self.scope(), Action::DeliveryRetried, "delivery", &deliveries).await?;
         tx.commit().await?;

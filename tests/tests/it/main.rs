@@ -9,6 +9,7 @@ mod intake;
 mod lookup_table;
 mod lookup_version;
 mod order;
+mod order_to_cash;
 mod replay;
 mod schema;
 mod sessions;
