@@ -300,7 +300,7 @@ async fn timelines(arguments: &Arguments, tenant: &Tenant) -> Result<Vec<f64>, F
         let data = tenant.client.ask(TIMELINE, json!({"id": order})).await?;
         spent.push(begin.elapsed().as_secs_f64() * 1000.0);
         let told = data["record"]["timeline"]["nodes"].as_array().map_or(0, Vec::len);
-        let expected = if n % 50 == 1 { 8 } else { 4 * (1 + usize::from(n % 20 == 0)) };
+        let expected = if n % 50 == 1 { 8 } else { 4 * (1 + usize::from(n.is_multiple_of(20))) };
         let related = data["record"]["related"].as_array().map_or(0, Vec::len);
         if told != expected || related != usize::from(n % 10 == 3) {
             return Err(
