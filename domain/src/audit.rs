@@ -105,6 +105,7 @@ pub enum Action {
     AlertRaised,
     AlertSent,
     AlertFailed,
+    MatchPolicySet,
 }
 
 impl Action {
@@ -213,6 +214,7 @@ impl Action {
             Self::AlertRaised => "alert.raised",
             Self::AlertSent => "alert.sent",
             Self::AlertFailed => "alert.failed",
+            Self::MatchPolicySet => "match_policy.set",
         }
     }
 }

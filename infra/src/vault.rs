@@ -1,13 +1,16 @@
 //! Envelope encryption: a master key wraps each tenant's data key, and that seals credentials with AES-256-GCM.
-//! Tenant, credential and version are authenticated with every secret, so a sealed value copied to another row does not open.
+//! Tenant, credential and version are authenticated with every secret, so a sealed value copied to another row does not open. The same data key
+//! makes the hashes by which a person's address is found and not read.
 
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domain::id::{AlertReceiverId, CredentialId, TenantId};
+use domain::search_key::{KeyKind, SearchKey};
 use domain::secret::{ExposeSecret, SecretFields, SecretString};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
 const KEY_BYTES: usize = 32;
@@ -26,7 +29,42 @@ pub enum VaultError {
 
 /// A tenant's key, unwrapped: lives in memory only.
 #[derive(Clone)]
-pub struct DataKey(Arc<LessSafeKey>);
+pub struct DataKey {
+    sealing: Arc<LessSafeKey>,
+    hashing: KeyHasher,
+}
+
+/// Hashes what a tenant's records are searched by and nobody should read. Without the tenant's data key a hash tells nothing, not even whether
+/// two tenants know the same address.
+#[derive(Clone)]
+pub struct KeyHasher(hmac::Key);
+
+/// A search key as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    pub kind: KeyKind,
+    pub value: String,
+}
+
+impl KeyHasher {
+    fn new(data_key: &[u8]) -> Self {
+        // A key of its own: what seals secrets is used for nothing else.
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, data_key), b"crossdock/search-key");
+        Self(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
+    }
+
+    /// An address becomes its hash; everything else stays as it is.
+    #[must_use]
+    pub fn store(&self, key: SearchKey) -> StoredKey {
+        // 128 bits: among a tenant's addresses no two are ever the same by chance.
+        const HASH_BYTES: usize = 16;
+        let value = match key.kind {
+            KeyKind::Email => URL_SAFE_NO_PAD.encode(&hmac::sign(&self.0, key.text.as_bytes()).as_ref()[..HASH_BYTES]),
+            _ => key.text,
+        };
+        StoredKey { kind: key.kind, value }
+    }
+}
 
 /// Seals and opens.
 #[derive(Clone)]
@@ -61,8 +99,7 @@ impl Vault {
         let mut bytes = [0u8; KEY_BYTES];
         SystemRandom::new().fill(&mut bytes).map_err(|_| VaultError::Random)?;
         let wrapped = seal(&self.master, data_key_aad(tenant, version).as_bytes(), &bytes)?;
-        let key = key(&bytes).ok_or(VaultError::MasterKey)?;
-        Ok((DataKey(Arc::new(key)), wrapped))
+        Ok((DataKey::new(&bytes)?, wrapped))
     }
 
     /// # Errors
@@ -77,25 +114,35 @@ impl Vault {
         }
         let bytes = open(&self.master, data_key_aad(tenant, version).as_bytes(), wrapped)
             .ok_or_else(|| VaultError::Sealed { what: format!("the data key of tenant {tenant}") })?;
-        Ok(DataKey(Arc::new(key(&bytes).ok_or(VaultError::MasterKey)?)))
+        DataKey::new(&bytes)
     }
 }
 
 impl DataKey {
+    fn new(bytes: &[u8]) -> Result<Self, VaultError> {
+        let sealing = Arc::new(key(bytes).ok_or(VaultError::MasterKey)?);
+        Ok(Self { sealing, hashing: KeyHasher::new(bytes) })
+    }
+
+    #[must_use]
+    pub fn hasher(&self) -> KeyHasher {
+        self.hashing.clone()
+    }
+
     /// # Errors
     /// Where the system has no randomness.
     pub fn seal(&self, tenant: TenantId, what: Sealed, fields: &SecretFields) -> Result<Vec<u8>, VaultError> {
         let plain: std::collections::BTreeMap<&str, &str> =
             fields.0.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
         let json = serde_json::to_vec(&plain).map_err(|_| VaultError::Random)?;
-        seal(&self.0, what.aad(tenant).as_bytes(), &json)
+        seal(&self.sealing, what.aad(tenant).as_bytes(), &json)
     }
 
     /// # Errors
     /// Where it was altered or belongs to another row.
     pub fn open(&self, tenant: TenantId, what: Sealed, sealed: &[u8]) -> Result<SecretFields, VaultError> {
         let error = || VaultError::Sealed { what: what.to_string() };
-        let json = open(&self.0, what.aad(tenant).as_bytes(), sealed).ok_or_else(error)?;
+        let json = open(&self.sealing, what.aad(tenant).as_bytes(), sealed).ok_or_else(error)?;
         let fields: std::collections::BTreeMap<String, String> = serde_json::from_slice(&json).map_err(|_| error())?;
         Ok(fields.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect())
     }
@@ -186,6 +233,20 @@ mod tests {
             altered[at] ^= 1;
             assert!(reopened.open(tenant, ours, &altered).is_err(), "byte {at}");
         }
+    }
+
+    #[test]
+    fn an_address_is_stored_as_a_hash_that_is_one_tenants_and_stays() {
+        let (vault, tenant) = (vault(7), TenantId::generate());
+        let (ours, wrapped) = vault.new_data_key(tenant, 1).unwrap();
+        let (theirs, _) = vault.new_data_key(TenantId::generate(), 1).unwrap();
+        let stored = |key: &DataKey, kind| key.hasher().store(SearchKey { kind, text: "ann@example.com".into() }).value;
+        let hash = stored(&ours, KeyKind::Email);
+        assert!(hash.len() == 22 && !hash.contains("ann"), "{hash}");
+        assert_ne!(hash, stored(&theirs, KeyKind::Email));
+        let reopened = vault.unwrap(tenant, 1, vault.master_key_id(), &wrapped).unwrap();
+        assert_eq!(hash, stored(&reopened, KeyKind::Email));
+        assert_eq!(stored(&ours, KeyKind::Number), "ann@example.com");
     }
 
     #[test]

@@ -197,6 +197,15 @@ impl Platform {
         Ok(platform)
     }
 
+    /// The platform's own, for whoever makes rows beside it that it must be able to read.
+    ///
+    /// # Errors
+    /// Where the key is none.
+    pub fn vault(&self) -> Result<infra::vault::Vault, PlatformError> {
+        let [(_, master_key), _] = &self.secrets;
+        infra::vault::Vault::new(&master_key.as_str().into()).map_err(|error| step("the vault", error))
+    }
+
     fn database_url(&self) -> Result<String, PlatformError> {
         let Some(port) = self.options.postgres_port else { return Ok(self.database.app_url.clone()) };
         let mut url = url::Url::parse(&self.database.app_url).map_err(|error| step("the database's address", error))?;

@@ -20,6 +20,7 @@ use infra::lookup::{Entries, Tables};
 use infra::postgres::StoreError;
 use infra::postgres::ledger::{ConnectionRow, TableVersion};
 use infra::postgres::receive::PublishedFlow;
+use infra::vault::KeyHasher;
 use tracing::warn;
 
 use crate::Context;
@@ -103,6 +104,7 @@ pub struct Directory {
     /// Recipes that are written down, and the connectors in them.
     recipes: Mutex<HashMap<(TenantId, RecipeId), ()>>,
     connectors: Mutex<HashMap<ConnectorHash, ()>>,
+    hashers: Mutex<HashMap<TenantId, KeyHasher>>,
     pub holds: Holds,
 }
 
@@ -137,6 +139,7 @@ impl Directory {
             tables: Mutex::default(),
             recipes: Mutex::default(),
             connectors: Mutex::default(),
+            hashers: Mutex::default(),
             holds: Holds::default(),
         }
     }
@@ -243,6 +246,16 @@ impl Directory {
             keep(&self.recipes, (scope.tenant, id), ());
         }
         Ok(id)
+    }
+
+    /// What hashes the addresses that a tenant's records are found by.
+    pub async fn key_hasher(&self, scope: &Scope) -> Result<KeyHasher, StoreError> {
+        if let Some(hasher) = lock(&self.hashers).get(&scope.tenant) {
+            return Ok(hasher.clone());
+        }
+        let hasher = self.context.store.within(scope).key_hasher(&self.context.vault).await?;
+        keep(&self.hashers, scope.tenant, hasher.clone());
+        Ok(hasher)
     }
 
     /// True where the flow takes this record. A filter was checked when the flow was saved; one that fails on a record lets it through,

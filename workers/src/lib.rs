@@ -11,6 +11,7 @@
 //! - [`reconcile`]: both sides of a flow are read and held against the ledger.
 //! - [`replay`]: a draft is run over what came before, and what would be different is told.
 //! - [`shadow`]: what a swap's candidate would be sent is made beside what is sent, and compared.
+//! - [`three_way_match`]: orders are compared with their shipments and invoices after one of them has changed.
 //! - [`sunset`]: the announced ends of API versions become notices.
 
 use std::sync::Arc;
@@ -28,8 +29,8 @@ use infra::vault::Vault;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-mod breaker;
 mod alert;
+mod breaker;
 mod call;
 mod deliver;
 mod directory;
@@ -45,6 +46,7 @@ mod replay;
 mod shadow;
 mod sunset;
 mod sweep;
+mod three_way_match;
 mod token;
 pub mod vendor;
 
@@ -99,6 +101,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(replay::run(context.clone(), stop.clone()));
     stages.spawn(reconcile::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(shadow::run(context.clone(), stop.clone()));
+    stages.spawn(three_way_match::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
     stages.spawn(drift::run(context.clone(), stop.clone()));
     stages.spawn(alert::run(context.clone(), stop.clone()));

@@ -14,6 +14,7 @@ use domain::mapping::{MappingErrors, Plan};
 use domain::recipe::Recipe;
 use domain::record::RecordKind;
 use domain::scope::Scope;
+use domain::search_key;
 use domain::task::Stage;
 use infra::broker::Nudged;
 use infra::chain;
@@ -22,6 +23,7 @@ use infra::lookup::{Tables, TenantLookups};
 use infra::postgres::StoreError;
 use infra::postgres::ledger::TableVersion;
 use infra::postgres::receive::{Inbound, PublishedFlow, Reading, Revised};
+use infra::vault::KeyHasher;
 use tokio::sync::watch;
 use tracing::warn;
 use uuid::Uuid;
@@ -114,10 +116,11 @@ async fn receive(context: &Context, directory: &Directory, tenant: TenantId, ids
     let plans = sources.values().filter_map(|source| source.plan.as_ref().ok()?.as_ref());
     let looked_up = plans.flat_map(|plan| plan.tables().iter().map(String::as_str)).collect();
     let tables = directory.tables(&scope, &versions, &looked_up).await?;
+    let hasher = directory.key_hasher(&scope).await?;
     let (thin, whole): (Vec<Inbound>, Vec<Inbound>) = messages.into_iter().partition(|message| message.must_fetch);
     let (mut readings, mut held, mut seen) = (Vec::with_capacity(whole.len()), Vec::new(), Vec::new());
     for mut message in whole {
-        let mut reading = read(context, directory, &flows, &sources, &tables, &message);
+        let mut reading = read(context, directory, &flows, &sources, &tables, &hasher, &message);
         let hold = if matches!(reading, Reading::Record(_)) { drift::hold(&holds, &message) } else { None };
         match (hold, message.kind) {
             (Some((reason, drifts)), _) => {
@@ -194,6 +197,7 @@ fn read(
     flows: &[PublishedFlow],
     sources: &Sources,
     tables: &Tables,
+    hasher: &KeyHasher,
     message: &Inbound,
 ) -> Reading {
     let Some(kind) = message.kind else { return Reading::Ignored };
@@ -224,6 +228,7 @@ fn read(
     Reading::Record(Box::new(Revised {
         kind,
         search: search.into_iter().flatten().map(str::to_lowercase).collect::<Vec<_>>().join(" "),
+        keys: search_key::of(kind, &document).into_iter().map(|key| hasher.store(key)).collect(),
         number: summary.number,
         source_id,
         content_hash: canonical::content_hash(&document),

@@ -32,10 +32,13 @@ mod node;
 mod page;
 mod reconciliation;
 mod record;
+mod search;
 mod session;
 mod sunset;
 mod swap;
 mod tenant;
+mod three_way_match;
+mod timeline;
 
 pub use error::{Code, UserError, UserErrorCode};
 
@@ -73,10 +76,13 @@ pub struct Query(
     node::NodeQuery,
     reconciliation::ReconciliationQuery,
     record::RecordQuery,
+    search::SearchQuery,
     session::SessionQuery,
     sunset::SunsetQuery,
     swap::SwapQuery,
     tenant::TenantQuery,
+    three_way_match::MatchPolicyQuery,
+    timeline::TimelineQuery,
 );
 
 #[derive(MergedObject, Default)]
@@ -97,6 +103,7 @@ pub struct Mutation(
     session::SessionMutation,
     swap::SwapMutation,
     tenant::TenantMutation,
+    three_way_match::MatchPolicyMutation,
 );
 
 pub type CrossdockSchema = Schema<Query, Mutation, EmptySubscription>;

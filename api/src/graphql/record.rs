@@ -15,6 +15,7 @@ use super::delivery::DeliveryNode;
 use super::error::within;
 use super::flow::{ProvenanceNode, provenance};
 use super::page::{LARGE_COST, cost, id, page, uuid};
+use super::timeline::{TimelineConnection, timeline};
 
 #[derive(SimpleObject)]
 #[graphql(name = "Record", complex)]
@@ -113,6 +114,22 @@ impl RecordNode {
         Ok(page.rows.into_iter().map(RevisionNode::from).collect())
     }
 
+    /// Everything that happened to it, over all flows and systems. Oldest first, at most 100 a page.
+    #[graphql(complexity = "LARGE_COST + cost(first, child_complexity)")]
+    async fn timeline(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>) -> Result<TimelineConnection> {
+        timeline(ctx, self.row, first, after).await
+    }
+
+    /// The order that it belongs to, or an order's shipments, invoices, returns, payments and refunds. Newest first, at most 200.
+    #[graphql(complexity = "LARGE_COST + cost(Some(10), child_complexity)")]
+    async fn related(&self, ctx: &Context<'_>) -> Result<Vec<RelatedRecord>> {
+        let related = within(ctx, Permission::ReadOperations, async |store| store.related(self.row).await).await?;
+        Ok(related
+            .into_iter()
+            .map(|one| RelatedRecord { is_referred_to: one.is_referred_to, record: one.record.into() })
+            .collect())
+    }
+
     /// Where it went. Newest first, at most 100 a page.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn deliveries(
@@ -132,6 +149,14 @@ impl RecordNode {
         )
         .await
     }
+}
+
+/// A record that belongs to another one.
+#[derive(SimpleObject)]
+struct RelatedRecord {
+    /// True of the order that this record refers to; false of what refers to this order.
+    is_referred_to: bool,
+    record: RecordNode,
 }
 
 #[derive(InputObject, Default)]

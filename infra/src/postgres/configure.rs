@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::breaker;
 use super::receive::audit;
 use super::{StoreError, TenantStore};
-use crate::vault::{DataKey, Sealed, Vault};
+use crate::vault::{DataKey, KeyHasher, Sealed, Vault};
 
 /// True where a name is taken already.
 pub(super) fn is_taken(error: &sqlx::Error) -> bool {
@@ -203,6 +203,21 @@ pub(super) async fn data_key(
     let row = row.bind(tenant.0).fetch_one(&mut **tx).await?;
     let (version, master): (i32, String) = (row.try_get("version")?, row.try_get("master_key_id")?);
     Ok((vault.unwrap(tenant, version, &master, row.try_get("wrapped")?)?, version))
+}
+
+/// What hashes the tenant's search keys: its first data key, because a hash that was stored must be found for ever.
+pub(super) async fn key_hasher(
+    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
+    vault: &Vault,
+    tenant: domain::id::TenantId,
+) -> Result<KeyHasher, StoreError> {
+    let first =
+        sqlx::query("SELECT version, master_key_id, wrapped FROM data_keys WHERE tenant_id = $1 ORDER BY version LIMIT 1");
+    let Some(row) = first.bind(tenant.0).fetch_optional(&mut **tx).await? else {
+        return Ok(data_key(tx, vault, tenant).await?.0.hasher());
+    };
+    let (version, master): (i32, String) = (row.try_get("version")?, row.try_get("master_key_id")?);
+    Ok(vault.unwrap(tenant, version, &master, row.try_get("wrapped")?)?.hasher())
 }
 
 /// The last four characters of the first secret that is long enough not to be guessed from them.

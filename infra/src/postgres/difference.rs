@@ -11,9 +11,9 @@ use domain::task::{Place, Stage};
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::exception::retry::Nudges;
 use super::exception::{self, Subject};
 use super::receive::{audit, audit_each};
-use super::exception::retry::Nudges;
 use super::{StoreError, TenantStore};
 
 /// Differences of one act of a person.

@@ -5,7 +5,8 @@ use sea_orm::{ColumnTrait, QueryFilter, Select};
 use uuid::Uuid;
 
 use super::entity::{
-    alert, attempt, audit_event, delivery, difference, drift, exception, lookup_table, message, reconciliation, record, record_revision,
+    alert, attempt, audit_event, delivery, difference, drift, exception, lookup_table, message, reconciliation, record,
+    record_revision,
 };
 
 #[derive(Debug, Clone, Default)]

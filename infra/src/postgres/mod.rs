@@ -13,16 +13,16 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Row, Transaction};
 
 use crate::vault::{Sealed, Vault};
 
-mod certificate;
-pub mod breaker;
 pub mod alert;
+pub mod breaker;
+mod certificate;
 pub mod configure;
 pub mod difference;
 pub mod drift;
 pub mod entity;
 mod exception;
-mod external_id;
 pub mod exception;
+mod external_id;
 pub mod fetch;
 pub mod filter;
 pub mod flow;
@@ -37,12 +37,16 @@ pub mod people;
 pub mod receive;
 pub mod recipe;
 pub mod reconciliation;
+pub mod related;
 pub mod revision;
 pub mod run;
+pub mod search;
 pub mod split;
 pub mod sunset;
 pub mod swap;
 pub mod swap_shadow;
+pub mod three_way_match;
+pub mod timeline;
 pub mod token;
 pub mod work;
 

@@ -20,6 +20,7 @@ use super::exception::{self, Subject, Taken};
 use super::ledger::{TableVersion, table_versions};
 use super::split::{self, Ways};
 use super::{StoreError, TenantStore};
+use crate::vault::StoredKey;
 
 /// How long the direct nudge of a new delivery may take before the sweeper nudges again.
 const NUDGE_GRACE_S: f64 = 10.0;
@@ -76,6 +77,8 @@ pub struct Revised {
     pub source_id: String,
     pub number: Option<String>,
     pub search: String,
+    /// What it is found by, each once.
+    pub keys: Vec<StoredKey>,
     pub document: String,
     pub content_hash: [u8; 32],
     pub source_updated_at: Option<DateTime<Utc>>,
@@ -335,6 +338,7 @@ impl<'a> Receiving<'a> {
 
     async fn write_revisions(&mut self, made: &[Made]) -> Result<Vec<(Place, Uuid)>, StoreError> {
         let tenant = self.scope.tenant.0;
+        let keys = || made.iter().flat_map(|m| m.record.keys.iter().map(|key| (key, m.record_id)));
         sqlx::query(
             "WITH i AS (
                  SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::uuid[], $8::text[], $9::text[], $10::uuid[],
@@ -344,6 +348,15 @@ impl<'a> Receiving<'a> {
                  INSERT INTO external_ids (tenant_id, connection_id, kind, value, record_id)
                  SELECT $1, connection_id, kind, source_id, record_id FROM i WHERE revision = 1
                  ON CONFLICT DO NOTHING
+             ), keys AS (
+                 INSERT INTO search_keys (tenant_id, kind, value, record_id)
+                 SELECT $1, kind, value, record_id FROM unnest($12::text[], $13::text[], $14::uuid[]) AS k (kind, value, record_id)
+                 ON CONFLICT DO NOTHING
+             ), due AS (
+                 INSERT INTO match_dues AS d (tenant_id, record_id)
+                 SELECT $1, record_id FROM unnest($15::uuid[]) AS m (record_id)
+                 WHERE EXISTS (SELECT FROM match_policies p WHERE p.tenant_id = $1)
+                 ON CONFLICT (record_id) DO UPDATE SET asked = d.asked + 1, tries = 0, due_at = now()
              )
              INSERT INTO record_revisions (id, tenant_id, record_id, revision, message_id, document, recipe_id, unbalanced)
              SELECT id, $1, record_id, revision, message_id, document, recipe_id, unbalanced FROM i",
@@ -359,6 +372,10 @@ impl<'a> Receiving<'a> {
         .bind(made.iter().map(|m| m.record.source_id.as_str()).collect::<Vec<_>>())
         .bind(made.iter().map(|m| m.record.recipe.map(|recipe| recipe.0)).collect::<Vec<_>>())
         .bind(made.iter().map(|m| m.record.unbalanced.as_deref()).collect::<Vec<_>>())
+        .bind(keys().map(|(key, _)| key.kind.as_str()).collect::<Vec<_>>())
+        .bind(keys().map(|(key, _)| key.value.as_str()).collect::<Vec<_>>())
+        .bind(keys().map(|(_, record)| record).collect::<Vec<_>>())
+        .bind(made.iter().filter(|m| m.changes_a_match()).map(|m| m.record_id).collect::<Vec<_>>())
         .execute(&mut *self.tx)
         .await?;
         if made.iter().any(|m| m.revision > 1) {
@@ -508,6 +525,14 @@ struct Made {
     revision_id: Uuid,
     record_id: Uuid,
     revision: i32,
+}
+
+impl Made {
+    /// True where an order may agree or disagree with its shipments and invoices now. A new order has none: those that came before it wait for it.
+    fn changes_a_match(&self) -> bool {
+        matches!(self.record.kind, RecordKind::Shipment | RecordKind::Invoice)
+            || (self.record.kind == RecordKind::Order && self.revision > 1)
+    }
 }
 
 /// Adds one audit row for each subject, in the transaction that causes them.

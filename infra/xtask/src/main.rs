@@ -20,6 +20,8 @@ cargo xtask bench [--rate N] [--seconds N] [--json FILE] [--all-in-one]
 cargo xtask bench read [--json FILE]         what reading 100,000 records from a vendor costs; needs no services
 cargo xtask bench load [--json FILE]         what loading 1,000 connectors costs; needs no services
 cargo xtask bench mapping [--json FILE]      what a mapping costs beside the same work written by hand; needs no services
+cargo xtask bench ledger [--orders N] [--json FILE]
+                                             search, timelines and new orders of a tenant with a million orders of history
 cargo xtask services                         brings up Postgres, RabbitMQ and Redis and keeps them until Ctrl-C
 cargo xtask tidy                             who may know whom, licences, leftovers
 

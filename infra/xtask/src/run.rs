@@ -57,6 +57,7 @@ pub fn bench(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
     }
     let (program, arguments) = match first {
         Some(("replay", rest)) => ("bench_replay", rest),
+        Some(("ledger", rest)) => ("bench_ledger", rest),
         _ => ("bench", arguments),
     };
     let services = Services::up(rung)?;

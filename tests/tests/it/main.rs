@@ -1,14 +1,14 @@
 //! The promises, kept by the real platform. One binary; each test has its own database, queues, keys and processes.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where something it needs is not there, and says so")]
 
+mod alert;
 mod certificate;
 mod drift;
+mod drift;
+mod exception;
 mod fault_answer;
 mod fault_breaker;
 mod fault_mixed;
-mod alert;
-mod drift;
-mod exception;
 mod faults;
 mod flow;
 mod flow_file;
@@ -16,6 +16,7 @@ mod intake;
 mod lookup_table;
 mod lookup_version;
 mod order;
+mod order_to_cash;
 mod reconciliation;
 mod replay;
 mod schema;
@@ -23,6 +24,7 @@ mod sessions;
 mod sunset;
 mod swap;
 mod tenancy;
+mod timeline;
 mod vendor;
 
 use std::panic::AssertUnwindSafe;

@@ -275,7 +275,13 @@ async fn missing(pass: &mut Pass<'_>, gone: Vec<Confirmed>) -> Result<(), Reconc
         let thing = thing(kind, one.revision.number.as_deref().unwrap_or(&one.revision.source_id));
         let reason = Reason::from_difference(&thing, &name, &difference);
         let worth = worth(kind, &one.revision.document);
-        FoundDifference { difference, record: Some(one.revision.record), delivery: Some(one.delivery), reason: Some(reason), worth }
+        FoundDifference {
+            difference,
+            record: Some(one.revision.record),
+            delivery: Some(one.delivery),
+            reason: Some(reason),
+            worth,
+        }
     });
     let found = found.collect();
     pass.keep(found).await

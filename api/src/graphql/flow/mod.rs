@@ -28,7 +28,7 @@ pub use change::FlowMutation;
 pub use check::FlowCheckQuery;
 pub use run::{RunMutation, RunNode, RunQuery};
 pub use template::FlowTemplateQuery;
-pub use time_machine::{ProvenanceNode, TimeMachineQuery, provenance};
+pub use time_machine::{MadeWith, ProvenanceNode, TimeMachineQuery, provenance};
 pub use trial::DryRunQuery;
 pub(super) use trial::told;
 

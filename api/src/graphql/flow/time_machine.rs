@@ -68,7 +68,7 @@ struct FieldChangeNode {
 
 /// The versions of then.
 #[derive(SimpleObject)]
-struct MadeWith {
+pub struct MadeWith {
     connector: String,
     /// SHA-256 over the connector's files.
     connector_hash: String,

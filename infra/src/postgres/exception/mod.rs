@@ -37,20 +37,26 @@ pub(super) enum Subject<'a> {
         /// What the record comes to.
         worth: Option<&'a Worth>,
     },
+    /// A record by itself: what a check found between documents.
+    Record {
+        record: RecordId,
+        connection: ConnectionId,
+        check: &'static str,
+    },
 }
 
 impl<'a> Subject<'a> {
     /// Exceptions of the same cause are one group for a flow, or for a source where there is no flow yet.
     fn cause_key(self, reason: &Reason) -> String {
         match self {
-            Self::Message { connection, .. } => reason.cause_key(&connection.to_string()),
+            Self::Message { connection, .. } | Self::Record { connection, .. } => reason.cause_key(&connection.to_string()),
             Self::Delivery { flow, .. } => reason.cause_key(&flow.to_string()),
         }
     }
 
     fn connection(self) -> Uuid {
         match self {
-            Self::Message { connection, .. } => connection.0,
+            Self::Message { connection, .. } | Self::Record { connection, .. } => connection.0,
             Self::Delivery { destination, .. } => destination.0,
         }
     }
@@ -59,8 +65,19 @@ impl<'a> Subject<'a> {
         if let Self::Message { message, .. } = self { Some(message.0) } else { None }
     }
 
-    fn delivery(self) -> Option<(DeliveryId, RecordId, FlowId)> {
-        if let Self::Delivery { delivery, record, flow, .. } = self { Some((delivery, record, flow)) } else { None }
+    fn delivery(self) -> Option<(DeliveryId, FlowId)> {
+        if let Self::Delivery { delivery, flow, .. } = self { Some((delivery, flow)) } else { None }
+    }
+
+    fn record(self) -> Option<Uuid> {
+        match self {
+            Self::Message { .. } => None,
+            Self::Delivery { record, .. } | Self::Record { record, .. } => Some(record.0),
+        }
+    }
+
+    fn check(self) -> Option<&'static str> {
+        if let Self::Record { check, .. } = self { Some(check) } else { None }
     }
 
     fn worth(self) -> Option<&'a Worth> {
@@ -80,14 +97,14 @@ pub(super) async fn open(
     let texts = |f: fn(&Reason) -> Option<&str>| opened.iter().map(|(_, reason)| f(reason)).collect::<Vec<_>>();
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "INSERT INTO exceptions (id, tenant_id, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, delivery_id,
-                                 message_id, record_id, flow_id, connection_id, missing, fix_kind, amount, currency)
+                                 message_id, record_id, flow_id, connection_id, missing, fix_kind, amount, currency, check_kind)
          SELECT id, $1, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, delivery_id, message_id, record_id,
-                flow_id, connection_id, missing, fix_kind, amount::numeric, currency
+                flow_id, connection_id, missing, fix_kind, amount::numeric, currency, check_kind
          FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
                      $12::uuid[], $13::uuid[], $14::uuid[], $15::uuid[], $16::uuid[], $17::jsonb[], $18::text[], $19::text[],
-                     $20::text[])
+                     $20::text[], $21::text[])
               AS i (id, cause_key, code, sentence, cause, owner, next_step, path, value, lookup_table, delivery_id, message_id, record_id,
-                    flow_id, connection_id, missing, fix_kind, amount, currency)
+                    flow_id, connection_id, missing, fix_kind, amount, currency, check_kind)
          ON CONFLICT DO NOTHING RETURNING id",
     )
     .bind(scope.tenant.0)
@@ -103,13 +120,14 @@ pub(super) async fn open(
     .bind(texts(|r| r.table.as_deref()))
     .bind(opened.iter().map(|(s, _)| s.delivery().map(|d| d.0.0)).collect::<Vec<_>>())
     .bind(opened.iter().map(|(s, _)| s.message()).collect::<Vec<_>>())
+    .bind(opened.iter().map(|(s, _)| s.record()).collect::<Vec<_>>())
     .bind(opened.iter().map(|(s, _)| s.delivery().map(|d| d.1.0)).collect::<Vec<_>>())
-    .bind(opened.iter().map(|(s, _)| s.delivery().map(|d| d.2.0)).collect::<Vec<_>>())
     .bind(opened.iter().map(|(s, _)| s.connection()).collect::<Vec<_>>())
     .bind(opened.iter().map(|(_, reason)| missing(reason)).collect::<Vec<_>>())
     .bind(texts(|r| r.fix_kind.map(FixKind::as_str)))
     .bind(opened.iter().map(|(s, _)| s.worth().map(|worth| worth.amount.to_string())).collect::<Vec<_>>())
     .bind(opened.iter().map(|(s, _)| s.worth().map(|worth| worth.currency.as_str())).collect::<Vec<_>>())
+    .bind(opened.iter().map(|(s, _)| s.check()).collect::<Vec<_>>())
     .fetch_all(&mut **tx)
     .await?;
     audit(tx, scope, Action::ExceptionOpened, "exception", &ids).await
