@@ -139,6 +139,7 @@ impl Mismatch {
             value: self.sku.clone(),
             table: None,
             missing: vec![],
+            fix_kind: None,
         }
     }
 }

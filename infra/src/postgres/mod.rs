@@ -20,7 +20,6 @@ pub mod configure;
 pub mod difference;
 pub mod drift;
 pub mod entity;
-mod exception;
 pub mod exception;
 mod external_id;
 pub mod fetch;
