@@ -235,14 +235,14 @@ impl TenantStore<'_> {
             let closed: Vec<Uuid> = sqlx::query_scalar(close).bind(id).fetch_all(&mut *tx).await?;
             audit(&mut tx, scope, Action::IncidentClosed, "incident", &closed).await?;
         }
-        // Whom it let go keeps its mark: that is how it passes where others are still held.
+        let held = "SELECT id FROM deliveries WHERE held_by = $1 AND state = 'held' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED";
+        let held: Vec<Uuid> = sqlx::query_scalar(held).bind(id).bind(i64::from(release.count)).fetch_all(&mut *tx).await?;
+        // By their ids, so that no plan reads the others. Whom it let go keeps its mark: that is how it passes where others are still held.
         let released: Vec<Uuid> = sqlx::query_scalar(
-            "UPDATE deliveries d SET state = 'planned', due_at = now(), sweep_at = now() + interval '10 seconds'
-             FROM (SELECT id FROM deliveries WHERE held_by = $1 AND state = 'held' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED) h
-             WHERE d.id = h.id RETURNING d.id",
+            "UPDATE deliveries SET state = 'planned', due_at = now(), sweep_at = now() + interval '10 seconds'
+             WHERE id = ANY($1) AND state = 'held' RETURNING id",
         )
-        .bind(id)
-        .bind(i64::from(release.count))
+        .bind(&held)
         .fetch_all(&mut *tx)
         .await?;
         audit(&mut tx, scope, Action::DeliveryReleased, "delivery", &released).await?;

@@ -19,6 +19,8 @@ use uuid::Uuid;
 
 use crate::{World, world};
 
+/// An id that stands for that of the record asked for.
+const OWN_ID: &str = "its own";
 const PATIENCE: Duration = Duration::from_secs(30);
 const SECRET: &str = "second-client-secret";
 const OTHER: &str = "other@crossdock.example";
@@ -30,9 +32,16 @@ const SUNSETS: &str =
 
 /// A vendor that answers every call so.
 async fn vendor(headers: &[(&str, &str)], body: &Value) -> Running {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let answer = HttpAnswer { status: 200, headers, body: body.to_string().into() };
-    let handler = move |_: HttpRequest, _: usize| Answer::from(answer.clone());
+    let headers: Vec<(String, String)> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let body = body.clone();
+    let handler = move |request: HttpRequest, _: usize| {
+        let mut body = body.clone();
+        // Each order has an id of its own: no vendor has one for all.
+        if body["id"] == OWN_ID {
+            body["id"] = request.url.rsplit('/').next().unwrap_or_default().into();
+        }
+        Answer::from(HttpAnswer { status: 200, headers: headers.clone(), body: body.to_string().into() })
+    };
     infra::loopback::serve("127.0.0.1:0".parse().unwrap(), Arc::new(handler)).await.unwrap()
 }
 
@@ -82,7 +91,7 @@ async fn an_end_that_is_announced_while_delivering_is_one_notice_that_names_its_
         let sunset = ends_at.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let link = "<https://erp.example.com/changes>; rel=\"sunset\"";
         let system =
-            vendor(&[("Deprecation", "@1793491200"), ("Sunset", &sunset), ("Link", link)], &json!({"id": "7", "revision": 1}))
+            vendor(&[("Deprecation", "@1793491200"), ("Sunset", &sunset), ("Link", link)], &json!({"id": OWN_ID, "revision": 1}))
                 .await;
         let client = world.acme.client.clone();
         let settings = json!({"base_url": system.url()});
