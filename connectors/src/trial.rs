@@ -19,7 +19,7 @@ use crate::look_up::LookUpError;
 use crate::request::{Draft, DraftBody, RequestContext, RequestError};
 
 /// What to do where an edit of a payload fits it no more.
-pub const EDIT_FIX: &str = "Edit the payload again, or retry without the edit.";
+pub const EDIT_FIX: &str = "Edit the payload again: what you say then takes the place of this edit.";
 
 /// One side of a flow: a connection, and the connector that it is of.
 #[derive(Debug, Clone, Copy)]

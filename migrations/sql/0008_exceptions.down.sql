@@ -5,6 +5,7 @@ DROP TABLE exception_waits, alerts, alert_escalations, alert_marks, alert_watche
 DROP POLICY system ON exceptions;
 REVOKE ALL ON exceptions FROM crossdock_system;
 DROP INDEX messages_stopped;
+DROP INDEX exceptions_assignee;
 ALTER TABLE deliveries DROP COLUMN payload_edits;
 DROP TABLE exception_comments;
 DROP TABLE exception_groups;

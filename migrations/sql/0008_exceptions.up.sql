@@ -10,6 +10,9 @@ ALTER TABLE exceptions
     ADD CHECK ((amount IS NULL) = (currency IS NULL)),
     ADD FOREIGN KEY (tenant_id, assignee_id) REFERENCES members (tenant_id, user_id) ON DELETE SET NULL (assignee_id);
 
+-- For when a member leaves.
+CREATE INDEX exceptions_assignee ON exceptions (assignee_id) WHERE assignee_id IS NOT NULL;
+
 -- Messages that wait for a person, by what they are about: a later one of the same thing that is taken makes them stale.
 CREATE INDEX messages_stopped ON messages (connection_id, source_id) WHERE state = 'exception' AND source_id IS NOT NULL;
 

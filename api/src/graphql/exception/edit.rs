@@ -16,6 +16,7 @@ use infra::lookup::TenantLookups;
 use infra::postgres::entity::exception;
 use infra::postgres::exception::edit::Edited;
 use infra::postgres::exception::retry::{Selection, Versions};
+use infra::postgres::exception::suppose::Stopped;
 use infra::postgres::receive::{PublishedFlow, Reading, Revised};
 use uuid::Uuid;
 
@@ -61,7 +62,8 @@ impl ExceptionEditMutation {
     }
 
     /// Corrects fields of what is sent for one exception, at most 50, and tries it again. Only this delivery is changed: the record stays, and its
-    /// next revision is sent as the mapping makes it. The fields are those that the destination is written, by its own names.
+    /// next revision is sent as the mapping makes it. The fields are those that the destination is written, by its own names. These edits take
+    /// the place of an earlier edit of the same delivery; none takes it back.
     #[graphql(complexity = "LARGE_COST * 4 + child_complexity")]
     async fn exception_edit_payload(
         &self,
@@ -70,7 +72,7 @@ impl ExceptionEditMutation {
         edits: Vec<FieldEditInput>,
         versions: Option<ExceptionRetryVersions>,
     ) -> Result<ExceptionPayload> {
-        let edits = match read(&edits) {
+        let edits = match if edits.is_empty() { Ok(Edits::default()) } else { read(&edits) } {
             Ok(edits) => edits,
             Err(error) => return Ok(ExceptionPayload::refused(error)),
         };
@@ -179,14 +181,13 @@ async fn edit_payload(ctx: &Context<'_>, id: Uuid, edits: Edits, versions: Versi
     let Some(stopped) = stopped.into_iter().next() else { return refuse(not_open()) };
     let which = if versions == Versions::Same { Which::Same } else { Which::Current };
     let way = Way::load(ctx, &store, &stopped, which).await?;
-    let before = stopped.edits.as_deref().map(Edits::from_json).unwrap_or_default();
-    let all = Edits(before.0.iter().chain(&edits.0).cloned().collect());
-    let detail = match way.edited(&stopped, &before, &edits, &all) {
+    let detail = match way.edited(&stopped, &edits) {
         Ok(detail) => detail,
         Err(what) => return refuse(invalid(what)),
     };
-    let kept = all.to_value().to_json();
-    let edited = store.exception_edit_payload(id, &kept, &detail, versions).await.map_err(|error| internal(ctx, &error))?;
+    let kept = (!edits.is_empty()).then(|| edits.to_value().to_json());
+    let edited = store.exception_edit_payload(id, kept.as_deref(), &detail, versions).await;
+    let edited = edited.map_err(|error| internal(ctx, &error))?;
     match edited {
         Edited::Done(ended) => {
             nudge(ctx, &ended.nudges).await;
@@ -197,17 +198,11 @@ async fn edit_payload(ctx: &Context<'_>, id: Uuid, edits: Edits, versions: Versi
 }
 
 impl Way {
-    /// What the edits change of the request that would be sent, for the audit log.
+    /// What the edits change of what the mapping makes, for the audit log.
     ///
     /// # Errors
     /// Why it cannot be sent so, as a sentence.
-    fn edited(
-        &self,
-        stopped: &infra::postgres::exception::suppose::Stopped,
-        before: &Edits,
-        edits: &Edits,
-        all: &Edits,
-    ) -> Result<String, String> {
+    fn edited(&self, stopped: &Stopped, edits: &Edits) -> Result<String, String> {
         let trial = self.sides.trial(&self.version.spec).map_err(|error| error.to_string())?;
         let destination = self.sides.destination();
         let title = destination.connector.title();
@@ -223,7 +218,11 @@ impl Way {
             Tried::Left => Err("the flow's filter leaves this record out".to_owned()),
         };
         // Where the mapping itself has no answer there is no payload to change.
-        let (before, after) = (run(before)?, run(all)?);
-        difference(&before, &after).ok_or_else(|| "the payload says this already".to_owned())
+        let (before, after) = (run(&Edits::default())?, run(edits)?);
+        let difference = difference(&before, &after);
+        match difference {
+            None if edits.is_empty() => Ok(serde_json::json!({"changes": []}).to_string()),
+            difference => difference.ok_or_else(|| "the mapping writes this already".to_owned()),
+        }
     }
 }

@@ -34,14 +34,14 @@ pub enum Edited {
 }
 
 impl TenantStore<'_> {
-    /// Keeps what is changed of the payload of a delivery, and tries it again with it.
+    /// Keeps what is changed of the payload of a delivery, in the place of an earlier edit, and tries it again with it.
     ///
     /// # Errors
     /// Where the database does not answer.
     pub async fn exception_edit_payload(
         &self,
         exception: Uuid,
-        edits: &str,
+        edits: Option<&str>,
         detail: &str,
         versions: Versions,
     ) -> Result<Edited, StoreError> {
