@@ -4,7 +4,6 @@
 mod alert;
 mod certificate;
 mod drift;
-mod drift;
 mod exception;
 mod fault_answer;
 mod fault_breaker;

@@ -10,6 +10,7 @@ use domain::edit::Edits;
 use domain::id::{DeliveryId, ExceptionId};
 use domain::mapping::Filter;
 use domain::scope::Permission;
+use domain::search_key;
 use domain::task::Stage;
 use domain::value::{Limits, Value};
 use infra::lookup::TenantLookups;
@@ -116,6 +117,7 @@ async fn edit_record(ctx: &Context<'_>, record: Uuid, delivery: DeliveryId, edit
     let store = state(ctx).store.within(&scope);
     let refuse = |error| Ok(ExceptionPayload::refused(error));
     let said = edits.to_value().to_json().into_bytes();
+    let hasher = store.key_hasher(&state(ctx).vault).await.map_err(|error| internal(ctx, &error))?;
     let editing = store.record_edit(record, said).await.map_err(|error| internal(ctx, &error))?;
     let Some(mut editing) = editing else { return refuse(not_open()) };
     let before = parsed(&editing.document);
@@ -148,6 +150,7 @@ async fn edit_record(ctx: &Context<'_>, record: Uuid, delivery: DeliveryId, edit
     let revised = Revised {
         kind,
         search: search.into_iter().flatten().map(str::to_lowercase).collect::<Vec<_>>().join(" "),
+        keys: search_key::of(kind, &document).into_iter().map(|key| hasher.store(key)).collect(),
         number: summary.number.clone(),
         content_hash: canonical::content_hash(&document),
         document: document.to_json(),
