@@ -242,18 +242,16 @@ impl ReconciliationQuery {
         find(ctx, id).await
     }
 
-    /// Newest first, at most 100 a page. `state` is open, mended, closed, resent or accepted; `kind` one of those of a difference.
+    /// Newest first, at most 100 a page.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn differences(
         &self,
         ctx: &Context<'_>,
-        flow_id: Option<ID>,
-        reconciliation_id: Option<ID>,
-        state: Option<String>,
-        kind: Option<String>,
+        filter: Option<DifferenceFilterInput>,
         first: Option<i32>,
         after: Option<String>,
     ) -> Result<Connection<String, DifferenceNode, EmptyFields, EmptyFields>> {
+        let DifferenceFilterInput { flow_id, reconciliation_id, state, kind } = filter.unwrap_or_default();
         one_of("state", state.as_deref(), &["open", "mended", "closed", "resent", "accepted"])?;
         one_of("kind", kind.as_deref(), &DifferenceKind::ALL.map(DifferenceKind::as_str))?;
         let filter = DifferenceFilter {
@@ -300,6 +298,16 @@ struct ReconciliationScheduleInput {
 struct ReconciliationSchedulePayload {
     schedule: Option<ReconciliationScheduleNode>,
     user_errors: Vec<UserError>,
+}
+
+#[derive(InputObject, Default)]
+struct DifferenceFilterInput {
+    flow_id: Option<ID>,
+    reconciliation_id: Option<ID>,
+    /// open, mended, closed, resent or accepted.
+    state: Option<String>,
+    /// never_came, outdated, not_planned, gone, different or extra.
+    kind: Option<String>,
 }
 
 #[derive(SimpleObject)]

@@ -892,6 +892,7 @@ mod tests {
                     after: None,
                     attempt: is_called.then(ended),
                     step,
+                    worth: None,
                     health: None,
                 };
                 let (from, to) = (

@@ -77,8 +77,8 @@ async fn what_waits_for_a_person_is_named_and_one_record_has_a_certificate_of_it
         assert_eq!(certificate["leaves"].as_array().unwrap().len(), 1);
         assert_eq!(certificate["leaves"][0]["record"], record);
         assert!(certificate["leaves"][0]["deliveries"][0]["destination_id"].is_string());
-        let refused = world.acme.client.ask(MAKE, json!({})).await.unwrap();
-        assert_eq!(refused["certificateMake"]["userErrors"][0]["message"], "say either `from` and `until`, or `recordId`");
+        let refused = world.acme.client.ask(MAKE, json!({})).await.unwrap_err().to_string();
+        assert!(refused.contains("say either `from` and `until`, or `recordId`"), "{refused}");
     })
     .await;
 }

@@ -154,8 +154,8 @@ async fn a_move_that_is_not_in_the_protocols_table_is_refused_by_the_database() 
         send(&world.acme, 0..1).await;
         world.acme.rest(1, PATIENCE).await.unwrap();
         let mut connection = world.platform.database.connect().await.unwrap();
-        let again = sqlx::query("UPDATE deliveries SET state = 'planned'").execute(&mut connection).await.unwrap_err();
-        assert!(again.to_string().contains("cannot become planned from confirmed"), "{again}");
+        let again = sqlx::query("UPDATE deliveries SET state = 'sending'").execute(&mut connection).await.unwrap_err();
+        assert!(again.to_string().contains("cannot become sending from confirmed"), "{again}");
         let guard = "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = 'deliveries_guard'";
         let guard: String = sqlx::query_scalar(guard).fetch_one(&mut connection).await.unwrap();
         for from in domain::delivery::DeliveryState::ALL {

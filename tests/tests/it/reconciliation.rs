@@ -104,7 +104,8 @@ async fn health(world: &World, flow: &str) -> Value {
 }
 
 async fn differences(world: &World) -> Vec<Value> {
-    let query = "{ differences(state: \"open\") { nodes { id kind sourceId destinationId fields { path ours theirs } } } }";
+    let query =
+        "{ differences(filter: {state: \"open\"}) { nodes { id kind sourceId destinationId fields { path ours theirs } } } }";
     let found = world.acme.client.ask(query, json!({})).await.unwrap();
     let mut nodes = found["differences"]["nodes"].as_array().unwrap().clone();
     nodes.sort_by_key(|node| node["kind"].to_string());
