@@ -252,3 +252,37 @@ async fn a_second_one_under_our_key_is_told_and_every_call_stands_in_the_audit()
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_with_a_schedule_is_reconciled_by_itself_and_a_time_that_proves_nothing_is_refused() {
+    world(async |world| {
+        let pair = pair(world).await;
+        let client = &world.acme.client;
+        let set = "mutation($id: ID!, $s: ReconciliationScheduleInput) {
+            reconciliationScheduleSet(flowId: $id, schedule: $s) { schedule { everyHours backHours } userErrors { message } } }";
+        let schedule = json!({"everyHours": 24, "ignoredFields": ["note"]});
+        let done = client.ask(set, json!({"id": pair.flow, "s": schedule})).await.unwrap();
+        assert_eq!(done["reconciliationScheduleSet"]["schedule"], json!({"everyHours": 24, "backHours": 48}));
+        let query = "query($id: ID!) { reconciliations(flowId: $id) { nodes { state startedBy from until } }
+            flow(id: $id) { reconciliationSchedule { ignoredFields nextAt } } }";
+        let found = eventually("the schedule's reconciliation ends", async || {
+            let found = client.ask(query, json!({"id": pair.flow})).await.ok()?;
+            (found["reconciliations"]["nodes"][0]["state"] == "done").then_some(found)
+        })
+        .await;
+        let nodes = found["reconciliations"]["nodes"].as_array().unwrap();
+        assert_eq!((nodes.len(), &nodes[0]["startedBy"]["stage"]), (1, &json!("schedule")), "once a day is once");
+        assert_eq!(found["flow"]["reconciliationSchedule"]["ignoredFields"], json!(["note"]));
+
+        let start = "mutation($id: ID!, $from: DateTime!, $until: DateTime) {
+            reconciliationStart(flowId: $id, from: $from, until: $until) { userErrors { message } } }";
+        let now = chrono::Utc::now();
+        let too_new = json!({"id": pair.flow, "from": now - chrono::Duration::hours(1), "until": now});
+        let refused = client.ask(start, too_new).await.unwrap_err().to_string();
+        assert!(refused.contains("may still be on its way"), "{refused}");
+        let none =
+            client.ask(set, json!({"id": pair.flow, "s": {"everyHours": 24, "backHours": 1}})).await.unwrap_err().to_string();
+        assert!(none.contains("so that no time is left out"), "{none}");
+    })
+    .await;
+}
