@@ -187,7 +187,7 @@ fn walk(path: &mut String, ours: &Value, theirs: &Value, is_ignored: &dyn Fn(&st
         (Value::List(ours), Value::List(theirs)) => {
             let field = without_rows(path).into_owned();
             found.compared.insert(field);
-            let pairs = pairs(ours, theirs, is_ignored, path);
+            let (pairs, extra) = pairs(ours, theirs, is_ignored, path);
             for (row, ours) in ours.iter().enumerate() {
                 let length = path.len();
                 path.push_str(&format!("[{row}]"));
@@ -197,10 +197,10 @@ fn walk(path: &mut String, ours: &Value, theirs: &Value, is_ignored: &dyn Fn(&st
                 }
                 path.truncate(length);
             }
-            for (row, extra) in theirs.iter().enumerate().filter(|(at, _)| !pairs.contains(&Some(*at))) {
+            for row in extra {
                 let length = path.len();
                 path.push_str(&format!("[{row}]"));
-                found.tell(path, None, Some(extra));
+                found.tell(path, None, Some(&theirs[row]));
                 path.truncate(length);
             }
         }
@@ -230,8 +230,9 @@ impl Agreement {
     }
 }
 
-/// Which row of theirs stands for each of ours: those that say the same, wherever they stand, then the others in their order.
-fn pairs(ours: &[Value], theirs: &[Value], is_ignored: &dyn Fn(&str) -> bool, path: &str) -> Vec<Option<usize>> {
+/// Which row of theirs stands for each of ours: those that say the same, wherever they stand, then the others in their order; and the rows that
+/// stand for none.
+fn pairs(ours: &[Value], theirs: &[Value], is_ignored: &dyn Fn(&str) -> bool, path: &str) -> (Vec<Option<usize>>, Vec<usize>) {
     let mut pairs: Vec<Option<usize>> = vec![None; ours.len()];
     let mut free: Vec<bool> = vec![true; theirs.len()];
     let same = |ours: &Value, theirs: &Value| {
@@ -257,7 +258,7 @@ fn pairs(ours: &[Value], theirs: &[Value], is_ignored: &dyn Fn(&str) -> bool, pa
     for pair in pairs.iter_mut().filter(|pair| pair.is_none()) {
         *pair = left.next();
     }
-    pairs
+    (pairs, left.collect())
 }
 
 /// Nothing, null, empty text and an empty list say the same: vendors keep one as another.

@@ -4,12 +4,12 @@
 mod destination;
 mod source;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use connectors::trial::Trial;
-use domain::id::{ReconciliationId, TenantId};
+use domain::id::{FlowVersionId, ReconciliationId, TenantId};
 use domain::reconciliation::{DIFFERENCES_MAX, Report};
 use domain::scope::Scope;
 use infra::chain;
@@ -95,7 +95,10 @@ struct Pass<'a> {
     stop: watch::Receiver<bool>,
     of: Reconciliation,
     version: FlowVersion,
-    sides: Sides,
+    sides: &'a Sides,
+    trial: &'a Trial<'a>,
+    /// Versions of before by which deliveries of the period were made, between their sides.
+    made_by: HashMap<FlowVersionId, Arc<(FlowVersion, Sides)>>,
     tables: Tables,
     ignored: HashSet<String>,
     report: Report,
@@ -114,9 +117,12 @@ async fn both(
     let Some(of) = store.reconciliation_load(id).await? else { return Ok(None) };
     let version = store.flow_published(of.flow).await?.ok_or(ReconcileError::NotPublished)?;
     let sides = Sides::load(&store, context.catalog, &version).await?;
-    let tables = trial::tables(&store, &sides.trial(&version.spec)?).await?;
+    let trial = sides.trial(&version.spec)?;
+    let tables = trial::tables(&store, &trial).await?;
     let ignored = of.ignored_fields.iter().cloned().collect();
-    let mut pass = Pass { context, scope, stop, of, version, sides, tables, ignored, report: Report::default(), kept: 0 };
+    let (sides, trial, made_by) = (&sides, &trial, HashMap::new());
+    let mut pass =
+        Pass { context, scope, stop, of, version, sides, trial, made_by, tables, ignored, report: Report::default(), kept: 0 };
     let mut listing = Listing::open(context, directory, scope, pass.version.source).await?;
     source::reconcile(&mut pass, &mut listing).await?;
     let mut listing = Listing::open(context, directory, scope, pass.version.destination).await?;
@@ -130,10 +136,6 @@ async fn both(
 impl Pass<'_> {
     fn store(&self) -> TenantStore<'_> {
         self.context.store.within(self.scope)
-    }
-
-    fn trial(&self) -> Result<Trial<'_>, ReconcileError> {
-        Ok(self.sides.trial(&self.version.spec)?)
     }
 
     /// Writes down the calls of a page, and that the reconciliation goes on.

@@ -1,6 +1,7 @@
 //! What was confirmed against what the destination has: listed first, then asked for one by one.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::Utc;
 use connectors::flow::{external_key, thing};
@@ -148,11 +149,15 @@ async fn compared(pass: &mut Pass<'_>, seen: Vec<(Confirmed, bytes::Bytes)>) -> 
 }
 
 /// The version by which deliveries were made, between its sides.
-async fn version(pass: &Pass<'_>, id: FlowVersionId) -> Result<(FlowVersion, Sides), ReconcileError> {
-    let version = if id == pass.version.id { Some(pass.version.clone()) } else { pass.store().flow_version_by_id(id).await? };
-    let version = version.ok_or(ReconcileError::Trial(TrialError::Connection))?;
+async fn version(pass: &mut Pass<'_>, id: FlowVersionId) -> Result<Arc<(FlowVersion, Sides)>, ReconcileError> {
+    if let Some(known) = pass.made_by.get(&id) {
+        return Ok(known.clone());
+    }
+    let version = pass.store().flow_version_by_id(id).await?.ok_or(ReconcileError::Trial(TrialError::Connection))?;
     let sides = Sides::load(&pass.store(), pass.context.catalog, &version).await?;
-    Ok((version, sides))
+    let made_by = Arc::new((version, sides));
+    pass.made_by.insert(id, made_by.clone());
+    Ok(made_by)
 }
 
 /// Records that carry our key of this source and that we were never told of: second ones of what is known by another id.

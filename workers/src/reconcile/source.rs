@@ -45,7 +45,7 @@ struct Listed {
 }
 
 async fn page(pass: &mut Pass<'_>, records: Vec<ListedRecord>) -> Result<(), ReconcileError> {
-    let listed = read(pass, records)?;
+    let listed = read(pass, records);
     if listed.is_empty() {
         return Ok(());
     }
@@ -97,19 +97,18 @@ async fn page(pass: &mut Pass<'_>, records: Vec<ListedRecord>) -> Result<(), Rec
 }
 
 /// The records of the period, in our words.
-fn read(pass: &mut Pass<'_>, records: Vec<ListedRecord>) -> Result<Vec<Listed>, ReconcileError> {
+fn read(pass: &mut Pass<'_>, records: Vec<ListedRecord>) -> Vec<Listed> {
     let (mut listed, mut unreadable, mut count) = (Vec::with_capacity(records.len()), 0, 0);
-    let trial = pass.trial()?;
     let lookups = TenantLookups::new(&pass.tables, pass.sides.source().connector.tables(), Utc::now());
     for (record, changed_at) in records {
         if !pass.is_of_period(changed_at) {
             continue;
         }
         count += 1;
-        match trial.read(&record.bytes, &lookups) {
+        match pass.trial.read(&record.bytes, &lookups) {
             Ok(read) => match read.source_id.or(record.id) {
                 Some(id) => {
-                    let is_taken = trial.takes(&read.document);
+                    let is_taken = pass.trial.takes(&read.document);
                     listed.push(Listed { id, bytes: record.bytes, document: read.document, is_taken });
                 }
                 None => unreadable += 1,
@@ -118,10 +117,9 @@ fn read(pass: &mut Pass<'_>, records: Vec<ListedRecord>) -> Result<Vec<Listed>, 
             Err(_) => unreadable += 1,
         }
     }
-    drop(trial);
     pass.report.source_listed += count;
     pass.report.unreadable += unreadable;
-    Ok(listed)
+    listed
 }
 
 /// True where the source says something else than what came last, and not by an older state: lists lag behind at some vendors.
