@@ -106,6 +106,8 @@ pub enum Action {
     AlertSent,
     AlertFailed,
     MatchPolicySet,
+    InventoryPolicySet,
+    InventoryKeptSet,
 }
 
 impl Action {
@@ -215,6 +217,8 @@ impl Action {
             Self::AlertSent => "alert.sent",
             Self::AlertFailed => "alert.failed",
             Self::MatchPolicySet => "match_policy.set",
+            Self::InventoryPolicySet => "inventory_policy.set",
+            Self::InventoryKeptSet => "inventory_kept.set",
         }
     }
 }

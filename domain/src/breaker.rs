@@ -123,7 +123,7 @@ pub struct Breaker {
     /// Calls and failures of the window that began at `window_at`, or since the breaker is no longer open.
     pub tally: Tally,
     pub window_at: DateTime<Utc>,
-    /// How often it was opened since it was closed last.
+    /// How often it was opened since it was closed last, less one for each batch of a recovery that arrived: what the wait doubles with.
     pub opens: u32,
     /// How many were let go last; 0 where there was nothing to be let go, and whoever comes first is the probe.
     pub batch: u32,
@@ -234,6 +234,8 @@ impl Breaker {
                 let has_answered = self.tally.calls > 0;
                 if has_answered {
                     self.batch = self.batch.saturating_mul(2).min(BATCH_MAX);
+                    // A destination of which most calls arrive must not wait ever longer for the few that do not.
+                    self.opens = self.opens.saturating_sub(1);
                 }
                 if waits <= self.batch {
                     return self.close(waits, now);

@@ -23,6 +23,7 @@ pub mod fix;
 pub mod flow;
 pub mod http;
 pub mod id;
+pub mod inventory;
 pub mod lookup_table;
 pub mod mapping;
 pub mod message;

@@ -11,6 +11,8 @@ pub enum Origin {
     Backfill,
     File,
     Manual,
+    /// Crossdock made it itself, of what other records say: what a seller may offer.
+    Derived,
 }
 
 impl Origin {
@@ -22,6 +24,7 @@ impl Origin {
             Self::Backfill => "backfill",
             Self::File => "file",
             Self::Manual => "manual",
+            Self::Derived => "derived",
         }
     }
 }

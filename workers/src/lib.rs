@@ -8,6 +8,7 @@
 //! - [`sweep`]: what is due and not under way is nudged again, so a lost task changes nothing.
 //! - [`breaker`]: what failing destinations hold is let go when they work again.
 //! - [`drift`]: what documents look like is gathered, and a message with news that must be looked at is held.
+//! - [`inventory`]: what there is of each item is added up, and sellers are told what they may offer.
 //! - [`reconcile`]: both sides of a flow are read and held against the ledger.
 //! - [`replay`]: a draft is run over what came before, and what would be different is told.
 //! - [`shadow`]: what a swap's candidate would be sent is made beside what is sent, and compared.
@@ -37,6 +38,7 @@ mod directory;
 mod drift;
 mod fetch;
 mod first;
+mod inventory;
 mod lane;
 mod leased;
 mod listing;
@@ -102,6 +104,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(reconcile::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(shadow::run(context.clone(), stop.clone()));
     stages.spawn(three_way_match::run(context.clone(), stop.clone()));
+    stages.spawn(inventory::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
     stages.spawn(drift::run(context.clone(), stop.clone()));
     stages.spawn(alert::run(context.clone(), stop.clone()));

@@ -22,6 +22,7 @@ mod error;
 mod exception;
 mod flow;
 mod incident;
+mod inventory;
 mod ledger;
 mod lookup_entry;
 mod lookup_inbox;
@@ -68,6 +69,7 @@ pub struct Query(
     flow::RunQuery,
     flow::TimeMachineQuery,
     incident::IncidentQuery,
+    inventory::InventoryQuery,
     ledger::LedgerQuery,
     lookup_inbox::LookupInboxQuery,
     lookup_table::LookupTableQuery,
@@ -96,6 +98,7 @@ pub struct Mutation(
     exception::ExceptionMutation,
     flow::FlowMutation,
     flow::RunMutation,
+    inventory::InventoryMutation,
     lookup_entry::LookupEntryMutation,
     lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,

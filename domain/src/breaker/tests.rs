@@ -70,6 +70,24 @@ fn one_probe_then_ever_more_at_once_and_then_it_is_over() {
 }
 
 #[test]
+fn a_destination_of_which_most_calls_arrive_is_not_waited_for_ever_longer() {
+    let mut breaker = opened();
+    let mut longest = 0;
+    // Each recovery lets a few batches through and then meets five failures in a row.
+    for _ in 0..50 {
+        let mut now = breaker.next_at.unwrap();
+        for _ in 0..4 {
+            assert!(breaker.due(10_000, now).count > 0);
+            breaker.note(tally("..x."), false, now, 1.0);
+            now = breaker.next_at.unwrap();
+        }
+        assert_eq!(breaker.note(tally("xxxxx"), false, now, 1.0), Turn::Reopened);
+        longest = longest.max((breaker.next_at.unwrap() - now).num_seconds());
+    }
+    assert!(longest <= 4, "{longest} s");
+}
+
+#[test]
 fn a_probe_that_fails_waits_twice_as_long_up_to_five_minutes() {
     let mut breaker = opened();
     let mut waits = vec![];

@@ -75,7 +75,11 @@ impl Check {
             RecordKind::PurchaseOrder => summary.grand_total = map.get("totals").and_then(|totals| decimal(totals.get("grand"))),
             RecordKind::Payment | RecordKind::Refund => summary.grand_total = amount("amount"),
             RecordKind::Customer => summary.customer_email = text(map, "email"),
-            RecordKind::InventoryLevel => self.knows_one(map),
+            RecordKind::InventoryLevel => {
+                // Of two levels the one that is of a later moment holds, whichever came last.
+                summary.updated_at = time(map, "as_of").or(summary.updated_at);
+                self.knows_one(map);
+            }
             RecordKind::Item | RecordKind::Shipment | RecordKind::Return => {}
         }
         summary

@@ -95,13 +95,15 @@ fn source_text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
-/// SHA-256 over what the document says, apart from when it was last touched: a webhook that only moves `updated_at` changes nothing.
+/// SHA-256 over what the document says, apart from when it was last touched: a webhook that only moves `updated_at` changes nothing, nor does
+/// a level that was counted anew (`as_of`) and is the same.
 #[must_use]
 pub fn content_hash(document: &Value) -> [u8; 32] {
     match document {
-        Value::Map(map) if map.contains_key("updated_at") => {
+        Value::Map(map) if map.contains_key("updated_at") || map.contains_key("as_of") => {
             let mut map: Map = map.clone();
             map.shift_remove("updated_at");
+            map.shift_remove("as_of");
             Value::Map(map).canonical_hash()
         }
         other => other.canonical_hash(),

@@ -26,6 +26,7 @@ pub mod fetch;
 pub mod filter;
 pub mod flow;
 pub mod intake;
+pub mod inventory;
 pub mod ledger;
 pub mod lookup_entry;
 pub mod lookup_inbox;

@@ -357,6 +357,11 @@ impl<'a> Receiving<'a> {
                  SELECT $1, record_id FROM unnest($15::uuid[]) AS m (record_id)
                  WHERE EXISTS (SELECT FROM match_policies p WHERE p.tenant_id = $1)
                  ON CONFLICT (record_id) DO UPDATE SET asked = d.asked + 1, tries = 0, due_at = now()
+             ), stock AS (
+                 INSERT INTO inventory_dues AS d (tenant_id, record_id)
+                 SELECT $1, record_id FROM unnest($16::uuid[]) AS m (record_id)
+                 WHERE EXISTS (SELECT FROM inventory_policies p WHERE p.tenant_id = $1)
+                 ON CONFLICT (record_id) DO UPDATE SET asked = d.asked + 1, due_at = now()
              )
              INSERT INTO record_revisions (id, tenant_id, record_id, revision, message_id, document, recipe_id, unbalanced)
              SELECT id, $1, record_id, revision, message_id, document, recipe_id, unbalanced FROM i",
@@ -376,6 +381,7 @@ impl<'a> Receiving<'a> {
         .bind(keys().map(|(key, _)| key.value.as_str()).collect::<Vec<_>>())
         .bind(keys().map(|(_, record)| record).collect::<Vec<_>>())
         .bind(made.iter().filter(|m| m.changes_a_match()).map(|m| m.record_id).collect::<Vec<_>>())
+        .bind(made.iter().filter(|m| m.changes_the_stock()).map(|m| m.record_id).collect::<Vec<_>>())
         .execute(&mut *self.tx)
         .await?;
         if made.iter().any(|m| m.revision > 1) {
@@ -532,6 +538,11 @@ impl Made {
     fn changes_a_match(&self) -> bool {
         matches!(self.record.kind, RecordKind::Shipment | RecordKind::Invoice)
             || (self.record.kind == RecordKind::Order && self.revision > 1)
+    }
+
+    /// True of what says how much there is of an item, or wants or takes some of it.
+    fn changes_the_stock(&self) -> bool {
+        matches!(self.record.kind, RecordKind::InventoryLevel | RecordKind::Order | RecordKind::Shipment)
     }
 }
 

@@ -12,6 +12,7 @@ mod faults;
 mod flow;
 mod flow_file;
 mod intake;
+mod inventory;
 mod lookup_table;
 mod lookup_version;
 mod order;

@@ -8,7 +8,7 @@ use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use crate::postgres::receive::{audit, audit_each};
-use crate::postgres::{StoreError, TenantStore, difference, three_way_match};
+use crate::postgres::{StoreError, TenantStore, difference, inventory, three_way_match};
 
 /// Exceptions of one act that names their cause; what is more is told.
 pub const SELECTED_MAX: i64 = 10_000;
@@ -68,6 +68,7 @@ impl TenantStore<'_> {
         let mut nudges = self.set_free(&mut tx, &closed, versions).await?;
         nudges.extend(difference::resend(&mut tx, self.scope(), &[], &closed.different).await?.1);
         three_way_match::again(&mut tx, self.scope().tenant, &closed.ids).await?;
+        inventory::again(&mut tx, self.scope().tenant, &closed.ids).await?;
         audit(&mut tx, self.scope(), Action::ExceptionResolved, "exception", &closed.ids).await?;
         audit(&mut tx, self.scope(), Action::DeliveryRetried, "delivery", &closed.deliveries).await?;
         self.tell_group(&mut tx, selection, Action::ExceptionGroupRetried, closed.ids.len(), None).await?;

@@ -1,0 +1,2 @@
+DROP FUNCTION inventory_tenants();
+DROP TABLE inventory_offers, inventory_items, inventory_facts, inventory_dues, inventory_kept, inventory_policies;
