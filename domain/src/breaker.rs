@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::fault::{Fault, FaultClass};
+use crate::fault::{Fault, FaultClass, NO_SLOT};
 
 /// So many failures with no answer between them open it.
 const RUN_MAX: u32 = 5;
@@ -71,14 +71,14 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// What a fault says; `None` where it says nothing of the vendor's health: a limit is a working vendor that asks for patience.
+    /// What a fault says; `None` where no call was made.
     #[must_use]
     pub fn of(fault: &Fault) -> Option<Self> {
         match fault.class {
             FaultClass::Outage | FaultClass::Unknown => Some(Self::Failed(fault.clone())),
             FaultClass::Authentication => Some(Self::Refused(fault.clone())),
-            FaultClass::Limit => None,
-            // It told us that it would not, and so it works.
+            FaultClass::Limit if fault.code == NO_SLOT => None,
+            // It told us that it would not, or not yet, and so it works.
             _ => Some(Self::Answered),
         }
     }

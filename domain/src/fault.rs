@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::fix::FixKind;
 use crate::secret::Redactor;
 
+/// The code of a call that never left us, because the vendor's limit was used up.
+pub const NO_SLOT: &str = "no_slot";
+
 /// What kind of failure it is, which decides what happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

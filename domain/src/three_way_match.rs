@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Days, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,12 @@ pub struct MatchPolicy {
     pub amount: Decimal,
     /// or in percent of it; the larger of both counts.
     pub amount_percent: Decimal,
+    /// What was shipped is billed within so many days; `None` where nobody waits for that.
+    pub bill_within_days: Option<u32>,
 }
+
+/// The longest that somebody waits for an invoice, days.
+const BILL_DAYS: std::ops::RangeInclusive<u32> = 1..=365;
 
 impl Default for MatchPolicy {
     fn default() -> Self {
@@ -32,6 +38,7 @@ impl Default for MatchPolicy {
             quantity_percent: Decimal::ZERO,
             amount: Decimal::new(1, 2),
             amount_percent: Decimal::ZERO,
+            bill_within_days: None,
         }
     }
 }
@@ -47,6 +54,9 @@ impl MatchPolicy {
         }
         if !is_percent(self.amount_percent) {
             return Some(("amountPercent", "a percentage is from 0 to 100"));
+        }
+        if self.bill_within_days.is_some_and(|days| !BILL_DAYS.contains(&days)) {
+            return Some(("billWithinDays", "an invoice is waited for from 1 to 365 days"));
         }
         (self.amount < Decimal::ZERO).then_some(("amount", "an amount that is let pass is not negative"))
     }
@@ -70,6 +80,7 @@ pub enum MismatchKind {
     ShippedNotOrdered,
     BilledNotOrdered,
     BilledNotShipped,
+    ShippedNotBilled,
     Price,
     Total,
     Currency,
@@ -82,6 +93,7 @@ impl MismatchKind {
             Self::ShippedNotOrdered => "shipped_not_ordered",
             Self::BilledNotOrdered => "billed_not_ordered",
             Self::BilledNotShipped => "billed_not_shipped",
+            Self::ShippedNotBilled => "shipped_not_billed",
             Self::Price => "price",
             Self::Total => "total",
             Self::Currency => "currency",
@@ -94,6 +106,7 @@ impl MismatchKind {
             Self::ShippedNotOrdered => "More was shipped than was ordered.",
             Self::BilledNotOrdered => "More was billed than was ordered.",
             Self::BilledNotShipped => "More was billed than was shipped.",
+            Self::ShippedNotBilled => "Something was shipped and not billed in time.",
             Self::Price => "A price was billed that was not the order's.",
             Self::Total => "More was billed than the order comes to.",
             Self::Currency => "An invoice is not in the order's currency.",
@@ -108,6 +121,7 @@ impl MismatchKind {
             Self::BilledNotShipped => {
                 "Ship what is missing, or correct the invoice or credit what was billed too much. It closes itself once they agree."
             }
+            Self::ShippedNotBilled => "Bill it, or correct the shipment. It closes itself once they agree.",
             Self::BilledNotOrdered | Self::Price | Self::Total | Self::Currency => {
                 "Correct the invoice or credit the difference, or correct the order. It closes itself once they agree."
             }
@@ -162,28 +176,38 @@ struct Item {
     prices: Option<(Decimal, Decimal)>,
     shipped: Decimal,
     billed: Decimal,
+    /// What left when, where that is known.
+    left: Vec<(DateTime<Utc>, Decimal)>,
     /// Who ships and who bills it.
     shipments: Vec<String>,
     invoices: Vec<String>,
 }
 
-/// Compares an order with its shipments and invoices. Lines belong together by their SKU; where a line has none, by the order's line that it
-/// names. A line that names neither is not compared.
+/// What a comparison came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compared {
+    pub mismatches: Vec<Mismatch>,
+    /// What is right today is not any more from then on, where nothing changes: goods that left must be billed by then.
+    pub again_at: Option<DateTime<Utc>>,
+}
+
+/// Compares an order or a purchase order with its shipments and invoices, as of `now`. Lines belong together by their SKU; where a line has none,
+/// by the order's line that it names. A line that names neither is not compared.
 #[must_use]
-pub fn mismatches(order: &Value, shipments: &[Value], invoices: &[Value], policy: &MatchPolicy) -> Vec<Mismatch> {
-    let mut compared = Compared { policy, order, items: BTreeMap::new(), found: vec![] };
-    compared.read_order();
+pub fn compare(order: &Value, shipments: &[Value], invoices: &[Value], policy: &MatchPolicy, now: DateTime<Utc>) -> Compared {
+    let mut comparing = Comparing { policy, order, items: BTreeMap::new(), found: vec![], now, again_at: None };
+    comparing.read_order();
     for shipment in shipments.iter().filter(|shipment| has_left(shipment)) {
-        compared.read_shipment(shipment);
+        comparing.read_shipment(shipment);
     }
     let billed: Vec<(&Value, Decimal)> = invoices.iter().filter_map(|invoice| Some((invoice, sign(invoice)?))).collect();
     for (invoice, sign) in &billed {
-        compared.read_invoice(invoice, *sign);
+        comparing.read_invoice(invoice, *sign);
     }
-    compared.compare_quantities();
-    compared.compare_totals(&billed);
-    compared.found.truncate(MISMATCHES_MAX);
-    compared.found
+    comparing.compare_quantities();
+    comparing.compare_totals(&billed);
+    comparing.found.truncate(MISMATCHES_MAX);
+    Compared { mismatches: comparing.found, again_at: comparing.again_at }
 }
 
 fn has_left(shipment: &Value) -> bool {
@@ -203,15 +227,36 @@ fn sign(invoice: &Value) -> Option<Decimal> {
     }
 }
 
-struct Compared<'a> {
+/// When its goods left.
+fn left_at(shipment: &Value) -> Option<DateTime<Utc>> {
+    let at = ["shipped_at", "delivered_at", "updated_at"].into_iter().find_map(|field| text(shipment, field))?;
+    DateTime::parse_from_rfc3339(at).ok().map(|at| at.to_utc())
+}
+
+/// Since when something that left is not billed: what left first is billed first.
+fn unbilled_since(item: &Item) -> Option<DateTime<Utc>> {
+    let mut left = item.left.clone();
+    left.sort_unstable();
+    let mut billed = item.billed;
+    left.into_iter()
+        .find(|(_, quantity)| {
+            billed -= quantity;
+            billed < Decimal::ZERO
+        })
+        .map(|(at, _)| at)
+}
+
+struct Comparing<'a> {
     policy: &'a MatchPolicy,
     order: &'a Value,
     /// By SKU in small letters, or by `#` and the id of the order's line.
     items: BTreeMap<String, Item>,
     found: Vec<Mismatch>,
+    now: DateTime<Utc>,
+    again_at: Option<DateTime<Utc>>,
 }
 
-impl Compared<'_> {
+impl Comparing<'_> {
     fn read_order(&mut self) {
         let is_cancelled = text(self.order, "status").is_some_and(|status| matches!(status, "cancelled" | "failed"));
         for line in lines(self.order) {
@@ -224,7 +269,8 @@ impl Compared<'_> {
             if line.get("requires_shipping") == Some(&Value::Bool(false)) {
                 item.unshipped += quantity;
             }
-            if let Some(price) = number(line, "unit_price") {
+            // A purchase order's lines say what they cost.
+            if let Some(price) = number(line, "unit_price").or_else(|| number(line, "unit_cost")) {
                 item.prices = Some(item.prices.map_or((price, price), |(low, high)| (low.min(price), high.max(price))));
             }
         }
@@ -244,6 +290,7 @@ impl Compared<'_> {
             let (Some((key, shown)), Some(quantity)) = (self.key(line), number(line, "quantity")) else { continue };
             let item = self.items.entry(key).or_insert_with(|| Item { shown, ..Item::default() });
             item.shipped += quantity;
+            item.left.extend(left_at(shipment).map(|at| (at, quantity)));
             if !quantity.is_zero() {
                 add_name(&mut item.shipments, name(shipment));
             }
@@ -278,7 +325,8 @@ impl Compared<'_> {
 
     fn compare_quantities(&mut self) {
         let order = name(self.order);
-        let policy = self.policy;
+        let (policy, now) = (self.policy, self.now);
+        let mut again_at = self.again_at;
         let mut tell = |kind, item: &Item, sentence| self.found.push(Mismatch { kind, sku: Some(item.shown.clone()), sentence });
         for item in self.items.values() {
             let (sku, ordered, shipped, billed) =
@@ -302,7 +350,22 @@ impl Compared<'_> {
                     if shipped.is_zero() { "none was shipped".to_owned() } else { format!("only {shipped} were shipped") };
                 tell(MismatchKind::BilledNotShipped, item, format!("{who} {verb} {billed} of {sku}, but {shipped}."));
             }
+            let (Some(days), Some(since)) = (policy.bill_within_days, unbilled_since(item)) else { continue };
+            let by = since.checked_add_days(Days::new(days.into())).unwrap_or(DateTime::<Utc>::MAX_UTC);
+            if by > now {
+                again_at = Some(again_at.map_or(by, |at: DateTime<Utc>| at.min(by)));
+            } else if policy.quantity_max(billed) < shipped {
+                let (who, verb) =
+                    (subject("shipment", &item.shipments), if item.shipments.len() == 1 { "sent" } else { "together sent" });
+                let billed = if billed.is_zero() { "none was billed".to_owned() } else { format!("only {billed} were billed") };
+                tell(
+                    MismatchKind::ShippedNotBilled,
+                    item,
+                    format!("{who} {verb} {shipped} of {sku}, but {billed} within {days} days."),
+                );
+            }
         }
+        self.again_at = again_at;
     }
 
     fn compare_totals(&mut self, billed: &[(&Value, Decimal)]) {

@@ -17,7 +17,7 @@ use domain::delivery::{self, DeliveryState, Next, Outcome, Receipt};
 use domain::drift::Worth;
 use domain::edit::Edits;
 use domain::exception::Reason;
-use domain::fault::{Fault, FaultClass, Owner};
+use domain::fault::{Fault, FaultClass, NO_SLOT, Owner};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::{AttemptId, ConnectionId, RecipeId};
 use domain::proof::{Absence, Doubt};
@@ -667,7 +667,7 @@ pub fn answer_text(answer: &HttpAnswer, access: &Access) -> Option<String> {
 fn lost(connector: &Connector, why: &str, class: FaultClass) -> Fault {
     let code = match class {
         FaultClass::Unknown => "no_answer",
-        FaultClass::Limit => "limit",
+        FaultClass::Limit => NO_SLOT,
         _ => "unreachable",
     };
     silent(connector, class, code, why)

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use chrono::Utc;
 use domain::id::TenantId;
 use domain::scope::Scope;
-use domain::three_way_match::mismatches;
+use domain::three_way_match::compare as compared;
 use futures::StreamExt;
 use infra::chain;
 use infra::postgres::StoreError;
@@ -52,6 +53,6 @@ async fn compare(context: &Context, tenant: TenantId, due: MatchDue) {
 async fn compare_once(context: &Context, tenant: TenantId, due: MatchDue) -> Result<(), StoreError> {
     let scope = Scope::system(tenant, "three_way_match");
     let Some(matching) = context.store.within(&scope).match_begin(due).await? else { return Ok(()) };
-    let found = mismatches(&matching.document, &matching.shipments, &matching.invoices, &matching.policy);
+    let found = compared(&matching.document, &matching.shipments, &matching.invoices, &matching.policy, Utc::now());
     matching.finish(&found).await
 }

@@ -19,6 +19,8 @@ struct MatchPolicyNode {
     amount: String,
     /// or in percent of it, from 0 to 100; the larger of both counts.
     amount_percent: String,
+    /// What was shipped is billed within so many days; null where nobody waits for that.
+    bill_within_days: Option<u32>,
 }
 
 impl From<MatchPolicy> for MatchPolicyNode {
@@ -28,6 +30,7 @@ impl From<MatchPolicy> for MatchPolicyNode {
             quantity_percent: policy.quantity_percent.to_string(),
             amount: policy.amount.to_string(),
             amount_percent: policy.amount_percent.to_string(),
+            bill_within_days: policy.bill_within_days,
         }
     }
 }
@@ -39,6 +42,8 @@ struct MatchPolicyInput {
     quantity_percent: Option<String>,
     amount: Option<String>,
     amount_percent: Option<String>,
+    /// From 1 to 365.
+    bill_within_days: Option<u32>,
 }
 
 impl MatchPolicyInput {
@@ -55,6 +60,7 @@ impl MatchPolicyInput {
                 *number = decimal(text).ok_or_else(|| invalid(field, "a number is written like 2.5"))?;
             }
         }
+        policy.bill_within_days = self.bill_within_days;
         policy.bills_after_shipping = self.bills_after_shipping.unwrap_or(policy.bills_after_shipping);
         match policy.fault() {
             Some((field, sentence)) => Err(invalid(field, sentence)),

@@ -37,6 +37,13 @@ fn a_run_of_failures_opens_it_and_an_answer_between_them_does_not() {
 }
 
 #[test]
+fn a_limit_is_an_answer_of_the_vendor_and_our_own_is_none() {
+    let limit = |code| Fault::new(FaultClass::Limit, code, String::new(), Owner::Vendor, "");
+    assert_eq!(Signal::of(&limit("http_429")), Some(Signal::Answered));
+    assert_eq!(Signal::of(&limit(NO_SLOT)), None);
+}
+
+#[test]
 fn half_of_a_windows_calls_failing_opens_it_and_old_ones_do_not_count() {
     let mut breaker = Breaker::new(at(0));
     assert_eq!(breaker.note(tally(".x.x.x.x.x.x.x.x.x."), false, at(1), 1.0), Turn::Stays);

@@ -1,5 +1,9 @@
 use super::*;
 
+fn at(day: u64) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339("2026-11-01T00:00:00Z").unwrap().to_utc() + Days::new(day)
+}
+
 fn value(json: serde_json::Value) -> Value {
     Value::from(&json)
 }
@@ -26,7 +30,7 @@ fn invoice(number: &str, kind: &str, grand: &str, lines: &[serde_json::Value]) -
 }
 
 fn say(shipments: &[Value], invoices: &[Value], policy: &MatchPolicy) -> Vec<String> {
-    mismatches(&order(), shipments, invoices, policy).into_iter().map(|found| found.sentence).collect()
+    compare(&order(), shipments, invoices, policy, at(0)).mismatches.into_iter().map(|found| found.sentence).collect()
 }
 
 #[test]
@@ -92,10 +96,36 @@ fn prices_totals_and_currencies_are_compared_within_the_larger_tolerance() {
 #[test]
 fn a_mismatch_is_an_exception_of_operations_and_groups_by_its_cause() {
     let billed = [invoice("INV-7", "invoice", "10", &[line("HAT", "1", "10.00")])];
-    let found = mismatches(&order(), &[], &billed, &MatchPolicy::default());
+    let found = compare(&order(), &[], &billed, &MatchPolicy::default(), at(0)).mismatches;
     let reason = found[0].reason();
     assert_eq!((reason.code.as_str(), reason.value.as_deref()), ("match.billed_not_shipped", Some("HAT")));
     assert!(reason.next_step.ends_with("It closes itself once they agree."));
     let bad = MatchPolicy { amount_percent: Decimal::from(101), ..MatchPolicy::default() };
     assert_eq!(bad.fault().map(|(field, _)| field), Some("amountPercent"));
+}
+
+#[test]
+fn what_left_and_was_never_billed_is_told_when_its_time_is_over() {
+    let policy = MatchPolicy { bill_within_days: Some(14), ..MatchPolicy::default() };
+    let left = |number: &str, day: u64, quantity: &str| {
+        value(serde_json::json!({"number": number, "status": "shipped", "shipped_at": at(day).to_rfc3339(),
+            "lines": [{"sku": "HAT", "quantity": quantity}]}))
+    };
+    let shipped = [left("S2", 5, "6"), left("S1", 0, "4")];
+    let sentences = |billed: &[Value], day: u64| {
+        let compared = compare(&order(), &shipped, billed, &policy, at(day));
+        (compared.mismatches.into_iter().map(|found| found.sentence).collect::<Vec<_>>(), compared.again_at)
+    };
+    assert_eq!(sentences(&[], 13), (vec![], Some(at(14))));
+    let none = "Shipments S2 and S1 together sent 10 of HAT, but none was billed within 14 days.";
+    assert_eq!(sentences(&[], 14), (vec![none.to_owned()], None));
+    // What left first is billed first: the rest has until its own time.
+    let some = [invoice("INV-7", "invoice", "40", &[line("HAT", "4", "10.00")])];
+    assert_eq!(sentences(&some, 14), (vec![], Some(at(19))));
+    let rest = "Shipments S2 and S1 together sent 10 of HAT, but only 4 were billed within 14 days.";
+    assert_eq!(sentences(&some, 19), (vec![rest.to_owned()], None));
+    let all = [some[0].clone(), invoice("INV-8", "invoice", "60", &[line("HAT", "6", "10.00")])];
+    assert_eq!(sentences(&all, 99), (vec![], None));
+    let bad = MatchPolicy { bill_within_days: Some(0), ..MatchPolicy::default() };
+    assert_eq!(bad.fault().map(|(field, _)| field), Some("billWithinDays"));
 }

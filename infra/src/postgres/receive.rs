@@ -537,7 +537,7 @@ impl Made {
     /// True where an order may agree or disagree with its shipments and invoices now. A new order has none: those that came before it wait for it.
     fn changes_a_match(&self) -> bool {
         matches!(self.record.kind, RecordKind::Shipment | RecordKind::Invoice)
-            || (self.record.kind == RecordKind::Order && self.revision > 1)
+            || (matches!(self.record.kind, RecordKind::Order | RecordKind::PurchaseOrder) && self.revision > 1)
     }
 
     /// True of what says how much there is of an item, or wants or takes some of it.

@@ -1,6 +1,6 @@
-//! Records that belong together: the order that a shipment, an invoice, a return or a payment refers to, and what refers to an order. A reference
-//! by id counts where the same connection knows the order by that id; one by number only where the tenant has a single order of that number,
-//! because two shops may both have a #1042.
+//! Records that belong together: the order or purchase order that a shipment, an invoice, a return or a payment refers to, and what refers to it. A
+//! reference by id counts where the same connection knows the order by that id; one by number only where the tenant has a single order of that
+//! number, because two shops may both have a #1042. A number is an order's before it is a purchase order's.
 
 use std::collections::HashSet;
 
@@ -35,7 +35,7 @@ impl TenantStore<'_> {
         let tenant = self.scope().tenant.0;
         let mut tx = self.begin().await?;
         let row = sqlx::query(
-            "SELECT r.kind, r.connection_id, r.number, CASE WHEN r.kind <> 'order' THEN (SELECT v.document FROM record_revisions v
+            "SELECT r.kind, r.connection_id, r.number, CASE WHEN r.kind NOT IN ('order', 'purchase_order') THEN (SELECT v.document FROM record_revisions v
                         WHERE v.tenant_id = r.tenant_id AND v.id = r.revision_id) END AS document
              FROM records r WHERE r.id = $1",
         );
@@ -45,7 +45,9 @@ impl TenantStore<'_> {
         let number: Option<String> = row.try_get("number")?;
         let document: Option<String> = row.try_get("document")?;
         let mut ids: Vec<(Uuid, bool)> = match (kind, document) {
-            (Some(RecordKind::Order), _) => referring(&mut tx, tenant, record, number.as_deref()).await?,
+            (Some(RecordKind::Order | RecordKind::PurchaseOrder), _) => {
+                referring(&mut tx, tenant, record, number.as_deref()).await?
+            }
             (Some(kind), Some(document)) => {
                 let document = Value::parse(document.as_bytes(), &Limits::DEFAULT).unwrap_or(Value::Null);
                 let order = order_of(&mut tx, tenant, connection, &search_key::of(kind, &document)).await?;
@@ -82,7 +84,8 @@ pub(super) async fn order_of(
     }
     // Leans on the primary keys of both.
     let order = sqlx::query_scalar(
-        "SELECT record_id FROM external_ids WHERE connection_id = $1 AND kind = 'order' AND value = ANY($2) LIMIT 1",
+        "SELECT record_id FROM external_ids WHERE connection_id = $1 AND kind IN ('order', 'purchase_order') AND value = ANY($2)
+         ORDER BY kind LIMIT 1",
     );
     if let Some(order) = order.bind(connection.0).bind(&ids).fetch_optional(&mut **tx).await? {
         return Ok(Some(order));
@@ -109,8 +112,9 @@ impl KnownAs {
         number: Option<&str>,
     ) -> Result<Self, StoreError> {
         // Leans on external_ids_record.
-        let ids =
-            sqlx::query_as("SELECT connection_id, value FROM external_ids WHERE record_id = $1 AND kind = 'order' LIMIT 100");
+        let ids = sqlx::query_as(
+            "SELECT connection_id, value FROM external_ids WHERE record_id = $1 AND kind IN ('order', 'purchase_order') LIMIT 100",
+        );
         let ids: Vec<(Uuid, String)> = ids.bind(order).fetch_all(&mut **tx).await?;
         let number = number.and_then(|number| normalised(KeyKind::OrderNumber, number));
         Ok(Self { number, ids: ids.into_iter().collect() })
@@ -126,12 +130,15 @@ impl KnownAs {
     }
 }
 
-/// Orders of this number, at most two: more than one is no answer.
+/// Orders of this number, or purchase orders where no order has it; at most two: more than one is no answer.
 async fn orders_numbered(tx: &mut Transaction<'static, Postgres>, tenant: Uuid, number: &str) -> Result<Vec<Uuid>, StoreError> {
     let orders = sqlx::query_scalar(
-        "SELECT r.id FROM (
-             SELECT record_id FROM search_keys WHERE tenant_id = $1 AND kind = $2 AND value = $3 COLLATE \"C\" ORDER BY record_id DESC LIMIT 50
-         ) k JOIN records r ON r.id = k.record_id WHERE r.kind = 'order' LIMIT 2",
+        "WITH o AS (
+             SELECT r.id, r.kind FROM (
+                 SELECT record_id FROM search_keys WHERE tenant_id = $1 AND kind = $2 AND value = $3 COLLATE \"C\" ORDER BY record_id DESC LIMIT 50
+             ) k JOIN records r ON r.id = k.record_id WHERE r.kind IN ('order', 'purchase_order')
+         )
+         SELECT id FROM o WHERE kind = (SELECT min(kind) FROM o) LIMIT 2",
     );
     Ok(orders.bind(tenant).bind(KeyKind::Number.as_str()).bind(number).fetch_all(&mut **tx).await?)
 }
@@ -145,12 +152,14 @@ pub(super) async fn referring(
 ) -> Result<Vec<(Uuid, bool)>, StoreError> {
     let number = number.and_then(|number| normalised(KeyKind::OrderNumber, number));
     let number = match number {
-        Some(number) if orders_numbered(tx, tenant, &number).await?.len() == 1 => Some(number),
+        // One that another order has is not this one's alone; one that an order has is not a purchase order's.
+        Some(number) if orders_numbered(tx, tenant, &number).await? == [order] => Some(number),
         _ => None,
     };
     // Leans on external_ids_record and the primary key of search_keys.
     let rows: Vec<Uuid> = sqlx::query_scalar(
-        "SELECT k.record_id FROM (SELECT connection_id, value FROM external_ids WHERE record_id = $2 AND kind = 'order' LIMIT 100) e
+        "SELECT k.record_id FROM (SELECT connection_id, value FROM external_ids
+               WHERE record_id = $2 AND kind IN ('order', 'purchase_order') LIMIT 100) e
          CROSS JOIN LATERAL (
              SELECT s.record_id FROM search_keys s WHERE s.tenant_id = $1 AND s.kind = $3 AND s.value = e.value COLLATE \"C\"
              ORDER BY s.record_id DESC LIMIT $6) k

@@ -8,7 +8,7 @@ use domain::exception::Reason;
 use domain::id::{ConnectionId, RecordId, TenantId};
 use domain::record::RecordKind;
 use domain::search_key;
-use domain::three_way_match::{MatchPolicy, Mismatch};
+use domain::three_way_match::{Compared, MatchPolicy, Mismatch};
 use domain::value::{Limits, Value};
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
@@ -212,8 +212,8 @@ impl Matching<'_> {
     ///
     /// # Errors
     /// Where the transaction did not commit: then the record stays due.
-    pub async fn finish(mut self, found: &[Mismatch]) -> Result<(), StoreError> {
-        let scope = self.store.scope();
+    pub async fn finish(mut self, compared: &Compared) -> Result<(), StoreError> {
+        let (scope, found) = (self.store.scope(), &compared.mismatches);
         let rows = sqlx::query(
             "SELECT id, state, sentence FROM exceptions WHERE record_id = $1 AND check_kind = $2 AND state IN ('open', 'ignored')",
         );
@@ -239,7 +239,14 @@ impl Matching<'_> {
         .fetch_all(&mut *self.tx)
         .await?;
         audit(&mut self.tx, scope, Action::ExceptionResolved, "exception", &closed).await?;
-        done(&mut self.tx, self.due).await?;
+        match compared.again_at {
+            // Of what nobody asked again meanwhile.
+            Some(at) => {
+                let later = sqlx::query("UPDATE match_dues SET due_at = $3, tries = 0 WHERE record_id = $1 AND asked = $2");
+                later.bind(self.due.record.0).bind(self.due.asked).bind(at).execute(&mut *self.tx).await?;
+            }
+            None => done(&mut self.tx, self.due).await?,
+        }
         self.tx.commit().await?;
         Ok(())
     }
@@ -291,7 +298,7 @@ async fn order(tx: &mut Transaction<'static, Postgres>, tenant: Uuid, record: Re
     );
     let Some(row) = row.bind(record.0).fetch_optional(&mut **tx).await? else { return Ok(None) };
     match RecordKind::parse(row.try_get("kind")?) {
-        Some(RecordKind::Order) => Ok(Some(record.0)),
+        Some(RecordKind::Order | RecordKind::PurchaseOrder) => Ok(Some(record.0)),
         Some(kind) => {
             let keys = search_key::of(kind, &parsed(row.try_get("document")?));
             order_of(tx, tenant, ConnectionId(row.try_get("connection_id")?), &keys).await

@@ -149,3 +149,46 @@ async fn what_a_person_leaves_stays_left_and_what_is_retried_is_compared_again()
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purchase_order_is_matched_too_and_what_was_received_and_never_billed_is_told_in_time() {
+    world(async |world| {
+        let client = &world.acme.client;
+        let mut database = world.platform.database.connect().await.unwrap();
+        let books = OwnSystem::connect(client, "Books").await.unwrap();
+        let warehouse = OwnSystem::connect(client, "Warehouse").await.unwrap();
+        client.ask(SET, json!({"i": {"billWithinDays": 14}})).await.unwrap();
+        let refused = client.raw(SET, json!({"i": {"billWithinDays": 0}})).await.unwrap();
+        assert_eq!(refused["data"]["matchPolicySet"]["userErrors"][0]["field"], json!(["input", "billWithinDays"]), "{refused}");
+        let ordered = json!({"source_id": "7001", "number": "PO-77", "status": "submitted", "vendor": {"name": "Hatters Ltd"}, "currency": "USD",
+            "lines": [{"source_id": "1", "sku": "FELT", "quantity": "20", "unit_cost": "3.00"}], "totals": {"grand": "60.00"}});
+        assert_eq!(books.send("purchase_order", ordered).await.unwrap(), 200);
+        world.acme.rest(1, PATIENCE).await.unwrap();
+        let received = |day: i64| {
+            let at = (chrono::Utc::now() - chrono::TimeDelta::days(day)).to_rfc3339();
+            json!({"source_id": "R-1", "number": "R-1", "status": "delivered", "shipped_at": at, "order": {"number": "PO-77"},
+                   "lines": [{"sku": "FELT", "quantity": "20"}]})
+        };
+        // There is time until the fourteenth day, and what waits for it is not forgotten.
+        assert_eq!(warehouse.send("shipment", received(3)).await.unwrap(), 200);
+        world.acme.rest(2, PATIENCE).await.unwrap();
+        let later = "SELECT count(*) FROM match_dues WHERE due_at > now() + interval '10 days'";
+        let end = Instant::now() + PATIENCE;
+        while sqlx::query_scalar::<_, i64>(later).fetch_one(&mut database).await.unwrap() != 1 {
+            assert!(Instant::now() < end, "the day is not waited for");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(open(client).await.is_empty());
+        assert_eq!(warehouse.send("shipment", received(15)).await.unwrap(), 200);
+        opens(client, &["Shipment R-1 sent 20 of FELT, but none was billed within 14 days."]).await;
+        let bill = json!({"source_id": "B-9", "number": "B-9", "kind": "invoice", "status": "open", "currency": "USD", "taxes_included": false,
+            "order": {"source_id": "7001"}, "lines": [{"sku": "FELT", "quantity": "20", "unit_price": "3.50"}], "totals": {"grand": "70.00"}});
+        assert_eq!(books.send("invoice", bill).await.unwrap(), 200);
+        opens(
+            client,
+            &["Invoice B-9 bills 70.00 USD, and order PO-77 comes to 60.00 USD.", "Invoice B-9 bills FELT at 3.50, and it was ordered at 3.00."],
+        )
+        .await;
+    })
+    .await;
+}
