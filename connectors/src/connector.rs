@@ -147,6 +147,12 @@ impl Connector {
         self.manifest.webhooks.as_ref()?.topics.get(topic)?.fetch.as_ref()
     }
 
+    /// True where webhooks bring records of this kind.
+    #[must_use]
+    pub fn has_topic(&self, kind: RecordKind) -> bool {
+        self.manifest.webhooks.as_ref().is_some_and(|hook| hook.topics.values().any(|about| about.kind == kind))
+    }
+
     #[must_use]
     pub fn settings(&self) -> &indexmap::IndexMap<String, Field> {
         &self.manifest.settings

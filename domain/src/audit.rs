@@ -108,6 +108,11 @@ pub enum Action {
     MatchPolicySet,
     InventoryPolicySet,
     InventoryKeptSet,
+    PollSet,
+    PollPaused,
+    PollResumed,
+    PollRead,
+    PollFailed,
 }
 
 impl Action {
@@ -219,6 +224,11 @@ impl Action {
             Self::MatchPolicySet => "match_policy.set",
             Self::InventoryPolicySet => "inventory_policy.set",
             Self::InventoryKeptSet => "inventory_kept.set",
+            Self::PollSet => "poll.set",
+            Self::PollPaused => "poll.paused",
+            Self::PollResumed => "poll.resumed",
+            Self::PollRead => "poll.read",
+            Self::PollFailed => "poll.failed",
         }
     }
 }

@@ -122,6 +122,8 @@ ids! {
     AlertReceiverId = "alr", "alert receiver";
     /// One alert to one receiver.
     AlertId = "alt", "alert";
+    /// A kind of record of a connection that is listed again and again.
+    PollId = "pol", "poll";
 }
 
 impl ExceptionGroupId {

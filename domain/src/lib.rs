@@ -27,6 +27,7 @@ pub mod inventory;
 pub mod lookup_table;
 pub mod mapping;
 pub mod message;
+pub mod poll;
 pub mod proof;
 pub mod protocol;
 pub mod recipe;

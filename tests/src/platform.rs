@@ -400,6 +400,17 @@ pub struct Tenant {
     pub shop: Shop,
 }
 
+impl Tenant {
+    /// Signs in anew: an access token does not outlive a long test.
+    ///
+    /// # Errors
+    /// Where the API refuses.
+    pub async fn sign_in_again(&mut self, platform: &Platform) -> Result<(), PlatformError> {
+        self.connected.client = platform.sign_in().await?.of_tenant(&self.connected.id);
+        Ok(())
+    }
+}
+
 impl std::ops::Deref for Tenant {
     type Target = Connected;
 

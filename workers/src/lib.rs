@@ -9,6 +9,7 @@
 //! - [`breaker`]: what failing destinations hold is let go when they work again.
 //! - [`drift`]: what documents look like is gathered, and a message with news that must be looked at is held.
 //! - [`inventory`]: what there is of each item is added up, and sellers are told what they may offer.
+//! - [`poll`]: what sources list becomes messages.
 //! - [`reconcile`]: both sides of a flow are read and held against the ledger.
 //! - [`replay`]: a draft is run over what came before, and what would be different is told.
 //! - [`shadow`]: what a swap's candidate would be sent is made beside what is sent, and compared.
@@ -42,6 +43,7 @@ mod inventory;
 mod lane;
 mod leased;
 mod listing;
+mod poll;
 mod receive;
 mod reconcile;
 mod replay;
@@ -104,6 +106,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(reconcile::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(shadow::run(context.clone(), stop.clone()));
     stages.spawn(three_way_match::run(context.clone(), stop.clone()));
+    stages.spawn(poll::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(inventory::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
     stages.spawn(drift::run(context.clone(), stop.clone()));

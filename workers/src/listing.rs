@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use connectors::{Connector, ReadRecord, Reader, RequestError};
+use connectors::{Connector, Position, ReadRecord, Reader, RequestError};
 use domain::delivery::Policy;
 use domain::fault::{Fault, FaultClass};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
@@ -48,6 +48,7 @@ pub struct Listing<'a> {
     pub connector: &'static Connector,
     /// Each call that was made, as the audit keeps it.
     calls: Vec<String>,
+    tries_max: u32,
 }
 
 impl<'a> Listing<'a> {
@@ -61,7 +62,14 @@ impl<'a> Listing<'a> {
     ) -> Result<Self, ListingError> {
         let row = context.store.within(scope).connection_rows(&[connection.0]).await?.pop().ok_or(ListingError::Gone)?;
         let connector = context.catalog.get(&row.connector).ok_or(ListingError::Gone)?;
-        Ok(Self { context, directory, scope, connection: row, connector, calls: Vec::new() })
+        Ok(Self { context, directory, scope, connection: row, connector, calls: Vec::new(), tries_max: TRIES_MAX })
+    }
+
+    /// Gives up after the first failure: whoever lists again and again comes back by himself.
+    #[must_use]
+    pub fn hasty(mut self) -> Self {
+        self.tries_max = 1;
+        self
     }
 
     /// The calls that were made since this was last asked.
@@ -73,8 +81,13 @@ impl<'a> Listing<'a> {
     /// the kind.
     #[must_use]
     pub fn pages(&self, kind: RecordKind, since: DateTime<Utc>) -> Option<Pages> {
-        let reader = self.connector.reader(kind, &self.connector.position_from(kind, since))?;
-        Some(Pages { reader, tries: Tries::default() })
+        self.pages_from(kind, &self.connector.position_from(kind, since))
+    }
+
+    /// As [`Self::pages`], from where an earlier read ended.
+    #[must_use]
+    pub fn pages_from(&self, kind: RecordKind, position: &Position) -> Option<Pages> {
+        Some(Pages { reader: self.connector.reader(kind, position)?, tries: Tries::default() })
     }
 
     /// The next page, with the time of change of each record where one is known; `None` at the end.
@@ -172,7 +185,7 @@ impl<'a> Listing<'a> {
         let is_first_refusal = fault.class == FaultClass::Authentication && !std::mem::replace(&mut tries.was_refused, true);
         tries.failures += 1;
         let may_pass = fault.class.is_passing() || fault.class == FaultClass::Unknown || is_first_refusal;
-        if !may_pass || tries.failures >= TRIES_MAX {
+        if !may_pass || tries.failures >= self.tries_max.max(u32::from(is_first_refusal) * 2) {
             return Err(ListingError::Fault { connection: self.connection.name.clone(), fault: Box::new(fault) });
         }
         if !is_first_refusal {
@@ -194,6 +207,13 @@ pub type ListedRecord = (ReadRecord, Option<DateTime<Utc>>);
 pub struct Pages {
     reader: Reader<'static>,
     tries: Tries,
+}
+
+impl Pages {
+    /// Where the next read begins, where that may be said already: after each page of a list whose oldest come first, else at the end.
+    pub fn position(&mut self) -> Option<Position> {
+        self.reader.position()
+    }
 }
 
 #[derive(Default)]

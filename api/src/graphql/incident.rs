@@ -23,14 +23,15 @@ enum IncidentKind {
     Credential,
 }
 
-/// A destination that fails, told once: deliveries are held without an attempt, and sent by themselves once it works again.
+/// A destination that fails, told once: deliveries are held without an attempt, and sent by themselves once it works again. Or a source that cannot
+/// be listed: what changed there comes once it can be.
 #[derive(SimpleObject)]
 #[graphql(name = "Incident", complex)]
 pub struct IncidentNode {
     id: ID,
     kind: IncidentKind,
     connection_id: ID,
-    /// The operation that fails: order.write, order.update, order.action.confirm; empty for all of the connection.
+    /// The operation that fails: order.write, order.update, order.action.confirm, order.list; empty for all of the connection.
     operation: String,
     /// Stable and short: outage.http_503.
     code: String,
@@ -76,7 +77,7 @@ impl IncidentNode {
         if self.row.closed_at.is_some() {
             return Ok(None);
         }
-        let breaker = self.row.breaker_id;
+        let Some(breaker) = self.row.breaker_id else { return Ok(None) };
         let shown = within(ctx, Permission::ReadOperations, async |store| store.breakers_shown(&[breaker]).await).await?;
         Ok(shown.get(&breaker).cloned())
     }

@@ -31,6 +31,7 @@ mod member;
 mod message;
 mod node;
 mod page;
+mod poll;
 mod reconciliation;
 mod record;
 mod search;
@@ -76,6 +77,7 @@ pub struct Query(
     member::MemberQuery,
     message::MessageQuery,
     node::NodeQuery,
+    poll::PollQuery,
     reconciliation::ReconciliationQuery,
     record::RecordQuery,
     search::SearchQuery,
@@ -102,6 +104,7 @@ pub struct Mutation(
     lookup_entry::LookupEntryMutation,
     lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
+    poll::PollMutation,
     reconciliation::ReconciliationMutation,
     session::SessionMutation,
     swap::SwapMutation,

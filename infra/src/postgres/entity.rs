@@ -93,8 +93,13 @@ entity!(audit_event, "audit_events", {
     tenant_id: Uuid, at: DateTimeUtc, actor: Json, action: String, subject_kind: String, subject_id: Uuid, request_id: Uuid, detail: Option<String>
 });
 entity!(incident, "incidents", {
-    tenant_id: Uuid, connection_id: Uuid, breaker_id: Uuid, operation: String, code: String, sentence: String, owner: String, next_step: String,
+    tenant_id: Uuid, connection_id: Uuid, breaker_id: Option<Uuid>, poll_id: Option<Uuid>, operation: String, code: String, sentence: String, owner: String, next_step: String,
     opened_at: DateTimeUtc, probes: i32, closed_at: Option<DateTimeUtc>
+});
+entity!(poll, "polls", {
+    tenant_id: Uuid, connection_id: Uuid, kind: String, every_s: i32, state: String, position: Json, due_at: DateTimeUtc,
+    begun_at: Option<DateTimeUtc>, ended_at: Option<DateTimeUtc>, read_at: Option<DateTimeUtc>, listed: i64, brought: i64, gaps: i64,
+    failures: i32, failure: Option<String>, created_at: DateTimeUtc
 });
 entity!(sunset, "sunsets", {
     tenant_id: Uuid, connection_id: Uuid, version: String, reason: String, served_version: Option<String>, ends_at: Option<DateTimeUtc>,

@@ -124,6 +124,17 @@ pub fn incidents_of(
     }
 }
 
+/// Polls of a connection or of all.
+pub fn polls_of(
+    connection: Option<Uuid>,
+) -> impl FnOnce(Select<super::entity::poll::Entity>) -> Select<super::entity::poll::Entity> {
+    use super::entity::poll::Column;
+    move |select| match connection {
+        Some(connection) => select.filter(Column::ConnectionId.eq(connection)),
+        None => select,
+    }
+}
+
 pub fn attempts_of(delivery: Uuid) -> impl FnOnce(Select<attempt::Entity>) -> Select<attempt::Entity> {
     move |select| select.filter(attempt::Column::DeliveryId.eq(delivery))
 }

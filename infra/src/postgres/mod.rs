@@ -34,6 +34,7 @@ pub mod lookup_table;
 mod nodelay;
 pub mod page;
 pub mod people;
+pub mod poll;
 pub mod receive;
 pub mod recipe;
 pub mod reconciliation;

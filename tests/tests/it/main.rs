@@ -17,6 +17,7 @@ mod lookup_table;
 mod lookup_version;
 mod order;
 mod order_to_cash;
+mod poll;
 mod reconciliation;
 mod replay;
 mod schema;

@@ -1,0 +1,366 @@
+//! Polls: the cursor of each listed kind of a connection. A page is one transaction: what it brings, what was seen and where the next page begins
+//! are committed together, by whoever leads the poll, or not at all.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use domain::audit::Action;
+use domain::fault::Owner;
+use domain::id::{ConnectionId, IncidentId, MessageId, PollId, TenantId};
+use domain::message::Origin;
+use domain::poll::FAILURES_TOLD;
+use domain::record::RecordKind;
+use domain::task::Place;
+use domain::usage::Meter;
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::receive::{audit, audit_each};
+use super::{Store, StoreError, TenantStore};
+
+/// How long the direct nudge of a new message may take before the sweeper nudges again.
+const NUDGE_GRACE_S: f64 = 10.0;
+
+/// A poll as whoever leads it needs it.
+#[derive(Debug, Clone)]
+pub struct Poll {
+    pub id: PollId,
+    pub lease: Uuid,
+    pub connection: ConnectionId,
+    pub kind: RecordKind,
+    pub every_s: i32,
+    /// As the connector stores it.
+    pub position: serde_json::Value,
+    pub failures: i32,
+    pub is_connection_active: bool,
+}
+
+/// One record of a page.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub source_id: String,
+    pub hash: [u8; 32],
+    pub changed_at: Option<DateTime<Utc>>,
+    pub body: Vec<u8>,
+}
+
+/// A page that was read.
+#[derive(Debug, Default)]
+pub struct PolledPage<'a> {
+    /// Each thing once, as the page said it last.
+    pub records: Vec<Listed>,
+    /// Where the next read begins, where that may be said already.
+    pub position: Option<serde_json::Value>,
+    /// What changed before this moment and is not here was missed: a webhook should have brought it. `None` where no webhook does.
+    pub missed_before: Option<DateTime<Utc>>,
+    /// The calls that read it, as the audit keeps them.
+    pub calls: &'a [String],
+}
+
+/// Why a read came to no end.
+#[derive(Debug, Clone)]
+pub struct PollFailure {
+    pub code: String,
+    pub sentence: String,
+    pub owner: Owner,
+    pub next_step: String,
+}
+
+impl Store {
+    /// Polls of any tenant that are due, leased to the caller for so long.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn polls_take(&self, count_max: i32, lease_s: f64) -> Result<Vec<(TenantId, (PollId, Uuid))>, StoreError> {
+        let rows = sqlx::query("SELECT tenant_id, id, lease_id FROM polls_take($1, make_interval(secs => $2))");
+        let rows = rows.bind(count_max).bind(lease_s).fetch_all(self.pool()).await?;
+        rows.into_iter()
+            .map(|row| Ok((TenantId(row.try_get("tenant_id")?), (PollId(row.try_get("id")?), row.try_get("lease_id")?))))
+            .collect()
+    }
+}
+
+impl TenantStore<'_> {
+    /// A poll that the caller leads; `None` where it is led by another, or is not there any more.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn poll_load(&self, id: PollId, lease: Uuid) -> Result<Option<Poll>, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "SELECT p.connection_id, p.kind, p.every_s, p.position, p.failures, c.state = 'active' AS is_connection_active
+             FROM polls p JOIN connections c ON c.id = p.connection_id WHERE p.id = $1 AND p.lease_id = $2",
+        );
+        let Some(row) = row.bind(id.0).bind(lease).fetch_optional(&mut *tx).await? else { return Ok(None) };
+        tx.commit().await?;
+        let word: &str = row.try_get("kind")?;
+        let corrupt =
+            || StoreError::Corrupt { what: "the kind", id: id.to_string(), why: format!("there is no kind \"{word}\"") };
+        Ok(Some(Poll {
+            id,
+            lease,
+            connection: ConnectionId(row.try_get("connection_id")?),
+            kind: RecordKind::parse(word).ok_or_else(corrupt)?,
+            every_s: row.try_get("every_s")?,
+            position: row.try_get("position")?,
+            failures: row.try_get("failures")?,
+            is_connection_active: row.try_get("is_connection_active")?,
+        }))
+    }
+
+    /// Polls a kind of a connection from now on; what it was polled by before changes. `position` is where a new one begins.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn poll_set(
+        &self,
+        connection: ConnectionId,
+        kind: RecordKind,
+        every_s: i32,
+        position: Option<&serde_json::Value>,
+    ) -> Result<PollId, StoreError> {
+        let mut tx = self.begin().await?;
+        let id: Uuid = sqlx::query_scalar(
+            "INSERT INTO polls AS p (id, tenant_id, connection_id, kind, every_s, position) VALUES ($1, $2, $3, $4, $5, coalesce($6, '{}'))
+             ON CONFLICT (connection_id, kind) DO UPDATE
+             SET every_s = excluded.every_s, state = 'active', position = coalesce($6, p.position), due_at = now(), lease_id = NULL,
+                 lease_until = NULL
+             RETURNING id",
+        )
+        .bind(PollId::generate().0)
+        .bind(self.scope().tenant.0)
+        .bind(connection.0)
+        .bind(kind.as_str())
+        .bind(every_s)
+        .bind(position)
+        .fetch_one(&mut *tx)
+        .await?;
+        // From another moment on, everything is looked at anew.
+        if position.is_some() {
+            sqlx::query("DELETE FROM poll_seen WHERE poll_id = $1").bind(id).execute(&mut *tx).await?;
+        }
+        audit(&mut tx, self.scope(), Action::PollSet, "poll", &[id]).await?;
+        tx.commit().await?;
+        Ok(PollId(id))
+    }
+
+    /// Pauses or resumes a poll, or reads it now; a read under way ends with its page. False where there is no such poll.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn poll_state_set(&self, id: Uuid, is_active: bool) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let set = sqlx::query(
+            "UPDATE polls SET state = $2, due_at = now(), lease_id = CASE WHEN $2 = 'paused' THEN NULL ELSE lease_id END,
+                    lease_until = CASE WHEN $2 = 'paused' THEN NULL ELSE lease_until END
+             WHERE id = $1",
+        );
+        let set = set.bind(id).bind(if is_active { "active" } else { "paused" }).execute(&mut *tx).await?;
+        if set.rows_affected() == 1 {
+            let action = if is_active { Action::PollResumed } else { Action::PollPaused };
+            audit(&mut tx, self.scope(), action, "poll", &[id]).await?;
+        }
+        tx.commit().await?;
+        Ok(set.rows_affected() == 1)
+    }
+
+    /// Writes a page: what is new or says something else than before becomes a message. Returns the messages for the nudge; `None` where
+    /// somebody else leads the poll now, and nothing was written.
+    ///
+    /// # Errors
+    /// Where the transaction did not commit: then the page comes again.
+    pub async fn poll_page(
+        &self,
+        poll: &Poll,
+        page: &PolledPage<'_>,
+        lease_s: f64,
+    ) -> Result<Option<Vec<(Place, Uuid)>>, StoreError> {
+        let scope = self.scope();
+        let mut tx = self.begin().await?;
+        // Whoever leads it keeps others out until the end of the page.
+        let leads = sqlx::query(
+            "UPDATE polls SET position = coalesce($3, position), lease_until = now() + make_interval(secs => $4)
+             WHERE id = $1 AND lease_id = $2 AND state = 'active'",
+        );
+        let leads = leads.bind(poll.id.0).bind(poll.lease).bind(&page.position).bind(lease_s).execute(&mut *tx).await?;
+        if leads.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let messages: Vec<Uuid> = page.records.iter().map(|_| MessageId::generate().0).collect();
+        let rows = sqlx::query(
+            "WITH i AS (
+                 SELECT * FROM unnest($5::uuid[], $6::text[], $7::bytea[], $8::timestamptz[], $9::bytea[])
+                     AS i (id, source_id, hash, changed_at, body)
+             ), told AS (
+                 SELECT i.*, r.source_updated_at FROM i
+                 LEFT JOIN poll_seen s ON s.poll_id = $2 AND s.source_id = i.source_id COLLATE \"C\"
+                 LEFT JOIN records r ON r.connection_id = $3 AND r.kind = $4 AND r.source_id = i.source_id
+                 WHERE s.hash IS DISTINCT FROM i.hash
+             ), fresh AS (
+                 -- What a webhook has brought already, or something later of the same thing, is not brought again. Where the vendor's clock
+                 -- has whole seconds, what is of the same one may still say something else: it is looked at, and costs nobody anything.
+                 SELECT *, source_updated_at IS NULL OR changed_at IS NULL OR source_updated_at < changed_at AS is_news FROM told
+                 WHERE source_updated_at IS NULL OR changed_at IS NULL OR source_updated_at < changed_at
+                    OR source_updated_at = changed_at AND date_trunc('second', changed_at) = changed_at
+             ), seen AS (
+                 INSERT INTO poll_seen (tenant_id, poll_id, source_id, hash) SELECT $1, $2, source_id, hash FROM told
+                 ON CONFLICT (poll_id, source_id) DO UPDATE SET hash = excluded.hash, seen_at = now()
+             ), made AS (
+                 INSERT INTO messages (id, tenant_id, connection_id, origin, topic, dedupe_key, record_kind, source_id, body, sweep_at)
+                 SELECT id, $1, $3, $10, 'poll/' || $4, 'poll:' || id::text, $4, source_id, body, now() + make_interval(secs => $11) FROM fresh
+             ), counted AS (
+                 INSERT INTO usage_events (id, tenant_id, meter, connection_id, quantity)
+                 SELECT $12, $1, $13, $3, count(*) FROM fresh WHERE is_news HAVING count(*) > 0
+             )
+             SELECT id, CASE WHEN is_news THEN changed_at END AS news_of FROM fresh",
+        )
+        .bind(scope.tenant.0)
+        .bind(poll.id.0)
+        .bind(poll.connection.0)
+        .bind(poll.kind.as_str())
+        .bind(&messages)
+        .bind(page.records.iter().map(|record| record.source_id.as_str()).collect::<Vec<_>>())
+        .bind(page.records.iter().map(|record| record.hash.to_vec()).collect::<Vec<_>>())
+        .bind(page.records.iter().map(|record| record.changed_at).collect::<Vec<_>>())
+        .bind(page.records.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>())
+        .bind(Origin::Poll.as_str())
+        .bind(NUDGE_GRACE_S)
+        .bind(Uuid::now_v7())
+        .bind(Meter::MessageAccepted.as_str())
+        .fetch_all(&mut *tx)
+        .await?;
+        let brought: HashMap<Uuid, Option<DateTime<Utc>>> =
+            rows.into_iter().map(|row| Ok((row.try_get("id")?, row.try_get("news_of")?))).collect::<Result<_, sqlx::Error>>()?;
+        // In the order of the page.
+        let brought: Vec<(Uuid, bool)> = messages
+            .iter()
+            .filter_map(|id| {
+                let changed_at = brought.get(id)?;
+                Some((*id, changed_at.zip(page.missed_before).is_some_and(|(changed, before)| changed < before)))
+            })
+            .collect();
+        self.note_page(&mut tx, poll, page, &brought).await?;
+        tx.commit().await?;
+        let place = Place { tenant: scope.tenant, connection: Some(poll.connection) };
+        Ok(Some(brought.into_iter().map(|(id, _)| (place, id)).collect()))
+    }
+
+    /// The sums of a page and its audit rows: its calls, what it brought, and what a webhook should have brought.
+    async fn note_page(
+        &self,
+        tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
+        poll: &Poll,
+        page: &PolledPage<'_>,
+        brought: &[(Uuid, bool)],
+    ) -> Result<(), StoreError> {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        sqlx::query("UPDATE polls SET listed = listed + $2, brought = brought + $3, gaps = gaps + $4 WHERE id = $1")
+            .bind(poll.id.0)
+            .bind(count(page.records.len()))
+            .bind(count(brought.len()))
+            .bind(count(brought.iter().filter(|(_, is_gap)| *is_gap).count()))
+            .execute(&mut **tx)
+            .await?;
+        let calls: Vec<Option<&str>> = page.calls.iter().map(|call| Some(call.as_str())).collect();
+        audit_each(tx, self.scope(), Action::PollRead, "poll", &vec![poll.id.0; calls.len()], &calls).await?;
+        let detail = |is_gap: bool| serde_json::json!({"poll": poll.id, "missed_by_webhook": is_gap}).to_string();
+        let (plain, gap) = (detail(false), detail(true));
+        let details: Vec<Option<&str>> =
+            brought.iter().map(|(_, is_gap)| Some(if *is_gap { gap.as_str() } else { &plain })).collect();
+        let ids: Vec<Uuid> = brought.iter().map(|(id, _)| *id).collect();
+        audit_each(tx, self.scope(), Action::MessageReceived, "message", &ids, &details).await
+    }
+
+    /// A read came to its end; its incident ends, too.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn poll_end(
+        &self,
+        poll: &Poll,
+        position: Option<&serde_json::Value>,
+        due_at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let ended = sqlx::query(
+            "UPDATE polls SET position = coalesce($3, position), due_at = $4, lease_id = NULL, lease_until = NULL, ended_at = now(), read_at = now(),
+                    failures = 0, failure = NULL
+             WHERE id = $1 AND lease_id = $2",
+        );
+        let ended = ended.bind(poll.id.0).bind(poll.lease).bind(position).bind(due_at).execute(&mut *tx).await?;
+        if ended.rows_affected() == 1 && poll.failures > 0 {
+            let close = "UPDATE incidents SET closed_at = now() WHERE poll_id = $1 AND closed_at IS NULL RETURNING id";
+            let closed: Vec<Uuid> = sqlx::query_scalar(close).bind(poll.id.0).fetch_all(&mut *tx).await?;
+            audit(&mut tx, self.scope(), Action::IncidentClosed, "incident", &closed).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Gives a poll back as it is: nothing was read, and nothing failed.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn poll_give_back(&self, poll: &Poll, due_at: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let given =
+            sqlx::query("UPDATE polls SET due_at = $3, lease_id = NULL, lease_until = NULL WHERE id = $1 AND lease_id = $2");
+        given.bind(poll.id.0).bind(poll.lease).bind(due_at).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// A read came to no end. Where that happened some times in a row, an incident tells of it.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn poll_failed(
+        &self,
+        poll: &Poll,
+        failure: &PollFailure,
+        calls: &[String],
+        due_at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let scope = self.scope();
+        let mut tx = self.begin().await?;
+        let failures: Option<i32> = sqlx::query_scalar(
+            "UPDATE polls SET due_at = $3, lease_id = NULL, lease_until = NULL, ended_at = now(), failures = failures + 1, failure = $4
+             WHERE id = $1 AND lease_id = $2 RETURNING failures",
+        )
+        .bind(poll.id.0)
+        .bind(poll.lease)
+        .bind(due_at)
+        .bind(&failure.sentence)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let calls: Vec<Option<&str>> = calls.iter().map(|call| Some(call.as_str())).collect();
+        audit_each(&mut tx, scope, Action::PollRead, "poll", &vec![poll.id.0; calls.len()], &calls).await?;
+        if let Some(failures) = failures {
+            audit_each(&mut tx, scope, Action::PollFailed, "poll", &[poll.id.0], &[Some(&failure.sentence)]).await?;
+            if failures == FAILURES_TOLD {
+                let opened: Vec<Uuid> = sqlx::query_scalar(
+                    "INSERT INTO incidents (id, tenant_id, connection_id, poll_id, operation, code, sentence, owner, next_step)
+                     VALUES ($1, $2, $3, $4, $5 || '.list', $6, $7, $8, $9)
+                     ON CONFLICT (poll_id) WHERE closed_at IS NULL DO NOTHING RETURNING id",
+                )
+                .bind(IncidentId::generate().0)
+                .bind(scope.tenant.0)
+                .bind(poll.connection.0)
+                .bind(poll.id.0)
+                .bind(poll.kind.as_str())
+                .bind(&failure.code)
+                .bind(&failure.sentence)
+                .bind(failure.owner.as_str())
+                .bind(&failure.next_step)
+                .fetch_all(&mut *tx)
+                .await?;
+                audit(&mut tx, scope, Action::IncidentOpened, "incident", &opened).await?;
+            } else if failures > FAILURES_TOLD {
+                let probe = "UPDATE incidents SET probes = probes + 1 WHERE poll_id = $1 AND closed_at IS NULL";
+                sqlx::query(probe).bind(poll.id.0).execute(&mut *tx).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,211 @@
+//! Polls: what a source lists comes here, each change once, whoever dies meanwhile; what webhooks missed is found and told.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::record::RecordKind;
+use domain::value::{Limits, Value as Document};
+use serde_json::{Value, json};
+use tests::vendor::Vendor;
+
+use crate::{World, eventually, world};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+
+const SET: &str = "mutation($i: PollSetInput!) { pollSet(input: $i) { poll { id } userErrors { field code message } } }";
+const POLLS: &str =
+    "{ polls { nodes { id recordKind state readAt listed brought missedByWebhooks failures failure seenUntil } } }";
+
+/// A shop that sends no webhooks.
+struct Shop {
+    vendor: Vendor,
+    connection: String,
+}
+
+impl Shop {
+    async fn open(world: &World) -> Self {
+        let vendor = Vendor::of_catalog("http", &["authorization"]).await;
+        let (connection, _) = world
+            .acme
+            .client
+            .connection_create("http", "Own shop", vendor.settings.clone(), vendor.credential.clone())
+            .await
+            .unwrap();
+        Self { vendor, connection }
+    }
+
+    /// An order as a person at the shop makes or changes it.
+    fn order(&self, n: usize, note: &str, at: DateTime<Utc>) {
+        let order = json!({
+            "source_id": format!("O-{n}"), "number": format!("#{n}"), "status": "open", "currency": "EUR", "note": note,
+            "lines": [{"source_id": "1", "sku": "HAT", "quantity": "1", "unit_price": "10.00"}],
+            "taxes_included": false, "totals": {"grand": "10.00"},
+        });
+        let order = Document::parse(order.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
+        self.vendor.served.simulator().put_record(RecordKind::Order, order, at);
+    }
+
+    async fn poll(&self, world: &World, since: Option<DateTime<Utc>>) -> String {
+        let input = json!({"connectionId": self.connection, "recordKind": "order", "everyS": 30, "since": since});
+        let data = world.acme.client.ask(SET, json!({"i": input})).await.unwrap();
+        data["pollSet"]["poll"]["id"].as_str().unwrap().to_owned()
+    }
+}
+
+async fn poll(world: &World) -> Value {
+    world.acme.client.ask(POLLS, json!({})).await.unwrap()["polls"]["nodes"][0].clone()
+}
+
+/// Reads now, and waits until a read has come to its end.
+async fn read(world: &World, id: &str) -> Value {
+    let before = poll(world).await["readAt"].clone();
+    let resume = "mutation($id: ID!) { pollResume(id: $id) { userErrors { message } } }";
+    world.acme.client.ask(resume, json!({"id": id})).await.unwrap();
+    eventually("the source is read", async || Some(poll(world).await).filter(|poll| poll["readAt"] != before)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_comes_once_however_many_share_a_moment_or_come_late() {
+    world(async |world| {
+        let shop = Shop::open(world).await;
+        let day = shop.vendor.served.now() - TimeDelta::hours(1);
+        // More of one moment than a page holds.
+        (0..250).for_each(|n| shop.order(n, "new", day));
+        let id = shop.poll(world, Some(day - TimeDelta::hours(1))).await;
+        world.acme.rest(250, PATIENCE).await.unwrap();
+        let first =
+            eventually("the first read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await;
+        assert_eq!((&first["listed"], &first["brought"]), (&json!(250), &json!(250)), "{first}");
+        // Nothing changed: nothing comes, although the vendor is asked for what overlaps.
+        let second = read(world, &id).await;
+        assert_eq!((&second["brought"], &second["failures"]), (&json!(0), &json!(0)), "{second}");
+
+        // A change, a new one, and one that was written late with a time before the last that was seen.
+        shop.order(3, "changed", day + TimeDelta::minutes(2));
+        shop.order(300, "new", day + TimeDelta::minutes(2));
+        assert_eq!(read(world, &id).await["brought"], 2);
+        shop.order(301, "late", day + TimeDelta::seconds(90));
+        assert_eq!(read(world, &id).await["brought"], 1);
+        let ledger = world.acme.rest(253, PATIENCE).await.unwrap();
+        assert_eq!(ledger.message("mapped"), 253, "{ledger:?}");
+        assert_eq!(ledger.duplicates, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_between_pages_neither_loses_nor_doubles_a_record() {
+    world(async |world| {
+        let shop = Shop::open(world).await;
+        let day = shop.vendor.served.now() - TimeDelta::hours(1);
+        (0..2_000).for_each(|n| shop.order(n, "new", day + TimeDelta::milliseconds(i64::try_from(n).unwrap() * 700)));
+        shop.poll(world, Some(day - TimeDelta::hours(1))).await;
+        let mut database = world.platform.database.connect().await.unwrap();
+        let count = "SELECT count(*) FROM messages";
+        for pages in [300, 900, 1_500] {
+            loop {
+                if sqlx::query_scalar::<_, i64>(count).fetch_one(&mut database).await.unwrap() >= pages {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            if world.platform.options.all_in_one {
+                world.platform.kill_api().await.unwrap();
+                world.platform.start_api().await.unwrap();
+            } else {
+                world.platform.kill_worker().await.unwrap();
+                world.platform.start_worker().await.unwrap();
+            }
+            // Its lease runs out by itself; nobody wants to wait for that here.
+            sqlx::query("UPDATE polls SET lease_until = now()").execute(&mut database).await.unwrap();
+        }
+        let ledger = world.acme.rest(2_000, PATIENCE).await.unwrap();
+        assert_eq!((ledger.message("mapped"), ledger.duplicates), (2_000, 0), "{ledger:?}");
+        eventually("the read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await;
+        let records: i64 = sqlx::query_scalar("SELECT count(*) FROM records").fetch_one(&mut database).await.unwrap();
+        let messages: i64 = sqlx::query_scalar(count).fetch_one(&mut database).await.unwrap();
+        assert_eq!((records, messages), (2_000, 2_000));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_webhooks_missed_is_found_in_one_sweep_and_told() {
+    world(async |world| {
+        let shop = Shop::open(world).await;
+        let now = shop.vendor.served.now();
+        let id = shop.poll(world, Some(now - TimeDelta::hours(2))).await;
+        eventually("the first read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await;
+        // Ten minutes ago, and no webhook came; the last one may still come.
+        (0..20).for_each(|n| shop.order(n, "dropped", now - TimeDelta::minutes(10)));
+        shop.order(20, "on its way", now);
+        let swept = read(world, &id).await;
+        assert_eq!((&swept["brought"], &swept["missedByWebhooks"]), (&json!(21), &json!(20)), "{swept}");
+        let ledger = world.acme.rest(21, PATIENCE).await.unwrap();
+        assert_eq!(ledger.message("mapped"), 21);
+        let mut database = world.platform.database.connect().await.unwrap();
+        let told =
+            "SELECT count(*) FROM audit_events WHERE action = 'message.received' AND detail LIKE '%\"missed_by_webhook\":true%'";
+        assert_eq!(sqlx::query_scalar::<_, i64>(told).fetch_one(&mut database).await.unwrap(), 20);
+        let calls: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_events WHERE action = 'poll.read'")
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+        let seen = shop.vendor.served.simulator().calls().len();
+        assert_eq!(usize::try_from(calls).unwrap(), seen, "the audit has every call");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_cannot_be_listed_is_one_incident_and_goes_on_by_itself() {
+    world(async |world| {
+        use connectors::simulator::{Fault, FaultMatcher};
+        let client = world.acme.client.clone();
+        let shop = Shop::open(world).await;
+        let now = shop.vendor.served.now();
+        shop.order(1, "new", now - TimeDelta::minutes(20));
+        shop.vendor.served.simulator().fail(FaultMatcher::next("order.list").times(4), Fault::Status(503));
+        let id = shop.poll(world, Some(now - TimeDelta::hours(1))).await;
+        let mut database = world.platform.database.connect().await.unwrap();
+        for failures in 1..=4 {
+            eventually("a read fails", async || Some(poll(world).await).filter(|poll| poll["failures"] == failures)).await;
+            let open = "{ incidents { nodes { operation owner sentence nextStep probes } } }";
+            let incidents = client.ask(open, json!({})).await.unwrap()["incidents"]["nodes"].clone();
+            // Two are passing; the third is told, once.
+            assert_eq!(incidents.as_array().unwrap().len(), usize::from(failures >= 3), "{incidents}");
+            if failures == 4 {
+                assert_eq!((&incidents[0]["operation"], &incidents[0]["owner"]), (&json!("order.list"), &json!("vendor")));
+                assert_eq!(incidents[0]["probes"], 1);
+                assert!(incidents[0]["sentence"].as_str().unwrap().starts_with("Own shop could not be listed: "), "{incidents}");
+            }
+            sqlx::query("UPDATE polls SET due_at = now()").execute(&mut database).await.unwrap();
+        }
+        world.acme.rest(1, PATIENCE).await.unwrap();
+        let read = eventually("the read ends", async || Some(poll(world).await).filter(|poll| poll["failures"] == 0)).await;
+        assert_eq!((&read["brought"], &read["failure"]), (&json!(1), &json!(null)), "{read}");
+        let incidents = client.ask("{ incidents { nodes { id } } }", json!({})).await.unwrap();
+        assert_eq!(incidents["incidents"]["nodes"], json!([]));
+
+        // Paused, nothing is read; another tenant knows nothing of it.
+        let pause = "mutation($id: ID!) { pollPause(id: $id) { poll { state } userErrors { code } } }";
+        assert_eq!(client.ask(pause, json!({"id": id})).await.unwrap()["pollPause"]["poll"]["state"], "paused");
+        let other = world.platform.sign_in().await.unwrap();
+        let tenant = other.tenant_create("globex").await.unwrap();
+        let other = other.of_tenant(&tenant);
+        let refused = other.raw(pause, json!({"id": id})).await.unwrap();
+        assert_eq!(refused["data"]["pollPause"]["userErrors"][0]["code"], "NOT_FOUND", "{refused}");
+        for (field, input) in [
+            (
+                "connectionId",
+                json!({"connectionId": "con_00000000000000000000000000000000", "recordKind": "order", "everyS": 60}),
+            ),
+            ("recordKind", json!({"connectionId": shop.connection, "recordKind": "ordre", "everyS": 60})),
+            ("everyS", json!({"connectionId": shop.connection, "recordKind": "order", "everyS": 5})),
+        ] {
+            let refused = client.raw(SET, json!({"i": input})).await.unwrap();
+            assert_eq!(refused["data"]["pollSet"]["userErrors"][0]["field"], json!(["input", field]), "{refused}");
+        }
+    })
+    .await;
+}

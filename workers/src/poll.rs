@@ -1,0 +1,166 @@
+//! Polls: what a source lists becomes messages, page by page, each kind of a connection led by one worker at a time. A read that broke off goes on
+//! where its last page ended, or begins again where the vendor lists the newest first; what was brought already is not brought again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::Utc;
+use connectors::Position;
+use domain::fault::Owner;
+use domain::id::{PollId, TenantId};
+use domain::poll::{WEBHOOK_PATIENCE, again_at, next_at};
+use domain::scope::Scope;
+use domain::task::Stage;
+use infra::chain;
+use infra::postgres::StoreError;
+use infra::postgres::poll::{Listed, Poll, PollFailure, PolledPage};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::directory::Directory;
+use crate::listing::{ListedRecord, Listing, ListingError};
+use crate::{Context, leased};
+
+/// Sources that one process lists at a time; each holds a page in memory.
+const AT_ONCE: usize = 32;
+/// How long a page may take until another worker takes the poll.
+const LEASE_S: f64 = 90.0;
+
+pub async fn run(context: Arc<Context>, directory: Arc<Directory>, stop: watch::Receiver<bool>) {
+    let take = async |context: &Context, count_max| context.store.polls_take(count_max, LEASE_S).await;
+    let stopped = stop.clone();
+    leased::run(context, stop, "polls", AT_ONCE, take, move |context, tenant, (id, lease)| {
+        poll(context, directory.clone(), tenant, id, lease, stopped.clone())
+    })
+    .await;
+}
+
+/// How a read ended that did not fail.
+enum End {
+    /// It came to its end; the next one begins here.
+    Read(Option<serde_json::Value>),
+    /// The connection is paused.
+    Paused,
+    /// It is to stop, or somebody else leads it: what was read is kept.
+    Over,
+}
+
+async fn poll(
+    context: Arc<Context>,
+    directory: Arc<Directory>,
+    tenant: TenantId,
+    id: PollId,
+    lease: Uuid,
+    stop: watch::Receiver<bool>,
+) {
+    let scope = Scope::system(tenant, "poll");
+    if let Err(error) = poll_once(&context, &directory, &scope, id, lease, stop).await {
+        warn!(error = chain(&error), poll.id = %id, "A poll broke off; it goes on where its last page ended");
+    }
+}
+
+async fn poll_once(
+    context: &Context,
+    directory: &Directory,
+    scope: &Scope,
+    id: PollId,
+    lease: Uuid,
+    stop: watch::Receiver<bool>,
+) -> Result<(), StoreError> {
+    let store = context.store.within(scope);
+    let Some(poll) = store.poll_load(id, lease).await? else { return Ok(()) };
+    let mut calls = Vec::new();
+    let (now, jitter) = (Utc::now(), rand::random());
+    match read(context, directory, scope, &poll, stop, &mut calls).await {
+        Ok(End::Read(position)) => {
+            store.poll_end(&poll, position.as_ref(), next_at(Utc::now(), poll.every_s, jitter)).await?;
+        }
+        Ok(End::Paused) => store.poll_give_back(&poll, next_at(now, poll.every_s, jitter)).await?,
+        Ok(End::Over) => store.poll_give_back(&poll, now).await?,
+        Err(ListingError::Store(error)) if error.is_passing() => return Err(error),
+        Err(error) => {
+            let due_at = again_at(Utc::now(), poll.every_s, poll.failures + 1, jitter);
+            store.poll_failed(&poll, &failure(&error), &calls, due_at).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn read(
+    context: &Context,
+    directory: &Directory,
+    scope: &Scope,
+    poll: &Poll,
+    stop: watch::Receiver<bool>,
+    calls: &mut Vec<String>,
+) -> Result<End, ListingError> {
+    if !poll.is_connection_active {
+        return Ok(End::Paused);
+    }
+    // A position that another version of the connector stored and nobody can read any more is none: everything is listed once more.
+    let position: Position = serde_json::from_value(poll.position.clone()).unwrap_or_default();
+    let mut listing = Listing::open(context, directory, scope, poll.connection).await?.hasty();
+    let mut pages = listing.pages_from(poll.kind, &position).ok_or(ListingError::Gone)?;
+    let has_webhook = listing.connector.has_topic(poll.kind);
+    loop {
+        let page = listing.next(&mut pages).await;
+        *calls = listing.take_calls();
+        let Some(records) = page? else { break };
+        let page = PolledPage {
+            records: each_once(records),
+            position: stored(pages.position()),
+            missed_before: has_webhook.then(|| Utc::now() - WEBHOOK_PATIENCE),
+            calls,
+        };
+        let store = context.store.within(scope);
+        let Some(brought) = store.poll_page(poll, &page, LEASE_S).await? else { return Ok(End::Over) };
+        calls.clear();
+        context.broker.nudge(Stage::Receive, brought).await;
+        if *stop.borrow() {
+            return Ok(End::Over);
+        }
+    }
+    Ok(End::Read(stored(pages.position())))
+}
+
+fn stored(position: Option<Position>) -> Option<serde_json::Value> {
+    position.map(|position| serde_json::to_value(position).expect("a position is plain data"))
+}
+
+/// Each thing of a page once, as it was said last. What has no id cannot be told apart and is left out: the connector's check refuses such a list.
+fn each_once(records: Vec<ListedRecord>) -> Vec<Listed> {
+    let mut at: HashMap<String, usize> = HashMap::with_capacity(records.len());
+    let mut listed: Vec<Listed> = Vec::with_capacity(records.len());
+    for (record, changed_at) in records {
+        let Some(source_id) = record.id else { continue };
+        let hash = Sha256::digest(&record.bytes).into();
+        let one = Listed { source_id: source_id.clone(), hash, changed_at, body: record.bytes.to_vec() };
+        match at.get(&source_id) {
+            Some(index) => listed[*index] = one,
+            None => {
+                at.insert(source_id, listed.len());
+                listed.push(one);
+            }
+        }
+    }
+    listed
+}
+
+fn failure(error: &ListingError) -> PollFailure {
+    match error {
+        ListingError::Fault { connection, fault } => PollFailure {
+            code: format!("{}.{}", fault.class.as_str(), fault.code),
+            sentence: format!("{connection} could not be listed: {}.", fault.reason.trim_end_matches('.')),
+            owner: fault.owner,
+            next_step: fault.fix.clone(),
+        },
+        error => PollFailure {
+            code: "poll.request".into(),
+            sentence: error.to_string(),
+            owner: Owner::Developer,
+            next_step: "Correct the connection's settings or its connector; it is tried again by itself.".into(),
+        },
+    }
+}
