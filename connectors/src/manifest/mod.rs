@@ -4,6 +4,7 @@
 mod auth;
 mod error;
 mod limit;
+mod rates;
 mod read;
 mod request;
 mod webhook;
@@ -22,6 +23,7 @@ use serde::Deserialize;
 pub use auth::*;
 pub use error::*;
 pub use limit::*;
+pub use rates::*;
 pub use read::*;
 pub use request::*;
 pub use webhook::*;
@@ -75,6 +77,9 @@ pub struct Manifest {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Resource>")]
     pub resources: BTreeMap<RecordKind, Resource>,
+    /// Where exchange rates are read.
+    #[serde(default)]
+    pub rates: Option<Box<Rates>>,
     #[serde(default)]
     pub error: ErrorFields,
     /// The error catalog; the first rule that fits decides.

@@ -356,7 +356,7 @@ impl<'c> Reader<'c> {
     }
 }
 
-fn parse(connector: &Connector, record: &Extracted, answer: &HttpAnswer) -> Result<Value, Fault> {
+pub(crate) fn parse(connector: &Connector, record: &Extracted, answer: &HttpAnswer) -> Result<Value, Fault> {
     Value::parse(&record.bytes, &Limits::DEFAULT).map_err(|error| {
         let error = crate::decode::DecodeError::Malformed { format: "a record", what: error.to_string() };
         connector.unreadable_page(answer, &error)

@@ -60,6 +60,9 @@ pub use operation::Operation;
 
 /// Answers that are remembered by their idempotency key.
 const REMEMBERED_MAX: usize = 100_000;
+/// What a folder's rates are served from.
+const RATES_SAMPLES: [(&str, &str); 2] =
+    [("samples/rates.in.json", "application/json"), ("samples/rates.in.xml", "application/xml")];
 /// Requests that are remembered.
 const CALLS_MAX: usize = 1_000_000;
 /// How many records of a kind there are at the start, where there is a sample and nothing else is said.
@@ -490,6 +493,7 @@ impl<'c> Simulator<'c> {
             Operation::Subscriptions => self.list_subscriptions(incoming, found, now),
             Operation::Renew => self.renew(found, now),
             Operation::Unsubscribe => self.unsubscribe(found, now),
+            Operation::Rates => self.rates(),
             Operation::Token | Operation::LogIn => self.open(incoming, now),
         }?;
         if let Some(key) = remembered {
@@ -498,6 +502,16 @@ impl<'c> Simulator<'c> {
             }
             self.remembered.insert(key, answer.clone());
         }
+        Ok(answer)
+    }
+
+    /// The rates of the folder's sample; nothing of them is made up.
+    fn rates(&self) -> Served {
+        let sample = RATES_SAMPLES.iter().find_map(|(name, kind)| Some((self.connector.file(name)?, *kind)));
+        let (body, kind) = sample.ok_or_else(|| Refusal::new(FaultClass::NotFound, "There is no sample of rates."))?;
+        let mut answer = SimAnswer::empty(200);
+        answer.headers.push(("Content-Type".to_owned(), kind.to_owned()));
+        answer.body = body.as_bytes().to_vec().into();
         Ok(answer)
     }
 

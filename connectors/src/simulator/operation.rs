@@ -27,6 +27,8 @@ pub enum Operation {
     Subscriptions,
     Renew,
     Unsubscribe,
+    /// Exchange rates, as the sample has them.
+    Rates,
     Token,
     LogIn,
 }
@@ -68,6 +70,7 @@ impl fmt::Display for Operation {
             Self::Subscriptions => f.write_str("webhooks.subscriptions"),
             Self::Renew => f.write_str("webhooks.renew"),
             Self::Unsubscribe => f.write_str("webhooks.unsubscribe"),
+            Self::Rates => f.write_str("rates"),
             Self::Token => f.write_str("auth.token"),
             Self::LogIn => f.write_str("auth.log_in"),
         }

@@ -167,6 +167,9 @@ impl Routes {
                 }
             }
         }
+        if let Some(rates) = &manifest.rates {
+            routes.push(maker.route(Operation::Rates, &rates.read.request, None));
+        }
         routes.extend(maker.of_auth(&manifest.auth));
         Self(routes)
     }
