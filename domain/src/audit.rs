@@ -106,6 +106,12 @@ pub enum Action {
     AlertSent,
     AlertFailed,
     MatchPolicySet,
+    UndoStarted,
+    UndoPrepared,
+    UndoApproved,
+    UndoCancelled,
+    UndoEnded,
+    DeliveryUndone,
 }
 
 impl Action {
@@ -215,6 +221,12 @@ impl Action {
             Self::AlertSent => "alert.sent",
             Self::AlertFailed => "alert.failed",
             Self::MatchPolicySet => "match_policy.set",
+            Self::UndoStarted => "undo.started",
+            Self::UndoPrepared => "undo.prepared",
+            Self::UndoApproved => "undo.approved",
+            Self::UndoCancelled => "undo.cancelled",
+            Self::UndoEnded => "undo.ended",
+            Self::DeliveryUndone => "delivery.undone",
         }
     }
 }

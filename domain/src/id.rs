@@ -122,6 +122,10 @@ ids! {
     AlertReceiverId = "alr", "alert receiver";
     /// One alert to one receiver.
     AlertId = "alt", "alert";
+    /// Taking back what a bad version of a flow did at its destination.
+    UndoId = "und", "undo";
+    /// What is to become of one delivery of an undo.
+    UndoItemId = "uni", "undo item";
 }
 
 impl ExceptionGroupId {

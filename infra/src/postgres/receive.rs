@@ -415,7 +415,7 @@ impl<'a> Receiving<'a> {
                     coalesce(due_at, now() + make_interval(secs => $10))
              FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::uuid[], $8::uuid[], $9::timestamptz[], $11::timestamptz[])
                   AS i (id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at, due_at)
-             ON CONFLICT (flow_id, record_id, revision) DO NOTHING",
+             ON CONFLICT (flow_id, record_id, revision) WHERE undoes IS NULL DO NOTHING",
         )
         .bind(self.scope.tenant.0)
         .bind(&ids)

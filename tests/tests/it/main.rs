@@ -24,6 +24,7 @@ mod sunset;
 mod swap;
 mod tenancy;
 mod timeline;
+mod undo;
 mod vendor;
 
 use std::panic::AssertUnwindSafe;
