@@ -350,7 +350,7 @@ async fn payload(ctx: &Context<'_>, field: &str, step: UndoStep) -> Result<FlowU
         UndoStep::NotFound => refuse(field, UserErrorCode::NotFound, "there is no such undo"),
         UndoStep::Open => blocked("an undo of this flow has not ended; wait for it, or cancel it"),
         UndoStep::Published(version) => blocked(&format!(
-            "version {version} is published and says the same, so what comes next would be wrong again; roll back or publish another version first"
+            "version {version} is published and says the same, so what comes next would be wrong again; roll back, publish another version or retire it first"
         )),
         UndoStep::NotNow(UndoState::Queued | UndoState::Preparing) => blocked("its preview is still made; look at it first"),
         UndoStep::NotNow(state) => blocked(&format!("it is {}; prepare another", state.as_str())),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use domain::fault::FaultClass;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tests::client::Client;
@@ -12,6 +13,7 @@ use tests::simulator::erp::Order;
 use uuid::Uuid;
 
 use crate::flow::{publish, step};
+use crate::reconciliation::{self, pair, reconcile, text};
 use crate::{World, eventually, world};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -150,7 +152,7 @@ async fn what_stood_there_before_a_bad_publish_is_previewed_approved_and_restore
         assert_eq!(order(world, 0).declared_total, good * Decimal::from(100));
 
         let refused = try_prepare(client, flow, json!({})).await.unwrap_err();
-        assert!(refused[0].contains("roll back or publish another version first"), "{refused:?}");
+        assert!(refused[0].contains("roll back, publish another version or retire it first"), "{refused:?}");
         assert_eq!(step(client, "flowRollBack(id: $id, version: 1)", flow).await, [] as [&str; 0]);
         let (id, undo) = prepared(client, flow, json!({})).await;
         assert_eq!(
@@ -198,6 +200,12 @@ async fn what_stood_there_before_a_bad_publish_is_previewed_approved_and_restore
         let acts: Vec<&str> = data["auditEvents"]["nodes"].as_array().unwrap().iter().map(|n| n["action"].as_str().unwrap()).collect();
         assert_eq!(acts, ["undo.ended", "undo.approved", "undo.prepared", "undo.started"], "{data}");
         assert_eq!(data["node"]["__typename"], "FlowUndo");
+
+        let query = "query($id: ID!) { delivery(id: $id) { attempts { id kind } } }";
+        let attempts = client.ask(query, json!({"id": first["undoingId"]})).await.unwrap();
+        let remade = "query($id: ID!) { attemptRemade(id: $id) { isSame failure } }";
+        let remade = client.ask(remade, json!({"id": attempts["delivery"]["attempts"][0]["id"]})).await.unwrap();
+        assert_eq!(remade["attemptRemade"]["isSame"], true, "{remade}");
 
         // Undone once, there is nothing left to undo.
         let (_, again) = prepared(client, flow, json!({})).await;
@@ -295,6 +303,28 @@ async fn a_lost_answer_to_what_undoes_is_not_taken_for_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_destination_refuses_waits_for_a_person_and_is_restored_by_its_own_version_when_tried_again() {
+    world(async |world| {
+        let accepted = bad_publish(world, 1).await;
+        let (client, flow) = (&world.acme.client, &world.acme.flow);
+        publish(client, flow, json!({"mapping": [{"to": "memo", "default": "of now"}]})).await;
+        let (id, _) = prepared(client, flow, json!({})).await;
+        world.erp.fail([Fault::Class(FaultClass::Validation)]);
+        approve(client, &id).await.unwrap();
+        // It is told: a person has the exception.
+        let ended = when(client, &id, &["done"]).await;
+        assert_eq!(of_state(&ended, "exception"), 1, "{ended}");
+        let groups = client.exception_groups().await.unwrap();
+        assert_eq!(client.exception_retry(groups[0]["causeKey"].as_str().unwrap()).await.unwrap(), 1);
+        world.acme.rest(accepted, PATIENCE).await.unwrap();
+        let order = order(world, 0);
+        assert!(order.says("revision 0") && order.declared_total < Decimal::from(10_000), "{order:?}");
+        assert_eq!(of_state(&when(client, &id, &["done"]).await, "confirmed"), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_in_the_middle_loses_and_doubles_nothing() {
     const ORDERS: u64 = 40;
     world(async |world| {
@@ -323,6 +353,57 @@ async fn a_worker_that_dies_in_the_middle_loses_and_doubles_nothing() {
             let order = order(world, n);
             assert!(order.creates == 1 && order.says("revision 0") && order.declared_total < Decimal::from(10_000), "{order:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_restored_and_is_behind_its_source_proves_nothing_and_what_is_corrected_does() {
+    world(async |world| {
+        let pair = pair(world).await;
+        let client = &world.acme.client;
+        for n in 1..=2 {
+            pair.order(n, "as ordered");
+        }
+        reconcile(world, &pair.flow).await;
+        world.acme.rest(2, PATIENCE).await.unwrap();
+        publish(client, &pair.flow, json!({"mapping": [{"to": "number", "expr": "concat(number, ' wrong')"}]})).await;
+        for n in 1..=2 {
+            pair.order(n, "with a ribbon");
+        }
+        reconcile(world, &pair.flow).await;
+        world.acme.rest(4, PATIENCE).await.unwrap();
+        assert!(pair.stored().iter().all(|order| text(&order.value, "number").ends_with(" wrong")));
+        assert_eq!(step(client, "flowRollBack(id: $id, version: 1)", &pair.flow).await, [] as [&str; 0]);
+
+        let notes = || pair.stored().iter().map(|order| text(&order.value, "note").to_owned()).collect::<Vec<_>>();
+        let (id, undo) = prepared(client, &pair.flow, json!({})).await;
+        assert_eq!(counts(&undo, ["restore", "behind", "inexact"]), [2, 2, 0], "{undo}");
+        approve(client, &id).await.unwrap();
+        when(client, &id, &["done"]).await;
+        assert!(pair.stored().iter().all(|order| text(&order.value, "number").starts_with('#')), "{:?}", pair.stored());
+        assert_eq!(notes(), ["as ordered"; 2]);
+        let behind = reconcile(world, &pair.flow).await;
+        assert_eq!(reconciliation::counts(&behind, ["agreed", "unchecked", "different"]), [0, 2, 0], "{behind}");
+        assert_eq!(behind["isProof"], false, "green would be wrong");
+
+        // What undid it is another version's by now: it is that one that another undo would be of.
+        publish(client, &pair.flow, json!({"mapping": [{"to": "number", "expr": "concat(number, '!')"}]})).await;
+        for n in 1..=2 {
+            pair.order(n, "with two ribbons");
+        }
+        reconcile(world, &pair.flow).await;
+        world.acme.rest(6, PATIENCE).await.unwrap();
+        publish(client, &pair.flow, json!({"mapping": []})).await;
+        let query = "mutation($id: ID!) { done: flowUndoPrepare(id: $id, version: 4, input: {to: PUBLISHED}) { undo { id } userErrors { message } } }";
+        let id = done(&client.raw(query, json!({"id": pair.flow})).await.unwrap()).unwrap();
+        when(client, &id, &["prepared"]).await;
+        approve(client, &id).await.unwrap();
+        when(client, &id, &["done"]).await;
+        assert_eq!(notes(), ["with two ribbons"; 2]);
+        let proof = reconcile(world, &pair.flow).await;
+        assert_eq!((reconciliation::counts(&proof, ["agreed", "unchecked"]), &proof["isProof"]), ([2, 0], &json!(true)), "{proof}");
+        assert!(pair.stored().iter().all(|order| !text(&order.value, "number").ends_with('!')));
     })
     .await;
 }
