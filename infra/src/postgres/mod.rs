@@ -49,6 +49,7 @@ pub mod timeline;
 pub mod token;
 pub mod undo;
 pub mod undo_item;
+pub mod undo_plan;
 pub mod work;
 
 /// What went wrong at the database.

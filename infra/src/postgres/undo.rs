@@ -1,5 +1,6 @@
 //! The life of an undo: queued by a person, prepared in the background page by page, approved, planned, and done once all of it has settled.
-//! What its pages read and write is in `undo_item`.
+//! What the pages of its
+//! preview read and write is in `undo_item`, what they plan in `undo_plan`.
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;

@@ -25,6 +25,7 @@ mod swap;
 mod tenancy;
 mod timeline;
 mod undo;
+mod undo_fault;
 mod vendor;
 
 use std::panic::AssertUnwindSafe;

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use domain::fault::FaultClass;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tests::client::Client;
 use tests::sample;
-use tests::simulator::Fault;
 use tests::simulator::erp::Order;
 use uuid::Uuid;
 
@@ -16,7 +14,7 @@ use crate::flow::{publish, step};
 use crate::reconciliation::{self, pair, reconcile, text};
 use crate::{World, eventually, world};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 const OTHER: &str = "other@crossdock.example";
 const PASSWORD: &str = "other-person-password";
 
@@ -27,7 +25,7 @@ fn bad() -> Value {
     json!({"mapping": [{"to": "custbody_crossdock_total", "expr": "totals.grand * 100", "as": "number", "required": true}]})
 }
 
-async fn send(world: &World, body: Vec<u8>) {
+pub async fn send(world: &World, body: Vec<u8>) {
     world.acme.shop.send("orders/updated", Uuid::new_v4(), body).await.unwrap();
 }
 
@@ -39,14 +37,14 @@ fn tagged(n: u64) -> Vec<u8> {
     order.to_string().into_bytes()
 }
 
-fn order(world: &World, n: u64) -> Order {
+pub fn order(world: &World, n: u64) -> Order {
     let key = format!("{}", 7_000_000_000_000_u64 + n);
     let orders = world.erp.orders();
     orders.into_iter().find(|(external, _)| external.ends_with(&key)).unwrap_or_else(|| panic!("order {n} is there")).1
 }
 
 /// Orders `0..count` are delivered by a good version, changed and delivered by a bad one, and that is rolled back.
-async fn bad_publish(world: &World, count: u64) -> i64 {
+pub async fn bad_publish(world: &World, count: u64) -> i64 {
     let (client, flow) = (&world.acme.client, &world.acme.flow);
     for n in 0..count {
         send(world, sample::order(n)).await;
@@ -64,7 +62,7 @@ async fn bad_publish(world: &World, count: u64) -> i64 {
 }
 
 /// Asks for an undo of version 2; its errors where it is refused.
-async fn try_prepare(client: &Client, flow: &str, input: Value) -> Result<String, Vec<String>> {
+pub async fn try_prepare(client: &Client, flow: &str, input: Value) -> Result<String, Vec<String>> {
     let query = "mutation($id: ID!, $i: FlowUndoInput) { done: flowUndoPrepare(id: $id, version: 2, input: $i) { undo { id } userErrors { message } } }";
     done(&client.raw(query, json!({"id": flow, "i": input})).await.unwrap())
 }
@@ -80,12 +78,12 @@ fn done(answer: &Value) -> Result<String, Vec<String>> {
     }
 }
 
-async fn approve(client: &Client, undo: &str) -> Result<String, Vec<String>> {
+pub async fn approve(client: &Client, undo: &str) -> Result<String, Vec<String>> {
     let query = "mutation($id: ID!) { done: flowUndoApprove(id: $id, why: \"Prices were a hundred times too high.\") { undo { id } userErrors { message } } }";
     done(&client.raw(query, json!({"id": undo})).await.unwrap())
 }
 
-async fn when(client: &Client, undo: &str, states: &[&str]) -> Value {
+pub async fn when(client: &Client, undo: &str, states: &[&str]) -> Value {
     let query = format!("query($id: ID!) {{ flowUndo(id: $id) {{ {UNDO} }} }}");
     eventually(&format!("the undo is {}", states.join(" or ")), async || {
         let found = client.ask(&query, json!({"id": undo})).await.ok()?["flowUndo"].clone();
@@ -95,43 +93,25 @@ async fn when(client: &Client, undo: &str, states: &[&str]) -> Value {
     .await
 }
 
-async fn prepared(client: &Client, flow: &str, input: Value) -> (String, Value) {
+pub async fn prepared(client: &Client, flow: &str, input: Value) -> (String, Value) {
     let id = try_prepare(client, flow, input).await.unwrap();
     let undo = when(client, &id, &["prepared"]).await;
     (id, undo)
 }
 
-async fn items(client: &Client, undo: &str) -> Vec<Value> {
+pub async fn items(client: &Client, undo: &str) -> Vec<Value> {
     let query = "query($id: ID!) { flowUndo(id: $id) { items(first: 100) { nodes { number kind code sentence nextStep isExact isBehind previousRevision
         undoingId undoingState recordId changes { path sent previous will } } } } }";
     client.ask(query, json!({"id": undo})).await.unwrap()["flowUndo"]["items"]["nodes"].as_array().unwrap().clone()
 }
 
-fn counts<const N: usize>(undo: &Value, names: [&str; N]) -> [u64; N] {
+pub fn counts<const N: usize>(undo: &Value, names: [&str; N]) -> [u64; N] {
     names.map(|name| undo["report"][name].as_u64().unwrap_or_else(|| panic!("{name} of {undo}")))
 }
 
-fn of_state(undo: &Value, state: &str) -> i64 {
+pub fn of_state(undo: &Value, state: &str) -> i64 {
     let counts = undo["progress"]["deliveries"].as_array().unwrap();
     counts.iter().find(|count| count["name"] == state).map_or(0, |count| count["count"].as_i64().unwrap())
-}
-
-/// Leases run out at once: what a dead worker had is another's.
-async fn leases_run_out(world: &World) {
-    let mut connection = world.platform.database.connect().await.unwrap();
-    sqlx::query("UPDATE undos SET lease_until = now() WHERE lease_until > now()").execute(&mut connection).await.unwrap();
-}
-
-async fn kill_and_start(world: &mut World) {
-    if world.platform.options.all_in_one {
-        world.platform.kill_api().await.unwrap();
-        leases_run_out(world).await;
-        world.platform.start_api().await.unwrap();
-    } else {
-        world.platform.kill_worker().await.unwrap();
-        leases_run_out(world).await;
-        world.platform.start_worker().await.unwrap();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,112 +227,6 @@ async fn what_a_bad_version_created_is_only_told_where_that_is_asked_for() {
         let cancel = "mutation($id: ID!) { done: flowUndoCancel(id: $id) { undo { id } userErrors { message } } }";
         assert_eq!(done(&client.raw(cancel, json!({"id": id})).await.unwrap()).unwrap(), id);
         assert!(approve(client, &id).await.unwrap_err()[0].contains("it is cancelled"));
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_newer_revision_is_never_written_over() {
-    world(async |world| {
-        let accepted = bad_publish(world, 2).await;
-        let (client, flow) = (&world.acme.client, &world.acme.flow);
-        let (id, _) = prepared(client, flow, json!({})).await;
-        // One comes between preview and approval.
-        send(world, sample::revised(0, 2)).await;
-        world.acme.rest(accepted + 1, PATIENCE).await.unwrap();
-        // The other comes while what undoes the delivery before it waits for the destination.
-        world.erp.fail([Fault::Status(503), Fault::Status(503)]);
-        approve(client, &id).await.unwrap();
-        eventually("what undoes it waits", async || {
-            let ledger = client.ledger().await.ok()?;
-            (ledger.delivery("waiting") + ledger.delivery("unknown") == 1).then_some(())
-        })
-        .await;
-        send(world, sample::revised(1, 2)).await;
-        let ended = when(client, &id, &["done"]).await;
-        world.acme.rest(accepted + 2, PATIENCE).await.unwrap();
-        for n in 0..2 {
-            let order = order(world, n);
-            assert!(order.says("revision 2") && order.declared_total < Decimal::from(10_000), "{n}: {order:?} {ended}");
-        }
-        let left = &items(client, &id).await;
-        let first = left.iter().find(|item| item["number"] == "#L0").unwrap();
-        assert_eq!(
-            (&first["kind"], &first["code"], &first["undoingId"]),
-            (&json!("left"), &json!("later"), &Value::Null),
-            "{first}"
-        );
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_to_what_undoes_is_not_taken_for_done() {
-    world(async |world| {
-        bad_publish(world, 1).await;
-        let (client, flow) = (&world.acme.client, &world.acme.flow);
-        let (id, _) = prepared(client, flow, json!({})).await;
-        // The revision is there already: to find it says nothing.
-        world.erp.fail([Fault::DropBeforeCommit]);
-        approve(client, &id).await.unwrap();
-        when(client, &id, &["done"]).await;
-        let order = order(world, 0);
-        assert!(order.says("revision 0") && order.declared_total < Decimal::from(10_000), "{order:?}");
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_destination_refuses_waits_for_a_person_and_is_restored_by_its_own_version_when_tried_again() {
-    world(async |world| {
-        let accepted = bad_publish(world, 1).await;
-        let (client, flow) = (&world.acme.client, &world.acme.flow);
-        publish(client, flow, json!({"mapping": [{"to": "memo", "default": "of now"}]})).await;
-        let (id, _) = prepared(client, flow, json!({})).await;
-        world.erp.fail([Fault::Class(FaultClass::Validation)]);
-        approve(client, &id).await.unwrap();
-        // It is told: a person has the exception.
-        let ended = when(client, &id, &["done"]).await;
-        assert_eq!(of_state(&ended, "exception"), 1, "{ended}");
-        let groups = client.exception_groups().await.unwrap();
-        assert_eq!(client.exception_retry(groups[0]["causeKey"].as_str().unwrap()).await.unwrap(), 1);
-        world.acme.rest(accepted, PATIENCE).await.unwrap();
-        let order = order(world, 0);
-        assert!(order.says("revision 0") && order.declared_total < Decimal::from(10_000), "{order:?}");
-        assert_eq!(of_state(&when(client, &id, &["done"]).await, "confirmed"), 1);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_dies_in_the_middle_loses_and_doubles_nothing() {
-    const ORDERS: u64 = 40;
-    world(async |world| {
-        bad_publish(world, ORDERS).await;
-        let client = world.acme.client.clone();
-        let id = try_prepare(&client, &world.acme.flow, json!({})).await.unwrap();
-        kill_and_start(world).await;
-        let undo = when(&client, &id, &["prepared"]).await;
-        assert_eq!(counts(&undo, ["deliveries", "restore"]), [ORDERS, ORDERS], "{undo}");
-        approve(&client, &id).await.unwrap();
-        for pause in [100, 700] {
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-            kill_and_start(world).await;
-        }
-        let ended = when(&client, &id, &["done"]).await;
-        assert_eq!(of_state(&ended, "confirmed"), i64::try_from(ORDERS).unwrap(), "{ended}");
-        let mut connection = world.platform.database.connect().await.unwrap();
-        let planned: (i64, i64) =
-            sqlx::query_as("SELECT count(*), count(DISTINCT undoes) FROM deliveries WHERE undoes IS NOT NULL")
-                .fetch_one(&mut connection)
-                .await
-                .unwrap();
-        let orders = i64::try_from(ORDERS).unwrap();
-        assert_eq!(planned, (orders, orders));
-        for n in 0..ORDERS {
-            let order = order(world, n);
-            assert!(order.creates == 1 && order.says("revision 0") && order.declared_total < Decimal::from(10_000), "{order:?}");
-        }
     })
     .await;
 }
