@@ -10,7 +10,7 @@ use domain::record::RecordKind;
 use domain::value::Value;
 
 use crate::connector::Connector;
-use crate::manifest::{Action, Batch};
+use crate::manifest::{Action, Batch, Method};
 use crate::path;
 use crate::receipt::receipt;
 use crate::request::{CallVars, RequestContext, RequestError};
@@ -30,6 +30,19 @@ impl Connector {
     #[must_use]
     pub fn updates(&self, kind: RecordKind) -> bool {
         self.resource(kind).is_some_and(|resource| resource.update.is_some())
+    }
+
+    /// True where a write replaces what has our key.
+    #[must_use]
+    pub fn replaces(&self, kind: RecordKind) -> bool {
+        let write = self.resource(kind).and_then(|resource| resource.write.as_ref());
+        write.is_some_and(|write| write.repeatable || write.request.method == Method::Put)
+    }
+
+    /// True where a record which exists there can be changed: by a request of its own, or by a write that replaces it.
+    #[must_use]
+    pub fn changes(&self, kind: RecordKind) -> bool {
+        self.updates(kind) || self.replaces(kind)
     }
 
     /// True where what a proof finds says which revision it is: only then does it tell anything of a change.

@@ -113,6 +113,12 @@ pub enum Action {
     PollResumed,
     PollRead,
     PollFailed,
+    UndoStarted,
+    UndoPrepared,
+    UndoApproved,
+    UndoCancelled,
+    UndoEnded,
+    DeliveryUndone,
 }
 
 impl Action {
@@ -229,6 +235,12 @@ impl Action {
             Self::PollResumed => "poll.resumed",
             Self::PollRead => "poll.read",
             Self::PollFailed => "poll.failed",
+            Self::UndoStarted => "undo.started",
+            Self::UndoPrepared => "undo.prepared",
+            Self::UndoApproved => "undo.approved",
+            Self::UndoCancelled => "undo.cancelled",
+            Self::UndoEnded => "undo.ended",
+            Self::DeliveryUndone => "delivery.undone",
         }
     }
 }

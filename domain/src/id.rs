@@ -124,6 +124,10 @@ ids! {
     AlertId = "alt", "alert";
     /// A kind of record of a connection that is listed again and again.
     PollId = "pol", "poll";
+    /// Taking back what a bad version of a flow did at its destination.
+    UndoId = "und", "undo";
+    /// What is to become of one delivery of an undo.
+    UndoItemId = "uni", "undo item";
 }
 
 impl ExceptionGroupId {

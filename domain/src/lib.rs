@@ -43,5 +43,6 @@ pub mod swap;
 pub mod task;
 pub mod three_way_match;
 pub mod timeline;
+pub mod undo;
 pub mod usage;
 pub mod value;

@@ -21,6 +21,9 @@ pub struct Told<'a> {
     pub exception: Option<&'a str>,
     /// Why it was closed.
     pub resolution: Option<&'a str>,
+    /// The version whose delivery is undone, and why.
+    pub undone: Option<i32>,
+    pub why: Option<&'a str>,
 }
 
 /// One call and its answer.
@@ -51,6 +54,10 @@ const WORDS: &[(Action, &str)] = &[
     (
         Action::DeliveryPlanned,
         "Revision {revision} is to be sent to {destination} by version {flow_version} of the flow \"{flow}\".",
+    ),
+    (
+        Action::DeliveryUndone,
+        "What version {undone} of the flow \"{flow}\" sent to {destination} is undone: version {flow_version} sends what is to stand there. {why}.",
     ),
     (Action::DeliverySuperseded, "Revision {revision} is not sent to {destination} any more: a later one took its place."),
     (Action::DeliveryWaits, "Revision {revision} waits to be sent to {destination}."),
@@ -91,6 +98,8 @@ pub fn sentence(action: &str, told: &Told<'_>) -> String {
             "destination" => text(told.destination, "the destination"),
             "exception" => told.exception.unwrap_or("A person must look at it.").to_owned(),
             "resolution" => text(told.resolution, "no reason was given"),
+            "undone" => number(told.undone),
+            "why" => text(told.why, "No reason was given"),
             _ => String::new(),
         });
         rest = after;
@@ -146,11 +155,15 @@ mod tests {
             destination: Some("Acme ERP"),
             exception: Some("Order #1042 was not sent."),
             resolution: Some("Tried again"),
+            undone: Some(4),
+            why: Some("Prices were wrong."),
         };
         let say = |action: Action| sentence(action.as_str(), &told);
         assert_eq!(say(Action::MessageReceived), "Acme shop told us of it (orders/create, by webhook).");
         let planned = "Revision 2 is to be sent to Acme ERP by version 3 of the flow \"orders {to} ERP\".";
         assert_eq!(say(Action::DeliveryPlanned), planned);
+        let undone = "What version 4 of the flow \"orders {to} ERP\" sent to Acme ERP is undone: version 3 sends what is to stand there. Prices were wrong.";
+        assert_eq!(say(Action::DeliveryUndone), undone);
         assert_eq!(say(Action::ExceptionOpened), "Order #1042 was not sent.");
         assert_eq!(say(Action::ExceptionIgnored), "Ann decided to leave it: Tried again.");
         assert_eq!(sentence("lookup_table.entries_set", &told), "Ann: lookup table entries set.");

@@ -5,6 +5,7 @@ use connectors::Connector;
 use connectors::flow::FlowError;
 use connectors::trial::{Side, Trial};
 use domain::flow::FlowSpec;
+use domain::id::LookupTableId;
 use domain::mapping::Rules;
 use domain::record::RecordKind;
 
@@ -77,9 +78,16 @@ fn side<'a>((row, connector): &'a (ConnectionRow, &'static Connector)) -> Side<'
 /// # Errors
 /// Where the database does not answer.
 pub async fn tables(store: &TenantStore<'_>, trial: &Trial<'_>) -> Result<Tables, StoreError> {
+    lookup::load(store, &tables_used(store, trial).await?).await
+}
+
+/// Which those are, with their versions.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn tables_used(store: &TenantStore<'_>, trial: &Trial<'_>) -> Result<Vec<(LookupTableId, i64)>, StoreError> {
     let plans = [trial.read_plan(), trial.write_plan()];
     let is_used = |name: &String| plans.iter().flatten().any(|plan| plan.tables().contains(name));
     let versions: Vec<TableVersion> = store.lookup_table_versions().await?;
-    let used: Vec<_> = versions.into_iter().filter(|(_, name, _)| is_used(name)).map(|(id, _, version)| (id, version)).collect();
-    lookup::load(store, &used).await
+    Ok(versions.into_iter().filter(|(_, name, _)| is_used(name)).map(|(id, _, version)| (id, version)).collect())
 }

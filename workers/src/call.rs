@@ -256,7 +256,14 @@ impl Duty {
         if self.is_proof() {
             // A vendor that makes a second one harmless need not be asked. Nor is one where what is found would say that the record
             // exists, which is known, and nothing of the update: it sets the same values, which is one effect however often it arrives.
-            let is_told = !matches!(change, Change::Update(_)) || connector.proof_tells_revision(kind);
+            // And where the revision was there before already, to find it says nothing of this change: it undoes another delivery of it, or is
+            // sent anew. A write that replaces what is there is one effect as well.
+            let is_again = self.parcel.undoes_since.is_some() || self.parcel.resends > 0;
+            let is_told = match change {
+                Change::Update(_) => connector.proof_tells_revision(kind) && !is_again,
+                Change::Write => !(is_again && self.parcel.stored.is_some() && connector.replaces(kind)),
+                Change::Action(..) => true,
+            };
             if connector.is_repeatable(kind, change) || !is_told {
                 return Ok(Made::Ready(Ready::Step(self.send_again(Utc::now()))));
             }
@@ -362,7 +369,7 @@ impl Duty {
     }
 
     fn age(&self) -> chrono::Duration {
-        Utc::now() - self.parcel.origin_at
+        Utc::now() - self.parcel.undoes_since.unwrap_or(self.parcel.origin_at)
     }
 
     /// A limit is nobody's failure. An outage makes us wait longer each time, but is not what a delivery's patience ends by: a failure right

@@ -15,6 +15,7 @@
 //! - [`shadow`]: what a swap's candidate would be sent is made beside what is sent, and compared.
 //! - [`three_way_match`]: orders are compared with their shipments and invoices after one of them has changed.
 //! - [`sunset`]: the announced ends of API versions become notices.
+//! - [`undo`]: what a bad version of a flow did at its destination is looked at, and planned back once a person approved it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,7 @@ mod sunset;
 mod sweep;
 mod three_way_match;
 mod token;
+mod undo;
 pub mod vendor;
 
 use directory::Directory;
@@ -112,6 +114,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(drift::run(context.clone(), stop.clone()));
     stages.spawn(alert::run(context.clone(), stop.clone()));
     stages.spawn(first::run(context.clone(), stop.clone()));
+    stages.spawn(undo::run(context.clone(), stop.clone()));
     let stopped = async {
         // A closed line means that whoever could tell us to stop is gone.
         let _ = stop.wait_for(|stop| *stop).await;

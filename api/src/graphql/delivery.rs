@@ -4,7 +4,7 @@ use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::delivery::DeliveryState;
-use domain::id::{AttemptId, ConnectionId, DeliveryId, FlowId, RecordId};
+use domain::id::{AttemptId, ConnectionId, DeliveryId, FlowId, RecordId, UndoId};
 use domain::scope::Permission;
 use infra::postgres::entity::{attempt, delivery, exception, record};
 use infra::postgres::filter::{DeliveryFilter, ExceptionFilter, attempts_of};
@@ -33,6 +33,9 @@ pub struct DeliveryNode {
     receipt_id: Option<String>,
     planned_at: DateTime<Utc>,
     settled_at: Option<DateTime<Utc>>,
+    /// The delivery that it undoes, and the undo that planned it; null of most.
+    undoes_id: Option<ID>,
+    undo_id: Option<ID>,
     #[graphql(skip)]
     row: Uuid,
     #[graphql(skip)]
@@ -52,6 +55,8 @@ impl From<delivery::Model> for DeliveryNode {
             receipt_id: row.receipt_id,
             planned_at: row.planned_at,
             settled_at: row.settled_at,
+            undoes_id: row.undoes.map(id::<DeliveryId>),
+            undo_id: row.undo_id.map(id::<UndoId>),
             row: row.id,
             record: row.record_id,
         }

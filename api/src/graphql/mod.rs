@@ -41,6 +41,7 @@ mod swap;
 mod tenant;
 mod three_way_match;
 mod timeline;
+mod undo;
 
 pub use error::{Code, UserError, UserErrorCode};
 
@@ -87,6 +88,7 @@ pub struct Query(
     tenant::TenantQuery,
     three_way_match::MatchPolicyQuery,
     timeline::TimelineQuery,
+    undo::UndoQuery,
 );
 
 #[derive(MergedObject, Default)]
@@ -110,6 +112,7 @@ pub struct Mutation(
     swap::SwapMutation,
     tenant::TenantMutation,
     three_way_match::MatchPolicyMutation,
+    undo::UndoMutation,
 );
 
 pub type CrossdockSchema = Schema<Query, Mutation, EmptySubscription>;

@@ -3,9 +3,12 @@
 use async_graphql::{Context, ID, Object, Result, Union};
 use domain::id::{
     ConnectionId, DeliveryId, DriftId, ExceptionId, FlowId, IncidentId, LookupTableId, MessageId, RecordId, SunsetId, SwapId,
+    UndoId,
 };
 use domain::scope::Permission;
-use infra::postgres::entity::{connection, delivery, drift, exception, flow, incident, lookup_table, message, record, swap};
+use infra::postgres::entity::{
+    connection, delivery, drift, exception, flow, incident, lookup_table, message, record, swap, undo,
+};
 use infra::postgres::page::Listed;
 use uuid::Uuid;
 
@@ -23,6 +26,7 @@ use super::record::RecordNode;
 use super::sunset::SunsetNode;
 use super::swap::SwapNode;
 use super::tenant::reads;
+use super::undo::UndoNode;
 
 /// Anything that has an id.
 #[derive(Union)]
@@ -32,6 +36,7 @@ enum Node {
     Drift(DriftNode),
     Exception(ExceptionNode),
     Flow(FlowNode),
+    FlowUndo(UndoNode),
     Incident(IncidentNode),
     LookupTable(LookupTableNode),
     Message(MessageNode),
@@ -81,6 +86,7 @@ impl NodeQuery {
                 None => None,
             },
             SwapId::PREFIX => find::<swap::Entity>(ctx, uuid::<SwapId>(&id)).await?.map(|row| Node::Swap(row.into())),
+            UndoId::PREFIX => find::<undo::Entity>(ctx, uuid::<UndoId>(&id)).await?.map(|row| Node::FlowUndo(row.into())),
             _ => None,
         })
     }

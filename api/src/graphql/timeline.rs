@@ -76,6 +76,9 @@ struct Part {
 
 fn act(row: &TimelineRow, act: &TimelineAct) -> Part {
     let (message, delivery, exception) = (row.message.as_ref(), row.delivery.as_ref(), row.exception.as_ref());
+    let is_undone = act.action == domain::audit::Action::DeliveryUndone.as_str();
+    let detail =
+        act.detail.as_deref().filter(|_| is_undone).and_then(|detail| serde_json::from_str::<serde_json::Value>(detail).ok());
     let told = Told {
         who: act.who.as_deref(),
         source: message.map(|m| m.source.as_str()),
@@ -87,6 +90,8 @@ fn act(row: &TimelineRow, act: &TimelineAct) -> Part {
         destination: delivery.map(|d| d.destination.as_str()),
         exception: exception.map(|e| e.sentence.as_str()),
         resolution: exception.and_then(|e| e.resolution.as_deref()),
+        undone: detail.as_ref().and_then(|detail| i32::try_from(detail["version"].as_i64()?).ok()),
+        why: detail.as_ref().and_then(|detail| detail["why"].as_str()),
     };
     let is_mapped = act.action == domain::audit::Action::MessageMapped.as_str();
     let recipe = message.filter(|_| is_mapped).and_then(|m| m.revision.as_ref()?.1.as_ref());

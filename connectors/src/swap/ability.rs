@@ -5,7 +5,6 @@ use domain::record::RecordKind;
 use super::{Candidate, Gap, Severity};
 use crate::check::names_of;
 use crate::connector::Connector;
-use crate::manifest::{Method, Write};
 use crate::trial::Side;
 
 pub(super) fn of_destination(kind: RecordKind, old: Side<'_>, candidate: &Candidate<'_>) -> Vec<Gap> {
@@ -38,23 +37,16 @@ pub(super) fn of_destination(kind: RecordKind, old: Side<'_>, candidate: &Candid
     gaps
 }
 
-/// A record that exists there is changed by a request of its own, or by a write that replaces what has our key.
-fn changes(connector: &Connector, kind: RecordKind) -> bool {
-    let write = connector.resource(kind).and_then(|resource| resource.write.as_ref());
-    let replaces = |write: &Write| write.repeatable || write.request.method == Method::Put;
-    connector.updates(kind) || write.is_some_and(replaces)
-}
-
 fn update(kind: RecordKind, from: &Connector, to: &Connector) -> Option<Gap> {
-    if changes(to, kind) {
+    if to.changes(kind) {
         return None;
     }
     let title = to.title();
-    let before = if changes(from, kind) { format!("{} changes what it has, and", from.title()) } else { "As now:".to_owned() };
+    let before = if from.changes(kind) { format!("{} changes what it has, and", from.title()) } else { "As now:".to_owned() };
     let sentence = format!(
         "{before} the connector of {title} knows no way to change a {kind}: a later revision is sent as a write again, and it is {title} that makes a change or one more of it."
     );
-    let severity = if changes(from, kind) { Severity::Loses } else { Severity::Differs };
+    let severity = if from.changes(kind) { Severity::Loses } else { Severity::Differs };
     let next = "Try it there with one record and a change of it; where it makes one more, add an update to the connector first.";
     Some(Gap::new(severity, "update", sentence, next))
 }

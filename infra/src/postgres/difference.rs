@@ -168,6 +168,8 @@ pub(super) async fn resend(
     let rows = sqlx::query(
         "UPDATE differences SET state = 'resent', closed_at = now(), closed_by = $3
          WHERE (id = ANY($1) OR delivery_id = ANY($2)) AND state = 'open' AND kind IN ('gone', 'different') AND delivery_id IS NOT NULL
+           -- What was undone is not sent again: what undid it stands in its place.
+           AND NOT EXISTS (SELECT FROM deliveries e WHERE e.undoes = differences.delivery_id AND e.state NOT IN ('superseded', 'cancelled'))
          RETURNING id, delivery_id, kind",
     )
     .bind(ids)

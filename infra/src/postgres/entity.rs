@@ -52,6 +52,11 @@ entity!(swap, "swaps", {
     percent: i32, moves_known: bool, report: Json, failure: Option<String>, created_at: DateTimeUtc, shadow_since: Option<DateTimeUtc>,
     closed_at: Option<DateTimeUtc>
 });
+entity!(undo, "undos", {
+    tenant_id: Uuid, flow_id: Uuid, flow_version_id: Uuid, version: i32, goal: String, good_version_id: Option<Uuid>, leaves_created: bool,
+    since: Option<DateTimeUtc>, state: String, report: Json, failure: Option<String>, started_by: Json, approved_by: Option<Json>,
+    approved_at: Option<DateTimeUtc>, why: Option<String>, created_at: DateTimeUtc, ended_at: Option<DateTimeUtc>
+});
 entity!(message, "messages", {
     tenant_id: Uuid, connection_id: Uuid, origin: String, topic: String, record_kind: Option<String>, source_id: Option<String>,
     received_at: DateTimeUtc, state: String, record_id: Option<Uuid>
@@ -65,7 +70,8 @@ entity!(record_revision, "record_revisions", {
 });
 entity!(delivery, "deliveries", {
     tenant_id: Uuid, flow_id: Uuid, flow_version_id: Uuid, record_id: Uuid, revision: i32, connection_id: Uuid, state: String, attempts: i32,
-    due_at: DateTimeUtc, receipt_id: Option<String>, origin_at: DateTimeUtc, planned_at: DateTimeUtc, settled_at: Option<DateTimeUtc>
+    due_at: DateTimeUtc, receipt_id: Option<String>, origin_at: DateTimeUtc, planned_at: DateTimeUtc, settled_at: Option<DateTimeUtc>,
+    undoes: Option<Uuid>, undo_id: Option<Uuid>
 });
 entity!(attempt, "attempts", {
     tenant_id: Uuid, delivery_id: Option<Uuid>, number: i32, kind: String, method: String, url: String, started_at: DateTimeUtc,

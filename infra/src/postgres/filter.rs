@@ -176,6 +176,14 @@ pub fn swaps_of(flow: Option<Uuid>) -> impl FnOnce(Select<super::entity::swap::E
     }
 }
 
+/// Those of a flow, or of all.
+pub fn undos_of(flow: Option<Uuid>) -> impl FnOnce(Select<super::entity::undo::Entity>) -> Select<super::entity::undo::Entity> {
+    move |select| match flow {
+        Some(flow) => select.filter(super::entity::undo::Column::FlowId.eq(flow)),
+        None => select,
+    }
+}
+
 /// Those that were not deleted; the others are kept for what was sent by them.
 pub fn lookup_tables_kept(select: Select<lookup_table::Entity>) -> Select<lookup_table::Entity> {
     select.filter(lookup_table::Column::DeletedAt.is_null())

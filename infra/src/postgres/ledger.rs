@@ -69,6 +69,8 @@ pub struct Parcel {
     pub stored: Option<Receipt>,
     /// What a person has changed of its payload, as JSON.
     pub edits: Option<String>,
+    /// Since when it is to be sent, where that is not when its message was accepted: it undoes an earlier delivery.
+    pub undoes_since: Option<DateTime<Utc>>,
 }
 
 /// A connection as a worker needs it.
@@ -274,7 +276,10 @@ impl TenantStore<'_> {
         let tenant = self.scope().tenant;
         let mut tx = self.begin().await?;
         let mut load = Load::default();
-        let blocked = load_parcels(&mut tx, ids, lease_s, &mut load.parcels).await?;
+        let (blocked, overtaken) = load_parcels(&mut tx, ids, lease_s, &mut load.parcels).await?;
+        if !overtaken.is_empty() {
+            self.overtake(&mut tx, &overtaken).await?;
+        }
         // Most often nothing stands before a delivery, and this costs nothing.
         if !blocked.is_empty() && self.unblock(&mut tx, &blocked).await? {
             load_parcels(&mut tx, &blocked, lease_s, &mut load.parcels).await?;
@@ -288,6 +293,18 @@ impl TenantStore<'_> {
         load.tables = table_versions(&mut tx, tenant).await?;
         tx.commit().await?;
         Ok(load)
+    }
+
+    /// What was to undo an earlier delivery, and has a later revision beside it by now: that takes its place, whatever its flow's ordering.
+    async fn overtake(&self, tx: &mut Transaction<'static, Postgres>, ids: &[Uuid]) -> Result<(), StoreError> {
+        let superseded: Vec<Uuid> = sqlx::query_scalar(
+            "UPDATE deliveries SET state = 'superseded', settled_at = now()
+             WHERE id = ANY($1) AND state = 'planned' AND undoes IS NOT NULL RETURNING id",
+        )
+        .bind(ids)
+        .fetch_all(&mut **tx)
+        .await?;
+        exception::close_superseded(tx, self.scope(), &superseded).await
     }
 
     /// Takes away what stands before later revisions and will not move by itself: an earlier revision that became an exception or waits
@@ -736,16 +753,18 @@ pub(super) async fn table_versions(
     rows.into_iter().map(|row| Ok((LookupTableId(row.try_get("id")?), row.try_get("name")?, row.try_get("version")?))).collect()
 }
 
-/// Loads what may be worked on; returns the planned ones that an earlier delivery of their record stands before.
+/// Loads what may be worked on; returns the planned ones that an earlier delivery of their record stands before, and those that undo a delivery
+/// which a later one has overwritten or will.
 async fn load_parcels(
     tx: &mut Transaction<'static, Postgres>,
     ids: &[Uuid],
     lease_s: f64,
     parcels: &mut Vec<Parcel>,
-) -> Result<Vec<Uuid>, StoreError> {
+) -> Result<(Vec<Uuid>, Vec<Uuid>), StoreError> {
     let rows = sqlx::query(
         "SELECT d.id, d.state, d.attempt_id, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.attempts, d.failures, d.origin_at,
-                d.held_by, d.calls_done, d.resends, d.payload_edits, s.receipt_id, s.receipt_version,
+                d.held_by, d.calls_done, d.resends, d.payload_edits,
+                CASE WHEN d.undoes IS NOT NULL THEN d.planned_at END AS undoes_since, s.receipt_id, s.receipt_version,
                 r.kind, r.number, r.connection_id AS source, r.source_id, v.document, v.unbalanced,
                 -- From its end on, or from that of its lease: a call that took long may have left late.
                 CASE WHEN d.state = 'unknown' THEN (SELECT max(coalesce(a.ended_at, a.started_at + make_interval(secs => $3))) FROM attempts a
@@ -753,7 +772,10 @@ async fn load_parcels(
                 -- Deliveries of one record to one destination go one at a time and in the order of revisions.
                 EXISTS (SELECT FROM deliveries e WHERE e.record_id = d.record_id AND e.connection_id = d.connection_id
                           AND (e.revision < d.revision OR (e.revision = d.revision AND e.id < d.id))
-                          AND e.state NOT IN ('confirmed', 'reconciled', 'superseded', 'cancelled')) AS blocked
+                          AND e.state NOT IN ('confirmed', 'reconciled', 'superseded', 'cancelled')) AS blocked,
+                CASE WHEN d.undoes IS NULL OR d.unproven OR d.calls_done > 0 THEN false
+                     ELSE EXISTS (SELECT FROM deliveries e WHERE e.record_id = d.record_id AND e.connection_id = d.connection_id
+                                    AND e.revision > d.revision AND e.state NOT IN ('superseded', 'cancelled')) END AS overtaken
          FROM deliveries d
          JOIN records r ON r.id = d.record_id
          JOIN record_revisions v ON v.tenant_id = d.tenant_id AND v.id = d.revision_id
@@ -771,16 +793,19 @@ async fn load_parcels(
     .bind(lease_s)
     .fetch_all(&mut **tx)
     .await?;
-    let mut blocked = Vec::new();
+    let (mut blocked, mut overtaken) = (Vec::new(), Vec::new());
     for row in rows {
         // What may have had its effect is asked about whatever stands before it.
-        if row.try_get("blocked")? && row.try_get::<&str, _>("state")? == DeliveryState::Planned.as_str() {
+        let is_planned = row.try_get::<&str, _>("state")? == DeliveryState::Planned.as_str();
+        if is_planned && row.try_get("overtaken")? {
+            overtaken.push(row.try_get("id")?);
+        } else if is_planned && row.try_get("blocked")? {
             blocked.push(row.try_get("id")?);
         } else {
             parcels.push(parcel(&row)?);
         }
     }
-    Ok(blocked)
+    Ok((blocked, overtaken))
 }
 
 fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {
@@ -809,6 +834,7 @@ fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {
         calls_done: row.try_get("calls_done")?,
         resends: row.try_get("resends")?,
         edits: row.try_get("payload_edits")?,
+        undoes_since: row.try_get("undoes_since")?,
         stored: row
             .try_get::<Option<String>, _>("receipt_id")?
             .map(|id| Ok::<_, sqlx::Error>(Receipt { id, version: row.try_get("receipt_version")? }))

@@ -49,6 +49,9 @@ pub mod swap_shadow;
 pub mod three_way_match;
 pub mod timeline;
 pub mod token;
+pub mod undo;
+pub mod undo_item;
+pub mod undo_plan;
 pub mod work;
 
 /// What went wrong at the database.

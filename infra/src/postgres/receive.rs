@@ -421,7 +421,7 @@ impl<'a> Receiving<'a> {
                     coalesce(due_at, now() + make_interval(secs => $10))
              FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::uuid[], $8::uuid[], $9::timestamptz[], $11::timestamptz[])
                   AS i (id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at, due_at)
-             ON CONFLICT (flow_id, record_id, revision) DO NOTHING",
+             ON CONFLICT (flow_id, record_id, revision) WHERE undoes IS NULL DO NOTHING",
         )
         .bind(self.scope.tenant.0)
         .bind(&ids)
@@ -445,23 +445,26 @@ impl<'a> Receiving<'a> {
     /// A later revision takes the place of deliveries that have not been sent; an exception over one of them closes itself.
     /// A write that may have had its effect is not superseded: it is proven first. Nor is one that is stored and whose actions are to come.
     async fn supersede(&mut self, made: &[Made]) -> Result<(), StoreError> {
-        let mut duties: Vec<(Uuid, i32, Uuid)> = Vec::new();
+        let mut duties: Vec<(Uuid, i32, Uuid, bool)> = Vec::new();
         for m in made.iter().filter(|m| m.revision > 1) {
             // A flow that delivers each revision keeps those that wait, one after the other.
             let latest = m.record.flows.iter().filter(|flow| flow.ordering == Ordering::Latest);
-            let flows = latest.map(|flow| flow.flow).chain(m.record.left.iter().copied());
-            duties.extend(flows.map(|flow| (m.record_id, m.revision, flow.0)));
+            let flows = latest.map(|flow| (flow.flow, false)).chain(m.record.left.iter().map(|flow| (*flow, true)));
+            duties.extend(flows.map(|(flow, is_left)| (m.record_id, m.revision, flow.0, is_left)));
         }
         let superseded: Vec<Uuid> = sqlx::query_scalar(
             "UPDATE deliveries d SET state = 'superseded', settled_at = now()
-             FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS i (record_id, revision, flow_id)
+             FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bool[]) AS i (record_id, revision, flow_id, is_left)
              WHERE d.record_id = ANY($1) AND d.record_id = i.record_id AND d.flow_id = i.flow_id
-               AND d.revision < i.revision AND d.state IN ('planned', 'waiting', 'held', 'exception') AND NOT d.unproven AND d.calls_done = 0
+               -- Where the later revision is not sent, what was sent wrongly is still to be undone.
+               AND d.revision < i.revision AND (d.undoes IS NULL OR NOT i.is_left)
+               AND d.state IN ('planned', 'waiting', 'held', 'exception') AND NOT d.unproven AND d.calls_done = 0
              RETURNING d.id",
         )
         .bind(duties.iter().map(|d| d.0).collect::<Vec<_>>())
         .bind(duties.iter().map(|d| d.1).collect::<Vec<_>>())
         .bind(duties.iter().map(|d| d.2).collect::<Vec<_>>())
+        .bind(duties.iter().map(|d| d.3).collect::<Vec<_>>())
         .fetch_all(&mut *self.tx)
         .await?;
         exception::close_superseded(&mut self.tx, self.scope, &superseded).await

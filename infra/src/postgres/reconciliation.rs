@@ -86,6 +86,8 @@ pub struct ConfirmedRevision {
     pub delivery: DeliveryId,
     pub version: FlowVersionId,
     pub revision: RevisionRow,
+    /// It restored what stood there before: an earlier revision than the record has. What its source said since is not there.
+    pub is_behind: bool,
 }
 
 impl Store {
@@ -295,7 +297,8 @@ impl TenantStore<'_> {
              WHERE d.tenant_id = $1 AND d.id >= uuid7_floor($2) AND d.id < uuid7_floor($3) AND d.id > $4
                AND d.flow_id = $5 AND d.connection_id = $6 AND d.state IN ('confirmed', 'reconciled') AND d.receipt_id IS NOT NULL
                AND NOT EXISTS (SELECT FROM deliveries e WHERE e.record_id = d.record_id AND e.connection_id = d.connection_id
-                                 AND e.revision > d.revision AND e.state NOT IN ('superseded', 'cancelled'))
+                                 AND (e.revision > d.revision OR (e.revision = d.revision AND e.undoes IS NOT NULL AND e.id > d.id))
+                                 AND e.state NOT IN ('superseded', 'cancelled'))
              ORDER BY d.id LIMIT $7",
         )
         .bind(self.scope().tenant.0)
@@ -347,7 +350,8 @@ impl TenantStore<'_> {
     pub async fn reconciliation_revisions(&self, deliveries: &[Uuid]) -> Result<Vec<ConfirmedRevision>, StoreError> {
         let mut tx = self.begin().await?;
         let rows = sqlx::query(
-            "SELECT d.id, d.flow_version_id, d.record_id, d.revision, d.origin_at, r.source_id, r.number, v.document, v.unbalanced
+            "SELECT d.id, d.flow_version_id, d.record_id, d.revision, d.origin_at, r.source_id, r.number, v.document, v.unbalanced,
+                    v.revision < d.revision AS is_behind
              FROM deliveries d JOIN records r ON r.id = d.record_id
              JOIN record_revisions v ON v.tenant_id = d.tenant_id AND v.id = d.revision_id
              WHERE d.id = ANY($1) AND d.state IN ('confirmed', 'reconciled')",
@@ -361,6 +365,7 @@ impl TenantStore<'_> {
                 delivery: DeliveryId(row.try_get("id")?),
                 version: FlowVersionId(row.try_get("flow_version_id")?),
                 revision: RevisionRow::read(&row)?,
+                is_behind: row.try_get("is_behind")?,
             })
         };
         rows.into_iter().map(revision).collect()
@@ -378,7 +383,7 @@ impl TenantStore<'_> {
              SELECT i.id, r.tenant_id, $3, $4, r.id, r.revision, r.revision_id, $5, v.created_at, now(), now() + interval '10 seconds'
              FROM unnest($1::uuid[], $2::uuid[]) AS i (id, record_id) JOIN records r ON r.id = i.record_id
              JOIN record_revisions v ON v.tenant_id = r.tenant_id AND v.id = r.revision_id
-             ON CONFLICT (flow_id, record_id, revision) DO NOTHING RETURNING id",
+             ON CONFLICT (flow_id, record_id, revision) WHERE undoes IS NULL DO NOTHING RETURNING id",
         )
         .bind(records.iter().map(|_| DeliveryId::generate().0).collect::<Vec<_>>())
         .bind(records)

@@ -206,13 +206,13 @@ impl TenantStore<'_> {
                    AND ($6::timestamptz IS NULL OR r.id >= uuid7_floor($6)) AND ($7::timestamptz IS NULL OR r.id < uuid7_floor($7))
                  ORDER BY r.id DESC LIMIT $8
              )
-             SELECT p.id AS record_id, p.number, p.source_id, v.revision, v.document, v.unbalanced, d.id AS delivery_id, d.state,
+             SELECT p.id AS record_id, p.number, p.source_id, CASE WHEN d.revision IS NULL THEN v.revision ELSE d.revision END AS revision, v.document, v.unbalanced, d.id AS delivery_id, d.state,
                     coalesce(d.origin_at, p.created_at) AS origin_at, a.request, a.inputs,
                     CASE WHEN $9 THEN (SELECT coalesce(m.fetched, m.body) FROM messages m WHERE m.id = v.message_id AND m.origin <> 'manual') END AS body
              FROM page p
              LEFT JOIN LATERAL (
-                 SELECT d.id, d.state, d.revision_id, d.origin_at FROM deliveries d
-                 WHERE d.record_id = p.id AND d.flow_id = $4 AND d.state <> 'superseded' ORDER BY d.revision DESC LIMIT 1) d ON true
+                 SELECT d.id, d.state, d.revision, d.revision_id, d.origin_at FROM deliveries d
+                 WHERE d.record_id = p.id AND d.flow_id = $4 AND d.state <> 'superseded' ORDER BY d.revision DESC, d.id DESC LIMIT 1) d ON true
              -- By id alone and without coalesce, which row-level security holds for a leak and no index serves then: a plan would read all
              -- revisions of the tenant for each record.
              JOIN record_revisions v ON v.id = CASE WHEN d.revision_id IS NULL THEN p.revision_id ELSE d.revision_id END

@@ -67,8 +67,7 @@ pub(super) async fn ways(
     Ok(duties.iter().map(way).collect())
 }
 
-/// Where the last delivery of each record went, and the last version that wrote there. Leans on the unique key of deliveries (flow_id,
-/// record_id, revision).
+/// Where the last delivery of each record went, and the last version that wrote there. Leans on deliveries_record.
 async fn homes(
     tx: &mut Transaction<'static, Postgres>,
     known: &[(Uuid, Uuid)],
@@ -78,7 +77,7 @@ async fn homes(
          FROM unnest($1::uuid[], $2::uuid[]) AS i (record_id, flow_id)
          CROSS JOIN LATERAL (
              SELECT d.connection_id, d.flow_version_id FROM deliveries d
-             WHERE d.flow_id = i.flow_id AND d.record_id = i.record_id ORDER BY d.revision DESC LIMIT 1) d
+             WHERE d.flow_id = i.flow_id AND d.record_id = i.record_id ORDER BY d.revision DESC, d.id DESC LIMIT 1) d
          LEFT JOIN LATERAL (
              SELECT v.id FROM flow_versions v
              WHERE v.flow_id = i.flow_id AND v.destination_connection_id = d.connection_id AND v.state IN ('candidate', 'retired')

@@ -65,7 +65,8 @@ impl TenantStore<'_> {
         let row = sqlx::query(
             "SELECT count(*) AS count, percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP
                  (ORDER BY extract(epoch FROM settled_at - origin_at)::float8 * 1000) AS ms
-             FROM deliveries WHERE tenant_id = $1 AND state IN ('confirmed', 'reconciled') AND settled_at >= $2",
+             FROM deliveries WHERE tenant_id = $1 AND state IN ('confirmed', 'reconciled') AND settled_at >= $2
+               AND undoes IS NULL",
         )
         .bind(self.scope().tenant.0)
         .bind(since)

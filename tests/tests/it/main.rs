@@ -26,6 +26,8 @@ mod sunset;
 mod swap;
 mod tenancy;
 mod timeline;
+mod undo;
+mod undo_fault;
 mod vendor;
 
 use std::panic::AssertUnwindSafe;

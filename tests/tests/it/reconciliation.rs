@@ -13,13 +13,13 @@ use crate::{World, eventually, world};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A shop and an ERP that nobody told of each other, but by a flow.
-struct Pair {
+pub struct Pair {
     shop: Vendor,
     erp: Vendor,
-    flow: String,
+    pub flow: String,
 }
 
-async fn pair(world: &World) -> Pair {
+pub async fn pair(world: &World) -> Pair {
     let (shop, erp) =
         (Vendor::of_catalog("http", &["authorization"]).await, Vendor::of_catalog("http", &["authorization"]).await);
     let client = &world.acme.client;
@@ -33,7 +33,7 @@ async fn pair(world: &World) -> Pair {
 
 impl Pair {
     /// An order at the shop, as a person there makes or changes it. Nobody sends a webhook.
-    fn order(&self, n: usize, note: &str) {
+    pub fn order(&self, n: usize, note: &str) {
         let order = json!({
             "source_id": format!("O-{n}"), "number": format!("#{n}"), "status": "open", "payment_status": "paid",
             "fulfillment_status": "unfulfilled", "currency": "EUR", "placed_at": "2026-11-24T10:15:00Z", "note": note,
@@ -49,7 +49,7 @@ impl Pair {
         self.shop.served.simulator().put_record(RecordKind::Order, document(&order), now);
     }
 
-    fn stored(&self) -> Vec<SimRecord> {
+    pub fn stored(&self) -> Vec<SimRecord> {
         self.erp.served.simulator().stored(RecordKind::Order)
     }
 
@@ -72,12 +72,12 @@ fn document(json: &Value) -> Document {
     Document::parse(json.to_string().as_bytes(), &Limits::DEFAULT).unwrap()
 }
 
-fn text<'a>(value: &'a Document, field: &str) -> &'a str {
+pub fn text<'a>(value: &'a Document, field: &str) -> &'a str {
     value.get(field).and_then(Document::as_str).unwrap_or("")
 }
 
 /// Reconciles all of the last hour, up to now: a schedule leaves the last minutes to settle. Returns it with its report once it ended.
-async fn reconcile(world: &World, flow: &str) -> Value {
+pub async fn reconcile(world: &World, flow: &str) -> Value {
     let mut connection = world.platform.database.connect().await.unwrap();
     let id = domain::id::ReconciliationId::generate();
     let sql = "INSERT INTO reconciliations (id, tenant_id, flow_id, from_at, until_at, started_by)
@@ -93,12 +93,12 @@ async fn reconcile(world: &World, flow: &str) -> Value {
     .await
 }
 
-fn counts<const N: usize>(reconciliation: &Value, names: [&str; N]) -> [u64; N] {
+pub fn counts<const N: usize>(reconciliation: &Value, names: [&str; N]) -> [u64; N] {
     assert_eq!(reconciliation["state"], "done", "{reconciliation}");
     names.map(|name| reconciliation["report"][name].as_u64().unwrap_or_else(|| panic!("{name} of {reconciliation}")))
 }
 
-async fn health(world: &World, flow: &str) -> Value {
+pub async fn health(world: &World, flow: &str) -> Value {
     let query = "query($id: ID!) { flow(id: $id) { health { state openExceptions openDifferences provenUntil } } }";
     world.acme.client.ask(query, json!({"id": flow})).await.unwrap()["flow"]["health"].clone()
 }

@@ -100,7 +100,8 @@ impl ExceptionWhatIfQuery {
             let (count, end) = (page.len(), page.last().map(|stopped| stopped.exception));
             let mut by_way: HashMap<Uuid, Vec<Stopped>> = HashMap::new();
             for stopped in page {
-                by_way.entry(stopped.flow.0).or_default().push(stopped);
+                let way = if stopped.is_undoing { stopped.version.0 } else { stopped.flow.0 };
+                by_way.entry(way).or_default().push(stopped);
             }
             for (flow, rows) in by_way {
                 let way = match ways.get(&flow) {
@@ -156,6 +157,7 @@ impl Way {
     ) -> Result<Self> {
         let version = match which {
             Which::Number(number) => store.flow_version(stopped.flow, number).await,
+            Which::Current if stopped.is_undoing => Ok(None),
             // What goes elsewhere by now is no measure for what goes there.
             Which::Current => {
                 let published = store.flow_published(stopped.flow).await;

@@ -80,7 +80,7 @@ impl TenantStore<'_> {
              FROM (SELECT DISTINCT ON (flow_id, record_id, revision) *
                    FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::uuid[], $8::uuid[])
                         AS i (id, flow_id, version_id, record_id, revision, revision_id, connection_id)) i
-             ON CONFLICT (flow_id, record_id, revision) DO NOTHING RETURNING id",
+             ON CONFLICT (flow_id, record_id, revision) WHERE undoes IS NULL DO NOTHING RETURNING id",
         )
         .bind(tenant.0)
         .bind(wanted.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
@@ -95,7 +95,7 @@ impl TenantStore<'_> {
         let waits: Vec<Uuid> = sqlx::query_scalar(
             "INSERT INTO exception_waits (exception_id, delivery_id, tenant_id)
              SELECT i.exception_id, d.id, $1 FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::int[]) AS i (exception_id, flow_id, record_id, revision)
-             JOIN deliveries d ON d.flow_id = i.flow_id AND d.record_id = i.record_id AND d.revision = i.revision
+             JOIN deliveries d ON d.flow_id = i.flow_id AND d.record_id = i.record_id AND d.revision = i.revision AND d.undoes IS NULL
              ON CONFLICT DO NOTHING RETURNING exception_id",
         )
         .bind(tenant.0)

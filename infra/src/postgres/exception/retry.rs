@@ -118,7 +118,8 @@ impl TenantStore<'_> {
                      unproven = d.unproven AND NOT s.has_looked,
                      failures = 0, due_at = now(),
                      sweep_at = now() + CASE WHEN s.n <= $4 THEN interval '10 seconds' ELSE make_interval(secs => (s.n - $4) / $5) END,
-                     flow_version_id = CASE WHEN v.id IS NULL THEN d.flow_version_id ELSE v.id END
+                     -- What undoes another delivery is made by the version that it restores, and no other.
+                     flow_version_id = CASE WHEN v.id IS NULL OR d.undoes IS NOT NULL THEN d.flow_version_id ELSE v.id END
                  FROM s LEFT JOIN v ON v.flow_id = s.flow_id AND v.connection_id = s.connection_id
                  WHERE d.id = ANY($1) AND d.id = s.id AND d.tenant_id = $2 AND d.state = 'exception'
                  RETURNING d.id, d.connection_id, s.n <= $4 AS is_nudged",

@@ -21,6 +21,8 @@ pub struct Stopped {
     pub revision: RevisionRow,
     /// What a person has changed of its payload, as JSON.
     pub edits: Option<String>,
+    /// It undoes another delivery: it is made by its own version, whatever is published.
+    pub is_undoing: bool,
 }
 
 impl TenantStore<'_> {
@@ -37,7 +39,7 @@ impl TenantStore<'_> {
         let mut tx = self.begin().await?;
         let rows = sqlx::query(
             "SELECT e.id, e.delivery_id, d.flow_id, d.flow_version_id, d.connection_id, d.record_id, d.revision, d.origin_at, d.payload_edits,
-                    r.source_id, r.number, v.document, v.unbalanced
+                    d.undoes IS NOT NULL AS is_undoing, r.source_id, r.number, v.document, v.unbalanced
              FROM (SELECT x.id, x.delivery_id FROM exceptions x
                    WHERE x.tenant_id = $1 AND x.state = 'open' AND x.delivery_id IS NOT NULL AND (x.id = ANY($2) OR x.cause_key = $3)
                      AND ($4::uuid IS NULL OR x.id > $4)
@@ -64,6 +66,7 @@ impl TenantStore<'_> {
                 destination: ConnectionId(row.try_get("connection_id")?),
                 revision: RevisionRow::read(row)?,
                 edits: row.try_get("payload_edits")?,
+                is_undoing: row.try_get("is_undoing")?,
             })
         };
         Ok(rows.iter().map(stopped).collect::<Result<_, _>>()?)
