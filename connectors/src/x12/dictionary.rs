@@ -2,6 +2,7 @@
 //! It is data (`connectors/x12/dictionary.yaml`), read when the first guide is asked for.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -118,6 +119,19 @@ pub(crate) enum RelationKind {
     Conditional,
     /// L: where the first is there, at least one other is.
     List,
+}
+
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            RelationKind::Paired => "P",
+            RelationKind::Required => "R",
+            RelationKind::Exclusive => "E",
+            RelationKind::Conditional => "C",
+            RelationKind::List => "L",
+        })?;
+        self.numbers.iter().try_for_each(|number| write!(f, "{number:02}"))
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

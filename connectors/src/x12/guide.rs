@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 
+use super::computed::Sum;
 use super::dictionary::{Dictionary, Element, SegmentSpec};
 use crate::parse::yaml;
 
@@ -40,6 +41,8 @@ pub struct Guide {
     pub group: String,
     pub(crate) nodes: Vec<Node>,
     pub(crate) split: Option<Split>,
+    /// Sums that a received tree gets beside what the set says, by their names.
+    pub(crate) computes: BTreeMap<String, Sum>,
     /// Every segment that it names anywhere.
     pub(crate) segments: BTreeSet<String>,
 }
@@ -52,6 +55,9 @@ pub(crate) struct Split {
     pub list: String,
     /// What one entry is called in its document: `order`.
     pub r#as: String,
+    /// Lists that stand somewhere below an entry and that its document has as one, under `computed`: `[items, packs]`.
+    #[serde(default)]
+    pub gather: Vec<String>,
 }
 
 /// One place of a set: a segment, a loop that begins with one, or the whole tree of HL segments.
@@ -96,6 +102,8 @@ struct GuideFile {
     group: String,
     #[serde(default)]
     split: Option<Split>,
+    #[serde(default)]
+    computes: BTreeMap<String, Sum>,
     segments: Vec<NodeFile>,
     /// What could not be checked against a document, in sentences.
     #[serde(default)]
@@ -180,7 +188,15 @@ impl Guide {
         let mut segments = BTreeSet::new();
         let nodes = nodes(file.segments, dictionary()?, &mut segments, 1);
         let nodes = nodes.map_err(|what| GuideError(format!("{}: {what}", file.set)))?;
-        Ok(Guide { set: file.set, title: file.title, group: file.group, nodes, split: file.split, segments })
+        Ok(Guide {
+            set: file.set,
+            title: file.title,
+            group: file.group,
+            nodes,
+            split: file.split,
+            computes: file.computes,
+            segments,
+        })
     }
 
     /// Any segment that any guide may name.

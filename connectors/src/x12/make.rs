@@ -59,7 +59,7 @@ impl Guide {
                 if said.is_some_and(|said| said != self.set) {
                     making.refuse("set", format!("is {:?}, but this is the guide of {}", said.unwrap_or_default(), self.set));
                 }
-                making.nodes(&self.nodes, map, &[], &["set", "envelope"], "");
+                making.nodes(&self.nodes, map, &[], &["set", "envelope", "computed"], "");
             }
             None => making.refuse("", "is no document".into()),
         }

@@ -8,6 +8,7 @@
 mod acknowledge;
 mod acknowledgement;
 mod awaited;
+mod computed;
 mod control_number;
 mod dictionary;
 mod element;

@@ -2,6 +2,7 @@
 
 use domain::value::{Map, Value};
 
+use super::computed::computed;
 use super::envelope::{GroupHeader, InterchangeHeader};
 use super::flaw::{GroupFlaw, SetFlaw};
 use super::guide::Guide;
@@ -54,7 +55,8 @@ pub struct ReceivedSet {
     pub place: Place,
     pub flaws: Vec<SetFlaw>,
     pub issues: Vec<Issue>,
-    /// What the set says, for mappings; `None` where it is not taken. It has its envelope beside it, under `envelope`.
+    /// What the set says, for mappings; `None` where it is not taken. It has its envelope beside it, under `envelope`, and the sums
+    /// that its guide names, under `computed`.
     pub tree: Option<Value>,
     pub outcome: Outcome,
 }
@@ -100,7 +102,12 @@ fn receive_set(separators: &Separators, header: &InterchangeHeader, group: &Grou
             if guide.group != group.header.functional_id {
                 flaws.push(SetFlaw::Group { set: set.id.to_owned(), group: group.header.functional_id.clone() });
             }
-            guide.take(&set.segments, separators, group.header.release())
+            let mut taken = guide.take(&set.segments, separators, group.header.release());
+            let sums = taken.tree.as_ref().and_then(|tree| computed(guide.computes.iter(), tree));
+            if let (Some(Value::Map(map)), Some(sums)) = (&mut taken.tree, sums) {
+                map.insert("computed".into(), Value::Map(sums));
+            }
+            taken
         }
         _ => {
             flaws.push(SetFlaw::NotSupported(set.id.to_owned()));

@@ -20,13 +20,18 @@ impl Guide {
     /// The documents of a tree, one for each entry of the list that the guide splits by; the tree itself where it splits by none or the list
     /// is empty. Each is made when it is asked for: all of them together may be much larger than the set.
     pub fn split(&self, tree: Value) -> impl Iterator<Item = Value> {
-        let (mut rest, name) = (tree, self.split.as_ref().map(|split| split.r#as.clone()));
+        let (mut rest, split) = (tree, self.split.clone());
         let entries = self.split.as_ref().and_then(|split| remove(&mut rest, &split.list)).unwrap_or_default();
         let alone = entries.is_empty().then(|| rest.clone());
         let document = move |entry: Value| {
             let mut document = rest.clone();
-            if let (Value::Map(map), Some(name)) = (&mut document, &name) {
-                map.insert(name.clone(), entry);
+            if let (Value::Map(map), Some(split)) = (&mut document, &split) {
+                let lists = split.gather.iter().map(|name| (name.clone(), Value::List(gathered(&entry, name))));
+                let lists: Map = lists.collect();
+                if !lists.is_empty() {
+                    map.insert("computed".into(), Value::Map(lists));
+                }
+                map.insert(split.r#as.clone(), entry);
             }
             document
         };
@@ -44,7 +49,12 @@ impl Guide {
         };
         let (mut first, mut entries) = (None, Vec::with_capacity(documents.len()));
         for (index, mut document) in documents.into_iter().enumerate() {
-            let entry = if let Value::Map(map) = &mut document { map.shift_remove(&split.r#as) } else { None };
+            let entry = if let Value::Map(map) = &mut document {
+                map.shift_remove("computed");
+                map.shift_remove(&split.r#as)
+            } else {
+                None
+            };
             entries.push(entry.ok_or_else(|| SplitError::Missing(index, split.r#as.clone()))?);
             match &first {
                 None => first = Some(document),
@@ -56,6 +66,23 @@ impl Guide {
         insert(&mut tree, &split.list, Value::List(entries));
         Ok(tree)
     }
+}
+
+/// All entries of the lists of a name, wherever they stand below; trees are a few levels deep.
+fn gathered(tree: &Value, name: &str) -> Vec<Value> {
+    let mut all = Vec::new();
+    let mut open = vec![tree];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::List(list) => open.extend(list.iter().rev()),
+            Value::Map(map) => {
+                all.extend(map.get(name).and_then(Value::as_list).unwrap_or_default().iter().cloned());
+                open.extend(map.values().rev());
+            }
+            _ => {}
+        }
+    }
+    all
 }
 
 fn remove(tree: &mut Value, path: &str) -> Option<Vec<Value>> {

@@ -265,8 +265,6 @@ impl<'g> Taking<'g> {
             let there = rule.numbers.iter().filter(is_there).count();
             let is_first = is_there(&&rule.numbers[0]);
             let first_missing = rule.numbers.iter().find(|number| !is_there(number)).copied().unwrap_or_default();
-            let said =
-                || format!("{:?}{}", rule.kind, rule.numbers.iter().map(|number| format!(" {number}")).collect::<String>());
             let broken = match rule.kind {
                 RelationKind::Paired if there > 0 && there < rule.numbers.len() => Some(first_missing),
                 RelationKind::Required if there == 0 => Some(first_missing),
@@ -274,13 +272,18 @@ impl<'g> Taking<'g> {
                 RelationKind::List if is_first && there == 1 => Some(first_missing),
                 RelationKind::Exclusive if there > 1 => {
                     let second = rule.numbers.iter().filter(is_there).nth(1).copied().unwrap_or_default();
-                    self.element_issue(segment, position, (second, None, "", ""), IssueCode::Excluded { rule: said() });
+                    self.element_issue(segment, position, (second, None, "", ""), IssueCode::Excluded { rule: rule.to_string() });
                     None
                 }
                 _ => None,
             };
             if let Some(number) = broken {
-                self.element_issue(segment, position, (number, None, "", ""), IssueCode::MissingBeside { rule: said() });
+                self.element_issue(
+                    segment,
+                    position,
+                    (number, None, "", ""),
+                    IssueCode::MissingBeside { rule: rule.to_string() },
+                );
             }
         }
     }
@@ -380,7 +383,7 @@ impl<'g> Taking<'g> {
             let is_there = (!segment.element(number).is_empty(), !segment.element(number + 1).is_empty());
             if is_there.0 != is_there.1 && segment.not_text.is_none() {
                 let missing = if is_there.0 { number + 1 } else { number };
-                let rule = format!("Paired {number} {}", number + 1);
+                let rule = format!("P{number:02}{:02}", number + 1);
                 self.element_issue(segment, position, (missing, None, "", name), IssueCode::MissingBeside { rule });
             }
             if let (Some(code), Some(text)) = found {
