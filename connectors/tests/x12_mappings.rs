@@ -168,3 +168,8 @@ fn the_mappings_use_only_what_the_canonical_model_has_a_word_for() {
     }
     assert_eq!(unknown, [""; 0]);
 }
+
+#[test]
+fn the_schema_of_guides_is_fresh() {
+    is_as_kept(&folder().join("schema.json"), &Guide::schema());
+}

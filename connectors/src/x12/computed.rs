@@ -3,10 +3,11 @@
 
 use domain::value::{Map, Value};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// One sum: over the rows of a list the product of some fields, added or taken off by a code that the row has.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sum {
     /// A path; a list within a list is all of their rows: `lines.allowances`.

@@ -77,6 +77,10 @@ pub(crate) fn read(spec: &ElementSpec, text: &str, release: &str) -> Result<Stri
         _ => text.chars().count(),
     };
     let read = match spec.kind {
+        // A code is what trees find things by: one that looks like a name of ours could not be told apart from it.
+        ElementKind::Code if !spec.names.is_empty() && text.contains(|c: char| c.is_lowercase() || c == '_') => {
+            return Err(IssueCode::BadCharacter);
+        }
         ElementKind::Text | ElementKind::Code => text.to_owned(),
         ElementKind::Implied(places) => implied(text, places).ok_or(IssueCode::BadCharacter)?,
         ElementKind::Decimal => decimal(text).ok_or(IssueCode::BadCharacter)?,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::computed::Sum;
@@ -48,7 +49,7 @@ pub struct Guide {
 }
 
 /// A list of the tree of which each entry becomes a document of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Split {
     /// A path in the tree: `shipment.orders`.
@@ -72,6 +73,8 @@ pub(crate) struct Node {
     pub key: Option<usize>,
     /// Elements that count the entries of a list of the tree; `HL` counts those segments.
     pub counts: BTreeMap<String, String>,
+    /// It is written even where a tree has nothing of it.
+    pub is_made: bool,
 }
 
 #[derive(Debug)]
@@ -93,17 +96,24 @@ pub(crate) struct Level {
     pub nodes: Vec<Node>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GuideFile {
+    /// The version of this format: 1.
     format: u32,
+    /// `850`
     set: String,
+    /// What people read.
     title: String,
+    /// The functional id of its groups (GS01): `PO`.
     group: String,
+    /// Each entry of a list becomes a document of its own.
     #[serde(default)]
     split: Option<Split>,
+    /// Sums that a received tree gets under `computed`, by their names.
     #[serde(default)]
     computes: BTreeMap<String, Sum>,
+    /// In their order.
     segments: Vec<NodeFile>,
     /// What could not be checked against a document, in sentences.
     #[serde(default)]
@@ -111,38 +121,54 @@ struct GuideFile {
     unchecked: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NodeFile {
+    /// The id of a segment. One of `segment`, `loop` and `hierarchy`.
     #[serde(default)]
     segment: Option<String>,
+    /// The id of the segment that a loop begins with; its elements are fields of the loop.
     #[serde(default)]
     r#loop: Option<String>,
+    /// The levels of the tree that HL segments make.
     #[serde(default)]
     hierarchy: Option<Vec<LevelFile>>,
+    /// What trees call it.
     #[serde(default)]
     r#as: String,
     #[serde(default)]
     required: bool,
+    /// How often it may stand there; more than once makes a list.
     #[serde(default = "once")]
     max: usize,
+    /// The element whose code names one of several: no list then, but fields such as `ship_to`.
     #[serde(default)]
     key: Option<String>,
+    /// An element that counts the entries of a list of the tree; `HL` counts those segments.
     #[serde(default)]
     counts: BTreeMap<String, String>,
+    /// Written even where a tree has nothing of it: what counts can be counted.
+    #[serde(default)]
+    made: bool,
+    /// What stands within a loop, after the segment that it begins with.
     #[serde(default)]
     of: Vec<NodeFile>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LevelFile {
+    /// The code in HL03: `S`, `O`, `T`, `P`, `I`.
     level: String,
+    /// What trees call it.
     r#as: String,
+    /// The codes of what it may stand under; none: it stands alone.
     #[serde(default)]
     under: Vec<String>,
+    /// How many may stand under one.
     #[serde(default = "many")]
     max: usize,
+    /// What stands at this level.
     of: Vec<NodeFile>,
 }
 
@@ -199,6 +225,16 @@ impl Guide {
         })
     }
 
+    /// `connectors/x12/schema.json`: the JSON Schema of guides, made from the types that read them. Editors complete and check with it.
+    ///
+    /// # Panics
+    /// Never: a schema is JSON.
+    #[must_use]
+    pub fn schema() -> String {
+        let schema = schemars::generate::SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<GuideFile>();
+        serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n"
+    }
+
     /// Any segment that any guide may name.
     pub(crate) fn knows(segment: &str) -> bool {
         dictionary().is_ok_and(|dictionary| dictionary.segment(segment).is_some())
@@ -252,7 +288,16 @@ fn nodes(files: Vec<NodeFile>, dictionary: &Dictionary, seen: &mut BTreeSet<Stri
             None => NodeKind::Segment,
         };
         let spec = Arc::clone(spec);
-        all.push(Node { name: file.r#as, spec, kind, required: file.required, max: file.max, key, counts: file.counts });
+        all.push(Node {
+            name: file.r#as,
+            spec,
+            kind,
+            required: file.required,
+            max: file.max,
+            key,
+            counts: file.counts,
+            is_made: file.made,
+        });
     }
     Ok(all)
 }

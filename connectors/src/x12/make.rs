@@ -120,7 +120,7 @@ impl<'g> Making<'g> {
             let given = map.get(&node.name).filter(says_something);
             let mut count = 0;
             match (given, node.key) {
-                (None, _) if node.counts.is_empty() || !node.required => {}
+                (None, _) if !node.is_made => {}
                 (None, _) => {
                     self.one(node, &Map::new(), None, &at);
                     count = 1;
