@@ -25,7 +25,7 @@ pub fn acknowledge(group: &ReceivedGroup, separators: &Separators) -> Option<Val
     let accepted = group.sets.iter().filter(|set| set.tree.is_some()).count();
     let number = group.header.control_number.map_or(0, super::ControlNumber::get);
     let head =
-        map([("functional_id", text(&padded(&group.header.functional_id, 2))), ("control_number", text(&number.to_string()))]);
+        map([("functional_id", text(&named(&group.header.functional_id, 2, 2))), ("control_number", text(&number.to_string()))]);
     let mut tail = map([
         ("outcome", text(group.outcome.code())),
         ("included", text(&group.included.min(POSITION_MAX).to_string())),
@@ -59,7 +59,7 @@ fn acknowledge_set(set: &ReceivedSet, separators: &Separators) -> Value {
         rest = others;
         segments.push(acknowledge_segment(first, these, separators));
     }
-    let mut tree = map([("set", text(&padded(&set.id, 3))), ("control_number", text(&padded(&set.control_number, 4)))]);
+    let mut tree = map([("set", text(&named(&set.id, 3, 3))), ("control_number", text(&named(&set.control_number, 4, 9)))]);
     if !segments.is_empty() {
         tree.insert("segments".into(), Value::List(segments));
     }
@@ -88,7 +88,7 @@ fn acknowledge_segment(first: &Issue, these: &[Issue], separators: &Separators) 
     let elements: Vec<Value> = elements.take(ELEMENTS_MAX).collect();
     let position = first.position.min(POSITION_MAX).to_string();
     let mut note = map([
-        ("segment", text(&padded(&first.segment, 2))),
+        ("segment", text(&named(&first.segment, 2, 3))),
         ("position", text(&position)),
         ("code", text(first.code.segment_code())),
     ]);
@@ -109,8 +109,7 @@ fn codes(map: &mut Map, codes: impl Iterator<Item = &'static str>) {
 }
 
 /// What a sender wrote may be too short, too long or no plain text, and still has to be named. What is left out becomes a question mark.
-fn padded(given: &str, min: usize) -> String {
-    let max = if min == 4 { 9 } else { min.max(3) };
+fn named(given: &str, min: usize, max: usize) -> String {
     let plain: String = given.chars().filter(char::is_ascii_alphanumeric).take(max).collect();
     format!("{plain:?<min$}")
 }

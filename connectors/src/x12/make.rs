@@ -13,6 +13,9 @@ use super::separators::Separators;
 use super::take::ISSUES_MAX;
 use crate::parse::nearest;
 
+/// A longer name is no misspelt one.
+const NAME_BYTES_MAX: usize = 60;
+
 /// A segment whose elements are written: `["PO1", "1", "12", …]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MadeSegment(pub Vec<String>);
@@ -92,8 +95,9 @@ impl<'g> Making<'g> {
     /// What a map has and nobody asks for would be lost.
     fn check_names<'n>(&mut self, map: &Map, known: impl Iterator<Item = &'n str> + Clone, path: &str) {
         for (name, value) in map {
-            if says_something(&value) && !known.clone().any(|known| known == name) {
-                let hint = nearest(name, known.clone()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            if self.issues.len() < ISSUES_MAX && says_something(&value) && !known.clone().any(|known| known == name) {
+                let near = Some(name).filter(|name| name.len() <= NAME_BYTES_MAX).and_then(|name| nearest(name, known.clone()));
+                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                 self.refuse(&below(path, name), format!("is no field that the guide has{hint}"));
             }
         }

@@ -13,6 +13,7 @@ mod control_number;
 mod dictionary;
 mod element;
 mod envelope;
+mod fields;
 mod flaw;
 mod guide;
 mod hierarchy;

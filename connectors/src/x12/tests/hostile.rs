@@ -120,8 +120,8 @@ fn a_bad_set_does_not_stop_its_neighbours() {
 #[test]
 fn every_segment_and_element_that_is_wrong_is_said_with_its_place() {
     for (body, expected) in [
-        (format!("{LINE}"), vec!["BEG is missing (segment 4, byte"]),
-        (format!("{HEAD}"), vec!["PO1 is missing"]),
+        (LINE.to_owned(), vec!["BEG is missing (segment 4, byte"]),
+        (HEAD.to_owned(), vec!["PO1 is missing"]),
         (
             format!("{HEAD}{LINE}REF*DP*1~DTM*002*20261201~CUR*BY*USD~XYZ*1~"),
             vec!["XYZ is no segment that is known here (segment 9,"],
