@@ -10,7 +10,7 @@ use super::element;
 use super::guide::{Guide, Level, Node, NodeKind};
 use super::hierarchy::DEPTH_MAX;
 use super::separators::Separators;
-use super::take::ISSUES_MAX;
+use super::take::{ISSUES_MAX, UNNAMED};
 use crate::parse::nearest;
 
 /// A longer name is no misspelt one.
@@ -178,7 +178,7 @@ impl<'g> Making<'g> {
                 map.to_mut().insert(name.clone(), Value::Text(count.to_string()));
             }
         }
-        if let Some((key, name)) = key
+        if let Some((key, name)) = key.filter(|(_, name)| first_of(name) != UNNAMED)
             && let Some(Element::Simple(part)) = node.spec.elements.get(key)
         {
             map.to_mut().insert(part.name.clone(), Value::Text(part.spec.code_of(first_of(name)).to_owned()));

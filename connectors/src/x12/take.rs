@@ -12,6 +12,8 @@ use super::issue::{Issue, IssueCode, IssueElement};
 use super::segment::{Place, Segment};
 use super::separators::Separators;
 
+/// The name of one of several that has no code to be named by.
+pub(crate) const UNNAMED: &str = "unnamed";
 /// Issues that are kept of one set: who sent it has to look at all of it after so many.
 pub(crate) const ISSUES_MAX: usize = 100;
 
@@ -116,7 +118,7 @@ impl<'g> Taking<'g> {
         }
         let key = node.key.and_then(|key| node.spec.elements.get(key)).map(|element| {
             let code = map.shift_remove(element.name());
-            let code = code.as_ref().and_then(Value::as_str).unwrap_or("unnamed");
+            let code = code.as_ref().and_then(Value::as_str).unwrap_or(UNNAMED);
             let name = if let Element::Simple(part) = element { part.spec.name_of(code) } else { code };
             self.unique(depth, index, name)
         });

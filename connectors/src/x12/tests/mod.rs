@@ -1,6 +1,7 @@
 //! Interchanges as partners write them, and as nobody should.
 
 mod acknowledgement;
+mod every_guide;
 mod guide;
 mod hostile;
 mod round_trip;
