@@ -141,6 +141,25 @@ pub(crate) struct SegmentSpec {
     pub rules: Vec<Relation>,
 }
 
+impl SegmentSpec {
+    /// What stands at a place, from 1: the standard's number of the element, and what trees call it.
+    pub fn at(&self, number: usize) -> Option<(&str, &str)> {
+        let mut before = 0;
+        let element = self.elements.iter().find(|element| {
+            before += element.width();
+            before >= number
+        })?;
+        Some(match element {
+            Element::Simple(part) => (&part.spec.number, &part.name),
+            Element::Composite { number, name, .. } => (number, name),
+            // Qualifiers and values take turns, and the last one is a value.
+            Element::Pairs { name, key, value, .. } => {
+                (if (before - number).is_multiple_of(2) { &value.number } else { &key.number }, name)
+            }
+        })
+    }
+}
+
 /// All elements and segments that guides name.
 #[derive(Debug)]
 pub(crate) struct Dictionary {

@@ -50,16 +50,23 @@ impl Taking<'_> {
                 RelationKind::List if is_first && there == 1 => Some(first_missing),
                 RelationKind::Exclusive if there > 1 => {
                     let second = rule.numbers.iter().filter(is_there).nth(1).copied().unwrap_or_default();
-                    self.element_issue(segment, position, (second, None, "", ""), IssueCode::Excluded { rule: rule.to_string() });
+                    let (reference, name) = spec.at(second).unwrap_or_default();
+                    self.element_issue(
+                        segment,
+                        position,
+                        (second, None, reference, name),
+                        IssueCode::Excluded { rule: rule.to_string() },
+                    );
                     None
                 }
                 _ => None,
             };
             if let Some(number) = broken {
+                let (reference, name) = spec.at(number).unwrap_or_default();
                 self.element_issue(
                     segment,
                     position,
-                    (number, None, "", ""),
+                    (number, None, reference, name),
                     IssueCode::MissingBeside { rule: rule.to_string() },
                 );
             }
@@ -158,7 +165,8 @@ impl Taking<'_> {
             if is_there.0 != is_there.1 && segment.not_text.is_none() {
                 let missing = if is_there.0 { number + 1 } else { number };
                 let rule = format!("P{number:02}{:02}", number + 1);
-                self.element_issue(segment, position, (missing, None, "", name), IssueCode::MissingBeside { rule });
+                let reference = if is_there.0 { &value.number } else { &key.number };
+                self.element_issue(segment, position, (missing, None, reference, name), IssueCode::MissingBeside { rule });
             }
             if let (Some(code), Some(text)) = found {
                 let name = key.name_of(&code);

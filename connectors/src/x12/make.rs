@@ -258,7 +258,7 @@ impl<'g> Making<'g> {
                 RelationKind::Exclusive if there > 1 => "exclude each other",
                 _ => continue,
             };
-            let places = rule.numbers.iter().map(|number| name_at(spec, *number)).collect::<Vec<_>>();
+            let places = rule.numbers.iter().map(|number| spec.at(*number).map_or("", |(_, name)| name)).collect::<Vec<_>>();
             self.refuse(path, format!("({}): {} {need}", spec.id, places.join(", ")));
         }
     }
@@ -353,13 +353,4 @@ fn first_of(name: &str) -> &str {
         Some((first, count)) if !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit()) => first,
         _ => name,
     }
-}
-
-fn name_at(spec: &SegmentSpec, number: usize) -> &str {
-    let mut at = 0;
-    let found = spec.elements.iter().find(|element| {
-        at += element.width();
-        at >= number
-    });
-    found.map_or("", Element::name)
 }
