@@ -34,6 +34,7 @@ pub mod trial;
 mod verified;
 mod version;
 mod write;
+pub mod x12;
 
 pub use auth::{Callback, CallbackError, Pkce, TokenSet, callback_state, is_same_state};
 pub use catalog::{Catalog, CatalogError, CatalogErrors};

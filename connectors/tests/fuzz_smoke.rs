@@ -224,6 +224,11 @@ fn any_expression_of_a_guest_is_computed_or_named() {
 }
 
 #[test]
+fn any_interchange_is_taken_or_refused_and_acknowledged() {
+    smoke("x12");
+}
+
+#[test]
 fn every_target_has_seeds_and_stands_in_the_fuzzers_list() {
     let list = std::fs::read_to_string(folder("").join("../Cargo.toml")).unwrap();
     for (target, _) in fuzz::TARGETS {

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use connectors::import::airbyte::Manifest;
+use connectors::x12::{Guide, Separators, acknowledge, interchanges, receive};
 use connectors::{Connector, HookCall, HookRefusal, Position, ReadRecord, Reader, RequestContext};
 use domain::fault::Fault;
 use domain::http::HttpAnswer;
@@ -22,7 +23,7 @@ use serde_json::json;
 pub type Target = fn(&[u8]) -> bool;
 
 /// By the name of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("manifest", manifest),
     ("answer", answer),
     ("pages", pages),
@@ -31,6 +32,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("expression", expression),
     ("airbyte", airbyte),
     ("jinja", jinja),
+    ("x12", x12),
 ];
 
 /// Between the parts of an input that has several.
@@ -337,4 +339,52 @@ pub fn jinja(data: &[u8]) -> bool {
     };
     let (in_request, in_record) = (run(template, "{{ true }}"), run("plain", template));
     in_request || in_record
+}
+
+/// A file of interchanges: each set is taken or refused for a reason, every group can be acknowledged, and what was taken can be sent again.
+pub fn x12(data: &[u8]) -> bool {
+    let mut is_taken = false;
+    let guide = |set: &str| Guide::find(set).and_then(Result::ok);
+    for interchange in interchanges(data) {
+        let interchange = match interchange {
+            Ok(interchange) => interchange,
+            Err(error) => {
+                refused(&error);
+                continue;
+            }
+        };
+        for group in receive(&interchange) {
+            let separators = Separators::default();
+            if let (Some(tree), Some(guide)) = (acknowledge(&group, &separators), guide("997")) {
+                let made = guide.make(&tree, &separators, "004010");
+                assert!(made.is_ok(), "every group is acknowledged: {made:?}");
+            }
+            for set in &group.sets {
+                let (Some(tree), Some(guide)) = (&set.tree, guide(&set.id)) else {
+                    assert!(!set.sentences().is_empty() || !group.flaws.is_empty(), "{set:?}");
+                    continue;
+                };
+                is_taken = true;
+                let release = group.header.release();
+                let again = |tree: &Value| {
+                    let made = guide.make(tree, &interchange.separators, release).ok()?;
+                    let separator = char::from(interchange.separators.element).to_string();
+                    let texts: Vec<String> = made.iter().map(|segment| segment.0.join(&separator)).collect();
+                    let segments: Vec<_> = texts.iter().map(|text| segment(text, &separator)).collect();
+                    guide.take(&segments, &interchange.separators, release).tree
+                };
+                if let Some(once) = again(tree) {
+                    assert_eq!(again(&once).as_ref(), Some(&once), "what is sent is what was read");
+                }
+            }
+        }
+    }
+    is_taken
+}
+
+fn segment<'t>(text: &'t str, separator: &str) -> connectors::x12::Segment<'t> {
+    let mut parts = text.split(separator);
+    let id = parts.next().unwrap_or_default();
+    let place = connectors::x12::Place::default();
+    connectors::x12::Segment { id, elements: parts.collect(), place, not_text: None, is_too_long: false }
 }
