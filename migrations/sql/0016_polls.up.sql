@@ -3,7 +3,8 @@ CREATE TABLE polls (
     id             uuid PRIMARY KEY,
     tenant_id      uuid NOT NULL REFERENCES tenants ON DELETE CASCADE,
     connection_id  uuid NOT NULL,
-    kind           text NOT NULL,
+    kind           text NOT NULL,                       -- Of record; or rates, which feed a lookup table.
+    lookup_table_id uuid,
     every_s        integer NOT NULL CHECK (every_s BETWEEN 30 AND 604800),
     state          text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'paused')),
     position       jsonb NOT NULL DEFAULT '{}',         -- Of the connector: the newest change that was seen, and what was seen around it.
@@ -19,7 +20,8 @@ CREATE TABLE polls (
     failures       integer NOT NULL DEFAULT 0,          -- Since the last one that came to its end.
     failure        text,
     created_at     timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (connection_id, kind),
+    UNIQUE NULLS NOT DISTINCT (connection_id, kind, lookup_table_id),
+    CHECK ((kind = 'rates') = (lookup_table_id IS NOT NULL)),
     FOREIGN KEY (tenant_id, connection_id) REFERENCES connections (tenant_id, id) ON DELETE CASCADE
 );
 CREATE INDEX polls_list ON polls (tenant_id, id);

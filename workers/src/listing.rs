@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use connectors::{Connector, Position, ReadRecord, Reader, RequestError};
+use connectors::{Connector, Position, PublishedRate, ReadRecord, Reader, RequestError};
 use domain::delivery::Policy;
 use domain::fault::{Fault, FaultClass};
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
@@ -35,6 +35,8 @@ pub enum ListingError {
     Fault { connection: String, fault: Box<Fault> },
     #[error("{connection} could not be asked: {error}")]
     Request { connection: String, error: RequestError },
+    #[error("the table of rates that it feeds is not there any more; pause it, or feed another one")]
+    Table,
     #[error("the connection is not there any more, or its connector is not part of this installation")]
     Gone,
 }
@@ -138,6 +140,28 @@ impl<'a> Listing<'a> {
                 Ok(Some(record)) => return Ok(Some(Some(record))),
                 Ok(None) => tries = Tries::default(),
                 Err(fault) if matches!(fault.class, FaultClass::NotFound | FaultClass::Gone) => return Ok(Some(None)),
+                Err(fault) => self.rest(&mut tries, fault).await?,
+            }
+        }
+    }
+
+    /// The latest exchange rates; `None` where the vendor publishes none.
+    ///
+    /// # Errors
+    /// As those of [`Self::next`].
+    pub async fn rates(&mut self) -> Result<Option<Vec<PublishedRate>>, ListingError> {
+        let mut tries = Tries::default();
+        loop {
+            let access = self.access(&mut tries).await?;
+            let nonce = Uuid::new_v4().simple().to_string();
+            let request = self.connector.rates_request(&access.context(&self.connection.settings, &nonce));
+            let Some(request) = request.map_err(|error| self.unasked(error))? else { return Ok(None) };
+            let taken = match self.send(request, &access).await {
+                Ok(answer) => self.connector.read_rates_answer(&answer).map_err(|fault| access.told(fault)),
+                Err(fault) => Err(fault),
+            };
+            match taken {
+                Ok(rates) => return Ok(Some(rates)),
                 Err(fault) => self.rest(&mut tries, fault).await?,
             }
         }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use chrono::Utc;
 use connectors::Position;
 use domain::fault::Owner;
-use domain::id::{PollId, TenantId};
+use domain::id::{LookupTableId, PollId, TenantId};
 use domain::poll::{WEBHOOK_PATIENCE, again_at, next_at};
 use domain::scope::Scope;
 use domain::task::Stage;
 use infra::chain;
 use infra::postgres::StoreError;
-use infra::postgres::poll::{Listed, Poll, PollFailure, PolledPage};
+use infra::postgres::lookup_entry::DayRate;
+use infra::postgres::poll::{Listed, Poll, PollFailure, PollSubject, PolledPage};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tracing::warn;
@@ -99,11 +100,15 @@ async fn read(
     if !poll.is_connection_active {
         return Ok(End::Paused);
     }
+    let kind = match poll.subject {
+        PollSubject::Records(kind) => kind,
+        PollSubject::Rates(table) => return feed(context, directory, scope, poll, table, calls).await,
+    };
     // A position that another version of the connector stored and nobody can read any more is none: everything is listed once more.
     let position: Position = serde_json::from_value(poll.position.clone()).unwrap_or_default();
     let mut listing = Listing::open(context, directory, scope, poll.connection).await?.hasty();
-    let mut pages = listing.pages_from(poll.kind, &position).ok_or(ListingError::Gone)?;
-    let has_webhook = listing.connector.has_topic(poll.kind);
+    let mut pages = listing.pages_from(kind, &position).ok_or(ListingError::Gone)?;
+    let has_webhook = listing.connector.has_topic(kind);
     loop {
         let page = listing.next(&mut pages).await;
         *calls = listing.take_calls();
@@ -123,6 +128,34 @@ async fn read(
         }
     }
     Ok(End::Read(stored(pages.position())))
+}
+
+/// Feeds a table with the latest rates: one version for all that changed. A pair that is none is left out and told, and holds no other up.
+async fn feed(
+    context: &Context,
+    directory: &Directory,
+    scope: &Scope,
+    poll: &Poll,
+    table: LookupTableId,
+    calls: &mut Vec<String>,
+) -> Result<End, ListingError> {
+    let mut listing = Listing::open(context, directory, scope, poll.connection).await?.hasty();
+    let rates = listing.rates().await;
+    *calls = listing.take_calls();
+    let rates: Vec<DayRate> = rates?
+        .ok_or(ListingError::Gone)?
+        .into_iter()
+        .map(|rate| DayRate { from: rate.from, to: rate.to, day: rate.day, rate: rate.rate })
+        .collect();
+    let store = context.store.within(scope);
+    let Some((edited, bad)) = store.lookup_rates_upsert(table, &rates).await? else { return Err(ListingError::Table) };
+    for (at, why) in &bad {
+        warn!(poll.id = %poll.id, pair = format!("{}/{}", rates[*at].from, rates[*at].to), why, "A rate was left out");
+    }
+    let changed = edited.counts.added + edited.counts.changed;
+    store.poll_rates(poll, rates.len(), changed, calls).await?;
+    calls.clear();
+    Ok(End::Read(None))
 }
 
 fn stored(position: Option<Position>) -> Option<serde_json::Value> {

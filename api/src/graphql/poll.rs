@@ -3,12 +3,13 @@
 use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
-use domain::id::{ConnectionId, PollId};
+use domain::id::{ConnectionId, LookupTableId, PollId};
 use domain::poll::EVERY_S;
 use domain::record::RecordKind;
 use domain::scope::Permission;
-use infra::postgres::entity::{connection, poll};
+use infra::postgres::entity::{connection, lookup_table, poll};
 use infra::postgres::filter::polls_of;
+use infra::postgres::poll::PollSubject;
 use uuid::Uuid;
 
 use super::connection::ConnectionNode;
@@ -22,7 +23,9 @@ use super::page::{cost, id, page, uuid};
 pub struct PollNode {
     id: ID,
     connection_id: ID,
+    /// A kind of record; or `rates`, which feed a lookup table.
     record_kind: String,
+    lookup_table_id: Option<ID>,
     every_s: i32,
     /// active or paused.
     state: String,
@@ -53,6 +56,7 @@ impl From<poll::Model> for PollNode {
             id: id::<PollId>(row.id),
             connection_id: id::<ConnectionId>(row.connection_id),
             record_kind: row.kind.clone(),
+            lookup_table_id: row.lookup_table_id.map(id::<LookupTableId>),
             every_s: row.every_s,
             state: row.state.clone(),
             due_at: row.due_at,
@@ -95,6 +99,19 @@ struct PollSetInput {
     /// Where the vendor tells no times, everything is brought.
     since: Option<DateTime<Utc>>,
 }
+
+#[derive(InputObject)]
+struct RateFeedSetInput {
+    /// A table of rates.
+    lookup_table_id: ID,
+    /// A connection whose connector publishes rates.
+    connection_id: ID,
+    /// From 30 to 604,800 seconds; every six hours where it is left out.
+    every_s: Option<i32>,
+}
+
+/// Rates are published once a day; six hours is soon enough, and late for nobody.
+const RATES_EVERY_S: i32 = 6 * 60 * 60;
 
 #[derive(SimpleObject)]
 struct PollPayload {
@@ -175,7 +192,44 @@ impl PollMutation {
                 .iter()
                 .all(|poll| poll.kind != kind.as_str());
             let position = input.since.or_else(|| is_new.then(Utc::now)).map(position);
-            let id = store.poll_set(ConnectionId(connection), kind, input.every_s, position.as_ref()).await?;
+            let id =
+                store.poll_set(ConnectionId(connection), PollSubject::Records(kind), input.every_s, position.as_ref()).await?;
+            store.find::<poll::Entity>(id.0).await
+        });
+        Ok(PollPayload::of(set.await?))
+    }
+
+    /// Feeds a table of rates from a connection again and again: each read that brings something is one version of the table.
+    async fn rate_feed_set(&self, ctx: &Context<'_>, input: RateFeedSetInput) -> Result<PollPayload> {
+        let refuse = |field: &str, code, sentence: String| Ok(PollPayload::refused(&format!("input.{field}"), code, sentence));
+        let every_s = input.every_s.unwrap_or(RATES_EVERY_S);
+        if !EVERY_S.contains(&every_s) {
+            let sentence = format!("a source is listed every {} to {} seconds", EVERY_S.start(), EVERY_S.end());
+            return refuse("everyS", UserErrorCode::Invalid, sentence);
+        }
+        let (connection, table) = (
+            uuid::<ConnectionId>(&input.connection_id).unwrap_or_default(),
+            uuid::<LookupTableId>(&input.lookup_table_id).unwrap_or_default(),
+        );
+        let found = within(ctx, Permission::Configure, async |store| {
+            Ok((store.find::<connection::Entity>(connection).await?, store.find::<lookup_table::Entity>(table).await?))
+        });
+        let (row, table_row) = found.await?;
+        let Some(row) = row else {
+            return refuse("connectionId", UserErrorCode::NotFound, "there is no such connection".into());
+        };
+        if !state(ctx).catalog.get(&row.connector).is_some_and(connectors::Connector::has_rates) {
+            return refuse("connectionId", UserErrorCode::Invalid, format!("{} publishes no exchange rates", row.name));
+        }
+        match table_row {
+            Some(table) if table.kind == "rates" && table.deleted_at.is_none() => {}
+            Some(table) => {
+                return refuse("lookupTableId", UserErrorCode::Invalid, format!("\"{}\" is no table of rates", table.name));
+            }
+            None => return refuse("lookupTableId", UserErrorCode::NotFound, "there is no such table".into()),
+        }
+        let set = within(ctx, Permission::Configure, async |store| {
+            let id = store.poll_set(ConnectionId(connection), PollSubject::Rates(LookupTableId(table)), every_s, None).await?;
             store.find::<poll::Entity>(id.0).await
         });
         Ok(PollPayload::of(set.await?))

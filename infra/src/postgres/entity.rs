@@ -103,7 +103,7 @@ entity!(incident, "incidents", {
     opened_at: DateTimeUtc, probes: i32, closed_at: Option<DateTimeUtc>
 });
 entity!(poll, "polls", {
-    tenant_id: Uuid, connection_id: Uuid, kind: String, every_s: i32, state: String, position: Json, due_at: DateTimeUtc,
+    tenant_id: Uuid, connection_id: Uuid, kind: String, lookup_table_id: Option<Uuid>, every_s: i32, state: String, position: Json, due_at: DateTimeUtc,
     begun_at: Option<DateTimeUtc>, ended_at: Option<DateTimeUtc>, read_at: Option<DateTimeUtc>, listed: i64, brought: i64, gaps: i64,
     failures: i32, failure: Option<String>, created_at: DateTimeUtc
 });

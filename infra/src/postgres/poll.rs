@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::fault::Owner;
-use domain::id::{ConnectionId, IncidentId, MessageId, PollId, TenantId};
+use domain::id::{ConnectionId, IncidentId, LookupTableId, MessageId, PollId, TenantId};
 use domain::message::Origin;
 use domain::poll::FAILURES_TOLD;
 use domain::record::RecordKind;
@@ -27,12 +27,43 @@ pub struct Poll {
     pub id: PollId,
     pub lease: Uuid,
     pub connection: ConnectionId,
-    pub kind: RecordKind,
+    pub subject: PollSubject,
     pub every_s: i32,
     /// As the connector stores it.
     pub position: serde_json::Value,
     pub failures: i32,
     pub is_connection_active: bool,
+}
+
+/// What is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PollSubject {
+    Records(RecordKind),
+    /// Exchange rates, for a table.
+    Rates(LookupTableId),
+}
+
+impl PollSubject {
+    const RATES: &str = "rates";
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Records(kind) => kind.as_str(),
+            Self::Rates(_) => Self::RATES,
+        }
+    }
+
+    fn table(self) -> Option<Uuid> {
+        if let Self::Rates(table) = self { Some(table.0) } else { None }
+    }
+
+    fn parse(word: &str, table: Option<Uuid>) -> Option<Self> {
+        match table {
+            Some(table) => Some(Self::Rates(LookupTableId(table))).filter(|_| word == Self::RATES),
+            None => RecordKind::parse(word).map(Self::Records),
+        }
+    }
 }
 
 /// One record of a page.
@@ -88,7 +119,7 @@ impl TenantStore<'_> {
     pub async fn poll_load(&self, id: PollId, lease: Uuid) -> Result<Option<Poll>, StoreError> {
         let mut tx = self.begin().await?;
         let row = sqlx::query(
-            "SELECT p.connection_id, p.kind, p.every_s, p.position, p.failures, c.state = 'active' AS is_connection_active
+            "SELECT p.connection_id, p.kind, p.lookup_table_id, p.every_s, p.position, p.failures, c.state = 'active' AS is_connection_active
              FROM polls p JOIN connections c ON c.id = p.connection_id WHERE p.id = $1 AND p.lease_id = $2",
         );
         let Some(row) = row.bind(id.0).bind(lease).fetch_optional(&mut *tx).await? else { return Ok(None) };
@@ -100,7 +131,7 @@ impl TenantStore<'_> {
             id,
             lease,
             connection: ConnectionId(row.try_get("connection_id")?),
-            kind: RecordKind::parse(word).ok_or_else(corrupt)?,
+            subject: PollSubject::parse(word, row.try_get("lookup_table_id")?).ok_or_else(corrupt)?,
             every_s: row.try_get("every_s")?,
             position: row.try_get("position")?,
             failures: row.try_get("failures")?,
@@ -115,14 +146,15 @@ impl TenantStore<'_> {
     pub async fn poll_set(
         &self,
         connection: ConnectionId,
-        kind: RecordKind,
+        subject: PollSubject,
         every_s: i32,
         position: Option<&serde_json::Value>,
     ) -> Result<PollId, StoreError> {
         let mut tx = self.begin().await?;
         let id: Uuid = sqlx::query_scalar(
-            "INSERT INTO polls AS p (id, tenant_id, connection_id, kind, every_s, position) VALUES ($1, $2, $3, $4, $5, coalesce($6, '{}'))
-             ON CONFLICT (connection_id, kind) DO UPDATE
+            "INSERT INTO polls AS p (id, tenant_id, connection_id, kind, every_s, position, lookup_table_id)
+             VALUES ($1, $2, $3, $4, $5, coalesce($6, '{}'), $7)
+             ON CONFLICT (connection_id, kind, lookup_table_id) DO UPDATE
              SET every_s = excluded.every_s, state = 'active', position = coalesce($6, p.position), due_at = now(), lease_id = NULL,
                  lease_until = NULL
              RETURNING id",
@@ -130,9 +162,10 @@ impl TenantStore<'_> {
         .bind(PollId::generate().0)
         .bind(self.scope().tenant.0)
         .bind(connection.0)
-        .bind(kind.as_str())
+        .bind(subject.as_str())
         .bind(every_s)
         .bind(position)
+        .bind(subject.table())
         .fetch_one(&mut *tx)
         .await?;
         // From another moment on, everything is looked at anew.
@@ -217,7 +250,7 @@ impl TenantStore<'_> {
         .bind(scope.tenant.0)
         .bind(poll.id.0)
         .bind(poll.connection.0)
-        .bind(poll.kind.as_str())
+        .bind(poll.subject.as_str())
         .bind(&messages)
         .bind(page.records.iter().map(|record| record.source_id.as_str()).collect::<Vec<_>>())
         .bind(page.records.iter().map(|record| record.hash.to_vec()).collect::<Vec<_>>())
@@ -297,6 +330,26 @@ impl TenantStore<'_> {
         Ok(())
     }
 
+    /// Writes down what a read of rates came to: how many there were, and how many of them changed the table.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn poll_rates(&self, poll: &Poll, listed: usize, changed: usize, calls: &[String]) -> Result<(), StoreError> {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE polls SET listed = $3, brought = $4 WHERE id = $1 AND lease_id = $2")
+            .bind(poll.id.0)
+            .bind(poll.lease)
+            .bind(count(listed))
+            .bind(count(changed))
+            .execute(&mut *tx)
+            .await?;
+        let details: Vec<Option<&str>> = calls.iter().map(|call| Some(call.as_str())).collect();
+        audit_each(&mut tx, self.scope(), Action::PollRead, "poll", &vec![poll.id.0; details.len()], &details).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Gives a poll back as it is: nothing was read, and nothing failed.
     ///
     /// # Errors
@@ -347,7 +400,7 @@ impl TenantStore<'_> {
                 .bind(scope.tenant.0)
                 .bind(poll.connection.0)
                 .bind(poll.id.0)
-                .bind(poll.kind.as_str())
+                .bind(poll.subject.as_str())
                 .bind(&failure.code)
                 .bind(&failure.sentence)
                 .bind(failure.owner.as_str())

@@ -6,9 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::record::RecordKind;
 use domain::value::{Limits, Value as Document};
 use serde_json::{Value, json};
+use tests::platform::Options;
 use tests::vendor::Vendor;
 
-use crate::{World, eventually, world};
+use crate::{World, eventually, world, world_with};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -206,6 +207,53 @@ async fn a_source_that_cannot_be_listed_is_one_incident_and_goes_on_by_itself() 
             let refused = client.raw(SET, json!({"i": input})).await.unwrap();
             assert_eq!(refused["data"]["pollSet"]["userErrors"][0]["field"], json!(["input", field]), "{refused}");
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_rates_is_fed_from_a_connection_and_the_same_rates_again_are_no_version() {
+    world_with(Options { has_own_connectors: true, ..Options::default() }, async |world| {
+        let client = &world.acme.client;
+        let bank = Vendor::start("tarn-bank").await;
+        let (connection, _) =
+            client.connection_create("tarn-bank", "Bank", bank.settings.clone(), bank.credential.clone()).await.unwrap();
+        let table = "mutation { lookupTableCreate(name: \"Rates\", kind: RATES) { lookupTable { id } userErrors { message } } }";
+        let data = client.ask(table, json!({})).await.unwrap();
+        let table = data["lookupTableCreate"]["lookupTable"]["id"].as_str().unwrap().to_owned();
+        let mut database = world.platform.database.connect().await.unwrap();
+        let set = "mutation($i: RateFeedSetInput!) { rateFeedSet(input: $i) { poll { id recordKind lookupTableId } userErrors { field message } } }";
+        let fed = client.ask(set, json!({"i": {"lookupTableId": table, "connectionId": connection}})).await.unwrap();
+        let poll = fed["rateFeedSet"]["poll"].clone();
+        assert_eq!((&poll["recordKind"], &poll["lookupTableId"]), (&json!("rates"), &json!(table)));
+        let polls = "{ polls { nodes { readAt listed brought failures failure } } }";
+        let read = eventually("the rates are read", async || {
+            let poll = client.ask(polls, json!({})).await.ok()?["polls"]["nodes"][0].clone();
+            (poll["readAt"].is_string() || poll["failure"].is_string()).then_some(poll)
+        })
+        .await;
+        assert_eq!((&read["listed"], &read["brought"], &read["failure"]), (&json!(4), &json!(3), &json!(null)), "{read}");
+        // One pair is of no currency: it is left out and holds no other up.
+        let resume = "mutation($id: ID!) { pollResume(id: $id) { userErrors { message } } }";
+        client.ask(resume, json!({"id": poll["id"]})).await.unwrap();
+        eventually("they are read again", async || {
+            let poll = client.ask(polls, json!({})).await.ok()?["polls"]["nodes"][0].clone();
+            (poll["readAt"] != read["readAt"]).then_some(poll)
+        })
+        .await;
+        let version: i64 = sqlx::query_scalar("SELECT version FROM lookup_tables WHERE name = 'Rates'").fetch_one(&mut database).await.unwrap();
+        let rates: Vec<(String, String)> =
+            sqlx::query_as("SELECT from_value, to_value FROM lookup_entries WHERE from_value LIKE 'EUR/%' ORDER BY from_value")
+                .fetch_all(&mut database)
+                .await
+                .unwrap();
+        assert_eq!(version, 2);
+        assert_eq!(rates.first(), Some(&("EUR/GBP".to_owned(), "0.83105".to_owned())), "{rates:?}");
+
+        let refused = client.raw(set, json!({"i": {"lookupTableId": table, "connectionId": world.acme.source}})).await.unwrap();
+        assert_eq!(refused["data"]["rateFeedSet"]["userErrors"][0]["message"], "Acme shop publishes no exchange rates");
+        let refused = client.raw(set, json!({"i": {"lookupTableId": world.acme.table, "connectionId": connection}})).await.unwrap();
+        assert_eq!(refused["data"]["rateFeedSet"]["userErrors"][0]["field"], json!(["input", "lookupTableId"]));
     })
     .await;
 }

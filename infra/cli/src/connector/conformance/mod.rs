@@ -9,6 +9,7 @@ mod hostile;
 mod incremental;
 mod limit;
 mod mapping;
+mod rates;
 mod read;
 mod sample;
 mod subscription;
@@ -99,6 +100,7 @@ pub async fn test(connector: &'static Connector, seed: u64) -> Result<Report, Fa
             proving.both_ways(*kind).await?;
         }
     }
+    proving.rates().await?;
     proving.limits().await?;
     proving.hostile().await?;
     proving.webhooks().await?;
