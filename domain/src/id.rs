@@ -124,6 +124,8 @@ ids! {
     AlertId = "alt", "alert";
     /// A kind of record of a connection that is listed again and again.
     PollId = "pol", "poll";
+    /// A period or some ids of a source that are brought once more.
+    BackfillId = "bkf", "backfill";
     /// Taking back what a bad version of a flow did at its destination.
     UndoId = "und", "undo";
     /// What is to become of one delivery of an undo.

@@ -25,6 +25,15 @@ pub fn again_at(now: DateTime<Utc>, every_s: i32, failures: i32, jitter: f64) ->
     now + spread(doubled.min(longest).max(i64::from(every_s.min(300))), 0.2, jitter)
 }
 
+/// About how many records a period has, by some of them and when they changed; `None` where they say no times, or all the same.
+#[must_use]
+pub fn estimate(count: i64, times: &[DateTime<Utc>], since: DateTime<Utc>, until: DateTime<Utc>) -> Option<i64> {
+    let (first, last) = (times.iter().min()?, times.iter().max()?);
+    let span = (*last - *first).num_milliseconds();
+    let period = (until - since).num_milliseconds();
+    (span > 0 && period > 0).then(|| count.saturating_mul(period) / span).map(|estimate| estimate.max(count))
+}
+
 fn spread(seconds: i64, share: f64, jitter: f64) -> Duration {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "milliseconds of a week fit a double")]
     let ms = (seconds as f64 * 1_000.0 * (1.0 + share * (2.0 * jitter.clamp(0.0, 1.0) - 1.0))) as i64;
@@ -34,6 +43,16 @@ fn spread(seconds: i64, share: f64, jitter: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_period_is_estimated_by_how_much_of_it_some_pages_are() {
+        let at = |minute: i64| DateTime::UNIX_EPOCH + Duration::minutes(minute);
+        assert_eq!(estimate(100, &[at(0), at(30), at(10)], at(0), at(300)), Some(1_000));
+        // Never fewer than there are.
+        assert_eq!(estimate(100, &[at(0), at(600)], at(0), at(300)), Some(100));
+        assert_eq!(estimate(100, &[at(5), at(5)], at(0), at(300)), None);
+        assert_eq!(estimate(100, &[], at(0), at(300)), None);
+    }
 
     #[test]
     fn polls_drift_apart_and_failures_are_tried_ever_more_seldom() {

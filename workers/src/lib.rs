@@ -6,6 +6,7 @@
 //! - [`fetch`]: thin messages are read back.
 //! - [`deliver`]: deliveries are sent, or proven, and their ends written to the ledger.
 //! - [`sweep`]: what is due and not under way is nudged again, so a lost task changes nothing.
+//! - [`backfill`]: a period or some ids of a source are brought once more.
 //! - [`breaker`]: what failing destinations hold is let go when they work again.
 //! - [`drift`]: what documents look like is gathered, and a message with news that must be looked at is held.
 //! - [`inventory`]: what there is of each item is added up, and sellers are told what they may offer.
@@ -33,6 +34,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 mod alert;
+mod backfill;
 mod breaker;
 mod call;
 mod deliver;
@@ -108,6 +110,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(reconcile::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(shadow::run(context.clone(), stop.clone()));
     stages.spawn(three_way_match::run(context.clone(), stop.clone()));
+    stages.spawn(backfill::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(poll::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(inventory::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));

@@ -35,6 +35,8 @@ pub enum ListingError {
     Fault { connection: String, fault: Box<Fault> },
     #[error("{connection} could not be asked: {error}")]
     Request { connection: String, error: RequestError },
+    #[error("the vendor cannot be asked for one record by its id; bring a period instead")]
+    Single,
     #[error("the table of rates that it feeds is not there any more; pause it, or feed another one")]
     Table,
     #[error("the connection is not there any more, or its connector is not part of this installation")]

@@ -163,7 +163,7 @@ fn stored(position: Option<Position>) -> Option<serde_json::Value> {
 }
 
 /// Each thing of a page once, as it was said last. What has no id cannot be told apart and is left out: the connector's check refuses such a list.
-fn each_once(records: Vec<ListedRecord>) -> Vec<Listed> {
+pub fn each_once(records: Vec<ListedRecord>) -> Vec<Listed> {
     let mut at: HashMap<String, usize> = HashMap::with_capacity(records.len());
     let mut listed: Vec<Listed> = Vec::with_capacity(records.len());
     for (record, changed_at) in records {

@@ -13,6 +13,7 @@ use crate::{AppState, body};
 
 mod alert;
 mod audit;
+mod backfill;
 mod certificate;
 mod connection;
 mod content;
@@ -57,6 +58,7 @@ const QUERY_BYTES_MAX: usize = 1024 * 1024;
 pub struct Query(
     alert::AlertQuery,
     audit::AuditQuery,
+    backfill::BackfillQuery,
     certificate::CertificateQuery,
     connection::ConnectionQuery,
     delivery::DeliveryQuery,
@@ -95,6 +97,7 @@ pub struct Query(
 pub struct Mutation(
     certificate::CertificateMutation,
     alert::AlertMutation,
+    backfill::BackfillMutation,
     connection::ConnectionMutation,
     drift::DriftMutation,
     exception::ExceptionEditMutation,

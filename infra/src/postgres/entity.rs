@@ -107,6 +107,11 @@ entity!(poll, "polls", {
     begun_at: Option<DateTimeUtc>, ended_at: Option<DateTimeUtc>, read_at: Option<DateTimeUtc>, listed: i64, brought: i64, gaps: i64,
     failures: i32, failure: Option<String>, created_at: DateTimeUtc
 });
+entity!(backfill, "backfills", {
+    tenant_id: Uuid, connection_id: Uuid, kind: String, since_at: Option<DateTimeUtc>, until_at: Option<DateTimeUtc>, state: String,
+    estimate: Option<i64>, is_exact: bool, listed: i64, brought: i64, missing: i64, failures: i32, failure: Option<String>, started_by: Json,
+    created_at: DateTimeUtc, ended_at: Option<DateTimeUtc>
+});
 entity!(sunset, "sunsets", {
     tenant_id: Uuid, connection_id: Uuid, version: String, reason: String, served_version: Option<String>, ends_at: Option<DateTimeUtc>,
     deprecated_at: Option<DateTimeUtc>, link: Option<String>, raised_at: DateTimeUtc, last_seen_at: DateTimeUtc, closed_at: Option<DateTimeUtc>

@@ -135,6 +135,17 @@ pub fn polls_of(
     }
 }
 
+/// Backfills of a connection or of all.
+pub fn backfills_of(
+    connection: Option<Uuid>,
+) -> impl FnOnce(Select<super::entity::backfill::Entity>) -> Select<super::entity::backfill::Entity> {
+    use super::entity::backfill::Column;
+    move |select| match connection {
+        Some(connection) => select.filter(Column::ConnectionId.eq(connection)),
+        None => select,
+    }
+}
+
 pub fn attempts_of(delivery: Uuid) -> impl FnOnce(Select<attempt::Entity>) -> Select<attempt::Entity> {
     move |select| select.filter(attempt::Column::DeliveryId.eq(delivery))
 }

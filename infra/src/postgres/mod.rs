@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Row, Transaction};
 use crate::vault::{Sealed, Vault};
 
 pub mod alert;
+pub mod backfill;
 pub mod breaker;
 mod certificate;
 pub mod configure;

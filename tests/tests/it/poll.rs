@@ -257,3 +257,66 @@ async fn a_table_of_rates_is_fed_from_a_connection_and_the_same_rates_again_are_
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_period_is_estimated_brought_page_by_page_paused_and_gone_on_with_after_a_crash() {
+    world(async |world| {
+        let client = world.acme.client.clone();
+        let shop = Shop::open(world).await;
+        let day = shop.vendor.served.now() - TimeDelta::days(2);
+        (0..1_200).for_each(|n| shop.order(n, "of old", day + TimeDelta::seconds(i64::try_from(n).unwrap() * 30)));
+        let prepare = "mutation($i: BackfillPrepareInput!) { backfillPrepare(input: $i) { backfill { id state estimate isExact } userErrors { field } } }";
+        // The first half of the ten hours; the shop's clock has whole seconds.
+        let until = day + TimeDelta::hours(5) - TimeDelta::seconds(10);
+        let input = json!({"connectionId": shop.connection, "recordKind": "order", "since": day, "until": until});
+        let data = client.ask(prepare, json!({"i": input})).await.unwrap();
+        let id = data["backfillPrepare"]["backfill"]["id"].as_str().unwrap().to_owned();
+        let query = "query($id: ID!) { backfill(id: $id) { state estimate isExact listed brought failures failure } }";
+        let look = async || client.ask(query, json!({"id": id})).await.unwrap()["backfill"].clone();
+        let ready = eventually("it is estimated", async || Some(look().await).filter(|found| found["state"] == "ready")).await;
+        let estimate = ready["estimate"].as_i64().unwrap();
+        assert!((500..=700).contains(&estimate) && ready["isExact"] == false, "{ready}");
+        assert_eq!(client.ledger().await.unwrap().accepted(), 0, "nothing is brought before it is run");
+
+        let act = async |what: &str| {
+            let query = format!("mutation($id: ID!) {{ {what}(id: $id) {{ backfill {{ state }} userErrors {{ code message }} }} }}");
+            client.raw(&query, json!({"id": id})).await.unwrap()["data"][what].clone()
+        };
+        assert_eq!(act("backfillPause").await["userErrors"][0]["code"], "BLOCKED");
+        act("backfillRun").await;
+        eventually("a page came", async || Some(look().await).filter(|found| found["brought"].as_i64() >= Some(100))).await;
+        assert_eq!(act("backfillPause").await["backfill"]["state"], "paused");
+        let paused = look().await["brought"].as_i64().unwrap();
+        world.acme.rest(paused, PATIENCE).await.unwrap();
+        assert!(paused < 600, "{paused}");
+        act("backfillRun").await;
+        if world.platform.options.all_in_one {
+            world.platform.kill_api().await.unwrap();
+            world.platform.start_api().await.unwrap();
+        } else {
+            world.platform.kill_worker().await.unwrap();
+            world.platform.start_worker().await.unwrap();
+        }
+        let mut database = world.platform.database.connect().await.unwrap();
+        sqlx::query("UPDATE backfills SET lease_until = now()").execute(&mut database).await.unwrap();
+        let done = eventually("it is done", async || Some(look().await).filter(|found| found["state"] == "done")).await;
+        assert_eq!((&done["brought"], &done["failure"]), (&json!(600), &json!(null)), "{done}");
+        let ledger = world.acme.rest(600, PATIENCE).await.unwrap();
+        assert_eq!((ledger.message("mapped"), ledger.accepted()), (600, 600), "{ledger:?}");
+
+        // By ids: one that is here, one of the other half, and one that the shop does not have.
+        let input = json!({"connectionId": shop.connection, "recordKind": "order", "ids": ["O-1", "O-900", "O-900", "O-77777"]});
+        let data = client.ask(prepare, json!({"i": input})).await.unwrap();
+        let by_ids = data["backfillPrepare"]["backfill"].clone();
+        assert_eq!((&by_ids["state"], &by_ids["estimate"], &by_ids["isExact"]), (&json!("ready"), &json!(3), &json!(true)));
+        for input in [
+            json!({"connectionId": shop.connection, "recordKind": "order"}),
+            json!({"connectionId": shop.connection, "recordKind": "order", "since": until, "until": day}),
+            json!({"connectionId": shop.connection, "recordKind": "order", "ids": []}),
+        ] {
+            let refused = client.raw(prepare, json!({"i": input})).await.unwrap();
+            assert_eq!(refused["data"]["backfillPrepare"]["userErrors"].as_array().unwrap().len(), 1, "{refused}");
+        }
+    })
+    .await;
+}

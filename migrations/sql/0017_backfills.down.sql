@@ -1,0 +1,2 @@
+DROP FUNCTION backfills_take(integer, interval);
+DROP TABLE backfills;
