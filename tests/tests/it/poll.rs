@@ -304,19 +304,46 @@ async fn a_period_is_estimated_brought_page_by_page_paused_and_gone_on_with_afte
         let ledger = world.acme.rest(600, PATIENCE).await.unwrap();
         assert_eq!((ledger.message("mapped"), ledger.accepted()), (600, 600), "{ledger:?}");
 
-        // By ids: one that is here, one of the other half, and one that the shop does not have.
-        let input = json!({"connectionId": shop.connection, "recordKind": "order", "ids": ["O-1", "O-900", "O-900", "O-77777"]});
-        let data = client.ask(prepare, json!({"i": input})).await.unwrap();
-        let by_ids = data["backfillPrepare"]["backfill"].clone();
-        assert_eq!((&by_ids["state"], &by_ids["estimate"], &by_ids["isExact"]), (&json!("ready"), &json!(3), &json!(true)));
         for input in [
             json!({"connectionId": shop.connection, "recordKind": "order"}),
             json!({"connectionId": shop.connection, "recordKind": "order", "since": until, "until": day}),
             json!({"connectionId": shop.connection, "recordKind": "order", "ids": []}),
+            // Its contract has no way to ask for a single order.
+            json!({"connectionId": shop.connection, "recordKind": "order", "ids": ["O-1"]}),
         ] {
             let refused = client.raw(prepare, json!({"i": input})).await.unwrap();
             assert_eq!(refused["data"]["backfillPrepare"]["userErrors"].as_array().unwrap().len(), 1, "{refused}");
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_are_asked_for_one_by_one_and_those_that_are_not_there_are_counted() {
+    world_with(Options { has_own_connectors: true, ..Options::default() }, async |world| {
+        let client = world.acme.client.clone();
+        let desk = Vendor::start("harbor-desk").await;
+        let (connection, _) =
+            client.connection_create("harbor-desk", "Desk", desk.settings.clone(), desk.credential.clone()).await.unwrap();
+        for id in [1, 2] {
+            let order = json!({"id": id, "number": format!("A-{id}"), "total": "10.00", "version": 1, "status": "open"});
+            let order = Document::parse(order.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
+            let now = desk.served.now();
+            desk.served.simulator().put_record(RecordKind::Order, order, now);
+        }
+        let prepare = "mutation($i: BackfillPrepareInput!) { backfillPrepare(input: $i) { backfill { id state estimate isExact } userErrors { message } } }";
+        let input = json!({"connectionId": connection, "recordKind": "order", "ids": ["1", "2", "2", "77"]});
+        let found = client.ask(prepare, json!({"i": input})).await.unwrap()["backfillPrepare"]["backfill"].clone();
+        assert_eq!((&found["state"], &found["estimate"], &found["isExact"]), (&json!("ready"), &json!(3), &json!(true)));
+        let run = "mutation($id: ID!) { backfillRun(id: $id) { userErrors { message } } }";
+        client.ask(run, json!({"id": found["id"]})).await.unwrap();
+        let query = "query($id: ID!) { backfill(id: $id) { state listed brought missing failure } }";
+        let done = eventually("it is done", async || {
+            let backfill = client.ask(query, json!({"id": found["id"]})).await.unwrap()["backfill"].clone();
+            (backfill["state"] == "done").then_some(backfill)
+        })
+        .await;
+        assert_eq!((&done["listed"], &done["brought"], &done["missing"]), (&json!(2), &json!(2), &json!(1)), "{done}");
     })
     .await;
 }
