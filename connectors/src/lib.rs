@@ -3,6 +3,7 @@
 
 mod agreement;
 mod auth;
+mod batch;
 mod catalog;
 mod change;
 mod check;
@@ -35,6 +36,7 @@ mod version;
 mod write;
 
 pub use auth::{Callback, CallbackError, Pkce, TokenSet, callback_state, is_same_state};
+pub use batch::ItemEnd;
 pub use catalog::{Catalog, CatalogError, CatalogErrors};
 pub use change::Change;
 pub use connector::{Connector, ConnectorHash, Limit};
