@@ -31,6 +31,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 mod alert;
+mod batch;
 mod breaker;
 mod call;
 mod deliver;
@@ -42,6 +43,7 @@ mod inventory;
 mod lane;
 mod leased;
 mod listing;
+mod pace;
 mod receive;
 mod reconcile;
 mod replay;
