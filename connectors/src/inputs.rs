@@ -17,19 +17,27 @@ pub struct Inputs {
     pub found: Found,
     /// What a person has changed of the payload.
     pub edits: Edits,
+    /// The batch that it went in: then the attempt keeps its payload, and not the whole request.
+    pub batch: Option<String>,
 }
 
 impl Inputs {
     #[must_use]
     pub fn new(change: Change<'_>, found: Found) -> Self {
         let action = if let Change::Action(name, _) = change { Some(name.to_owned()) } else { None };
-        Self { action, on: change.receipt().cloned(), found, edits: Edits::default() }
+        Self { action, on: change.receipt().cloned(), found, ..Self::default() }
     }
 
     /// The same, of a payload that a person has changed.
     #[must_use]
     pub fn with_edits(self, edits: Edits) -> Self {
         Self { edits, ..self }
+    }
+
+    /// The same, of a payload that went in a batch.
+    #[must_use]
+    pub fn in_batch(self, batch: Option<String>) -> Self {
+        Self { batch, ..self }
     }
 
     #[must_use]
@@ -41,7 +49,7 @@ impl Inputs {
         }
     }
 
-    /// As JSON; nothing for the most common: a first write, for which nothing was looked up.
+    /// As JSON; nothing for the most common: a first write that went alone, for which nothing was looked up.
     #[must_use]
     pub fn to_json(&self) -> Option<String> {
         let text = |text: &str| Value::Text(text.to_owned());
@@ -60,6 +68,7 @@ impl Inputs {
         if !self.edits.is_empty() {
             map.insert("edits".into(), self.edits.to_value());
         }
+        map.extend(self.batch.as_deref().map(|batch| ("batch".to_owned(), text(batch))));
         (!map.is_empty()).then(|| Value::Map(map).to_json())
     }
 
@@ -76,6 +85,7 @@ impl Inputs {
             on: text("on.id").map(|id| Receipt { id, version: text("on.version") }),
             found: value.get("found").map(Found::from_value).unwrap_or_default(),
             edits: value.get("edits").map(Edits::from_value).unwrap_or_default(),
+            batch: text("batch"),
         })
     }
 }
@@ -91,7 +101,7 @@ mod tests {
         for change in [Change::Write, Change::Update(&receipt), Change::Action("pay", &receipt)] {
             for found in [Found::default(), Found::from_value(&found)] {
                 let edits = Edits::read([("lines[0].price", "10.50")]).unwrap();
-                let inputs = Inputs::new(change, found).with_edits(edits);
+                let inputs = Inputs::new(change, found).with_edits(edits).in_batch(Some("b1".into()));
                 let json = inputs.to_json();
                 let read = Inputs::parse(json.as_deref()).unwrap();
                 assert_eq!(read, inputs);

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod auth;
+mod batch;
 mod catalog;
 mod change;
 mod check;
@@ -37,6 +38,7 @@ mod write;
 pub mod x12;
 
 pub use auth::{Callback, CallbackError, Pkce, TokenSet, callback_state, is_same_state};
+pub use batch::ItemEnd;
 pub use catalog::{Catalog, CatalogError, CatalogErrors};
 pub use change::Change;
 pub use connector::{Connector, ConnectorHash, Limit};

@@ -243,6 +243,9 @@ impl<'a> Trial<'a> {
     /// The request, or the first read that comes before it where that was not made.
     fn request(&self, payload: &Value, inputs: &Inputs, context: &RequestContext<'_>) -> Result<(Draft, bool), LookUpError> {
         let (connector, change) = (self.destination.connector, inputs.change());
+        if inputs.batch.is_some() && connector.batch_items_max(self.kind).is_some() {
+            return Ok((connector.batch_item_draft(self.kind, payload, context)?, false));
+        }
         match connector.change_draft(self.kind, change, Some(payload), &inputs.found, context) {
             Ok(request) => Ok((request, false)),
             Err(RequestError::LookUp(_)) => {

@@ -1,18 +1,14 @@
-//! What belongs to a write beside creating: changing what exists, actions on it, and many payloads in one request with a result for each.
+//! What belongs to a write beside creating: changing what exists, and actions on it. Many payloads in one request stand in `batch.rs`.
 
-use std::collections::HashMap;
-
-use domain::delivery::Receipt;
-use domain::fault::{Fault, FaultClass, Owner};
+use domain::fault::Fault;
 use domain::http::{HttpAnswer, HttpRequest};
 use domain::mapping::Filter;
 use domain::record::RecordKind;
 use domain::value::Value;
 
 use crate::connector::Connector;
-use crate::manifest::{Action, Batch, Method};
+use crate::manifest::{Action, Method};
 use crate::path;
-use crate::receipt::receipt;
 use crate::request::{CallVars, RequestContext, RequestError};
 
 impl Connector {
@@ -94,92 +90,12 @@ impl Connector {
         let filter = Filter::compile(&proof.done).map_err(|_| self.unreadable(answer))?;
         filter.passes(asked).map_err(|_| self.unreadable(answer))
     }
-
-    /// The most payloads of one request; `None` where the connector has no batch of this kind.
-    #[must_use]
-    pub fn batch_items_max(&self, kind: RecordKind) -> Option<u32> {
-        Some(self.resource(kind)?.batch.as_ref()?.items_max)
-    }
-
-    /// Many payloads in one request.
-    ///
-    /// # Errors
-    /// Where the connector has no batch of this kind, or the connection lacks something.
-    pub fn batch_request(
-        &self,
-        kind: RecordKind,
-        payloads: &[Value],
-        context: &RequestContext<'_>,
-    ) -> Result<HttpRequest, RequestError> {
-        let batch = self.resource(kind).and_then(|resource| resource.batch.as_ref()).ok_or(RequestError::Kind(kind))?;
-        let list = Value::List(payloads.to_vec());
-        self.call(&batch.request, &CallVars { payloads: Some(&list), ..CallVars::default() }, context)
-    }
-
-    /// The end of each payload, in their order. One that the answer does not mention is unknown: it may have been stored.
-    ///
-    /// # Errors
-    /// The classified fault of the whole request.
-    pub fn read_batch_answer(
-        &self,
-        kind: RecordKind,
-        payloads: &[Value],
-        answer: &HttpAnswer,
-    ) -> Result<Vec<Result<Receipt, Fault>>, Fault> {
-        let body = self.parse(answer);
-        if self.is_failure(answer, body.as_ref()) {
-            return Err(self.classify(answer));
-        }
-        let batch = self.resource(kind).and_then(|resource| resource.batch.as_ref()).ok_or_else(|| self.unreadable(answer))?;
-        let found = body.as_ref().and_then(|body| path::first(body, &batch.results)).and_then(Value::as_list);
-        let results = found.ok_or_else(|| self.unreadable(answer))?;
-        let by_key: HashMap<String, &Value> = match &batch.result_key {
-            Some(at) => results.iter().filter_map(|result| Some((text(result, at)?, result))).collect(),
-            None => HashMap::new(),
-        };
-        let refused = Filter::compile(&batch.refused).map_err(|_| self.unreadable(answer))?;
-        let of = |(index, payload): (usize, &Value)| match &batch.item_key {
-            Some(at) => by_key.get(&text(payload, at)?).copied(),
-            None => results.get(index),
-        };
-        let key = |payload: &Value| batch.item_key.as_ref().and_then(|at| text(payload, at)).unwrap_or_default();
-        let read = |(index, payload)| self.read_item(batch, &key(payload), of((index, payload)), &refused, answer);
-        Ok(payloads.iter().enumerate().map(read).collect())
-    }
-
-    fn read_item(
-        &self,
-        batch: &Batch,
-        key: &str,
-        result: Option<&Value>,
-        refused: &Filter,
-        answer: &HttpAnswer,
-    ) -> Result<Receipt, Fault> {
-        let Some(result) = result else {
-            let reason = format!("{} answered the batch without a word about this record", self.title());
-            return Err(Fault::new(
-                FaultClass::Unknown,
-                "no_result",
-                reason,
-                Owner::Vendor,
-                "Nothing to do: it is looked up first.",
-            ));
-        };
-        // The error catalog reads a result as if it were the answer to a request of its own.
-        let alone = HttpAnswer { status: answer.status, headers: answer.headers.clone(), body: result.to_json().into() };
-        if refused.passes(result).map_err(|_| self.unreadable(answer))? {
-            return Err(self.classify(&alone));
-        }
-        receipt(&batch.receipt, key, &alone, Some(result)).ok_or_else(|| self.unreadable(answer))
-    }
-}
-
-fn text(value: &Value, at: &str) -> Option<String> {
-    path::first(value, at)?.to_text().map(|text| text.into_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::delivery::Receipt;
+    use domain::fault::FaultClass;
     use domain::secret::SecretFields;
     use domain::value::Limits;
 
@@ -205,14 +121,6 @@ resources:
       receipt: { path: data.add.id }
       then: [confirm]
     update: { request: { method: PATCH, path: '/orders/{{ external_id }}' }, receipt: { path: id } }
-    batch:
-      request: { method: POST, path: /batch, body: { json: { create: '{{ payloads }}' } } }
-      items_max: 100
-      results: create
-      item_key: ref
-      result_key: ref
-      receipt: { path: id }
-      refused: \"!is_empty(error)\"
     actions:
       confirm:
         request: { method: POST, path: '/orders/{{ external_id }}/confirm', body: { form: { a: { b: [1, x], c: null }, id: '{{ external_id }}' } } }
@@ -299,35 +207,5 @@ resources:
         let done = |body: &str| connector.read_action_proof(RecordKind::Order, "confirm", "7", &answer(body));
         assert_eq!((done(r#"{"state":"sale"}"#), done(r#"{"state":"draft"}"#)), (Ok(true), Ok(false)));
         assert_eq!(done("").unwrap_err().class, FaultClass::Unknown);
-    }
-
-    #[test]
-    fn a_receipt_within_a_result_is_the_one_with_the_items_own_key() {
-        let of_list = YAML.replace(
-            "receipt: { path: id }\n      refused",
-            "receipt: { among: made, key: ref, path: id, version: v }\n      refused",
-        );
-        assert_ne!(of_list, YAML);
-        let connector = Connector::from_files("x", [("connector.yaml".to_owned(), of_list)].into()).unwrap();
-        let payloads = [value(r#"{"ref":"a"}"#), value(r#"{"ref":"b"}"#)];
-        let said = answer(
-            r#"{"create":[{"ref":"b","made":[{"ref":"x","id":8},{"ref":"b","id":9,"v":2}]},{"ref":"a","made":[{"ref":"x","id":7}]}]}"#,
-        );
-        let ends = connector.read_batch_answer(RecordKind::Order, &payloads, &said).unwrap();
-        assert_eq!(ends[1], Ok(Receipt { id: "9".into(), version: Some("2".into()) }));
-        assert_eq!(ends[0].as_ref().unwrap_err().class, FaultClass::Unknown, "somebody else's is no receipt");
-    }
-
-    #[test]
-    fn every_item_of_a_batch_has_an_end_of_its_own() {
-        let payloads = [value(r#"{"ref":"a"}"#), value(r#"{"ref":"b"}"#), value(r#"{"ref":"c"}"#)];
-        let request = with_context(|context| connector().batch_request(RecordKind::Order, &payloads, context)).unwrap();
-        assert_eq!(body(&request), r#"{"create":[{"ref":"a"},{"ref":"b"},{"ref":"c"}]}"#);
-        let said = answer(r#"{"create":[{"ref":"b","error":{"code":"DUPLICATE","message":"b is there"}},{"ref":"a","id":1}]}"#);
-        let ends = connector().read_batch_answer(RecordKind::Order, &payloads, &said).unwrap();
-        assert_eq!(ends[0].as_ref().unwrap().id, "1");
-        let fault = ends[1].as_ref().unwrap_err();
-        assert_eq!((fault.class, fault.reason.as_str()), (FaultClass::Conflict, "It is there already: b is there"));
-        assert_eq!(ends[2].as_ref().unwrap_err().class, FaultClass::Unknown);
     }
 }

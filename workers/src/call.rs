@@ -82,6 +82,8 @@ pub struct Call {
     pub bucket: String,
     pub concurrency_max: u32,
     pub deadline: Instant,
+    /// The batch that it goes in; its request is then its own part of that.
+    pub batch: Option<Uuid>,
 }
 
 /// That a destination took a payload.
@@ -120,7 +122,7 @@ impl Duty {
     }
 
     /// The change that is due.
-    fn due(&self) -> Result<Change<'_>, RequestError> {
+    pub fn due(&self) -> Result<Change<'_>, RequestError> {
         let kind = self.parcel.kind;
         let stored = self.known.current.as_ref().or(self.parcel.stored.as_ref()).or(self.adopted());
         let Some(after_write) = usize::try_from(self.parcel.calls_done).ok().and_then(|done| done.checked_sub(1)) else {
@@ -486,6 +488,7 @@ impl Call {
             request,
             // It counts from the commit of the attempt.
             deadline: Instant::now(),
+            batch: None,
         }
     }
 
@@ -499,7 +502,8 @@ impl Call {
         let is_proof = self.duty.is_proof();
         let inputs = self.duty.due().ok().filter(|_| !is_proof).and_then(|change| {
             let found = self.duty.known.found.clone();
-            Inputs::new(change, found).with_edits(self.duty.edits()).to_json()
+            let batch = self.batch.map(|batch| batch.to_string());
+            Inputs::new(change, found).with_edits(self.duty.edits()).in_batch(batch).to_json()
         });
         Start {
             delivery: self.duty.parcel.id,
@@ -511,6 +515,7 @@ impl Call {
             request: self.request.body.to_vec(),
             recipe: (!is_proof).then_some(self.duty.recipe),
             inputs,
+            batch: self.batch,
         }
     }
 
@@ -593,7 +598,7 @@ impl Call {
         }
     }
 
-    fn end_write(&self, outcome: Outcome, answer: Option<&HttpAnswer>, not_sent: bool) -> Finish {
+    pub fn end_write(&self, outcome: Outcome, answer: Option<&HttpAnswer>, not_sent: bool) -> Finish {
         let fault = if let Outcome::Failed(fault) = &outcome { Some(fault.clone()) } else { None };
         let word = match &fault {
             None => "stored",
@@ -610,7 +615,7 @@ impl Call {
         self.close("failed", answer, Some(fault), step, signal)
     }
 
-    fn close(
+    pub fn close(
         &self,
         outcome: &'static str,
         answer: Option<&HttpAnswer>,
@@ -624,6 +629,7 @@ impl Call {
             status: answer.map(|answer| answer.status),
             answer: answer.and_then(|answer| answer_text(answer, &self.duty.access)),
             fault,
+            shares_call: false,
             ended_at: Utc::now(),
         };
         self.duty.finish(Some(ended), step, signal)

@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use crate::call::{CONCURRENCY_UNLIMITED, answer_text, bucket, silent};
 use crate::directory::{Access, Directory};
-use crate::lane::SLOT_WAIT;
+use crate::pace::SLOT_WAIT;
 use crate::{Context, receive};
 
 /// Messages that wait in memory for one source; the others wait in Postgres.
@@ -285,6 +285,7 @@ impl Call {
                 status: answer.map(|answer| answer.status),
                 answer: text,
                 fault,
+                shares_call: false,
                 ended_at: Utc::now(),
             }),
             next,

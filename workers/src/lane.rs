@@ -2,7 +2,6 @@
 //! It loads a batch, decides, commits the attempts as started, calls, and hands the ends to the writer.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -26,18 +25,16 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::warn;
 use uuid::Uuid;
 
+use crate::batch::{self, Sending};
 use crate::call::{Call, Duty, Known, Made, Ready, finish, missing_connector};
 use crate::directory::{Directory, looked_into};
+use crate::pace::{Pace, SLOT_WAIT, per_call, window};
 use crate::{Context, drift};
 
 /// Ids that wait in memory for one place; the backlog waits in Postgres.
 const QUEUE_MAX: usize = 20_000;
-/// Calls that one lane begins ahead, whatever the vendor allows.
-const WINDOW_MAX: u32 = 256;
 /// Deliveries of one transaction.
 const BATCH_MAX: usize = 100;
-/// How long a started attempt may wait for a slot of the vendor's limit.
-pub const SLOT_WAIT: Duration = Duration::from_secs(2);
 /// Reads before one call: the version of what is there, and look-ups.
 const READS_MAX: usize = 16;
 /// What an attempt may take beyond the call itself and the wait for a slot, before the sweeper calls it unknown.
@@ -126,34 +123,6 @@ impl Queue {
     }
 }
 
-/// How long things take here, as a moving average: what decides how many calls are begun ahead.
-#[derive(Default)]
-struct Pace(AtomicU64);
-
-impl Pace {
-    fn note(&self, took: Duration) {
-        let (old, new) = (self.0.load(Ordering::Relaxed), u64::try_from(took.as_micros()).unwrap_or(u64::MAX).min(60_000_000));
-        self.0.store(if old == 0 { new } else { (old * 7 + new) / 8 }, Ordering::Relaxed);
-    }
-
-    fn us(&self) -> u64 {
-        self.0.load(Ordering::Relaxed).max(1)
-    }
-}
-
-/// So many calls begun that the vendor's slots stay busy while the next batch is loaded and committed: no more, because a begun attempt
-/// that waits for its slot is one that a crash makes unknown.
-fn window(concurrency_max: u32, begin_us: u64, call_us: u64) -> usize {
-    if u128::from(call_us) >= SLOT_WAIT.as_micros() {
-        // What is begun beyond the slots would only find out that none becomes free in time.
-        return usize::try_from(concurrency_max).unwrap_or(usize::MAX);
-    }
-    let ahead = u64::from(concurrency_max) * 2 * begin_us / call_us;
-    let least = u64::from(concurrency_max) + u64::from(concurrency_max) / 2 + 1;
-    usize::try_from((u64::from(concurrency_max) + ahead).clamp(least, u64::from(WINDOW_MAX.max(concurrency_max * 2))))
-        .unwrap_or(usize::MAX)
-}
-
 /// What a lane works with.
 struct Work {
     context: Arc<Context>,
@@ -170,16 +139,16 @@ struct Work {
 async fn run(work: Arc<Work>, shared: Arc<Shared>) {
     let mut calls: JoinSet<()> = JoinSet::new();
     let begins = Pace::default();
-    let mut concurrency_max = 1;
+    let (mut concurrency_max, mut per_call_max) = (1, 1);
     loop {
         let window = window(concurrency_max, begins.us(), work.calls.us());
         while calls.try_join_next().is_some() {}
-        let room = window.saturating_sub(calls.len()).min(BATCH_MAX);
+        let room = window.saturating_sub(calls.len());
         let (ids, closed) = {
             let mut queue = shared.lock();
             // Half a window at least, so that batches stay batches under load.
             let take = if room * 2 >= window.min(BATCH_MAX) || calls.is_empty() { room } else { 0 };
-            let ids = queue.take(take);
+            let ids = queue.take(take.saturating_mul(per_call_max).min(BATCH_MAX));
             queue.busy = !ids.is_empty() || !calls.is_empty();
             if queue.busy {
                 queue.idle_since = Instant::now();
@@ -203,9 +172,12 @@ async fn run(work: Arc<Work>, shared: Arc<Shared>) {
         let started = Instant::now();
         let begun = work.begin_all(ids).await;
         begins.note(started.elapsed());
-        for call in begun {
-            concurrency_max = call.concurrency_max;
-            calls.spawn(work.clone().call(call));
+        if !begun.is_empty() {
+            per_call_max = per_call(begun.iter().map(Sending::count).sum(), begun.len());
+        }
+        for sending in begun {
+            concurrency_max = sending.first().concurrency_max;
+            calls.spawn(work.clone().call(sending));
         }
     }
 }
@@ -222,7 +194,7 @@ impl Work {
 
     /// Begins a batch. Where that fails for good it is halved until the delivery at fault stands alone and becomes an exception: it must
     /// not strand the others.
-    async fn begin_all(&self, ids: Vec<Uuid>) -> Vec<Call> {
+    async fn begin_all(&self, ids: Vec<Uuid>) -> Vec<Sending> {
         let (mut calls, mut batches) = (Vec::new(), vec![ids]);
         while let Some(ids) = batches.pop() {
             match self.begin(&ids).await {
@@ -248,7 +220,7 @@ impl Work {
     }
 
     /// Loads a batch, maps it, and commits its attempts as started. What has no answer becomes an exception.
-    async fn begin(&self, ids: &[Uuid]) -> Result<Vec<Call>, StoreError> {
+    async fn begin(&self, ids: &[Uuid]) -> Result<Vec<Sending>, StoreError> {
         let store = self.context.store.within(&self.scope);
         let load = store.load_deliveries(ids, self.lease().as_secs_f64()).await?;
         if load.parcels.is_empty() {
@@ -328,16 +300,15 @@ impl Work {
         for end in ends {
             self.end(end).await;
         }
-        let starts: Vec<Start> = calls.iter().map(Call::start).collect();
+        let sendings = batch::gather(calls);
+        let starts: Vec<Start> = sendings.iter().flat_map(Sending::starts).collect();
         if starts.is_empty() {
-            return Ok(calls);
+            return Ok(vec![]);
         }
         let begun = store.begin_attempts(&starts, self.lease().as_secs_f64()).await?;
-        calls.retain(|call| begun.contains(&call.attempt));
         // Counted from the commit, within its lease: a slow Postgres must not eat up the time for the call.
         let deadline = Instant::now() + SLOT_WAIT;
-        calls.iter_mut().for_each(|call| call.deadline = deadline);
-        Ok(calls)
+        Ok(sendings.into_iter().filter_map(|sending| sending.begun(&begun, deadline)).collect())
     }
 
     /// What the payloads of a batch are made with, written down before any is made: for each flow version and source.
@@ -448,29 +419,37 @@ impl Work {
         }
     }
 
+    async fn end_all(&self, finishes: Vec<Finish>) {
+        for finish in finishes {
+            self.end(finish).await;
+        }
+    }
+
     /// Waits for a slot, sends once, and decides.
-    async fn call(self: Arc<Self>, call: Call) {
+    async fn call(self: Arc<Self>, sending: Sending) {
+        let call = sending.first();
         let semaphore = {
             let mut slots = self.slots.lock().expect("no code panics while it holds the slots");
             slots.entry(call.bucket.clone()).or_insert_with(|| Arc::new(Semaphore::new(call.concurrency_max as usize))).clone()
         };
         let Ok(Ok(_turn)) = tokio::time::timeout_at(call.deadline.into(), semaphore.acquire()).await else {
-            return self.end(call.not_sent()).await;
+            return self.end_all(sending.not_sent()).await;
         };
         let Some(slot) = self.context.limiter.take_until(&call.bucket, call.concurrency_max, call.deadline).await else {
-            return self.end(call.not_sent()).await;
+            return self.end_all(sending.not_sent()).await;
         };
         let (sent_at, started) = (Utc::now(), Instant::now());
-        let answer = self.context.outbound.send(call.request.clone()).await;
+        let answer = self.context.outbound.send(sending.request().clone()).await;
         self.calls.note(started.elapsed());
         self.context.limiter.give(slot).await;
         let signs = answer.iter().flat_map(|answer| call.duty.connector.sunset_signs(answer));
         self.context.sunsets.note(self.scope.tenant, call.duty.connection.id, signs);
-        let finish = call.end(answer, sent_at);
-        if let Some(taken) = call.taken(&finish.step) {
-            drift::note_taken(&self.context, self.scope.tenant, call, taken);
+        for (call, finish) in sending.end(answer, sent_at) {
+            if let Some(taken) = call.taken(&finish.step) {
+                drift::note_taken(&self.context, self.scope.tenant, call, taken);
+            }
+            self.end(finish).await;
         }
-        self.end(finish).await;
     }
 }
 
@@ -483,19 +462,5 @@ fn taken(duty: Duty, ready: Result<Ready, Reason>, calls: &mut Vec<Call>) -> Opt
         }
         Ok(Ready::Step(step)) => Some(duty.finish(None, step, None)),
         Err(reason) => Some(duty.finish(None, Step::Stop(reason), None)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::window;
-
-    #[test]
-    fn a_fast_vendor_gets_calls_ahead_and_a_slow_one_hardly_more_than_its_slots() {
-        assert_eq!(window(15, 20_000, 5_000), 135);
-        assert_eq!(window(5, 20_000, 1_000_000), 8);
-        assert_eq!(window(5, 20_000, 30_000_000), 5);
-        assert_eq!(window(1, 20_000, 100), 256);
-        assert_eq!(window(200, 1, 1_000_000), 301);
     }
 }

@@ -35,6 +35,7 @@ use tokio::task::JoinSet;
 
 mod alert;
 mod backfill;
+mod batch;
 mod breaker;
 mod call;
 mod deliver;
@@ -46,6 +47,7 @@ mod inventory;
 mod lane;
 mod leased;
 mod listing;
+mod pace;
 mod poll;
 mod receive;
 mod reconcile;

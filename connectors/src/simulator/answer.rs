@@ -56,6 +56,8 @@ pub struct SimCall {
     pub operation: String,
     /// Our key where it names one, else the vendor's id.
     pub key: Option<String>,
+    /// The keys of a batch's items.
+    pub items: Vec<String>,
 }
 
 /// A stored record and how it came to be.

@@ -71,14 +71,37 @@ pub enum Fault {
     Redirect(String),
     /// One item of a batch is refused, by its place from 0 on; the others are stored.
     RefuseItem(u32),
+    /// Half a batch: so many of its items are done, and no answer comes.
+    DropAfterItems(u32),
+    /// All items of a batch are done, and the answer says nothing of one, by its place from 0 on.
+    OmitItem(u32),
+    /// A batch is refused as a whole where one of its items is refused.
+    AllOrNothing,
 }
 
-/// What is wrong with a list, or with one item of it.
+/// What is wrong with a list, or with the items of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
     SelfLink,
     EndlessPages,
     RefuseItem(usize),
+    ItemsMax(usize),
+    OmitItem(usize),
+    AllOrNothing,
+}
+
+impl Trouble {
+    pub(super) fn of(fault: &Fault) -> Option<Self> {
+        Some(match fault {
+            Fault::SelfLink => Self::SelfLink,
+            Fault::EndlessPages => Self::EndlessPages,
+            Fault::RefuseItem(index) => Self::RefuseItem(*index as usize),
+            Fault::DropAfterItems(count) => Self::ItemsMax(*count as usize),
+            Fault::OmitItem(index) => Self::OmitItem(*index as usize),
+            Fault::AllOrNothing => Self::AllOrNothing,
+            _ => return None,
+        })
+    }
 }
 
 /// Which requests a fault meets. All that is said must fit; nothing said is every request.
@@ -188,7 +211,7 @@ pub(super) fn spoil(answer: &mut SimAnswer, fault: &Fault) {
     }
     match fault {
         Fault::DelayMs(ms) => answer.delay_ms += *ms,
-        Fault::DropAfterCommit | Fault::DropThenCommitMs(_) => answer.delivery = Delivery::Drop,
+        Fault::DropAfterCommit | Fault::DropThenCommitMs(_) | Fault::DropAfterItems(_) => answer.delivery = Delivery::Drop,
         Fault::HangBeforeCommit | Fault::HangAfterCommit => {
             answer.delay_ms = HANG_MS;
             answer.delivery = Delivery::Drop;
@@ -246,6 +269,8 @@ pub(super) fn spoil(answer: &mut SimAnswer, fault: &Fault) {
         | Fault::SelfLink
         | Fault::EndlessPages
         | Fault::Redirect(_)
-        | Fault::RefuseItem(_) => {}
+        | Fault::RefuseItem(_)
+        | Fault::OmitItem(_)
+        | Fault::AllOrNothing => {}
     }
 }

@@ -297,7 +297,8 @@ impl<'c> Simulator<'c> {
         let name = operation.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
         if self.calls.len() < CALLS_MAX {
             let key = ["external_key", "external_id"].into_iter().find_map(|name| found.get(name)).map(str::to_owned);
-            self.calls.push(SimCall { operation: name.clone(), key });
+            let items = operation.as_ref().map_or_else(Vec::new, |operation| self.item_keys(operation, &found));
+            self.calls.push(SimCall { operation: name.clone(), key, items });
         }
         *self.stats.requests.entry(name).or_default() += 1;
         self.stats.in_flight_max = self.stats.in_flight_max.max(in_flight);
@@ -311,12 +312,7 @@ impl<'c> Simulator<'c> {
             None => {
                 let points = operation.as_ref().map_or(1, |operation| limit::points(operation, self.read_of(operation)));
                 let admitted = self.admit(operation.as_ref(), &incoming, (in_flight, points), now);
-                let trouble = match &fault {
-                    Some(Fault::SelfLink) => Some(Trouble::SelfLink),
-                    Some(Fault::EndlessPages) => Some(Trouble::EndlessPages),
-                    Some(Fault::RefuseItem(index)) => Some(Trouble::RefuseItem(*index as usize)),
-                    _ => None,
-                };
+                let trouble = fault.as_ref().and_then(Trouble::of);
                 let served = admitted.and_then(|()| self.serve(operation.as_ref(), &mut incoming, found, trouble, now));
                 let mut answer = served.unwrap_or_else(|refusal| self.connector.refuse(&refusal, &self.codes, now));
                 if self.limits {

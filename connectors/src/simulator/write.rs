@@ -11,6 +11,7 @@ use super::derive;
 use super::extra::KindRules;
 use super::fault::Trouble;
 use super::incoming::Incoming;
+use super::operation::Operation;
 use super::pattern::Found;
 use super::refusal::{Refusal, as_http, concrete};
 use super::render;
@@ -373,14 +374,30 @@ impl<'c> Simulator<'c> {
             let message = format!("{} items are more than the {} of one request.", payloads.len(), rule.items_max);
             return Err(Refusal::new(FaultClass::Validation, &message));
         }
+        if trouble == Some(Trouble::AllOrNothing) {
+            let refusal = |payload| self.rules_of(kind).refusal(payload, &self.vars(item_key(rule, payload).as_deref()));
+            if let Some(refusal) = payloads.iter().find_map(refusal) {
+                return Err(refusal);
+            }
+        }
+        let count = if let Some(Trouble::ItemsMax(count)) = trouble { count } else { payloads.len() };
         let mut results = Vec::new();
-        for (index, payload) in payloads.into_iter().enumerate() {
+        for (index, payload) in payloads.into_iter().take(count).enumerate() {
             let refused = trouble == Some(Trouble::RefuseItem(index));
-            results.push(self.batch_item(kind, rule, payload, (refused, incoming), now));
+            let result = self.batch_item(kind, rule, payload, (refused, incoming), now);
+            results.extend(Some(result).filter(|_| trouble != Some(Trouble::OmitItem(index))));
         }
         let mut document = empty();
         render::place(&mut document, Some(&rule.results), results);
         Ok(SimAnswer::json(200, &document))
+    }
+
+    /// What the items of a batch are known by.
+    pub(super) fn item_keys(&self, operation: &Operation, found: &Found) -> Vec<String> {
+        let Operation::Batch(kind) = operation else { return vec![] };
+        let rule = self.resource(*kind).ok().and_then(|resource| resource.batch.as_ref());
+        let payloads = found.payloads.as_ref().and_then(Value::as_list).unwrap_or_default();
+        rule.map(|rule| payloads.iter().filter_map(|payload| item_key(rule, payload)).collect()).unwrap_or_default()
     }
 
     fn batch_item(
@@ -391,9 +408,7 @@ impl<'c> Simulator<'c> {
         (refused, incoming): (bool, &Incoming<'_>),
         now: DateTime<Utc>,
     ) -> Value {
-        let at_key =
-            |at: &Option<String>| path::first(&payload, at.as_deref()?).and_then(Value::to_text).map(|text| text.into_owned());
-        let key = at_key(&rule.item_key);
+        let key = item_key(rule, &payload);
         let mut result = empty();
         let is_keyed = rule.item_key.is_some();
         let stored = if refused {
@@ -427,6 +442,10 @@ impl<'c> Simulator<'c> {
             Table::new(super::shape(connector, kind), sample, super::seed::hash(seed, &[kind.as_str()]))
         })
     }
+}
+
+fn item_key(rule: &Batch, payload: &Value) -> Option<String> {
+    path::first(payload, rule.item_key.as_deref()?).and_then(Value::to_text).map(|text| text.into_owned())
 }
 
 fn is_same_request(one: &Request, other: &Request) -> bool {

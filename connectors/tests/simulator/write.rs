@@ -1,6 +1,6 @@
 //! Writes of every kind, and what finds them again.
 
-use connectors::simulator::Writes;
+use connectors::simulator::{Fault, FaultMatcher, Writes};
 use connectors::{CallVars, Change, Proof};
 use domain::value::Value;
 use serde_json::{Value as Json, json};
@@ -99,6 +99,32 @@ fn each_item_of_a_batch_has_its_own_result() {
     assert_eq!(again["results"][0]["id"], results[0]["id"]);
     assert_eq!(send(json!([{}, {}, {}, {}])).status, 400);
     assert_eq!(vendor.simulator.writes(ORDER, "a"), Writes { records: 1, creates: 1, updates: 1 });
+}
+
+#[test]
+fn half_a_batch_is_done_left_out_or_refused_as_a_whole() {
+    let yaml = "resources: {order: {id: id, batch: {request: {method: POST, path: /batch, body: {json: {items: '{{ payloads }}'}}}, items_max: 3,
+        results: results, item_key: sku, result_key: sku, receipt: {path: id}, refused: \"status != 'SUCCESS'\"}}},
+        error: {code: [code], message: [message]}";
+    let rules = "{kinds: {order: {checks: [{when: quantity < 0, code: NEGATIVE, message: It is negative.}]}}}";
+    let mut vendor = Vendor::small(yaml, &[]);
+    vendor.simulator = vendor.simulator.with_rules(rules).unwrap().with_records(0);
+    let mut send = |fault: Fault, items: [(&str, i64); 2]| {
+        vendor.simulator.fail(FaultMatcher::next("order.batch"), fault);
+        let payloads = Value::from(&json!(items.map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity}))));
+        let rule = vendor.rule().batch.as_ref().unwrap().request.clone();
+        let answer = vendor.call(&rule, &CallVars { payloads: Some(&payloads), ..CallVars::default() });
+        let creates = items.map(|(sku, _)| vendor.simulator.writes(ORDER, sku).creates);
+        (answer, creates, vendor.simulator.calls().last().unwrap().items.clone())
+    };
+    let (answer, creates, keys) = send(Fault::DropAfterItems(1), [("a", 1), ("b", 1)]);
+    assert_eq!((answer.delivery, creates), (domain::http::Delivery::Drop, [1, 0]));
+    assert_eq!(keys, ["a", "b"], "what was asked for is told, whatever came of it");
+    let (answer, creates, _) = send(Fault::OmitItem(0), [("c", 1), ("d", 1)]);
+    let results = body(&answer)["results"].clone();
+    assert_eq!((results.as_array().unwrap().len(), &results[0]["sku"], creates), (1, &json!("d"), [1, 1]));
+    let (answer, creates, _) = send(Fault::AllOrNothing, [("e", 1), ("f", -1)]);
+    assert_eq!((answer.status, body(&answer)["code"].clone(), creates), (400, json!("NEGATIVE"), [0, 0]));
 }
 
 #[test]

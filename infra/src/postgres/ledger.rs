@@ -119,6 +119,8 @@ pub struct Start {
     pub recipe: Option<RecipeId>,
     /// What was known of the destination, as JSON.
     pub inputs: Option<String>,
+    /// The batch that it goes in: one call of several attempts.
+    pub batch: Option<Uuid>,
 }
 
 /// A call that only read, before the one that the delivery is about: it changed nothing, so it is told after it was made.
@@ -231,6 +233,8 @@ pub struct Ended {
     pub status: Option<u16>,
     pub answer: Option<String>,
     pub fault: Option<Fault>,
+    /// Its call is another attempt's too, which counts it: they went in one batch.
+    pub shares_call: bool,
     pub ended_at: DateTime<Utc>,
 }
 
@@ -400,8 +404,8 @@ impl TenantStore<'_> {
         let rows: Vec<Uuid> = sqlx::query_scalar(
             "WITH i AS (
                  SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::uuid[], $13::uuid[], $14::text[],
-                                      $15::uuid[])
-                     AS i (delivery_id, attempt_id, kind, method, url, request, audit_id, recipe_id, inputs, after_id)
+                                      $15::uuid[], $16::uuid[])
+                     AS i (delivery_id, attempt_id, kind, method, url, request, audit_id, recipe_id, inputs, after_id, batch_id)
              ), begun AS (
                  UPDATE deliveries d SET
                      -- A proof leaves the delivery unknown: it is a question, not a sending.
@@ -413,13 +417,15 @@ impl TenantStore<'_> {
                  WHERE d.id = ANY($2) AND d.id = i.delivery_id AND d.state = CASE WHEN i.kind = 'proof' THEN 'unknown' ELSE 'planned' END AND d.due_at <= now()
                    -- Decided by what was known before another attempt, it would be decided wrongly.
                    AND d.attempt_id IS NOT DISTINCT FROM i.after_id
-                 RETURNING d.id, d.attempts, i.attempt_id, i.kind, i.method, i.url, i.request, i.audit_id, i.recipe_id, i.inputs
+                 RETURNING d.id, d.attempts, i.attempt_id, i.kind, i.method, i.url, i.request, i.audit_id, i.recipe_id, i.inputs, i.batch_id
              ), started AS (
                  INSERT INTO attempts (id, tenant_id, delivery_id, number, kind, method, url, request, recipe_id, inputs)
                  SELECT attempt_id, $1, id, attempts, kind, method, url, request, recipe_id, inputs FROM begun
              ), audited AS (
                  INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
-                 SELECT audit_id, $1, $10, $11, 'delivery', id, $12, '{\"attempt\":' || attempts || ',\"call\":\"' || kind || '\"}' FROM begun
+                 SELECT audit_id, $1, $10, $11, 'delivery', id, $12, '{\"attempt\":' || attempts || ',\"call\":\"' || kind || '\"'
+                        || coalesce(',\"batch\":\"' || batch_id || '\",\"of\":' || count(*) OVER (PARTITION BY batch_id), '') || '}'
+                 FROM begun
              )
              SELECT attempt_id FROM begun",
         )
@@ -438,6 +444,7 @@ impl TenantStore<'_> {
         .bind(starts.iter().map(|s| s.recipe.map(|recipe| recipe.0)).collect::<Vec<_>>())
         .bind(starts.iter().map(|s| s.inputs.as_deref()).collect::<Vec<_>>())
         .bind(starts.iter().map(|s| s.after.map(|attempt| attempt.0)).collect::<Vec<_>>())
+        .bind(starts.iter().map(|s| s.batch).collect::<Vec<_>>())
         .fetch_all(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -535,7 +542,8 @@ impl TenantStore<'_> {
         });
         exception::open(&mut tx, scope, &opened.collect::<Vec<_>>()).await?;
         self.tell(&mut tx, &told).await?;
-        let called = told.iter().filter(|f| f.attempt.as_ref().is_some_and(|ended| ended.outcome != "not_sent"));
+        let called =
+            told.iter().filter(|f| f.attempt.as_ref().is_some_and(|ended| ended.outcome != "not_sent" && !ended.shares_call));
         let confirmed = || moved.iter().filter(|f| matches!(f.step, Step::Confirmed(_)));
         let metered = called.map(|f| (Meter::VendorCall, f.destination));
         count(&mut tx, scope, metered.chain(confirmed().map(|f| (Meter::DeliveryConfirmed, f.destination)))).await?;
@@ -892,6 +900,7 @@ mod tests {
             status: None,
             answer: None,
             fault: None,
+            shares_call: false,
             ended_at: Utc::now(),
         };
         // A call that is planned is not asked about, nor is it absent; what is unknown does not wait for a breaker or a retry.

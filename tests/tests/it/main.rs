@@ -6,6 +6,7 @@ mod certificate;
 mod drift;
 mod exception;
 mod fault_answer;
+mod fault_batch;
 mod fault_breaker;
 mod fault_mixed;
 mod faults;

@@ -43,7 +43,7 @@ impl Proving {
         let ends = self.connector.read_batch_answer(kind, &payloads, &answer).map_err(|fault| fault.reason)?;
         must(ends.len() == ITEMS, || format!("{} ends of {ITEMS} payloads", ends.len()))?;
         for (index, end) in ends.iter().enumerate() {
-            match end {
+            match &end.result {
                 Ok(_) if index != 1 => {}
                 Err(fault) if index == 1 => must(!fault.class.is_passing() && fault.class != FaultClass::Unknown, || {
                     format!("the refused one was taken for {}: {}", fault.class.as_str(), fault.reason)
