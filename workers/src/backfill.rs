@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use connectors::Position;
 use domain::id::{BackfillId, TenantId};
 use domain::poll::again_at;
 use domain::scope::Scope;
@@ -14,7 +13,6 @@ use infra::chain;
 use infra::postgres::StoreError;
 use infra::postgres::backfill::{Backfill, BackfillPage, What};
 use infra::postgres::poll::Listed;
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tracing::warn;
 use uuid::Uuid;
@@ -127,8 +125,7 @@ impl Bringing<'_> {
     }
 
     async fn period(&mut self, until: DateTime<Utc>) -> Result<bool, ListingError> {
-        let position: Position = serde_json::from_value(self.backfill.position.clone()).unwrap_or_default();
-        let mut pages = self.listing.pages_from(self.backfill.kind, &position).ok_or(ListingError::Gone)?;
+        let mut pages = self.listing.pages_from(self.backfill.kind, &self.backfill.position).ok_or(ListingError::Gone)?;
         loop {
             if !self.rests().await? {
                 return Ok(false);
@@ -136,8 +133,7 @@ impl Bringing<'_> {
             let Some(mut records) = self.listing.next(&mut pages).await? else { return Ok(true) };
             // What changed later comes by itself.
             records.retain(|(_, changed_at)| changed_at.is_none_or(|changed_at| changed_at < until));
-            let position = pages.position().map(|position| serde_json::to_value(position).expect("a position is plain data"));
-            let page = BackfillPage { records: each_once(records), position, ..BackfillPage::default() };
+            let page = BackfillPage { records: each_once(records), position: pages.position(), ..BackfillPage::default() };
             if !self.write(page).await? {
                 return Ok(false);
             }
@@ -154,8 +150,7 @@ impl Bringing<'_> {
             for id in ids.iter().skip(next).take(IDS_PAGE) {
                 match self.listing.get(self.backfill.kind, id).await?.ok_or(ListingError::Single)? {
                     Some(body) => {
-                        let hash = Sha256::digest(&body).into();
-                        page.records.push(Listed { source_id: id.clone(), hash, changed_at: None, body: body.to_vec() });
+                        page.records.push(Listed { source_id: id.clone(), changed_at: None, body: body.to_vec() });
                     }
                     None => page.missing += 1,
                 }
@@ -194,8 +189,7 @@ impl Bringing<'_> {
 
     /// Reads a few pages and says how many there are: counted where that was all, else by how much of the period they are.
     async fn estimate(&mut self, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<(), ListingError> {
-        let position: Position = serde_json::from_value(self.backfill.position.clone()).unwrap_or_default();
-        let mut pages = self.listing.pages_from(self.backfill.kind, &position).ok_or(ListingError::Gone)?;
+        let mut pages = self.listing.pages_from(self.backfill.kind, &self.backfill.position).ok_or(ListingError::Gone)?;
         let (mut count, mut times, mut is_exact) = (0_i64, Vec::new(), false);
         for _ in 0..ESTIMATE_PAGES {
             let Some(records) = self.listing.next(&mut pages).await? else {

@@ -85,12 +85,17 @@ impl<'a> Listing<'a> {
     /// the kind.
     #[must_use]
     pub fn pages(&self, kind: RecordKind, since: DateTime<Utc>) -> Option<Pages> {
-        self.pages_from(kind, &self.connector.position_from(kind, since))
+        self.pages_at(kind, &self.connector.position_from(kind, since))
     }
 
-    /// As [`Self::pages`], from where an earlier read ended.
+    /// As [`Self::pages`], from where an earlier read ended, as [`Pages::position`] said it. What another version of the connector stored and nobody
+    /// can read any more is no position: everything is listed once more.
     #[must_use]
-    pub fn pages_from(&self, kind: RecordKind, position: &Position) -> Option<Pages> {
+    pub fn pages_from(&self, kind: RecordKind, stored: &serde_json::Value) -> Option<Pages> {
+        self.pages_at(kind, &serde_json::from_value(stored.clone()).unwrap_or_default())
+    }
+
+    fn pages_at(&self, kind: RecordKind, position: &Position) -> Option<Pages> {
         Some(Pages { reader: self.connector.reader(kind, position)?, tries: Tries::default() })
     }
 
@@ -236,9 +241,11 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Where the next read begins, where that may be said already: after each page of a list whose oldest come first, else at the end.
-    pub fn position(&mut self) -> Option<Position> {
-        self.reader.position()
+    /// Where the next read begins, as it is stored, where that may be said already: after each page of a list whose oldest come first, else at the
+    /// end.
+    pub fn position(&mut self) -> Option<serde_json::Value> {
+        let position = self.reader.position()?;
+        Some(serde_json::to_value(position).expect("a position is plain data"))
     }
 }
 

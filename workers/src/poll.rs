@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::Utc;
-use connectors::Position;
 use domain::fault::Owner;
 use domain::id::{LookupTableId, PollId, TenantId};
 use domain::poll::{WEBHOOK_PATIENCE, again_at, next_at};
@@ -15,7 +14,6 @@ use infra::chain;
 use infra::postgres::StoreError;
 use infra::postgres::lookup_entry::DayRate;
 use infra::postgres::poll::{Listed, Poll, PollFailure, PollSubject, PolledPage};
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tracing::warn;
 use uuid::Uuid;
@@ -104,10 +102,8 @@ async fn read(
         PollSubject::Records(kind) => kind,
         PollSubject::Rates(table) => return feed(context, directory, scope, poll, table, calls).await,
     };
-    // A position that another version of the connector stored and nobody can read any more is none: everything is listed once more.
-    let position: Position = serde_json::from_value(poll.position.clone()).unwrap_or_default();
     let mut listing = Listing::open(context, directory, scope, poll.connection).await?.hasty();
-    let mut pages = listing.pages_from(kind, &position).ok_or(ListingError::Gone)?;
+    let mut pages = listing.pages_from(kind, &poll.position).ok_or(ListingError::Gone)?;
     let has_webhook = listing.connector.has_topic(kind);
     loop {
         let page = listing.next(&mut pages).await;
@@ -115,7 +111,7 @@ async fn read(
         let Some(records) = page? else { break };
         let page = PolledPage {
             records: each_once(records),
-            position: stored(pages.position()),
+            position: pages.position(),
             missed_before: has_webhook.then(|| Utc::now() - WEBHOOK_PATIENCE),
             calls,
         };
@@ -127,7 +123,7 @@ async fn read(
             return Ok(End::Over);
         }
     }
-    Ok(End::Read(stored(pages.position())))
+    Ok(End::Read(pages.position()))
 }
 
 /// Feeds a table with the latest rates: one version for all that changed. A pair that is none is left out and told, and holds no other up.
@@ -158,18 +154,13 @@ async fn feed(
     Ok(End::Read(None))
 }
 
-fn stored(position: Option<Position>) -> Option<serde_json::Value> {
-    position.map(|position| serde_json::to_value(position).expect("a position is plain data"))
-}
-
 /// Each thing of a page once, as it was said last. What has no id cannot be told apart and is left out: the connector's check refuses such a list.
 pub fn each_once(records: Vec<ListedRecord>) -> Vec<Listed> {
     let mut at: HashMap<String, usize> = HashMap::with_capacity(records.len());
     let mut listed: Vec<Listed> = Vec::with_capacity(records.len());
     for (record, changed_at) in records {
         let Some(source_id) = record.id else { continue };
-        let hash = Sha256::digest(&record.bytes).into();
-        let one = Listed { source_id: source_id.clone(), hash, changed_at, body: record.bytes.to_vec() };
+        let one = Listed { source_id: source_id.clone(), changed_at, body: record.bytes.to_vec() };
         match at.get(&source_id) {
             Some(index) => listed[*index] = one,
             None => {

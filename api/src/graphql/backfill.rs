@@ -7,10 +7,10 @@ use domain::id::{BackfillId, ConnectionId};
 use domain::record::RecordKind;
 use domain::scope::Permission;
 use infra::postgres::backfill::{BackfillMove, What};
-use infra::postgres::entity::{backfill, connection};
+use infra::postgres::entity::backfill;
 use infra::postgres::filter::backfills_of;
 
-use super::error::{UserError, UserErrorCode, state, within};
+use super::error::{UserError, UserErrorCode, within};
 use super::page::{cost, id, page, uuid};
 
 /// Ids of one backfill, and the length of one.
@@ -169,13 +169,9 @@ impl BackfillMutation {
         let Some(kind) = RecordKind::parse(&input.record_kind) else {
             return refuse("recordKind", UserErrorCode::Invalid, format!("there is no kind of record \"{}\"", input.record_kind));
         };
-        let connection = uuid::<ConnectionId>(&input.connection_id).unwrap_or_default();
-        let row = within(ctx, Permission::Configure, async |store| store.find::<connection::Entity>(connection).await).await?;
-        let Some(row) = row else {
-            return refuse("connectionId", UserErrorCode::NotFound, "there is no such connection".into());
-        };
-        let Some(connector) = state(ctx).catalog.get(&row.connector) else {
-            return refuse("connectionId", UserErrorCode::Invalid, format!("the connector \"{}\" cannot be used", row.connector));
+        let (connection, connector) = match super::connection::find(ctx, "input.connectionId", &input.connection_id).await? {
+            Ok((row, connector)) => (row.id, connector),
+            Err(error) => return Ok(BackfillPayload::refused(error)),
         };
         let (can, position) = match &what {
             What::Period(since, _) => {

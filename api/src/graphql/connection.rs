@@ -369,7 +369,7 @@ impl ConnectionMutation {
 }
 
 /// The connection to change and its connector.
-async fn find(ctx: &Context<'_>, field: &str, id: &ID) -> Result<Result<(connection::Model, &'static Connector), UserError>> {
+pub async fn find(ctx: &Context<'_>, field: &str, id: &ID) -> Result<Result<(connection::Model, &'static Connector), UserError>> {
     scope(ctx, Permission::Configure)?;
     let Some(id) = uuid::<ConnectionId>(id) else { return Ok(Err(not_found(field))) };
     let row = within(ctx, Permission::Configure, async |store| store.find::<connection::Entity>(id).await).await?;

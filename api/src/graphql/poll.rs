@@ -13,7 +13,7 @@ use infra::postgres::poll::PollSubject;
 use uuid::Uuid;
 
 use super::connection::ConnectionNode;
-use super::error::{UserError, UserErrorCode, state, within};
+use super::error::{UserError, UserErrorCode, within};
 use super::page::{cost, id, page, uuid};
 
 /// A kind of record of a connection that is listed again and again: the only way to hear of changes where the vendor has no webhooks, and the sweep
@@ -165,16 +165,11 @@ impl PollMutation {
             return refuse("recordKind", UserErrorCode::Invalid, format!("there is no kind of record \"{}\"", input.record_kind));
         };
         if !EVERY_S.contains(&input.every_s) {
-            let sentence = format!("a source is listed every {} to {} seconds", EVERY_S.start(), EVERY_S.end());
-            return refuse("everyS", UserErrorCode::Invalid, sentence);
+            return refuse("everyS", UserErrorCode::Invalid, every_sentence());
         }
-        let connection = uuid::<ConnectionId>(&input.connection_id).unwrap_or_default();
-        let row = within(ctx, Permission::Configure, async |store| store.find::<connection::Entity>(connection).await).await?;
-        let Some(row) = row else {
-            return refuse("connectionId", UserErrorCode::NotFound, "there is no such connection".into());
-        };
-        let Some(connector) = state(ctx).catalog.get(&row.connector) else {
-            return refuse("connectionId", UserErrorCode::Invalid, format!("the connector \"{}\" cannot be used", row.connector));
+        let (connection, connector) = match super::connection::find(ctx, "input.connectionId", &input.connection_id).await? {
+            Ok((row, connector)) => (row.id, connector),
+            Err(error) => return Ok(PollPayload { poll: None, user_errors: vec![error] }),
         };
         if connector.reader(kind, &connectors::Position::default()).is_none() {
             return refuse(
@@ -204,23 +199,17 @@ impl PollMutation {
         let refuse = |field: &str, code, sentence: String| Ok(PollPayload::refused(&format!("input.{field}"), code, sentence));
         let every_s = input.every_s.unwrap_or(RATES_EVERY_S);
         if !EVERY_S.contains(&every_s) {
-            let sentence = format!("a source is listed every {} to {} seconds", EVERY_S.start(), EVERY_S.end());
-            return refuse("everyS", UserErrorCode::Invalid, sentence);
+            return refuse("everyS", UserErrorCode::Invalid, every_sentence());
         }
-        let (connection, table) = (
-            uuid::<ConnectionId>(&input.connection_id).unwrap_or_default(),
-            uuid::<LookupTableId>(&input.lookup_table_id).unwrap_or_default(),
-        );
-        let found = within(ctx, Permission::Configure, async |store| {
-            Ok((store.find::<connection::Entity>(connection).await?, store.find::<lookup_table::Entity>(table).await?))
-        });
-        let (row, table_row) = found.await?;
-        let Some(row) = row else {
-            return refuse("connectionId", UserErrorCode::NotFound, "there is no such connection".into());
+        let (row, connector) = match super::connection::find(ctx, "input.connectionId", &input.connection_id).await? {
+            Ok(found) => found,
+            Err(error) => return Ok(PollPayload { poll: None, user_errors: vec![error] }),
         };
-        if !state(ctx).catalog.get(&row.connector).is_some_and(connectors::Connector::has_rates) {
+        if !connector.has_rates() {
             return refuse("connectionId", UserErrorCode::Invalid, format!("{} publishes no exchange rates", row.name));
         }
+        let (connection, table) = (row.id, uuid::<LookupTableId>(&input.lookup_table_id).unwrap_or_default());
+        let table_row = within(ctx, Permission::Configure, async |store| store.find::<lookup_table::Entity>(table).await).await?;
         match table_row {
             Some(table) if table.kind == "rates" && table.deleted_at.is_none() => {}
             Some(table) => {
@@ -244,6 +233,10 @@ impl PollMutation {
     async fn poll_resume(&self, ctx: &Context<'_>, id: ID) -> Result<PollPayload> {
         set(ctx, &id, true).await
     }
+}
+
+fn every_sentence() -> String {
+    format!("a source is listed every {} to {} seconds", EVERY_S.start(), EVERY_S.end())
 }
 
 async fn set(ctx: &Context<'_>, id: &ID, is_active: bool) -> Result<PollPayload> {

@@ -12,6 +12,7 @@ use domain::poll::FAILURES_TOLD;
 use domain::record::RecordKind;
 use domain::task::Place;
 use domain::usage::Meter;
+use sha2::{Digest, Sha256};
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -70,7 +71,6 @@ impl PollSubject {
 #[derive(Debug, Clone)]
 pub struct Listed {
     pub source_id: String,
-    pub hash: [u8; 32],
     pub changed_at: Option<DateTime<Utc>>,
     pub body: Vec<u8>,
 }
@@ -253,7 +253,7 @@ impl TenantStore<'_> {
         .bind(poll.subject.as_str())
         .bind(&messages)
         .bind(page.records.iter().map(|record| record.source_id.as_str()).collect::<Vec<_>>())
-        .bind(page.records.iter().map(|record| record.hash.to_vec()).collect::<Vec<_>>())
+        .bind(page.records.iter().map(|record| Sha256::digest(&record.body).to_vec()).collect::<Vec<_>>())
         .bind(page.records.iter().map(|record| record.changed_at).collect::<Vec<_>>())
         .bind(page.records.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>())
         .bind(Origin::Poll.as_str())

@@ -231,14 +231,7 @@ impl Matching<'_> {
             found.iter().filter(|mismatch| !told.contains(&mismatch.sentence)).map(Mismatch::reason).collect();
         let subject = Subject::Record { record: self.order, connection: self.connection, check: CHECK };
         exception::open(&mut self.tx, scope, &reasons.iter().map(|reason| (subject, reason)).collect::<Vec<_>>()).await?;
-        let closed: Vec<Uuid> = sqlx::query_scalar(
-            "UPDATE exceptions SET state = 'resolved', resolution = 'The documents do not say that any more', closed_at = now()
-             WHERE id = ANY($1) AND state = 'open' RETURNING id",
-        )
-        .bind(&over)
-        .fetch_all(&mut *self.tx)
-        .await?;
-        audit(&mut self.tx, scope, Action::ExceptionResolved, "exception", &closed).await?;
+        exception::resolve(&mut self.tx, scope, &over, "The documents do not say that any more").await?;
         match compared.again_at {
             // Of what nobody asked again meanwhile.
             Some(at) => {

@@ -138,6 +138,23 @@ fn missing(reason: &Reason) -> Option<serde_json::Value> {
     Some(missing).filter(|_| !reason.missing.is_empty())
 }
 
+/// Closes these exceptions, as far as they are open: what a check had found is not so any more.
+pub(super) async fn resolve(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    exceptions: &[Uuid],
+    resolution: &str,
+) -> Result<(), StoreError> {
+    let closed: Vec<Uuid> = sqlx::query_scalar(
+        "UPDATE exceptions SET state = 'resolved', resolution = $2, closed_at = now() WHERE id = ANY($1) AND state = 'open' RETURNING id",
+    )
+    .bind(exceptions)
+    .bind(resolution)
+    .fetch_all(&mut **tx)
+    .await?;
+    audit(tx, scope, Action::ExceptionResolved, "exception", &closed).await
+}
+
 /// Closes the open exceptions of deliveries that a later revision took the place of.
 pub(super) async fn close_superseded(
     tx: &mut Transaction<'static, Postgres>,

@@ -174,14 +174,7 @@ impl Stock<'_> {
             .bind(resaid.iter().map(|(_, sentence)| sentence.as_str()).collect::<Vec<_>>())
             .execute(&mut *self.tx)
             .await?;
-        let closed: Vec<Uuid> = sqlx::query_scalar(
-            "UPDATE exceptions SET state = 'resolved', resolution = 'The stock covers it again', closed_at = now()
-             WHERE id = ANY($1) AND state = 'open' RETURNING id",
-        )
-        .bind(&over)
-        .fetch_all(&mut *self.tx)
-        .await?;
-        audit(&mut self.tx, scope, Action::ExceptionResolved, "exception", &closed).await
+        exception::resolve(&mut self.tx, scope, &over, "The stock covers it again").await
     }
 
     /// The exceptions of these items, by SKU.
