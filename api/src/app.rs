@@ -6,6 +6,9 @@ use std::time::Duration;
 use actix_web::{App, HttpServer, middleware, web};
 use connectors::Catalog;
 use infra::broker::Broker;
+use infra::files::DropFolders;
+use infra::limiter::Limiter;
+use infra::mail::Mailer;
 use infra::postgres::Store;
 use infra::sunset::Sunsets;
 use infra::vault::Vault;
@@ -15,7 +18,10 @@ use tracing::info;
 use crate::auth::{SignIns, Tokens};
 use crate::config::Config;
 use crate::intake::Intake;
-use crate::{graphql, health, intake};
+use crate::mailing::Mailing;
+use crate::web_app::{self, WebApp};
+use crate::web_session::Cookie;
+use crate::{audit, graphql, health, intake, web_session};
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -23,26 +29,42 @@ pub struct AppState {
     pub store: Store,
     pub vault: Vault,
     pub broker: Broker,
+    pub limiter: Limiter,
     pub catalog: &'static Catalog,
     pub sunsets: Sunsets,
+    pub drop_folders: DropFolders,
     pub tokens: Arc<Tokens>,
     pub sign_ins: Arc<SignIns>,
     pub public_url: String,
+    pub cookie: Cookie,
+    pub mailing: Mailing,
     pub is_development: bool,
 }
 
 impl AppState {
     #[must_use]
-    pub fn new(config: &Config, catalog: &'static Catalog, store: Store, vault: Vault, broker: Broker) -> Self {
+    pub fn new(
+        config: &Config,
+        catalog: &'static Catalog,
+        store: Store,
+        vault: Vault,
+        broker: Broker,
+        limiter: Limiter,
+        mailer: Option<Mailer>,
+    ) -> Self {
         Self {
             store,
             vault,
             broker,
+            limiter,
             catalog,
             sunsets: Sunsets::default(),
+            drop_folders: config.outward.drop_folders.clone(),
             tokens: Arc::new(Tokens::new(&config.jwt_key)),
             sign_ins: Arc::default(),
             public_url: config.public_url.clone(),
+            cookie: config.cookie,
+            mailing: Mailing::new(mailer, &config.public_url),
             is_development: config.is_development,
         }
     }
@@ -51,7 +73,7 @@ impl AppState {
 /// Serves until `stop` says so; requests under way are finished. `ready` learns the address.
 ///
 /// # Errors
-/// Where the address cannot be bound.
+/// Where the address cannot be bound, or the web app's folder is none.
 pub async fn serve(
     config: &Config,
     state: AppState,
@@ -59,6 +81,7 @@ pub async fn serve(
     ready: impl FnOnce(std::net::SocketAddr),
 ) -> std::io::Result<()> {
     const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+    let web_app = web::Data::new(WebApp::load(config.web_dir.as_deref(), config.public_url.starts_with("https://"))?);
     let schema = graphql::schema(&state);
     let intake = Intake::start(state.clone());
     let (sunsets, store, stopped) = (state.sunsets.clone(), state.store.clone(), stop.clone());
@@ -69,14 +92,18 @@ pub async fn serve(
             .app_data(data.clone())
             .app_data(web::Data::new(schema.clone()))
             .app_data(web::Data::from(intake.clone()))
+            .app_data(web_app.clone())
             .wrap(
                 middleware::DefaultHeaders::new()
                     .add(("X-Content-Type-Options", "nosniff"))
                     .add(("Referrer-Policy", "no-referrer")),
             )
             .configure(graphql::routes)
+            .configure(audit::routes)
+            .configure(web_session::routes)
             .configure(intake::routes)
             .configure(health::routes)
+            .default_service(web::route().to(web_app::serve))
     })
     .workers(2)
     .client_request_timeout(HEADER_TIMEOUT)

@@ -1,18 +1,23 @@
-//! Who asks: an access token of ten minutes and a refresh token that is used once. The tenant is chosen with each request.
+//! Who asks: a person, with an access token of ten minutes and a refresh token that is used once, or an API key. A person chooses the tenant with
+//! each request; a key is of one.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::USER_AGENT;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Duration, Utc};
 use domain::id::{SessionId, TenantId, UserId};
-use domain::scope::{Actor, Role, Scope};
+use domain::permission::{Permission, Role};
+use domain::scope::{Actor, Scope};
 use domain::secret::{ExposeSecret, SecretString};
 use infra::postgres::StoreError;
+use infra::postgres::api_key::LiveKey;
 use infra::postgres::people::Membership;
+use infra::postgres::session::Whence;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
@@ -22,10 +27,10 @@ use uuid::Uuid;
 
 use crate::password::PasswordError;
 use crate::throttle::{self, Throttle};
-use crate::{AppState, password};
+use crate::{AppState, api_key, password};
 
 const ACCESS_MINUTES: i64 = 10;
-const REFRESH_DAYS: i64 = 30;
+pub(crate) const REFRESH_DAYS: i64 = 30;
 const ISSUER: &str = "crossdock";
 const AUDIENCE: &str = "crossdock-api";
 /// Names the tenant a request is about: an id or a slug. Not needed by who is a member of one only.
@@ -36,8 +41,9 @@ const TRIES_PER_ACCOUNT: u32 = 10;
 const TRIES_PER_PEER: u32 = 60;
 const ACCOUNTS_MAX: usize = 50_000;
 const PEERS_MAX: usize = 10_000;
+const DEVICE_CHARS_MAX: usize = 200;
 /// As long as an address may be.
-const EMAIL_BYTES_MAX: usize = 320;
+pub(crate) const EMAIL_BYTES_MAX: usize = 320;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
@@ -67,18 +73,31 @@ pub struct Session {
 }
 
 /// What is known of a request before anybody signed in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Caller {
     /// One request; the log and the audit log know it by this id.
     pub request: Uuid,
     /// Where it comes from. Behind a proxy that is the proxy, for everybody: no header is trusted to say otherwise.
     pub peer: IpAddr,
+    /// `peer` as it is told and kept.
+    address: String,
+    /// What the program calls itself, at most 200 characters; it may say anything.
+    device: String,
 }
 
 impl Caller {
     #[must_use]
     pub fn of(request: &HttpRequest) -> Self {
-        Self { request: Uuid::now_v7(), peer: throttle::peer(request.peer_addr().map(|peer| peer.ip())) }
+        let peer = throttle::peer(request.peer_addr().map(|peer| peer.ip()));
+        let device = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let device = device.chars().take(DEVICE_CHARS_MAX).collect();
+        Self { request: Uuid::now_v7(), peer, address: peer.to_string(), device }
+    }
+
+    /// Whence a session is opened or used.
+    #[must_use]
+    pub fn whence(&self) -> Whence<'_> {
+        Whence { request: self.request, device: &self.device, address: &self.address }
     }
 }
 
@@ -105,13 +124,23 @@ pub enum SignInError {
     Store(#[from] StoreError),
 }
 
-/// A person with a live session, and the tenant this request is about.
+/// Who a request comes from.
+#[derive(Debug, Clone)]
+pub enum Identity {
+    /// A person with a live session.
+    Person {
+        user: UserId,
+        session: SessionId,
+        memberships: Vec<Membership>,
+    },
+    ApiKey(LiveKey),
+}
+
+/// Somebody who showed who they are, and the tenant this request is about.
 #[derive(Debug, Clone)]
 pub struct Viewer {
-    pub user: UserId,
-    pub session: SessionId,
-    pub memberships: Vec<Membership>,
-    pub tenant: Option<(TenantId, Role)>,
+    pub identity: Identity,
+    pub tenant: Option<TenantId>,
     pub request: Uuid,
 }
 
@@ -150,31 +179,68 @@ impl Tokens {
 }
 
 impl Viewer {
+    /// Their place in the tenant that this request is about; a key has none.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        self.memberships().iter().find(|membership| Some(membership.tenant) == self.tenant).map(|membership| membership.role)
+    }
+
+    /// Where they are a member; a key is none anywhere.
+    #[must_use]
+    pub fn memberships(&self) -> &[Membership] {
+        match &self.identity {
+            Identity::Person { memberships, .. } => memberships,
+            Identity::ApiKey(_) => &[],
+        }
+    }
+
+    /// True where they may do this in the tenant that the request is about.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        match &self.identity {
+            Identity::Person { .. } => self.role().is_some_and(|role| role.may(permission)),
+            Identity::ApiKey(key) => self.tenant.is_some() && key.permissions.contains(&permission),
+        }
+    }
+
     /// The scope of a request about a tenant.
     #[must_use]
-    pub fn scope(&self) -> Option<(Scope, Role)> {
-        let (tenant, role) = self.tenant?;
-        Some((Scope { tenant, actor: Actor::Member { user: self.user, role }, request: self.request }, role))
+    pub fn scope(&self) -> Option<Scope> {
+        let tenant = self.tenant?;
+        let actor = match &self.identity {
+            Identity::Person { user, .. } => Actor::Member { user: *user, role: self.role()? },
+            Identity::ApiKey(key) => Actor::ApiKey { key: key.id, name: key.name.clone(), user: key.created_by },
+        };
+        Some(Scope { tenant, actor, request: self.request })
     }
 }
 
-/// The person behind a request; `None` for a stranger, whatever token they show.
+/// Who is behind a request; `None` for a stranger, whatever token they show.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn viewer(state: &AppState, request: &HttpRequest, caller: Caller) -> Result<Option<Arc<Viewer>>, StoreError> {
+pub async fn viewer(state: &AppState, request: &HttpRequest, caller: &Caller) -> Result<Option<Arc<Viewer>>, StoreError> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let Some(token) = header("Authorization").and_then(|value| value.strip_prefix("Bearer ")) else { return Ok(None) };
-    let Some((user, session)) = state.tokens.read(token) else { return Ok(None) };
-    // Asked for each request, so that a closed session or a changed role counts at once.
-    let Some(memberships) = state.store.memberships(session, user).await? else { return Ok(None) };
-    let chosen = match header(TENANT_HEADER) {
-        Some(wanted) => memberships.iter().find(|m| m.slug == wanted || m.tenant.to_string() == wanted),
-        None if memberships.len() == 1 => memberships.first(),
-        None => None,
+    let wanted = header(TENANT_HEADER);
+    let (identity, tenant) = if token.starts_with(api_key::BEGIN) {
+        let Some(key) = api_key::find(state, token).await? else { return Ok(None) };
+        let is_meant = wanted.is_none_or(|wanted| key.tenant_slug == wanted || key.tenant.to_string() == wanted);
+        let tenant = is_meant.then_some(key.tenant);
+        (Identity::ApiKey(key), tenant)
+    } else {
+        let Some((user, session)) = state.tokens.read(token) else { return Ok(None) };
+        // Asked for each request, so that a closed session or a changed role counts at once.
+        let Some(memberships) = state.store.memberships(session, user).await? else { return Ok(None) };
+        let chosen = match wanted {
+            Some(wanted) => memberships.iter().find(|m| m.slug == wanted || m.tenant.to_string() == wanted),
+            None if memberships.len() == 1 => memberships.first(),
+            None => None,
+        };
+        let tenant = chosen.map(|membership| membership.tenant);
+        (Identity::Person { user, session, memberships }, tenant)
     };
-    let tenant = chosen.map(|membership| (membership.tenant, membership.role));
-    Ok(Some(Arc::new(Viewer { user, session, memberships, tenant, request: caller.request })))
+    Ok(Some(Arc::new(Viewer { identity, tenant, request: caller.request })))
 }
 
 /// Opens a session; `None` for an unknown address, a wrong password and a locked account alike, after the same time.
@@ -183,54 +249,99 @@ pub async fn viewer(state: &AppState, request: &HttpRequest, caller: Caller) -> 
 /// Where there were too many tries, too many others wait, or the database does not answer.
 pub async fn sign_in(
     state: &AppState,
-    caller: Caller,
+    caller: &Caller,
     email: &str,
     password: SecretString,
 ) -> Result<Option<Session>, SignInError> {
+    let Some(user) = check(state, caller, email, password).await? else { return Ok(None) };
+    let (refresh_token, hash) = new_token();
+    let refresh_expires_at = Utc::now() + Duration::days(REFRESH_DAYS);
+    let session = state.store.session_open(user, &hash, refresh_expires_at, caller.whence()).await?;
+    Ok(opened(state, user, session, refresh_token, refresh_expires_at))
+}
+
+/// Whose password this is; `None` for an unknown address, a wrong password and a locked account alike, after the same time.
+///
+/// # Errors
+/// As [`sign_in`].
+pub async fn check(
+    state: &AppState,
+    caller: &Caller,
+    email: &str,
+    password: SecretString,
+) -> Result<Option<UserId>, SignInError> {
     let email = email.trim();
-    let account = (Sha256::digest(email.to_lowercase().as_bytes()).into(), caller.peer);
-    let now = Instant::now();
-    if !(state.sign_ins.by_peer.take(caller.peer, now) && state.sign_ins.by_account.take(account, now)) {
-        return Err(SignInError::TooMany);
-    }
+    let account = take(state, caller, email)?;
     if email.len() > EMAIL_BYTES_MAX {
         return Ok(None);
     }
-    let user = state.store.user_find(email).await?;
-    let fits = password::verify(password, user.as_ref().map(|user| user.password_hash.clone())).await?;
-    let Some(user) = user else { return Ok(None) };
-    if user.locked_until.is_some_and(|until| until > Utc::now()) {
-        return Ok(None);
-    }
+    let user = state.store.user_find(email, &caller.address).await?;
+    let fits = password::verify(password.clone(), user.as_ref().map(|user| user.password_hash.clone())).await?;
+    let Some(user) = user.filter(|user| !user.is_resting) else { return Ok(None) };
     if !fits {
         // Beside the answer: an unknown address has nothing to write, and the time must not tell the two apart.
-        let (store, request) = (state.store.clone(), caller.request);
+        let (store, caller) = (state.store.clone(), caller.clone());
         tokio::spawn(async move {
-            if let Err(error) = store.sign_in_failed(user.id).await {
+            if let Err(error) = store.sign_in_failed(user.id, caller.whence()).await {
                 let error = infra::chain(&error);
-                warn!(request.id = %request, user.id = %user.id, error, "A refused sign-in of {} was not counted", user.id);
+                warn!(request.id = %caller.request, user.id = %user.id, error, "A refused sign-in of {} was not counted", user.id);
             }
         });
         return Ok(None);
     }
     // Whoever knows the password does not guess; programs sign in often.
     state.sign_ins.by_account.give_back(account, Instant::now());
-    let (refresh_token, hash) = new_token();
-    let refresh_expires_at = Utc::now() + Duration::days(REFRESH_DAYS);
-    let session = state.store.session_open(user.id, &hash, refresh_expires_at).await?;
-    Ok(opened(state, user.id, session, refresh_token, refresh_expires_at))
+    if password::is_outdated(&user.password_hash) {
+        let (store, id, was) = (state.store.clone(), user.id, user.password_hash);
+        tokio::spawn(async move {
+            // It is not asked for again: a failure only means that the next sign-in tries once more.
+            let Ok(hash) = password::hash(password).await else { return };
+            if let Err(error) = store.user_rehash(id, &was, &hash).await {
+                warn!(user.id = %id, error = infra::chain(&error), "The password of {id} was not kept anew");
+            }
+        });
+    }
+    Ok(Some(user.id))
+}
+
+/// The person of an address, counted as a try.
+///
+/// # Errors
+/// As [`sign_in`].
+pub async fn find(state: &AppState, caller: &Caller, email: &str) -> Result<Option<UserId>, SignInError> {
+    let email = email.trim();
+    take(state, caller, email)?;
+    if email.len() > EMAIL_BYTES_MAX {
+        return Ok(None);
+    }
+    Ok(state.store.user_find(email, &caller.address).await?.map(|user| user.id))
+}
+
+/// Counts a try of this peer, in all and at this account.
+fn take(state: &AppState, caller: &Caller, email: &str) -> Result<([u8; 32], IpAddr), SignInError> {
+    let account = (Sha256::digest(email.to_lowercase().as_bytes()).into(), caller.peer);
+    let now = Instant::now();
+    let may = state.sign_ins.by_peer.take(caller.peer, now) && state.sign_ins.by_account.take(account, now);
+    if may { Ok(account) } else { Err(SignInError::TooMany) }
 }
 
 /// Trades a refresh token for a new session's worth; `None` where it is no good.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn refresh(state: &AppState, token: &str) -> Result<Option<Session>, StoreError> {
+pub async fn refresh(state: &AppState, caller: &Caller, token: &str) -> Result<Option<Session>, StoreError> {
     let (refresh_token, hash) = new_token();
     let refresh_expires_at = Utc::now() + Duration::days(REFRESH_DAYS);
-    let old: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-    let found = state.store.session_refresh(&old, &hash, refresh_expires_at).await?;
+    let found = state.store.session_refresh(&hashed(token), &hash, refresh_expires_at, caller.whence()).await?;
     Ok(found.and_then(|(session, user)| opened(state, user, session, refresh_token, refresh_expires_at)))
+}
+
+/// Ends the session that a refresh token is of; one that is no good ends nothing.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn close(state: &AppState, caller: &Caller, token: &str) -> Result<(), StoreError> {
+    state.store.session_close_by_token(&hashed(token), caller.request).await
 }
 
 fn opened(
@@ -249,6 +360,14 @@ pub(crate) fn new_token() -> (String, [u8; 32]) {
     let mut bytes = [0u8; 32];
     rand::rng().fill_bytes(&mut bytes);
     let token = URL_SAFE_NO_PAD.encode(bytes);
-    let hash = Sha256::digest(token.as_bytes()).into();
+    let hash = hashed(&token);
     (token, hash)
 }
+
+/// What is kept of a token. It has 256 random bits, so that nobody finds it by trying and a slow hash would help nobody.
+pub(crate) fn hashed(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests;

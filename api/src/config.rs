@@ -6,6 +6,10 @@ use std::time::Duration;
 use domain::drift::Learning;
 use domain::secret::SecretString;
 use infra::drift::DriftSettings;
+use infra::files::DropFolders;
+use infra::vault::{Vault, VaultError};
+
+use crate::web_session::Cookie;
 
 /// What the process was told.
 #[derive(Debug, Clone)]
@@ -15,6 +19,10 @@ pub struct Config {
     pub listen: String,
     /// `CROSSDOCK_PUBLIC_URL`: how vendors and people reach it; hook URLs begin with it.
     pub public_url: String,
+    /// Somebody has said so: vendors can be told.
+    pub is_public: bool,
+    /// `CROSSDOCK_LISTENING`: `automatic`, or `by_hand`, where no poll is made and no webhook registered unless a person does it.
+    pub listens: bool,
     /// `DATABASE_URL`: the application's own role, never the schema's owner.
     pub database_url: String,
     /// `AMQP_URL`: RabbitMQ. Without it the process runs all-in-one.
@@ -23,14 +31,17 @@ pub struct Config {
     pub redis_url: Option<String>,
     /// `CROSSDOCK_PREFIX`: keeps installations apart that share a broker or a cache.
     pub prefix: String,
-    /// `CROSSDOCK_MASTER_KEY`: 32 bytes in base64; wraps the tenants' data keys.
-    pub master_key: SecretString,
+    pub master_keys: MasterKeys,
     /// `CROSSDOCK_JWT_KEY`: signs access tokens; 32 characters at least.
     pub jwt_key: SecretString,
     /// `CROSSDOCK_ENV=development`: GraphiQL and introspection are open.
     pub is_development: bool,
     /// `CROSSDOCK_CONNECTORS`: a folder of connectors of your own, beside those that come with Crossdock.
     pub connectors: Option<PathBuf>,
+    /// `CROSSDOCK_COOKIES`: `secure`, or `plain` for the web app over plain http on this machine.
+    pub cookie: Cookie,
+    /// `CROSSDOCK_WEB_DIR`: the folder of the built web app; without it this process serves none.
+    pub web_dir: Option<PathBuf>,
     pub outward: Outward,
     /// `CROSSDOCK_SMTP_URL` and `CROSSDOCK_MAIL_FROM`: the mail server that alerts are handed to, and whom they come from.
     pub mail: Option<MailSettings>,
@@ -47,6 +58,47 @@ pub enum ConfigError {
     Missing { name: &'static str, what: &'static str },
     #[error("{name}=\"{value}\" cannot be read: {what}")]
     Wrong { name: &'static str, value: String, what: &'static str },
+}
+
+/// What wraps the tenants' data keys.
+#[derive(Debug, Clone)]
+pub struct MasterKeys {
+    /// `CROSSDOCK_MASTER_KEY`: 32 bytes in base64. `CROSSDOCK_MASTER_KEY_FILE`: a file that holds them.
+    pub key: SecretString,
+    /// `CROSSDOCK_MASTER_KEY_ALSO`, `CROSSDOCK_MASTER_KEY_ALSO_FILE`: another one that is read, while the master key is replaced.
+    pub also: Option<SecretString>,
+}
+
+impl MasterKeys {
+    /// # Errors
+    /// Where there is none, or a file cannot be read.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let key = secret("CROSSDOCK_MASTER_KEY", "CROSSDOCK_MASTER_KEY_FILE")?;
+        let what = "the key that wraps the tenants' keys; make one with `openssl rand -base64 32`";
+        let key = key.ok_or(ConfigError::Missing { name: "CROSSDOCK_MASTER_KEY", what })?;
+        Ok(Self { key, also: secret("CROSSDOCK_MASTER_KEY_ALSO", "CROSSDOCK_MASTER_KEY_ALSO_FILE")? })
+    }
+
+    /// # Errors
+    /// Where one of them is no key.
+    pub fn vault(&self) -> Result<Vault, VaultError> {
+        let vault = Vault::new(&self.key)?;
+        match &self.also {
+            Some(also) => vault.also_reading(also),
+            None => Ok(vault),
+        }
+    }
+}
+
+/// A secret from the environment, or from the file that the environment names.
+fn secret(name: &'static str, file: &'static str) -> Result<Option<SecretString>, ConfigError> {
+    if let Some(value) = get(name) {
+        return Ok(Some(value.into()));
+    }
+    let Some(path) = get(file) else { return Ok(None) };
+    let text = std::fs::read_to_string(&path);
+    let text = text.map_err(|_| ConfigError::Wrong { name: file, value: path, what: "a file that can be read was expected" })?;
+    Ok(Some(text.trim().into()))
 }
 
 /// How mails leave.
@@ -72,6 +124,9 @@ impl MailSettings {
 pub struct Outward {
     /// `CROSSDOCK_OUTBOUND_ALLOW`: `host:port, …` inside our own walls that connectors may call: self-hosted systems, simulators.
     pub allow: String,
+    /// `CROSSDOCK_DROP_FOLDERS`: `/srv/drop/acme=ten_…, …`: folders of this machine that a tenant's connections may read and write; one without a
+    /// tenant is open to all of them. None where nothing is said.
+    pub drop_folders: DropFolders,
     /// `CROSSDOCK_CALL_TIMEOUT_S`: the longest a vendor may take, 30 s.
     pub call_timeout: Duration,
 }
@@ -80,7 +135,12 @@ impl Outward {
     /// # Errors
     /// Where a setting cannot be read.
     pub fn from_env() -> Result<Self, ConfigError> {
+        let drop_folders = DropFolders::parse(&get("CROSSDOCK_DROP_FOLDERS").unwrap_or_default()).map_err(|value| {
+            let what = "an absolute path was expected, perhaps with =ten_… behind";
+            ConfigError::Wrong { name: "CROSSDOCK_DROP_FOLDERS", value, what }
+        })?;
         Ok(Self {
+            drop_folders,
             allow: get("CROSSDOCK_OUTBOUND_ALLOW").unwrap_or_default(),
             call_timeout: Duration::from_secs(number("CROSSDOCK_CALL_TIMEOUT_S", 30)?.clamp(1, 300)),
         })
@@ -89,6 +149,12 @@ impl Outward {
 
 fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// An address that no other machine reaches, so that nobody on the way can read what is not encrypted.
+fn is_loopback(url: &str) -> bool {
+    let host = url.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
+    host.is_some_and(|host| host == "localhost" || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback()))
 }
 
 fn number(name: &'static str, default: u64) -> Result<u64, ConfigError> {
@@ -112,11 +178,30 @@ impl Config {
                 what: "32 characters at least were expected",
             });
         }
+        let listens = match get("CROSSDOCK_LISTENING").as_deref() {
+            None | Some("automatic") => true,
+            Some("by_hand") => false,
+            Some(value) => {
+                let value = value.to_owned();
+                return Err(ConfigError::Wrong { name: "CROSSDOCK_LISTENING", value, what: "automatic or by_hand was expected" });
+            }
+        };
+        let public_url =
+            get("CROSSDOCK_PUBLIC_URL").unwrap_or_else(|| format!("http://{listen}")).trim_end_matches('/').to_owned();
+        let cookie = match get("CROSSDOCK_COOKIES").as_deref() {
+            None | Some("secure") => Cookie::Secure,
+            Some("plain") if is_loopback(&public_url) => Cookie::Plain,
+            Some(value) => {
+                let what =
+                    "secure was expected, or plain where CROSSDOCK_PUBLIC_URL begins with http://127.0.0.1 or http://localhost";
+                return Err(ConfigError::Wrong { name: "CROSSDOCK_COOKIES", value: value.to_owned(), what });
+            }
+        };
         Ok(Self {
-            public_url: get("CROSSDOCK_PUBLIC_URL")
-                .unwrap_or_else(|| format!("http://{listen}"))
-                .trim_end_matches('/')
-                .to_owned(),
+            is_public: get("CROSSDOCK_PUBLIC_URL").is_some(),
+            listens,
+            cookie,
+            public_url,
             listen,
             database_url: need(
                 "DATABASE_URL",
@@ -125,14 +210,11 @@ impl Config {
             amqp_url: get("AMQP_URL"),
             redis_url: get("REDIS_URL"),
             prefix: get("CROSSDOCK_PREFIX").unwrap_or_else(|| "crossdock.".to_owned()),
-            master_key: need(
-                "CROSSDOCK_MASTER_KEY",
-                "the key that wraps the tenants' keys; make one with `openssl rand -base64 32`",
-            )?
-            .into(),
+            master_keys: MasterKeys::from_env()?,
             jwt_key: jwt_key.into(),
             is_development: get("CROSSDOCK_ENV").as_deref() == Some("development"),
             connectors: get("CROSSDOCK_CONNECTORS").map(PathBuf::from),
+            web_dir: get("CROSSDOCK_WEB_DIR").map(PathBuf::from),
             outward: Outward::from_env()?,
             mail: MailSettings::from_env()?,
             drift: DriftSettings {
@@ -144,5 +226,22 @@ impl Config {
             },
             database_connections: u32::try_from(number("CROSSDOCK_DATABASE_CONNECTIONS", 12)?.clamp(4, 200)).unwrap_or(12),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_this_machine_may_have_a_cookie_without_encryption() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://localhost:8080", true),
+            ("http://127.0.0.1.example.com", false),
+            ("http://localhost.example.com:8080", false),
+            ("http://192.168.1.4:8080", false),
+            ("https://127.0.0.1", false),
+        ] {
+            assert_eq!(super::is_loopback(url), expected, "{url}");
+        }
     }
 }

@@ -3,14 +3,19 @@
 // The root types of GraphQL are merged of one object for each noun, each a layer of one future within the next.
 #![recursion_limit = "512"]
 
+mod api_key;
 pub mod app;
+mod audit;
 pub mod auth;
 mod body;
 pub mod config;
 pub mod graphql;
 mod health;
 mod intake;
+mod mailing;
 pub mod password;
 mod throttle;
+mod web_app;
+mod web_session;
 
 pub use app::{AppState, serve};

@@ -59,6 +59,12 @@ pub async fn hash(password: SecretString) -> Result<String, PasswordError> {
     hashed.await.map_err(|_| PasswordError::Hash)?
 }
 
+/// True where a hash was made with less than is asked for now: it is made anew when its person signs in.
+#[must_use]
+pub fn is_outdated(hash: &str) -> bool {
+    !hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$")
+}
+
 /// True where the password fits. Without a hash it takes the same time and is false: an unknown address costs what a known one does.
 ///
 /// # Errors
@@ -82,6 +88,27 @@ pub async fn verify(password: SecretString, hash: Option<String>) -> Result<bool
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_hash_of_weaker_parameters_still_fits_and_is_known_to_be_old() {
+        let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8 * 1024, 1, 1, None).unwrap());
+        let old = weak.hash_password(b"a long password").unwrap().to_string();
+        let new = hash("a long password".to_owned().into()).await.unwrap();
+        for hash in [&old, &new] {
+            assert!(verify("a long password".to_owned().into(), Some(hash.clone())).await.unwrap(), "{hash}");
+        }
+        assert_eq!([&old, &new].map(|hash| is_outdated(hash)), [true, false], "{new}");
+    }
+
+    #[tokio::test]
+    async fn a_password_has_bounds_and_a_huge_one_costs_nothing() {
+        for (length, fits) in [(11, false), (12, true), (1024, true), (1025, false)] {
+            assert_eq!(hash("x".repeat(length).into()).await.is_ok(), fits, "{length}");
+        }
+        let started = std::time::Instant::now();
+        assert!(!verify("x".repeat(1024 * 1024).into(), Some("no hash at all".to_owned())).await.unwrap());
+        assert!(started.elapsed() < Duration::from_millis(20), "it is refused before anything is hashed");
+    }
 
     #[tokio::test]
     async fn who_finds_no_turn_in_time_is_told_so_and_not_kept() {

@@ -55,9 +55,29 @@ pub(crate) fn check(folder: &str, manifest: &Manifest) -> Vec<String> {
     for (kind, resource) in &manifest.resources {
         check_resource(&format!("resources.{kind}"), manifest, resource, &mut errors);
     }
+    check_x12(manifest, &mut errors);
     template::check_templates(manifest, &mut errors);
     auth::check_auth(manifest, &mut errors);
     errors
+}
+
+fn check_x12(manifest: &Manifest, errors: &mut Vec<String>) {
+    let Some(x12) = &manifest.x12 else {
+        if requests(manifest).iter().any(|request| matches!(request.body, Some(crate::manifest::Body::X12))) {
+            errors.push("a request has the body x12, but there is no x12 that says what is agreed on with the partner".into());
+        }
+        return;
+    };
+    for (set, kind) in &x12.takes {
+        if !matches!(crate::x12::Guide::find(set), Some(Ok(_))) {
+            errors.push(format!("x12.takes names the set {set}, for which there is no guide"));
+        }
+        if manifest.resources.get(kind).is_none_or(|resource| resource.files.is_none()) {
+            errors.push(format!(
+                "x12.takes makes records of the kind {kind}, but resources.{kind}.files does not say where they come from"
+            ));
+        }
+    }
 }
 
 fn check_expression(expression: Option<&str>, whose: &str, errors: &mut Vec<String>) {
@@ -67,6 +87,12 @@ fn check_expression(expression: Option<&str>, whose: &str, errors: &mut Vec<Stri
 }
 
 fn check_resource(at: &str, manifest: &Manifest, resource: &Resource, errors: &mut Vec<String>) {
+    check_expression(resource.deleted.as_deref(), &format!("{at}.deleted"), errors);
+    let lists_some = |read: &Read| read.since.is_some() || read.filter.is_some();
+    let is_part = |read: &Read| lists_some(read) || read.parent.as_ref().is_some_and(|parent| lists_some(&parent.read));
+    if resource.absent_is_deleted && resource.read.as_ref().is_none_or(is_part) {
+        errors.push(format!("{at}.absent_is_deleted needs a read that always lists all of them: without since and filter"));
+    }
     if let Some(proof) = &resource.proof {
         if manifest.error.code.is_empty() && proof.absent.iter().any(|absent| !absent.code.is_empty()) {
             errors.push(format!("{at}.proof.absent names codes, but error.code does not say where they stand"));
@@ -194,7 +220,7 @@ fn texts(body: &Option<crate::manifest::Body>, out: &mut Vec<String>) {
         Some(Body::Json(tree) | Body::Form(tree)) => tree_texts(tree, out),
         Some(Body::Graphql(graphql)) => graphql.variables.values().for_each(|value| tree_texts(value, out)),
         Some(Body::Text(text)) => out.push(text.clone()),
-        None => {}
+        Some(Body::X12) | None => {}
     }
 }
 

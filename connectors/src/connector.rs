@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
-use domain::mapping::{LookupSet, Plan, Rules};
+use domain::mapping::{Filter, LookupSet, Plan, Rules};
 use domain::record::RecordKind;
+use domain::value::Limits;
 use sha2::{Digest, Sha256};
 
 use crate::manifest::{Field, Get, Manifest, ProofRule, Resource};
@@ -40,6 +41,8 @@ pub struct Connector {
     files: HashMap<String, String>,
     verified: Vec<Verified>,
     pub(crate) errors: Vec<ErrorMatcher>,
+    /// By kind: true of a record that is deleted at the vendor.
+    deleted: HashMap<RecordKind, Filter>,
     hash: OnceLock<ConnectorHash>,
 }
 
@@ -56,7 +59,13 @@ impl std::fmt::Display for ConnectorHash {
 impl Connector {
     pub(crate) fn new(manifest: Manifest, mappings: Mappings, files: HashMap<String, String>, verified: Vec<Verified>) -> Self {
         let errors = manifest.errors.iter().map(ErrorMatcher::new).collect();
-        Self { manifest, mappings, files, verified, errors, hash: OnceLock::new() }
+        // What cannot be compiled has not passed the check.
+        let deleted = manifest.resources.iter().filter_map(|(kind, resource)| {
+            let filter = Filter::compile(resource.deleted.as_deref()?).ok()?;
+            Some((*kind, filter))
+        });
+        let deleted = deleted.collect();
+        Self { manifest, mappings, files, verified, errors, deleted, hash: OnceLock::new() }
     }
 
     /// The files that decide what it makes: `connector.yaml` and the mappings, by name.
@@ -150,7 +159,25 @@ impl Connector {
     /// True where webhooks bring records of this kind.
     #[must_use]
     pub fn has_topic(&self, kind: RecordKind) -> bool {
-        self.manifest.webhooks.as_ref().is_some_and(|hook| hook.topics.values().any(|about| about.kind == kind))
+        self.manifest.webhooks.as_ref().is_some_and(|hook| hook.topics.values().any(|about| about.kind == kind && !about.deleted))
+    }
+
+    /// True where a message tells that the thing which it is about is deleted at the vendor: its topic says so, or its body does.
+    #[must_use]
+    pub fn tells_deleted(&self, kind: RecordKind, topic: &str, body: &[u8]) -> bool {
+        let hook = self.manifest.webhooks.as_ref();
+        if hook.and_then(|hook| hook.topics.get(topic)).is_some_and(|about| about.deleted) {
+            return true;
+        }
+        let Some(filter) = self.deleted.get(&kind) else { return false };
+        // What cannot be read is told by the mapping, with its place.
+        filter.passes_json(body, &Limits::DEFAULT).unwrap_or(false)
+    }
+
+    /// True where what a whole read does not list any more is deleted at the vendor.
+    #[must_use]
+    pub fn absent_is_deleted(&self, kind: RecordKind) -> bool {
+        self.resource(kind).is_some_and(|resource| resource.absent_is_deleted)
     }
 
     #[must_use]

@@ -1,11 +1,13 @@
 //! What was known of the destination when a request was made: kept with the attempt, because it is what nobody can find out again.
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use domain::delivery::Receipt;
 use domain::edit::Edits;
 use domain::value::{Limits, Map, Value, ValueError};
 
 use crate::change::Change;
 use crate::look_up::Found;
+use crate::x12::{ControlNumber, GroupNumber};
 
 /// A change and what was looked up for it, as they are kept.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,6 +21,8 @@ pub struct Inputs {
     pub edits: Edits,
     /// The batch that it went in: then the attempt keeps its payload, and not the whole request.
     pub batch: Option<String>,
+    /// The control number of the group of X12 that it was.
+    pub group: Option<GroupNumber>,
 }
 
 impl Inputs {
@@ -38,6 +42,12 @@ impl Inputs {
     #[must_use]
     pub fn in_batch(self, batch: Option<String>) -> Self {
         Self { batch, ..self }
+    }
+
+    /// The same, under a control number.
+    #[must_use]
+    pub fn numbered(self, group: Option<GroupNumber>) -> Self {
+        Self { group, ..self }
     }
 
     #[must_use]
@@ -69,6 +79,11 @@ impl Inputs {
             map.insert("edits".into(), self.edits.to_value());
         }
         map.extend(self.batch.as_deref().map(|batch| ("batch".to_owned(), text(batch))));
+        if let Some(group) = &self.group {
+            let made_at = group.made_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+            let group = [("number".to_owned(), text(&group.number.to_string())), ("made_at".to_owned(), text(&made_at))];
+            map.insert("group".into(), Value::Map(Map::from(group)));
+        }
         (!map.is_empty()).then(|| Value::Map(map).to_json())
     }
 
@@ -80,12 +95,15 @@ impl Inputs {
         let Some(json) = json else { return Ok(Self::default()) };
         let value = Value::parse(json.as_bytes(), &Limits::DEFAULT)?;
         let text = |at: &str| value.at(at).and_then(Value::as_str).map(str::to_owned);
+        let made_at = text("group.made_at").and_then(|at| at.parse::<DateTime<Utc>>().ok());
+        let number = text("group.number").and_then(|number| ControlNumber::read(&number));
         Ok(Self {
             action: text("action"),
             on: text("on.id").map(|id| Receipt { id, version: text("on.version") }),
             found: value.get("found").map(Found::from_value).unwrap_or_default(),
             edits: value.get("edits").map(Edits::from_value).unwrap_or_default(),
             batch: text("batch"),
+            group: number.zip(made_at).map(|(number, made_at)| GroupNumber { number, made_at }),
         })
     }
 }
@@ -102,6 +120,9 @@ mod tests {
             for found in [Found::default(), Found::from_value(&found)] {
                 let edits = Edits::read([("lines[0].price", "10.50")]).unwrap();
                 let inputs = Inputs::new(change, found).with_edits(edits).in_batch(Some("b1".into()));
+                let number = ControlNumber::new(7).unwrap();
+                let made_at = DateTime::from_timestamp_micros(1_790_000_000_123_456).unwrap();
+                let inputs = inputs.numbered(Some(GroupNumber { number, made_at }));
                 let json = inputs.to_json();
                 let read = Inputs::parse(json.as_deref()).unwrap();
                 assert_eq!(read, inputs);

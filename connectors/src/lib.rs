@@ -9,6 +9,7 @@ mod change;
 mod check;
 mod connector;
 mod decode;
+pub mod file;
 pub mod flow;
 mod flow_template;
 mod hex;
@@ -44,7 +45,10 @@ pub use change::Change;
 pub use connector::{Connector, ConnectorHash, Limit};
 pub use decode::{DecodeError, Decoded, Decoder, Extracted};
 pub use flow_template::{FlowTemplate, SettingNeed, Side, TableNeed};
-pub use hook::{Comparison, HookCall, HookInfo, HookRefusal, ListedSubscription, Subscription, SubscriptionReader, compare};
+pub use hook::{
+    Comparison, HookCall, HookInfo, HookRefusal, HookTrust, ListedSubscription, SecretSource, Subscription, SubscriptionReader,
+    compare, is_same_address, is_same_topic,
+};
 pub use inputs::Inputs;
 pub use limit::LimitState;
 pub use look_up::{Found, LookUpError};

@@ -15,6 +15,7 @@ use crate::look_up::Found;
 use crate::manifest::{Body, Method, Request, Slot};
 use crate::path;
 use crate::template::{ENCODED, TemplateError, fill, placeholder};
+use crate::x12::{ControlNumber, GroupNumber, X12Error};
 
 /// Everything a request may say that is not in the manifest and is the same for all calls of one connection and one delivery.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,8 @@ pub struct RequestContext<'a> {
     pub nonce: &'a str,
     /// What the vendor gave for the credential, for the kinds of `auth` that have such.
     pub token: Option<&'a TokenSet>,
+    /// The control number that the partner is told, where X12 is written. Whoever only looks at a request has none, and sees the first one.
+    pub group: Option<GroupNumber>,
 }
 
 /// What one call is about.
@@ -57,7 +60,8 @@ pub struct CallVars<'a> {
 }
 
 /// The names of [`CallVars`] and of [`RequestContext`] that templates may use, beside `settings.*`.
-pub(crate) const NAMES: [&str; 15] = [
+pub(crate) const NAMES: [&str; 16] = [
+    "control_number",
     "external_key",
     "revision",
     "idempotency_key",
@@ -101,6 +105,8 @@ pub enum RequestError {
     Key { field: String, why: String },
     #[error("there is no access token yet; ask for one before the call")]
     NoToken,
+    #[error("it cannot be written as X12: {0}")]
+    X12(#[from] X12Error),
     #[error("{0} has not given its consent, or it has ended; connect {0} again")]
     Consent(String),
 }
@@ -115,11 +121,20 @@ impl<'a> RequestContext<'a> {
     /// For a call that is about no delivery, and before there is a token.
     #[must_use]
     pub fn new(settings: &'a serde_json::Value, credential: &'a SecretFields, now: DateTime<Utc>, nonce: &'a str) -> Self {
-        Self { settings, credential, external_key: "", revision: 0, idempotency_key: "", now, nonce, token: None }
+        Self { settings, credential, external_key: "", revision: 0, idempotency_key: "", now, nonce, token: None, group: None }
     }
 
     pub(crate) fn fill(&self, template: &str, encode: bool) -> Result<String, RequestError> {
         Ok(fill(template, encode, |name| self.find(name))?)
+    }
+
+    /// As [`Self::fill`] for a text; what nobody has said is empty.
+    pub(crate) fn fill_known(&self, template: &str) -> Result<String, RequestError> {
+        Ok(fill(template, false, |name| Some(self.find(name).unwrap_or_default()))?)
+    }
+
+    pub(crate) fn group_number(&self) -> GroupNumber {
+        self.group.unwrap_or(GroupNumber { number: ControlNumber::FIRST, made_at: self.now })
     }
 
     pub(crate) fn secret(&self, field: &str) -> Result<&str, RequestError> {
@@ -141,6 +156,7 @@ impl<'a> RequestContext<'a> {
             "revision" => Some(self.revision.to_string().into()),
             "idempotency_key" => Some(self.idempotency_key.into()),
             "nonce" => Some(self.nonce.into()),
+            "control_number" => Some(self.group_number().number.padded().into()),
             "now" => Some(self.now.format("%Y-%m-%dT%H:%M:%SZ").to_string().into()),
             _ => {
                 let name = name.strip_prefix("settings.")?;
@@ -365,6 +381,10 @@ impl Connector {
             Some(Body::Json(json)) => DraftBody::Json(tree(json)?),
             Some(Body::Form(json)) => DraftBody::Form(tree(json)?),
             Some(Body::Text(template)) => DraftBody::Text(fill(template, false, find)?),
+            Some(Body::X12) => match (self.agreement(context).transpose()?, vars.payload) {
+                (Some(agreement), Some(payload)) => DraftBody::Text(agreement.write(payload, context.group_number())?),
+                _ => DraftBody::None,
+            },
             Some(Body::Graphql(graphql)) => {
                 let mut variables = Map::new();
                 for (name, json) in &graphql.variables {

@@ -225,7 +225,7 @@ impl Connector {
     }
 
     /// The fault, and whether the vendor guarantees that nothing was done.
-    fn fault(&self, answer: &HttpAnswer, body: Option<&Value>) -> (Fault, bool) {
+    pub(crate) fn fault(&self, answer: &HttpAnswer, body: Option<&Value>) -> (Fault, bool) {
         let fields = &self.manifest.error;
         let (code, message, path) =
             (self.text_at(&fields.code, body), self.text_at(&fields.message, body), self.text_at(&fields.path, body));
@@ -262,7 +262,7 @@ impl Connector {
     }
 
     /// How long the answer asks to wait: `Retry-After`, or what the vendor says instead.
-    fn wait_ms(&self, answer: &HttpAnswer) -> Option<u64> {
+    pub(crate) fn wait_ms(&self, answer: &HttpAnswer) -> Option<u64> {
         retry_after_ms(answer).or_else(|| {
             self.manifest.error.wait.iter().find_map(|wait| {
                 let value = domain::value::decimal(answer.header(&wait.header)?.trim())?;

@@ -207,6 +207,7 @@ impl<'a> Trial<'a> {
             external_key: &external_key,
             revision: i64::from(revision.revision),
             idempotency_key: &key,
+            group: inputs.group,
             ..RequestContext::new(destination.settings, &credential, now, "")
         };
         match self.request(&payload, inputs, &context) {

@@ -41,7 +41,17 @@ fn context<'c>(
     token: Option<&'c TokenSet>,
 ) -> RequestContext<'c> {
     static NOTHING: std::sync::LazyLock<Json> = std::sync::LazyLock::new(|| json!({}));
-    RequestContext { settings: &NOTHING, credential, external_key: "", revision: 0, idempotency_key: "", now, nonce, token }
+    RequestContext {
+        settings: &NOTHING,
+        credential,
+        external_key: "",
+        revision: 0,
+        idempotency_key: "",
+        now,
+        nonce,
+        token,
+        group: None,
+    }
 }
 
 fn header<'r>(request: &'r HttpRequest, name: &str) -> &'r str {

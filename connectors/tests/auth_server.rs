@@ -146,7 +146,17 @@ impl World {
 
     fn context<'c>(&'c self, nonce: &'c str, token: Option<&'c TokenSet>) -> RequestContext<'c> {
         let (settings, credential) = (&self.settings, &self.credential);
-        RequestContext { settings, credential, external_key: "", revision: 0, idempotency_key: "", now: self.now, nonce, token }
+        RequestContext {
+            settings,
+            credential,
+            external_key: "",
+            revision: 0,
+            idempotency_key: "",
+            now: self.now,
+            nonce,
+            token,
+            group: None,
+        }
     }
 
     fn token(&self, connector: &Connector, token: Option<&TokenSet>) -> Result<TokenSet, domain::fault::Fault> {

@@ -3,15 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
-use connectors::Connector;
 use connectors::x12::{
     ControlNumber, GroupDraft, GroupHeader, Guide, InterchangeDraft, InterchangeHeader, PartyId, Separators, SetDraft, Usage,
     interchanges, receive,
 };
+use connectors::{Catalog, Connector};
 use domain::canonical;
 use domain::mapping::Vars;
 use domain::record::RecordKind;
@@ -21,15 +20,9 @@ fn folder() -> PathBuf {
     PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("x12")
 }
 
-/// The mappings of one role of a partner as a connector: all that is missing for one is a manifest that says how files come and go.
-fn role(name: &str) -> Connector {
-    let path = folder().join("mappings").join(name);
-    let mut files =
-        HashMap::from([("connector.yaml".to_owned(), format!("{{format: 1, name: {name}, title: X12, category: generic}}"))]);
-    for file in std::fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file()) {
-        files.insert(file.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&file).unwrap());
-    }
-    Connector::from_files(name, files).unwrap_or_else(|errors| panic!("{errors}"))
+/// The connector of one role of a partner.
+fn role(name: &str) -> &'static Connector {
+    Catalog::embedded().get(&format!("x12-{name}")).unwrap()
 }
 
 fn pretty(value: &Value) -> String {

@@ -1,4 +1,41 @@
-//! The vocabulary of the audit log: what was done. Rows are only ever added, in the transaction that causes them.
+//! The audit log: what was done, by whom. Rows are only ever added, in the transaction that causes them, and sealed soon after ([`crate::seal`]).
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::id::{AuditEventId, TenantId};
+use crate::merkle::{self, Hash};
+
+/// One thing that was done. Its fields in this order are what its digest is made of: a new one goes to the end, and is left out where it is
+/// absent, so that the digests of before stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditEvent {
+    pub id: AuditEventId,
+    pub tenant: TenantId,
+    pub at: DateTime<Utc>,
+    /// A [`crate::scope::Actor`], as it was stored.
+    pub actor: Value,
+    pub action: String,
+    pub subject_kind: String,
+    pub subject_id: Uuid,
+    pub request_id: Uuid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl AuditEvent {
+    /// What a seal keeps of it: SHA-256 of its JSON without spaces, the keys of the actor in alphabetical order.
+    #[must_use]
+    pub fn digest(&self) -> Hash {
+        let mut canonical = self.clone();
+        canonical.actor.sort_all_objects();
+        let json = serde_json::to_vec(&canonical).expect("an audit event is plain data");
+        merkle::hash(&[b"crossdock/audit-event/1\n", &json])
+    }
+}
 
 /// What was done. The words are stored, so a variant is never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,6 +48,7 @@ pub enum Action {
     MessageIgnored,
     MessageFetched,
     MessageException,
+    RecordDeleted,
     DeliveryPlanned,
     DeliverySuperseded,
     AttemptStarted,
@@ -20,6 +58,7 @@ pub enum Action {
     AttemptUnknown,
     DeliveryProven,
     DeliveryAbsent,
+    DeliveryDisputed,
     DeliveryRetried,
     DeliveryWaits,
     DeliveryException,
@@ -113,6 +152,16 @@ pub enum Action {
     PollResumed,
     PollRead,
     PollFailed,
+    FileRead,
+    FileRepeated,
+    FileUnreadable,
+    FilePutAway,
+    InterchangeTaken,
+    InterchangeRepeated,
+    InterchangeRefused,
+    SentGroupAcknowledged,
+    SentGroupRejected,
+    SentGroupWritten,
     BackfillPrepared,
     BackfillRun,
     BackfillPaused,
@@ -126,6 +175,35 @@ pub enum Action {
     UndoCancelled,
     UndoEnded,
     DeliveryUndone,
+    BacklogRanked,
+    SubscriptionCalled,
+    SubscriptionBegun,
+    SubscriptionMade,
+    SubscriptionLost,
+    SubscriptionRestored,
+    SubscriptionRenewed,
+    SubscriptionFailed,
+    SubscriptionEnded,
+    SubscriptionCheckAsked,
+    HookSecretStored,
+    HookSecretRotated,
+    AlarmPolicySet,
+    ArrivalMuted,
+    ArrivalForgotten,
+    AuditExported,
+    DataKeyRewrapped,
+    AuditPolicySet,
+    AuditRemoved,
+    MemberRoleSet,
+    MemberRemoved,
+    MemberInvited,
+    MemberJoined,
+    InvitationWithdrawn,
+    ApiKeyCreated,
+    ApiKeyRotated,
+    ApiKeyRevoked,
+    PasswordResetAsked,
+    PasswordSet,
 }
 
 impl Action {
@@ -138,6 +216,7 @@ impl Action {
             Self::MessageUnchanged => "message.unchanged",
             Self::MessageStale => "message.stale",
             Self::MessageIgnored => "message.ignored",
+            Self::RecordDeleted => "record.deleted",
             Self::MessageFetched => "message.fetched",
             Self::MessageException => "message.exception",
             Self::DeliveryPlanned => "delivery.planned",
@@ -149,6 +228,7 @@ impl Action {
             Self::AttemptUnknown => "attempt.unknown",
             Self::DeliveryProven => "delivery.proven",
             Self::DeliveryAbsent => "delivery.absent",
+            Self::DeliveryDisputed => "delivery.disputed",
             Self::DeliveryRetried => "delivery.retried",
             Self::DeliveryWaits => "delivery.waits",
             Self::DeliveryException => "delivery.exception",
@@ -242,6 +322,16 @@ impl Action {
             Self::PollResumed => "poll.resumed",
             Self::PollRead => "poll.read",
             Self::PollFailed => "poll.failed",
+            Self::FileRead => "file.read",
+            Self::FileRepeated => "file.repeated",
+            Self::FileUnreadable => "file.unreadable",
+            Self::FilePutAway => "file.put_away",
+            Self::InterchangeTaken => "interchange.taken",
+            Self::InterchangeRepeated => "interchange.repeated",
+            Self::InterchangeRefused => "interchange.refused",
+            Self::SentGroupAcknowledged => "sent_group.acknowledged",
+            Self::SentGroupRejected => "sent_group.rejected",
+            Self::SentGroupWritten => "sent_group.written",
             Self::BackfillPrepared => "backfill.prepared",
             Self::BackfillRun => "backfill.run",
             Self::BackfillPaused => "backfill.paused",
@@ -255,6 +345,35 @@ impl Action {
             Self::UndoCancelled => "undo.cancelled",
             Self::UndoEnded => "undo.ended",
             Self::DeliveryUndone => "delivery.undone",
+            Self::BacklogRanked => "backlog.ranked",
+            Self::SubscriptionCalled => "subscription.called",
+            Self::SubscriptionBegun => "subscription.begun",
+            Self::SubscriptionMade => "subscription.made",
+            Self::SubscriptionLost => "subscription.lost",
+            Self::SubscriptionRestored => "subscription.restored",
+            Self::SubscriptionRenewed => "subscription.renewed",
+            Self::SubscriptionFailed => "subscription.failed",
+            Self::SubscriptionEnded => "subscription.ended",
+            Self::SubscriptionCheckAsked => "subscription_check.asked",
+            Self::HookSecretStored => "hook_secret.stored",
+            Self::HookSecretRotated => "hook_secret.rotated",
+            Self::AlarmPolicySet => "alarm_policy.set",
+            Self::ArrivalMuted => "arrival_series.muted",
+            Self::ArrivalForgotten => "arrival_series.forgotten",
+            Self::AuditExported => "audit.exported",
+            Self::DataKeyRewrapped => "data_key.rewrapped",
+            Self::AuditPolicySet => "audit_policy.set",
+            Self::AuditRemoved => "audit.removed",
+            Self::MemberRoleSet => "member.role_set",
+            Self::MemberRemoved => "member.removed",
+            Self::MemberInvited => "member.invited",
+            Self::MemberJoined => "member.joined",
+            Self::InvitationWithdrawn => "invitation.withdrawn",
+            Self::ApiKeyCreated => "api_key.created",
+            Self::ApiKeyRotated => "api_key.rotated",
+            Self::ApiKeyRevoked => "api_key.revoked",
+            Self::PasswordResetAsked => "password.reset_asked",
+            Self::PasswordSet => "password.set",
         }
     }
 }

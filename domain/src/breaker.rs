@@ -247,6 +247,13 @@ impl Breaker {
         }
     }
 
+    /// Of those that wait none can be sent now, or none was found: whoever comes first is the probe.
+    pub fn has_none_to_let_go(&mut self) {
+        if self.state == BreakerState::HalfOpen {
+            self.batch = 0;
+        }
+    }
+
     fn close(&mut self, waits: u32, now: DateTime<Utc>) -> Release {
         *self = Self::new(now);
         Release { count: waits, is_over: true }

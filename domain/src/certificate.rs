@@ -1,15 +1,14 @@
 //! The no-loss certificate: a signed statement of what became of everything that arrived in a time, or of one record, that can be checked
-//! without us. Each message is a leaf of a Merkle tree (RFC 9162 section 2.1.1, over SHA-256) whose root is signed, so that none can be taken
-//! out, put in or changed afterwards.
+//! without us. Each message is a leaf of a [`merkle`] tree whose root is signed, so that none can be taken out, put in or changed afterwards.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::delivery::DeliveryState;
 use crate::id::{ConnectionId, DeliveryId, ExceptionId, MessageId, RecordId, TenantId};
+use crate::merkle;
 use crate::message::MessageState;
 
 /// Messages of one certificate.
@@ -209,35 +208,8 @@ impl Sums {
 }
 
 fn root(leaves: &[Leaf]) -> String {
-    let hashes: Vec<[u8; 32]> = leaves
-        .iter()
-        .map(|leaf| {
-            let json = serde_json::to_vec(leaf).expect("a leaf is plain data");
-            hash(&[&[0], &json])
-        })
-        .collect();
-    merkle(&hashes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn hash(parts: &[&[u8]]) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update(part);
-    }
-    digest.finalize().into()
-}
-
-/// MTH of RFC 9162: the left half is the largest power of two that is smaller than the whole.
-fn merkle(hashes: &[[u8; 32]]) -> [u8; 32] {
-    match hashes {
-        [] => hash(&[]),
-        [one] => *one,
-        more => {
-            let left = more.len().next_power_of_two() / 2;
-            let (left, right) = more.split_at(left);
-            hash(&[&[1], &merkle(left), &merkle(right)])
-        }
-    }
+    let leaf = |leaf: &Leaf| merkle::leaf(&[&serde_json::to_vec(leaf).expect("a leaf is plain data")]);
+    merkle::hex(&merkle::root(&leaves.iter().map(leaf).collect::<Vec<_>>()))
 }
 
 #[cfg(test)]
@@ -267,17 +239,6 @@ mod tests {
         let of = Of::Period { from: DateTime::UNIX_EPOCH, until: DateTime::UNIX_EPOCH + chrono::Duration::days(1) };
         let statement = Statement::of(TenantId(uuid::Uuid::nil()), of, &mut leaves, DateTime::UNIX_EPOCH);
         Certificate { statement, leaves, public_key: String::new(), signature: String::new() }
-    }
-
-    /// The vectors of the tree of RFC 9162 for d0..d6, made by hand of its definition.
-    #[test]
-    fn the_tree_is_that_of_the_rfc() {
-        let leaves: Vec<[u8; 32]> = (0..7_u8).map(|n| hash(&[&[0], &[n]])).collect();
-        let node = |left: [u8; 32], right: [u8; 32]| hash(&[&[1], &left, &right]);
-        let [g, h, i, j, k, l, m] = leaves.clone().try_into().unwrap();
-        assert_eq!(merkle(&leaves), node(node(node(g, h), node(i, j)), node(node(k, l), m)));
-        assert_eq!(merkle(&[]), hash(&[]));
-        assert_eq!(merkle(&leaves[..1]), g);
     }
 
     #[test]

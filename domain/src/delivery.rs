@@ -5,7 +5,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, FaultClass};
-use crate::flow::Ordering;
+use crate::flow::{Ordering, Schedule, ScheduleError};
 use crate::mapping::OnMissing;
 use crate::protocol::Event;
 
@@ -109,6 +109,9 @@ pub struct Policy {
     /// What happens to a record whose parts do not add up to its total.
     pub balance: Balance,
     pub ordering: Ordering,
+    /// Until when on a day something must be there to be worked on the same day: what a record is due by that says no time of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<Schedule>,
 }
 
 /// What a flow does with a record whose parts do not add up to its total.
@@ -138,6 +141,8 @@ pub enum PolicyError {
     BackoffMax(u64, u64),
     #[error("missing is exception or keep; what a default would be only a rule can say")]
     Missing,
+    #[error("cut_off: {0}")]
+    CutOff(#[from] ScheduleError),
 }
 
 impl Default for Policy {
@@ -149,6 +154,7 @@ impl Default for Policy {
             missing: OnMissing::Exception,
             balance: Balance::Refuse,
             ordering: Ordering::Latest,
+            cut_off: None,
         }
     }
 }
@@ -169,6 +175,7 @@ impl Policy {
         if self.missing == OnMissing::Default {
             return Err(PolicyError::Missing);
         }
+        self.cut_off.as_ref().map_or(Ok(()), Schedule::check)?;
         Ok(())
     }
 
@@ -402,8 +409,8 @@ mod tests {
         for (state, moves) in [
             (Planned, vec![Sending, Waiting, Held, Exception, Confirmed, Planned, Superseded, Cancelled]),
             (Sending, vec![Confirmed, Planned, Waiting, Held, Unknown, Exception]),
-            (Confirmed, vec![Reconciled, Planned]),
-            (Reconciled, vec![Planned]),
+            (Confirmed, vec![Reconciled, Planned, Unknown]),
+            (Reconciled, vec![Planned, Unknown]),
             (Waiting, vec![Planned, Held, Superseded, Cancelled]),
             // Waiting and held where an answer comes late, before anybody asked.
             (Unknown, vec![Planned, Confirmed, Unknown, Exception, Waiting, Held]),
@@ -435,12 +442,13 @@ mod tests {
     }
 
     #[test]
-    fn a_final_state_moves_on_only_where_source_and_destination_were_compared() {
+    fn a_final_state_moves_on_only_where_both_sides_were_compared_or_its_id_is_disputed() {
         use DeliveryState::*;
         for state in DeliveryState::ALL.into_iter().filter(|state| state.is_final()) {
             for next in DeliveryState::ALL {
-                let is_compared = matches!((state, next), (Confirmed, Reconciled | Planned) | (Reconciled, Planned));
-                assert_eq!(state.may_become(next), is_compared, "{} to {}", state.as_str(), next.as_str());
+                let is_seen =
+                    matches!((state, next), (Confirmed, Reconciled | Planned | Unknown) | (Reconciled, Planned | Unknown));
+                assert_eq!(state.may_become(next), is_seen, "{} to {}", state.as_str(), next.as_str());
             }
         }
     }

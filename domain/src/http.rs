@@ -41,6 +41,38 @@ impl std::fmt::Debug for ClientIdentity {
     }
 }
 
+/// How a file server is signed in to (SSH, RFC 4252): with a key, or else with a password. `Debug` shows nothing secret.
+#[derive(Clone)]
+pub struct Login {
+    pub user: String,
+    pub password: Option<SecretString>,
+    /// OpenSSH's own format, PEM or PuTTY's.
+    pub key: Option<SecretString>,
+    /// Of the key, where it is encrypted.
+    pub passphrase: Option<SecretString>,
+    /// What the server must show: `SHA256:…`, or a public key as `known_hosts` has it. Empty: nobody has said yet.
+    pub host_key: String,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Login {}", self.user)
+    }
+}
+
+/// Who connects, where that is no matter of a header. `Debug` shows nothing of it.
+#[derive(Clone)]
+pub enum Identity {
+    Certificate(ClientIdentity),
+    Login(Box<Login>),
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
 /// A request that is ready to be sent. `Debug` leaves the header values and the query out, because they carry credentials.
 #[derive(Clone)]
 pub struct HttpRequest {
@@ -48,8 +80,8 @@ pub struct HttpRequest {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
-    /// For mutual TLS.
-    pub identity: Option<ClientIdentity>,
+    /// For mutual TLS, and for file servers.
+    pub identity: Option<Identity>,
 }
 
 impl std::fmt::Debug for HttpRequest {

@@ -124,12 +124,29 @@ ids! {
     AlertId = "alt", "alert";
     /// A kind of record of a connection that is listed again and again.
     PollId = "pol", "poll";
+    FileId = "fil", "file";
+    /// An interchange of X12 that came.
+    InterchangeId = "ich", "interchange";
+    /// A group of X12 of ours.
+    SentGroupId = "sgr", "sent group";
     /// A period or some ids of a source that are brought once more.
     BackfillId = "bkf", "backfill";
     /// Taking back what a bad version of a flow did at its destination.
     UndoId = "und", "undo";
     /// What is to become of one delivery of an undo.
     UndoItemId = "uni", "undo item";
+    /// A webhook registration at a vendor that is kept.
+    SubscriptionId = "sub", "subscription";
+    /// The comparison of a connection's subscriptions with the vendor's list.
+    SubscriptionCheckId = "sbc", "subscription check";
+    /// A secret that a connection's hooks are signed with.
+    HookSecretId = "hks", "hook secret";
+    /// What comes of a kind of record from a connection, or by one topic of it.
+    ArrivalSeriesId = "ars", "arrival series";
+    /// A scoped key of a partner or a service.
+    ApiKeyId = "key", "api key";
+    /// A place in a tenant that waits for the person it was offered to.
+    InvitationId = "inv", "invitation";
 }
 
 impl ExceptionGroupId {

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Duration, Utc};
 
+use crate::record::RecordKind;
+
 /// How often a source may be listed, s.
 pub const EVERY_S: std::ops::RangeInclusive<i32> = 30..=604_800;
 /// A vendor that is down or refuses us is not asked more seldom than this, s.
@@ -10,6 +12,15 @@ const FAILED_WAIT_S_MAX: i64 = 3_600;
 pub const FAILURES_TOLD: i32 = 3;
 /// A webhook may take so long; what is listed and not here after that was missed.
 pub const WEBHOOK_PATIENCE: Duration = Duration::minutes(5);
+
+/// A vendor that lists so many fewer things than before is not believed: more than this, and more than half of them.
+pub const ABSENT_MAX: i64 = 10;
+
+/// The topic of a message that tells that a thing is not listed any more.
+#[must_use]
+pub fn absent_topic(kind: RecordKind) -> String {
+    format!("poll/{kind}/absent")
+}
 
 /// When the next read begins. `jitter` is uniform in 0..1: polls that were made together drift apart, a tenth of their time at most.
 #[must_use]

@@ -65,10 +65,12 @@ pub enum Event {
     Compared,
     /// They were compared, it is gone or changed there, and a person sends ours again.
     SentAnew,
+    /// Its id, which only an answer gave, is what a look-up by another record's key found.
+    Disputed,
 }
 
 impl Event {
-    pub const ALL: [Event; 28] = [
+    pub const ALL: [Event; 29] = [
         E::Started,
         E::Stored,
         E::StoredInPart,
@@ -97,6 +99,7 @@ impl Event {
         E::Dropped,
         E::Compared,
         E::SentAnew,
+        E::Disputed,
     ];
 
     /// What happened, for people.
@@ -131,6 +134,7 @@ impl Event {
             E::Dropped => "a person decides that it will not be sent",
             E::Compared => "source and destination were compared and agree",
             E::SentAnew => "it is gone or changed there, and a person sends it anew",
+            E::Disputed => "the id that an answer gave for it is found there under another record's key",
         }
     }
 }
@@ -183,7 +187,7 @@ const fn row(from: DeliveryState, event: Event, to: DeliveryState, action: Actio
 }
 
 /// All moves. A pair of state and event that is not here changes nothing: the worker was late, or the task was doubled.
-pub const TABLE: [Move; 46] = [
+pub const TABLE: [Move; 48] = [
     // Before anything is sent.
     row(Planned, E::Started, Sending, Action::Send),
     row(Planned, E::Passing, Waiting, Action::Wait), // What belongs before the call was not read, or the account has no token for now.
@@ -238,6 +242,9 @@ pub const TABLE: [Move; 46] = [
     // It is there no more, or not as it was sent. Its idempotency key is another one from then on.
     row(Confirmed, E::SentAnew, Planned, Action::Go),
     row(Reconciled, E::SentAnew, Planned, Action::Go),
+    // The answer that confirmed it named something else: what became of it is not known after all.
+    row(Confirmed, E::Disputed, Unknown, Action::Ask),
+    row(Reconciled, E::Disputed, Unknown, Action::Ask),
 ];
 
 /// The move that an event makes from a state; `None` where it makes none.
@@ -250,7 +257,7 @@ pub fn next(from: DeliveryState, event: Event) -> Option<Move> {
 #[must_use]
 pub fn is_unproven_after(event: Event, before: bool) -> bool {
     match event {
-        E::Lost | E::NeverClosed | E::AbsentEarly | E::Silent => true,
+        E::Lost | E::NeverClosed | E::AbsentEarly | E::Silent | E::Disputed => true,
         E::Stored | E::StoredInPart | E::Found | E::FoundInPart | E::Absent | E::Adopted | E::AdoptedInPart => false,
         // A person has looked.
         E::DoneElsewhere | E::Retried | E::SentAnew => false,

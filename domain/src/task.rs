@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::id::{ConnectionId, TenantId};
+use crate::lane::Lane;
 
 /// Ids that one task may carry. Many ids in one task is what keeps the broker off the hot path.
 pub const TASK_IDS_MAX: usize = 100;
@@ -20,11 +21,17 @@ pub enum Stage {
 impl Stage {
     pub const ALL: [Stage; 2] = [Stage::Receive, Stage::Deliver];
 
+    /// The queue of a stage's lane, such as `receive.live`.
     #[must_use]
-    pub fn queue(self) -> &'static str {
+    pub fn queue(self, lane: Lane) -> String {
+        format!("{}.{}", self.as_str(), lane.as_str())
+    }
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Receive => "receive.live",
-            Self::Deliver => "deliver.live",
+            Self::Receive => "receive",
+            Self::Deliver => "deliver",
         }
     }
 }
@@ -38,26 +45,44 @@ pub struct Place {
     pub connection: Option<ConnectionId>,
 }
 
-/// What travels: a place and the ids of its messages (receive) or deliveries (deliver).
+/// A row that can be worked on: a message (receive) or a delivery (deliver).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nudge {
+    pub place: Place,
+    pub lane: Lane,
+    pub id: Uuid,
+}
+
+impl Nudge {
+    #[must_use]
+    pub fn new(tenant: TenantId, connection: ConnectionId, lane: Lane, id: Uuid) -> Self {
+        Self { place: Place { tenant, connection: Some(connection) }, lane, id }
+    }
+}
+
+/// What travels: a place, a lane, and the ids of messages or deliveries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     #[serde(flatten)]
     pub place: Place,
+    #[serde(default)]
+    pub lane: Lane,
     pub ids: Vec<Uuid>,
 }
 
 impl Task {
-    /// As few tasks as the bound on ids allows, each of one place.
+    /// As few tasks as the bound on ids allows, each of one place and lane.
     #[must_use]
-    pub fn batch(nudges: impl IntoIterator<Item = (Place, Uuid)>) -> Vec<Task> {
-        let mut places: indexmap::IndexMap<Place, Vec<Uuid>> = indexmap::IndexMap::new();
-        for (place, id) in nudges {
-            places.entry(place).or_default().push(id);
+    pub fn batch(nudges: impl IntoIterator<Item = Nudge>) -> Vec<Task> {
+        let mut groups: indexmap::IndexMap<(Place, Lane), Vec<Uuid>> = indexmap::IndexMap::new();
+        for nudge in nudges {
+            groups.entry((nudge.place, nudge.lane)).or_default().push(nudge.id);
         }
-        places
-            .into_iter()
-            .flat_map(|(place, ids)| ids.chunks(TASK_IDS_MAX).map(|ids| Task { place, ids: ids.to_vec() }).collect::<Vec<_>>())
-            .collect()
+        let split = |((place, lane), ids): ((Place, Lane), Vec<Uuid>)| {
+            let task = |ids: &[Uuid]| Task { place, lane, ids: ids.to_vec() };
+            ids.chunks(TASK_IDS_MAX).map(task).collect::<Vec<_>>()
+        };
+        groups.into_iter().flat_map(split).collect()
     }
 }
 
@@ -66,15 +91,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nudges_of_one_place_travel_together_and_in_order() {
+    fn nudges_of_one_place_and_lane_travel_together_and_in_order() {
         let (acme, other) = (TenantId::generate(), TenantId::generate());
-        let place = |tenant| Place { tenant, connection: None };
+        let nudge = |tenant, lane, id| Nudge { place: Place { tenant, connection: None }, lane, id };
         let ids: Vec<Uuid> = (0..250).map(|_| Uuid::now_v7()).collect();
-        let mut nudges: Vec<(Place, Uuid)> = ids.iter().map(|id| (place(acme), *id)).collect();
-        nudges.insert(100, (place(other), Uuid::nil()));
+        let mut nudges: Vec<Nudge> = ids.iter().map(|id| nudge(acme, Lane::Live, *id)).collect();
+        nudges.insert(100, nudge(other, Lane::Live, Uuid::nil()));
+        nudges.insert(1, nudge(acme, Lane::Backfill, Uuid::max()));
         let tasks = Task::batch(nudges);
-        assert_eq!(tasks.iter().map(|t| t.ids.len()).collect::<Vec<_>>(), [100, 100, 50, 1]);
+        assert_eq!(tasks.iter().map(|t| t.ids.len()).collect::<Vec<_>>(), [100, 100, 50, 1, 1]);
         assert_eq!(tasks[..3].iter().flat_map(|t| t.ids.clone()).collect::<Vec<_>>(), ids);
+        assert_eq!((tasks[3].lane, tasks[4].place.tenant), (Lane::Backfill, other));
         let text = serde_json::to_string(&tasks[3]).unwrap();
         assert_eq!(serde_json::from_str::<Task>(&text).unwrap(), tasks[3]);
     }

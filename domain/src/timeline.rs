@@ -50,6 +50,7 @@ const WORDS: &[(Action, &str)] = &[
     (Action::MessageUnchanged, "What {source} told was known already."),
     (Action::MessageStale, "What {source} told was older than what is known; it changed nothing."),
     (Action::MessageIgnored, "What {source} told is about nothing that is kept."),
+    (Action::RecordDeleted, "It is deleted at its source; what was not sent yet is not sent."),
     (Action::MessageException, "What {source} told could not be read; a person must look at it."),
     (
         Action::DeliveryPlanned,
@@ -59,10 +60,17 @@ const WORDS: &[(Action, &str)] = &[
         Action::DeliveryUndone,
         "What version {undone} of the flow \"{flow}\" sent to {destination} is undone: version {flow_version} sends what is to stand there. {why}.",
     ),
-    (Action::DeliverySuperseded, "Revision {revision} is not sent to {destination} any more: a later one took its place."),
+    (
+        Action::DeliverySuperseded,
+        "Revision {revision} is not sent to {destination} any more: what was told later took its place.",
+    ),
     (Action::DeliveryWaits, "Revision {revision} waits to be sent to {destination}."),
     (Action::DeliveryProven, "{destination} was asked and has revision {revision}."),
     (Action::DeliveryAbsent, "{destination} was asked and does not have revision {revision}; it is sent."),
+    (
+        Action::DeliveryDisputed,
+        "The id that {destination} gave for revision {revision} is found there under another record's key; {destination} is asked by this one's.",
+    ),
     (Action::DeliveryException, "Revision {revision} was not sent to {destination}; a person must look at it."),
     (Action::DeliveryRetried, "{who} tries revision {revision} to {destination} again."),
     (Action::ExceptionOpened, "{exception}"),

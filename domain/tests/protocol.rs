@@ -341,6 +341,7 @@ fn steps(world: &World, rules: Rules, times: Times) -> Vec<(&'static str, World)
         DeliveryState::Waiting if world.due <= 0 => others("the sweeper ends a wait", Event::Due),
         DeliveryState::Exception if world.unproven => others("a person retries", Event::RetriedUnproven),
         DeliveryState::Exception => others("a person retries", Event::Retried),
+        DeliveryState::Confirmed => others("its id is disputed", Event::Disputed),
         _ => {}
     }
     all.extend(tick(world, times).map(|next| ("a second passes", next)));
@@ -524,6 +525,20 @@ fn counting_from_when_an_attempt_that_never_closed_was_started_would_be_found() 
 #[test]
 fn beginning_an_attempt_by_what_was_read_before_another_would_be_found() {
     is_found(Rules { begins_stale: true, ..Rules::ours() }, "it was done twice");
+}
+
+#[test]
+fn sending_again_what_another_record_disputes_would_be_found() {
+    is_found(
+        Rules {
+            next: |from, event| match (from, event) {
+                (DeliveryState::Confirmed, Event::Disputed) => Some(DeliveryState::Planned),
+                _ => Some(protocol::next(from, event)?.to),
+            },
+            ..Rules::ours()
+        },
+        "it was done twice",
+    );
 }
 
 #[test]

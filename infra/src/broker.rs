@@ -5,10 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use domain::task::{Place, Stage, Task};
+use domain::lane::Lane;
+use domain::task::{Nudge, Stage, Task};
 use futures::StreamExt;
+use futures::stream::{SelectAll, select_all};
 use lapin::message::Delivery as AmqpDelivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions, ConfirmSelectOptions,
@@ -19,7 +22,6 @@ use lapin::uri::AMQPUri;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use tokio::sync::{Mutex, mpsc};
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use crate::chain;
 
@@ -84,8 +86,8 @@ impl Broker {
     #[must_use]
     pub fn in_process() -> Self {
         let queues = Stage::ALL.into_iter().map(|stage| {
-            let (sender, receiver) = mpsc::channel(IN_PROCESS_TASKS_MAX);
-            (stage, (sender, Arc::new(Mutex::new(receiver))))
+            let (senders, receivers) = Lane::ALL.map(|_| mpsc::channel(IN_PROCESS_TASKS_MAX)).into_iter().unzip();
+            (stage, InProcessQueues { senders, receivers: Arc::new(Mutex::new(receivers)) })
         });
         Self::InProcess(Arc::new(InProcess { queues: queues.collect() }))
     }
@@ -99,7 +101,7 @@ impl Broker {
             Self::RabbitMq(rabbit) => rabbit.publish(stage, tasks).await,
             Self::InProcess(local) => {
                 for task in tasks {
-                    local.queues[&stage].0.try_send(task).map_err(|_| BrokerError::Full)?;
+                    local.queues[&stage].sender(task.lane).try_send(task).map_err(|_| BrokerError::Full)?;
                 }
                 Ok(())
             }
@@ -107,13 +109,20 @@ impl Broker {
     }
 
     /// Tells a stage about rows. Where the broker does not take it, the sweeper tells it.
-    pub async fn nudge(&self, stage: Stage, rows: impl IntoIterator<Item = (Place, Uuid)>) {
+    pub async fn nudge(&self, stage: Stage, rows: impl IntoIterator<Item = Nudge>) {
         let tasks = Task::batch(rows);
         if tasks.is_empty() {
             return;
         }
         if let Err(error) = self.publish(stage, tasks).await {
-            warn!(error = chain(&error), queue = stage.queue(), "Tasks were not taken; the sweeper brings their rows");
+            warn!(error = chain(&error), stage = stage.as_str(), "Tasks were not taken; the sweeper brings their rows");
+        }
+    }
+
+    /// The same with rows of several stages.
+    pub async fn nudge_stages(&self, rows: &[(Stage, Nudge)]) {
+        for stage in Stage::ALL {
+            self.nudge(stage, rows.iter().filter(|(to, _)| *to == stage).map(|(_, nudge)| *nudge)).await;
         }
     }
 
@@ -125,7 +134,7 @@ impl Broker {
                 let consumer = RabbitConsumer { rabbit: rabbit.clone(), stage, prefetch, open: None, wait: RECONNECT_MIN };
                 Consumer::RabbitMq(Box::new(consumer))
             }
-            Self::InProcess(local) => Consumer::InProcess(local.queues[&stage].1.clone()),
+            Self::InProcess(local) => Consumer::InProcess(local.queues[&stage].receivers.clone()),
         }
     }
 
@@ -138,11 +147,38 @@ impl Broker {
     }
 }
 
-/// Workers of one stage take turns.
-type SharedReceiver = Arc<Mutex<mpsc::Receiver<Task>>>;
+/// One for each lane. Workers of one stage take turns.
+type SharedReceivers = Arc<Mutex<Vec<mpsc::Receiver<Task>>>>;
 
 pub struct InProcess {
-    queues: HashMap<Stage, (mpsc::Sender<Task>, SharedReceiver)>,
+    queues: HashMap<Stage, InProcessQueues>,
+}
+
+struct InProcessQueues {
+    senders: Vec<mpsc::Sender<Task>>,
+    receivers: SharedReceivers,
+}
+
+impl InProcessQueues {
+    fn sender(&self, lane: Lane) -> &mpsc::Sender<Task> {
+        &self.senders[usize::from(lane.rank().unsigned_abs())]
+    }
+}
+
+/// The next task of the first lane that has one.
+async fn next_of(receivers: &mut [mpsc::Receiver<Task>]) -> Option<Task> {
+    std::future::poll_fn(|context| {
+        let mut all_closed = true;
+        for receiver in receivers.iter_mut() {
+            match receiver.poll_recv(context) {
+                Poll::Ready(Some(task)) => return Poll::Ready(Some(task)),
+                Poll::Ready(None) => {}
+                Poll::Pending => all_closed = false,
+            }
+        }
+        if all_closed { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await
 }
 
 pub struct RabbitMq {
@@ -153,11 +189,11 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
-    fn queue(&self, stage: Stage) -> String {
-        format!("{}{}", self.prefix, stage.queue())
+    fn queue(&self, stage: Stage, lane: Lane) -> String {
+        format!("{}{}", self.prefix, stage.queue(lane))
     }
 
-    /// Connects and declares the whole topology: one quorum queue for each stage, and one for tasks that were put aside. The caller bounds it.
+    /// Connects and declares the whole topology: one quorum queue for each lane of a stage, and one for tasks that were put aside. The caller bounds it.
     async fn connect(&self, name: &str) -> Result<(Connection, Channel), BrokerError> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let mut uri: AMQPUri = self.url.parse().map_err(BrokerError::Url)?;
@@ -176,14 +212,14 @@ impl RabbitMq {
         arguments.insert("x-max-length".into(), AMQPValue::LongInt(10_000));
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         channel.queue_declare(dead.clone().into(), durable, arguments).await?;
-        for stage in Stage::ALL {
+        for (stage, lane) in Stage::ALL.into_iter().flat_map(|stage| Lane::ALL.map(|lane| (stage, lane))) {
             let mut arguments = quorum();
             arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
             arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(QUEUE_TASKS_MAX));
             arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
             arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString("".into()));
             arguments.insert("x-dead-letter-routing-key".into(), AMQPValue::LongString(dead.clone().into()));
-            channel.queue_declare(self.queue(stage).into(), durable, arguments).await?;
+            channel.queue_declare(self.queue(stage, lane).into(), durable, arguments).await?;
         }
         Ok((connection, channel))
     }
@@ -238,13 +274,13 @@ impl RabbitMq {
 
     async fn publish_all(&self, stage: Stage, tasks: impl IntoIterator<Item = Task>) -> Result<(), BrokerError> {
         let channel = self.publisher().await?;
-        let queue = self.queue(stage);
         let mut confirms = Vec::new();
         for task in tasks {
+            let queue = self.queue(stage, task.lane);
             let body = serde_json::to_vec(&task).expect("a task is plain data");
             let persistent = BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
             let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-            confirms.push(channel.basic_publish("".into(), queue.clone().into(), options, &body, persistent).await?);
+            confirms.push(channel.basic_publish("".into(), queue.into(), options, &body, persistent).await?);
         }
         // All are on the way before the first confirm is awaited: one round trip for the batch.
         for confirm in confirms {
@@ -259,14 +295,14 @@ impl RabbitMq {
 /// Tasks as they come. Dropping it closes its connection; what was not acknowledged goes to another worker.
 pub enum Consumer {
     RabbitMq(Box<RabbitConsumer>),
-    InProcess(SharedReceiver),
+    InProcess(SharedReceivers),
 }
 
 pub struct RabbitConsumer {
     rabbit: Arc<RabbitMq>,
     stage: Stage,
     prefetch: u16,
-    open: Option<(Connection, lapin::Consumer)>,
+    open: Option<(Connection, SelectAll<lapin::Consumer>)>,
     wait: Duration,
 }
 
@@ -275,7 +311,7 @@ impl Consumer {
     pub async fn next(&mut self) -> Nudged {
         match self {
             Self::RabbitMq(consumer) => consumer.next().await,
-            Self::InProcess(receiver) => match receiver.lock().await.recv().await {
+            Self::InProcess(receivers) => match next_of(&mut receivers.lock().await).await {
                 Some(task) => Nudged { task, receipt: None },
                 None => std::future::pending().await,
             },
@@ -286,6 +322,10 @@ impl Consumer {
 impl RabbitConsumer {
     async fn next(&mut self) -> Nudged {
         loop {
+            // A lane that is not consumed any more, because its queue was deleted, ends alone.
+            if self.open.as_ref().is_some_and(|(_, consumers)| consumers.len() < Lane::ALL.len()) {
+                self.open = None;
+            }
             if let Some((connection, consumer)) = self.open.as_mut() {
                 let heard = tokio::time::timeout(LOOK_EVERY, consumer.next()).await;
                 if heard.is_err() && connection.status().connected() {
@@ -299,7 +339,7 @@ impl RabbitConsumer {
                     }
                     end => {
                         if let Some(Err(error)) = end {
-                            warn!(queue = self.stage.queue(), %error, "Lost the connection to RabbitMQ, connecting again");
+                            warn!(stage = self.stage.as_str(), %error, "Lost the connection to RabbitMQ, connecting again");
                         }
                         self.open = None;
                     }
@@ -308,13 +348,13 @@ impl RabbitConsumer {
             }
             match tokio::time::timeout(CONSUME_TIMEOUT, self.connect()).await.unwrap_or(Err(BrokerError::Timeout)) {
                 Ok(open) => {
-                    info!(queue = self.stage.queue(), "Consuming");
+                    info!(stage = self.stage.as_str(), "Consuming");
                     self.open = Some(open);
                     self.wait = RECONNECT_MIN;
                 }
                 Err(error) => {
                     let wait_ms = u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX);
-                    warn!(queue = self.stage.queue(), %error, wait_ms, "RabbitMQ does not answer, trying again in {wait_ms} ms");
+                    warn!(stage = self.stage.as_str(), %error, wait_ms, "RabbitMQ does not answer, trying again in {wait_ms} ms");
                     tokio::time::sleep(self.wait).await;
                     self.wait = (self.wait * 2).min(RECONNECT_MAX);
                 }
@@ -322,13 +362,17 @@ impl RabbitConsumer {
         }
     }
 
-    async fn connect(&self) -> Result<(Connection, lapin::Consumer), BrokerError> {
+    /// Consumes the lanes side by side, each with a prefetch of its own: a lane that is full keeps no other from coming.
+    async fn connect(&self) -> Result<(Connection, SelectAll<lapin::Consumer>), BrokerError> {
         let (connection, channel) = self.rabbit.connect("crossdock consumer").await?;
         channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
-        let consumer = channel
-            .basic_consume(self.rabbit.queue(self.stage).into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
-            .await?;
-        Ok((connection, consumer))
+        let mut consumers = Vec::new();
+        for lane in Lane::ALL {
+            let queue = self.rabbit.queue(self.stage, lane);
+            let consuming = channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
+            consumers.push(consuming.await?);
+        }
+        Ok((connection, select_all(consumers)))
     }
 }
 

@@ -1,8 +1,10 @@
-//! Signs no-loss certificates, and says whether a signature is good: Ed25519 (RFC 8032).
+//! Signs a tenant's no-loss certificates and the seals of its audit log, and says whether a signature is good: Ed25519 (RFC 8032). What is
+//! signed begins with a word for what it is, so that none passes for the other.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::certificate::{Certificate, CertificateError, Leaf, Statement};
+use domain::seal::{Head, HeadStatement, Statement as SealStatement};
 use domain::secret::{ExposeSecret, SecretFields, SecretString};
 use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
@@ -40,12 +42,30 @@ impl CertificateKey {
         self.0.public_key().as_ref()
     }
 
+    /// The signature of a seal's statement.
+    #[must_use]
+    pub fn sign_seal(&self, statement: &SealStatement) -> Vec<u8> {
+        self.0.sign(&statement.to_sign()).as_ref().to_vec()
+    }
+
+    #[must_use]
+    pub fn sign_head(&self, statement: HeadStatement) -> Head {
+        let signature = STANDARD.encode(self.0.sign(&statement.to_sign()));
+        Head { statement, public_key: STANDARD.encode(self.public()), signature }
+    }
+
     /// A certificate of these leaves.
     #[must_use]
     pub fn sign(&self, statement: Statement, leaves: Vec<Leaf>) -> Certificate {
         let signature = STANDARD.encode(self.0.sign(&statement.to_sign()));
         Certificate { statement, leaves, public_key: STANDARD.encode(self.public()), signature }
     }
+}
+
+/// Whether these bytes have this signature of this key.
+#[must_use]
+pub fn is_signed(key: &[u8], bytes: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, key).verify(bytes, signature).is_ok()
 }
 
 /// Checks a certificate whole, without any network: that its messages are those of the statement and that the key signed it. With `expected`
@@ -62,9 +82,8 @@ pub fn verify(certificate: &Certificate, expected: Option<&str>) -> Result<(), C
     {
         return Err(CertificateError::OtherKey(certificate.public_key.clone()));
     }
-    UnparsedPublicKey::new(&ED25519, key)
-        .verify(&certificate.statement.to_sign(), &decode(&certificate.signature)?)
-        .map_err(|_| CertificateError::Signature)
+    let signature = decode(&certificate.signature)?;
+    if is_signed(&key, &certificate.statement.to_sign(), &signature) { Ok(()) } else { Err(CertificateError::Signature) }
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The adapters: Postgres, the broker, the limiter, the vault and the one door out to the world.
-//! The only crate that names sea-orm, sqlx, lapin, redis and reqwest.
+//! The only crate that names sea-orm, sqlx, lapin, redis, reqwest and russh.
 
 pub mod broker;
 pub mod certificate;
 pub mod drift;
+pub mod files;
 pub mod limiter;
 pub mod lookup;
 pub mod loopback;

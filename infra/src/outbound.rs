@@ -2,19 +2,24 @@
 //! bounds time, size and decompressed size, and never sends a request twice.
 
 mod identity;
+mod inside;
+mod names;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use domain::http::{ClientIdentity, HttpAnswer, HttpRequest, Method, NoAnswer};
+use domain::http::{HttpAnswer, HttpRequest, Identity, Method, NoAnswer};
 use futures::{Stream, StreamExt};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderName, HeaderValue};
 
+use crate::files::{DropFolders, Files};
 use identity::Identified;
+pub(crate) use inside::is_inside;
+use names::Guard;
+pub(crate) use names::{NameError, Names};
 
 /// An answer beyond this is refused: decompressed bytes, so a small bomb does not become a large one.
 const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -42,7 +47,7 @@ impl AllowList {
         Self(entries.collect())
     }
 
-    fn opens(&self, host: &str, port: u16) -> bool {
+    pub(crate) fn opens(&self, host: &str, port: u16) -> bool {
         self.0.iter().any(|(open, open_port)| open == host && (*open_port == 0 || *open_port == port))
     }
 
@@ -61,6 +66,8 @@ pub struct Outbound {
     client: reqwest::Client,
     identified: Arc<Identified>,
     allowed: Arc<AllowList>,
+    files: Arc<Files>,
+    names: Names,
     timeout: Duration,
 }
 
@@ -70,18 +77,38 @@ impl Outbound {
     /// # Errors
     /// Where the system has no certificates or the client cannot be made.
     pub fn new(allowed: AllowList, timeout: Duration) -> Result<Self, OutboundError> {
+        Self::with_names(allowed, timeout, Names::System)
+    }
+
+    fn with_names(allowed: AllowList, timeout: Duration, names: Names) -> Result<Self, OutboundError> {
         // Fails only where another part of the process has chosen already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let allowed = Arc::new(allowed);
-        let client = builder(&allowed, timeout).build()?;
-        Ok(Self { client, identified: Arc::default(), allowed, timeout })
+        let client = builder(&allowed, &names, timeout).build()?;
+        let files = Arc::new(Files::new(allowed.clone(), DropFolders::default(), timeout).with_names(names.clone()));
+        Ok(Self { client, identified: Arc::default(), allowed, files, names, timeout })
+    }
+
+    /// With the folders of this machine that the operator has opened.
+    #[must_use]
+    pub fn with_drop_folders(mut self, folders: DropFolders) -> Self {
+        self.files = Arc::new(Files::new(self.allowed.clone(), folders, self.timeout).with_names(self.names.clone()));
+        self
+    }
+
+    /// The door's other leaf: file servers and drop folders.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// The client of this identity: connections are shared by those who show the same certificate, and by nobody else.
-    fn client_of(&self, identity: Option<&ClientIdentity>) -> Result<reqwest::Client, NoAnswer> {
+    fn client_of(&self, identity: Option<&Identity>) -> Result<reqwest::Client, NoAnswer> {
         match identity {
-            None => Ok(self.client.clone()),
-            Some(identity) => self.identified.client(identity, || builder(&self.allowed, self.timeout)),
+            None | Some(Identity::Login(_)) => Ok(self.client.clone()),
+            Some(Identity::Certificate(identity)) => {
+                self.identified.client(identity, || builder(&self.allowed, &self.names, self.timeout))
+            }
         }
     }
 
@@ -97,6 +124,9 @@ impl Outbound {
     /// [`NoAnswer::Refused`] where the address is none that may be called; [`NoAnswer::NotSent`] where it certainly did not reach the
     /// vendor; [`NoAnswer::Lost`] where it may have.
     pub async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, NoAnswer> {
+        if Files::takes(&request.url) {
+            return self.files.send(request).await;
+        }
         let answer = self.request(request)?.send().await.map_err(|error| no_answer(&error))?;
         self.opened(answer).whole().await
     }
@@ -156,9 +186,9 @@ impl Outbound {
     }
 }
 
-fn builder(allowed: &Arc<AllowList>, timeout: Duration) -> reqwest::ClientBuilder {
+fn builder(allowed: &Arc<AllowList>, names: &Names, timeout: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
-        .dns_resolver(Guard { allowed: allowed.clone() })
+        .dns_resolver(Guard { allowed: allowed.clone(), names: names.clone() })
         .redirect(reqwest::redirect::Policy::none())
         // What is sent again is decided from the ledger, never by the client: the audit equals the wire.
         .retry(reqwest::retry::never())
@@ -173,7 +203,7 @@ fn builder(allowed: &Arc<AllowList>, timeout: Duration) -> reqwest::ClientBuilde
 /// Why an address inside our walls is not called; found again in the client's error where a name resolves to one.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Refusal(String);
+pub(crate) struct Refusal(String);
 
 fn refusal(host: &str) -> Refusal {
     Refusal(format!("the address of {host} is not a public one; an operator can open it with CROSSDOCK_OUTBOUND_ALLOW"))
@@ -252,126 +282,5 @@ fn text(error: &reqwest::Error) -> String {
     if text.is_empty() { "the connection failed".to_owned() } else { text }
 }
 
-/// Resolves a name once, refuses it if any of its addresses is inside our walls, and hands the checked addresses to the connection:
-/// a name that answers differently the second time gains nothing.
-struct Guard {
-    allowed: Arc<AllowList>,
-}
-
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let host = name.as_str().to_ascii_lowercase();
-        let opened = self.allowed.opens_host(&host);
-        Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            if !opened && addresses.iter().any(|address| is_inside(address.ip())) {
-                return Err(refusal(&host).into());
-            }
-            let addresses: Addrs = Box::new(addresses.into_iter());
-            Ok(addresses)
-        })
-    }
-}
-
-/// Private, loopback, link-local, metadata, shared, multicast, documentation and otherwise not public
-/// (IANA special-purpose address registries, RFC 6890).
-fn is_inside(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_inside_v4(ip),
-        IpAddr::V6(ip) => {
-            let v4 = ip.to_ipv4_mapped().or_else(|| nat64(ip)).or_else(|| six_to_four(ip));
-            v4.is_some_and(is_inside_v4)
-                || ip.is_loopback()
-                || ip.is_unspecified()
-                || ip.is_multicast()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-                || (ip.segments()[0] == 0x2001 && ip.segments()[1] == 0x0db8)
-                || (ip.segments()[0] == 0 && ip.segments()[1..6].iter().all(|s| *s == 0) && ip.to_ipv4_mapped().is_none())
-        }
-    }
-}
-
-fn is_inside_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    ip.is_private()
-        || ip.is_loopback()
-        || ip.is_link_local()
-        || ip.is_unspecified()
-        || ip.is_broadcast()
-        || ip.is_multicast()
-        || ip.is_documentation()
-        || a == 0
-        || a >= 240
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && (b == 18 || b == 19))
-}
-
-/// 64:ff9b::/96 (RFC 6052)
-fn nat64(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let s = ip.segments();
-    (s[..6] == [0x64, 0xff9b, 0, 0, 0, 0]).then(|| from_segments(s[6], s[7]))
-}
-
-/// 2002::/16 (RFC 3056)
-fn six_to_four(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let s = ip.segments();
-    (s[0] == 0x2002).then(|| from_segments(s[1], s[2]))
-}
-
-fn from_segments(high: u16, low: u16) -> Ipv4Addr {
-    Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn get(url: &str) -> HttpRequest {
-        HttpRequest { method: Method::Get, url: url.to_owned(), headers: vec![], body: Bytes::new(), identity: None }
-    }
-
-    #[tokio::test]
-    async fn addresses_inside_our_walls_are_refused_before_a_byte_is_sent() {
-        let outbound = Outbound::new(AllowList::default(), Duration::from_secs(1)).unwrap();
-        for host in [
-            "127.0.0.1",
-            "[::1]",
-            "[::ffff:127.0.0.1]",
-            "0.0.0.0",
-            "0x7f000001",
-            "2130706433",
-            "017700000001",
-            "127.1",
-            "169.254.169.254",
-            "[fd00:ec2::254]",
-            "100.100.100.200",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "[fe80::1]",
-            "localhost",
-            "localhost.",
-            "[64:ff9b::7f00:1]",
-            "[2002:7f00:1::]",
-        ] {
-            let answer = outbound.send(get(&format!("http://{host}:9/"))).await;
-            // Some resolvers know no absolute spelling of this name: then there is nothing to refuse, and nothing is sent either.
-            let has_no_address = host == "localhost." && matches!(answer, Err(NoAnswer::NotSent(_)));
-            assert!(has_no_address || matches!(answer, Err(NoAnswer::Refused(_))), "{host}: {answer:?}");
-        }
-        for url in ["file:///etc/passwd", "gopher://example.com/", "http://user:pass@example.com/"] {
-            assert!(matches!(outbound.send(get(url)).await, Err(NoAnswer::Refused(_))), "{url}");
-        }
-    }
-
-    #[test]
-    fn an_operator_opens_one_host_and_port_only() {
-        let outbound = Outbound::new(AllowList::parse("127.0.0.1:9000, erp.internal:*"), Duration::from_secs(1)).unwrap();
-        let check = |url: &str| outbound.check(&reqwest::Url::parse(url).unwrap()).is_ok();
-        assert!(check("http://127.0.0.1:9000/x"));
-        assert!(!check("http://127.0.0.1:9001/x"));
-        assert!(check("https://erp.internal/x"));
-    }
-}
+mod tests;

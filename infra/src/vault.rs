@@ -1,12 +1,15 @@
 //! Envelope encryption: a master key wraps each tenant's data key, and that seals credentials with AES-256-GCM.
 //! Tenant, credential and version are authenticated with every secret, so a sealed value copied to another row does not open. The same data key
 //! makes the hashes by which a person's address is found and not read.
+//!
+//! While the master key is replaced a process knows two: it wraps with its own and reads what either has wrapped, so that nothing stands still while
+//! the tenants' keys are wrapped anew (`crossdock keys rotate`).
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use domain::id::{AlertReceiverId, CredentialId, TenantId};
+use domain::id::{AlertReceiverId, CredentialId, HookSecretId, TenantId};
 use domain::search_key::{KeyKind, SearchKey};
 use domain::secret::{ExposeSecret, SecretFields, SecretString};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -19,7 +22,9 @@ const KEY_BYTES: usize = 32;
 pub enum VaultError {
     #[error("the master key must be 32 bytes in base64; make one with `openssl rand -base64 32`")]
     MasterKey,
-    #[error("the data key of tenant {tenant} was wrapped by master key {wrapped_by}, but {ours} is configured")]
+    #[error(
+        "the data key of tenant {tenant} was wrapped by master key {wrapped_by}, but {ours} is configured; set CROSSDOCK_MASTER_KEY_ALSO to the one before"
+    )]
     OtherMasterKey { tenant: TenantId, wrapped_by: String, ours: String },
     #[error("{what} does not open: it was altered, moved from another row, or the master key is not the one that sealed it")]
     Sealed { what: String },
@@ -69,8 +74,23 @@ impl KeyHasher {
 /// Seals and opens.
 #[derive(Clone)]
 pub struct Vault {
-    master: Arc<LessSafeKey>,
-    master_key_id: String,
+    master: MasterKey,
+    also: Option<MasterKey>,
+}
+
+#[derive(Clone)]
+struct MasterKey {
+    wrapping: Arc<LessSafeKey>,
+    id: String,
+}
+
+impl MasterKey {
+    fn parse(text: &SecretString) -> Result<Self, VaultError> {
+        let bytes = STANDARD.decode(text.expose_secret().trim()).map_err(|_| VaultError::MasterKey)?;
+        let digest = ring::digest::digest(&ring::digest::SHA256, &bytes);
+        let id = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { wrapping: Arc::new(key(&bytes).ok_or(VaultError::MasterKey)?), id })
+    }
 }
 
 impl Vault {
@@ -79,16 +99,32 @@ impl Vault {
     /// # Errors
     /// Where it is anything else.
     pub fn new(master_key: &SecretString) -> Result<Self, VaultError> {
-        let bytes = STANDARD.decode(master_key.expose_secret().trim()).map_err(|_| VaultError::MasterKey)?;
-        let digest = ring::digest::digest(&ring::digest::SHA256, &bytes);
-        let master_key_id = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { master: Arc::new(key(&bytes).ok_or(VaultError::MasterKey)?), master_key_id })
+        Ok(Self { master: MasterKey::parse(master_key)?, also: None })
+    }
+
+    /// Reads what another master key has wrapped, too: the one before, or the next one.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn also_reading(self, other: &SecretString) -> Result<Self, VaultError> {
+        Ok(Self { also: Some(MasterKey::parse(other)?), ..self })
+    }
+
+    /// The master key of this id, where it is one of ours.
+    fn master(&self, id: &str) -> Option<&MasterKey> {
+        [Some(&self.master), self.also.as_ref()].into_iter().flatten().find(|master| master.id == id)
+    }
+
+    /// True where what this master key has wrapped can be read.
+    #[must_use]
+    pub fn knows(&self, master_key_id: &str) -> bool {
+        self.master(master_key_id).is_some()
     }
 
     /// Names the master key without telling anything of it: the first bytes of its hash.
     #[must_use]
     pub fn master_key_id(&self) -> &str {
-        &self.master_key_id
+        &self.master.id
     }
 
     /// A new data key of a tenant, with its wrapped form for the database.
@@ -98,23 +134,30 @@ impl Vault {
     pub fn new_data_key(&self, tenant: TenantId, version: i32) -> Result<(DataKey, Vec<u8>), VaultError> {
         let mut bytes = [0u8; KEY_BYTES];
         SystemRandom::new().fill(&mut bytes).map_err(|_| VaultError::Random)?;
-        let wrapped = seal(&self.master, data_key_aad(tenant, version).as_bytes(), &bytes)?;
+        let wrapped = seal(&self.master.wrapping, data_key_aad(tenant, version).as_bytes(), &bytes)?;
         Ok((DataKey::new(&bytes)?, wrapped))
     }
 
     /// # Errors
     /// Where another master key wrapped it, or it was altered.
     pub fn unwrap(&self, tenant: TenantId, version: i32, master_key_id: &str, wrapped: &[u8]) -> Result<DataKey, VaultError> {
-        if master_key_id != self.master_key_id {
-            return Err(VaultError::OtherMasterKey {
-                tenant,
-                wrapped_by: master_key_id.to_owned(),
-                ours: self.master_key_id.clone(),
-            });
-        }
-        let bytes = open(&self.master, data_key_aad(tenant, version).as_bytes(), wrapped)
-            .ok_or_else(|| VaultError::Sealed { what: format!("the data key of tenant {tenant}") })?;
-        DataKey::new(&bytes)
+        DataKey::new(&self.unwrapped(tenant, version, master_key_id, wrapped)?)
+    }
+
+    /// The same data key, wrapped by our own master key: what it seals opens as before.
+    ///
+    /// # Errors
+    /// As [`Self::unwrap`].
+    pub fn rewrap(&self, tenant: TenantId, version: i32, master_key_id: &str, wrapped: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let bytes = self.unwrapped(tenant, version, master_key_id, wrapped)?;
+        seal(&self.master.wrapping, data_key_aad(tenant, version).as_bytes(), &bytes)
+    }
+
+    fn unwrapped(&self, tenant: TenantId, version: i32, master_key_id: &str, wrapped: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let other = || VaultError::OtherMasterKey { tenant, wrapped_by: master_key_id.to_owned(), ours: self.master.id.clone() };
+        let master = self.master(master_key_id).ok_or_else(other)?;
+        open(&master.wrapping, data_key_aad(tenant, version).as_bytes(), wrapped)
+            .ok_or_else(|| VaultError::Sealed { what: format!("the data key of tenant {tenant}") })
     }
 }
 
@@ -162,6 +205,8 @@ pub enum Sealed {
     CertificateKey,
     /// What signs alerts, or the address that is a secret itself.
     AlertReceiver(AlertReceiverId),
+    /// What signs hooks, beside the credential.
+    HookSecret(HookSecretId),
 }
 
 impl Sealed {
@@ -171,6 +216,7 @@ impl Sealed {
             Self::Token(id) => format!("crossdock/token/{tenant}/{id}"),
             Self::CertificateKey => format!("crossdock/certificate-key/{tenant}"),
             Self::AlertReceiver(id) => format!("crossdock/alert-receiver/{tenant}/{id}"),
+            Self::HookSecret(id) => format!("crossdock/hook-secret/{tenant}/{id}"),
         }
     }
 }
@@ -182,6 +228,7 @@ impl std::fmt::Display for Sealed {
             Self::Token(id) => write!(f, "the token of the credential {id}"),
             Self::CertificateKey => f.write_str("the key that signs certificates"),
             Self::AlertReceiver(id) => write!(f, "the secret of the alert receiver {id}"),
+            Self::HookSecret(id) => write!(f, "the hook secret {id}"),
         }
     }
 }
@@ -255,5 +302,25 @@ mod tests {
         let (_, wrapped) = ours.new_data_key(tenant, 1).unwrap();
         let error = other.unwrap(tenant, 1, ours.master_key_id(), &wrapped).err().unwrap();
         assert!(matches!(error, VaultError::OtherMasterKey { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_data_key_that_was_wrapped_anew_opens_what_it_sealed_before() {
+        let (old, tenant, credential) = (vault(1), TenantId::generate(), CredentialId::generate());
+        let (data_key, wrapped) = old.new_data_key(tenant, 1).unwrap();
+        let fields: SecretFields = [("token".to_owned(), SecretString::from("s3cret"))].into_iter().collect();
+        let sealed = data_key.seal(tenant, Sealed::Credential(credential), &fields).unwrap();
+
+        let both = vault(2).also_reading(&SecretString::from(STANDARD.encode([1; KEY_BYTES]))).unwrap();
+        assert!(both.knows(old.master_key_id()) && both.knows(vault(2).master_key_id()) && !both.knows("00000000"));
+        assert!(both.unwrap(tenant, 1, old.master_key_id(), &wrapped).is_ok(), "the old one is read until all is done");
+        let rewrapped = both.rewrap(tenant, 1, old.master_key_id(), &wrapped).unwrap();
+        let reopened = vault(2).unwrap(tenant, 1, both.master_key_id(), &rewrapped).unwrap();
+        let opened = reopened.open(tenant, Sealed::Credential(credential), &sealed).unwrap();
+        assert_eq!(opened.get("token").unwrap().expose_secret(), "s3cret");
+        // A wrapped key belongs to its tenant and version.
+        assert!(both.rewrap(TenantId::generate(), 1, old.master_key_id(), &wrapped).is_err());
+        assert!(both.rewrap(tenant, 2, old.master_key_id(), &wrapped).is_err());
+        assert!(vault(3).rewrap(tenant, 1, old.master_key_id(), &wrapped).is_err());
     }
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::lane::Lane;
+use domain::task::Stage;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
@@ -58,6 +60,8 @@ pub struct Options {
     pub postgres_port: Option<u16>,
     /// Connectors of its own beside the catalog: those of `tests/connectors`.
     pub has_own_connectors: bool,
+    /// Vendors can be told where to send.
+    pub has_public_url: bool,
     /// More of the environment that `crossdock settings` lists.
     pub environment: Vec<(&'static str, &'static str)>,
 }
@@ -78,6 +82,7 @@ impl Default for Options {
             redis_url,
             postgres_port: None,
             has_own_connectors: false,
+            has_public_url: true,
             environment: vec![],
         }
     }
@@ -222,18 +227,22 @@ impl Platform {
             .env("DATABASE_URL", self.database_url()?)
             .env("CROSSDOCK_PREFIX", &self.prefix)
             .env("CROSSDOCK_LISTEN", format!("127.0.0.1:{}", self.port))
-            .env("CROSSDOCK_PUBLIC_URL", &self.url)
             .env("CROSSDOCK_ENV", "development")
+            .env("CROSSDOCK_COOKIES", "plain")
             .env("CROSSDOCK_OUTBOUND_ALLOW", &self.options.allow)
             .env("CROSSDOCK_CALL_TIMEOUT_S", self.options.call_timeout_s.to_string())
             .envs(self.options.environment.iter().copied())
             .envs(self.secrets.iter().map(|(name, value)| (*name, value)))
             .env_remove("AMQP_URL")
             .env_remove("REDIS_URL")
+            .env_remove("CROSSDOCK_PUBLIC_URL")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true);
+        if self.options.has_public_url {
+            command.env("CROSSDOCK_PUBLIC_URL", &self.url);
+        }
         if self.options.has_own_connectors {
             command.env("CROSSDOCK_CONNECTORS", &self.logs);
         }
@@ -466,7 +475,8 @@ pub fn binary() -> Result<PathBuf, PlatformError> {
 async fn delete_queues(url: &str, prefix: &str) {
     let Ok(connection) = lapin::Connection::connect(url, lapin::ConnectionProperties::default()).await else { return };
     let Ok(channel) = connection.create_channel().await else { return };
-    for queue in ["receive.live", "deliver.live", "dead"] {
+    let lanes = Stage::ALL.into_iter().flat_map(|stage| Lane::ALL.map(|lane| stage.queue(lane)));
+    for queue in lanes.chain(["dead".to_owned()]) {
         let _ = channel.queue_delete(format!("{prefix}{queue}").into(), lapin::options::QueueDeleteOptions::default()).await;
     }
 }

@@ -98,7 +98,7 @@ async fn work_once(
         Ok(false) => store.backfill_give_back(&backfill, Utc::now(), None, &calls).await,
         Err(ListingError::Store(error)) if error.is_passing() => Err(error),
         Err(error) => {
-            let due_at = again_at(Utc::now(), RETRY_S, backfill.failures + 1, rand::random());
+            let due_at = again_at(Utc::now(), RETRY_S, backfill.failures + 1, rand::random()).max(Utc::now() + error.wait());
             store.backfill_give_back(&backfill, due_at, Some(&error.to_string()), &calls).await
         }
     }

@@ -1,5 +1,5 @@
 //! Several first writes in one call, where the connector has a batch of their kind. Each delivery keeps an attempt of its own, started before the
-//! call, and an end of its own from what is said of its item; what they share is the call: its slot, its place in the sums of usage, and
+//! call, and an end of its own from what is said of its item; what they share is the call: its permit, its place in the sums of usage, and
 //! what it says of the destination's health.
 //!
 //! Only what was never tried goes together. Whatever fails is tried again, or proven, alone, so that no item strands its neighbours twice.
@@ -16,6 +16,7 @@ use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::{AttemptId, ConnectionId};
 use domain::record::RecordKind;
 use domain::value::Value;
+use infra::limiter::{Buckets, UsedUp};
 use infra::postgres::breaker::ACCOUNT;
 use infra::postgres::ledger::{Finish, Start, Step};
 use tracing::warn;
@@ -29,7 +30,7 @@ const BYTES_MAX: usize = 1024 * 1024;
 /// What goes out with one request.
 pub enum Sending {
     Alone(Box<Call>),
-    Together(Batch),
+    Together(Box<Batch>),
 }
 
 /// Calls that are one.
@@ -63,9 +64,11 @@ pub fn gather(calls: Vec<Call>) -> Vec<Sending> {
         }
     }
     for portion in portions(&items) {
-        let calls: Vec<Call> = portion.into_iter().filter_map(|index| together[index].take()).collect();
+        let mut calls: Vec<Call> = portion.into_iter().filter_map(|index| together[index].take()).collect();
+        // By age: of two that the vendor gave one id the older is believed.
+        calls.sort_by_key(|call| call.duty.parcel.id.0);
         match Batch::of(calls) {
-            Ok(batch) => sendings.push(Sending::Together(batch)),
+            Ok(batch) => sendings.push(Sending::Together(Box::new(batch))),
             Err(calls) => sendings.extend(calls.into_iter().map(|call| Sending::Alone(Box::new(call)))),
         }
     }
@@ -281,7 +284,7 @@ impl Sending {
             Self::Together(batch) => {
                 let mut batch = batch.retain(begun)?;
                 batch.calls.iter_mut().for_each(|call| call.deadline = deadline);
-                Some(Self::Together(batch))
+                Some(Self::Together(Box::new(batch)))
             }
         }
     }
@@ -289,6 +292,14 @@ impl Sending {
     /// The call that stands for all of them: they are of one connection.
     pub fn first(&self) -> &Call {
         &self.calls()[0]
+    }
+
+    /// The vendor's buckets that it counts in: as one call, whatever it carries.
+    pub fn buckets(&self) -> Buckets {
+        match self {
+            Self::Alone(call) => call.buckets.clone(),
+            Self::Together(batch) => batch.calls[0].duty.buckets(&batch.request),
+        }
     }
 
     pub fn request(&self) -> &HttpRequest {
@@ -309,10 +320,12 @@ impl Sending {
         }
     }
 
-    pub fn not_sent(self) -> Vec<Finish> {
+    pub fn not_sent(self, used_up: UsedUp) -> Vec<Finish> {
         match self {
-            Self::Alone(call) => vec![call.not_sent()],
-            Self::Together(batch) => shared(batch.calls, Call::not_sent).into_iter().map(|(_, finish)| finish).collect(),
+            Self::Alone(call) => vec![call.not_sent(used_up)],
+            Self::Together(batch) => {
+                shared(batch.calls, |call| call.not_sent(used_up)).into_iter().map(|(_, finish)| finish).collect()
+            }
         }
     }
 }
@@ -372,6 +385,7 @@ mod tests {
             attempt: Some(ended),
             step: Step::Confirmed(Receipt { id: "1".into(), version: None }),
             worth: None,
+            group: None,
             health: signal.map(|signal| Health { operation: "order.write".into(), signal, is_watched: false }),
         }
     }

@@ -5,11 +5,12 @@
 //! it (the version of what is there, ids that the vendor knows and the record does not) changes nothing and may be read again.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use connectors::flow::{Carried, Document, FlowPlan, developer_fault, thing};
 use connectors::trial::EDIT_FIX;
+use connectors::x12::X12Error;
 use connectors::{CatalogErrors, Change, Connector, Found, Inputs, LookUpError, Proof, RequestContext, RequestError};
 use domain::breaker::{BreakerState, Gate, Signal};
 use domain::canonical;
@@ -18,14 +19,17 @@ use domain::drift::Worth;
 use domain::edit::Edits;
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass, NO_SLOT, Owner};
+use domain::governor::Told;
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
-use domain::id::{AttemptId, ConnectionId, RecipeId};
+use domain::id::{AttemptId, RecipeId};
 use domain::proof::{Absence, Doubt};
 use domain::record::RecordKind;
 use domain::value::{Limits, Value};
+use infra::limiter::{Buckets, UsedUp};
 use infra::lookup::TenantLookups;
 use infra::postgres::breaker::{ACCOUNT, OpenBreaker};
 use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Health, Parcel, Start, Step};
+use infra::postgres::sent_group::{NumberedGroup, Partner, PlannedGroup};
 use uuid::Uuid;
 
 use crate::directory::Access;
@@ -59,6 +63,8 @@ pub struct Known {
     /// What was looked up there.
     found: Found,
     search: Search,
+    /// The group that it is written in, where that is X12.
+    pub group: Option<NumberedGroup>,
 }
 
 /// What was found of a record before it is created.
@@ -79,8 +85,8 @@ pub struct Call {
     pub duty: Duty,
     pub attempt: AttemptId,
     pub request: HttpRequest,
-    pub bucket: String,
-    pub concurrency_max: u32,
+    /// The vendor's buckets that it counts in.
+    pub buckets: Buckets,
     pub deadline: Instant,
     /// The batch that it goes in; its request is then its own part of that.
     pub batch: Option<Uuid>,
@@ -98,6 +104,8 @@ pub enum Taken {
 pub enum Made {
     /// Something is to be read before its call.
     Read(HttpRequest),
+    /// Its group needs a number first.
+    Number(PlannedGroup),
     Ready(Ready),
 }
 
@@ -114,11 +122,9 @@ impl Duty {
         self.parcel.state == DeliveryState::Unknown
     }
 
-    /// The vendor's bucket that its calls count against, and how many the vendor allows at once.
-    pub fn limit(&self) -> (String, u32) {
-        let limit = self.connector.limits(&self.connection.settings).into_iter().next();
-        let concurrency_max = limit.as_ref().map_or(CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max);
-        (bucket(self.connection.id, limit.as_ref()), concurrency_max)
+    /// The vendor's buckets that a request counts in.
+    pub fn buckets(&self, request: &HttpRequest) -> Buckets {
+        buckets(&self.connection, self.connector, request)
     }
 
     /// The change that is due.
@@ -181,6 +187,18 @@ impl Duty {
         self.finish(None, Step::Wait { until: Utc::now() + wait, counts: false }, None)
     }
 
+    /// The vendor's limit leaves nothing for so long: it waits, and nobody begins a call to find that out.
+    pub fn limited(&self, wait: Duration) -> Finish {
+        // A little apart from each other.
+        let apart = chrono::Duration::milliseconds(i64::from(rand::random::<u16>()) / 32);
+        let at = Utc::now() + chrono::Duration::from_std(wait).unwrap_or_default() + apart;
+        let step = match self.is_proof() {
+            true => Step::Unknown { prove_at: at, counts: false },
+            false => Step::Wait { until: at, counts: false },
+        };
+        self.finish(None, step, None)
+    }
+
     /// What came of a call says this of the destination's health.
     fn health(&self, signal: Option<Signal>) -> Option<Health> {
         let operation = self.operation();
@@ -228,6 +246,7 @@ impl Duty {
             external_key: &self.external_key,
             revision: i64::from(self.parcel.revision),
             idempotency_key,
+            group: self.known.group.map(|group| group.number),
             ..self.access.context(&self.connection.settings, nonce)
         }
     }
@@ -241,6 +260,9 @@ impl Duty {
         let is_plain_proof = self.is_proof() && !matches!(self.due(), Ok(Change::Action(..)));
         if self.known.payload.is_none() && (!is_plain_proof || self.connector.proof_needs_payload(self.parcel.kind)) {
             self.known.payload = Some(self.payload(lookups, source)?);
+        }
+        if self.connector.writes_x12() && self.known.group.is_none() && !is_plain_proof {
+            return self.planned_group().map(Made::Number);
         }
         let (key, nonce) = (self.idempotency_key(), Uuid::new_v4().simple().to_string());
         let mut found = std::mem::take(&mut self.known.found);
@@ -298,6 +320,33 @@ impl Duty {
         }
         let request = connector.change_request(kind, change, payload, found, context).map_err(unbuilt)?;
         Ok(Made::Ready(Ready::Call(request)))
+    }
+
+    fn planned_group(&self) -> Result<PlannedGroup, Reason> {
+        let set = self.known.payload.as_ref().and_then(connectors::x12::set_of);
+        let (set, functional_id) = set.ok_or_else(|| {
+            let what = X12Error::Set.to_string();
+            self.reason(&developer_fault("x12_set", what, "Correct the rules of the flow, then press Retry."))
+        })?;
+        Ok(PlannedGroup { delivery: self.parcel.id, resends: self.parcel.resends, functional_id, set })
+    }
+
+    /// Whose numbers its group takes.
+    ///
+    /// # Errors
+    /// What a person must do before it can be known.
+    pub fn partner(&self) -> Result<Partner, Reason> {
+        let unbuilt = |error: RequestError| {
+            self.reason(&developer_fault("request", error.to_string(), "Complete the connection, then press Retry."))
+        };
+        let agreement = self.connector.agreement(&self.context("", "")).transpose().map_err(unbuilt)?;
+        let agreement = agreement.ok_or_else(|| unbuilt(RequestError::X12(X12Error::Set)))?;
+        Ok(Partner {
+            connection: self.connection.id,
+            us: agreement.us.id.to_string(),
+            partner: agreement.partner.id.to_string(),
+            within_s: i32::try_from(agreement.acknowledge_within.num_seconds()).unwrap_or(i32::MAX),
+        })
     }
 
     /// The id of the record whose version must be read first: the one that we were told last may be stale.
@@ -401,9 +450,9 @@ impl Duty {
         }
     }
 
-    /// No slot of the vendor's limit became free in time.
-    pub fn used_up(&self) -> Fault {
-        lost(self.connector, "the vendor's limit was used up", FaultClass::Limit)
+    /// The vendor's limit left no room in time.
+    pub fn used_up(&self, used_up: UsedUp) -> Fault {
+        exhausted(self.connector, NO_SLOT, used_up)
     }
 
     /// What follows a call that was made, or could not be.
@@ -473,17 +522,16 @@ impl Duty {
     }
 
     pub fn finish(&self, attempt: Option<Ended>, step: Step, signal: Option<Signal>) -> Finish {
-        Finish { health: self.health(signal), ..finish(&self.parcel, attempt, step) }
+        let group = self.known.group.map(|group| group.id);
+        Finish { health: self.health(signal), group, ..finish(&self.parcel, attempt, step) }
     }
 }
 
 impl Call {
     pub fn new(duty: Duty, request: HttpRequest) -> Self {
-        let (bucket, concurrency_max) = duty.limit();
         Self {
             attempt: AttemptId::generate(),
-            bucket,
-            concurrency_max,
+            buckets: duty.buckets(&request),
             duty,
             request,
             // It counts from the commit of the attempt.
@@ -503,7 +551,8 @@ impl Call {
         let inputs = self.duty.due().ok().filter(|_| !is_proof).and_then(|change| {
             let found = self.duty.known.found.clone();
             let batch = self.batch.map(|batch| batch.to_string());
-            Inputs::new(change, found).with_edits(self.duty.edits()).in_batch(batch).to_json()
+            let group = self.duty.known.group.map(|group| group.number);
+            Inputs::new(change, found).with_edits(self.duty.edits()).in_batch(batch).numbered(group).to_json()
         });
         Start {
             delivery: self.duty.parcel.id,
@@ -554,8 +603,8 @@ impl Call {
         }
     }
 
-    pub fn not_sent(&self) -> Finish {
-        let fault = self.duty.used_up();
+    pub fn not_sent(&self, used_up: UsedUp) -> Finish {
+        let fault = self.duty.used_up(used_up);
         if self.duty.is_proof() { self.prove_again(fault, None) } else { self.end_write(Outcome::Failed(fault), None, true) }
     }
 
@@ -650,6 +699,7 @@ pub fn finish(parcel: &Parcel, attempt: Option<Ended>, step: Step) -> Finish {
         worth: if matches!(step, Step::Stop(_)) { worth(parcel.kind, &parcel.document) } else { None },
         step,
         health: None,
+        group: None,
     }
 }
 
@@ -663,9 +713,22 @@ fn milliseconds(ms: u64) -> chrono::Duration {
     chrono::Duration::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
-/// The limit that a call counts against: one of the vendor's buckets, for one connection.
-pub fn bucket(connection: ConnectionId, limit: Option<&connectors::Limit>) -> String {
-    format!("{connection}:{}", limit.map_or("", |limit| &limit.bucket))
+/// The vendor's buckets that a request of a connection counts in.
+pub fn buckets(connection: &ConnectionRow, connector: &Connector, request: &HttpRequest) -> Buckets {
+    Buckets::new(connection.id, connector.buckets(&connection.settings, connection.reserve_pct, &request.url))
+}
+
+/// What a call says of the vendor's limits; one without an answer says nothing.
+pub fn told(connector: &Connector, answer: &Result<HttpAnswer, NoAnswer>) -> Told {
+    answer.as_ref().map_or_else(|_| Told::nothing(), |answer| connector.told(answer))
+}
+
+/// The vendor's limit left no room in time: it waits until there is some, where that is known.
+pub fn exhausted(connector: &Connector, code: &str, used_up: UsedUp) -> Fault {
+    let retry_after_ms = used_up.wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    let reason = format!("the limit of {} is used up", connector.title());
+    let fix = "Nothing to do: it is sent as soon as the limit allows. The connection's budget says how much that is.";
+    Fault { retry_after_ms, ..Fault::new(FaultClass::Limit, code, reason, Owner::Vendor, fix) }
 }
 
 /// What an attempt keeps of an answer: vendors echo what they were sent, so the credential is taken out.
@@ -680,7 +743,6 @@ pub fn answer_text(answer: &HttpAnswer, access: &Access) -> Option<String> {
 fn lost(connector: &Connector, why: &str, class: FaultClass) -> Fault {
     let code = match class {
         FaultClass::Unknown => "no_answer",
-        FaultClass::Limit => NO_SLOT,
         _ => "unreachable",
     };
     silent(connector, class, code, why)

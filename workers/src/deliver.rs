@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::breaker::Answers;
 use crate::directory::Directory;
 use crate::lane::Lane;
+use crate::waiting::Turns;
 use crate::{Context, drain};
 
 const PREFETCH: u16 = 256;
@@ -27,6 +28,8 @@ const END_BATCH_MAX: usize = 200;
 const END_LINGER: Duration = Duration::from_millis(5);
 /// Transactions of ends under way: two let one batch gather while another commits, the others are for tenants beside a slow one.
 const WRITES_MAX: usize = 4;
+/// Batches that are loaded at a time, over all tenants.
+const LOADS_MAX: usize = 8;
 /// Lanes that were idle this long are put away.
 const LANE_IDLE: Duration = Duration::from_secs(60);
 
@@ -35,6 +38,7 @@ pub async fn run(context: Arc<Context>, directory: Arc<Directory>, mut stop: wat
     let writer = tokio::spawn(write_ends(context.clone(), ended));
     let mut consumer = context.broker.consume(Stage::Deliver, PREFETCH);
     let mut lanes: HashMap<Place, Lane> = HashMap::new();
+    let turns = Turns::new(LOADS_MAX);
     let mut tidy = tokio::time::interval(LANE_IDLE);
     loop {
         let nudged = tokio::select! {
@@ -48,8 +52,10 @@ pub async fn run(context: Arc<Context>, directory: Arc<Directory>, mut stop: wat
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let place = nudged.task.place;
-        let lane = lanes.entry(place).or_insert_with(|| Lane::open(context.clone(), directory.clone(), place, ends.clone()));
-        lane.load(&nudged.task.ids);
+        let lane = lanes
+            .entry(place)
+            .or_insert_with(|| Lane::open(context.clone(), directory.clone(), turns.clone(), place, ends.clone()));
+        lane.load(nudged.task.lane, &nudged.task.ids);
         // The ids are nudges, and a row whose worker dies is swept. Kept until they were sent, the tasks of one slow vendor would fill the
         // prefetch, and no other tenant's would come.
         nudged.done().await;

@@ -105,6 +105,8 @@ pub struct Directory {
     recipes: Mutex<HashMap<(TenantId, RecipeId), ()>>,
     connectors: Mutex<HashMap<ConnectorHash, ()>>,
     hashers: Mutex<HashMap<TenantId, KeyHasher>>,
+    /// The tenants whose share of the workers' time is not 1.
+    weights: Mutex<HashMap<TenantId, u16>>,
     pub holds: Holds,
 }
 
@@ -140,8 +142,18 @@ impl Directory {
             recipes: Mutex::default(),
             connectors: Mutex::default(),
             hashers: Mutex::default(),
+            weights: Mutex::default(),
             holds: Holds::default(),
         }
+    }
+
+    /// A tenant's share of the workers' time beside a tenant of weight 1.
+    pub fn weight(&self, tenant: TenantId) -> u16 {
+        self.weights.lock().expect("no code panics while it holds the weights").get(&tenant).copied().unwrap_or(1)
+    }
+
+    pub fn set_weights(&self, weights: HashMap<TenantId, u16>) {
+        *self.weights.lock().expect("no code panics while it holds the weights") = weights;
     }
 
     /// How an account is called; and why it cannot be, where the vendor gives no token.

@@ -11,11 +11,13 @@ use connectors::flow::developer_fault;
 use connectors::{Connector, Getter};
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass};
+use domain::governor::Told;
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::{AttemptId, TenantId};
 use domain::scope::Scope;
 use domain::task::Place;
 use infra::chain;
+use infra::limiter::Buckets;
 use infra::postgres::StoreError;
 use infra::postgres::fetch::{FetchEnd, FetchNext, FetchStart};
 use infra::postgres::ledger::Ended;
@@ -25,7 +27,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::call::{CONCURRENCY_UNLIMITED, answer_text, bucket, silent};
+use crate::call::{answer_text, exhausted, silent, told};
 use crate::directory::{Access, Directory};
 use crate::pace::SLOT_WAIT;
 use crate::{Context, receive};
@@ -128,8 +130,7 @@ struct Call {
     getter: Getter<'static>,
     /// The first one; what is kept apart has requests of its own.
     request: HttpRequest,
-    bucket: String,
-    concurrency_max: u32,
+    reserve_pct: Option<u32>,
 }
 
 impl Fetches {
@@ -142,6 +143,7 @@ impl Fetches {
         let Some(connection) = messages.first().map(|message| message.connection) else { return Ok(calls) };
         let row = store.connection_rows(&[connection.0]).await?.pop();
         let connector = row.as_ref().and_then(|row| self.context.catalog.get(&row.connector));
+        let reserve_pct = row.as_ref().and_then(|row| row.reserve_pct);
         let account = match (row, connector) {
             (Some(row), Some(connector)) => {
                 let (access, lack) = self.directory.access(&scope, &row, connector).await?;
@@ -161,17 +163,7 @@ impl Fetches {
             });
             match built {
                 Ok((connector, access, getter, request)) => {
-                    let limit = connector.limits(&message.settings).into_iter().next();
-                    calls.push(Call {
-                        attempt: AttemptId::generate(),
-                        access,
-                        bucket: bucket(message.connection, limit.as_ref()),
-                        concurrency_max: limit.map_or(CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max),
-                        message,
-                        connector,
-                        getter,
-                        request,
-                    });
+                    calls.push(Call { attempt: AttemptId::generate(), access, reserve_pct, message, connector, getter, request });
                 }
                 Err(why) => {
                     let next =
@@ -221,7 +213,7 @@ impl Fetches {
 }
 
 impl Call {
-    /// Waits for a slot and calls, and once more for each part that the vendor keeps apart: all of it is one attempt to read one thing.
+    /// Waits for a permit and calls, and once more for each part that the vendor keeps apart: all of it is one attempt to read one thing.
     /// Reading has no effect at the vendor, so a lost answer is simply asked for again.
     async fn make(mut self, context: Arc<Context>, tenant: TenantId) -> FetchEnd {
         // What takes longer is given up before the sweeper takes it that we died.
@@ -229,11 +221,14 @@ impl Call {
         let (mut request, mut is_first) = (self.request.clone(), true);
         loop {
             let until = if is_first { Instant::now() + SLOT_WAIT } else { deadline };
-            let Some(slot) = context.limiter.take_until(&self.bucket, self.concurrency_max, until).await else {
-                return self.end(None, Err(self.silent(FaultClass::Limit, "limit", "the vendor's limit was used up")), is_first);
+            let of = self.connector.buckets(&self.message.settings, self.reserve_pct, &request.url);
+            let permit = match context.limiter.take_until(&Buckets::new(self.message.connection, of), until).await {
+                Ok(permit) => permit,
+                Err(used_up) => return self.end(None, Err(exhausted(self.connector, "limit", used_up)), is_first),
             };
             let answer = tokio::time::timeout_at(deadline.into(), context.outbound.send(request)).await;
-            context.limiter.give(slot).await;
+            let said = answer.as_ref().map_or_else(|_| Told::nothing(), |answer| told(self.connector, answer));
+            context.limiter.give(permit, &said).await;
             let answer = match answer {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(NoAnswer::Refused(why))) => return self.end(None, Err(unbuilt(why)), true),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use domain::id::TenantId;
 use domain::scope::Scope;
-use domain::task::Stage;
 use infra::chain;
 use tokio::sync::watch;
 use tracing::warn;
@@ -22,12 +21,7 @@ pub async fn run(context: Arc<Context>, stop: watch::Receiver<bool>) {
 async fn let_go(context: Arc<Context>, tenant: TenantId, _: TenantId) {
     let scope = Scope::system(tenant, "first");
     match context.store.within(&scope).exception_waits_let_go().await {
-        Ok(nudges) => {
-            for stage in Stage::ALL {
-                let rows: Vec<_> = nudges.iter().filter(|(to, ..)| *to == stage).map(|(_, place, id)| (*place, *id)).collect();
-                context.broker.nudge(stage, rows).await;
-            }
-        }
+        Ok(nudges) => context.broker.nudge_stages(&nudges).await,
         Err(error) => {
             warn!(error = chain(&error), tenant.id = %tenant, "Waiting exceptions were not let go; the next look tries again");
         }

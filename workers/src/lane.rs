@@ -1,7 +1,7 @@
 //! A lane is the work of one place: one tenant's deliveries to one connection, in order, within the vendor's limit.
 //! It loads a batch, decides, commits the attempts as started, calls, and hands the ends to the writer.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,21 +17,25 @@ use domain::retry_budget::RetryBudget;
 use domain::scope::Scope;
 use domain::task::Place;
 use infra::chain;
+use infra::limiter::UsedUp;
 use infra::lookup::TenantLookups;
 use infra::postgres::StoreError;
+use infra::postgres::external_id::Theirs;
 use infra::postgres::ledger::{ConnectionRow, Finish, Load, ReadBefore, Start, Step};
+use infra::postgres::sent_group::{Partner, PlannedGroup};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::batch::{self, Sending};
-use crate::call::{Call, Duty, Known, Made, Ready, finish, missing_connector};
+use crate::call::{CONCURRENCY_UNLIMITED, Call, Duty, Known, Made, Ready, finish, missing_connector, told};
 use crate::directory::{Directory, looked_into};
 use crate::pace::{Pace, SLOT_WAIT, per_call, window};
+use crate::waiting::{Ids, Turns};
 use crate::{Context, drift};
 
-/// Ids that wait in memory for one place; the backlog waits in Postgres.
+/// Ids of one lane that wait in memory for one place; the backlog waits in Postgres.
 const QUEUE_MAX: usize = 20_000;
 /// Deliveries of one transaction.
 const BATCH_MAX: usize = 100;
@@ -51,21 +55,28 @@ struct Shared {
 }
 
 struct Queue {
-    ids: VecDeque<Uuid>,
-    waiting: HashSet<Uuid>,
+    ids: Ids,
+    tenant: TenantId,
     closed: bool,
     busy: bool,
     idle_since: Instant,
 }
 
 impl Lane {
-    pub fn open(context: Arc<Context>, directory: Arc<Directory>, place: Place, ends: mpsc::Sender<(TenantId, Finish)>) -> Self {
-        let queue =
-            Queue { ids: VecDeque::new(), waiting: HashSet::new(), closed: false, busy: false, idle_since: Instant::now() };
+    pub fn open(
+        context: Arc<Context>,
+        directory: Arc<Directory>,
+        turns: Arc<Turns>,
+        place: Place,
+        ends: mpsc::Sender<(TenantId, Finish)>,
+    ) -> Self {
+        let ids = Ids::new(QUEUE_MAX);
+        let queue = Queue { ids, tenant: place.tenant, closed: false, busy: false, idle_since: Instant::now() };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), arrived: Notify::new() });
         let work = Work {
             context,
             directory,
+            turns,
             scope: Scope::system(place.tenant, "deliver"),
             ends,
             slots: Mutex::default(),
@@ -78,13 +89,11 @@ impl Lane {
     }
 
     /// Queues ids. Those that find no room stay as they are in Postgres, and the sweeper brings them when there is.
-    pub fn load(&self, ids: &[Uuid]) {
+    pub fn load(&self, lane: domain::lane::Lane, ids: &[Uuid]) {
         let mut queue = self.shared.lock();
-        for id in ids {
-            if queue.ids.len() < QUEUE_MAX && queue.waiting.insert(*id) {
-                queue.ids.push_back(*id);
-            }
-        }
+        let tenant = queue.tenant;
+        queue.ids.push(lane, tenant, 1, ids);
+        drop(queue);
         self.shared.arrived.notify_one();
     }
 
@@ -98,7 +107,7 @@ impl Lane {
         {
             let mut queue = self.shared.lock();
             queue.closed = true;
-            queue.ids.clear();
+            queue.ids = Ids::new(QUEUE_MAX);
         }
         self.shared.arrived.notify_one();
         if let Err(error) = self.worker.await {
@@ -114,12 +123,16 @@ impl Shared {
 }
 
 impl Queue {
-    fn take(&mut self, count: usize) -> Vec<Uuid> {
-        let ids: Vec<Uuid> = self.ids.drain(..count.min(self.ids.len())).collect();
-        for id in &ids {
-            self.waiting.remove(id);
+    /// The next ones, with the lane of the first.
+    fn take(&mut self, count: usize) -> (domain::lane::Lane, Vec<Uuid>) {
+        let (mut first, mut ids) = (None, Vec::new());
+        while ids.len() < count
+            && let Some(turn) = self.ids.next(count - ids.len())
+        {
+            first.get_or_insert(turn.lane);
+            ids.extend(turn.items);
         }
-        ids
+        (first.unwrap_or_default(), ids)
     }
 }
 
@@ -127,6 +140,7 @@ impl Queue {
 struct Work {
     context: Arc<Context>,
     directory: Arc<Directory>,
+    turns: Arc<Turns>,
     scope: Scope,
     ends: mpsc::Sender<(TenantId, Finish)>,
     /// One semaphore for each bucket: calls of this process queue here in order instead of all asking Redis.
@@ -139,21 +153,22 @@ struct Work {
 async fn run(work: Arc<Work>, shared: Arc<Shared>) {
     let mut calls: JoinSet<()> = JoinSet::new();
     let begins = Pace::default();
-    let (mut concurrency_max, mut per_call_max) = (1, 1);
+    let (mut concurrency_max, mut per_call_max, mut turns_max) = (1, 1, None);
     loop {
-        let window = window(concurrency_max, begins.us(), work.calls.us());
+        // What is begun beyond its turn would only find out that there is none.
+        let window = window(concurrency_max, begins.us(), work.calls.us()).min(turns_max.unwrap_or(usize::MAX));
         while calls.try_join_next().is_some() {}
         let room = window.saturating_sub(calls.len());
-        let (ids, closed) = {
+        let (lane, ids, closed) = {
             let mut queue = shared.lock();
             // Half a window at least, so that batches stay batches under load.
             let take = if room * 2 >= window.min(BATCH_MAX) || calls.is_empty() { room } else { 0 };
-            let ids = queue.take(take.saturating_mul(per_call_max).min(BATCH_MAX));
+            let (lane, ids) = queue.take(take.saturating_mul(per_call_max).min(BATCH_MAX));
             queue.busy = !ids.is_empty() || !calls.is_empty();
             if queue.busy {
                 queue.idle_since = Instant::now();
             }
-            (ids, queue.closed)
+            (lane, ids, queue.closed)
         };
         if ids.is_empty() {
             if closed && calls.is_empty() {
@@ -170,14 +185,20 @@ async fn run(work: Arc<Work>, shared: Arc<Shared>) {
             continue;
         }
         let started = Instant::now();
-        let begun = work.begin_all(ids).await;
+        let begun = work.begin_all(lane, ids).await;
         begins.note(started.elapsed());
         if !begun.is_empty() {
             per_call_max = per_call(begun.iter().map(Sending::count).sum(), begun.len());
         }
         for sending in begun {
-            concurrency_max = sending.first().concurrency_max;
-            calls.spawn(work.clone().call(sending));
+            let buckets = sending.buckets();
+            concurrency_max = buckets.concurrency_max().unwrap_or(CONCURRENCY_UNLIMITED);
+            turns_max = work.context.limiter.turns(&buckets, SLOT_WAIT);
+            let mut call = Box::pin(work.clone().call(sending));
+            // Polled once, so that calls queue for their slots in the order in which they were begun, whichever thread takes them up first.
+            if futures::poll!(call.as_mut()).is_pending() {
+                calls.spawn(call);
+            }
         }
     }
 }
@@ -194,10 +215,10 @@ impl Work {
 
     /// Begins a batch. Where that fails for good it is halved until the delivery at fault stands alone and becomes an exception: it must
     /// not strand the others.
-    async fn begin_all(&self, ids: Vec<Uuid>) -> Vec<Sending> {
+    async fn begin_all(&self, lane: domain::lane::Lane, ids: Vec<Uuid>) -> Vec<Sending> {
         let (mut calls, mut batches) = (Vec::new(), vec![ids]);
         while let Some(ids) = batches.pop() {
-            match self.begin(&ids).await {
+            match self.begin(lane, &ids).await {
                 Ok(begun) => calls.extend(begun),
                 Err(error) if error.is_passing() => {
                     warn!(error = chain(&error), count = ids.len(), "Deliveries were not begun; the sweeper brings them again");
@@ -220,9 +241,11 @@ impl Work {
     }
 
     /// Loads a batch, maps it, and commits its attempts as started. What has no answer becomes an exception.
-    async fn begin(&self, ids: &[Uuid]) -> Result<Vec<Sending>, StoreError> {
+    async fn begin(&self, lane: domain::lane::Lane, ids: &[Uuid]) -> Result<Vec<Sending>, StoreError> {
         let store = self.context.store.within(&self.scope);
+        let turn = self.turns.take(lane, self.scope.tenant, self.directory.weight(self.scope.tenant)).await;
         let load = store.load_deliveries(ids, self.lease().as_secs_f64()).await?;
+        drop(turn);
         if load.parcels.is_empty() {
             return Ok(vec![]);
         }
@@ -245,6 +268,7 @@ impl Work {
         let tables = self.directory.tables(&self.scope, &load.tables, &read).await?;
         let recipes = self.recipes(&load, &connections, &flows).await?;
         let (mut calls, mut ends, mut reads) = (Vec::with_capacity(load.parcels.len()), Vec::new(), Vec::new());
+        let mut unnumbered = Vec::new();
         let mut probed = HashSet::new();
         for parcel in load.parcels {
             let ready = connections.get(&parcel.destination).and_then(|connection| {
@@ -282,6 +306,16 @@ impl Work {
             let source = source.map_or("", |source| source.name.as_str());
             match duty.make(&lookups, source) {
                 Ok(Made::Read(request)) => reads.push(self.read_before(duty, request, lookups, source)),
+                Ok(Made::Number(group)) => unnumbered.push((duty, group, lookups, source)),
+                Ok(Made::Ready(ready)) => ends.extend(taken(duty, Ok(ready), &mut calls)),
+                Err(reason) => ends.extend(taken(duty, Err(reason), &mut calls)),
+            }
+        }
+        for (mut duty, lookups, source) in self.number(unnumbered, &mut ends).await? {
+            match duty.make(&lookups, source) {
+                Ok(Made::Read(request)) => reads.push(self.read_before(duty, request, lookups, source)),
+                // It has none still: the sweeper brings it again.
+                Ok(Made::Number(_)) => {}
                 Ok(Made::Ready(ready)) => ends.extend(taken(duty, Ok(ready), &mut calls)),
                 Err(reason) => ends.extend(taken(duty, Err(reason), &mut calls)),
             }
@@ -297,6 +331,11 @@ impl Work {
         if !noted.is_empty() {
             store.note_reads(&noted).await?;
         }
+        calls.retain(|call| {
+            let wait = self.limited(call);
+            ends.extend(wait.map(|wait| call.duty.limited(wait)));
+            wait.is_none()
+        });
         for end in ends {
             self.end(end).await;
         }
@@ -309,6 +348,34 @@ impl Work {
         // Counted from the commit, within its lease: a slow Postgres must not eat up the time for the call.
         let deadline = Instant::now() + SLOT_WAIT;
         Ok(sendings.into_iter().filter_map(|sending| sending.begun(&begun, deadline)).collect())
+    }
+
+    /// Gives groups of X12 their numbers, all of a partner at once. What has no partner becomes an end.
+    async fn number<'l>(
+        &self,
+        unnumbered: Vec<(Duty, PlannedGroup, TenantLookups<'l>, &'l str)>,
+        ends: &mut Vec<Finish>,
+    ) -> Result<Vec<(Duty, TenantLookups<'l>, &'l str)>, StoreError> {
+        let store = self.context.store.within(&self.scope);
+        let mut partners: HashMap<Partner, Vec<PlannedGroup>> = HashMap::new();
+        let mut duties = Vec::with_capacity(unnumbered.len());
+        for (duty, group, lookups, source) in unnumbered {
+            match duty.partner() {
+                Ok(partner) => {
+                    partners.entry(partner).or_default().push(group);
+                    duties.push((duty, lookups, source));
+                }
+                Err(reason) => ends.push(duty.finish(None, Step::Stop(reason), None)),
+            }
+        }
+        let mut numbered = HashMap::new();
+        for (partner, groups) in &partners {
+            numbered.extend(store.sent_groups_plan(partner, groups).await?);
+        }
+        for (duty, _, _) in &mut duties {
+            duty.known.group = numbered.get(&duty.parcel.id).copied();
+        }
+        Ok(duties)
     }
 
     /// What the payloads of a batch are made with, written down before any is made: for each flow version and source.
@@ -348,16 +415,19 @@ impl Work {
         source: &str,
     ) -> (Duty, Result<Result<Ready, Reason>, Fault>, Vec<ReadBefore>) {
         let (mut reads, mut request) = (Vec::new(), first);
-        let (bucket, concurrency_max) = duty.limit();
         loop {
-            let Some(slot) = self.context.limiter.take_until(&bucket, concurrency_max, Instant::now() + SLOT_WAIT).await else {
-                let fault = duty.used_up();
-                return (duty, Err(fault), reads);
+            let buckets = duty.buckets(&request);
+            let permit = match self.context.limiter.take_until(&buckets, Instant::now() + SLOT_WAIT).await {
+                Ok(permit) => permit,
+                Err(used_up) => {
+                    let fault = duty.used_up(used_up);
+                    return (duty, Err(fault), reads);
+                }
             };
             let (started_at, url) = (Utc::now(), duty.access.redact(&request.url).into_owned());
             let method = request.method.as_str();
             let answer = self.context.outbound.send(request).await;
-            self.context.limiter.give(slot).await;
+            self.context.limiter.give(permit, &told(duty.connector, &answer)).await;
             let status = answer.as_ref().ok().map(|answer| answer.status);
             let read = match answer {
                 Ok(answer) => duty.take(&answer),
@@ -371,11 +441,16 @@ impl Work {
             }
             if let Some(id) = duty.adopts().map(str::to_owned) {
                 let store = self.context.store.within(&self.scope);
-                match store.external_id_is_anothers(connection, duty.parcel.kind, &id, duty.parcel.record).await {
-                    Ok(false) => {}
-                    Ok(true) => {
+                match store.external_id_theirs(connection, duty.parcel.kind, &id, duty.parcel.record).await {
+                    Ok(None) => {}
+                    Ok(Some(Theirs::Settled)) => {
                         let reason = duty.anothers();
                         return (duty, Ok(Err(reason)), reads);
+                    }
+                    Ok(Some(Theirs::Disputed)) => {
+                        let why = "what is found there is claimed by another record, which is asked about first";
+                        let fault = duty.silent(NoAnswer::NotSent(why.into()));
+                        return (duty, Err(fault), reads);
                     }
                     Err(error) => {
                         warn!(error = chain(&error), delivery.id = %delivery, "Whose record was found is not known; it is tried again");
@@ -393,6 +468,11 @@ impl Work {
                         Err(developer_fault("look_ups", what, "Mend the connector's look-ups, then press Retry.")),
                         reads,
                     );
+                }
+                // Numbers are given before anything is read, and stay.
+                Ok(Made::Number(_)) => {
+                    let fault = duty.silent(NoAnswer::NotSent("its control number is missing".into()));
+                    return (duty, Err(fault), reads);
                 }
                 Ok(Made::Ready(ready)) => return (duty, Ok(Ok(ready)), reads),
                 Err(reason) => return (duty, Ok(Err(reason)), reads),
@@ -413,6 +493,11 @@ impl Work {
         !is_retry || retries.take_retry(self.began.elapsed())
     }
 
+    /// How long nothing of this kind is sent, where that is longer than a call waits for its turn.
+    fn limited(&self, call: &Call) -> Option<Duration> {
+        self.context.limiter.wait(&call.buckets).filter(|wait| *wait > SLOT_WAIT)
+    }
+
     async fn end(&self, finish: Finish) {
         if self.ends.send((self.scope.tenant, finish)).await.is_err() {
             warn!("The writer of ends is gone; the sweeper makes the delivery unknown");
@@ -425,23 +510,27 @@ impl Work {
         }
     }
 
-    /// Waits for a slot, sends once, and decides.
+    /// Waits for a permit, sends once, and decides.
     async fn call(self: Arc<Self>, sending: Sending) {
         let call = sending.first();
+        let buckets = sending.buckets();
         let semaphore = {
             let mut slots = self.slots.lock().expect("no code panics while it holds the slots");
-            slots.entry(call.bucket.clone()).or_insert_with(|| Arc::new(Semaphore::new(call.concurrency_max as usize))).clone()
+            let most = buckets.concurrency_max().unwrap_or(CONCURRENCY_UNLIMITED);
+            slots.entry(buckets.key()).or_insert_with(|| Arc::new(Semaphore::new(most as usize))).clone()
         };
         let Ok(Ok(_turn)) = tokio::time::timeout_at(call.deadline.into(), semaphore.acquire()).await else {
-            return self.end_all(sending.not_sent()).await;
+            let used_up = UsedUp { wait: self.context.limiter.wait(&buckets) };
+            return self.end_all(sending.not_sent(used_up)).await;
         };
-        let Some(slot) = self.context.limiter.take_until(&call.bucket, call.concurrency_max, call.deadline).await else {
-            return self.end_all(sending.not_sent()).await;
+        let permit = match self.context.limiter.take_until(&buckets, call.deadline).await {
+            Ok(permit) => permit,
+            Err(used_up) => return self.end_all(sending.not_sent(used_up)).await,
         };
         let (sent_at, started) = (Utc::now(), Instant::now());
         let answer = self.context.outbound.send(sending.request().clone()).await;
         self.calls.note(started.elapsed());
-        self.context.limiter.give(slot).await;
+        self.context.limiter.give(permit, &told(call.duty.connector, &answer)).await;
         let signs = answer.iter().flat_map(|answer| call.duty.connector.sunset_signs(answer));
         self.context.sunsets.note(self.scope.tenant, call.duty.connection.id, signs);
         for (call, finish) in sending.end(answer, sent_at) {

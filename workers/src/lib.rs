@@ -1,6 +1,8 @@
 //! The stages behind the queues. Each reads as prose: load everything, decide, call, decide, write everything.
 //!
 //! - [`alert`]: who is told of which exceptions, by mail, webhook or chat.
+//! - [`arrival`]: what comes from sources is counted, and alarms of silence and surge are raised.
+//! - [`file`]: what files of a folder say becomes messages, each version of each once.
 //! - [`first`]: exceptions that wait for what they refer to are tried again once that is there.
 //! - [`receive`]: messages become revisions of records and planned deliveries.
 //! - [`fetch`]: thin messages are read back.
@@ -13,7 +15,9 @@
 //! - [`poll`]: what sources list becomes messages.
 //! - [`reconcile`]: both sides of a flow are read and held against the ledger.
 //! - [`replay`]: a draft is run over what came before, and what would be different is told.
+//! - [`seal`]: what was done is closed in signed batches, so that nobody changes it unseen.
 //! - [`shadow`]: what a swap's candidate would be sent is made beside what is sent, and compared.
+//! - [`subscription`]: webhooks are kept registered at vendors, and sources are listed, as published flows need it.
 //! - [`three_way_match`]: orders are compared with their shipments and invoices after one of them has changed.
 //! - [`sunset`]: the announced ends of API versions become notices.
 //! - [`undo`]: what a bad version of a flow did at its destination is looked at, and planned back once a person approved it.
@@ -34,6 +38,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 mod alert;
+mod arrival;
 mod backfill;
 mod batch;
 mod breaker;
@@ -42,7 +47,9 @@ mod deliver;
 mod directory;
 mod drift;
 mod fetch;
+mod file;
 mod first;
+mod interchange;
 mod inventory;
 mod lane;
 mod leased;
@@ -52,13 +59,16 @@ mod poll;
 mod receive;
 mod reconcile;
 mod replay;
+mod seal;
 mod shadow;
+mod subscription;
 mod sunset;
 mod sweep;
 mod three_way_match;
-mod token;
+pub mod token;
 mod undo;
 pub mod vendor;
+mod waiting;
 
 use directory::Directory;
 
@@ -88,11 +98,23 @@ pub struct Settings {
     pub receivers: usize,
     /// How often the sweeper looks.
     pub sweep_every: Duration,
+    /// How often what was done is sealed: what is younger than this is not sealed yet.
+    pub seal_every: Duration,
+    /// Where vendors reach our hooks, without a slash at the end; none where the operator has not said.
+    pub public_url: Option<String>,
+    /// Sources of published flows are listened to by themselves; false where people set everything by hand.
+    pub listens: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { receivers: 2, sweep_every: Duration::from_millis(500) }
+        Self {
+            receivers: 2,
+            sweep_every: Duration::from_millis(500),
+            seal_every: Duration::from_secs(60),
+            public_url: None,
+            listens: true,
+        }
     }
 }
 
@@ -102,22 +124,27 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     let directory = Arc::new(Directory::new(context.clone()));
     let mut stages = JoinSet::new();
     let fetches = fetch::Fetches::new(context.clone(), directory.clone(), stop.clone());
+    let waiting = receive::waiting();
+    stages.spawn(receive::hear(context.clone(), directory.clone(), waiting.clone(), stop.clone()));
     for _ in 0..context.settings.receivers {
-        stages.spawn(receive::run(context.clone(), directory.clone(), fetches.clone(), stop.clone()));
+        stages.spawn(receive::run(context.clone(), directory.clone(), fetches.clone(), waiting.clone(), stop.clone()));
     }
     stages.spawn(deliver::run(context.clone(), directory.clone(), stop.clone()));
-    stages.spawn(sweep::run(context.clone(), stop.clone()));
+    stages.spawn(sweep::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(breaker::run(context.clone(), stop.clone()));
     stages.spawn(replay::run(context.clone(), stop.clone()));
     stages.spawn(reconcile::run(context.clone(), directory.clone(), stop.clone()));
+    stages.spawn(seal::run(context.clone(), stop.clone()));
     stages.spawn(shadow::run(context.clone(), stop.clone()));
     stages.spawn(three_way_match::run(context.clone(), stop.clone()));
     stages.spawn(backfill::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(poll::run(context.clone(), directory.clone(), stop.clone()));
+    stages.spawn(subscription::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(inventory::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
     stages.spawn(drift::run(context.clone(), stop.clone()));
     stages.spawn(alert::run(context.clone(), stop.clone()));
+    stages.spawn(arrival::run(context.clone(), stop.clone()));
     stages.spawn(first::run(context.clone(), stop.clone()));
     stages.spawn(undo::run(context.clone(), stop.clone()));
     let stopped = async {

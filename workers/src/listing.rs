@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use connectors::{Connector, Position, PublishedRate, ReadRecord, Reader, RequestError};
 use domain::delivery::Policy;
 use domain::fault::{Fault, FaultClass};
+use domain::governor::Told;
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
 use domain::id::ConnectionId;
 use domain::record::RecordKind;
@@ -16,13 +17,15 @@ use infra::postgres::ledger::ConnectionRow;
 use uuid::Uuid;
 
 use crate::Context;
-use crate::call::{CONCURRENCY_UNLIMITED, bucket, silent};
+use crate::call::{buckets, exhausted, silent, told};
 use crate::directory::{Access, Directory};
 
 /// Tries of one call before the reading is given up; the next one begins anew.
 const TRIES_MAX: u32 = 6;
 /// How long a call waits for its turn: live work takes the slots first.
 const SLOT_WAIT: Duration = Duration::from_secs(20);
+/// Nothing waits longer, whatever a vendor says.
+const DAY_MS: u64 = 86_400_000;
 /// The longest rest between two tries.
 const REST_MAX: Duration = Duration::from_secs(30);
 
@@ -39,8 +42,20 @@ pub enum ListingError {
     Single,
     #[error("the table of rates that it feeds is not there any more; pause it, or feed another one")]
     Table,
+    #[error(
+        "{absent} of {known} things of the kind {kind} are not listed any more, which is more than is believed; none was marked as deleted"
+    )]
+    Absent { kind: RecordKind, absent: i64, known: i64 },
     #[error("the connection is not there any more, or its connector is not part of this installation")]
     Gone,
+}
+
+impl ListingError {
+    /// How long the vendor, or its limit, asks us to wait.
+    pub fn wait(&self) -> chrono::Duration {
+        let ms = if let Self::Fault { fault, .. } = self { fault.retry_after_ms } else { None };
+        ms.and_then(|ms| chrono::Duration::try_milliseconds(ms.min(DAY_MS).try_into().ok()?)).unwrap_or_default()
+    }
 }
 
 /// An account that is read.
@@ -183,18 +198,19 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// Waits for a slot and calls once.
-    async fn send(&mut self, request: HttpRequest, access: &Access) -> Result<HttpAnswer, Fault> {
+    /// Waits for a permit and calls once.
+    ///
+    /// # Errors
+    /// Where no answer came.
+    pub async fn send(&mut self, request: HttpRequest, access: &Access) -> Result<HttpAnswer, Fault> {
         let silent = |class, code: &str, why: &str| silent(self.connector, class, code, why);
-        let limit = self.connector.limits(&self.connection.settings).into_iter().next();
-        let name = bucket(self.connection.id, limit.as_ref());
-        let at_once = limit.map_or(CONCURRENCY_UNLIMITED, |limit| limit.concurrency_max);
-        let Some(slot) = self.context.limiter.take_until(&name, at_once, Instant::now() + SLOT_WAIT).await else {
-            return Err(silent(FaultClass::Limit, "limit", "the vendor's limit was used up"));
-        };
+        let buckets = buckets(&self.connection, self.connector, &request);
+        let permit = self.context.limiter.take_until(&buckets, Instant::now() + SLOT_WAIT).await;
+        let permit = permit.map_err(|used_up| exhausted(self.connector, "limit", used_up))?;
         let (method, url) = (request.method.as_str(), access.redact(&request.url).into_owned());
         let answer = tokio::time::timeout(self.context.outbound.timeout(), self.context.outbound.send(request)).await;
-        self.context.limiter.give(slot).await;
+        let said = answer.as_ref().map_or_else(|_| Told::nothing(), |answer| told(self.connector, answer));
+        self.context.limiter.give(permit, &said).await;
         let status = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(|answer| answer.status);
         self.calls.push(
             serde_json::json!({"connection": self.connection.id, "method": method, "url": url, "status": status}).to_string(),
@@ -217,7 +233,7 @@ impl<'a> Listing<'a> {
         tries.failures += 1;
         let may_pass = fault.class.is_passing() || fault.class == FaultClass::Unknown || is_first_refusal;
         if !may_pass || tries.failures >= self.tries_max.max(u32::from(is_first_refusal) * 2) {
-            return Err(ListingError::Fault { connection: self.connection.name.clone(), fault: Box::new(fault) });
+            return Err(self.failed(fault));
         }
         if !is_first_refusal {
             let wait = Policy::default().wait(&fault, tries.failures, rand::random()).to_std().unwrap_or_default();
@@ -226,7 +242,11 @@ impl<'a> Listing<'a> {
         Ok(())
     }
 
-    fn unasked(&self, error: RequestError) -> ListingError {
+    pub fn failed(&self, fault: Fault) -> ListingError {
+        ListingError::Fault { connection: self.connection.name.clone(), fault: Box::new(fault) }
+    }
+
+    pub fn unasked(&self, error: RequestError) -> ListingError {
         ListingError::Request { connection: self.connection.name.clone(), error }
     }
 }

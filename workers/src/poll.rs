@@ -12,6 +12,7 @@ use domain::scope::Scope;
 use domain::task::Stage;
 use infra::chain;
 use infra::postgres::StoreError;
+use infra::postgres::deleted::Absent;
 use infra::postgres::lookup_entry::DayRate;
 use infra::postgres::poll::{Listed, Poll, PollFailure, PollSubject, PolledPage};
 use tokio::sync::watch;
@@ -19,13 +20,14 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::directory::Directory;
+use crate::file::FileReading;
 use crate::listing::{ListedRecord, Listing, ListingError};
 use crate::{Context, leased};
 
 /// Sources that one process lists at a time; each holds a page in memory.
 const AT_ONCE: usize = 32;
 /// How long a page may take until another worker takes the poll.
-const LEASE_S: f64 = 90.0;
+pub const LEASE_S: f64 = 90.0;
 
 pub async fn run(context: Arc<Context>, directory: Arc<Directory>, stop: watch::Receiver<bool>) {
     let take = async |context: &Context, count_max| context.store.polls_take(count_max, LEASE_S).await;
@@ -40,6 +42,8 @@ pub async fn run(context: Arc<Context>, directory: Arc<Directory>, stop: watch::
 enum End {
     /// It came to its end; the next one begins here.
     Read(Option<serde_json::Value>),
+    /// A folder was looked at; some of its files are at rest in so many seconds.
+    Looked(Option<u32>),
     /// The connection is paused.
     Paused,
     /// It is to stop, or somebody else leads it: what was read is kept.
@@ -76,12 +80,17 @@ async fn poll_once(
         Ok(End::Read(position)) => {
             store.poll_end(&poll, position.as_ref(), next_at(Utc::now(), poll.every_s, jitter)).await?;
         }
+        Ok(End::Looked(rest_s)) => {
+            let rest = rest_s.map(|rest_s| Utc::now() + chrono::Duration::seconds(i64::from(rest_s) + 1));
+            let next = next_at(Utc::now(), poll.every_s, jitter);
+            store.poll_end(&poll, None, rest.map_or(next, |rest| rest.min(next))).await?;
+        }
         Ok(End::Paused) => store.poll_give_back(&poll, next_at(now, poll.every_s, jitter)).await?,
         Ok(End::Over) => store.poll_give_back(&poll, now).await?,
         Err(ListingError::Store(error)) if error.is_passing() => return Err(error),
         Err(error) => {
-            let due_at = again_at(Utc::now(), poll.every_s, poll.failures + 1, jitter);
-            store.poll_failed(&poll, &failure(&error), &calls, due_at).await?;
+            let due_at = again_at(Utc::now(), poll.every_s, poll.failures + 1, jitter).max(Utc::now() + error.wait());
+            store.poll_failed(&poll, &failure(&error, "", "could not be listed"), &calls, due_at).await?;
         }
     }
     Ok(())
@@ -103,8 +112,19 @@ async fn read(
         PollSubject::Rates(table) => return feed(context, directory, scope, poll, table, calls).await,
     };
     let mut listing = Listing::open(context, directory, scope, poll.connection).await?.hasty();
+    if listing.connector.has_files(kind) {
+        let reading =
+            FileReading { context, directory, scope, poll, connection: &listing.connection, connector: listing.connector, kind };
+        return Ok(match reading.read(&stop, calls).await? {
+            Some(rest_s) => End::Looked(rest_s),
+            None => End::Over,
+        });
+    }
     let mut pages = listing.pages_from(kind, &poll.position).ok_or(ListingError::Gone)?;
     let has_webhook = listing.connector.has_topic(kind);
+    // It always begins at the beginning, so that a read which comes to its end has listed everything.
+    let is_of_all = listing.connector.absent_is_deleted(kind);
+    let store = context.store.within(scope);
     loop {
         let page = listing.next(&mut pages).await;
         *calls = listing.take_calls();
@@ -113,14 +133,20 @@ async fn read(
             records: each_once(records),
             position: pages.position(),
             missed_before: has_webhook.then(|| Utc::now() - WEBHOOK_PATIENCE),
+            is_of_all,
             calls,
         };
-        let store = context.store.within(scope);
         let Some(brought) = store.poll_page(poll, &page, LEASE_S).await? else { return Ok(End::Over) };
         calls.clear();
         context.broker.nudge(Stage::Receive, brought).await;
         if *stop.borrow() {
             return Ok(End::Over);
+        }
+    }
+    if is_of_all {
+        match store.poll_absent(poll, kind).await? {
+            Absent::Told(messages) => context.broker.nudge(Stage::Receive, messages).await,
+            Absent::TooMany { absent, known } => return Err(ListingError::Absent { kind, absent, known }),
         }
     }
     Ok(End::Read(pages.position()))
@@ -172,13 +198,21 @@ pub fn each_once(records: Vec<ListedRecord>) -> Vec<Listed> {
     listed
 }
 
-fn failure(error: &ListingError) -> PollFailure {
+/// What people are told: "`before` the connection `what`: why".
+pub fn failure(error: &ListingError, before: &str, what: &str) -> PollFailure {
     match error {
         ListingError::Fault { connection, fault } => PollFailure {
             code: format!("{}.{}", fault.class.as_str(), fault.code),
-            sentence: format!("{connection} could not be listed: {}.", fault.reason.trim_end_matches('.')),
+            sentence: format!("{before}{connection} {what}: {}.", fault.reason.trim_end_matches('.')),
             owner: fault.owner,
             next_step: fault.fix.clone(),
+        },
+        ListingError::Absent { .. } => PollFailure {
+            code: "poll.absent".into(),
+            sentence: error.to_string(),
+            owner: Owner::Operations,
+            next_step: "Look whether they are there. If they are, its access may be too narrow; if they were deleted, set the poll anew with since."
+                .into(),
         },
         error => PollFailure {
             code: "poll.request".into(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connectors::flow::{Origin, unread};
 use domain::canonical;
@@ -11,12 +11,12 @@ use domain::drift::Worth;
 use domain::exception::Reason;
 use domain::id::{ConnectionId, RecipeId, TenantId};
 use domain::mapping::{MappingErrors, Plan};
+use domain::poll::absent_topic;
 use domain::recipe::Recipe;
 use domain::record::RecordKind;
 use domain::scope::Scope;
 use domain::search_key;
 use domain::task::Stage;
-use infra::broker::Nudged;
 use infra::chain;
 use infra::drift::Document;
 use infra::lookup::{Tables, TenantLookups};
@@ -30,6 +30,7 @@ use uuid::Uuid;
 
 use crate::directory::{Directory, looked_into};
 use crate::fetch::Fetches;
+use crate::waiting::Waiting;
 use crate::{Context, drift};
 
 /// Messages of one transaction.
@@ -37,37 +38,47 @@ const BATCH_MAX: usize = 100;
 /// How long a task waits for company. Short against a vendor's call, long against a round trip to Postgres.
 const LINGER: Duration = Duration::from_millis(4);
 const PREFETCH: u16 = 64;
+/// Messages of one tenant and lane that wait in memory; the others wait in Postgres.
+const WAITS_MAX: usize = 20_000;
 
-pub async fn run(context: Arc<Context>, directory: Arc<Directory>, fetches: Arc<Fetches>, mut stop: watch::Receiver<bool>) {
+/// Messages that wait to be received, for those who hear of them and those who receive.
+pub fn waiting() -> Arc<Waiting> {
+    Arc::new(Waiting::new(WAITS_MAX))
+}
+
+/// Hears of messages. The ids are nudges, so their task is done when they wait here: kept until they were received, those of one tenant would
+/// fill the prefetch, and no other tenant's would come.
+pub async fn hear(context: Arc<Context>, directory: Arc<Directory>, waiting: Arc<Waiting>, mut stop: watch::Receiver<bool>) {
     let mut consumer = context.broker.consume(Stage::Receive, PREFETCH);
     loop {
-        let first = tokio::select! {
+        let nudged = tokio::select! {
             nudged = consumer.next() => nudged,
             _ = stop.wait_for(|stop| *stop) => return,
         };
-        let mut tasks = vec![first];
-        let mut count = tasks[0].task.ids.len();
-        while count < BATCH_MAX {
-            let Ok(nudged) = tokio::time::timeout(LINGER, consumer.next()).await else { break };
-            count += nudged.task.ids.len();
-            tasks.push(nudged);
-        }
-        for (tenant, ids) in by_tenant(&tasks) {
-            let thin = receive_all(&context, &directory, tenant, ids).await;
-            fetches.hand(tenant, thin);
-        }
-        for nudged in tasks {
-            nudged.done().await;
-        }
+        let tenant = nudged.task.place.tenant;
+        waiting.push(nudged.task.lane, tenant, directory.weight(tenant), &nudged.task.ids);
+        nudged.done().await;
     }
 }
 
-fn by_tenant(tasks: &[Nudged]) -> HashMap<TenantId, Vec<Uuid>> {
-    let mut tenants: HashMap<TenantId, Vec<Uuid>> = HashMap::new();
-    for nudged in tasks {
-        tenants.entry(nudged.task.place.tenant).or_default().extend(&nudged.task.ids);
+/// Receives what waits, the next tenant's turn after the other's.
+pub async fn run(
+    context: Arc<Context>,
+    directory: Arc<Directory>,
+    fetches: Arc<Fetches>,
+    waiting: Arc<Waiting>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let turn = tokio::select! {
+            turn = waiting.next(BATCH_MAX, LINGER) => turn,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        let (started, bill) = (Instant::now(), turn.bill());
+        let thin = receive_all(&context, &directory, turn.tenant, turn.items).await;
+        waiting.charge(bill, started.elapsed());
+        fetches.hand(turn.tenant, thin);
     }
-    tenants
 }
 
 /// Receives messages of one tenant; returns those that must be read back first. Where a batch fails for good it is halved until the
@@ -128,7 +139,7 @@ async fn receive(context: &Context, directory: &Directory, tenant: TenantId, ids
                 held.push(drifts);
             }
             // What the mapping could not read says most of all what has changed.
-            (None, Some(kind)) if !matches!(reading, Reading::Ignored) => {
+            (None, Some(kind)) if !matches!(reading, Reading::Ignored | Reading::Deleted { .. }) => {
                 seen.push((drift::source(message.connection, kind), message.id.0, std::mem::take(&mut message.body)));
             }
             _ => {}
@@ -206,6 +217,12 @@ fn read(
     let Some((connector, source)) = connector else {
         return unreadable(&format!("there is no connector \"{}\" any more", message.connector));
     };
+    if message.topic == absent_topic(kind) || connector.tells_deleted(kind, &message.topic, &message.body) {
+        return match message.source_id.clone() {
+            Some(source_id) => Reading::Deleted { kind, source_id },
+            None => unreadable("it carries no id of the thing that is deleted"),
+        };
+    }
     let plan = match &source.plan {
         Ok(plan) => plan.as_deref().or_else(|| connector.read_plan(kind)),
         Err(errors) => return unreadable(&format!("the rules of the flows that read it do not fit its connector: {errors}")),
@@ -234,6 +251,7 @@ fn read(
         content_hash: canonical::content_hash(&document),
         document: document.to_json(),
         source_updated_at: summary.updated_at,
+        due_by: summary.due_by,
         unbalanced: summary.unbalanced.map(|issue| issue.sentence),
         recipe: Some(source.recipe),
         worth,

@@ -3,25 +3,32 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::task::{Place, Stage};
+use domain::task::Stage;
 use infra::chain;
 use infra::postgres::StoreError;
+use infra::postgres::sweep::Sweep;
 use tokio::sync::watch;
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use crate::Context;
+use crate::directory::Directory;
 
-/// Rows of one sweep, shared between the connections that have something due. Only that many are on the way at a time: a backlog waits
-/// in Postgres, not in the broker.
-const ROWS_MAX: i32 = 2_000;
-/// How long whoever is nudged may take before the sweeper nudges again.
-const LEASE_S: f64 = 10.0;
+/// How much one look brings. A backlog waits in Postgres, and not in the broker.
+const SWEEP: Sweep = Sweep { rows_max: 2_000, window_max: 500, lease_s: 10.0 };
+const WEIGHTS_EVERY: Duration = Duration::from_secs(60);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
+pub async fn run(context: Arc<Context>, directory: Arc<Directory>, mut stop: watch::Receiver<bool>) {
     let mut partitions_at = Instant::now();
+    let mut weights_at = Instant::now();
     loop {
+        if Instant::now() >= weights_at {
+            weights_at = Instant::now() + WEIGHTS_EVERY;
+            match context.store.tenant_weights().await {
+                Ok(weights) => directory.set_weights(weights),
+                Err(error) => warn!(error = chain(&error), "The tenants' weights could not be read; those of before hold"),
+            }
+        }
         if Instant::now() >= partitions_at {
             match context.store.ensure_partitions().await {
                 Ok(()) => partitions_at = Instant::now() + PARTITIONS_EVERY,
@@ -33,7 +40,7 @@ pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
         }
         for stage in Stage::ALL {
             if let Err(error) = sweep(&context, stage).await {
-                warn!(error = chain(&error), queue = stage.queue(), "The sweep failed; the next one tries again");
+                warn!(error = chain(&error), stage = stage.as_str(), "The sweep failed; the next one tries again");
             }
         }
         tokio::select! {
@@ -44,13 +51,13 @@ pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
 }
 
 async fn sweep(context: &Context, stage: Stage) -> Result<(), StoreError> {
-    let due: Vec<(Place, Uuid)> = match stage {
-        Stage::Receive => context.store.sweep_messages(ROWS_MAX, LEASE_S).await?,
-        Stage::Deliver => context.store.sweep_deliveries(ROWS_MAX, LEASE_S).await?,
+    let due = match stage {
+        Stage::Receive => context.store.sweep_messages(SWEEP).await?,
+        Stage::Deliver => context.store.sweep_deliveries(SWEEP).await?,
     };
     let count = due.len();
     if count > 0 {
-        info!(count, queue = stage.queue(), "Nudged {count} due rows");
+        info!(count, stage = stage.as_str(), "Nudged {count} due rows");
         context.broker.nudge(stage, due).await;
     }
     Ok(())

@@ -1,15 +1,17 @@
 //! The audit log: what was done, by whom.
 
 use async_graphql::connection::{Connection, EmptyFields};
-use async_graphql::{Context, ID, Json, Object, Result, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Json, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::id::AuditEventId;
 use domain::scope::Permission;
+use domain::seal::ExportLine;
+use infra::postgres::audit::{AuditFilter, AuditPolicy};
 use infra::postgres::entity::audit_event;
-use infra::postgres::filter::audit_of;
 use uuid::Uuid;
 
-use super::page::{cost, id, page};
+use super::error::{UserError, UserErrorCode, scope, state, within};
+use super::page::{LARGE_COST, cost, id, page};
 
 #[derive(SimpleObject)]
 #[graphql(name = "AuditEvent")]
@@ -45,11 +47,112 @@ impl From<audit_event::Model> for AuditEventNode {
     }
 }
 
+/// Narrows the list to events of which all of this is so.
+#[derive(InputObject, Default)]
+struct AuditEventFilterInput {
+    /// What it was done to: connection, flow, delivery, credential …
+    subject_kind: Option<String>,
+    /// Who did it: the id of a person or of a key.
+    actor_id: Option<ID>,
+    /// All that one request or task did.
+    request_id: Option<ID>,
+    from: Option<DateTime<Utc>>,
+    /// Until before this moment.
+    until: Option<DateTime<Utc>>,
+}
+
+/// The uuid of an id of any kind. What is no id narrows to nothing, not to everything.
+fn any_uuid(id: ID) -> Uuid {
+    id.rsplit('_').next().and_then(|hex| Uuid::try_parse(hex).ok()).unwrap_or_default()
+}
+
+/// How long the audit log is kept.
+#[derive(SimpleObject)]
+#[graphql(name = "AuditPolicy")]
+struct AuditPolicyNode {
+    /// Events are removed so many days after they were sealed; null: never.
+    keep_days: Option<i32>,
+    /// Why nothing is removed, however old: a legal hold.
+    legal_hold: Option<String>,
+}
+
+impl From<AuditPolicy> for AuditPolicyNode {
+    fn from(policy: AuditPolicy) -> Self {
+        Self { keep_days: policy.keep_days, legal_hold: policy.hold }
+    }
+}
+
+#[derive(SimpleObject)]
+struct AuditPolicyPayload {
+    audit_policy: Option<AuditPolicyNode>,
+    user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct AuditMutation;
+
+#[Object]
+impl AuditMutation {
+    /// Says how long the audit log is kept: from 30 to 36,500 days, or for ever where `keepDays` is null. What is older goes within a day, and a seal
+    /// says that it went by this rule. While `legalHold` says why (500 characters at most), nothing is removed.
+    async fn audit_policy_set(
+        &self,
+        ctx: &Context<'_>,
+        keep_days: Option<i32>,
+        legal_hold: Option<String>,
+    ) -> Result<AuditPolicyPayload> {
+        scope(ctx, Permission::ManageMembers)?;
+        let hold = legal_hold.map(|why| why.trim().to_owned());
+        let refuse = |field: &str, what: &str| {
+            let errors = vec![UserError::new(field, UserErrorCode::Invalid, what)];
+            Ok(AuditPolicyPayload { audit_policy: None, user_errors: errors })
+        };
+        if keep_days.is_some_and(|days| !KEEP_DAYS.contains(&days)) {
+            return refuse("keepDays", "30 to 36,500 days, or null for ever");
+        }
+        if hold.as_ref().is_some_and(|why| why.is_empty() || why.chars().count() > HOLD_CHARS_MAX) {
+            return refuse("legalHold", "say why, in at most 500 characters; null ends it");
+        }
+        let policy = AuditPolicy { keep_days, hold };
+        within(ctx, Permission::ManageMembers, async |store| store.audit_policy_set(&policy).await).await?;
+        Ok(AuditPolicyPayload { audit_policy: Some(policy.into()), user_errors: vec![] })
+    }
+}
+
+const KEEP_DAYS: std::ops::RangeInclusive<i32> = 30..=36_500;
+const HOLD_CHARS_MAX: usize = 500;
+
+/// How far the chain of a tenant's seals goes.
+#[derive(SimpleObject)]
+struct AuditHead {
+    /// The last seal; 0 where nothing is sealed yet.
+    seal: u64,
+    /// Of what was signed of it: who knows the hash of a later one knows that this one did not change.
+    hash: String,
+    /// Events in all seals.
+    events: u64,
+    made_at: DateTime<Utc>,
+    /// All of it, signed, as one line of JSON: keep it where nobody of Crossdock reaches it, and give it to
+    /// `crossdock audit verify --head`.
+    document: String,
+}
+
 #[derive(Default)]
 pub struct AuditQuery;
 
 #[Object]
 impl AuditQuery {
+    /// How far the tenant's audit log is sealed, signed now.
+    #[graphql(complexity = "LARGE_COST")]
+    async fn audit_head(&self, ctx: &Context<'_>) -> Result<AuditHead> {
+        let vault = &state(ctx).vault;
+        let head = within(ctx, Permission::ReadAudit, async |store| store.audit_head(vault).await).await?;
+        let said = &head.statement;
+        let (seal, hash, events, made_at) = (said.seal, said.hash.clone(), said.events, said.made_at);
+        let document = String::from_utf8_lossy(&ExportLine::Head(head).to_line()).trim_end().to_owned();
+        Ok(AuditHead { seal, hash, events, made_at, document })
+    }
+
     /// Newest first, at most 100 a page. `subjectId` takes the id of any thing.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn audit_events(
@@ -57,12 +160,26 @@ impl AuditQuery {
         ctx: &Context<'_>,
         subject_id: Option<ID>,
         action: Option<String>,
+        filter: Option<AuditEventFilterInput>,
         first: Option<i32>,
         after: Option<String>,
     ) -> Result<Connection<String, AuditEventNode, EmptyFields, EmptyFields>> {
-        // What is no id narrows to nothing, not to everything.
-        let subject = subject_id.map(|id| id.rsplit('_').next().and_then(|hex| Uuid::try_parse(hex).ok()).unwrap_or_default());
-        let filter = audit_of(subject, action);
+        let filter = filter.unwrap_or_default();
+        let filter = AuditFilter {
+            subject: subject_id.map(any_uuid),
+            subject_kind: filter.subject_kind,
+            actor: filter.actor_id.map(|id| id.0),
+            action,
+            request: filter.request_id.map(any_uuid),
+            from: filter.from,
+            until: filter.until,
+        };
+        let filter = |select| filter.apply(select);
         page::<audit_event::Entity, _>(ctx, Permission::ReadAudit, first, after, filter, |row| (row.id, row.into())).await
+    }
+
+    /// How long the tenant keeps its audit log.
+    async fn audit_policy(&self, ctx: &Context<'_>) -> Result<AuditPolicyNode> {
+        Ok(within(ctx, Permission::ReadAudit, async |store| store.audit_policy().await).await?.into())
     }
 }

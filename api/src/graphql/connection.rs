@@ -3,8 +3,9 @@
 use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{ComplexObject, Context, ID, InputObject, Json, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
-use connectors::{Catalog, CatalogErrors, Connector, FieldError};
+use connectors::{Catalog, CatalogErrors, Connector, FieldError, RequestContext};
 use domain::connection::ConnectionState;
+use domain::governor::RESERVE_PCT_MAX;
 use domain::id::{ConnectionId, TenantId};
 use domain::scope::Permission;
 use domain::secret::{SecretFields, SecretString};
@@ -106,6 +107,8 @@ pub struct ConnectionNode {
     /// The connector's name.
     connector: String,
     settings: Json<serde_json::Value>,
+    /// Percent of its limits that are kept for other applications of the same account; null where the connector says how many.
+    reserve_pct: Option<i32>,
     created_at: DateTime<Utc>,
     #[graphql(skip)]
     row: ConnectionId,
@@ -121,6 +124,7 @@ impl From<connection::Model> for ConnectionNode {
             state: row.state,
             connector: row.connector,
             settings: Json(row.settings),
+            reserve_pct: row.reserve_pct,
             created_at: row.created_at,
             row: ConnectionId(row.id),
             hook_token: row.hook_token,
@@ -137,22 +141,46 @@ impl ConnectionNode {
         Some(format!("{}/hooks/{}", state.public_url, self.hook_token))
     }
 
-    /// Whether deliveries to it get through: healthy; failing, where an operation fails and what belongs to it is held; or refused, where its
-    /// credential must be replaced.
+    /// Whether deliveries to it get through and things come from it: healthy; refused, where its credential must be replaced; failing, where an
+    /// operation fails and what belongs to it is held; or silent, where nothing comes that usually does.
     #[graphql(complexity = "20")]
     async fn health(&self, ctx: &Context<'_>) -> Result<&'static str> {
         let incidents = super::incident::open_of(ctx, self.row.0).await?;
-        Ok(match incidents.iter().any(super::incident::IncidentNode::is_credential) {
-            true => "refused",
-            false if incidents.is_empty() => "healthy",
-            false => "failing",
-        })
+        let is = |of: fn(&super::incident::IncidentNode) -> bool| incidents.iter().any(of);
+        if is(super::incident::IncidentNode::is_credential) {
+            return Ok("refused");
+        }
+        if is(super::incident::IncidentNode::is_outage) {
+            return Ok("failing");
+        }
+        Ok(if is(super::incident::IncidentNode::is_silence) { "silent" } else { "healthy" })
     }
 
-    /// What keeps deliveries to it from getting through now; newest first, at most 100.
+    /// What keeps deliveries to it from getting through now, and its alarms; newest first, at most 100.
     #[graphql(complexity = "cost(Some(10), child_complexity)")]
     async fn incidents(&self, ctx: &Context<'_>) -> Result<Vec<super::incident::IncidentNode>> {
         super::incident::open_of(ctx, self.row.0).await
+    }
+
+    /// How many calls it may make, bucket by bucket of the vendor, and how that stands now: why something waits.
+    #[graphql(complexity = "20 + 2 * child_complexity")]
+    async fn budget(&self, ctx: &Context<'_>) -> Result<Vec<super::budget::BudgetNode>> {
+        reads(ctx)?;
+        let Some(connector) = state(ctx).catalog.get(&self.connector) else { return Ok(vec![]) };
+        let reserve_pct = self.reserve_pct.and_then(|percent| percent.try_into().ok());
+        Ok(super::budget::of(&state(ctx).limiter, self.row, connector, &self.settings.0, reserve_pct).await)
+    }
+
+    /// The webhooks that are kept registered at the vendor, by what published flows read; at most 100. None where a person registers them.
+    #[graphql(complexity = "cost(Some(10), child_complexity)")]
+    async fn subscriptions(&self, ctx: &Context<'_>) -> Result<Vec<super::subscription::SubscriptionNode>> {
+        super::subscription::of_connection(ctx, self.row.0).await
+    }
+
+    /// When what is registered is compared with what is wanted; null where no published flow reads the connection.
+    #[graphql(complexity = "10")]
+    async fn subscription_check(&self, ctx: &Context<'_>) -> Result<Option<super::subscription::SubscriptionCheckNode>> {
+        super::subscription::check_of(ctx, self.row.0).await
     }
 
     /// The last characters of the credential: all that is ever shown of it.
@@ -188,18 +216,18 @@ struct ConnectionUpdateInput {
 }
 
 #[derive(SimpleObject)]
-struct ConnectionPayload {
+pub struct ConnectionPayload {
     connection: Option<ConnectionNode>,
     user_errors: Vec<UserError>,
 }
 
 impl ConnectionPayload {
-    fn refused(user_errors: Vec<UserError>) -> Self {
+    pub fn refused(user_errors: Vec<UserError>) -> Self {
         Self { connection: None, user_errors }
     }
 
     /// The connection as it stands after the change; an error at `field` where there is none.
-    fn of(field: &str, row: Option<connection::Model>) -> Self {
+    pub fn of(field: &str, row: Option<connection::Model>) -> Self {
         match row {
             Some(row) => Self { connection: Some(row.into()), user_errors: vec![] },
             None => Self::refused(vec![not_found(field)]),
@@ -265,6 +293,7 @@ impl ConnectionMutation {
         let mut user_errors = Vec::new();
         user_errors.extend(name_error(&input.name));
         user_errors.extend(form_errors("settings", connector.check_settings(&input.settings.0)));
+        user_errors.extend(drop_folder_error(ctx, connector, &input.settings.0)?);
         user_errors.extend(form_errors("credential", connector.check_credential(&credential)));
         if !user_errors.is_empty() {
             return refuse(user_errors);
@@ -301,6 +330,9 @@ impl ConnectionMutation {
         }
         user_errors.extend(name.as_deref().and_then(name_error));
         user_errors.extend(settings.as_ref().into_iter().flat_map(|s| form_errors("settings", connector.check_settings(s))));
+        if let Some(settings) = &settings {
+            user_errors.extend(drop_folder_error(ctx, connector, settings)?);
+        }
         if !user_errors.is_empty() {
             return Ok(ConnectionPayload::refused(user_errors));
         }
@@ -315,6 +347,22 @@ impl ConnectionMutation {
             }
             (Changed::Done | Changed::NotFound, row) => ConnectionPayload::of("id", row),
         })
+    }
+
+    /// Keeps so many percent of the connection's limits, 0 to 90, for other applications of the same account; without a number the connector says
+    /// how many. Calls follow with the next batch.
+    async fn connection_reserve_set(&self, ctx: &Context<'_>, id: ID, reserve_pct: Option<u32>) -> Result<ConnectionPayload> {
+        scope(ctx, Permission::Configure)?;
+        if reserve_pct.is_some_and(|percent| percent > RESERVE_PCT_MAX) {
+            let message = format!("a reserve is 0 to {RESERVE_PCT_MAX} percent");
+            return Ok(ConnectionPayload::refused(vec![UserError::new("reservePct", UserErrorCode::Invalid, message)]));
+        }
+        let Some(id) = uuid::<ConnectionId>(&id) else { return Ok(ConnectionPayload::of("id", None)) };
+        let row = within(ctx, Permission::Configure, async |store| {
+            store.connection_reserve_set(ConnectionId(id), reserve_pct).await?;
+            store.find::<connection::Entity>(id).await
+        });
+        Ok(ConnectionPayload::of("id", row.await?))
     }
 
     /// Stores a new version of the credential and retires the one before, at once. All the secrets that the connector's `credential`
@@ -393,6 +441,15 @@ async fn set_state(ctx: &Context<'_>, id: &ID, state: ConnectionState) -> Result
 fn name_error(name: &str) -> Option<UserError> {
     let fits = (1..=200).contains(&name.chars().count());
     (!fits).then(|| UserError::new("name", UserErrorCode::Invalid, "a name has 1 to 200 characters"))
+}
+
+/// A folder of this machine is somebody's: which tenant's, the operator says.
+fn drop_folder_error(ctx: &Context<'_>, connector: &Connector, settings: &serde_json::Value) -> Result<Option<UserError>> {
+    let tenant = scope(ctx, Permission::Configure)?.tenant;
+    let credential = SecretFields::default();
+    let address = connector.base_url(&RequestContext::new(settings, &credential, Utc::now(), ""));
+    let refused = address.ok().and_then(|url| state(ctx).drop_folders.refuses(tenant, &url));
+    Ok(refused.map(|why| UserError::new("settings.base_url", UserErrorCode::Blocked, why)))
 }
 
 fn form_errors(form: &str, checked: Result<(), Vec<FieldError>>) -> Vec<UserError> {

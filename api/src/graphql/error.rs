@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Error, ErrorExtensions, Result, SimpleObject};
+use domain::id::{SessionId, UserId};
 use domain::scope::{Permission, Scope};
 use infra::postgres::{StoreError, TenantStore};
 use tracing::error;
 
 use crate::AppState;
-use crate::auth::{Caller, Viewer};
+use crate::auth::{Caller, Identity, Viewer};
 
 /// What the caller may do about a top-level error.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     Unauthenticated,
     Forbidden,
@@ -88,23 +89,51 @@ impl UserError {
     }
 }
 
-/// The signed-in person.
+/// Whoever showed who they are: a person or an API key.
 pub fn viewer<'c>(ctx: &Context<'c>) -> Result<&'c Arc<Viewer>> {
-    ctx.data::<Arc<Viewer>>()
-        .map_err(|_| fail(Code::Unauthenticated, "sign in first: sessionOpen, then the header Authorization: Bearer …"))
+    ctx.data::<Arc<Viewer>>().map_err(|_| fail(Code::Unauthenticated, SIGN_IN_FIRST))
 }
 
-/// The scope of this request, if the person's role allows what is asked: the one place where a role is checked.
-pub fn scope(ctx: &Context<'_>, permission: Permission) -> Result<Scope> {
-    let viewer = viewer(ctx)?;
-    let (scope, role) = viewer.scope().ok_or_else(|| {
-        fail(Code::NoTenant, "say which tenant you mean with the header X-Crossdock-Tenant; `viewer { memberships { tenant { slug } } }` lists yours")
-    })?;
-    if role.may(permission) {
-        Ok(scope)
-    } else {
-        Err(fail(Code::Forbidden, &format!("the role {role} may not do this; ask an owner or admin of the tenant")))
+/// What a stranger is told.
+pub const SIGN_IN_FIRST: &str = "sign in first: sessionOpen, or an API key; then the header Authorization: Bearer …";
+
+impl Viewer {
+    /// The person who asks, and their session.
+    ///
+    /// # Errors
+    /// Where it is an API key that asks.
+    pub fn person(&self) -> Result<(UserId, SessionId)> {
+        match &self.identity {
+            Identity::Person { user, session, .. } => Ok((*user, *session)),
+            Identity::ApiKey(_) => Err(fail(Code::Forbidden, "this is for people; an API key may not do it")),
+        }
     }
+
+    /// The scope of the request, if whoever asks may do what is asked; else why not.
+    ///
+    /// # Errors
+    /// Where the request names no tenant of theirs, or they lack the permission there.
+    pub fn permitted(&self, permission: Permission) -> std::result::Result<Scope, (Code, String)> {
+        let Some(scope) = self.scope() else {
+            let which = "say which tenant you mean with the header X-Crossdock-Tenant; `viewer { memberships { tenant { slug } } }` lists yours";
+            return Err((Code::NoTenant, which.to_owned()));
+        };
+        if self.may(permission) {
+            return Ok(scope);
+        }
+        let why = match self.role() {
+            Some(role) => format!("the role {role} may not do this; ask an owner or admin of the tenant"),
+            None => {
+                format!("this API key was not given {}; an owner or admin can make another", permission.as_str().to_uppercase())
+            }
+        };
+        Err((Code::Forbidden, why))
+    }
+}
+
+/// The scope of this request, if whoever asks may do what is asked.
+pub fn scope(ctx: &Context<'_>, permission: Permission) -> Result<Scope> {
+    viewer(ctx)?.permitted(permission).map_err(|(code, why)| fail(code, &why))
 }
 
 pub fn state<'c>(ctx: &Context<'c>) -> &'c AppState {

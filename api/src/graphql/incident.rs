@@ -21,17 +21,25 @@ enum IncidentKind {
     Outage,
     /// The destination refuses the credential. It is tried again now and then, and at once when a new one is stored.
     Credential,
+    /// Nothing comes from a source that usually does.
+    Silence,
+    /// Far more comes from a source than ever.
+    Surge,
+    /// A partner has not acknowledged in time what was sent to it.
+    Acknowledgement,
 }
 
 /// A destination that fails, told once: deliveries are held without an attempt, and sent by themselves once it works again. Or a source that cannot
-/// be listed: what changed there comes once it can be.
+/// be listed, or whose webhooks cannot be kept registered: what changed there comes once it can be. Or a source from which nothing comes any more, or far
+/// too much does. Or a partner that has not acknowledged what was sent to it.
 #[derive(SimpleObject)]
 #[graphql(name = "Incident", complex)]
 pub struct IncidentNode {
     id: ID,
     kind: IncidentKind,
     connection_id: ID,
-    /// The operation that fails: order.write, order.update, order.action.confirm, order.list; empty for all of the connection.
+    /// The operation that fails: order.write, order.update, order.action.confirm, order.list, webhook.subscribe; empty for all of the connection. Of an
+    /// alarm what it is about: order.silence, order.surge, orders/create.silence; x12.acknowledgement.
     operation: String,
     /// Stable and short: outage.http_503.
     code: String,
@@ -43,7 +51,7 @@ pub struct IncidentNode {
     opened_at: DateTime<Utc>,
     /// How often it was tried since and failed.
     probes: i32,
-    /// When the destination worked again; null while it does not.
+    /// When the destination worked again, or things came as they usually do; null while it is so.
     closed_at: Option<DateTime<Utc>>,
     #[graphql(skip)]
     row: incident::Model,
@@ -53,7 +61,13 @@ impl From<incident::Model> for IncidentNode {
     fn from(row: incident::Model) -> Self {
         Self {
             id: id::<IncidentId>(row.id),
-            kind: if row.operation == ACCOUNT { IncidentKind::Credential } else { IncidentKind::Outage },
+            kind: match (row.series_id, row.code.as_str()) {
+                (Some(_), "arrival.surge") => IncidentKind::Surge,
+                (Some(_), _) => IncidentKind::Silence,
+                (None, _) if row.sequence_id.is_some() => IncidentKind::Acknowledgement,
+                (None, _) if row.operation == ACCOUNT => IncidentKind::Credential,
+                (None, _) => IncidentKind::Outage,
+            },
             connection_id: id::<ConnectionId>(row.connection_id),
             operation: row.operation.clone(),
             code: row.code.clone(),
@@ -71,6 +85,14 @@ impl From<incident::Model> for IncidentNode {
 impl IncidentNode {
     pub fn is_credential(&self) -> bool {
         self.kind == IncidentKind::Credential
+    }
+
+    pub fn is_outage(&self) -> bool {
+        self.kind == IncidentKind::Outage
+    }
+
+    pub fn is_silence(&self) -> bool {
+        self.kind == IncidentKind::Silence
     }
 
     async fn breaker(&self, ctx: &Context<'_>) -> Result<Option<BreakerShown>> {

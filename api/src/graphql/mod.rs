@@ -1,19 +1,27 @@
 //! The GraphQL API. One file for each noun: type, query, mutation. Limits are set here, because by default there are none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 use async_graphql::http::GraphiQLSource;
 use async_graphql::{EmptySubscription, MergedObject, Schema, SchemaBuilder, Value as ConstValue};
+use infra::limiter::UsedUp;
 use tracing::warn;
 
-use crate::auth::{Caller, Viewer, viewer};
+use crate::auth::{Caller, Identity, Viewer, viewer};
 use crate::{AppState, body};
 
+mod account;
 mod alert;
+mod api_key;
+mod arrival;
 mod audit;
 mod backfill;
+mod budget;
+mod catch_up;
 mod certificate;
 mod connection;
 mod content;
@@ -21,9 +29,12 @@ mod delivery;
 mod drift;
 mod error;
 mod exception;
+mod file;
 mod flow;
 mod incident;
+mod interchange;
 mod inventory;
+mod invitation;
 mod ledger;
 mod lookup_entry;
 mod lookup_inbox;
@@ -32,11 +43,14 @@ mod member;
 mod message;
 mod node;
 mod page;
+mod permission;
 mod poll;
 mod reconciliation;
 mod record;
 mod search;
+mod sent_group;
 mod session;
+mod subscription;
 mod sunset;
 mod swap;
 mod tenant;
@@ -44,7 +58,8 @@ mod three_way_match;
 mod timeline;
 mod undo;
 
-pub use error::{Code, UserError, UserErrorCode};
+pub use error::{Code, SIGN_IN_FIRST, UserError, UserErrorCode};
+use permission::Guarded;
 
 /// Nesting of a query; the deepest that the web app needs is eight.
 const DEPTH_MAX: usize = 12;
@@ -56,9 +71,13 @@ const QUERY_BYTES_MAX: usize = 1024 * 1024;
 
 #[derive(MergedObject, Default)]
 pub struct Query(
+    account::AccountQuery,
     alert::AlertQuery,
+    api_key::ApiKeyQuery,
+    arrival::ArrivalQuery,
     audit::AuditQuery,
     backfill::BackfillQuery,
+    catch_up::CatchUpQuery,
     certificate::CertificateQuery,
     connection::ConnectionQuery,
     delivery::DeliveryQuery,
@@ -66,6 +85,7 @@ pub struct Query(
     exception::ExceptionGroupQuery,
     exception::ExceptionQuery,
     exception::ExceptionWhatIfQuery,
+    file::FileQuery,
     flow::DryRunQuery,
     flow::FlowCheckQuery,
     flow::FlowQuery,
@@ -73,7 +93,9 @@ pub struct Query(
     flow::RunQuery,
     flow::TimeMachineQuery,
     incident::IncidentQuery,
+    interchange::InterchangeQuery,
     inventory::InventoryQuery,
+    invitation::InvitationQuery,
     ledger::LedgerQuery,
     lookup_inbox::LookupInboxQuery,
     lookup_table::LookupTableQuery,
@@ -84,6 +106,7 @@ pub struct Query(
     reconciliation::ReconciliationQuery,
     record::RecordQuery,
     search::SearchQuery,
+    sent_group::SentGroupQuery,
     session::SessionQuery,
     sunset::SunsetQuery,
     swap::SwapQuery,
@@ -96,8 +119,13 @@ pub struct Query(
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     certificate::CertificateMutation,
+    account::AccountMutation,
     alert::AlertMutation,
+    api_key::ApiKeyMutation,
+    arrival::ArrivalMutation,
+    audit::AuditMutation,
     backfill::BackfillMutation,
+    catch_up::CatchUpMutation,
     connection::ConnectionMutation,
     drift::DriftMutation,
     exception::ExceptionEditMutation,
@@ -106,22 +134,25 @@ pub struct Mutation(
     flow::FlowMutation,
     flow::RunMutation,
     inventory::InventoryMutation,
+    invitation::InvitationMutation,
     lookup_entry::LookupEntryMutation,
     lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
+    member::MemberMutation,
     poll::PollMutation,
     reconciliation::ReconciliationMutation,
     session::SessionMutation,
+    subscription::SubscriptionMutation,
     swap::SwapMutation,
     tenant::TenantMutation,
     three_way_match::MatchPolicyMutation,
     undo::UndoMutation,
 );
 
-pub type CrossdockSchema = Schema<Query, Mutation, EmptySubscription>;
+pub type CrossdockSchema = Schema<Guarded<Query>, Guarded<Mutation>, EmptySubscription>;
 
-fn builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+fn builder() -> SchemaBuilder<Guarded<Query>, Guarded<Mutation>, EmptySubscription> {
+    Schema::build(Guarded::default(), Guarded::default(), EmptySubscription)
         .limit_depth(DEPTH_MAX)
         .limit_complexity(COMPLEXITY_MAX)
         .limit_directives(DIRECTIVES_MAX)
@@ -144,11 +175,13 @@ pub fn sdl() -> String {
 
 pub fn routes(config: &mut web::ServiceConfig) {
     // A form on another page can make a browser post text, but not JSON: that needs this page's consent (CORS, which we never give).
-    let json = guard::fn_guard(|request| {
-        let kind = request.head().headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        kind.is_some_and(|kind| kind.starts_with("application/json"))
-    });
+    let json = guard::fn_guard(|request| is_json(request.head().headers()));
     config.service(web::resource("/graphql").route(web::post().guard(json).to(execute)).route(web::get().to(graphiql)));
+}
+
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(|kind| kind.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 async fn execute(
@@ -159,11 +192,18 @@ async fn execute(
 ) -> HttpResponse {
     let caller = Caller::of(&request);
     let mut query = match read(&request, payload).await {
-        Ok(query) => query.data(caller),
+        Ok(query) => query.data(caller.clone()),
         Err(refusal) => return refusal,
     };
-    match viewer(&state, &request, caller).await {
-        Ok(Some(viewer)) => query = query.data::<Arc<Viewer>>(viewer),
+    match viewer(&state, &request, &caller).await {
+        Ok(Some(viewer)) => {
+            if let Identity::ApiKey(key) = &viewer.identity
+                && let Err(used_up) = crate::api_key::take(&state, key).await
+            {
+                return too_many(&used_up);
+            }
+            query = query.data::<Arc<Viewer>>(viewer);
+        }
         Ok(None) => {}
         Err(error) => {
             warn!(request.id = %caller.request, error = infra::chain(&error), "A request could not be authenticated");
@@ -214,9 +254,19 @@ fn has_nul(query: &async_graphql::Request) -> bool {
 }
 
 /// An answer to what never became a query, in the shape that clients of GraphQL read.
-fn refuse(status: StatusCode, code: Code, reason: &str) -> HttpResponse {
+pub(crate) fn refuse(status: StatusCode, code: Code, reason: &str) -> HttpResponse {
     let error = serde_json::json!({"message": reason, "extensions": {"code": code.as_str()}});
     HttpResponse::build(status).json(serde_json::json!({"errors": [error]}))
+}
+
+/// A key that asks more often than it was made for.
+fn too_many(used_up: &UsedUp) -> HttpResponse {
+    let wait = used_up.wait.unwrap_or(Duration::from_secs(1));
+    let reason = "this API key asks more often than its callsPerMinute; wait, or have it made with more";
+    let extensions = serde_json::json!({"code": Code::RateLimited.as_str(), "retryAfterMs": wait.as_millis()});
+    HttpResponse::TooManyRequests()
+        .insert_header((header::RETRY_AFTER, wait.as_secs_f64().ceil().to_string()))
+        .json(serde_json::json!({"errors": [{"message": reason, "extensions": extensions}]}))
 }
 
 async fn graphiql(state: web::Data<AppState>) -> HttpResponse {
@@ -289,9 +339,11 @@ mod tests {
     async fn a_negative_first_is_refused_and_no_credit() {
         let schema = super::builder().finish();
         let negative = "{ deliveries(first: -1000000) { nodes { id state attempts { id } } } }";
+        // A stranger is told to sign in, and nothing of what else is wrong.
         let errors = schema.execute(negative).await.errors;
-        assert_eq!(errors.len(), 1, "{errors:?}");
-        assert_eq!(errors[0].message, "`first` is how many rows you want, from 1 to 100");
+        assert!(errors.len() == 1 && errors[0].message.starts_with("sign in first"), "{errors:?}");
+        let refused = super::page::start(Some(-1_000_000), None).map(|_| ()).unwrap_err();
+        assert_eq!(refused.message, "`first` is how many rows you want, from 1 to 100");
         let wide = (0..60).map(|n| format!("a{n}: deliveries(first: 100) {{ nodes {{ id }} }} ")).collect::<String>();
         let credit = format!("{{ credit: deliveries(first: -1000000) {{ nodes {{ id state }} }} {wide} }}");
         let errors = schema.execute(credit).await.errors;

@@ -46,6 +46,9 @@ pub struct PollNode {
     failures: i32,
     /// Why the last one failed.
     failure: Option<String>,
+    /// Nobody has asked for it: it was made for the flows that read the connection, and rests when none does. Whoever sets, pauses or resumes it takes it
+    /// over.
+    is_automatic: bool,
     #[graphql(skip)]
     row: poll::Model,
 }
@@ -68,6 +71,7 @@ impl From<poll::Model> for PollNode {
             missed_by_webhooks: row.gaps,
             failures: row.failures,
             failure: row.failure.clone(),
+            is_automatic: row.is_own,
             row,
         }
     }
@@ -96,7 +100,7 @@ struct PollSetInput {
     /// From 30 to 604,800 seconds.
     every_s: i32,
     /// Brings what changed since then; of a new poll, what changes from now on where it is left out. A poll that there is goes on where it stands.
-    /// Where the vendor tells no times, everything is brought.
+    /// Where the vendor tells no times, and where files bring the records, everything is brought.
     since: Option<DateTime<Utc>>,
 }
 
@@ -171,12 +175,19 @@ impl PollMutation {
             Ok((row, connector)) => (row.id, connector),
             Err(error) => return Ok(PollPayload { poll: None, user_errors: vec![error] }),
         };
-        if connector.reader(kind, &connectors::Position::default()).is_none() {
+        let has_files = connector.has_files(kind);
+        if !has_files && connector.reader(kind, &connectors::Position::default()).is_none() {
             return refuse(
                 "recordKind",
                 UserErrorCode::Invalid,
                 format!("{} does not list records of the kind {kind}", connector.title()),
             );
+        }
+        // Every file of the folder would be read as this kind too.
+        if has_files && let Some(other) = other_kind(ctx, connection, kind).await? {
+            let message =
+                format!("the files of this connection are read as the kind {other} already; make a connection for each folder");
+            return refuse("recordKind", UserErrorCode::Blocked, message);
         }
         let position = |at| serde_json::to_value(connector.position_from(kind, at)).expect("a position is plain data");
         let set = within(ctx, Permission::Configure, async |store| {
@@ -233,6 +244,14 @@ impl PollMutation {
     async fn poll_resume(&self, ctx: &Context<'_>, id: ID) -> Result<PollPayload> {
         set(ctx, &id, true).await
     }
+}
+
+/// Another kind that is listed of a connection.
+async fn other_kind(ctx: &Context<'_>, connection: Uuid, kind: RecordKind) -> Result<Option<String>> {
+    let polls = within(ctx, Permission::Configure, async |store| {
+        Ok(store.page::<poll::Entity>(polls_of(Some(connection)), None, 100).await?.rows)
+    });
+    Ok(polls.await?.into_iter().map(|poll| poll.kind).find(|known| known != kind.as_str()))
 }
 
 fn every_sentence() -> String {

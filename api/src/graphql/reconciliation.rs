@@ -6,7 +6,6 @@ use chrono::{DateTime, Duration, Utc};
 use domain::id::{DeliveryId, DifferenceId, FlowId, ReconciliationId, RecordId};
 use domain::reconciliation::{DifferenceKind, FieldDifference, Period};
 use domain::scope::Permission;
-use domain::task::Stage;
 use infra::postgres::difference::DIFFERENCES_ACT_MAX;
 use infra::postgres::entity::{difference, flow, reconciliation};
 use infra::postgres::filter::{self, DifferenceFilter};
@@ -402,8 +401,7 @@ impl ReconciliationMutation {
         };
         let (resent, nudges) =
             within(ctx, Permission::WorkExceptions, async |store| store.differences_resend(&ids).await).await?;
-        let rows = nudges.into_iter().map(|(_, place, id)| (place, id));
-        state(ctx).broker.nudge(Stage::Deliver, rows.collect::<Vec<_>>()).await;
+        state(ctx).broker.nudge_stages(&nudges).await;
         Ok(DifferencePayload { count: i32::try_from(resent.len()).unwrap_or(i32::MAX), user_errors: vec![] })
     }
 

@@ -32,6 +32,8 @@ pub struct RecordNode {
     revision: i32,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    /// When it was told that it is deleted where it comes from; what was sent of it stays where it is.
+    deleted_at: Option<DateTime<Utc>>,
     #[graphql(skip)]
     row: Uuid,
     #[graphql(skip)]
@@ -49,6 +51,7 @@ impl From<record::Model> for RecordNode {
             revision: row.revision,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            deleted_at: row.deleted_at,
             row: row.id,
             revision_id: row.revision_id,
         }

@@ -1,20 +1,27 @@
-//! Signing in and out, and who one is.
+//! Signing in and out, who one is, and where else one is signed in.
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
+use domain::id::SessionId;
+use domain::permission::Permission;
 
+use super::api_key::PermissionName;
 use super::error::{Code, UserError, UserErrorCode, fail, internal, state, viewer};
-use crate::auth::{self, Caller, SignInError};
+use super::page::{cost, uuid};
+use crate::auth::{self, Caller, Identity, SignInError};
 
 /// What signing in costs of a request's complexity: two fit into one, so that a request is no list of guesses.
-const SIGN_IN_COST: usize = 2_000;
+pub(super) const SIGN_IN_COST: usize = 2_000;
 
-/// The person who asks.
+/// Who asks: a person, or an API key.
 #[derive(SimpleObject)]
 pub struct ViewerNode {
+    /// The person's or the key's.
     id: ID,
-    /// The tenants they are a member of.
+    /// The tenants they are a member of; a key is a member of none.
     memberships: Vec<MembershipNode>,
+    /// What they may do in the tenant that this request is about.
+    permissions: Vec<PermissionName>,
 }
 
 #[derive(SimpleObject)]
@@ -66,19 +73,62 @@ struct SessionClosePayload {
     closed: bool,
 }
 
+/// One sign-in of yours that can still be used.
+#[derive(SimpleObject)]
+struct OpenSession {
+    id: ID,
+    opened_at: DateTime<Utc>,
+    /// When it was opened or last refreshed: within ten minutes of when it was last used.
+    last_used_at: DateTime<Utc>,
+    /// What the program called itself when it signed in (`User-Agent`); at most 200 characters, and it may say anything.
+    device: String,
+    /// Whence it was last used: an address, or the network of one. Behind a proxy that is the proxy's.
+    address: Option<String>,
+    /// The one that asks.
+    is_current: bool,
+}
+
+#[derive(SimpleObject)]
+struct SessionRevokePayload {
+    /// How many ended.
+    count: i32,
+    user_errors: Vec<UserError>,
+}
+
 #[derive(Default)]
 pub struct SessionQuery;
 
 #[Object]
 impl SessionQuery {
-    /// Who is signed in; null for a stranger.
+    /// Who asks; null for a stranger.
     async fn viewer(&self, ctx: &Context<'_>) -> Option<ViewerNode> {
         let viewer = viewer(ctx).ok()?;
-        let memberships = viewer.memberships.iter().map(|m| MembershipNode {
+        let memberships = viewer.memberships().iter().map(|m| MembershipNode {
             tenant: super::tenant::TenantNode { id: ID(m.tenant.to_string()), slug: m.slug.clone(), name: m.name.clone() },
             role: m.role.to_string(),
         });
-        Some(ViewerNode { id: ID(viewer.user.to_string()), memberships: memberships.collect() })
+        let id = match &viewer.identity {
+            Identity::Person { user, .. } => user.to_string(),
+            Identity::ApiKey(key) => key.id.to_string(),
+        };
+        let permissions = Permission::ALL.into_iter().filter(|permission| viewer.may(*permission)).map(Into::into);
+        Some(ViewerNode { id: ID(id), memberships: memberships.collect(), permissions: permissions.collect() })
+    }
+
+    /// Your own sessions that can still be used, the last used one first; at most 100.
+    #[graphql(complexity = "cost(Some(100), child_complexity)")]
+    async fn sessions(&self, ctx: &Context<'_>) -> Result<Vec<OpenSession>> {
+        let (user, current) = viewer(ctx)?.person()?;
+        let sessions = state(ctx).store.sessions(user).await.map_err(|error| internal(ctx, &error))?;
+        let node = |session: infra::postgres::session::OpenSession| OpenSession {
+            id: ID(session.id.to_string()),
+            opened_at: session.opened_at,
+            last_used_at: session.last_used_at,
+            device: session.device,
+            address: session.address,
+            is_current: session.id == current,
+        };
+        Ok(sessions.into_iter().map(node).collect())
     }
 }
 
@@ -91,13 +141,9 @@ impl SessionMutation {
     /// account and 60 in all from one network address, beyond which the error's code is RATE_LIMITED.
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn session_open(&self, ctx: &Context<'_>, input: SessionOpenInput) -> Result<SessionPayload> {
-        let caller = *ctx.data_unchecked::<Caller>();
-        let session = match auth::sign_in(state(ctx), caller, &input.email, input.password.into()).await {
+        let session = match auth::sign_in(state(ctx), caller(ctx), &input.email, input.password.into()).await {
             Ok(session) => session,
-            Err(SignInError::Store(error)) => return Err(internal(ctx, &error)),
-            Err(error @ (SignInError::TooMany | SignInError::Password(_))) => {
-                return Err(fail(Code::RateLimited, &error.to_string()));
-            }
+            Err(error) => return Err(sign_in_refused(ctx, error)),
         };
         Ok(payload(
             session,
@@ -108,16 +154,52 @@ impl SessionMutation {
     /// Trades a refresh token for a new session. A token that comes twice ends the session for both who hold it.
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn session_refresh(&self, ctx: &Context<'_>, refresh_token: String) -> Result<SessionPayload> {
-        let session = auth::refresh(state(ctx), &refresh_token).await.map_err(|error| internal(ctx, &error))?;
+        let session = auth::refresh(state(ctx), caller(ctx), &refresh_token).await.map_err(|error| internal(ctx, &error))?;
         Ok(payload(session, "the refresh token was used before, has expired or was revoked; sign in again"))
     }
 
     /// Ends this session at once, on every device that holds its tokens.
     async fn session_close(&self, ctx: &Context<'_>) -> Result<SessionClosePayload> {
         let viewer = viewer(ctx)?;
-        state(ctx).store.session_close(viewer.session, viewer.user).await.map_err(|error| internal(ctx, &error))?;
+        let (user, session) = viewer.person()?;
+        let closed = state(ctx).store.session_close(session, user, viewer.request).await;
+        closed.map_err(|error| internal(ctx, &error))?;
         Ok(SessionClosePayload { closed: true })
     }
+
+    /// Ends one of your own sessions at once: whoever holds its tokens is signed out.
+    async fn session_revoke(&self, ctx: &Context<'_>, id: ID) -> Result<SessionRevokePayload> {
+        let viewer = viewer(ctx)?;
+        let (user, _) = viewer.person()?;
+        let ended = match uuid::<SessionId>(&id) {
+            Some(session) => state(ctx).store.session_close(SessionId(session), user, viewer.request).await,
+            None => Ok(false),
+        };
+        let ended = ended.map_err(|error| internal(ctx, &error))?;
+        let missing = || UserError::new("id", UserErrorCode::NotFound, "you have no such session, or it is over");
+        Ok(SessionRevokePayload { count: i32::from(ended), user_errors: if ended { vec![] } else { vec![missing()] } })
+    }
+
+    /// Ends all of your sessions but the one that asks.
+    async fn session_revoke_others(&self, ctx: &Context<'_>) -> Result<SessionRevokePayload> {
+        let viewer = viewer(ctx)?;
+        let (user, session) = viewer.person()?;
+        let ended = state(ctx).store.session_close_others(session, user, viewer.request).await;
+        let ended = ended.map_err(|error| internal(ctx, &error))?;
+        Ok(SessionRevokePayload { count: i32::try_from(ended).unwrap_or(i32::MAX), user_errors: vec![] })
+    }
+}
+
+/// Why nobody looked whether a password fits.
+pub(super) fn sign_in_refused(ctx: &Context<'_>, error: SignInError) -> async_graphql::Error {
+    match error {
+        SignInError::Store(error) => internal(ctx, &error),
+        error @ (SignInError::TooMany | SignInError::Password(_)) => fail(Code::RateLimited, &error.to_string()),
+    }
+}
+
+pub(super) fn caller<'c>(ctx: &Context<'c>) -> &'c Caller {
+    ctx.data_unchecked::<Caller>()
 }
 
 fn payload(session: Option<auth::Session>, refusal: &str) -> SessionPayload {

@@ -7,6 +7,7 @@ use domain::scope::{Actor, Permission, Role, Scope};
 
 use super::error::{UserError, UserErrorCode, internal, scope, state, viewer, within};
 use super::page::AGGREGATE_COST;
+use crate::auth::Identity;
 
 #[derive(SimpleObject, Clone)]
 #[graphql(name = "Tenant")]
@@ -56,26 +57,20 @@ pub struct TenantQuery;
 impl TenantQuery {
     /// The tenant this request is about.
     async fn tenant(&self, ctx: &Context<'_>) -> Result<Option<TenantNode>> {
-        let Some((tenant, _)) = viewer(ctx)?.tenant else { return Ok(None) };
-        let membership = viewer(ctx)?.memberships.iter().find(|m| m.tenant == tenant);
-        Ok(membership.map(|m| TenantNode { id: ID(m.tenant.to_string()), slug: m.slug.clone(), name: m.name.clone() }))
+        let viewer = viewer(ctx)?;
+        let Some(tenant) = viewer.tenant else { return Ok(None) };
+        let id = ID(tenant.to_string());
+        if let Identity::ApiKey(key) = &viewer.identity {
+            return Ok(Some(TenantNode { id, slug: key.tenant_slug.clone(), name: key.tenant_name.clone() }));
+        }
+        let membership = viewer.memberships().iter().find(|m| m.tenant == tenant);
+        Ok(membership.map(|m| TenantNode { id, slug: m.slug.clone(), name: m.name.clone() }))
     }
 
     /// What is billed, summed by meter, from (inclusive) and to (exclusive).
     #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn usage(&self, ctx: &Context<'_>, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<UsageLine>> {
-        // Billing may see this and nothing else.
-        let permission = match viewer(ctx)?.tenant {
-            Some((_, Role::Billing)) => None,
-            _ => Some(Permission::ReadOperations),
-        };
-        let lines = match permission {
-            Some(permission) => within(ctx, permission, async |store| store.usage(from, to).await).await?,
-            None => {
-                let (scope, _) = viewer(ctx)?.scope().ok_or("no tenant")?;
-                state(ctx).store.within(&scope).usage(from, to).await.map_err(|error| internal(ctx, &error))?
-            }
-        };
+        let lines = within(ctx, Permission::ReadUsage, async |store| store.usage(from, to).await).await?;
         let meter = |name: &str| match name {
             "message_accepted" => Some(Meter::MessageAccepted),
             "delivery_confirmed" => Some(Meter::DeliveryConfirmed),
@@ -94,6 +89,7 @@ impl TenantMutation {
     /// A new tenant, with the caller as its owner.
     async fn tenant_create(&self, ctx: &Context<'_>, input: TenantCreateInput) -> Result<TenantCreatePayload> {
         let viewer = viewer(ctx)?;
+        let (user, _) = viewer.person()?;
         let slug_fits = input.slug.len() <= 63
             && input.slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && input.slug.bytes().next().is_some_and(|b| b != b'-');
@@ -111,11 +107,11 @@ impl TenantMutation {
         if !user_errors.is_empty() {
             return Ok(TenantCreatePayload { tenant: None, user_errors });
         }
-        let actor = Actor::Member { user: viewer.user, role: Role::Owner };
+        let actor = Actor::Member { user, role: Role::Owner };
         let scope = Scope { tenant: TenantId::generate(), actor, request: viewer.request };
         let made = state(ctx)
             .store
-            .tenant_create(&scope, viewer.user, &input.slug, &input.name)
+            .tenant_create(&scope, user, &input.slug, &input.name)
             .await
             .map_err(|error| internal(ctx, &error))?;
         Ok(match made {

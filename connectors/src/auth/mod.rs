@@ -11,7 +11,7 @@ mod token;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
-use domain::http::{ClientIdentity, HttpRequest};
+use domain::http::{ClientIdentity, HttpRequest, Identity, Login};
 use domain::secret::{ExposeSecret, SecretString};
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::utf8_percent_encode;
@@ -22,7 +22,7 @@ pub use code::{Callback, CallbackError, Pkce, callback_state, is_same_state};
 pub use token::TokenSet;
 
 use crate::hex::unhex;
-use crate::manifest::{ApiKey, Auth, KeyEncoding, MutualTls, Oauth2, SendToken, Session};
+use crate::manifest::{ApiKey, Auth, KeyEncoding, MutualTls, Oauth2, SendToken, Session, Sftp};
 use crate::request::{RequestContext, RequestError};
 use crate::template::ENCODED;
 
@@ -69,8 +69,12 @@ pub(crate) fn sign(auth: &Auth, request: &mut HttpRequest, context: &RequestCont
         Auth::Sign(steps) => sign::sign(steps, request, context),
         Auth::Session(session) => send_token(&session.send, request, context.token.ok_or(RequestError::NoToken)?),
         Auth::MutualTls(tls) => {
-            request.identity = Some(identity(tls, context)?);
+            request.identity = Some(Identity::Certificate(identity(tls, context)?));
             tls.with.as_deref().map_or(Ok(()), |with| sign(with, request, context))
+        }
+        Auth::Sftp(sftp) => {
+            request.identity = Some(Identity::Login(Box::new(login(sftp, context)?)));
+            Ok(())
         }
     }
 }
@@ -102,9 +106,9 @@ fn send_token(send: &SendToken, request: &mut HttpRequest, token: &TokenSet) -> 
 }
 
 /// The client certificate that goes with every request, those for tokens included.
-pub(crate) fn identity_of(auth: &Auth, context: &RequestContext<'_>) -> Result<Option<ClientIdentity>, RequestError> {
+pub(crate) fn identity_of(auth: &Auth, context: &RequestContext<'_>) -> Result<Option<Identity>, RequestError> {
     match auth {
-        Auth::MutualTls(tls) => identity(tls, context).map(Some),
+        Auth::MutualTls(tls) => identity(tls, context).map(|identity| Some(Identity::Certificate(identity))),
         _ => Ok(None),
     }
 }
@@ -112,6 +116,18 @@ pub(crate) fn identity_of(auth: &Auth, context: &RequestContext<'_>) -> Result<O
 fn identity(tls: &MutualTls, context: &RequestContext<'_>) -> Result<ClientIdentity, RequestError> {
     let pem = |field: &String| context.secret(field).map(|text| SecretString::from(pem(text)));
     Ok(ClientIdentity { chain: pem(&tls.certificate)?, key: pem(&tls.key)? })
+}
+
+/// Who signs in to a file server. A folder of our own machine needs none of it, so what was never stored is left out; the door says what it lacks.
+pub(crate) fn login(sftp: &Sftp, context: &RequestContext<'_>) -> Result<Login, RequestError> {
+    let secret = |field: &Option<String>| field.as_ref().and_then(|field| context.secret(field).ok());
+    Ok(Login {
+        user: context.fill_known(&sftp.user)?,
+        password: secret(&sftp.password).map(SecretString::from),
+        key: secret(&sftp.key).map(|text| SecretString::from(pem(text))),
+        passphrase: secret(&sftp.passphrase).map(SecretString::from),
+        host_key: context.fill_known(&sftp.host_key)?,
+    })
 }
 
 /// A key that was copied out of JSON has `\n` for its line breaks.

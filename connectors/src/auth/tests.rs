@@ -37,7 +37,17 @@ pub(super) fn context<'c>(
 ) -> RequestContext<'c> {
     static NOTHING: std::sync::LazyLock<serde_json::Value> = std::sync::LazyLock::new(|| json!({}));
     let now = DateTime::from_timestamp(now, 0).unwrap();
-    RequestContext { settings: &NOTHING, credential, external_key: "", revision: 0, idempotency_key: "", now, nonce, token }
+    RequestContext {
+        settings: &NOTHING,
+        credential,
+        external_key: "",
+        revision: 0,
+        idempotency_key: "",
+        now,
+        nonce,
+        token,
+        group: None,
+    }
 }
 
 fn draft(method: Method, url: &str, content_type: Option<&str>, body: &str) -> Draft {
@@ -291,7 +301,7 @@ fn a_client_certificate_goes_beside_another_kind_and_shows_nothing() {
     let auth = "{mutual_tls: {certificate: id, key: token, with: {bearer: {secret: secret}}}}";
     let request = get(auth, &credential, "https://x.example/").unwrap();
     assert_eq!(header(&request, "authorization"), "Bearer t");
-    let identity = request.identity.as_ref().unwrap();
+    let Some(Identity::Certificate(identity)) = &request.identity else { panic!("{request:?}") };
     assert_eq!(identity.chain.expose_secret(), "-----BEGIN CERTIFICATE-----\nMII\n");
     assert!(!format!("{request:?} {identity:?}").contains("s3cret"));
     // The token endpoint is shown the same certificate (RFC 8705).

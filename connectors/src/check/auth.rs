@@ -57,6 +57,14 @@ impl Check<'_, '_> {
             }
             Auth::Sign(sign) => self.sign(&format!("{at}.sign"), sign),
             Auth::Session(session) => self.session(&format!("{at}.session"), session),
+            Auth::Sftp(sftp) => {
+                let at = format!("{at}.sftp");
+                self.fields(&at, [("password", &sftp.password), ("key", &sftp.key), ("passphrase", &sftp.passphrase)]);
+                self.templates(&at, [&sftp.user, &sftp.host_key], Secrets::Unknown, &[]);
+                if sftp.password.is_none() && sftp.key.is_none() {
+                    self.fail(format!("{at} needs password or key"));
+                }
+            }
             Auth::MutualTls(tls) => {
                 let at = format!("{at}.mutual_tls");
                 self.field(&format!("{at}.certificate"), &tls.certificate);

@@ -24,6 +24,14 @@ pub(super) fn check_templates(manifest: &Manifest, errors: &mut Vec<String>) {
             check_template(manifest, &template, scope, errors);
         }
     }
+    for files in manifest.resources.values().filter_map(|resource| resource.files.as_ref()) {
+        for template in files.templates() {
+            check_template(manifest, template, &nothing, errors);
+        }
+    }
+    for template in manifest.x12.iter().flat_map(|x12| x12.templates()) {
+        check_template(manifest, template, &nothing, errors);
+    }
     for template in manifest.base_url.iter().chain(manifest.headers.values()) {
         check_template(manifest, template, &nothing, errors);
     }

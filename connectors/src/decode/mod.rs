@@ -15,6 +15,7 @@ use domain::value::Value;
 use crate::manifest::{Format, Read};
 use crate::path::steps;
 pub(crate) use lines::Lines;
+pub(crate) use rows::Ends;
 use scan::{Wanted, plain, says_something, scan};
 
 /// One page, decompressed.
@@ -59,6 +60,14 @@ pub struct Decoded {
 /// Where the bytes are no XML, or too many.
 pub(crate) fn xml_document(body: &[u8]) -> Result<Value, DecodeError> {
     xml::document(body, &crate::manifest::Xml::default()).map(|(root, tree)| rooted(root, tree))
+}
+
+/// The tree within an XML document's outer element.
+///
+/// # Errors
+/// As [`xml_document`].
+pub(crate) fn xml_tree(body: &[u8], rule: &crate::manifest::Xml) -> Result<Value, DecodeError> {
+    xml::document(body, rule).map(|(_, tree)| tree)
 }
 
 fn rooted(root: String, tree: Value) -> Value {

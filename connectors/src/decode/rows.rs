@@ -86,7 +86,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Finds where rows end without reading them: a line's end within quotes is a part of the value. It decides as the reader of rows does.
 #[derive(Debug)]
-pub(super) struct Ends {
+pub(crate) struct Ends {
     delimiter: u8,
     within: Within,
     /// Bytes of the mark at the file's beginning that may still come.
@@ -104,8 +104,18 @@ enum Within {
 }
 
 impl Ends {
-    pub fn new(rows: &Rows) -> Self {
+    pub(super) fn new(rows: &Rows) -> Self {
         Self { delimiter: rows.delimiter, within: Within::Start, mark: BYTE_ORDER_MARK }
+    }
+
+    /// For text whose mark was taken away.
+    pub fn unmarked(delimiter: u8) -> Self {
+        Self { delimiter, within: Within::Start, mark: b"" }
+    }
+
+    /// True within a value whose quote is not closed.
+    pub fn is_quoted(&self) -> bool {
+        self.within == Within::Quoted
     }
 
     /// The place after the last row that ends within these bytes.

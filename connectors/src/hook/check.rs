@@ -37,6 +37,11 @@ pub(crate) fn check(manifest: &Manifest, hook: &Hook, errors: &mut Vec<String>) 
         if about.id.is_empty() {
             errors.push(format!("webhooks.topics.{topic}.id is empty: where does the body carry the id of the thing?"));
         }
+        if about.deleted && about.fetch.is_some() {
+            errors.push(format!(
+                "webhooks.topics.{topic} tells that the thing is deleted, and fetches it; leave one of the two out"
+            ));
+        }
     }
     check_subscriptions(hook, errors);
 }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use domain::secret::{ExposeSecret, SecretFields};
+use domain::secret::{ExposeSecret, SecretFields, SecretString};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature as public;
@@ -28,6 +28,7 @@ const ELLIPTIC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2
 pub(super) fn usable<K>(
     rule: &Signature,
     credential: &SecretFields,
+    more: &[SecretString],
     key: fn(&Signature, &str) -> Option<K>,
 ) -> Result<Vec<K>, HookRefusal> {
     let mut unreadable = None;
@@ -41,6 +42,8 @@ pub(super) fn usable<K>(
             None => unreadable = Some(field),
         }
     }
+    let more = more.iter().map(ExposeSecret::expose_secret);
+    keys.extend(more.filter_map(|secret| key(rule, secret.strip_prefix(&rule.secret_prefix).unwrap_or(secret))));
     match unreadable {
         _ if !keys.is_empty() => Ok(keys),
         Some(field) => Err(HookRefusal::BadSecret(field.clone())),

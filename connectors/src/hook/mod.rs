@@ -2,6 +2,7 @@
 
 mod check;
 mod key;
+mod secret;
 mod signature;
 mod subscription;
 #[cfg(test)]
@@ -10,13 +11,15 @@ mod tests;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::record::RecordKind;
-use domain::secret::SecretFields;
+use domain::secret::{SecretFields, SecretString};
 use domain::value::{Limits, Value};
 use sha2::{Digest, Sha256};
 
 pub(crate) use check::check;
-pub(crate) use subscription::is_same_topic;
-pub use subscription::{Comparison, ListedSubscription, Subscription, SubscriptionReader, compare};
+pub use secret::SecretSource;
+pub use subscription::{
+    Comparison, ListedSubscription, Subscription, SubscriptionReader, compare, is_same_address, is_same_topic,
+};
 
 use crate::connector::Connector;
 use crate::hex::hex;
@@ -43,6 +46,17 @@ pub struct HookCall<'a> {
     /// The raw bytes.
     pub body: &'a [u8],
     pub now: DateTime<Utc>,
+}
+
+/// Whom a delivery is believed from.
+#[derive(Debug, Clone, Copy)]
+pub struct HookTrust<'a> {
+    pub credential: &'a SecretFields,
+    /// Secrets besides those of the credential, written as the vendor writes them: what it gave with a subscription, and the one before.
+    pub more: &'a [SecretString],
+    /// How old a delivery may be beyond what the connector says, s. Only where a second arrival of it is told from the first by what is signed: what
+    /// was sent before is a duplicate then, and what was not is an honest retry, however late.
+    pub late_s: u32,
 }
 
 /// What a verified hook says of one thing.
@@ -121,8 +135,22 @@ impl Connector {
         credential: &SecretFields,
         settings: &serde_json::Value,
     ) -> Result<Vec<HookInfo>, HookRefusal> {
+        self.verify_hook_of(call, &HookTrust { credential, more: &[], late_s: 0 }, settings)
+    }
+
+    /// As [`Self::verify_hook`], with more secrets than the credential has, and later.
+    ///
+    /// # Errors
+    /// As [`Self::verify_hook`].
+    pub fn verify_hook_of(
+        &self,
+        call: &HookCall<'_>,
+        trust: &HookTrust<'_>,
+        settings: &serde_json::Value,
+    ) -> Result<Vec<HookInfo>, HookRefusal> {
         let hook = self.manifest.webhooks.as_ref().ok_or(HookRefusal::NoHooks)?;
-        signature::verify(&hook.signature, call, credential)?;
+        let late_s = if tells_duplicates(hook) { trust.late_s } else { 0 };
+        signature::verify(&hook.signature, call, &HookTrust { late_s, ..*trust })?;
         if let Some(source) = &hook.source {
             let claimed = find(call.headers, &source.header).ok_or_else(|| missing(&source.header))?;
             let expected =
@@ -228,6 +256,21 @@ fn read(
         source_id,
         event: None,
     })
+}
+
+/// True where whoever sends a delivery once more, and changes nothing that is signed, cannot make it look like another one.
+fn tells_duplicates(hook: &Hook) -> bool {
+    let signed = hook.signature.signed.as_deref();
+    let is_signed = |place: &Place| {
+        let names = || signed.into_iter().flat_map(crate::template::names).filter_map(|name| name.strip_prefix("header."));
+        // What stands in the body is signed with it.
+        place.header.iter().all(|header| names().any(|name| name.eq_ignore_ascii_case(header)))
+    };
+    match &hook.dedupe {
+        Some(place) => is_signed(place) && (hook.events.is_none() || is_signed(&hook.topic)),
+        // The hash of topic and body.
+        None => is_signed(&hook.topic),
+    }
 }
 
 fn hash(parts: &[&[u8]]) -> String {

@@ -10,7 +10,7 @@ use domain::secret::SecretFields;
 use subtle::Choice;
 
 use super::key::{Signer, Verifier, usable};
-use super::{HookCall, HookRefusal};
+use super::{HookCall, HookRefusal, HookTrust};
 use crate::hex::{hex, unhex};
 use crate::manifest::{Encoding, Signature, SignatureAlgorithm, SignedAtUnit};
 use crate::template::fill;
@@ -21,7 +21,7 @@ const HEADER_BYTES_MAX: usize = 8 * 1024;
 const ITEMS_MAX: usize = 32;
 
 /// Whether any of the connection's secrets made any of the signatures that were sent, and lately enough.
-pub(super) fn verify(rule: &Signature, call: &HookCall<'_>, credential: &SecretFields) -> Result<(), HookRefusal> {
+pub(super) fn verify(rule: &Signature, call: &HookCall<'_>, trust: &HookTrust<'_>) -> Result<(), HookRefusal> {
     // Two signatures are one too many: which of them a proxy before us looked at is anybody's guess.
     let (name, header) = one(call.headers, &rule.header)?;
     let malformed = |what: &str| HookRefusal::Malformed { header: name.to_owned(), what: what.to_owned() };
@@ -31,7 +31,7 @@ pub(super) fn verify(rule: &Signature, call: &HookCall<'_>, credential: &SecretF
         Some(Some(header)) => Some(one(call.headers, std::slice::from_ref(header))?.1),
         Some(None) => Some(sent.signed_at.ok_or_else(|| malformed("it does not say when it was signed"))?),
     };
-    let keys = usable(rule, credential, Verifier::new)?;
+    let keys = usable(rule, trust.credential, trust.more, Verifier::new)?;
     let message = message(rule, call, call.headers, signed_at)?;
     // Every secret is tried with every signature, in constant time, so that timing tells nothing of which one fits.
     let fits = keys.iter().fold(Choice::from(0), |fits, key| fits | key.fits(&message, &sent.signatures));
@@ -41,7 +41,9 @@ pub(super) fn verify(rule: &Signature, call: &HookCall<'_>, credential: &SecretF
     let (Some(at), Some(text)) = (&rule.timestamp, signed_at) else { return Ok(()) };
     let signed_ms = read_time(at.unit, text).ok_or_else(|| malformed("the time that it was signed cannot be read"))?;
     let age_ms = i128::from(call.now.timestamp_millis()) - i128::from(signed_ms);
-    if age_ms.unsigned_abs() > u128::from(at.tolerance_s) * 1_000 {
+    // What was signed in our future is no late retry, however much is borne of the past.
+    let tolerance_s = if age_ms > 0 { at.tolerance_s.max(trust.late_s) } else { at.tolerance_s };
+    if age_ms.unsigned_abs() > u128::from(tolerance_s) * 1_000 {
         return Err(HookRefusal::Stale { age_ms, tolerance_s: at.tolerance_s });
     }
     Ok(())
@@ -58,7 +60,7 @@ pub(super) fn sign(
     let headers: Vec<(String, String)> = call.headers.iter().cloned().chain(own.clone()).collect();
     let message = message(rule, call, &headers, signed_at.as_deref())?;
     let mut signatures = Vec::new();
-    for signer in usable(rule, credential, Signer::new)? {
+    for signer in usable(rule, credential, &[], Signer::new)? {
         let digest = match signer {
             Signer::Shared(secret) => secret,
             signer => {

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest};
 use domain::mapping::Filter;
+use domain::record::RecordKind;
 use domain::secret::SecretString;
 use domain::value::{Limits, Value};
 
@@ -55,9 +56,8 @@ pub struct Comparison {
 pub fn compare(wanted: &[&str], hook_url: &str, listed: &[ListedSubscription]) -> Comparison {
     let mut comparison = Comparison::default();
     let mut served = vec![false; wanted.len()];
-    let hook_url = address(hook_url);
     for one in listed {
-        if address(&one.url) != hook_url {
+        if !is_same_address(&one.url, hook_url) {
             comparison.foreign.push(one.clone());
             continue;
         }
@@ -73,6 +73,12 @@ pub fn compare(wanted: &[&str], hook_url: &str, listed: &[ListedSubscription]) -
     comparison
 }
 
+/// True where both are the same address, however they are written.
+#[must_use]
+pub fn is_same_address(one: &str, other: &str) -> bool {
+    address(one) == address(other)
+}
+
 /// As an address is written once: host in small letters, no port that is the usual one, no slash at the end.
 fn address(url: &str) -> String {
     let parsed = url::Url::parse(url).map(String::from).unwrap_or_else(|_| url.to_owned());
@@ -80,7 +86,8 @@ fn address(url: &str) -> String {
 }
 
 /// Vendors write a topic in more than one way: `orders/create` in deliveries and `ORDERS_CREATE` in lists.
-pub(crate) fn is_same_topic(one: &str, other: &str) -> bool {
+#[must_use]
+pub fn is_same_topic(one: &str, other: &str) -> bool {
     let plain = |c: char| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     one.chars().map(plain).eq(other.chars().map(plain))
 }
@@ -187,8 +194,11 @@ impl Connector {
             // Without it no delivery could be verified.
             Some(place) => Some(SecretString::from(text(place).ok_or_else(|| self.unlisted_answer(answer, "its secret"))?)),
         };
-        let lifetime = rule.lifetime_s.and_then(|s| TimeDelta::try_seconds(i64::try_from(s).ok()?));
-        Ok(Subscription { id, secret, expires: lifetime.and_then(|lifetime| now.checked_add_signed(lifetime)) })
+        Ok(Subscription {
+            id,
+            secret,
+            expires: self.subscription_lifetime().and_then(|lifetime| now.checked_add_signed(lifetime)),
+        })
     }
 
     /// Begins to read the list of webhooks; none where the vendor has no list.
@@ -198,6 +208,37 @@ impl Connector {
         let list = List::new(self, &rule.read, Some(&rule.id), None, ListVars::default());
         let active = rule.active.as_deref().and_then(|active| Filter::compile(active).ok());
         Some(SubscriptionReader { connector: self, rule, list, active, found: Vec::new() })
+    }
+
+    /// True where a vendor can be asked to register webhooks; false where a person does that.
+    #[must_use]
+    pub fn takes_subscriptions(&self) -> bool {
+        self.subscriptions().is_some()
+    }
+
+    /// The topics that bring records of these kinds, each with its own.
+    #[must_use]
+    pub fn topics_of(&self, kinds: &[RecordKind]) -> Vec<(&str, RecordKind)> {
+        let topics = self.manifest.webhooks.iter().flat_map(|hook| &hook.topics);
+        topics.filter(|(_, about)| kinds.contains(&about.kind)).map(|(topic, about)| (topic.as_str(), about.kind)).collect()
+    }
+
+    /// How long one lives unless it is renewed; `None` where it lives for ever.
+    #[must_use]
+    pub fn subscription_lifetime(&self) -> Option<TimeDelta> {
+        self.subscriptions()?.lifetime_s.and_then(|s| TimeDelta::try_seconds(i64::try_from(s).ok()?))
+    }
+
+    /// True where one can be made to live longer; false where it must be made anew.
+    #[must_use]
+    pub fn renews_subscriptions(&self) -> bool {
+        self.subscriptions().is_some_and(|rule| rule.renew.is_some())
+    }
+
+    /// True where one can be taken away by a call; false where a person does that.
+    #[must_use]
+    pub fn deletes_subscriptions(&self) -> bool {
+        self.subscriptions().is_some_and(|rule| rule.delete.is_some())
     }
 
     /// True where one registration is for all topics, because its request names none.
@@ -260,7 +301,7 @@ impl Connector {
         request.map(|request| self.call(request, &vars, context)).transpose()
     }
 
-    fn subscriptions(&self) -> Option<&Subscriptions> {
+    pub(super) fn subscriptions(&self) -> Option<&Subscriptions> {
         self.manifest.webhooks.as_ref()?.subscriptions.as_ref()
     }
 

@@ -31,6 +31,24 @@ pub enum Auth {
     Sign(Sign),
     Session(Box<Session>),
     MutualTls(MutualTls),
+    /// A file server, whose address begins with `sftp://`.
+    Sftp(Sftp),
+}
+
+/// How a file server is signed in to. `user` and `host_key` are templates, the others fields of `credential`; the key goes before the password.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sftp {
+    pub user: String,
+    #[serde(default)]
+    pub password: Option<String>,
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Of the key, where it is encrypted.
+    #[serde(default)]
+    pub passphrase: Option<String>,
+    /// What the server must show: `SHA256:…`, or its public key.
+    pub host_key: String,
 }
 
 /// A secret in a header or a parameter of the address.

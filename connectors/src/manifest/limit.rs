@@ -25,6 +25,10 @@ pub struct LimitRule {
     /// Path prefixes that it counts; absent: every call.
     #[serde(default)]
     pub paths: Vec<String>,
+    /// Percent that are kept for other applications of the same account, 0 to 90; absent: 10. A connection may say otherwise.
+    #[serde(default)]
+    #[schemars(range(max = 90))]
+    pub reserve: Option<u32>,
 }
 
 /// So many calls in so many seconds.
@@ -33,7 +37,7 @@ pub struct LimitRule {
 pub struct Rate {
     pub calls: u32,
     pub per_s: u32,
-    /// Calls that may come at once; absent: `calls`.
+    /// Calls that may come at once; absent: `calls` at the vendor, of which we use a tenth at once, so that no stretch of `per_s` has more.
     #[serde(default)]
     pub burst: Option<u32>,
 }
@@ -62,4 +66,10 @@ pub struct LimitHeaders {
     pub remaining: Option<String>,
     #[serde(default)]
     pub reset: Option<super::error::Wait>,
+}
+
+impl LimitHeaders {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.limit.is_none() && self.remaining.is_none() && self.reset.is_none()
+    }
 }

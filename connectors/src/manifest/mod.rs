@@ -3,12 +3,14 @@
 
 mod auth;
 mod error;
+mod file;
 mod limit;
 mod rates;
 mod read;
 mod request;
 mod webhook;
 mod write;
+mod x12;
 
 use std::collections::BTreeMap;
 
@@ -22,12 +24,14 @@ use serde::Deserialize;
 
 pub use auth::*;
 pub use error::*;
+pub use file::*;
 pub use limit::*;
 pub use rates::*;
 pub use read::*;
 pub use request::*;
 pub use webhook::*;
 pub use write::*;
+pub use x12::*;
 
 /// The version of the format that this build reads.
 pub const FORMAT: u32 = 1;
@@ -80,6 +84,9 @@ pub struct Manifest {
     /// Where exchange rates are read.
     #[serde(default)]
     pub rates: Option<Box<Rates>>,
+    /// What is agreed on with the partner, where files are X12.
+    #[serde(default)]
+    pub x12: Option<Box<X12>>,
     #[serde(default)]
     pub error: ErrorFields,
     /// The error catalog; the first rule that fits decides.
@@ -185,12 +192,21 @@ pub struct Resource {
     /// The path of the time that a record last changed.
     #[serde(default)]
     pub updated_at: Option<String>,
+    /// An expression over a record as the vendor tells it; true where it is deleted there: `status == "trash"`.
+    #[serde(default)]
+    pub deleted: Option<String>,
+    /// `read` always lists all that there are: what it does not list any more is deleted there.
+    #[serde(default)]
+    pub absent_is_deleted: bool,
     /// The path of the version that a change must name as `{{ receipt_version }}`, where a vendor refuses one that was made without
     /// knowing the last: `SyncToken`.
     #[serde(default)]
     pub version: Option<String>,
     #[serde(default)]
     pub read: Option<Read>,
+    /// How files bring them, where the address is a file server or a folder.
+    #[serde(default)]
+    pub files: Option<Files>,
     /// One record by its id.
     #[serde(default)]
     pub get: Option<Get>,

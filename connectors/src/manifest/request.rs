@@ -36,6 +36,8 @@ pub enum Body {
     Graphql(Graphql),
     /// As it is, of the type that `headers` says.
     Text(String),
+    /// The payload as an X12 interchange with one set, as `x12` of the manifest says.
+    X12,
 }
 
 /// POSTed as `{"query": …, "variables": …}`.

@@ -172,6 +172,9 @@ pub struct Topic {
     pub kind: RecordKind,
     /// Where the body carries the id of the thing.
     pub id: String,
+    /// It tells that the thing is deleted, and need not say more than its id.
+    #[serde(default)]
+    pub deleted: bool,
     /// The body is an id only; this reads the thing itself.
     #[serde(default)]
     pub fetch: Option<Get>,

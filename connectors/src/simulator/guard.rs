@@ -112,7 +112,8 @@ impl Guard {
             Auth::Jwt(assertion) => jwt(auth, assertion, account, incoming, now),
             Auth::Sigv4(_) => sigv4(auth, account, incoming, now),
             Auth::Sign(rule) => signed(auth, rule, account, incoming, now),
-            // The certificate is the connection's matter, which a handler of values does not see.
+            // The certificate, or a log-in by SSH, is the connection's matter, which a handler of values does not see.
+            Auth::Sftp(_) => Ok(()),
             Auth::MutualTls(tls) => tls.with.as_deref().map_or(Ok(()), |inner| self.verify(inner, account, incoming, now)),
         }
     }

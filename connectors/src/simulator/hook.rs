@@ -34,7 +34,7 @@ pub struct HookSubscription {
     pub ends_at_ms: Option<i64>,
     /// False where the vendor has switched it off; renewing it switches it on.
     pub active: bool,
-    /// What its deliveries are signed with, where the vendor says that with the subscription.
+    /// What its deliveries are signed with, where the vendor says that with the subscription, or is told it.
     #[serde(skip)]
     secret: Option<String>,
 }
@@ -149,7 +149,9 @@ impl Simulator<'_> {
         }
         self.hooks.given += 1;
         let id = (900_000 + self.hooks.given).to_string();
-        let secret = rules.subscribe.secret.as_ref().map(|_| format!("sim-hook-{:016x}", hash(self.seed, &["hook", &id])));
+        let made = rules.subscribe.secret.as_ref().map(|_| format!("sim-hook-{:016x}", hash(self.seed, &["hook", &id])));
+        let told = self.connector.hook_secret_field().and_then(|field| found.get(&format!("credential.{field}")));
+        let secret = made.clone().or_else(|| told.map(str::to_owned));
         let mut answer = SimAnswer::json(201, &empty());
         let mut body = empty();
         let mut put = |place: &Place, text: &str| {
@@ -159,7 +161,7 @@ impl Simulator<'_> {
             }
         };
         put(&rules.subscribe.id, &id);
-        if let (Some(place), Some(secret)) = (&rules.subscribe.secret, &secret) {
+        if let (Some(place), Some(secret)) = (&rules.subscribe.secret, &made) {
             put(place, secret);
         }
         answer.body = body.to_json().into();

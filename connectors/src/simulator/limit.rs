@@ -90,10 +90,6 @@ pub(super) fn points(operation: &Operation, read: Option<&Read>) -> u32 {
     }
 }
 
-fn belongs(rule: &LimitRule, path: &str) -> bool {
-    rule.paths.is_empty() || rule.paths.iter().any(|prefix| path.starts_with(prefix.as_str()))
-}
-
 /// Why a call is too much, and in how many ms it would not be, where time alone helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Full {
@@ -111,7 +107,7 @@ pub(super) fn admit(
 ) -> Result<(), Full> {
     let now_ms = now.timestamp_millis();
     let at_once = connector.limits(settings);
-    for rule in connector.manifest.limits.iter().filter(|rule| belongs(rule, path)) {
+    for rule in connector.manifest.limits.iter().filter(|rule| rule.counts(path)) {
         let most = at_once.iter().find(|limit| limit.bucket == rule.bucket).map(|limit| limit.concurrency_max);
         if most.is_some_and(|most| in_flight > most as usize) {
             return Err(Full { message: "Concurrent request limit exceeded. Request blocked.", wait_ms: None });
@@ -136,7 +132,7 @@ pub(super) fn report(
     now: DateTime<Utc>,
 ) {
     let now_ms = now.timestamp_millis();
-    for rule in connector.manifest.limits.iter().filter(|rule| belongs(rule, path)) {
+    for rule in connector.manifest.limits.iter().filter(|rule| rule.counts(path)) {
         if let Some(rate) = &rule.rate {
             let bucket = Bucket::rate(rule, rate);
             let (all, left) = (bucket.room / SCALE, buckets.left(&bucket, now_ms) / SCALE);

@@ -163,6 +163,11 @@ impl<'c> Simulator<'c> {
         Self { latency_ms, ..self }
     }
 
+    /// From now on each request takes so long, ms.
+    pub fn set_latency_ms(&mut self, latency_ms: u64) {
+        self.latency_ms = latency_ms;
+    }
+
     /// How many records of each kind there are at the start, where there are samples and `simulator.yaml` says nothing else.
     #[must_use]
     pub fn with_records(mut self, records: usize) -> Self {

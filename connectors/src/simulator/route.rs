@@ -155,6 +155,10 @@ impl Routes {
                 }
             }
             if let Some(subscriptions) = &hook.subscriptions {
+                // Whatever secret it is told is the one that it signs with.
+                let mut untold = credential.clone();
+                untold.0.retain(|field, _| !hook.signature.secrets.contains(field));
+                let maker = Maker { credential: &untold, ..maker };
                 routes.push(maker.route(Operation::Subscribe, &subscriptions.subscribe.request, None));
                 if let Some(list) = &subscriptions.list {
                     routes.push(maker.route(Operation::Subscriptions, &list.read.request, Some(&list.read)));
@@ -195,6 +199,7 @@ impl Routes {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Maker<'m> {
     connector: &'m Connector,
     settings: &'m serde_json::Value,
@@ -256,6 +261,8 @@ impl Maker<'_> {
             None => BodyShape::Payload,
             Some(Body::Json(json) | Body::Form(json)) => BodyShape::Tree(Tree::new(json, &known)),
             Some(Body::Text(template)) => BodyShape::Text(Pattern::new(template, false, &known)),
+            // What it says is not looked into.
+            Some(Body::X12) => BodyShape::Text(Pattern::new("{{ payload }}", false, &known)),
             Some(Body::Graphql(graphql)) => {
                 let variables = graphql.variables.iter().map(|(name, json)| (name.clone(), Tree::new(json, &known)));
                 BodyShape::Graphql { query: one_line(&graphql.query), variables: Tree::Map(variables.collect()) }

@@ -515,7 +515,7 @@ fn says(record: &Value, asked: &Value) -> bool {
 
 /// Takes what a write carries; a body that cannot be read is refused.
 fn payload(incoming: &Incoming<'_>, found: &mut Found, request: &Request) -> Result<Value, Refusal> {
-    let is_text = matches!(request.body, Some(Body::Text(_)));
+    let is_text = matches!(request.body, Some(Body::Text(_) | Body::X12));
     if !incoming.request.body.is_empty() && incoming.body.is_none() && !found.is_body && !is_text {
         return Err(Refusal::new(FaultClass::Validation, "Error while parsing the request body."));
     }

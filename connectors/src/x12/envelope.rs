@@ -20,6 +20,12 @@ pub struct PartyId {
     pub id: String,
 }
 
+impl std::fmt::Display for PartyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.qualifier, self.id)
+    }
+}
+
 /// Whether an interchange is meant: ISA15.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {

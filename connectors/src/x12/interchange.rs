@@ -12,7 +12,7 @@ use super::segment::{Place, Scanner, Segment};
 use super::separators::Separators;
 
 /// One file. Catalogs of inventory are the largest that partners send.
-const BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const BYTES_MAX: usize = 32 * 1024 * 1024;
 const SEGMENTS_MAX: usize = 999_999;
 const GROUPS_MAX: usize = 1_000;
 /// Of all groups of an interchange.
@@ -83,6 +83,21 @@ pub fn interchanges(bytes: &[u8]) -> Vec<Result<Interchange<'_>, InterchangeErro
         }
         at = end;
     }
+}
+
+/// Reads the interchange that stands at this byte or behind the spaces there, the `index`th of its file, and says where it ends; `None` where there is
+/// no more. For whoever does not want to hold all interchanges of a file at once; places count from the file's beginning.
+#[must_use]
+pub fn interchange_at(bytes: &[u8], at: usize, index: usize) -> Option<(Result<Interchange<'_>, InterchangeError>, usize)> {
+    let begin = at + bytes.get(at..)?.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    if begin >= bytes.len() && index > 0 {
+        return None;
+    }
+    if index >= INTERCHANGES_MAX {
+        let fault = InterchangeFault::TooMuch { max: INTERCHANGES_MAX, of: "interchanges" };
+        return Some((Err(InterchangeError { fault, place: Place { segment: 1, byte: begin }, header: None }), bytes.len()));
+    }
+    Some(Reading::interchange(bytes, begin))
 }
 
 /// An interchange that is being read.

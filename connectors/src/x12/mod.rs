@@ -7,6 +7,7 @@
 
 mod acknowledge;
 mod acknowledgement;
+mod agreement;
 mod awaited;
 mod computed;
 mod control_number;
@@ -31,15 +32,16 @@ mod write;
 
 pub use acknowledge::acknowledge;
 pub use acknowledgement::{Acknowledgement, AcknowledgementError, ElementNote, SegmentNote, SetAcknowledgement, Verdict};
+pub use agreement::{Agreement, GroupNumber, Party, X12Error, set_of};
 pub use awaited::{SentGroup, Settled, settle};
 pub use control_number::{Arrival, ControlNumber, Direction, Sequence, arrival};
 pub use envelope::{GroupHeader, InterchangeHeader, PartyId, Usage};
 pub use flaw::{GroupFlaw, InterchangeError, InterchangeFault, SetFlaw};
 pub use guide::{Guide, GuideError};
-pub use interchange::{Group, Interchange, TransactionSet, interchanges};
+pub use interchange::{BYTES_MAX, Group, Interchange, TransactionSet, interchange_at, interchanges};
 pub use issue::{Issue, IssueCode, IssueElement};
 pub use make::{MadeSegment, MakeError, MakeIssue};
-pub use receive::{Outcome, ReceivedGroup, ReceivedSet, receive};
+pub use receive::{Outcome, ReceivedGroup, ReceivedSet, receive, receive_only};
 pub use segment::{Place, Segment};
 pub use separators::Separators;
 pub use split::SplitError;

@@ -9,7 +9,6 @@ use super::guide::Guide;
 use super::interchange::{Group, Interchange, TransactionSet};
 use super::issue::Issue;
 use super::segment::Place;
-use super::separators::Separators;
 use super::take::Taken;
 
 /// What becomes of a set or a group.
@@ -72,13 +71,22 @@ impl ReceivedSet {
 /// Reads every set of an interchange. A group with a flaw is rejected as a whole: what it should have held is not known.
 #[must_use]
 pub fn receive(interchange: &Interchange<'_>) -> Vec<ReceivedGroup> {
-    interchange.groups.iter().map(|group| receive_group(interchange, group)).collect()
+    receive_only(interchange, &|_| true)
 }
 
-fn receive_group(interchange: &Interchange<'_>, group: &Group<'_>) -> ReceivedGroup {
+/// As [`receive`], of a receiver that takes these sets and no others, whatever guides there are.
+#[must_use]
+pub fn receive_only(interchange: &Interchange<'_>, takes: &dyn Fn(&str) -> bool) -> Vec<ReceivedGroup> {
+    interchange.groups.iter().map(|group| receive_group(interchange, group, takes)).collect()
+}
+
+fn receive_group(interchange: &Interchange<'_>, group: &Group<'_>, takes: &dyn Fn(&str) -> bool) -> ReceivedGroup {
     let is_whole = group.flaws.is_empty();
-    let mut sets: Vec<ReceivedSet> =
-        group.sets.iter().map(|set| receive_set(&interchange.separators, &interchange.header, group, set)).collect();
+    let receive = |set: &TransactionSet<'_>| {
+        let guide = Guide::find(set.id).and_then(Result::ok).filter(|_| takes(set.id));
+        receive_set(guide, interchange, group, set)
+    };
+    let mut sets: Vec<ReceivedSet> = group.sets.iter().map(receive).collect();
     if !is_whole {
         for set in &mut sets {
             (set.tree, set.outcome) = (None, Outcome::Rejected);
@@ -95,10 +103,11 @@ fn receive_group(interchange: &Interchange<'_>, group: &Group<'_>) -> ReceivedGr
     ReceivedGroup { header: group.header.clone(), flaws: group.flaws.clone(), included: group.included, sets, outcome }
 }
 
-fn receive_set(separators: &Separators, header: &InterchangeHeader, group: &Group<'_>, set: &TransactionSet<'_>) -> ReceivedSet {
+fn receive_set(guide: Option<&Guide>, interchange: &Interchange<'_>, group: &Group<'_>, set: &TransactionSet<'_>) -> ReceivedSet {
+    let (separators, header) = (&interchange.separators, &interchange.header);
     let mut flaws = set.flaws.clone();
-    let taken = match Guide::find(set.id) {
-        Some(Ok(guide)) => {
+    let taken = match guide {
+        Some(guide) => {
             if guide.group != group.header.functional_id {
                 flaws.push(SetFlaw::Group { set: set.id.to_owned(), group: group.header.functional_id.clone() });
             }
@@ -109,7 +118,7 @@ fn receive_set(separators: &Separators, header: &InterchangeHeader, group: &Grou
             }
             taken
         }
-        _ => {
+        None => {
             flaws.push(SetFlaw::NotSupported(set.id.to_owned()));
             Taken { tree: None, issues: Vec::new() }
         }

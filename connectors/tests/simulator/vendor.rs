@@ -87,6 +87,7 @@ impl Vendor {
             now: self.now,
             nonce: &self.calls.to_string(),
             token: None,
+            group: None,
         };
         make(self.connector, &context)
     }

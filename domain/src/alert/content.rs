@@ -23,7 +23,7 @@ pub struct Content {
     pub more: usize,
 }
 
-/// One group of exceptions.
+/// One group of exceptions, or one incident. An alert is about either.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Line {
@@ -37,6 +37,8 @@ pub struct Line {
     pub first_at: DateTime<Utc>,
     pub last_at: DateTime<Utc>,
     pub money: Vec<LineMoney>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_incident: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +54,9 @@ impl Content {
     pub fn subject(&self) -> String {
         let what = match self.groups.as_slice() {
             _ if self.is_test => "a test alert".to_owned(),
+            [one] if self.more == 0 && one.is_incident => one.cause.clone(),
             [one] if self.more == 0 => format!("{}: {}", exceptions(one.count), one.cause),
+            groups if self.is_of_incidents() => format!("{} incidents", groups.len() + self.more),
             groups => {
                 format!("{} of {} causes", exceptions(groups.iter().map(|group| group.count).sum()), groups.len() + self.more)
             }
@@ -60,6 +64,10 @@ impl Content {
         let mark = if self.is_escalated { "[escalated] " } else { "" };
         let subject: String = format!("{mark}[{}] {what}", self.tenant).chars().filter(|c| !c.is_control()).collect();
         subject.chars().take(SUBJECT_CHARS_MAX).collect()
+    }
+
+    fn is_of_incidents(&self) -> bool {
+        self.groups.first().is_some_and(|group| group.is_incident)
     }
 
     /// For a mail.
@@ -71,17 +79,15 @@ impl Content {
         let mut text = String::new();
         for group in &self.groups {
             let _ = writeln!(text, "{}", group.cause);
-            let _ = writeln!(text, "  {}{}, since {}", exceptions(group.count), worth(group), shown(group.first_at));
+            let _ = writeln!(text, "  {}", counted(group));
             let _ = writeln!(text, "  {} · {}\n", group.owner, group.next_step);
         }
         if self.more > 0 {
             let _ = writeln!(text, "And {} more causes.\n", self.more);
         }
-        let _ = writeln!(
-            text,
-            "The exceptions of {} are worked in Crossdock. You get this because an alert rule says so.",
-            self.tenant
-        );
+        let what = if self.is_of_incidents() { "incidents" } else { "exceptions" };
+        let _ =
+            writeln!(text, "The {what} of {} are worked in Crossdock. You get this because an alert rule says so.", self.tenant);
         text
     }
 
@@ -92,8 +98,7 @@ impl Content {
         let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         let mut text = format!("*{}*", escape(&self.subject()));
         for group in self.groups.iter().filter(|_| !self.is_test) {
-            let counted = format!("{}{}, since {}", exceptions(group.count), worth(group), shown(group.first_at));
-            let _ = write!(text, "\n• {} ({counted})\n   {}", escape(&group.cause), escape(&group.next_step));
+            let _ = write!(text, "\n• {} ({})\n   {}", escape(&group.cause), counted(group), escape(&group.next_step));
         }
         serde_json::json!({ "text": text })
     }
@@ -101,21 +106,29 @@ impl Content {
     /// For a machine: `type`, `timestamp` and `data`, as Standard Webhooks recommends.
     #[must_use]
     pub fn webhook(&self, at: DateTime<Utc>) -> serde_json::Value {
+        let (lines, noun) = if self.is_of_incidents() { ("incidents", "incident") } else { ("groups", "exception_group") };
         let kind = match (self.is_test, self.is_escalated) {
-            (true, _) => "alert.test",
-            (_, true) => "exception_group.escalated",
-            _ => "exception_group.alerted",
+            (true, _) => "alert.test".to_owned(),
+            (_, true) => format!("{noun}.escalated"),
+            _ => format!("{noun}.alerted"),
         };
         serde_json::json!({
             "type": kind,
             "timestamp": at.to_rfc3339_opts(SecondsFormat::Millis, true),
-            "data": {"tenant": self.tenant, "groups": self.groups, "more": self.more},
+            "data": {"tenant": self.tenant, lines: self.groups, "more": self.more},
         })
     }
 }
 
 fn exceptions(count: i64) -> String {
     if count == 1 { "1 exception".to_owned() } else { format!("{count} exceptions") }
+}
+
+fn counted(group: &Line) -> String {
+    match group.is_incident {
+        true => format!("since {}", shown(group.first_at)),
+        false => format!("{}{}, since {}", exceptions(group.count), worth(group), shown(group.first_at)),
+    }
 }
 
 fn worth(group: &Line) -> String {
@@ -143,6 +156,7 @@ mod tests {
             first_at: "2026-11-28T09:30:00Z".parse().unwrap(),
             last_at: "2026-11-28T09:31:00Z".parse().unwrap(),
             money: vec![LineMoney { currency: "EUR".into(), amount: "1200.50".into() }],
+            is_incident: false,
         };
         Content { tenant: "acme".into(), is_test: false, is_escalated: false, groups: vec![line], more: 0 }
     }
@@ -161,6 +175,23 @@ mod tests {
         );
         (one.more, one.is_escalated) = (3, true);
         assert_eq!(one.subject(), "[escalated] [acme] 12 exceptions of 4 causes");
+    }
+
+    #[test]
+    fn an_incident_is_told_by_its_own_sentence() {
+        let mut one = content();
+        let sentence = "No orders have arrived from Amazon for 40 minutes; at this hour about 35 arrive.";
+        (one.groups[0].cause, one.groups[0].is_incident, one.groups[0].money) = (sentence.into(), true, vec![]);
+        assert_eq!(one.subject(), format!("[acme] {sentence}"));
+        assert!(
+            one.text().contains("  since 2026-11-28 09:30 UTC\n") && one.text().contains("The incidents of acme"),
+            "{}",
+            one.text()
+        );
+        let webhook = one.webhook("2026-11-28T10:00:00Z".parse().unwrap());
+        assert_eq!((&webhook["type"], &webhook["data"]["incidents"][0]["cause"]), (&"incident.alerted".into(), &sentence.into()));
+        one.groups = vec![one.groups[0].clone(), one.groups[0].clone()];
+        assert_eq!(one.subject(), "[acme] 2 incidents");
     }
 
     #[test]

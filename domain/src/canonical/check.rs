@@ -64,6 +64,7 @@ impl Check {
         let mut summary = Summary {
             number: text(map, "number"),
             updated_at: time(map, "updated_at"),
+            due_by: time(map, "ship_by").or_else(|| time(map, "deliver_by")),
             customer_email: map.get("customer").and_then(|c| c.get("email")).and_then(Value::as_str).map(str::to_owned),
             currency: text(map, "currency"),
             grand_total: None,

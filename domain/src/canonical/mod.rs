@@ -21,6 +21,8 @@ pub const VERSION: u32 = 1;
 pub struct Summary {
     pub number: Option<String>,
     pub updated_at: Option<DateTime<Utc>>,
+    /// When it is to be where it goes, for the business: an order's `ship_by`, else its `deliver_by`.
+    pub due_by: Option<DateTime<Utc>>,
     pub customer_email: Option<String>,
     pub currency: Option<String>,
     /// What it comes to: an order's or an invoice's total, a payment's amount.

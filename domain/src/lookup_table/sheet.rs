@@ -3,9 +3,11 @@
 //! Values are kept to the letter, spaces too: a source may send them so. A cell that a spreadsheet would run as a formula is written with an
 //! apostrophe before it, which is taken away again when it is read.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, Utc};
+
+use crate::cell::written;
 
 use super::{Entry, TableKind, midnight, rate_key, shown, unit_key, unit_parts};
 
@@ -251,6 +253,10 @@ fn is_formula(cell: &str) -> bool {
     cell.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r'])
 }
 
+fn guarded(cell: &str) -> Cow<'_, str> {
+    if is_formula(cell) { format!("'{cell}").into() } else { cell.into() }
+}
+
 fn unguarded(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|_| is_formula(cell)).unwrap_or(cell)
 }
@@ -259,19 +265,7 @@ fn unguarded(cell: &str) -> &str {
 #[must_use]
 pub fn write<'e>(kind: TableKind, entries: impl IntoIterator<Item = &'e Entry>) -> String {
     let mut out = String::new();
-    let row = |out: &mut String, cells: &[&str]| {
-        for (at, cell) in cells.iter().enumerate() {
-            if at > 0 {
-                out.push(',');
-            }
-            let guard = if is_formula(cell) { "'" } else { "" };
-            let needs_quotes = cell.contains(['"', ',', ';', '\t', '\r', '\n']) || cell.trim() != *cell;
-            // Writing to a text cannot fail.
-            let _ =
-                if needs_quotes { write!(out, "\"{guard}{}\"", cell.replace('"', "\"\"")) } else { write!(out, "{guard}{cell}") };
-        }
-        out.push_str("\r\n");
-    };
+    let row = |out: &mut String, cells: &[&str]| out.push_str(&written(cells.iter().map(|cell| guarded(cell))));
     row(&mut out, &columns(kind).0.iter().map(|(_, name)| *name).collect::<Vec<_>>());
     for entry in entries {
         let begins = entry.effective_from.map(shown).unwrap_or_default();

@@ -234,9 +234,23 @@ impl Filter {
     /// # Errors
     /// Where the expression has no answer for this document, or takes too many steps.
     pub fn passes(&self, document: &Value) -> Result<bool, String> {
-        let (arena, tables) = (Arena::new(), LookupSet::default());
-        let root = Tree::of(document, Some(&self.wanted), &arena);
-        let inputs = Inputs { root, vars: vec![], lookups: &tables, cost: Cost::new(), arena: &arena };
+        let arena = Arena::new();
+        self.holds(Tree::of(document, Some(&self.wanted), &arena), &arena)
+    }
+
+    /// The same of bytes, of which only what it reads is built.
+    ///
+    /// # Errors
+    /// As [`Filter::passes`], and where they are no JSON within the limits.
+    pub fn passes_json(&self, json: &[u8], limits: &Limits) -> Result<bool, String> {
+        let arena = Arena::new();
+        let root = Tree::parse(json, limits, Some(&self.wanted), &arena).map_err(|error| error.to_string())?;
+        self.holds(root, &arena)
+    }
+
+    fn holds<'a>(&'a self, root: Tree<'a>, arena: &'a Arena) -> Result<bool, String> {
+        let tables = LookupSet::default();
+        let inputs = Inputs { root, vars: vec![], lookups: &tables, cost: Cost::new(), arena };
         let here = Here { value: root, parent: None, index: 0, group: None, inputs: &inputs };
         evaluate(&self.condition, &here).map(|cell| cell.is_true()).map_err(|fault| fault.sentence())
     }

@@ -3,6 +3,7 @@
 mod audit;
 mod connector;
 mod flow;
+mod keys;
 
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
@@ -68,10 +69,15 @@ enum Command {
     /// Makes a tenant's flows and lookup tables as files say, over the API of a running Crossdock: plans, says the plan, and does it.
     /// Signs in by CROSSDOCK_TOKEN, or by CROSSDOCK_EMAIL and CROSSDOCK_PASSWORD, of the environment.
     Apply(Apply),
-    /// Checks what Crossdock has signed, without a platform.
+    /// The audit log: takes it from a running Crossdock, and checks what Crossdock has signed without one.
     Audit {
         #[command(subcommand)]
         command: audit::AuditCommand,
+    },
+    /// The master key: what it has wrapped, and its replacement while everything runs.
+    Keys {
+        #[command(subcommand)]
+        command: keys::KeysCommand,
     },
     /// Prints the GraphQL contract.
     Schema,
@@ -81,6 +87,11 @@ enum Command {
 
 #[derive(Subcommand)]
 enum UserCommand {
+    /// Sets another password and ends all sessions of the person; it is read from the first line of standard input.
+    Password {
+        #[arg(long)]
+        email: String,
+    },
     /// Makes a person; the password is read from the first line of standard input.
     Create {
         #[arg(long)]
@@ -113,9 +124,11 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Work => work().await,
         Command::Migrate { app_role } => migrate(app_role).await,
         Command::User { command: UserCommand::Create { email, name } } => user_create(&email, &name).await,
+        Command::User { command: UserCommand::Password { email } } => user_password(&email).await,
         Command::Connector { command } => connector::run(command).await,
         Command::Flow { command } => flow::run(command).await,
-        Command::Audit { command } => return Ok(command.run()),
+        Command::Audit { command } => return command.run().await,
+        Command::Keys { command } => return command.run().await,
         Command::Schema => {
             std::io::stdout().write_all(api::graphql::sdl().as_bytes())?;
             Ok(())
@@ -133,14 +146,20 @@ AMQP_URL                        RabbitMQ; not needed all-in-one
 REDIS_URL                       Redis; without it limits hold within each process
 CROSSDOCK_PREFIX                crossdock.           keeps installations apart that share RabbitMQ or Redis
 CROSSDOCK_LISTEN                127.0.0.1:8080
-CROSSDOCK_PUBLIC_URL            http://<listen>      how vendors and people reach it
+CROSSDOCK_PUBLIC_URL            http://<listen>      how vendors and people reach it; the workers need it too, to register webhooks
+CROSSDOCK_LISTENING             automatic            by_hand: no poll is made and no webhook registered unless a person does it
 CROSSDOCK_MASTER_KEY            32 bytes in base64, wraps the tenants' keys: openssl rand -base64 32
+CROSSDOCK_MASTER_KEY_FILE       a file that holds it, in its place
+CROSSDOCK_MASTER_KEY_ALSO       another one that is read while the master key is replaced (`crossdock keys rotate`); or …_ALSO_FILE
 CROSSDOCK_JWT_KEY               32 characters at least, signs access tokens
 CROSSDOCK_ENV                   production           development opens GraphiQL and introspection
 CROSSDOCK_OUTBOUND_ALLOW        host:port, ...       addresses inside your own walls that connectors may call
+CROSSDOCK_DROP_FOLDERS          /path=ten_..., ...   folders of this machine that a tenant's connections may read and write
 CROSSDOCK_CONNECTORS            a folder             connectors of your own, beside those that come with Crossdock
+CROSSDOCK_WEB_DIR               a folder             the built web app (frontend/dist); without it only the API is served
+CROSSDOCK_COOKIES               secure               plain: the web app over plain http, on this machine only
 CROSSDOCK_CALL_TIMEOUT_S        30                   the longest a vendor may take
-CROSSDOCK_SMTP_URL              smtps://user:password@host:465, or smtp://host:587?tls=required: takes alerts by mail
+CROSSDOCK_SMTP_URL              smtps://user:password@host:465, or smtp://host:587?tls=required: takes alerts, invitations and what people need to sign in again
 CROSSDOCK_MAIL_FROM             whom they come from: Crossdock <alerts@example.com>
 CROSSDOCK_DATABASE_CONNECTIONS  12                   the most one process takes
 CROSSDOCK_DRIFT_FLUSH_MS        10000                how often what documents look like is written
@@ -166,10 +185,17 @@ struct Parts {
 async fn parts(all_in_one: bool) -> Result<Parts, Failure> {
     let config = Config::from_env()?;
     let catalog = Catalog::installed(config.connectors.as_deref())?;
-    let vault = Vault::new(&config.master_key)?;
+    let vault = config.master_keys.vault()?;
     let store = Store::connect(&config.database_url, config.database_connections).await?;
+    // One that cannot read some tenants' credentials must not look as if it worked.
+    if let Some((id, count)) = store.master_keys().await?.into_iter().find(|(id, _)| !vault.knows(id)) {
+        return Err(format!(
+            "{count} tenants' data keys are wrapped by the master key {id}, which is not configured here: set CROSSDOCK_MASTER_KEY to it, or CROSSDOCK_MASTER_KEY_ALSO while it is being replaced"
+        )
+        .into());
+    }
     let (broker, limiter) = if all_in_one {
-        (Broker::in_process(), Limiter::in_process())
+        (Broker::in_process(), Limiter::in_process(config.outward.call_timeout))
     } else {
         let amqp = config
             .amqp_url
@@ -177,7 +203,7 @@ async fn parts(all_in_one: bool) -> Result<Parts, Failure> {
             .ok_or("AMQP_URL is not set: give RabbitMQ's address, or start with `serve --all-in-one`")?;
         let limiter = match &config.redis_url {
             Some(url) => Limiter::redis(url, &config.prefix, config.outward.call_timeout)?,
-            None => Limiter::in_process(),
+            None => Limiter::without_redis(config.outward.call_timeout),
         };
         (Broker::rabbitmq(amqp, &config.prefix), limiter)
     };
@@ -207,20 +233,30 @@ fn workers(parts: &Parts) -> Result<workers::Context, Failure> {
         store: parts.store.clone(),
         broker: parts.broker.clone(),
         limiter: parts.limiter.clone(),
-        outbound: Outbound::new(AllowList::parse(&parts.config.outward.allow), parts.config.outward.call_timeout)?,
+        outbound: Outbound::new(AllowList::parse(&parts.config.outward.allow), parts.config.outward.call_timeout)?
+            .with_drop_folders(parts.config.outward.drop_folders.clone()),
         vault: parts.vault.clone(),
-        mailer: parts.config.mail.as_ref().map(|mail| Mailer::new(&mail.url, &mail.from)).transpose()?,
+        mailer: mailer(parts)?,
         catalog: parts.catalog,
         sunsets: Sunsets::default(),
         drifts: Drifts::new(parts.config.drift.clone()),
-        settings: workers::Settings::default(),
+        settings: workers::Settings {
+            public_url: parts.config.is_public.then(|| parts.config.public_url.clone()),
+            listens: parts.config.listens,
+            ..workers::Settings::default()
+        },
     })
+}
+
+fn mailer(parts: &Parts) -> Result<Option<Mailer>, Failure> {
+    Ok(parts.config.mail.as_ref().map(|mail| Mailer::new(&mail.url, &mail.from)).transpose()?)
 }
 
 async fn serve(all_in_one: bool) -> Result<(), Failure> {
     let parts = parts(all_in_one).await?;
     let stop = stop_signal()?;
-    let state = AppState::new(&parts.config, parts.catalog, parts.store.clone(), parts.vault.clone(), parts.broker.clone());
+    let (store, vault, broker) = (parts.store.clone(), parts.vault.clone(), parts.broker.clone());
+    let state = AppState::new(&parts.config, parts.catalog, store, vault, broker, parts.limiter.clone(), mailer(&parts)?);
     let working = if all_in_one { Some(tokio::spawn(workers::run(workers(&parts)?, stop.clone()))) } else { None };
     // Whoever starts us learns the address from the first line of standard output.
     let ready = |address| {
@@ -258,12 +294,24 @@ async fn migrate(app_role: Option<String>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn user_create(email: &str, name: &str) -> Result<(), Failure> {
+/// The hash of the password on standard input, and the way to the database.
+async fn password_read() -> Result<(String, Store), Failure> {
     let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     let hash = password::hash(line.trim_end_matches(['\r', '\n']).to_owned().into()).await?;
-    let store = Store::connect(&url, 4).await?;
+    Ok((hash, Store::connect(&url, 4).await?))
+}
+
+async fn user_password(email: &str) -> Result<(), Failure> {
+    let (hash, store) = password_read().await?;
+    let user = store.user_find(email.trim(), "").await?.ok_or_else(|| format!("nobody has the address {email}"))?;
+    store.password_set(user.id, &hash, None, uuid::Uuid::now_v7()).await?;
+    say(&user.id.to_string())
+}
+
+async fn user_create(email: &str, name: &str) -> Result<(), Failure> {
+    let (hash, store) = password_read().await?;
     match store.user_create(email.trim(), name, &hash).await? {
         Some(id) => say(&id.to_string()),
         None => Err(format!("the address {email} is taken").into()),

@@ -4,19 +4,19 @@
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{BackfillId, ConnectionId, MessageId, TenantId};
+use domain::lane::Lane;
 use domain::message::Origin;
 use domain::record::RecordKind;
-use domain::task::Place;
+use domain::task::Nudge;
 use domain::usage::Meter;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::poll::Listed;
 use super::receive::{audit, audit_each};
+use super::sweep::NUDGE_GRACE_S;
 use super::{Store, StoreError, TenantStore};
 
-/// How long the direct nudge of a new message may take before the sweeper nudges again.
-const NUDGE_GRACE_S: f64 = 10.0;
 /// Backfills of a tenant that are prepared, ready, under way or paused.
 const OPEN_MAX: i64 = 20;
 /// Failures in a row after which it fails for good; a person may run it again, and it goes on where it stands.
@@ -184,7 +184,7 @@ impl TenantStore<'_> {
         backfill: &Backfill,
         page: &BackfillPage<'_>,
         lease_s: f64,
-    ) -> Result<Option<Vec<(Place, Uuid)>>, StoreError> {
+    ) -> Result<Option<Vec<Nudge>>, StoreError> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
         let messages: Vec<Uuid> = page.records.iter().map(|_| MessageId::generate().0).collect();
@@ -198,8 +198,8 @@ impl TenantStore<'_> {
                  SELECT i.* FROM i LEFT JOIN records r ON r.connection_id = $2 AND r.kind = $3 AND r.source_id = i.source_id
                  WHERE r.source_updated_at IS NULL OR i.changed_at IS NULL OR r.source_updated_at < i.changed_at
              ), made AS (
-                 INSERT INTO messages (id, tenant_id, connection_id, origin, topic, dedupe_key, record_kind, source_id, body, sweep_at)
-                 SELECT id, $1, $2, $8, 'backfill/' || $3, 'backfill:' || id::text, $3, source_id, body, now() + make_interval(secs => $9) FROM fresh
+                 INSERT INTO messages (id, tenant_id, connection_id, origin, topic, dedupe_key, record_kind, source_id, body, sweep_at, lane)
+                 SELECT id, $1, $2, $8, 'backfill/' || $3, 'backfill:' || id::text, $3, source_id, body, now() + make_interval(secs => $9), $12 FROM fresh
              ), counted AS (
                  INSERT INTO usage_events (id, tenant_id, meter, connection_id, quantity)
                  SELECT $10, $1, $11, $2, count(*) FROM fresh HAVING count(*) > 0
@@ -217,6 +217,7 @@ impl TenantStore<'_> {
         .bind(NUDGE_GRACE_S)
         .bind(Uuid::now_v7())
         .bind(Meter::MessageAccepted.as_str())
+        .bind(Lane::Backfill.rank())
         .fetch_all(&mut *tx)
         .await?;
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -239,8 +240,8 @@ impl TenantStore<'_> {
         let details = vec![Some(detail.as_str()); brought.len()];
         audit_each(&mut tx, scope, Action::MessageReceived, "message", &brought, &details).await?;
         tx.commit().await?;
-        let place = Place { tenant: scope.tenant, connection: Some(backfill.connection) };
-        Ok(Some(brought.into_iter().map(|id| (place, id)).collect()))
+        let nudge = |id| Nudge::new(scope.tenant, backfill.connection, Lane::Backfill, id);
+        Ok(Some(brought.into_iter().map(nudge).collect()))
     }
 
     async fn note_calls(

@@ -8,8 +8,9 @@ use domain::audit::Action;
 use domain::breaker::{Breaker, BreakerState, Gate, Tally, Turn};
 use domain::fault::{Fault, Owner};
 use domain::id::{ConnectionId, IncidentId, TenantId};
+use domain::lane::Lane;
 use domain::scope::Scope;
-use domain::task::Place;
+use domain::task::Nudge;
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
@@ -212,12 +213,46 @@ pub(super) async fn try_now(tx: &mut Transaction<'static, Postgres>, connection:
     Ok(())
 }
 
+/// So many of those that a breaker holds, what goes first before the rest. A probe is none that an earlier delivery of its record stands before:
+/// it would not be sent, and its answer waited for in vain.
+async fn held(
+    tx: &mut Transaction<'static, Postgres>,
+    breaker: Uuid,
+    count: u32,
+    is_probe: bool,
+) -> Result<Vec<Uuid>, StoreError> {
+    // Leans on deliveries_held, and on deliveries_record.
+    let held = "SELECT d.id FROM deliveries d WHERE d.held_by = $1 AND d.state = 'held'
+                  AND (NOT $3 OR NOT EXISTS (
+                      SELECT FROM deliveries e WHERE e.record_id = d.record_id AND e.connection_id = d.connection_id
+                        AND (e.revision < d.revision OR (e.revision = d.revision AND e.id < d.id))
+                        AND e.state NOT IN ('confirmed', 'reconciled', 'superseded', 'cancelled')))
+                ORDER BY d.rank, d.lane, d.due_by, d.id LIMIT $2 FOR UPDATE SKIP LOCKED";
+    Ok(sqlx::query_scalar(held).bind(breaker).bind(i64::from(count)).bind(is_probe).fetch_all(&mut **tx).await?)
+}
+
+/// Deliveries that a breaker let go were overtaken before they were sent: where one was the probe, another one is.
+pub(super) async fn overtaken(tx: &mut Transaction<'static, Postgres>, released_by: &[Uuid]) -> Result<(), StoreError> {
+    if released_by.is_empty() {
+        return Ok(());
+    }
+    // Whoever has the row now looks at it anyway; and nobody waits for it who has locked deliveries.
+    sqlx::query(
+        "UPDATE breakers SET next_at = now() WHERE id IN (
+             SELECT id FROM breakers WHERE id = ANY($1) AND state = 'half_open' ORDER BY id FOR UPDATE SKIP LOCKED)",
+    )
+    .bind(released_by)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 impl TenantStore<'_> {
     /// A breaker's time has come: lets go of as many as it decides, and closes its incident where it is over. Returns whom to nudge.
     ///
     /// # Errors
     /// Where the database does not answer; then it comes again after its lease.
-    pub async fn breaker_due(&self, id: Uuid) -> Result<Vec<(Place, Uuid)>, StoreError> {
+    pub async fn breaker_due(&self, id: Uuid) -> Result<Vec<Nudge>, StoreError> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
         let query = format!("SELECT {COLUMNS} FROM breakers WHERE id = $1 FOR UPDATE");
@@ -229,26 +264,35 @@ impl TenantStore<'_> {
         let waits = "SELECT count(*) FROM (SELECT FROM deliveries WHERE held_by = $1 AND state = 'held' LIMIT $2) w";
         let waits: i64 = sqlx::query_scalar(waits).bind(id).bind(WAITS_MAX).fetch_one(&mut *tx).await?;
         let release = breaker.due(u32::try_from(waits).unwrap_or(0), Utc::now());
+        let held = held(&mut tx, id, release.count, breaker.state == BreakerState::HalfOpen).await?;
+        if held.is_empty() {
+            breaker.has_none_to_let_go();
+        }
         write(&mut tx, &[(id, breaker)]).await?;
         if release.is_over {
             let close = "UPDATE incidents SET closed_at = now() WHERE breaker_id = $1 AND closed_at IS NULL RETURNING id";
             let closed: Vec<Uuid> = sqlx::query_scalar(close).bind(id).fetch_all(&mut *tx).await?;
             audit(&mut tx, scope, Action::IncidentClosed, "incident", &closed).await?;
         }
-        let held = "SELECT id FROM deliveries WHERE held_by = $1 AND state = 'held' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED";
-        let held: Vec<Uuid> = sqlx::query_scalar(held).bind(id).bind(i64::from(release.count)).fetch_all(&mut *tx).await?;
         // By their ids, so that no plan reads the others. Whom it let go keeps its mark: that is how it passes where others are still held.
-        let released: Vec<Uuid> = sqlx::query_scalar(
-            "UPDATE deliveries SET state = 'planned', due_at = now(), sweep_at = now() + interval '10 seconds'
-             WHERE id = ANY($1) AND state = 'held' RETURNING id",
+        let released: Vec<(Uuid, i16)> = sqlx::query_as(
+            "UPDATE deliveries SET state = 'planned', due_at = now(), sweep_at = now() + interval '10 seconds',
+                    -- What has just happened goes before a backlog, and before both what a person put first.
+                    lane = CASE WHEN rank < 0 THEN 0 ELSE greatest(lane, $2) END
+             WHERE id = ANY($1) AND state = 'held' RETURNING id, lane",
         )
         .bind(&held)
+        .bind(Lane::Retry.rank())
         .fetch_all(&mut *tx)
         .await?;
-        audit(&mut tx, scope, Action::DeliveryReleased, "delivery", &released).await?;
+        let ids: Vec<Uuid> = released.iter().map(|(id, _)| *id).collect();
+        audit(&mut tx, scope, Action::DeliveryReleased, "delivery", &ids).await?;
         tx.commit().await?;
-        let place = Place { tenant: scope.tenant, connection: Some(connection) };
-        Ok(released.into_iter().map(|delivery| (place, delivery)).collect())
+        let lanes: HashMap<Uuid, Lane> =
+            released.into_iter().map(|(id, lane)| (id, Lane::of_rank(lane).unwrap_or_default())).collect();
+        // In the order in which they were found.
+        let nudge = |id: &Uuid| Some(Nudge::new(scope.tenant, connection, *lanes.get(id)?, *id));
+        Ok(held.iter().filter_map(nudge).collect())
     }
 
     /// Somebody says that the connection works again: what waits for it is tried now. False where there is no such connection.

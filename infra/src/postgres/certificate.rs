@@ -48,7 +48,8 @@ impl TenantStore<'_> {
     }
 }
 
-async fn key(
+/// The key that signs what this tenant is given to keep; made where there is none yet.
+pub(super) async fn key(
     tx: &mut Transaction<'static, Postgres>,
     vault: &Vault,
     store: &TenantStore<'_>,

@@ -8,9 +8,9 @@ use domain::secret::{ExposeSecret, SecretFields};
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::breaker;
 use super::receive::audit;
 use super::{StoreError, TenantStore};
+use super::{breaker, catch_up};
 use crate::vault::{DataKey, KeyHasher, Sealed, Vault};
 
 /// True where a name is taken already.
@@ -84,6 +84,23 @@ impl TenantStore<'_> {
         Ok(Changed::Done)
     }
 
+    /// Keeps so many percent of a connection's limits for other applications of its account; without a number the connector says how many.
+    /// False where there is no such connection.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn connection_reserve_set(&self, connection: ConnectionId, reserve_pct: Option<u32>) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let reserve_pct = reserve_pct.and_then(|percent| i32::try_from(percent).ok());
+        let query = sqlx::query("UPDATE connections SET reserve_pct = $2 WHERE id = $1");
+        if query.bind(connection.0).bind(reserve_pct).execute(&mut *tx).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit(&mut tx, self.scope(), Action::ConnectionChanged, "connection", &[connection.0]).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// Pauses or resumes a connection; one that is so already stays so, without a word in the audit log.
     ///
     /// # Errors
@@ -96,6 +113,9 @@ impl TenantStore<'_> {
         let mut tx = self.begin().await?;
         let query = sqlx::query("UPDATE connections SET state = $2 WHERE id = $1 AND state <> $2");
         if query.bind(connection.0).bind(state.as_str()).execute(&mut *tx).await?.rows_affected() == 1 {
+            if state == ConnectionState::Active {
+                catch_up::put_in_order(&mut tx, connection).await?;
+            }
             audit(&mut tx, self.scope(), action, "connection", &[connection.0]).await?;
         }
         tx.commit().await?;

@@ -5,9 +5,10 @@ use domain::audit::Action;
 use domain::drift::Worth;
 use domain::exception::Reason;
 use domain::id::{ConnectionId, DeliveryId, DifferenceId, FlowId, ReconciliationId, RecordId};
+use domain::lane::Lane;
 use domain::reconciliation::{Difference, DifferenceKind};
 use domain::scope::Scope;
-use domain::task::{Place, Stage};
+use domain::task::{Nudge, Stage};
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
@@ -199,16 +200,17 @@ pub(super) async fn resend(
     .await?;
     let rows = sqlx::query(
         "UPDATE deliveries SET state = 'planned', failures = 0, calls_done = 0, resends = resends + 1, settled_at = NULL, due_at = now(),
-                sweep_at = now() + interval '10 seconds'
+                sweep_at = now() + interval '10 seconds', lane = $2
          WHERE id = ANY($1) AND state IN ('confirmed', 'reconciled') RETURNING id, connection_id",
     )
     .bind(&all)
+    .bind(Lane::Retry.rank())
     .fetch_all(&mut **tx)
     .await?;
     let mut nudges = Nudges::new();
     for row in rows {
-        let place = Place { tenant: scope.tenant, connection: Some(ConnectionId(row.try_get("connection_id")?)) };
-        nudges.push((Stage::Deliver, place, row.try_get("id")?));
+        let connection = ConnectionId(row.try_get("connection_id")?);
+        nudges.push((Stage::Deliver, Nudge::new(scope.tenant, connection, Lane::Retry, row.try_get("id")?)));
     }
     let resolved = close_exceptions(tx, &all, "resolved", "Sent again").await?;
     audit(tx, scope, Action::DifferenceResent, "difference", &resent).await?;

@@ -28,7 +28,8 @@ macro_rules! entity {
 }
 
 entity!(connection, "connections", {
-    tenant_id: Uuid, connector: String, name: String, settings: Json, hook_token: String, state: String, created_at: DateTimeUtc
+    tenant_id: Uuid, connector: String, name: String, settings: Json, hook_token: String, state: String, reserve_pct: Option<i32>,
+    created_at: DateTimeUtc
 });
 entity!(lookup_table, "lookup_tables", {
     tenant_id: Uuid, name: String, kind: String, inverts: bool, version: i64, created_at: DateTimeUtc, deleted_at: Option<DateTimeUtc>
@@ -63,7 +64,7 @@ entity!(message, "messages", {
 });
 entity!(record, "records", {
     tenant_id: Uuid, kind: String, connection_id: Uuid, source_id: String, number: Option<String>, search: String, revision: i32,
-    revision_id: Uuid, created_at: DateTimeUtc, updated_at: DateTimeUtc
+    revision_id: Uuid, created_at: DateTimeUtc, updated_at: DateTimeUtc, deleted_at: Option<DateTimeUtc>
 });
 entity!(record_revision, "record_revisions", {
     tenant_id: Uuid, record_id: Uuid, revision: i32, message_id: Uuid, created_at: DateTimeUtc
@@ -99,18 +100,44 @@ entity!(audit_event, "audit_events", {
     tenant_id: Uuid, at: DateTimeUtc, actor: Json, action: String, subject_kind: String, subject_id: Uuid, request_id: Uuid, detail: Option<String>
 });
 entity!(incident, "incidents", {
-    tenant_id: Uuid, connection_id: Uuid, breaker_id: Option<Uuid>, poll_id: Option<Uuid>, operation: String, code: String, sentence: String, owner: String, next_step: String,
+    tenant_id: Uuid, connection_id: Uuid, breaker_id: Option<Uuid>, poll_id: Option<Uuid>, subscription_check_id: Option<Uuid>, series_id: Option<Uuid>, sequence_id: Option<Uuid>, operation: String, code: String, sentence: String, owner: String, next_step: String,
     opened_at: DateTimeUtc, probes: i32, closed_at: Option<DateTimeUtc>
 });
 entity!(poll, "polls", {
     tenant_id: Uuid, connection_id: Uuid, kind: String, lookup_table_id: Option<Uuid>, every_s: i32, state: String, position: Json, due_at: DateTimeUtc,
     begun_at: Option<DateTimeUtc>, ended_at: Option<DateTimeUtc>, read_at: Option<DateTimeUtc>, listed: i64, brought: i64, gaps: i64,
-    failures: i32, failure: Option<String>, created_at: DateTimeUtc
+    failures: i32, failure: Option<String>, is_own: bool, created_at: DateTimeUtc
+});
+entity!(subscription, "subscriptions", {
+    tenant_id: Uuid, connection_id: Uuid, topic: String, state: String, vendor_id: Option<String>, is_rotating: bool, expires_at: Option<DateTimeUtc>,
+    seen_at: Option<DateTimeUtc>, lost_at: Option<DateTimeUtc>, restored: i32, restored_at: Option<DateTimeUtc>, failure: Option<String>,
+    created_at: DateTimeUtc
+});
+entity!(subscription_check, "subscription_checks", {
+    tenant_id: Uuid, connection_id: Uuid, due_at: DateTimeUtc, checked_at: Option<DateTimeUtc>, failures: i32, failure: Option<String>
+});
+entity!(file, "files", {
+    tenant_id: Uuid, connection_id: Uuid, poll_id: Uuid, name: String, size: i64, modified_at: DateTimeUtc, state: String, noticed_at: DateTimeUtc,
+    repeats: Option<Uuid>, position: i64, brought: i64, refused: i64, failure: Option<String>, begun_at: Option<DateTimeUtc>,
+    read_at: Option<DateTimeUtc>, ended_at: Option<DateTimeUtc>
+});
+entity!(interchange, "interchanges", {
+    tenant_id: Uuid, connection_id: Uuid, sequence_id: Option<Uuid>, file_id: Option<Uuid>, control_number: Option<i32>, state: String, position: i64,
+    refused: i64, missing: i64, repeats: i32, note: Option<String>, failure: Option<String>, received_at: DateTimeUtc, ended_at: Option<DateTimeUtc>
+});
+entity!(sent_group, "sent_groups", {
+    tenant_id: Uuid, connection_id: Uuid, sequence_id: Uuid, control_number: i32, functional_id: String, set_id: String, delivery_id: Option<Uuid>,
+    answers: Option<Uuid>, state: String, made_at: DateTimeUtc, sent_at: Option<DateTimeUtc>, late_at: Option<DateTimeUtc>,
+    answered_at: Option<DateTimeUtc>, failure: Option<String>
 });
 entity!(backfill, "backfills", {
     tenant_id: Uuid, connection_id: Uuid, kind: String, since_at: Option<DateTimeUtc>, until_at: Option<DateTimeUtc>, state: String,
     estimate: Option<i64>, is_exact: bool, listed: i64, brought: i64, missing: i64, failures: i32, failure: Option<String>, started_by: Json,
     created_at: DateTimeUtc, ended_at: Option<DateTimeUtc>
+});
+entity!(arrival_series, "arrival_series", {
+    tenant_id: Uuid, connection_id: Uuid, kind: String, topic: String, begun_at: DateTimeUtc, until_at: DateTimeUtc,
+    last_at: Option<DateTimeUtc>, memory: Vec<u8>, alarm: Option<String>, muted_until: Option<DateTimeUtc>
 });
 entity!(sunset, "sunsets", {
     tenant_id: Uuid, connection_id: Uuid, version: String, reason: String, served_version: Option<String>, ends_at: Option<DateTimeUtc>,

@@ -5,8 +5,7 @@ use sea_orm::{ColumnTrait, QueryFilter, Select};
 use uuid::Uuid;
 
 use super::entity::{
-    alert, attempt, audit_event, delivery, difference, drift, exception, lookup_table, message, reconciliation, record,
-    record_revision,
+    alert, attempt, delivery, difference, drift, exception, lookup_table, message, reconciliation, record, record_revision,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -135,6 +134,71 @@ pub fn polls_of(
     }
 }
 
+/// What the platform keeps registered for a connection.
+pub fn subscriptions_of(
+    connection: Uuid,
+) -> impl FnOnce(Select<super::entity::subscription::Entity>) -> Select<super::entity::subscription::Entity> {
+    move |select| select.filter(super::entity::subscription::Column::ConnectionId.eq(connection))
+}
+
+/// When that is compared.
+pub fn subscription_check_of(
+    connection: Uuid,
+) -> impl FnOnce(Select<super::entity::subscription_check::Entity>) -> Select<super::entity::subscription_check::Entity> {
+    move |select| select.filter(super::entity::subscription_check::Column::ConnectionId.eq(connection))
+}
+
+/// Arrival series of a connection or of all.
+pub fn arrivals_of(
+    connection: Option<Uuid>,
+) -> impl FnOnce(Select<super::entity::arrival_series::Entity>) -> Select<super::entity::arrival_series::Entity> {
+    use super::entity::arrival_series::Column;
+    move |select| match connection {
+        Some(connection) => select.filter(Column::ConnectionId.eq(connection)),
+        None => select,
+    }
+}
+
+/// Files of a connection or of all.
+pub fn files_of(
+    connection: Option<Uuid>,
+) -> impl FnOnce(Select<super::entity::file::Entity>) -> Select<super::entity::file::Entity> {
+    use super::entity::file::Column;
+    move |select| match connection {
+        Some(connection) => select.filter(Column::ConnectionId.eq(connection)),
+        None => select,
+    }
+}
+
+/// Interchanges of a connection or of all.
+pub fn interchanges_of(
+    connection: Option<Uuid>,
+) -> impl FnOnce(Select<super::entity::interchange::Entity>) -> Select<super::entity::interchange::Entity> {
+    use super::entity::interchange::Column;
+    move |select| match connection {
+        Some(connection) => select.filter(Column::ConnectionId.eq(connection)),
+        None => select,
+    }
+}
+
+/// Groups of ours to a connection or to all, in one state or in all.
+pub fn sent_groups_of(
+    connection: Option<Uuid>,
+    state: Option<String>,
+) -> impl FnOnce(Select<super::entity::sent_group::Entity>) -> Select<super::entity::sent_group::Entity> {
+    use super::entity::sent_group::Column;
+    move |select| {
+        let select = match connection {
+            Some(connection) => select.filter(Column::ConnectionId.eq(connection)),
+            None => select,
+        };
+        match state {
+            Some(state) => select.filter(Column::State.eq(state)),
+            None => select,
+        }
+    }
+}
+
 /// Backfills of a connection or of all.
 pub fn backfills_of(
     connection: Option<Uuid>,
@@ -152,21 +216,6 @@ pub fn attempts_of(delivery: Uuid) -> impl FnOnce(Select<attempt::Entity>) -> Se
 
 pub fn revisions_of(record: Uuid) -> impl FnOnce(Select<record_revision::Entity>) -> Select<record_revision::Entity> {
     move |select| select.filter(record_revision::Column::RecordId.eq(record))
-}
-
-pub fn audit_of(
-    subject: Option<Uuid>,
-    action: Option<String>,
-) -> impl FnOnce(Select<audit_event::Entity>) -> Select<audit_event::Entity> {
-    move |mut select| {
-        if let Some(subject) = subject {
-            select = select.filter(audit_event::Column::SubjectId.eq(subject));
-        }
-        if let Some(action) = action {
-            select = select.filter(audit_event::Column::Action.eq(action));
-        }
-        select
-    }
 }
 
 pub fn versions_of(

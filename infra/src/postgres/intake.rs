@@ -13,13 +13,14 @@ use domain::usage::Meter;
 use sqlx::Row;
 use uuid::Uuid;
 
+use super::hook_secret::HookSecrets;
 use super::{Store, StoreError, enter_to_insert, opened};
 use crate::vault::{Sealed, Vault};
 
 /// How long the direct nudge of a new message may take before the sweeper nudges again.
 const NUDGE_GRACE_S: i32 = 10;
 
-/// The connection a hook token belongs to, with its opened credential.
+/// The connection a hook token belongs to, with its opened credential and what else its deliveries may be signed with.
 #[derive(Debug, Clone)]
 pub struct Hook {
     pub tenant: TenantId,
@@ -28,6 +29,7 @@ pub struct Hook {
     pub settings: serde_json::Value,
     pub is_active: bool,
     pub credential: SecretFields,
+    pub secrets: HookSecrets,
 }
 
 /// A message that was verified and waits to be committed.
@@ -60,16 +62,17 @@ impl Store {
     /// # Errors
     /// Where the database does not answer, or the credential does not open.
     pub async fn hook_find(&self, vault: &Vault, token: &str) -> Result<Option<Hook>, StoreError> {
-        let row = sqlx::query("SELECT * FROM hook_find($1)").bind(token).fetch_optional(self.pool()).await?;
-        let Some(row) = row else { return Ok(None) };
+        let rows = sqlx::query("SELECT * FROM hook_find_signed($1)").bind(token).fetch_all(self.pool()).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
         let tenant = TenantId(row.try_get("tenant_id")?);
         let mut credential = SecretFields::default();
         if let Some(id) = row.try_get::<Option<Uuid>, _>("credential_id")? {
-            credential = opened(&row, vault, tenant, Sealed::Credential(CredentialId(id)))?;
+            credential = opened(row, vault, tenant, Sealed::Credential(CredentialId(id)))?;
         }
         Ok(Some(Hook {
             tenant,
             connection: ConnectionId(row.try_get("connection_id")?),
+            secrets: HookSecrets::of_hook(&rows, vault, tenant)?,
             connector: row.try_get("connector")?,
             settings: row.try_get("settings")?,
             is_active: row.try_get::<&str, _>("state")? == "active",

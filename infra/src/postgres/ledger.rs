@@ -1,7 +1,7 @@
 //! The ledger of deliveries: load all that a batch needs, commit the attempts as started, and write everything that came of them.
 //! Every move is one conditional UPDATE, so a doubled task or a late worker changes nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
@@ -12,21 +12,24 @@ use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::flow::FlowSpec;
 use domain::id::{
-    AttemptId, ConnectionId, CredentialId, DeliveryId, FlowId, FlowVersionId, LookupTableId, RecipeId, RecordId, TenantId,
+    AttemptId, ConnectionId, CredentialId, DeliveryId, FlowId, FlowVersionId, LookupTableId, RecipeId, RecordId, SentGroupId,
+    TenantId,
 };
+use domain::lane::Lane;
+use domain::merkle;
 use domain::protocol::{self, Event};
 use domain::record::RecordKind;
 use domain::scope::Scope;
 use domain::secret::SecretFields;
-use domain::task::Place;
+use domain::task::Nudge;
 use domain::usage::Meter;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::breaker::{self, BreakerNote, OpenBreaker};
 use super::exception::{self, Subject};
-use super::external_id::{self, Given};
-use super::{Store, StoreError, TenantStore, opened};
+use super::external_id::{self, Given, Theirs};
+use super::{StoreError, TenantStore, opened, sent_group};
 use crate::vault::{Sealed, Vault};
 
 /// Bytes of an answer that an attempt keeps.
@@ -81,6 +84,8 @@ pub struct ConnectionRow {
     pub name: String,
     pub settings: serde_json::Value,
     pub credential: Option<CredentialId>,
+    /// Percent of its limits that are kept for other applications of the account; none where the connector says it.
+    pub reserve_pct: Option<u32>,
     /// Those of its breakers that are not closed.
     pub breakers: Vec<OpenBreaker>,
 }
@@ -154,6 +159,8 @@ pub struct Finish {
     pub health: Option<Health>,
     /// What the record comes to, where a person is to be asked.
     pub worth: Option<Worth>,
+    /// The group of X12 that it is written in.
+    pub group: Option<SentGroupId>,
 }
 
 /// What the end of a call says of its operation's health.
@@ -193,15 +200,27 @@ impl Finish {
     /// The id that the destination gave for the record.
     fn given(&self) -> Option<Given<'_>> {
         let (Step::Confirmed(receipt) | Step::Proceed(receipt)) = &self.step else { return None };
-        Some(Given { delivery: self.delivery, connection: self.destination, kind: self.kind, receipt, record: self.record })
+        Some(Given {
+            delivery: self.delivery,
+            connection: self.destination,
+            kind: self.kind,
+            receipt,
+            record: self.record,
+            by_key: !self.is_answer(),
+        })
     }
 
-    /// The same where the answer named another record's id: it says nothing of ours, which is asked for by its key; and where that is what a
-    /// look-up found, a person must look.
-    fn is_anothers(&self) -> Self {
+    /// The attempt that ends is a write; else a look-up by business key.
+    fn is_answer(&self) -> bool {
+        self.attempt.is_some() && self.seen == DeliveryState::Planned
+    }
+
+    /// The same where the answer named another record's id: it says nothing of ours, which is asked for by its key. Where that is what a look-up
+    /// found, it is asked again while the other record is, and then a person must look.
+    fn is_anothers(&self, theirs: Theirs) -> Self {
         let id = self.given().map(|given| given.receipt.id.clone()).unwrap_or_default();
-        let is_answer = self.attempt.is_some() && self.seen == DeliveryState::Planned;
-        let step = if is_answer {
+        let is_proof = self.attempt.is_some() && self.seen == DeliveryState::Unknown;
+        let step = if self.is_answer() || (is_proof && theirs == Theirs::Disputed) {
             Step::Unknown { prove_at: Utc::now() + ASK_AFTER_ANOTHERS, counts: true }
         } else {
             let fault = Fault::new(
@@ -219,7 +238,7 @@ impl Finish {
 
     /// The state that follows, by the protocol's table.
     fn next_state(&self) -> DeliveryState {
-        let from = if self.attempt.is_some() && self.seen == DeliveryState::Planned { DeliveryState::Sending } else { self.seen };
+        let from = if self.is_answer() { DeliveryState::Sending } else { self.seen };
         protocol::next(from, self.event()).expect("the table has a row for the end of every step").to
     }
 }
@@ -299,16 +318,16 @@ impl TenantStore<'_> {
         Ok(load)
     }
 
-    /// What was to undo an earlier delivery, and has a later revision beside it by now: that takes its place, whatever its flow's ordering.
+    /// What has a later revision beside it by now, which was planned while this one was under way: that takes its place.
     async fn overtake(&self, tx: &mut Transaction<'static, Postgres>, ids: &[Uuid]) -> Result<(), StoreError> {
         let superseded: Vec<Uuid> = sqlx::query_scalar(
             "UPDATE deliveries SET state = 'superseded', settled_at = now()
-             WHERE id = ANY($1) AND state = 'planned' AND undoes IS NOT NULL RETURNING id",
+             WHERE id = ANY($1) AND state = 'planned' AND NOT unproven AND calls_done = 0 RETURNING id",
         )
         .bind(ids)
         .fetch_all(&mut **tx)
         .await?;
-        exception::close_superseded(tx, self.scope(), &superseded).await
+        exception::close_superseded(tx, self.scope(), &superseded, exception::OVERTAKEN).await
     }
 
     /// Takes away what stands before later revisions and will not move by itself: an earlier revision that became an exception or waits
@@ -327,7 +346,7 @@ impl TenantStore<'_> {
         .bind(ids)
         .fetch_all(&mut **tx)
         .await?;
-        exception::close_superseded(tx, self.scope(), &superseded).await?;
+        exception::close_superseded(tx, self.scope(), &superseded, exception::OVERTAKEN).await?;
         Ok(!superseded.is_empty())
     }
 
@@ -423,7 +442,9 @@ impl TenantStore<'_> {
                  SELECT attempt_id, $1, id, attempts, kind, method, url, request, recipe_id, inputs FROM begun
              ), audited AS (
                  INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
+                 -- With the digest of what is sent, a seal over the event holds that, too.
                  SELECT audit_id, $1, $10, $11, 'delivery', id, $12, '{\"attempt\":' || attempts || ',\"call\":\"' || kind || '\"'
+                        || ',\"request_sha256\":\"' || encode(sha256(request), 'hex') || '\"'
                         || coalesce(',\"batch\":\"' || batch_id || '\",\"of\":' || count(*) OVER (PARTITION BY batch_id), '') || '}'
                  FROM begun
              )
@@ -502,7 +523,7 @@ impl TenantStore<'_> {
     ///
     /// # Errors
     /// Where the transaction did not commit: then the attempts stay open, and the sweeper makes their deliveries unknown.
-    pub async fn finish_attempts(&self, batch: &[Finish], notes: &[BreakerNote]) -> Result<Vec<(Place, Uuid)>, StoreError> {
+    pub async fn finish_attempts(&self, batch: &[Finish], notes: &[BreakerNote]) -> Result<Vec<Nudge>, StoreError> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
         let holding: Vec<ConnectionId> =
@@ -514,17 +535,20 @@ impl TenantStore<'_> {
         let batch = if anothers.is_empty() {
             batch
         } else {
-            replaced = batch.iter().map(|f| if anothers.contains(&f.delivery) { f.is_anothers() } else { f.clone() }).collect();
+            replaced = batch
+                .iter()
+                .map(|f| anothers.get(&f.delivery).map_or_else(|| f.clone(), |theirs| f.is_anothers(*theirs)))
+                .collect();
             &replaced
         };
         let ended: Vec<&Ended> = batch.iter().filter_map(|f| f.attempt.as_ref()).collect();
         let closed = close_attempts(&mut tx, &ended).await?;
         // Written again because the first commit's answer was lost, a batch closes and moves nothing, and counts nothing.
-        let moved_ids: HashSet<Uuid> = self.move_deliveries(&mut tx, batch, &breakers).await?.into_iter().collect();
-        let moved: Vec<&Finish> = batch.iter().filter(|f| moved_ids.contains(&f.delivery.0)).collect();
+        let lanes: HashMap<Uuid, Lane> = self.move_deliveries(&mut tx, batch, &breakers).await?.into_iter().collect();
+        let moved: Vec<&Finish> = batch.iter().filter(|f| lanes.contains_key(&f.delivery.0)).collect();
         let is_news = |f: &&Finish| match &f.attempt {
             Some(ended) => closed.contains(&ended.id),
-            None => moved_ids.contains(&f.delivery.0),
+            None => lanes.contains_key(&f.delivery.0),
         };
         let told: Vec<&Finish> = batch.iter().filter(is_news).collect();
         let opened = moved.iter().filter_map(|f| match &f.step {
@@ -547,20 +571,24 @@ impl TenantStore<'_> {
         let confirmed = || moved.iter().filter(|f| matches!(f.step, Step::Confirmed(_)));
         let metered = called.map(|f| (Meter::VendorCall, f.destination));
         count(&mut tx, scope, metered.chain(confirmed().map(|f| (Meter::DeliveryConfirmed, f.destination)))).await?;
+        let groups: Vec<Uuid> = confirmed().filter_map(|f| f.group).map(|group| group.0).collect();
+        sent_group::sent(&mut tx, &groups).await?;
         let (records, destinations): (Vec<Uuid>, Vec<Uuid>) = confirmed().map(|f| (f.record.0, f.destination.0)).unzip();
-        let place = |connection| Place { tenant: scope.tenant, connection: Some(connection) };
+        let nudge = |connection, lane: Option<Lane>, id| Nudge::new(scope.tenant, connection, lane.unwrap_or_default(), id);
         let resend = moved.iter().filter(|f| matches!(f.step, Step::Resend | Step::Proceed(_)));
-        let mut next: Vec<(Place, Uuid)> = resend.map(|f| (place(f.destination), f.delivery.0)).collect();
+        let mut next: Vec<Nudge> =
+            resend.map(|f| nudge(f.destination, lanes.get(&f.delivery.0).copied(), f.delivery.0)).collect();
         if !records.is_empty() {
             // Leans on deliveries_record. The state is asked for in a way that the index of all that waits does not serve: that has the record
             // in no column, and a plan that takes it reads a connection's backlog for each record.
             let turns = sqlx::query(
-                "SELECT d.connection_id, d.id FROM unnest($1::uuid[], $2::uuid[]) AS i (record_id, connection_id)
+                "SELECT d.connection_id, d.id, d.lane FROM unnest($1::uuid[], $2::uuid[]) AS i (record_id, connection_id)
                  JOIN deliveries d ON d.record_id = i.record_id AND d.connection_id = i.connection_id AND (d.state = $3) IS NOT FALSE",
             );
             let turns = turns.bind(&records).bind(&destinations).bind(DeliveryState::Planned.as_str());
             for row in turns.fetch_all(&mut *tx).await? {
-                next.push((place(ConnectionId(row.try_get("connection_id")?)), row.try_get("id")?));
+                let connection = ConnectionId(row.try_get("connection_id")?);
+                next.push(nudge(connection, Lane::of_rank(row.try_get("lane")?), row.try_get("id")?));
             }
         }
         tx.commit().await?;
@@ -572,7 +600,7 @@ impl TenantStore<'_> {
         tx: &mut Transaction<'static, Postgres>,
         batch: &[Finish],
         breakers: &breaker::Locked,
-    ) -> Result<Vec<Uuid>, StoreError> {
+    ) -> Result<Vec<(Uuid, Lane)>, StoreError> {
         let held_by = |f: &Finish| match f.step {
             Step::Hold { breaker: None } => breakers.account(f.destination),
             Step::Hold { breaker } => breaker.filter(|id| breakers.holds(*id)),
@@ -590,7 +618,7 @@ impl TenantStore<'_> {
             _ => None,
         };
         // A delivery moves only while the attempt that ends is still its current one; one whose mapping had no answer, only while planned.
-        let moved = sqlx::query_scalar(
+        let moved: Vec<(Uuid, i16)> = sqlx::query_as(
             "WITH i AS (
                  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::int[], $6::text[], $7::text[], $8::text[], $9::uuid[],
                                       $10::uuid[])
@@ -598,7 +626,10 @@ impl TenantStore<'_> {
              ), moved AS (
                  UPDATE deliveries d SET state = i.state, due_at = coalesce(i.due_at, now()),
                      sweep_at = coalesce(i.due_at, now() + interval '10 seconds'), held_by = i.held_by,
-                     failures = d.failures + i.failed, receipt_id = coalesce(i.receipt_id, d.receipt_id),
+                     failures = d.failures + i.failed,
+                     -- What failed comes again behind what has just happened.
+                     lane = CASE WHEN i.state = 'waiting' AND i.failed > 0 THEN greatest(d.lane, $11) ELSE d.lane END,
+                     receipt_id = coalesce(i.receipt_id, d.receipt_id),
                      receipt_version = coalesce(i.receipt_version, d.receipt_version),
                      calls_done = d.calls_done + (i.receipt_id IS NOT NULL)::int,
                      settled_at = CASE WHEN i.state = 'confirmed' THEN now() END,
@@ -607,9 +638,9 @@ impl TenantStore<'_> {
                  WHERE d.id = ANY($1) AND d.id = i.id
                    AND ((i.attempt_id IS NOT NULL AND d.attempt_id = i.attempt_id AND d.state IN ('sending', 'unknown'))
                      OR (i.attempt_id IS NULL AND d.state = i.seen AND d.attempt_id IS NOT DISTINCT FROM i.after_id))
-                 RETURNING d.id
+                 RETURNING d.id, d.lane
              )
-             SELECT id FROM moved",
+             SELECT id, lane FROM moved",
         )
         .bind(batch.iter().map(|f| f.delivery.0).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| f.attempt.as_ref().map(|a| a.id.0)).collect::<Vec<_>>())
@@ -621,9 +652,10 @@ impl TenantStore<'_> {
         .bind(batch.iter().map(|f| f.seen.as_str()).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| held_by(f)).collect::<Vec<_>>())
         .bind(batch.iter().map(|f| f.after.map(|attempt| attempt.0)).collect::<Vec<_>>())
+        .bind(Lane::Retry.rank())
         .fetch_all(&mut **tx)
         .await?;
-        Ok(moved)
+        Ok(moved.into_iter().map(|(id, lane)| (id, Lane::of_rank(lane).unwrap_or_default())).collect())
     }
 
     /// An audit row for the end of each step.
@@ -641,7 +673,11 @@ impl TenantStore<'_> {
         let detail = |f: &Finish| {
             let ended = f.attempt.as_ref()?;
             let code = ended.fault.as_ref().map(|fault| fault.code.as_str());
-            Some(serde_json::json!({"outcome": ended.outcome, "status": ended.status, "code": code}).to_string())
+            let mut told = serde_json::json!({"outcome": ended.outcome, "status": ended.status, "code": code});
+            if let Some(answer) = &ended.answer {
+                told["answer_sha256"] = merkle::hex(&merkle::hash(&[answer.as_bytes()])).into();
+            }
+            Some(told.to_string())
         };
         sqlx::query(
             "INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
@@ -718,37 +754,6 @@ pub(super) async fn count(
     Ok(())
 }
 
-impl Store {
-    /// Messages of any tenant whose nudge was lost or whose wait is over; each is leased to the caller for `lease_s`.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn sweep_messages(&self, count_max: i32, lease_s: f64) -> Result<Vec<(Place, Uuid)>, StoreError> {
-        self.sweep("SELECT tenant_id, connection_id, id FROM sweep_messages($1, make_interval(secs => $2))", count_max, lease_s)
-            .await
-    }
-
-    /// Deliveries of any tenant that are due. A wait that is over becomes planned; an attempt that never closed becomes unknown.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn sweep_deliveries(&self, count_max: i32, lease_s: f64) -> Result<Vec<(Place, Uuid)>, StoreError> {
-        self.sweep("SELECT tenant_id, connection_id, id FROM sweep_deliveries($1, make_interval(secs => $2))", count_max, lease_s)
-            .await
-    }
-
-    async fn sweep(&self, sql: &'static str, count_max: i32, lease_s: f64) -> Result<Vec<(Place, Uuid)>, StoreError> {
-        let rows = sqlx::query(sql).bind(count_max).bind(lease_s).fetch_all(self.pool()).await?;
-        let place = |row: &sqlx::postgres::PgRow| -> Result<Place, StoreError> {
-            Ok(Place {
-                tenant: TenantId(row.try_get("tenant_id")?),
-                connection: Some(ConnectionId(row.try_get("connection_id")?)),
-            })
-        };
-        rows.into_iter().map(|row| Ok((place(&row)?, row.try_get("id")?))).collect()
-    }
-}
-
 /// The tenant's lookup tables.
 pub(super) async fn table_versions(
     tx: &mut Transaction<'static, Postgres>,
@@ -761,8 +766,8 @@ pub(super) async fn table_versions(
     rows.into_iter().map(|row| Ok((LookupTableId(row.try_get("id")?), row.try_get("name")?, row.try_get("version")?))).collect()
 }
 
-/// Loads what may be worked on; returns the planned ones that an earlier delivery of their record stands before, and those that undo a delivery
-/// which a later one has overwritten or will.
+/// Loads what may be worked on; returns the planned ones that an earlier delivery of their record stands before, and those whose place a later
+/// one takes.
 async fn load_parcels(
     tx: &mut Transaction<'static, Postgres>,
     ids: &[Uuid],
@@ -781,9 +786,12 @@ async fn load_parcels(
                 EXISTS (SELECT FROM deliveries e WHERE e.record_id = d.record_id AND e.connection_id = d.connection_id
                           AND (e.revision < d.revision OR (e.revision = d.revision AND e.id < d.id))
                           AND e.state NOT IN ('confirmed', 'reconciled', 'superseded', 'cancelled')) AS blocked,
-                CASE WHEN d.undoes IS NULL OR d.unproven OR d.calls_done > 0 THEN false
+                -- What was not begun was overtaken when the later one was planned. What undoes is overtaken by any, whatever its flow's ordering.
+                CASE WHEN (d.undoes IS NULL AND d.attempts = 0) OR d.unproven OR d.calls_done > 0 THEN false
                      ELSE EXISTS (SELECT FROM deliveries e WHERE e.record_id = d.record_id AND e.connection_id = d.connection_id
-                                    AND e.revision > d.revision AND e.state NOT IN ('superseded', 'cancelled')) END AS overtaken
+                                    AND e.revision > d.revision AND e.state NOT IN ('superseded', 'cancelled')
+                                    AND (d.undoes IS NOT NULL OR (e.flow_id = d.flow_id AND NOT EXISTS (
+                                         SELECT FROM flow_versions f WHERE f.id = d.flow_version_id AND f.policy->>'ordering' = 'each')))) END AS overtaken
          FROM deliveries d
          JOIN records r ON r.id = d.record_id
          JOIN record_revisions v ON v.tenant_id = d.tenant_id AND v.id = d.revision_id
@@ -794,7 +802,8 @@ async fn load_parcels(
              WHERE e.record_id = d.record_id AND e.connection_id = d.connection_id AND e.revision <= d.revision AND e.receipt_id IS NOT NULL
              ORDER BY e.revision DESC, e.id DESC LIMIT 1) s ON true
          WHERE d.id = ANY($1) AND d.state = ANY($2) AND d.due_at <= now()
-         ORDER BY d.id",
+         -- As they came: what goes first was decided where they waited.
+         ORDER BY array_position($1, d.id)",
     )
     .bind(ids)
     .bind([DeliveryState::Planned, DeliveryState::Unknown].map(DeliveryState::as_str))
@@ -852,7 +861,7 @@ fn parcel(row: &sqlx::postgres::PgRow) -> Result<Parcel, StoreError> {
 
 async fn connections(tx: &mut Transaction<'static, Postgres>, ids: &[Uuid]) -> Result<Vec<ConnectionRow>, StoreError> {
     let rows = sqlx::query(
-        "SELECT c.id, c.connector, c.name, c.settings, k.id AS credential_id,
+        "SELECT c.id, c.connector, c.name, c.settings, c.reserve_pct, k.id AS credential_id,
                 (SELECT json_agg(json_build_object('id', b.id, 'operation', b.operation, 'state', b.state, 'batch', b.batch, 'next_at', b.next_at))
                  FROM breakers b WHERE b.connection_id = c.id AND b.state <> 'closed') AS breakers
          FROM connections c LEFT JOIN credentials k ON k.connection_id = c.id AND k.state = 'active' WHERE c.id = ANY($1)",
@@ -868,6 +877,7 @@ async fn connections(tx: &mut Transaction<'static, Postgres>, ids: &[Uuid]) -> R
                 name: row.try_get("name")?,
                 settings: row.try_get("settings")?,
                 credential: row.try_get::<Option<Uuid>, _>("credential_id")?.map(CredentialId),
+                reserve_pct: row.try_get::<Option<i32>, _>("reserve_pct")?.and_then(|percent| percent.try_into().ok()),
                 breakers: breaker::open_breakers(row.try_get("breakers")?),
             })
         })
@@ -927,6 +937,7 @@ mod tests {
                     after: None,
                     attempt: is_called.then(ended),
                     step,
+                    group: None,
                     worth: None,
                     health: None,
                 };

@@ -7,20 +7,19 @@ use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::fault::Owner;
 use domain::id::{ConnectionId, IncidentId, LookupTableId, MessageId, PollId, TenantId};
+use domain::lane::Lane;
 use domain::message::Origin;
 use domain::poll::FAILURES_TOLD;
 use domain::record::RecordKind;
-use domain::task::Place;
+use domain::task::Nudge;
 use domain::usage::Meter;
 use sha2::{Digest, Sha256};
 use sqlx::Row;
 use uuid::Uuid;
 
 use super::receive::{audit, audit_each};
-use super::{Store, StoreError, TenantStore};
-
-/// How long the direct nudge of a new message may take before the sweeper nudges again.
-const NUDGE_GRACE_S: f64 = 10.0;
+use super::sweep::NUDGE_GRACE_S;
+use super::{Store, StoreError, TenantStore, subscription};
 
 /// A poll as whoever leads it needs it.
 #[derive(Debug, Clone)]
@@ -84,6 +83,8 @@ pub struct PolledPage<'a> {
     pub position: Option<serde_json::Value>,
     /// What changed before this moment and is not here was missed: a webhook should have brought it. `None` where no webhook does.
     pub missed_before: Option<DateTime<Utc>>,
+    /// Everything is listed each time, so that what is on the page is written down, for [`TenantStore::poll_absent`].
+    pub is_of_all: bool,
     /// The calls that read it, as the audit keeps them.
     pub calls: &'a [String],
 }
@@ -155,7 +156,7 @@ impl TenantStore<'_> {
             "INSERT INTO polls AS p (id, tenant_id, connection_id, kind, every_s, position, lookup_table_id)
              VALUES ($1, $2, $3, $4, $5, coalesce($6, '{}'), $7)
              ON CONFLICT (connection_id, kind, lookup_table_id) DO UPDATE
-             SET every_s = excluded.every_s, state = 'active', position = coalesce($6, p.position), due_at = now(), lease_id = NULL,
+             SET every_s = excluded.every_s, state = 'active', is_own = false, position = coalesce($6, p.position), due_at = now(), lease_id = NULL,
                  lease_until = NULL
              RETURNING id",
         )
@@ -184,7 +185,8 @@ impl TenantStore<'_> {
     pub async fn poll_state_set(&self, id: Uuid, is_active: bool) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         let set = sqlx::query(
-            "UPDATE polls SET state = $2, due_at = now(), lease_id = CASE WHEN $2 = 'paused' THEN NULL ELSE lease_id END,
+            "UPDATE polls SET state = $2, due_at = now(), is_own = is_own AND state = 'active' AND $2 = 'active',
+                    lease_id = CASE WHEN $2 = 'paused' THEN NULL ELSE lease_id END,
                     lease_until = CASE WHEN $2 = 'paused' THEN NULL ELSE lease_until END
              WHERE id = $1",
         );
@@ -202,12 +204,7 @@ impl TenantStore<'_> {
     ///
     /// # Errors
     /// Where the transaction did not commit: then the page comes again.
-    pub async fn poll_page(
-        &self,
-        poll: &Poll,
-        page: &PolledPage<'_>,
-        lease_s: f64,
-    ) -> Result<Option<Vec<(Place, Uuid)>>, StoreError> {
+    pub async fn poll_page(&self, poll: &Poll, page: &PolledPage<'_>, lease_s: f64) -> Result<Option<Vec<Nudge>>, StoreError> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
         // Whoever leads it keeps others out until the end of the page.
@@ -227,7 +224,7 @@ impl TenantStore<'_> {
              ), told AS (
                  SELECT i.*, r.source_updated_at FROM i
                  LEFT JOIN poll_seen s ON s.poll_id = $2 AND s.source_id = i.source_id COLLATE \"C\"
-                 LEFT JOIN records r ON r.connection_id = $3 AND r.kind = $4 AND r.source_id = i.source_id
+                 LEFT JOIN records r ON r.connection_id = $3 AND r.kind = $4 AND r.source_id = i.source_id AND r.deleted_at IS NULL
                  WHERE s.hash IS DISTINCT FROM i.hash
              ), fresh AS (
                  -- What a webhook has brought already, or something later of the same thing, is not brought again. Where the vendor's clock
@@ -272,10 +269,15 @@ impl TenantStore<'_> {
                 Some((*id, changed_at.zip(page.missed_before).is_some_and(|(changed, before)| changed < before)))
             })
             .collect();
+        if page.is_of_all {
+            let listed = "UPDATE poll_seen SET seen_at = now(), missing_since = NULL WHERE poll_id = $1 AND source_id = ANY($2)";
+            let ids: Vec<&str> = page.records.iter().map(|record| record.source_id.as_str()).collect();
+            sqlx::query(listed).bind(poll.id.0).bind(ids).execute(&mut *tx).await?;
+        }
         self.note_page(&mut tx, poll, page, &brought).await?;
         tx.commit().await?;
-        let place = Place { tenant: scope.tenant, connection: Some(poll.connection) };
-        Ok(Some(brought.into_iter().map(|(id, _)| (place, id)).collect()))
+        let nudge = |(id, _)| Nudge::new(scope.tenant, poll.connection, Lane::Live, id);
+        Ok(Some(brought.into_iter().map(nudge).collect()))
     }
 
     /// The sums of a page and its audit rows: its calls, what it brought, and what a webhook should have brought.
@@ -294,6 +296,10 @@ impl TenantStore<'_> {
             .bind(count(brought.iter().filter(|(_, is_gap)| *is_gap).count()))
             .execute(&mut **tx)
             .await?;
+        if brought.iter().any(|(_, is_gap)| *is_gap) {
+            // Perhaps the vendor has dropped a subscription: that is looked at now and not when its turn comes.
+            subscription::ask(tx, poll.connection).await?;
+        }
         let calls: Vec<Option<&str>> = page.calls.iter().map(|call| Some(call.as_str())).collect();
         audit_each(tx, self.scope(), Action::PollRead, "poll", &vec![poll.id.0; calls.len()], &calls).await?;
         let detail = |is_gap: bool| serde_json::json!({"poll": poll.id, "missed_by_webhook": is_gap}).to_string();
@@ -316,8 +322,9 @@ impl TenantStore<'_> {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let ended = sqlx::query(
-            "UPDATE polls SET position = coalesce($3, position), due_at = $4, lease_id = NULL, lease_until = NULL, ended_at = now(), read_at = now(),
-                    failures = 0, failure = NULL
+            "UPDATE polls SET position = coalesce($3, position), lease_id = NULL, lease_until = NULL, ended_at = now(), read_at = now(),
+                    -- Somebody may have asked for another one since this one began.
+                    due_at = CASE WHEN due_at > begun_at THEN due_at ELSE $4 END, failures = 0, failure = NULL
              WHERE id = $1 AND lease_id = $2",
         );
         let ended = ended.bind(poll.id.0).bind(poll.lease).bind(position).bind(due_at).execute(&mut *tx).await?;

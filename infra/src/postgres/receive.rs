@@ -1,5 +1,6 @@
 //! Receive: messages become revisions of records, and those become planned deliveries, in one transaction for a whole batch.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -7,23 +8,23 @@ use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::drift::Worth;
 use domain::exception::Reason;
-use domain::flow::{Ordering, Trigger};
+use domain::flow::{Ordering, Schedule, Trigger};
 use domain::id::{ConnectionId, DeliveryId, FlowId, FlowVersionId, MessageId, RecipeId, RecordId, RevisionId, TenantId};
+use domain::lane::Lane;
 use domain::mapping::Rules;
 use domain::record::RecordKind;
 use domain::scope::Scope;
-use domain::task::Place;
+use domain::task::Nudge;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::breaker;
 use super::exception::{self, Subject, Taken};
 use super::ledger::{TableVersion, table_versions};
 use super::split::{self, Ways};
+use super::sweep::NUDGE_GRACE_S;
 use super::{StoreError, TenantStore};
 use crate::vault::StoredKey;
-
-/// How long the direct nudge of a new delivery may take before the sweeper nudges again.
-const NUDGE_GRACE_S: f64 = 10.0;
 
 /// A message in hand: no other worker has it until the transaction ends.
 #[derive(Debug)]
@@ -41,6 +42,9 @@ pub struct Inbound {
     pub must_fetch: bool,
     pub failures: i32,
     pub received_at: DateTime<Utc>,
+    pub lane: Lane,
+    /// It was listed, and not sent by the vendor.
+    pub is_listed: bool,
     /// Grows with every change of what is held for review; 0 where nothing ever was.
     pub drift_version: i64,
 }
@@ -58,6 +62,8 @@ pub struct PublishedFlow {
     pub source_mapping: Rules,
     pub ordering: Ordering,
     pub trigger: Trigger,
+    /// What a record is due by that says no time of its own.
+    pub cut_off: Option<Schedule>,
     /// Where its records may go beside the destination; `None` where it was never swapped.
     pub ways: Option<Arc<Ways>>,
 }
@@ -66,6 +72,11 @@ pub struct PublishedFlow {
 #[derive(Debug)]
 pub enum Reading {
     Record(Box<Revised>),
+    /// The thing is not at its source any more.
+    Deleted {
+        kind: RecordKind,
+        source_id: String,
+    },
     Ignored,
     Exception(Reason),
 }
@@ -82,6 +93,8 @@ pub struct Revised {
     pub document: String,
     pub content_hash: [u8; 32],
     pub source_updated_at: Option<DateTime<Utc>>,
+    /// When it must be where it goes, for the business.
+    pub due_by: Option<DateTime<Utc>>,
     /// Why its parts do not add up to its total.
     pub unbalanced: Option<String>,
     /// What it was made with; none where a person has made it.
@@ -98,7 +111,7 @@ pub struct Revised {
 #[derive(Debug, Default)]
 pub struct Received {
     /// The deliveries that were planned, for the nudge.
-    pub planned: Vec<(Place, Uuid)>,
+    pub planned: Vec<Nudge>,
     /// The records that are new.
     pub created: Vec<Created>,
 }
@@ -130,7 +143,7 @@ impl<'a> TenantStore<'a> {
         let mut tx = self.begin().await?;
         let rows = sqlx::query(
             "SELECT m.id, m.connection_id, c.connector, c.name, c.settings, c.drift_version, m.topic, m.record_kind, m.source_id, m.failures, m.received_at,
-                    m.thin AND m.fetched IS NULL AS must_fetch, coalesce(m.fetched, m.body) AS body
+                    m.lane, m.origin IN ('poll', 'backfill') AS is_listed, m.thin AND m.fetched IS NULL AS must_fetch, coalesce(m.fetched, m.body) AS body
              FROM messages m JOIN connections c ON c.id = m.connection_id
              WHERE m.id = ANY($1) AND m.state = $2
              ORDER BY m.id
@@ -156,6 +169,8 @@ impl<'a> TenantStore<'a> {
                 must_fetch: row.try_get("must_fetch")?,
                 failures: row.try_get("failures")?,
                 received_at: row.try_get("received_at")?,
+                lane: Lane::of_rank(row.try_get("lane")?).unwrap_or_default(),
+                is_listed: row.try_get("is_listed")?,
                 drift_version: row.try_get("drift_version")?,
             });
         }
@@ -174,7 +189,7 @@ async fn published_flows(
 ) -> Result<Vec<PublishedFlow>, StoreError> {
     let rows = sqlx::query(
         "SELECT f.id, v.id AS version_id, f.record_kind, f.source_connection_id, f.destination_connection_id, v.filter, v.source_mapping,
-                v.policy->>'ordering' AS ordering, v.trigger, f.was_swapped, w.connection_id AS candidate_id, w.version_id AS candidate_version_id,
+                v.policy->>'ordering' AS ordering, v.policy->'cut_off' AS cut_off, v.trigger, f.was_swapped, w.connection_id AS candidate_id, w.version_id AS candidate_version_id,
                 w.percent, CASE WHEN f.was_swapped THEN (SELECT array_agg(s.before_connection_id) FROM swaps s
                     WHERE s.flow_id = f.id AND s.state = 'done' AND s.moves_known) END AS moved
          FROM flows f JOIN flow_versions v ON v.flow_id = f.id AND v.state = 'published'
@@ -199,6 +214,11 @@ async fn published_flows(
             source_mapping: serde_json::from_value(row.try_get("source_mapping")?).map_err(corrupt("the source mapping"))?,
             ordering: if ordering == Some("each") { Ordering::Each } else { Ordering::Latest },
             trigger: serde_json::from_value(row.try_get("trigger")?).map_err(corrupt("the trigger"))?,
+            cut_off: row
+                .try_get::<Option<serde_json::Value>, _>("cut_off")?
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(corrupt("the cut-off"))?,
             version: FlowVersionId(row.try_get("version_id")?),
             kind,
             source: ConnectionId(row.try_get("source_connection_id")?),
@@ -238,11 +258,27 @@ impl<'a> Receiving<'a> {
         let (mut ignored, mut stopped) = (Vec::new(), Vec::new());
         let mut waves: Vec<Vec<(Inbound, Revised)>> = Vec::new();
         let mut wave_of: HashMap<(ConnectionId, RecordKind, String), usize> = HashMap::new();
+        let mut deleted: HashMap<(ConnectionId, RecordKind, String), MessageId> = HashMap::new();
         for (message, reading) in readings {
             match reading {
                 Reading::Ignored => ignored.push(message.id.0),
                 Reading::Exception(reason) => stopped.push((message, reason)),
+                Reading::Deleted { kind, source_id } => {
+                    // Of two that say the same, the first is told; the other changes nothing.
+                    let key = (message.connection, kind, source_id);
+                    match deleted.entry(key) {
+                        Entry::Occupied(_) => ignored.push(message.id.0),
+                        Entry::Vacant(entry) => {
+                            entry.insert(message.id);
+                        }
+                    }
+                }
                 Reading::Record(revised) => {
+                    // What is told of a thing after that it was deleted says that it is there again.
+                    let key = (message.connection, revised.kind, revised.source_id.clone());
+                    if let Some(id) = deleted.remove(&key) {
+                        ignored.push(id.0);
+                    }
                     // Two messages of one record in one batch become revisions one after the other.
                     let wave = wave_of
                         .entry((message.connection, revised.kind, revised.source_id.clone()))
@@ -263,6 +299,9 @@ impl<'a> Receiving<'a> {
         for wave in waves {
             self.write_wave(wave, &mut received).await?;
         }
+        if !deleted.is_empty() {
+            self.delete(&deleted).await?;
+        }
         self.tx.commit().await?;
         Ok(received)
     }
@@ -281,6 +320,7 @@ impl<'a> Receiving<'a> {
     async fn write_wave(&mut self, wave: Vec<(Inbound, Revised)>, received: &mut Received) -> Result<(), StoreError> {
         let tenant = self.scope.tenant.0;
         let revision_ids: Vec<Uuid> = wave.iter().map(|_| RevisionId::generate().0).collect();
+        self.found_again(&wave).await?;
         // Leans on the unique key (connection_id, kind, source_id). A row comes back only where a revision was made.
         let rows = sqlx::query(
             "INSERT INTO records AS r (id, tenant_id, kind, connection_id, source_id, number, search, revision, revision_id, content_hash,
@@ -291,8 +331,10 @@ impl<'a> Receiving<'a> {
              ORDER BY connection_id, kind, source_id
              ON CONFLICT (connection_id, kind, source_id) DO UPDATE SET
                  number = excluded.number, search = excluded.search, revision = r.revision + 1, revision_id = excluded.revision_id,
-                 content_hash = excluded.content_hash, source_updated_at = excluded.source_updated_at, updated_at = now()
-             WHERE r.content_hash <> excluded.content_hash
+                 content_hash = excluded.content_hash, source_updated_at = excluded.source_updated_at, updated_at = now(), deleted_at = NULL
+             -- What was deleted and is there again is a revision, even where it says what it said before; what is older than that is not.
+             WHERE (r.content_hash <> excluded.content_hash OR r.deleted_at IS NOT NULL)
+               AND (r.deleted_at IS NULL OR excluded.source_updated_at IS NULL OR excluded.source_updated_at > r.deleted_at)
                AND (r.source_updated_at IS NULL OR excluded.source_updated_at IS NULL OR excluded.source_updated_at >= r.source_updated_at)
              RETURNING id, revision, revision_id",
         )
@@ -336,7 +378,25 @@ impl<'a> Receiving<'a> {
         Ok(())
     }
 
-    async fn write_revisions(&mut self, made: &[Made]) -> Result<Vec<(Place, Uuid)>, StoreError> {
+    /// What a source lists is there, whatever was told before and however old it is. What a webhook tells may be older than its deletion.
+    async fn found_again(&mut self, wave: &[(Inbound, Revised)]) -> Result<(), StoreError> {
+        let listed: Vec<&(Inbound, Revised)> = wave.iter().filter(|(message, _)| message.is_listed).collect();
+        if listed.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "UPDATE records r SET deleted_at = NULL, content_hash = '' FROM unnest($1::uuid[], $2::text[], $3::text[]) AS i (connection_id, kind, source_id)
+             WHERE r.connection_id = i.connection_id AND r.kind = i.kind AND r.source_id = i.source_id AND r.deleted_at IS NOT NULL",
+        )
+        .bind(listed.iter().map(|(message, _)| message.connection.0).collect::<Vec<_>>())
+        .bind(listed.iter().map(|(_, revised)| revised.kind.as_str()).collect::<Vec<_>>())
+        .bind(listed.iter().map(|(_, revised)| revised.source_id.as_str()).collect::<Vec<_>>())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn write_revisions(&mut self, made: &[Made]) -> Result<Vec<Nudge>, StoreError> {
         let tenant = self.scope.tenant.0;
         let keys = || made.iter().flat_map(|m| m.record.keys.iter().map(|key| (key, m.record_id)));
         sqlx::query(
@@ -345,8 +405,8 @@ impl<'a> Receiving<'a> {
                                       $11::text[])
                      AS i (id, record_id, revision, message_id, document, connection_id, kind, source_id, recipe_id, unbalanced)
              ), ids AS (
-                 INSERT INTO external_ids (tenant_id, connection_id, kind, value, record_id)
-                 SELECT $1, connection_id, kind, source_id, record_id FROM i WHERE revision = 1
+                 INSERT INTO external_ids (tenant_id, connection_id, kind, value, record_id, claim)
+                 SELECT $1, connection_id, kind, source_id, record_id, 'key' FROM i WHERE revision = 1
                  ON CONFLICT DO NOTHING
              ), keys AS (
                  INSERT INTO search_keys (tenant_id, kind, value, record_id)
@@ -395,14 +455,14 @@ impl<'a> Receiving<'a> {
             connection: m.message.connection.0,
             kind: m.record.kind.as_str(),
             source_id: &m.record.source_id,
-            record: m.record_id,
+            record: Some(m.record_id),
         });
         exception::close_overtaken(&mut self.tx, self.scope, &taken.collect::<Vec<_>>()).await?;
         audit(&mut self.tx, self.scope, Action::MessageMapped, "message", &messages).await?;
         self.plan(made).await
     }
 
-    async fn plan(&mut self, made: &[Made]) -> Result<Vec<(Place, Uuid)>, StoreError> {
+    async fn plan(&mut self, made: &[Made]) -> Result<Vec<Nudge>, StoreError> {
         let duties: Vec<(&Made, &PublishedFlow)> =
             made.iter().flat_map(|m| m.record.flows.iter().map(move |flow| (m, flow))).collect();
         if duties.is_empty() {
@@ -416,11 +476,12 @@ impl<'a> Receiving<'a> {
         let due = |flow: &PublishedFlow| (flow.trigger != Trigger::Live).then(|| flow.trigger.due(now));
         sqlx::query(
             "INSERT INTO deliveries (id, tenant_id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at,
-                                     due_at, sweep_at)
+                                     due_at, sweep_at, lane, due_by)
              SELECT id, $1, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at, coalesce(due_at, now()),
-                    coalesce(due_at, now() + make_interval(secs => $10))
-             FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::uuid[], $8::uuid[], $9::timestamptz[], $11::timestamptz[])
-                  AS i (id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at, due_at)
+                    coalesce(due_at, now() + make_interval(secs => $10)), lane, due_by
+             FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::uuid[], $8::uuid[], $9::timestamptz[], $11::timestamptz[],
+                         $12::smallint[], $13::timestamptz[])
+                  AS i (id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at, due_at, lane, due_by)
              ON CONFLICT (flow_id, record_id, revision) WHERE undoes IS NULL DO NOTHING",
         )
         .bind(self.scope.tenant.0)
@@ -434,12 +495,14 @@ impl<'a> Receiving<'a> {
         .bind(duties.iter().map(|(m, _)| m.message.received_at).collect::<Vec<_>>())
         .bind(NUDGE_GRACE_S)
         .bind(duties.iter().map(|(_, f)| due(f)).collect::<Vec<_>>())
+        .bind(duties.iter().map(|(m, _)| m.message.lane.rank()).collect::<Vec<_>>())
+        .bind(duties.iter().map(|(m, f)| m.record.due_by.or_else(|| Some(f.cut_off.as_ref()?.next(m.message.received_at)))).collect::<Vec<_>>())
         .execute(&mut *self.tx)
         .await?;
         audit(&mut self.tx, self.scope, Action::DeliveryPlanned, "delivery", &ids).await?;
         let tenant = self.scope.tenant;
         let live = duties.iter().zip(ways.iter().zip(ids)).filter(|((_, flow), _)| flow.trigger == Trigger::Live);
-        Ok(live.map(|(_, (way, id))| (Place { tenant, connection: Some(way.connection) }, id)).collect())
+        Ok(live.map(|((m, _), (way, id))| Nudge::new(tenant, way.connection, m.message.lane, id)).collect())
     }
 
     /// A later revision takes the place of deliveries that have not been sent; an exception over one of them closes itself.
@@ -452,14 +515,18 @@ impl<'a> Receiving<'a> {
             let flows = latest.map(|flow| (flow.flow, false)).chain(m.record.left.iter().map(|flow| (*flow, true)));
             duties.extend(flows.map(|(flow, is_left)| (m.record_id, m.revision, flow.0, is_left)));
         }
-        let superseded: Vec<Uuid> = sqlx::query_scalar(
-            "UPDATE deliveries d SET state = 'superseded', settled_at = now()
-             FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bool[]) AS i (record_id, revision, flow_id, is_left)
-             WHERE d.record_id = ANY($1) AND d.record_id = i.record_id AND d.flow_id = i.flow_id
-               -- Where the later revision is not sent, what was sent wrongly is still to be undone.
-               AND d.revision < i.revision AND (d.undoes IS NULL OR NOT i.is_left)
-               AND d.state IN ('planned', 'waiting', 'held', 'exception') AND NOT d.unproven AND d.calls_done = 0
-             RETURNING d.id",
+        let superseded: Vec<(Uuid, Option<Uuid>)> = sqlx::query_as(
+            "WITH o AS (
+                 SELECT d.id, CASE WHEN d.state = 'planned' THEN d.held_by END AS released_by
+                 FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bool[]) AS i (record_id, revision, flow_id, is_left)
+                 JOIN deliveries d ON d.record_id = i.record_id AND d.flow_id = i.flow_id
+                 -- Where the later revision is not sent, what was sent wrongly is still to be undone.
+                 WHERE d.record_id = ANY($1) AND d.revision < i.revision AND (d.undoes IS NULL OR NOT i.is_left)
+                   AND d.state IN ('planned', 'waiting', 'held', 'exception') AND NOT d.unproven AND d.calls_done = 0
+                 FOR UPDATE OF d
+             )
+             UPDATE deliveries d SET state = 'superseded', settled_at = now() FROM o WHERE d.id = o.id
+             RETURNING d.id, o.released_by",
         )
         .bind(duties.iter().map(|d| d.0).collect::<Vec<_>>())
         .bind(duties.iter().map(|d| d.1).collect::<Vec<_>>())
@@ -467,7 +534,9 @@ impl<'a> Receiving<'a> {
         .bind(duties.iter().map(|d| d.3).collect::<Vec<_>>())
         .fetch_all(&mut *self.tx)
         .await?;
-        exception::close_superseded(&mut self.tx, self.scope, &superseded).await
+        let (superseded, released_by): (Vec<Uuid>, Vec<Option<Uuid>>) = superseded.into_iter().unzip();
+        breaker::overtaken(&mut self.tx, &released_by.into_iter().flatten().collect::<Vec<_>>()).await?;
+        exception::close_superseded(&mut self.tx, self.scope, &superseded, exception::OVERTAKEN).await
     }
 
     /// Messages that made no revision: they say what is known, or are older than what is known.
@@ -511,7 +580,7 @@ impl<'a> Receiving<'a> {
         Ok(())
     }
 
-    async fn settle(&mut self, messages: &[Uuid], state: &str, records: &[Option<Uuid>]) -> Result<(), StoreError> {
+    pub(super) async fn settle(&mut self, messages: &[Uuid], state: &str, records: &[Option<Uuid>]) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE messages m SET state = $3, record_id = i.record_id
              FROM unnest($1::uuid[], $2::uuid[]) AS i (id, record_id) WHERE m.id = ANY($1) AND m.id = i.id",

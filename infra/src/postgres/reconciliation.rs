@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::delivery::DeliveryState;
 use domain::id::{ConnectionId, DeliveryId, FlowId, FlowVersionId, ReconciliationId, RecordId, TenantId};
+use domain::lane::Lane;
 use domain::reconciliation::{Period, Report};
 use domain::record::RecordKind;
 use sqlx::Row;
@@ -379,8 +380,8 @@ impl TenantStore<'_> {
         let mut tx = self.begin().await?;
         let planned: Vec<Uuid> = sqlx::query_scalar(
             "INSERT INTO deliveries (id, tenant_id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at,
-                                     due_at, sweep_at)
-             SELECT i.id, r.tenant_id, $3, $4, r.id, r.revision, r.revision_id, $5, v.created_at, now(), now() + interval '10 seconds'
+                                     due_at, sweep_at, lane)
+             SELECT i.id, r.tenant_id, $3, $4, r.id, r.revision, r.revision_id, $5, v.created_at, now(), now() + interval '10 seconds', $6
              FROM unnest($1::uuid[], $2::uuid[]) AS i (id, record_id) JOIN records r ON r.id = i.record_id
              JOIN record_revisions v ON v.tenant_id = r.tenant_id AND v.id = r.revision_id
              ON CONFLICT (flow_id, record_id, revision) WHERE undoes IS NULL DO NOTHING RETURNING id",
@@ -390,6 +391,7 @@ impl TenantStore<'_> {
         .bind(version.flow.0)
         .bind(version.id.0)
         .bind(version.destination.0)
+        .bind(Lane::Retry.rank())
         .fetch_all(&mut *tx)
         .await?;
         audit(&mut tx, self.scope(), Action::DeliveryPlanned, "delivery", &planned).await?;

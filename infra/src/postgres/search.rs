@@ -168,5 +168,6 @@ pub(super) fn record_model(row: &PgRow) -> Result<record::Model, sqlx::Error> {
         revision_id: row.try_get("revision_id")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
+        deleted_at: row.try_get("deleted_at")?,
     })
 }

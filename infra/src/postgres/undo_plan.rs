@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use domain::audit::Action;
 use domain::delivery::DeliveryState;
 use domain::id::{ConnectionId, DeliveryId, UndoId};
+use domain::lane::Lane;
 use domain::record::RecordKind;
-use domain::task::Place;
+use domain::task::Nudge;
 use domain::undo::{About, Goal, ItemKind, Later, Plan, Seen, Told, plan};
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
@@ -18,16 +19,14 @@ use super::{StoreError, TenantStore};
 
 /// Items of one transaction that plans.
 const PLAN_PAGE: i64 = 500;
-/// Deliveries of an undo that are nudged at once; the others are brought by the sweeper, [`PACE_PER_S`] of them a second, so that an order that
-/// arrives meanwhile finds the way to its destination free.
+/// Deliveries of an undo that are nudged at once; the others are brought by the sweeper as these are done.
 const NUDGED_MAX: i64 = 500;
-const PACE_PER_S: f64 = 100.0;
 
 /// What became of a page that plans.
 #[derive(Debug)]
 pub enum PlanPage {
     /// Deliveries to nudge; there may be more to plan.
-    Planned(Vec<(Place, Uuid)>),
+    Planned(Vec<Nudge>),
     /// All are planned, or it is not approved.
     Over,
 }
@@ -82,16 +81,16 @@ impl TenantStore<'_> {
         items: &[Uuid],
         version: i32,
         why: Option<&str>,
-    ) -> Result<Vec<(Place, Uuid)>, StoreError> {
+    ) -> Result<Vec<Nudge>, StoreError> {
         let before: i64 =
             sqlx::query_scalar("SELECT count(*) FROM deliveries WHERE undo_id = $1").bind(id.0).fetch_one(&mut **tx).await?;
         let rows = sqlx::query(
             "WITH planned AS (
                  INSERT INTO deliveries (id, tenant_id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, origin_at,
-                                         payload_edits, undoes, undo_id, due_at, sweep_at)
+                                         payload_edits, undoes, undo_id, due_at, sweep_at, lane)
                  SELECT n.id, d.tenant_id, d.flow_id, i.flow_version_id, d.record_id, d.revision, i.revision_id, d.connection_id, i.origin_at,
                         i.payload_edits, d.id, i.undo_id, now(),
-                        now() + CASE WHEN $4 + n.at <= $5 THEN interval '10 seconds' ELSE make_interval(secs => ($4 + n.at - $5) / $6) END
+                        now() + CASE WHEN $4 + n.at <= $5 THEN interval '10 seconds' ELSE make_interval(secs => n.at / 1000000.0) END, $6
                  FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY AS n (item_id, id, at)
                  JOIN undo_items i ON i.id = n.item_id JOIN deliveries d ON d.id = i.delivery_id
                  ON CONFLICT (undoes, undo_id) WHERE undoes IS NOT NULL DO NOTHING
@@ -106,14 +105,14 @@ impl TenantStore<'_> {
         .bind(items.iter().map(|_| DeliveryId::generate().0).collect::<Vec<_>>())
         .bind(before)
         .bind(NUDGED_MAX)
-        .bind(PACE_PER_S)
+        .bind(Lane::Backfill.rank())
         .fetch_all(&mut **tx)
         .await?;
         let (mut planned, mut details, mut nudges) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
             let (delivery, undoes): (Uuid, Uuid) = (row.try_get("id")?, row.try_get("undoes")?);
-            let place = Place { tenant: self.scope().tenant, connection: Some(ConnectionId(row.try_get("connection_id")?)) };
-            nudges.push((place, delivery));
+            let connection = ConnectionId(row.try_get("connection_id")?);
+            nudges.push(Nudge::new(self.scope().tenant, connection, Lane::Backfill, delivery));
             details
                 .push(serde_json::json!({"undo": id, "undoes": DeliveryId(undoes), "version": version, "why": why}).to_string());
             planned.push(delivery);

@@ -4,6 +4,7 @@ mod process;
 mod run;
 mod services;
 mod tidy;
+mod web;
 
 use std::process::ExitCode;
 
@@ -13,15 +14,22 @@ const HELP: &str = "\
 cargo xtask demo [--exit] [--all-in-one] [--real]
                                              the main job: orders from a shop arrive in an ERP, exactly once;
                                              --real: from a Medusa shop, installed from npm when first needed
-cargo xtask test [FILTER]                    formatting, lints, every test, in both modes
+cargo xtask test [FILTER]                    formatting, lints, every test, in both modes, and the web app in a browser
 cargo xtask test --real [FILTER]             connectors against software of others (Medusa, localstripe, moto), installed from npm and
                                              PyPI when first needed; UPDATE_VERIFIED=1 writes what held into the catalog's verified.yaml
+cargo xtask test --web                       of all that, the web app alone: types, lints, unit tests, and what people do, in a browser
 cargo xtask bench [--rate N] [--seconds N] [--json FILE] [--all-in-one]
 cargo xtask bench read [--json FILE]         what reading 100,000 records from a vendor costs; needs no services
 cargo xtask bench load [--json FILE]         what loading 1,000 connectors costs; needs no services
 cargo xtask bench mapping [--json FILE]      what a mapping costs beside the same work written by hand; needs no services
 cargo xtask bench ledger [--orders N] [--json FILE]
                                              search, timelines and new orders of a tenant with a million orders of history
+cargo xtask bench lanes [--group N] [--backfill N] [--json FILE]
+                                             what bulk (a mended group, a backfill) costs orders that arrive meanwhile
+cargo xtask bench outage [--items N] [--updates N] [--json FILE]
+                                             what an outage's backlog costs in writes, and how well its finish is predicted
+cargo xtask bench polls [--connections N] [--every S] [--json FILE]
+                                             how late one process lists many connections, and in how much memory
 cargo xtask services                         brings up Postgres, RabbitMQ and Redis and keeps them until Ctrl-C
 cargo xtask tidy                             who may know whom, licences, leftovers
 
@@ -39,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "demo" => run::demo(rung, &arguments),
         "test" if take_flag(&mut arguments, "--real") => run::real(rung, &arguments),
+        "test" if take_flag(&mut arguments, "--web") => run::web(rung),
         "test" => run::test(rung, &arguments),
         "bench" => run::bench(rung, &arguments),
         "services" => run::services(rung),

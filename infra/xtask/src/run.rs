@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::process::{self, root, say, shown};
 use crate::services::{Rung, Services};
-use crate::tidy;
+use crate::{tidy, web};
 
 fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
@@ -40,9 +40,18 @@ fn build(profile: &[&str], packages: &[&str]) -> Result<(), String> {
 /// The demo runs the profile that builds fastest.
 pub fn demo(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
     let services = Services::up(rung)?;
+    // Whoever is without npm sees the demo all the same, and has the API.
+    match web::build() {
+        Ok(()) => {}
+        Err(error) if process::is_stopped() => return Err(error),
+        Err(error) => say(&format!("There is no web app: {error}")),
+    }
     build(&[], &["crossdock", "tests"])?;
     let mut command = Command::new(target().join("debug/demo"));
     services.environment(command.args(arguments));
+    if web::built().join("index.html").is_file() {
+        command.env("CROSSDOCK_WEB_DIR", web::built());
+    }
     shown(&mut command, "the demo")
 }
 
@@ -58,6 +67,9 @@ pub fn bench(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
     let (program, arguments) = match first {
         Some(("replay", rest)) => ("bench_replay", rest),
         Some(("ledger", rest)) => ("bench_ledger", rest),
+        Some(("lanes", rest)) => ("bench_lanes", rest),
+        Some(("outage", rest)) => ("bench_outage", rest),
+        Some(("polls", rest)) => ("bench_polls", rest),
         _ => ("bench", arguments),
     };
     let services = Services::up(rung)?;
@@ -95,6 +107,14 @@ pub fn real(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
     shown(&mut command, "the connectors against real software")
 }
 
+/// The part of [`test`] that is about the web app.
+pub fn web(rung: Option<Rung>) -> Result<(), String> {
+    let services = Services::up(rung)?;
+    web::test()?;
+    build(&[], &["crossdock", "tests"])?;
+    web::journeys(&services, &target().join("debug/demo"))
+}
+
 /// Everything that must hold before a change lands.
 pub fn test(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
     let mut results: Vec<(String, Result<(), String>, f64)> = Vec::new();
@@ -107,7 +127,7 @@ pub fn test(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
         let outcome = act();
         results.push((what.to_owned(), outcome, started.elapsed().as_secs_f64()));
     };
-    let services = Services::up(rung)?;
+    let services = Services::up(rung)?.with_sshd();
     if filter.is_empty() {
         note("tidy", &mut tidy::run);
         note("formatting", &mut || shown(&mut cargo(&["fmt", "--all", "--check"]), "rustfmt"));
@@ -115,7 +135,13 @@ pub fn test(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
             shown(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]), "clippy")
         });
     }
+    if filter.is_empty() {
+        note("the web app", &mut web::test);
+    }
     note("build", &mut || build(&[], &["crossdock", "tests"]));
+    if filter.is_empty() {
+        note("the web app in a browser", &mut || web::journeys(&services, &target().join("debug/demo")));
+    }
     let filter: Vec<&str> = filter.iter().map(String::as_str).collect();
     note("unit tests", &mut || {
         let arguments = [vec!["test", "--workspace", "--exclude", "tests", "--quiet", "--"], filter.clone()].concat();

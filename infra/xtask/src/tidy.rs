@@ -26,6 +26,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("lettre", &["infra"]),
     ("redis", &["infra", "tests"]),
     ("reqwest", &["infra", "tests"]),
+    ("russh", &["infra"]),
+    ("russh-sftp", &["infra"]),
     ("actix-web", &["api"]),
     ("async-graphql", &["api"]),
 ];

@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
+use tests::bench::{Failure, report};
 use tests::platform::{Options, Platform};
 use tests::sample;
 use tests::simulator::erp::{Account, Erp};
 use tokio::sync::Mutex;
 use uuid::Uuid;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Parser, Clone)]
 #[command(about = "Open-loop load; `cargo xtask bench` starts the services first")]
@@ -40,15 +39,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let run = || -> Result<(), Failure> { runtime?.block_on(run(Arguments::parse())) };
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("The bench failed: {error:?}"));
-            ExitCode::FAILURE
-        }
-    }
+    tests::bench::main(run(Arguments::parse()))
 }
 
 fn say(text: &str) {
@@ -63,13 +54,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let platform = Platform::start(options).await?;
     let outcome = measure(&arguments, &platform, &erp).await;
     platform.stop().await?;
-    let report = outcome?;
-    let text = serde_json::to_string_pretty(&report)?;
-    say(&text);
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, text + "\n")?;
-    }
-    Ok(())
+    report(&outcome?, arguments.json.as_deref())
 }
 
 async fn measure(arguments: &Arguments, platform: &Platform, erp: &Erp) -> Result<Value, Failure> {

@@ -1,18 +1,16 @@
 //! How long a replay takes: orders are delivered through the running system, then a draft that changes two fields is replayed over all of them,
 //! and its report is awaited as a person would. What it found is checked, so that the time is that of the whole work.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use serde_json::{Value, json};
+use tests::bench::{Failure, report, round};
 use tests::platform::{Options, Platform, Tenant};
 use tests::sample;
 use tests::simulator::erp::{Account, Erp};
 use uuid::Uuid;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Parser)]
 #[command(about = "What a replay costs; `cargo xtask bench replay` starts the services first")]
@@ -31,15 +29,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let run = || -> Result<(), Failure> { runtime?.block_on(run(Arguments::parse())) };
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "The bench failed: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    tests::bench::main(run(Arguments::parse()))
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -47,13 +37,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let platform = Platform::start(Options::default()).await?;
     let outcome = measure(&arguments, &platform, &erp).await;
     platform.stop().await?;
-    let report = outcome?;
-    let text = serde_json::to_string_pretty(&report)?;
-    writeln!(std::io::stdout(), "{text}")?;
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, text + "\n")?;
-    }
-    let took = report["replay_s"].as_f64().unwrap_or(f64::MAX);
+    let outcome = outcome?;
+    report(&outcome, arguments.json.as_deref())?;
+    let took = outcome["replay_s"].as_f64().unwrap_or(f64::MAX);
     if took > arguments.limit_s {
         Err(format!("it took {took} s, and {} s is the limit", arguments.limit_s).into())
     } else {
@@ -86,10 +72,6 @@ async fn measure(arguments: &Arguments, platform: &Platform, erp: &Erp) -> Resul
         "records_per_s": (arguments.records as f64 / changed.0).round(), "limit_s": arguments.limit_s,
         "money": changed.1["money"],
     }))
-}
-
-fn round(seconds: f64) -> f64 {
-    (seconds * 100.0).round() / 100.0
 }
 
 /// Drafts, replays over all records, and waits for the report.

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use connectors::simulator::{Fault, FaultMatcher, Weather};
 use serde_json::{Value, json};
 use sqlx::{Executor, PgConnection};
 use tests::client::Client;
 use tests::sample;
-use tests::simulator::Fault;
 use uuid::Uuid;
 
 use crate::{World, world};
@@ -165,19 +165,17 @@ async fn five_thousand_of_one_cause_go_on_by_one_act_and_hurt_nobody() {
         let group = &groups(client, json!({})).await[0];
         assert_eq!((&group["count"], &group["money"][0]["count"]), (&json!(5_000), &json!(5_000)));
 
+        // A destination that takes its time: whether its limit is used does not depend on how fast this machine is.
+        let slow = Weather { matcher: FaultMatcher::next("order.write"), per_mille: 1_000, faults: vec![Fault::DelayMs(300)] };
+        world.erp.set_weather(vec![slow], 1);
         let fix = "mutation($k: String!, $to: String!) { exceptionFixLookupValue(causeKey: $k, to: $to) { count userErrors { message } } }";
         let began = Instant::now();
         let data = client.ask(fix, json!({"k": group["causeKey"], "to": "1999"})).await.unwrap();
         assert_eq!(data["exceptionFixLookupValue"]["count"], 5_000);
         assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
         assert!(groups(client, json!({})).await.is_empty());
-        let paced: i64 = sqlx::query_scalar("SELECT count(*) FROM deliveries WHERE state = 'planned' AND sweep_at > now() + interval '20 seconds'")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
-        assert!(paced > 1_000, "not all at once: {paced}");
 
-        // An order that arrives meanwhile does not stand behind them.
+        // An order that arrives meanwhile does not stand behind them: they are in the lane of what comes again.
         world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(2)).await.unwrap();
         let confirmed = "SELECT count(*) FROM deliveries d JOIN records r ON r.id = d.record_id WHERE d.state = 'confirmed' AND r.number = '#L2'";
         let end = Instant::now() + PATIENCE;
@@ -188,8 +186,10 @@ async fn five_thousand_of_one_cause_go_on_by_one_act_and_hurt_nobody() {
         let planned: i64 =
             sqlx::query_scalar("SELECT count(*) FROM deliveries WHERE state = 'planned'").fetch_one(&mut connection).await.unwrap();
         assert!(planned > 500, "it went before most of them: {planned}");
+        // The destination's limit is used, and kept.
+        crate::eventually("as many calls at once as it allows", async || (world.erp.stats().in_flight_max >= 15).then_some(())).await;
         let stats = world.erp.stats();
-        assert!(stats.in_flight_max <= 15 && stats.orders > 1, "{stats:?}");
+        assert!(stats.in_flight_max == 15 && stats.orders > 1, "{stats:?}");
         assert!(world.erp.orders().values().all(|order| order.creates == 1));
     })
     .await;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use connectors::simulator::{Fault, FaultMatcher};
+use connectors::simulator::{Fault, FaultMatcher, Weather};
 use domain::id::ConnectionId;
 use domain::record::RecordKind;
 use domain::value::Value;
 use serde_json::json;
+use sqlx::PgConnection;
 use tests::platform::Options;
 use tests::sample;
 use tests::vendor::Vendor;
@@ -146,6 +147,78 @@ async fn an_order_that_is_there_already_is_adopted_and_another_records_is_a_pers
         let groups = world.acme.client.exception_groups().await.unwrap();
         assert_eq!(groups[0]["code"], "conflict.another_record", "{groups:?}");
         assert_eq!(creates(books), [0, 0], "nothing was made");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_named_an_order_of_ours_that_was_not_known_yet_is_found_out_when_that_one_comes() {
+    with_books(async |world, books| {
+        let source: ConnectionId = world.acme.source.parse().unwrap();
+        let key = connectors::flow::external_key("shopify", source, "7000000000001");
+        let order = json!({"key": key, "revision": 0, "number": "L1", "total": "1.00"});
+        let now = books.served.now();
+        let first = books.served.simulator().put_record(RecordKind::Order, Value::from(&order), now);
+        books.served.simulator().fail(FaultMatcher::next("order.write"), Fault::AnotherId);
+        assert_eq!(story(world, 2).await, ("confirmed".into(), vec!["read stored".into(), "write stored".into()]));
+        let mut connection = world.platform.database.connect().await.unwrap();
+        let receipts = "SELECT r.number, d.receipt_id FROM deliveries d JOIN connections c ON c.id = d.connection_id JOIN records r ON r.id = d.record_id
+                        WHERE c.connector = 'tarn-books' ORDER BY 1";
+        let told: Vec<(String, String)> = sqlx::query_as(receipts).fetch_all(&mut connection).await.unwrap();
+        assert_eq!(told, [("#L2".to_owned(), first.clone())], "nothing contradicts it so far");
+
+        // The first is found by its own key, under the id that the second's answer named: each is asked about by its own key.
+        let (state, calls) = story(world, 1).await;
+        assert_eq!((state.as_str(), calls.last().map(String::as_str)), ("confirmed", Some("update stored")), "{calls:?}");
+        let (state, calls) = settled(world, 2).await;
+        assert_eq!((state.as_str(), calls.join(", ").as_str()), ("confirmed", "read stored, write stored, proof stored"));
+        let told: Vec<(String, String)> = sqlx::query_as(receipts).fetch_all(&mut connection).await.unwrap();
+        let second = books.served.simulator().ids(RecordKind::Order).pop().unwrap();
+        assert_eq!(told, [("#L1".to_owned(), first), ("#L2".to_owned(), second)]);
+        let orders = books.served.simulator().stored(RecordKind::Order);
+        let written: Vec<_> = orders.iter().map(|order| (order.creates, order.updates)).collect();
+        assert_eq!(written, [(0, 1), (1, 0)], "the first was changed once, the second made once");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_all_the_time_during_an_outage_is_written_once_as_it_was_told_last() {
+    with_books(async |world, books| {
+        let mut connection = world.platform.database.connect().await.unwrap();
+        let count = async |connection: &mut PgConnection, sql: &'static str, wanted: i64| {
+            let end = tokio::time::Instant::now() + PATIENCE;
+            loop {
+                let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await.unwrap();
+                if count >= wanted {
+                    return;
+                }
+                assert!(tokio::time::Instant::now() < end, "{count} of {wanted}: {sql}");
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+        };
+        let bad =
+            |operation: &str, fault| Weather { matcher: FaultMatcher::next(operation), per_mille: 1_000, faults: vec![fault] };
+        // The breaker opens over writes of which nobody knows what became; nothing may stand between them and their proof for ever.
+        books.served.simulator().set_weather(vec![bad("order.write", Fault::DropBeforeCommit)], 1);
+        for n in 0..8 {
+            assert_eq!(world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(n)).await.unwrap().status, 200);
+        }
+        count(&mut connection, "SELECT count(*) FROM deliveries WHERE unproven", 5).await;
+        books.served.simulator().set_weather(vec![bad("order", Fault::DropBeforeCommit)], 1);
+        for (revision, n) in [1, 2].into_iter().flat_map(|revision| (0..8).map(move |n| (revision, n))) {
+            let order = sample::revised(n, revision);
+            assert_eq!(world.acme.shop.send("orders/updated", Uuid::new_v4(), order).await.unwrap().status, 200);
+        }
+        count(&mut connection, "SELECT count(*) FROM messages WHERE state = 'mapped'", 24).await;
+        books.served.simulator().set_weather(vec![], 0);
+        let settled = "SELECT count(*) FROM deliveries d JOIN connections c ON c.id = d.connection_id
+                       WHERE c.connector = 'tarn-books' AND d.state IN ('confirmed', 'superseded')";
+        count(&mut connection, settled, 24).await;
+        let orders = books.served.simulator().stored(RecordKind::Order);
+        let note = |value: &Value| value.at("note").and_then(Value::as_str).map(str::to_owned);
+        let there: Vec<_> = orders.iter().map(|order| (order.creates, order.updates, note(&order.value))).collect();
+        assert_eq!(there, vec![(1, 0, Some("revision 2".to_owned())); 8]);
     })
     .await;
 }

@@ -9,6 +9,7 @@ use tests::proxy::Proxy;
 use tests::sample;
 use tests::simulator::erp::{Account, Erp};
 
+use crate::silence::{Hook, rules_looked};
 use crate::{World, world, world_with};
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -116,6 +117,7 @@ async fn a_refused_credential_holds_the_connection_once_for_all_orders_and_a_new
     world(async |world| {
         let client = &world.acme.client;
         let replace = "mutation($id: ID!, $c: JSON!) { credentialReplace(connectionId: $id, credential: $c) { userErrors { field message } } }";
+        let hook = Hook::start(world, None).await;
         let mut wrong = Erp::credential();
         wrong["token_secret"] = json!("a secret that was revoked");
         client.ask(replace, json!({"id": world.acme.destination, "c": wrong})).await.unwrap();
@@ -137,6 +139,11 @@ async fn a_refused_credential_holds_the_connection_once_for_all_orders_and_a_new
         assert_eq!((&incident["owner"], &incident["connection"]["health"]), (&json!("developer"), &json!("refused")));
         assert!(incident["nextStep"].as_str().unwrap().ends_with("What waits is sent by itself then."), "{incident}");
         assert_eq!(client.ledger().await.unwrap().delivery("exception"), 0, "nobody works a hundred exceptions");
+        // Who is told of exceptions is told of it, once.
+        let mut database = world.platform.database.connect().await.unwrap();
+        rules_looked(&mut database).await;
+        let told = until("an alert", async || Some(hook.told()).filter(|told| !told.is_empty())).await;
+        assert_eq!((told.len(), &told[0]["type"], &told[0]["data"]["incidents"][0]["cause"]), (1, &json!("incident.alerted"), &incident["sentence"]));
 
         client.ask(replace, json!({"id": world.acme.destination, "c": Erp::credential()})).await.unwrap();
         let ledger = world.acme.rest(110, PATIENCE).await.unwrap();

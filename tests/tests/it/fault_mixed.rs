@@ -135,15 +135,23 @@ async fn everything_that_can_go_wrong_mixed_under_kill_nine_loses_and_doubles_no
         let at_erp: Vec<(String, u32)> = world.erp.orders().into_iter().map(|(key, order)| (key, order.creates)).collect();
         let stored = books.served.simulator().stored(RecordKind::Order);
         let mut at_books: BTreeMap<String, u32> = BTreeMap::new();
+        let mut ids: HashMap<String, String> = HashMap::new();
         for order in stored {
+            ids.insert(order.external_key.clone().unwrap_or_default().rsplit('-').next().unwrap_or_default().to_owned(), order.id);
             *at_books.entry(order.external_key.unwrap_or_default()).or_default() += order.creates;
         }
         assert_eq!((at_erp.len() as u64, at_books.len() as u64), (count, count));
         assert_eq!(twice(at_erp), [], "the ERP has orders twice");
         assert_eq!(twice(at_books.into_iter().collect()), [], "the books have orders twice");
 
-        // The audit has every call that a destination saw, order by order: none that it saw is missing, and none that was answered is made up.
+        // Each is known by its own id there, whatever an answer said.
         let mut connection = world.platform.database.connect().await.unwrap();
+        let sql = "SELECT r.source_id, d.receipt_id FROM deliveries d JOIN records r ON r.id = d.record_id JOIN connections c ON c.id = d.connection_id
+                   WHERE c.connector = 'tarn-books'";
+        let receipts: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap();
+        assert_eq!(receipts.into_iter().collect::<HashMap<_, _>>(), ids);
+
+        // The audit has every call that a destination saw, order by order: none that it saw is missing, and none that was answered is made up.
         let sql = "SELECT c.connector, CASE a.kind WHEN 'read' THEN 'proof' ELSE a.kind END, r.source_id, count(*) FILTER (WHERE a.outcome IS DISTINCT FROM 'not_sent'),
                           count(*) FILTER (WHERE a.status IS NOT NULL)
                    FROM attempts a JOIN deliveries d ON d.id = a.delivery_id JOIN records r ON r.id = d.record_id

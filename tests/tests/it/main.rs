@@ -1,8 +1,14 @@
 //! The promises, kept by the real platform. One binary; each test has its own database, queues, keys and processes.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where something it needs is not there, and says so")]
 
+mod account;
 mod alert;
+mod api_key;
+mod audit;
+mod catch_up;
 mod certificate;
+mod cross_tenant;
+mod deleted;
 mod drift;
 mod exception;
 mod fault_answer;
@@ -10,26 +16,40 @@ mod fault_batch;
 mod fault_breaker;
 mod fault_mixed;
 mod faults;
+mod file;
+mod file_fault;
 mod flow;
 mod flow_file;
 mod intake;
 mod inventory;
+mod keys;
+mod limit;
 mod lookup_table;
 mod lookup_version;
+mod member;
 mod order;
 mod order_to_cash;
+mod permission_matrix;
 mod poll;
 mod reconciliation;
 mod replay;
 mod schema;
 mod sessions;
+mod silence;
+mod ssrf;
+mod subscription;
 mod sunset;
 mod swap;
 mod tenancy;
 mod timeline;
+mod token;
 mod undo;
 mod undo_fault;
 mod vendor;
+mod walk;
+mod x12;
+mod x12_fault;
+mod x12_sets;
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -47,6 +67,11 @@ struct World {
 
 async fn world(test: impl AsyncFnOnce(&mut World)) {
     world_with(Options::default(), test).await;
+}
+
+/// A world in which nothing is listened to by itself: what a source has comes by what the test does, and the calls that it sees are the test's.
+async fn world_by_hand(test: impl AsyncFnOnce(&mut World)) {
+    world_with(Options { environment: vec![("CROSSDOCK_LISTENING", "by_hand")], ..Options::default() }, test).await;
 }
 
 async fn world_with(options: Options, test: impl AsyncFnOnce(&mut World)) {

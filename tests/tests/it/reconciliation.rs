@@ -8,7 +8,7 @@ use domain::value::{Limits, Value as Document};
 use serde_json::{Value, json};
 use tests::vendor::Vendor;
 
-use crate::{World, eventually, world};
+use crate::{World, eventually, world_by_hand};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -120,7 +120,7 @@ async fn resend(world: &World, ids: &[Value]) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_never_came_is_brought_and_what_agrees_is_proven() {
-    world(async |world| {
+    world_by_hand(async |world| {
         let pair = pair(world).await;
         for n in 1..=3 {
             pair.order(n, "as ordered");
@@ -155,7 +155,7 @@ async fn what_never_came_is_brought_and_what_agrees_is_proven() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_gone_or_changed_at_the_destination_is_told_down_to_the_field_and_sent_again() {
-    world(async |world| {
+    world_by_hand(async |world| {
         let pair = pair(world).await;
         for n in 1..=3 {
             pair.order(n, "as ordered");
@@ -199,7 +199,7 @@ async fn what_is_gone_or_changed_at_the_destination_is_told_down_to_the_field_an
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_never_came_arrives_and_what_a_person_accepted_is_not_raised_again() {
-    world(async |world| {
+    world_by_hand(async |world| {
         let pair = pair(world).await;
         pair.order(1, "as ordered");
         pair.order(2, "as ordered");
@@ -229,7 +229,7 @@ async fn a_change_that_never_came_arrives_and_what_a_person_accepted_is_not_rais
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_one_under_our_key_is_told_and_every_call_stands_in_the_audit() {
-    world(async |world| {
+    world_by_hand(async |world| {
         let pair = pair(world).await;
         pair.order(1, "as ordered");
         reconcile(world, &pair.flow).await;
@@ -255,7 +255,7 @@ async fn a_second_one_under_our_key_is_told_and_every_call_stands_in_the_audit()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flow_with_a_schedule_is_reconciled_by_itself_and_a_time_that_proves_nothing_is_refused() {
-    world(async |world| {
+    world_by_hand(async |world| {
         let pair = pair(world).await;
         let client = &world.acme.client;
         let set = "mutation($id: ID!, $s: ReconciliationScheduleInput) {

@@ -1,6 +1,7 @@
-//! Signing in: equal answers for strangers, short tokens, refresh tokens that are used once.
+//! Signing in: equal answers for strangers, short tokens, refresh tokens that are used once, a cookie for the web app, and sessions that their person
+//! sees and ends.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::client::Client;
 use tests::platform::EMAIL;
 
@@ -14,6 +15,9 @@ const REFRESH: &str =
 async fn an_unknown_address_a_wrong_password_and_a_resting_account_get_the_same_answer() {
     world(async |world| {
         let client = Client::new(&world.platform.url);
+        // Whoever was here before does not wait for others' tries; here nobody was.
+        let mut connection = world.platform.database.connect().await.unwrap();
+        sqlx::query("UPDATE sessions SET address = '203.0.113.9'").execute(&mut connection).await.unwrap();
         let open = async |email: &str, password: &str| {
             client.raw(OPEN, json!({"i": {"email": email, "password": password}})).await.unwrap()
         };
@@ -87,6 +91,119 @@ async fn tokens_of_another_making_are_strangers() {
             .get(format!("{}/graphql?query={{viewer{{id}}}}", world.platform.url))
             .bearer_auth(token);
         assert!(!get.send().await.unwrap().text().await.unwrap().contains("usr_"));
+    })
+    .await;
+}
+
+/// A browser at the web app's sign-in: it says where its page is from, and keeps the cookie.
+struct Browser<'w> {
+    url: &'w str,
+    origin: &'w str,
+    kind: &'w str,
+    cookie: Option<String>,
+}
+
+impl Browser<'_> {
+    /// Status and answer; the cookie that came replaces the one that was kept.
+    async fn post(&mut self, act: &str, body: Value) -> (u16, Value) {
+        let request = tests::client::http().build().unwrap().post(format!("{}/session/{act}", self.url));
+        let mut request =
+            request.header("Origin", self.origin).header("Content-Type", self.kind).header("User-Agent", "Browser of the test");
+        if let Some(cookie) = &self.cookie {
+            request = request.header("Cookie", cookie);
+        }
+        let answer = request.body(body.to_string()).send().await.unwrap();
+        if let Some(set) = answer.headers().get("set-cookie").map(|value| value.to_str().unwrap().to_owned()) {
+            assert!(set.ends_with("; HttpOnly; SameSite=Strict") && set.contains("; Path=/session;"), "{set}");
+            self.cookie = set.split(';').next().map(str::to_owned).filter(|pair| !pair.ends_with('='));
+        }
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_web_app_signs_in_by_a_cookie_that_only_its_own_pages_can_use() {
+    world(async |world| {
+        let (url, right) = (world.platform.url.clone(), json!({"email": EMAIL, "password": world.platform.password}));
+        let browser = |origin, kind, cookie| Browser { url: &url, origin, kind, cookie };
+        let mut own = browser(&url, "application/json", None);
+        let (status, wrong) = own.post("open", json!({"email": EMAIL, "password": "wrong-password"})).await;
+        assert_eq!((status, &wrong["session"], &own.cookie), (200, &Value::Null, &None));
+        let (_, opened) = own.post("open", right.clone()).await;
+        let first = own.cookie.clone().unwrap();
+        assert!(!opened.to_string().contains(first.split('=').nth(1).unwrap()), "no script sees the refresh token: {opened}");
+        let viewer = async |answer: &Value| {
+            let token = answer["session"]["accessToken"].as_str().unwrap_or("none");
+            let client = Client::new(&url).with_token(token);
+            client.raw("{ viewer { id } }", json!({})).await.unwrap()["data"]["viewer"]["id"].is_string()
+        };
+        assert!(viewer(&opened).await);
+
+        // A form of another page sends the cookie, too (were it not SameSite), but neither JSON nor this origin.
+        for (origin, kind, expected) in [
+            ("https://evil.example", "application/json", 403),
+            ("null", "application/json", 403),
+            (url.as_str(), "text/plain", 415),
+            (url.as_str(), "application/jsonp", 415),
+        ] {
+            for (act, body) in [("open", right.clone()), ("refresh", json!({})), ("close", json!({}))] {
+                assert_eq!(browser(origin, kind, Some(first.clone())).post(act, body).await.0, expected, "{act} {origin} {kind}");
+            }
+        }
+        assert!(viewer(&opened).await, "nobody else's page signed out");
+
+        let (_, refreshed) = own.post("refresh", json!({})).await;
+        assert!(viewer(&refreshed).await && own.cookie.as_ref() != Some(&first));
+        let (_, stolen) = browser(&url, "application/json", Some(first)).post("refresh", json!({})).await;
+        assert!(stolen["session"].is_null() && !viewer(&refreshed).await, "a token that came twice ends the session");
+
+        let (_, again) = own.post("open", right).await;
+        let last = own.cookie.clone();
+        own.post("close", json!({})).await;
+        assert!(own.cookie.is_none() && !viewer(&again).await);
+        let (_, late) = browser(&url, "application/json", last).post("refresh", json!({})).await;
+        assert!(late["session"].is_null());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_sees_their_sessions_and_ends_them_at_once_and_nobody_elses() {
+    world(async |world| {
+        let url = world.platform.url.clone();
+        let here = world.acme.client.clone();
+        let count = async |client: &Client| {
+            client.raw("{ sessions { id } }", json!({})).await.unwrap()["data"]["sessions"].as_array().map(Vec::len)
+        };
+        let before = count(&here).await.unwrap();
+        let phone = world.platform.sign_in().await.unwrap();
+        let laptop = world.platform.sign_in().await.unwrap();
+        world.platform.user_create("other@crossdock.example", "other-person-password").await.unwrap();
+        let other = Client::new(&url).sign_in("other@crossdock.example", "other-person-password").await.unwrap();
+
+        let data = phone.ask("{ sessions { id isCurrent address device openedAt lastUsedAt } }", json!({})).await.unwrap();
+        let sessions = data["sessions"].as_array().unwrap();
+        let current: Vec<&Value> = sessions.iter().filter(|session| session["isCurrent"] == true).collect();
+        assert_eq!((sessions.len(), current.len()), (before + 2, 1), "{data}");
+        assert_eq!(current[0]["address"], "127.0.0.1");
+        let id = current[0]["id"].clone();
+        let revoke = "mutation($id: ID!) { sessionRevoke(id: $id) { count userErrors { code } } }";
+        let foreign = other.raw(revoke, json!({"id": id})).await.unwrap();
+        assert_eq!(foreign["data"]["sessionRevoke"], json!({"count": 0, "userErrors": [{"code": "NOT_FOUND"}]}));
+        assert_eq!(laptop.ask(revoke, json!({"id": id})).await.unwrap()["sessionRevoke"]["count"], 1);
+        assert_eq!(count(&phone).await, None, "its access token is worth nothing any more");
+
+        let others = laptop.ask("mutation { sessionRevokeOthers { count } }", json!({})).await.unwrap();
+        assert_eq!(others["sessionRevokeOthers"]["count"], before);
+        assert_eq!((count(&here).await, count(&laptop).await, count(&other).await), (None, Some(1), Some(1)));
+        let laptop = laptop.of_tenant("acme");
+        let audit = laptop
+            .ask("query($id: ID!) { auditEvents(subjectId: $id) { nodes { action detail } } }", json!({"id": id}))
+            .await
+            .unwrap();
+        let told: Vec<&str> =
+            audit["auditEvents"]["nodes"].as_array().unwrap().iter().filter_map(|event| event["action"].as_str()).collect();
+        assert_eq!(told, ["session.closed", "session.opened"], "{audit}");
     })
     .await;
 }

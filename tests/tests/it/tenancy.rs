@@ -127,33 +127,3 @@ async fn the_same_order_of_two_tenants_stays_two_and_a_hook_takes_its_own_secret
     })
     .await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn roles_may_what_the_table_of_permissions_says() {
-    world(async |world| {
-        let mut connection = world.platform.database.connect().await.unwrap();
-        for role in ["operator", "developer", "auditor", "billing"] {
-            let email = format!("{role}@crossdock.example");
-            world.platform.user_create(&email, PASSWORD).await.unwrap();
-            let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-            sqlx::query(member).bind(&email).bind(role).execute(&mut connection).await.unwrap();
-            let client = tests::client::Client::new(&world.platform.url).sign_in(&email, PASSWORD).await.unwrap();
-            let may = async |query: &str| client.raw(query, json!({})).await.unwrap()["errors"].is_null();
-            let allowed = [
-                may("{ records { nodes { id } } }").await,
-                may("{ auditEvents { nodes { id } } }").await,
-                may("mutation { exceptionRetry(input: {causeKey: \"x\"}) { count } }").await,
-                may("mutation { lookupTableCreate(name: \"t\") { userErrors { code } } }").await,
-                may("{ usage(from: \"2026-01-01T00:00:00Z\", to: \"2026-01-02T00:00:00Z\") { quantity } }").await,
-            ];
-            let expected = match role {
-                "operator" => [true, false, true, false, true],
-                "developer" => [true, false, true, true, true],
-                "auditor" => [true, true, false, false, true],
-                _ => [false, false, false, false, true],
-            };
-            assert_eq!(allowed, expected, "{role}: records, audit, exceptions, configure, usage");
-        }
-    })
-    .await;
-}

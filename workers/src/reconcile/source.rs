@@ -4,9 +4,10 @@ use chrono::{DateTime, Utc};
 use domain::comparison::compare;
 use domain::delivery::DeliveryState;
 use domain::id::MessageId;
+use domain::lane::Lane;
 use domain::message::Origin;
 use domain::reconciliation::{Difference, DifferenceKind, agrees};
-use domain::task::{Place, Stage};
+use domain::task::{Nudge, Stage};
 use domain::value::{Limits, Value};
 use infra::lookup::TenantLookups;
 use infra::postgres::difference::FoundDifference;
@@ -91,8 +92,9 @@ async fn page(pass: &mut Pass<'_>, records: Vec<ListedRecord>) -> Result<(), Rec
     // Brought before it is told, so that nothing is called mended that is not.
     let found = arrive(pass, &bring, found).await?;
     let planned = pass.store().reconciliation_plan(&pass.version, &plan).await?;
-    let destination = Place { tenant: pass.scope.tenant, connection: Some(pass.version.destination) };
-    pass.context.broker.nudge(Stage::Deliver, planned.into_iter().map(|id| (destination, id)).collect::<Vec<_>>()).await;
+    let (tenant, destination) = (pass.scope.tenant, pass.version.destination);
+    let nudge = |id| Nudge::new(tenant, destination, Lane::Retry, id);
+    pass.context.broker.nudge(Stage::Deliver, planned.into_iter().map(nudge)).await;
     pass.keep(found).await
 }
 
@@ -170,8 +172,7 @@ async fn arrive(pass: &Pass<'_>, bring: &[&Listed], found: Vec<FoundDifference>)
             }
         }
     }
-    let place = Place { tenant, connection: Some(source) };
-    pass.context.broker.nudge(Stage::Receive, new.into_iter().map(|id| (place, id)).collect::<Vec<_>>()).await;
+    pass.context.broker.nudge(Stage::Receive, new.into_iter().map(|id| Nudge::new(tenant, source, Lane::Live, id))).await;
     let is_new = |one: &FoundDifference| {
         let is_brought = matches!(one.difference.kind, DifferenceKind::NeverCame | DifferenceKind::Outdated);
         !is_brought || !one.difference.source_id.as_deref().is_some_and(|id| before.contains(id))

@@ -5,7 +5,6 @@ use chrono::{DateTime, Utc};
 use domain::exception_group::{COMMENT_CHARS_MAX, TAGS_MAX, snooze_end, tag};
 use domain::id::{ExceptionId, UserId};
 use domain::scope::Permission;
-use domain::task::Stage;
 use infra::postgres::exception::act::{Act, Acted};
 use infra::postgres::exception::retry::{Ended, Nudges, Selection, Versions};
 
@@ -196,10 +195,7 @@ fn no_member() -> UserError {
 
 /// Tells the workers of what may go on; what they are not told the sweeper brings.
 pub async fn nudge(ctx: &Context<'_>, nudges: &Nudges) {
-    for stage in Stage::ALL {
-        let rows = nudges.iter().filter(|(to, ..)| *to == stage).map(|(_, place, id)| (*place, *id));
-        state(ctx).broker.nudge(stage, rows.collect::<Vec<_>>()).await;
-    }
+    state(ctx).broker.nudge_stages(nudges).await;
 }
 
 pub fn select(input: &ExceptionSelectionInput) -> Result<Selection, UserError> {

@@ -156,6 +156,7 @@ async fn edit_record(ctx: &Context<'_>, record: Uuid, delivery: DeliveryId, edit
         document: document.to_json(),
         source_id: editing.source_id,
         source_updated_at: editing.source_updated_at,
+        due_by: summary.due_by,
         unbalanced: summary.unbalanced.map(|issue| issue.sentence),
         // It was made by a person.
         recipe: None,

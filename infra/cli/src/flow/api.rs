@@ -1,5 +1,6 @@
 //! A tenant of a running Crossdock, over its API: what is there, and the changes that a plan makes. Nothing else is called, and no database.
 
+use std::io::Write;
 use std::time::Duration;
 
 use domain::flow::Gates;
@@ -104,6 +105,37 @@ impl Api {
         if self.is_opened {
             let _ = self.ask("mutation { sessionClose { closed } }", json!({})).await;
         }
+    }
+
+    /// How far the audit log is sealed, as one signed line.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn audit_head(&self) -> Result<String, ApiError> {
+        read(self.ask("{ auditHead { document } }", json!({})).await?["auditHead"]["document"].take())
+    }
+
+    /// Writes the audit log from behind a seal on, as it comes.
+    ///
+    /// # Errors
+    /// Where the API refuses, the answer breaks off, or it cannot be written.
+    pub async fn audit_export(&self, after: u64, out: &mut impl Write) -> Result<(), ApiError> {
+        let url = format!("{}/audit/export?after={after}", self.url);
+        let request = HttpRequest { method: Method::Get, url, headers: self.headers(), body: Default::default(), identity: None };
+        let no_answer = |error: domain::http::NoAnswer| ApiError::NoAnswer { url: self.url.clone(), why: error.to_string() };
+        let mut answer = self.outbound.open(request).await.map_err(no_answer)?;
+        if answer.head.status != 200 {
+            let answer = answer.whole().await.map_err(no_answer)?;
+            let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            let not_ours = || ApiError::NotOurs { url: self.url.clone(), status: answer.status };
+            let message = json["errors"][0]["message"].as_str();
+            return Err(message.map_or_else(not_ours, |message| ApiError::Refused(message.to_owned())));
+        }
+        let unwritable = |error: std::io::Error| ApiError::Refused(format!("the export cannot be written: {error}"));
+        while let Some(chunk) = answer.chunk().await.map_err(no_answer)? {
+            out.write_all(&chunk).map_err(unwritable)?;
+        }
+        out.flush().map_err(unwritable)
     }
 
     /// Every flow, by what it says now.
@@ -274,19 +306,22 @@ impl Api {
         }
     }
 
+    fn headers(&self) -> Vec<(String, String)> {
+        let mut headers = vec![("x-crossdock-tenant".to_owned(), self.tenant.clone())];
+        let token = self.token.expose_secret();
+        if !token.is_empty() {
+            headers.push(("authorization".to_owned(), format!("Bearer {token}")));
+        }
+        headers
+    }
+
     /// The data of one request.
     ///
     /// # Errors
     /// Where no answer came, or the API refused.
     async fn ask(&self, query: &str, variables: Value) -> Result<Value, ApiError> {
-        let mut headers = vec![
-            ("content-type".to_owned(), "application/json".to_owned()),
-            ("x-crossdock-tenant".to_owned(), self.tenant.clone()),
-        ];
-        let token = self.token.expose_secret();
-        if !token.is_empty() {
-            headers.push(("authorization".to_owned(), format!("Bearer {token}")));
-        }
+        let mut headers = self.headers();
+        headers.push(("content-type".to_owned(), "application/json".to_owned()));
         let body = json!({"query": query, "variables": variables}).to_string();
         let url = format!("{}/graphql", self.url);
         let request = HttpRequest { method: Method::Post, url, headers, body: body.into(), identity: None };

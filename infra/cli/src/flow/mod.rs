@@ -1,6 +1,6 @@
 //! `crossdock flow`: what somebody who writes a flow needs before it is published, and flows as files.
 
-mod api;
+pub mod api;
 mod apply;
 mod check;
 mod export;
@@ -15,7 +15,7 @@ use clap::Subcommand;
 
 use crate::Failure;
 
-pub use apply::Apply;
+pub use apply::{Apply, Server};
 
 #[derive(Subcommand)]
 pub enum FlowCommand {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::outbound::{AllowList, CONNECT_TIMEOUT};
+use crate::outbound::{AllowList, CONNECT_TIMEOUT, Names};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -70,7 +70,7 @@ async fn server(authority: &Authority) -> u16 {
 fn trusting(authority: &Authority) -> ClientBuilder {
     let root = reqwest::Certificate::from_pem(authority.0.pem().as_bytes()).unwrap();
     let allowed = Arc::new(AllowList::parse("localhost:*"));
-    crate::outbound::builder(&allowed, TIMEOUT).connect_timeout(CONNECT_TIMEOUT).tls_certs_only([root])
+    crate::outbound::builder(&allowed, &Names::System, TIMEOUT).connect_timeout(CONNECT_TIMEOUT).tls_certs_only([root])
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn an_identity_goes_through_the_door_with_its_request() {
         url: "https://vendor.example/".into(),
         headers: vec![],
         body: Bytes::new(),
-        identity: Some(broken),
+        identity: Some(domain::http::Identity::Certificate(broken)),
     };
     assert!(!format!("{request:?} {:?}", request.identity).contains("s3cret"));
     let Err(NoAnswer::Refused(why)) = outbound.send(request).await else { panic!("it is not sent") };

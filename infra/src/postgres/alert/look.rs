@@ -21,6 +21,14 @@ const LOOK_S: f64 = 30.0;
 const REST_S: f64 = 2.0;
 const DAYS_KEPT: f64 = 30.0;
 
+/// What rules are looked at for, and how it is told: groups of exceptions, or incidents. Each is at the same place in all three.
+pub(super) struct Told {
+    pub noun: &'static str,
+    pub groups: Vec<Group>,
+    pub lines: Vec<Line>,
+    pub ids: Vec<Uuid>,
+}
+
 impl Store {
     /// Tenants whose groups are to be looked at, leased for so long.
     ///
@@ -51,13 +59,21 @@ impl TenantStore<'_> {
             let filter = GroupFilter { is_snoozed: Some(false), ..GroupFilter::default() };
             let (found, _) = groups(&mut tx, self, &filter, GROUPS_MAX).await?;
             let every = every(&mut tx, tenant).await?;
-            let before = before(&mut tx, &found).await?;
+            let keys: Vec<&str> = found.iter().map(|group| group.cause_key.as_str()).collect();
+            let before = before(&mut tx, &keys).await?;
             let known: Vec<Group> = found.iter().map(group).collect();
             let deeds = alert::decide(&rules, &every, &known, &before, now);
             raised = deeds.alerts.len();
             self.assign(&mut tx, &deeds, &found).await?;
-            self.escalate(&mut tx, &deeds, &found, now).await?;
-            self.raise(&mut tx, &deeds, &found, now).await?;
+            let told = Told {
+                noun: "exception_group",
+                groups: known,
+                lines: found.iter().map(line).collect(),
+                ids: found.iter().map(|group| group.id.0).collect(),
+            };
+            self.escalate(&mut tx, &deeds, &told, now).await?;
+            self.raise(&mut tx, &deeds, &told, now).await?;
+            raised += self.incident_look(&mut tx, &rules, &every, now).await?;
         }
         sqlx::query(
             "UPDATE alert_watches SET seen_id = greatest(seen_id, coalesce($2, seen_id)), look_at = now() + make_interval(secs => $3),
@@ -111,11 +127,11 @@ impl TenantStore<'_> {
         audit_each(tx, self.scope(), Action::ExceptionAssigned, "exception_group", &ids, &details).await
     }
 
-    async fn escalate(
+    pub(super) async fn escalate(
         &self,
         tx: &mut Transaction<'static, Postgres>,
         deeds: &Deeds,
-        groups: &[ExceptionGroup],
+        told: &Told,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         if deeds.escalated.is_empty() {
@@ -129,21 +145,21 @@ impl TenantStore<'_> {
         .bind(self.scope().tenant.0)
         .bind(now)
         .bind(deeds.escalated.iter().map(|(rule, _)| rule.0).collect::<Vec<_>>())
-        .bind(deeds.escalated.iter().map(|(_, at)| groups[*at].cause_key.as_str()).collect::<Vec<_>>())
+        .bind(deeds.escalated.iter().map(|(_, at)| told.groups[*at].cause_key.as_str()).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await?;
-        let ids: Vec<Uuid> = deeds.escalated.iter().map(|(_, at)| groups[*at].id.0).collect();
+        let ids: Vec<Uuid> = deeds.escalated.iter().map(|(_, at)| told.ids[*at]).collect();
         let details: Vec<String> =
             deeds.escalated.iter().map(|(rule, _)| serde_json::json!({"rule": rule}).to_string()).collect();
         let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
-        audit_each(tx, self.scope(), Action::ExceptionEscalated, "exception_group", &ids, &details).await
+        audit_each(tx, self.scope(), Action::ExceptionEscalated, told.noun, &ids, &details).await
     }
 
-    async fn raise(
+    pub(super) async fn raise(
         &self,
         tx: &mut Transaction<'static, Postgres>,
         deeds: &Deeds,
-        groups: &[ExceptionGroup],
+        told: &Told,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         if deeds.alerts.is_empty() {
@@ -156,13 +172,13 @@ impl TenantStore<'_> {
             tenant: slug.clone(),
             is_test: false,
             is_escalated: alert.is_escalated,
-            groups: alert.groups.iter().take(SHOWN_MAX).map(|at| line(&groups[*at])).collect(),
+            groups: alert.groups.iter().take(SHOWN_MAX).map(|at| told.lines[*at].clone()).collect(),
             more: alert.groups.len().saturating_sub(SHOWN_MAX),
         };
         let contents = deeds.alerts.iter().map(|alert| (alert.receiver, content(alert))).collect::<Vec<_>>();
         self.alerts_insert(tx, &contents).await?;
-        let marks: Vec<(Uuid, &ExceptionGroup)> =
-            deeds.alerts.iter().flat_map(|alert| alert.groups.iter().map(|at| (alert.receiver.0, &groups[*at]))).collect();
+        let marks: Vec<(Uuid, &Group)> =
+            deeds.alerts.iter().flat_map(|alert| alert.groups.iter().map(|at| (alert.receiver.0, &told.groups[*at]))).collect();
         sqlx::query(
             "INSERT INTO alert_marks (receiver_id, cause_key, tenant_id, at, count, last_at)
              SELECT DISTINCT ON (receiver_id, cause_key) receiver_id, cause_key, $1, $2, count, last_at
@@ -236,13 +252,13 @@ async fn every(
     Ok(rows.into_iter().map(|(id, minutes)| (AlertReceiverId(id), Duration::minutes(i64::from(minutes)))).collect())
 }
 
-async fn before(tx: &mut Transaction<'static, Postgres>, groups: &[ExceptionGroup]) -> Result<Before, StoreError> {
-    let keys: Vec<&str> = groups.iter().map(|group| group.cause_key.as_str()).collect();
+/// What was told before of the groups with these causes.
+pub(super) async fn before(tx: &mut Transaction<'static, Postgres>, keys: &[&str]) -> Result<Before, StoreError> {
     let mut before = Before::default();
     type MarkRow = (Uuid, String, DateTime<Utc>, i64, DateTime<Utc>);
     let rows: Vec<MarkRow> =
         sqlx::query_as("SELECT receiver_id, cause_key, at, count, last_at FROM alert_marks WHERE cause_key = ANY($1)")
-            .bind(&keys)
+            .bind(keys)
             .fetch_all(&mut **tx)
             .await?;
     before.marks.extend(
@@ -251,7 +267,7 @@ async fn before(tx: &mut Transaction<'static, Postgres>, groups: &[ExceptionGrou
     );
     let rows: Vec<(Uuid, String, DateTime<Utc>)> =
         sqlx::query_as("SELECT rule_id, cause_key, at FROM alert_escalations WHERE cause_key = ANY($1)")
-            .bind(&keys)
+            .bind(keys)
             .fetch_all(&mut **tx)
             .await?;
     before.escalated.extend(rows.into_iter().map(|(rule, key, at)| ((AlertRuleId(rule), key), at)));
@@ -292,5 +308,6 @@ fn line(group: &ExceptionGroup) -> Line {
             .iter()
             .map(|money| LineMoney { currency: money.currency.clone(), amount: money.amount.clone() })
             .collect(),
+        is_incident: false,
     }
 }

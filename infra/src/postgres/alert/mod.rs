@@ -1,5 +1,6 @@
-//! Alerts: where they go and by which rules (this file), the look that raises them ([`look`]), and their sending ([`send`]).
+//! Alerts: where they go and by which rules (this file), the look that raises them ([`look`], of alarms [`alarm`]), and their sending ([`send`]).
 
+mod alarm;
 pub mod look;
 pub mod send;
 

@@ -66,8 +66,8 @@ impl TenantStore<'_> {
                      calls_done = greatest(d.calls_done, 1::smallint)
                  FROM i WHERE d.id = ANY($3) AND d.id = i.delivery_id AND d.state = 'exception'
              ), learned AS (
-                 INSERT INTO external_ids (tenant_id, connection_id, kind, value, record_id)
-                 SELECT $1, connection_id, kind, receipt_id, record_id FROM i ON CONFLICT DO NOTHING
+                 INSERT INTO external_ids (tenant_id, connection_id, kind, value, record_id, claim)
+                 SELECT $1, connection_id, kind, receipt_id, record_id, 'key' FROM i ON CONFLICT DO NOTHING
              )
              UPDATE exceptions e SET state = 'resolved', closed_at = now(), resolution = 'Done by hand: its id there is ' || i.receipt_id
              FROM i WHERE e.id = ANY($2) AND e.id = i.exception_id AND e.state = 'open'",

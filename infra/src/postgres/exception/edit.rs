@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{ConnectionId, DeliveryId, MessageId};
+use domain::lane::Lane;
 use domain::message::Origin;
 use domain::record::RecordKind;
 use sqlx::Row;
@@ -113,6 +114,8 @@ impl<'a> TenantStore<'a> {
             must_fetch: false,
             failures: 0,
             received_at: Utc::now(),
+            lane: Lane::Live,
+            is_listed: false,
             drift_version: row.try_get("drift_version")?,
         };
         let said_at: Option<DateTime<Utc>> = row.try_get("source_updated_at")?;

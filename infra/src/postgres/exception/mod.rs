@@ -155,33 +155,39 @@ pub(super) async fn resolve(
     audit(tx, scope, Action::ExceptionResolved, "exception", &closed).await
 }
 
-/// Closes the open exceptions of deliveries that a later revision took the place of.
+/// Why a delivery that a later revision took the place of is not sent.
+pub(super) const OVERTAKEN: &str = "A later revision took its place";
+
+/// Closes the open exceptions of deliveries that are not sent any more.
 pub(super) async fn close_superseded(
     tx: &mut Transaction<'static, Postgres>,
     scope: &Scope,
     deliveries: &[Uuid],
+    resolution: &str,
 ) -> Result<(), StoreError> {
     if deliveries.is_empty() {
         return Ok(());
     }
     let closed: Vec<Uuid> = sqlx::query_scalar(
-        "UPDATE exceptions SET state = 'resolved', resolution = 'A later revision took its place', closed_at = now()
+        "UPDATE exceptions SET state = 'resolved', resolution = $2, closed_at = now()
          WHERE delivery_id = ANY($1) AND state = 'open' RETURNING id",
     )
     .bind(deliveries)
+    .bind(resolution)
     .fetch_all(&mut **tx)
     .await?;
     audit(tx, scope, Action::DeliverySuperseded, "delivery", deliveries).await?;
     audit(tx, scope, Action::ExceptionResolved, "exception", &closed).await
 }
 
-/// A message that became a revision.
+/// A message that became a revision, or told that a thing is deleted.
 pub(super) struct Taken<'a> {
     pub message: Uuid,
     pub connection: Uuid,
     pub kind: &'a str,
     pub source_id: &'a str,
-    pub record: Uuid,
+    /// None of what was deleted before it was a record.
+    pub record: Option<Uuid>,
 }
 
 /// Closes the open exceptions of earlier messages of the same things: a later one was taken, so that they are stale.

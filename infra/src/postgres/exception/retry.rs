@@ -1,9 +1,10 @@
 //! What ends exceptions by a person's word: they are tried again, will not be sent, or were done by hand. One act may be about thousands; its
-//! statements are set-based, and what it sets free is let go at a pace.
+//! statements are set-based, and what it sets free goes behind what has just happened.
 
 use domain::audit::Action;
 use domain::id::{ConnectionId, ExceptionGroupId};
-use domain::task::{Place, Stage};
+use domain::lane::Lane;
+use domain::task::{Nudge, Stage};
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
@@ -12,10 +13,9 @@ use crate::postgres::{StoreError, TenantStore, difference, inventory, three_way_
 
 /// Exceptions of one act that names their cause; what is more is told.
 pub const SELECTED_MAX: i64 = 10_000;
-/// Deliveries of a connection that are nudged at once; the others are brought by the sweeper, [`PACE_PER_S`] of them a second, so that an order
-/// that arrives meanwhile finds the way to its destination free.
+/// Deliveries of a connection that are nudged at once; the others are brought by the sweeper as these are done. All wait in the lane for what
+/// comes again, so that an order that arrives meanwhile goes before them.
 const NUDGED_MAX: i64 = 500;
-const PACE_PER_S: f64 = 100.0;
 
 /// Which exceptions an act is about.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +35,7 @@ pub enum Versions {
 }
 
 /// Rows to nudge after an act, by stage.
-pub type Nudges = Vec<(Stage, Place, Uuid)>;
+pub type Nudges = Vec<(Stage, Nudge)>;
 
 /// What became of an act that ends exceptions.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ impl TenantStore<'_> {
         Ok(Ended { ids: closed.ids, nudges, has_more })
     }
 
-    /// Lets deliveries and messages go where they began. Those of a connection beyond the first are paced.
+    /// Lets deliveries and messages go where they began, those that are due soonest first.
     pub(crate) async fn set_free(
         &self,
         tx: &mut Transaction<'static, Postgres>,
@@ -89,8 +89,8 @@ impl TenantStore<'_> {
         let mut nudge = |stage, rows: Vec<sqlx::postgres::PgRow>| -> Result<(), StoreError> {
             for row in rows {
                 if row.try_get("is_nudged")? {
-                    let place = Place { tenant, connection: Some(ConnectionId(row.try_get("connection_id")?)) };
-                    nudges.push((stage, place, row.try_get("id")?));
+                    let connection = ConnectionId(row.try_get("connection_id")?);
+                    nudges.push((stage, Nudge::new(tenant, connection, Lane::Retry, row.try_get("id")?)));
                 }
             }
             Ok(())
@@ -98,7 +98,7 @@ impl TenantStore<'_> {
         if !closed.deliveries.is_empty() {
             let rows = sqlx::query(
                 "WITH s AS (
-                     SELECT d.id, d.flow_id, d.connection_id, row_number() OVER (PARTITION BY d.connection_id ORDER BY d.id) AS n,
+                     SELECT d.id, d.flow_id, d.connection_id, row_number() OVER (PARTITION BY d.connection_id ORDER BY d.due_by, d.id) AS n,
                             -- Where the vendor has no way to be asked, the exception told a person to look, and who retries it has looked.
                             EXISTS (SELECT FROM exceptions e WHERE e.id = ANY($6) AND e.delivery_id = d.id AND e.code = 'validation.unprovable')
                                 AS has_looked
@@ -116,8 +116,9 @@ impl TenantStore<'_> {
                      -- A write that may have had its effect is asked for before anything is sent again.
                      state = CASE WHEN d.unproven AND NOT s.has_looked THEN 'unknown' ELSE 'planned' END,
                      unproven = d.unproven AND NOT s.has_looked,
-                     failures = 0, due_at = now(),
-                     sweep_at = now() + CASE WHEN s.n <= $4 THEN interval '10 seconds' ELSE make_interval(secs => (s.n - $4) / $5) END,
+                     failures = 0, due_at = now(), lane = $5,
+                     -- In this order.
+                     sweep_at = now() + CASE WHEN s.n <= $4 THEN interval '10 seconds' ELSE make_interval(secs => s.n / 1000000.0) END,
                      -- What undoes another delivery is made by the version that it restores, and no other.
                      flow_version_id = CASE WHEN v.id IS NULL OR d.undoes IS NOT NULL THEN d.flow_version_id ELSE v.id END
                  FROM s LEFT JOIN v ON v.flow_id = s.flow_id AND v.connection_id = s.connection_id
@@ -128,7 +129,7 @@ impl TenantStore<'_> {
             .bind(tenant.0)
             .bind(versions == Versions::Same)
             .bind(NUDGED_MAX)
-            .bind(PACE_PER_S)
+            .bind(Lane::Retry.rank())
             .bind(&closed.ids)
             .fetch_all(&mut **tx)
             .await?;
@@ -140,15 +141,15 @@ impl TenantStore<'_> {
                      SELECT m.id, row_number() OVER (PARTITION BY m.connection_id ORDER BY m.id) AS n
                      FROM messages m WHERE m.id = ANY($1) AND m.state = 'exception'
                  )
-                 UPDATE messages m SET state = 'received', failures = 0,
-                     sweep_at = now() + CASE WHEN s.n <= $3 THEN interval '10 seconds' ELSE make_interval(secs => (s.n - $3) / $4) END
+                 UPDATE messages m SET state = 'received', failures = 0, lane = $4,
+                     sweep_at = now() + CASE WHEN s.n <= $3 THEN interval '10 seconds' ELSE make_interval(secs => s.n / 1000000.0) END
                  FROM s WHERE m.id = ANY($1) AND m.id = s.id AND m.tenant_id = $2 AND m.state = 'exception'
                  RETURNING m.id, m.connection_id, s.n <= $3 AS is_nudged",
             )
             .bind(&closed.messages)
             .bind(tenant.0)
             .bind(NUDGED_MAX)
-            .bind(PACE_PER_S)
+            .bind(Lane::Retry.rank())
             .fetch_all(&mut **tx)
             .await?;
             nudge(Stage::Receive, rows)?;

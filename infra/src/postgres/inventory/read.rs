@@ -64,7 +64,7 @@ impl Stock<'_> {
     async fn changed(&mut self) -> Result<Vec<Changed>, StoreError> {
         // Leans on inventory_dues_due and the primary keys of the others.
         let rows = sqlx::query(
-            "SELECT d.record_id, d.asked, r.kind, r.connection_id, v.document, c.connector,
+            "SELECT d.record_id, d.asked, r.kind, r.connection_id, v.document, c.connector, r.deleted_at IS NOT NULL AS is_deleted,
                     EXISTS (SELECT FROM external_ids e WHERE e.connection_id = r.connection_id AND e.kind = r.kind AND e.value = r.source_id
                                                          AND e.record_id = r.id) AS is_own
              FROM (SELECT record_id, asked FROM inventory_dues WHERE tenant_id = $1 AND due_at <= now() ORDER BY due_at LIMIT $2) d
@@ -76,9 +76,11 @@ impl Stock<'_> {
         for row in rows {
             let Some(kind) = RecordKind::parse(row.try_get("kind")?) else { continue };
             let document: &str = row.try_get("document")?;
-            // What we say ourselves is no stock; an order or shipment that came back is the same one once more.
+            // What is deleted at its source is no stock and holds none. What we say ourselves is no stock; an order or shipment that came back is the same one once more.
             let is_ours = row.try_get::<&str, _>("connector")? == STOCK_CONNECTOR;
-            let is_own = !is_ours && (kind == RecordKind::InventoryLevel || row.try_get("is_own")?);
+            let is_own = !is_ours
+                && !row.try_get::<bool, _>("is_deleted")?
+                && (kind == RecordKind::InventoryLevel || row.try_get("is_own")?);
             changed.push(Changed {
                 record: row.try_get("record_id")?,
                 asked: row.try_get("asked")?,

@@ -8,9 +8,10 @@ use domain::audit::Action;
 use domain::exception::Reason;
 use domain::id::{ConnectionId, MessageId, RecordId};
 use domain::inventory::{CHECK, Risk, Seller, risks};
+use domain::lane::Lane;
 use domain::message::Origin;
 use domain::record::RecordKind;
-use domain::task::Place;
+use domain::task::Nudge;
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -19,6 +20,7 @@ use super::load::{ItemState, items, named};
 use crate::postgres::StoreError;
 use crate::postgres::exception::{self, Subject};
 use crate::postgres::receive::audit;
+use crate::postgres::sweep::NUDGE_GRACE_S;
 
 /// Items of one look.
 const ITEMS_MAX: i64 = 200;
@@ -27,8 +29,6 @@ const RISK_EVERY_S_MIN: f64 = 5.0;
 const RISK_EVERY_S_MAX: f64 = 30.0;
 /// One of which orders have reserved something, so often: a destination may know of them now.
 const RESERVED_EVERY_S: f64 = 600.0;
-/// How long the direct nudge of a new message may take before the sweeper nudges again.
-const NUDGE_GRACE_S: f64 = 10.0;
 /// Facts of orders that ended, and of shipments of such orders, are kept so long.
 const FACT_DAYS: i32 = 14;
 
@@ -58,7 +58,7 @@ impl Stock<'_> {
     ///
     /// # Errors
     /// Where the transaction did not commit: then everything is still due.
-    pub async fn finish(mut self) -> Result<Vec<(Place, Uuid)>, StoreError> {
+    pub async fn finish(mut self) -> Result<Vec<Nudge>, StoreError> {
         let tenant = self.store.scope().tenant;
         let rows = sqlx::query(
             "SELECT sku, shown, risk_since FROM inventory_items WHERE tenant_id = $1 AND check_at <= now() ORDER BY check_at LIMIT $2",
@@ -79,7 +79,7 @@ impl Stock<'_> {
         self.raise(&found, now).await?;
         self.mark(&found, now).await?;
         self.tx.commit().await?;
-        Ok(told.into_iter().map(|(connection, message)| (Place { tenant, connection: Some(connection) }, message.0)).collect())
+        Ok(told.into_iter().map(|(connection, message)| Nudge::new(tenant, connection, Lane::Live, message.0)).collect())
     }
 
     /// Facts that no sum needs any more.

@@ -5,6 +5,7 @@ mod npm;
 mod postgres;
 mod rabbitmq;
 mod redis;
+mod sshd;
 
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub struct Server {
 /// What runs now.
 pub struct Services {
     pub postgres: Server,
+    /// Where the program of an OpenSSH server is; none where it is not to be had, and the tests that need it say so.
+    pub sshd: Option<std::path::PathBuf>,
     /// None: all-in-one.
     pub rabbitmq: Option<Server>,
     pub redis: Option<Server>,
@@ -64,7 +67,7 @@ impl Services {
         let Some(postgres) = found.postgres else {
             return Err(format!("no Postgres could be had; the last reason: {}", found.reasons.join("; ")));
         };
-        let services = Self { postgres, rabbitmq: found.rabbitmq, redis: found.redis };
+        let services = Self { postgres, rabbitmq: found.rabbitmq, redis: found.redis, sshd: None };
         say(&format!("  Postgres: {}", services.postgres.how));
         let or_all_in_one = |server: &Option<Server>| {
             server.as_ref().map_or("none; the all-in-one mode serves".to_owned(), |server| server.how.clone())
@@ -74,6 +77,18 @@ impl Services {
         Ok(services)
     }
 
+    /// Finds the program of an OpenSSH server, too.
+    pub fn with_sshd(mut self) -> Self {
+        match sshd::find() {
+            Ok(program) => {
+                say(&format!("  OpenSSH:  {}", program.display()));
+                self.sshd = Some(program);
+            }
+            Err(reason) => say(&format!("  OpenSSH:  none, so that its tests will fail: {reason}")),
+        }
+        self
+    }
+
     /// The environment for everything that uses them.
     pub fn environment(&self, command: &mut Command) {
         command
@@ -81,6 +96,9 @@ impl Services {
             .env_remove("DATABASE_URL")
             .env_remove("AMQP_URL")
             .env_remove("REDIS_URL");
+        if let Some(sshd) = &self.sshd {
+            command.env("CROSSDOCK_SSHD", sshd);
+        }
         if let Some(rabbitmq) = &self.rabbitmq {
             command.env("AMQP_URL", &rabbitmq.url);
         }

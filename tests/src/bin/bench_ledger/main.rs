@@ -1,5 +1,6 @@
-//! What a tenant with a million orders of history waits for: searches and timelines over the API, and new orders from end to end, with the rate
-//! that the same platform had on its empty database beside it. The history is made by Postgres, of the rows of one order that the platform
+//! What a tenant with a million orders of history waits for: searches and timelines over the API while orders arrive, and new orders from end to
+//! end, with the rate that the same platform had on its empty database beside it. Everything comes at its own moment, whether or not what came
+//! before is answered (an open loop), and is timed from that moment: what had to wait for others is not left out. The history is made by Postgres, of the rows of one order that the platform
 //! itself delivered, spread over ten months and their partitions. The database is taken away at the end.
 
 use std::collections::BTreeMap;
@@ -9,16 +10,18 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use domain::search_key::{KeyKind, SearchKey};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
+use tests::bench::{Failure, report, round};
+use tests::client::Client;
 use tests::platform::{Options, Platform, Tenant};
 use tests::sample;
 use tests::simulator::erp::{Account, Erp};
 use tests::simulator::own::OwnSystem;
 use uuid::Uuid;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const HISTORY: &str = include_str!("history.sql");
 /// Orders of one transaction while the history is made.
@@ -44,21 +47,19 @@ struct Arguments {
     /// Searches, and half as many timelines.
     #[arg(long, default_value_t = 1_000)]
     queries: u64,
+    /// Searches and timelines a second.
+    #[arg(long, default_value_t = 30.0)]
+    rate: f64,
+    /// Orders a second that arrive meanwhile.
+    #[arg(long, default_value_t = 200.0)]
+    beside: f64,
     /// Writes the numbers here, too.
     #[arg(long)]
     json: Option<std::path::PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let run = || -> Result<(), Failure> { runtime?.block_on(run(Arguments::parse())) };
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "The bench failed: {error:?}");
-            ExitCode::FAILURE
-        }
-    }
+    tests::bench::main(run(Arguments::parse()))
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -66,16 +67,11 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let platform = Platform::start(Options { call_timeout_s: 10, ..Options::default() }).await?;
     let outcome = measure(&arguments, &platform, &erp).await;
     platform.stop().await?;
-    let text = serde_json::to_string_pretty(&outcome?)?;
-    writeln!(std::io::stdout(), "{text}")?;
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, text + "\n")?;
-    }
-    Ok(())
+    report(&outcome?, arguments.json.as_deref())
 }
 
 async fn measure(arguments: &Arguments, platform: &Platform, erp: &Erp) -> Result<Value, Failure> {
-    let tenant = platform.tenant("bench", erp, 100).await?;
+    let mut tenant = platform.tenant("bench", erp, 100).await?;
     let warehouse = OwnSystem::connect(&tenant.client, "Bench warehouse").await?;
     let mut database = platform.database.connect().await?;
     // The first orders make what is made once: partitions, recipes, compiled mappings, pooled connections.
@@ -86,8 +82,10 @@ async fn measure(arguments: &Arguments, platform: &Platform, erp: &Erp) -> Resul
     if bytes > DATABASE_BYTES_MAX {
         return Err(format!("the history takes {bytes} bytes; {DATABASE_BYTES_MAX} is the limit: make fewer orders").into());
     }
-    let searches = searches(arguments, &tenant, &mut database).await?;
-    let timelines = timelines(arguments, &tenant).await?;
+    // Making the history took longer than a sign-in lasts.
+    tenant.sign_in_again(platform).await?;
+    let asked = ask_beside(arguments, &tenant, &mut database).await?;
+    let (searches, timelines) = (&asked.searches, &asked.timelines);
     let before = rows_read(&mut database).await?;
     let first = 100_000;
     let full_per_s = deliver(arguments, &tenant, &mut database, first..first + arguments.delivered).await?;
@@ -103,8 +101,9 @@ async fn measure(arguments: &Arguments, platform: &Platform, erp: &Erp) -> Resul
     let read: serde_json::Map<String, Value> = read.into_iter().map(|(rows, table)| (table, json!(rows))).collect();
     Ok(json!({
         "orders_of_history": arguments.orders, "made_s": round(made_s), "database_gb": round(per(bytes, 1_000_000_000)),
-        "search_p50_ms": at(&searches, 0.5), "search_p99_ms": at(&searches, 0.99), "search_max_ms": at(&searches, 1.0),
-        "timeline_p50_ms": at(&timelines, 0.5), "timeline_p99_ms": at(&timelines, 0.99), "timeline_max_ms": at(&timelines, 1.0),
+        "search_p50_ms": at(searches, 0.5), "search_p99_ms": at(searches, 0.99), "search_max_ms": at(searches, 1.0),
+        "timeline_p50_ms": at(timelines, 0.5), "timeline_p99_ms": at(timelines, 0.99), "timeline_max_ms": at(timelines, 1.0),
+        "asked_per_s": arguments.rate, "orders_per_s_beside": round(asked.orders_per_s),
         "orders_per_s_at_0": round(empty_per_s), "orders_per_s_at_1m": round(full_per_s),
         "rows_read_per_order": read,
     }))
@@ -113,10 +112,6 @@ async fn measure(arguments: &Arguments, platform: &Platform, erp: &Erp) -> Resul
 #[expect(clippy::cast_precision_loss, reason = "counts of a bench fit a double")]
 fn per(of: i64, each: u64) -> f64 {
     round(of as f64 / each.max(1) as f64)
-}
-
-fn round(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }
 
 /// The value that so much of a sorted list is below of.
@@ -152,14 +147,20 @@ async fn deliver(
     while let Some(sent) = sends.join_next().await {
         taken(Some(sent))?;
     }
+    confirmed(database, since, count).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a count of orders fits a double")]
+    Ok(count as f64 / begin.elapsed().as_secs_f64())
+}
+
+/// Waits until so many deliveries that were planned since then are confirmed.
+async fn confirmed(database: &mut PgConnection, since: Uuid, count: u64) -> Result<(), Failure> {
     // By the primary key: whoever asks how far it is must not read the history.
     let confirmed = "SELECT count(*) FROM deliveries WHERE id > $1 AND state = 'confirmed'";
-    let patience = Duration::from_secs(600);
+    let (begin, patience) = (Instant::now(), Duration::from_secs(600));
     loop {
         let confirmed: i64 = sqlx::query_scalar(confirmed).bind(since).fetch_one(&mut *database).await?;
         if confirmed.unsigned_abs() >= count {
-            #[expect(clippy::cast_precision_loss, reason = "a count of orders fits a double")]
-            return Ok(count as f64 / begin.elapsed().as_secs_f64());
+            return Ok(());
         }
         if begin.elapsed() > patience {
             return Err(format!("{confirmed} of {count} orders were confirmed within {} s", patience.as_secs()).into());
@@ -252,12 +253,80 @@ async fn prepare(platform: &Platform, warehouse: &OwnSystem, database: &mut PgCo
 const SEARCH: &str =
     "query($t: String!) { search(text: $t) { matched value isExact record { id kind number connectionId updatedAt } } }";
 
-/// Each search as a person would make it, one after the other; each finds what it must. Milliseconds, sorted.
-async fn searches(arguments: &Arguments, tenant: &Tenant, database: &mut PgConnection) -> Result<Vec<f64>, Failure> {
+/// What a person asks for, and what the answer must say.
+enum Query {
+    Search { text: String, finds: bool },
+    Timeline { record: String, n: u64 },
+}
+
+/// What was asked while orders arrived. Milliseconds, sorted.
+#[derive(Default)]
+struct Asked {
+    searches: Vec<f64>,
+    timelines: Vec<f64>,
+    orders_per_s: f64,
+}
+
+/// Searches and timelines at their own moments, beside orders at theirs; each finds what it must, and each order is confirmed.
+async fn ask_beside(arguments: &Arguments, tenant: &Tenant, database: &mut PgConnection) -> Result<Asked, Failure> {
+    let queries = queries(arguments, tenant, database).await?;
+    #[expect(clippy::cast_precision_loss, reason = "counts of a bench fit a double")]
+    let spans = queries.len() as f64 / arguments.rate;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of orders")]
+    let orders = (spans * arguments.beside) as u64;
+    let since: Uuid = sqlx::query_scalar("SELECT uuid7_floor(clock_timestamp())").fetch_one(&mut *database).await?;
+    let begin = tokio::time::Instant::now();
+    let mut sends = tokio::task::JoinSet::new();
+    for (n, at) in moments(arguments.beside).take(usize::try_from(orders)?).enumerate() {
+        let shop = tenant.shop.clone();
+        let order = sample::order(200_000 + u64::try_from(n)?);
+        sends.spawn(async move {
+            tokio::time::sleep_until(begin + at).await;
+            shop.send("orders/create", Uuid::new_v4(), order).await
+        });
+    }
+    let mut asks = tokio::task::JoinSet::new();
+    for (query, at) in queries.into_iter().zip(moments(arguments.rate)) {
+        let client = tenant.client.clone();
+        asks.spawn(async move {
+            tokio::time::sleep_until(begin + at).await;
+            let is_search = matches!(query, Query::Search { .. });
+            answer(&client, query).await.map(|()| (is_search, (begin + at).elapsed().as_secs_f64() * 1000.0))
+        });
+    }
+    let mut asked = Asked::default();
+    while let Some(answered) = asks.join_next().await {
+        let (is_search, ms) = answered??;
+        if is_search { asked.searches.push(ms) } else { asked.timelines.push(ms) }
+    }
+    while let Some(sent) = sends.join_next().await {
+        taken(Some(sent))?;
+    }
+    confirmed(database, since, orders).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a count of orders fits a double")]
+    {
+        asked.orders_per_s = orders as f64 / begin.elapsed().as_secs_f64();
+    }
+    asked.searches.sort_by(f64::total_cmp);
+    asked.timelines.sort_by(f64::total_cmp);
+    Ok(asked)
+}
+
+/// Moments of a Poisson process: so many a second, each independent of the others. The same in each run.
+fn moments(per_s: f64) -> impl Iterator<Item = Duration> {
+    let (mut random, mut at) = (StdRng::seed_from_u64(5), 0.0);
+    std::iter::from_fn(move || {
+        at -= (1.0 - random.random::<f64>()).ln() / per_s;
+        Some(Duration::from_secs_f64(at))
+    })
+}
+
+/// Two searches for each timeline, of orders of all ages.
+async fn queries(arguments: &Arguments, tenant: &Tenant, database: &mut PgConnection) -> Result<Vec<Query>, Failure> {
     let ids: Vec<(Uuid, Uuid)> = sqlx::query_as("SELECT record_id, id FROM deliveries ORDER BY md5(id::text) LIMIT 1000")
         .fetch_all(&mut *database)
         .await?;
-    let mut spent = Vec::new();
+    let mut queries = Vec::new();
     for query in 0..arguments.queries {
         let n = query * 7_919_993 % arguments.orders;
         let (record, delivery) = ids[usize::try_from(query)? % ids.len()];
@@ -274,43 +343,42 @@ async fn searches(arguments: &Arguments, tenant: &Tenant, database: &mut PgConne
             9 => (format!("SHP-{}", n / 10 * 10 + 3), true),
             _ => (format!("nothing-{n}"), false),
         };
-        let begin = Instant::now();
-        let data = tenant.client.ask(SEARCH, json!({"t": text})).await?;
-        spent.push(begin.elapsed().as_secs_f64() * 1000.0);
-        let found = data["search"].as_array().map_or(0, Vec::len);
-        if (found > 0) != finds {
-            return Err(format!("the search for {text} found {found} records").into());
+        queries.push(Query::Search { text, finds });
+        if query % 2 == 0 {
+            let n = query * 104_729_003 % arguments.orders;
+            let data = tenant.client.ask(SEARCH, json!({"t": format!("#H{n}")})).await?;
+            let record = data["search"][0]["record"]["id"].as_str().ok_or("an order of the history was not found")?;
+            queries.push(Query::Timeline { record: record.to_owned(), n });
         }
     }
-    spent.sort_by(f64::total_cmp);
-    Ok(spent)
+    Ok(queries)
+}
+
+async fn answer(client: &Client, query: Query) -> Result<(), Failure> {
+    match query {
+        Query::Search { text, finds } => {
+            let data = client.ask(SEARCH, json!({"t": text})).await?;
+            let found = data["search"].as_array().map_or(0, Vec::len);
+            if (found > 0) != finds {
+                return Err(format!("the search for {text} found {found} records").into());
+            }
+        }
+        Query::Timeline { record, n } => {
+            let data = client.ask(TIMELINE, json!({"id": record})).await?;
+            let told = data["record"]["timeline"]["nodes"].as_array().map_or(0, Vec::len);
+            let expected = if n % 50 == 1 { 8 } else { 4 * (1 + usize::from(n.is_multiple_of(20))) };
+            let related = data["record"]["related"].as_array().map_or(0, Vec::len);
+            if told != expected || related != usize::from(n % 10 == 3) {
+                let told = format!("the timeline of #H{n} tells {told} things, and {expected} happened; {related} belong to it");
+                return Err(told.into());
+            }
+        }
+    }
+    Ok(())
 }
 
 const TIMELINE: &str = "query($id: ID!) { record(id: $id) { number timeline(first: 50) { nodes { at what sentence who revision
     call { kind method url outcome status } madeWith { connector } } } related { isReferredTo record { kind number } } } }";
-
-/// The timelines of orders of all ages, with what belongs to them. Milliseconds, sorted.
-async fn timelines(arguments: &Arguments, tenant: &Tenant) -> Result<Vec<f64>, Failure> {
-    let mut spent = Vec::new();
-    for query in 0..arguments.queries / 2 {
-        let n = query * 104_729_003 % arguments.orders;
-        let data = tenant.client.ask(SEARCH, json!({"t": format!("#H{n}")})).await?;
-        let order = data["search"][0]["record"]["id"].clone();
-        let begin = Instant::now();
-        let data = tenant.client.ask(TIMELINE, json!({"id": order})).await?;
-        spent.push(begin.elapsed().as_secs_f64() * 1000.0);
-        let told = data["record"]["timeline"]["nodes"].as_array().map_or(0, Vec::len);
-        let expected = if n % 50 == 1 { 8 } else { 4 * (1 + usize::from(n.is_multiple_of(20))) };
-        let related = data["record"]["related"].as_array().map_or(0, Vec::len);
-        if told != expected || related != usize::from(n % 10 == 3) {
-            return Err(
-                format!("the timeline of #H{n} tells {told} things, and {expected} happened; {related} belong to it").into()
-            );
-        }
-    }
-    spent.sort_by(f64::total_cmp);
-    Ok(spent)
-}
 
 /// Rows that were read so far, by table.
 async fn rows_read(database: &mut PgConnection) -> Result<BTreeMap<String, i64>, Failure> {

@@ -87,8 +87,10 @@ async fn until_stopped(work: impl Future<Output = Result<bool, Failure>>, exit: 
 
 /// How people get in.
 fn doors(platform: &Platform, erp: &Erp, hook_url: &str) -> String {
+    let web =
+        std::env::var_os("CROSSDOCK_WEB_DIR").map(|_| format!("\nWeb app               {}/", platform.url)).unwrap_or_default();
     format!(
-        "\nGraphQL and GraphiQL  {0}/graphql\nHealth                {0}/readyz\nSign-in               {EMAIL} / {1}\n\
+        "{web}\nGraphQL and GraphiQL  {0}/graphql\nHealth                {0}/readyz\nSign-in               {EMAIL} / {1}\n\
          Tenant header         X-Crossdock-Tenant: acme\nHook of the shop      {hook_url}\n\
          ERP simulator         {2}/_control/stats\nLogs                  {3}",
         platform.url,

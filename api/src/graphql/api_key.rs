@@ -1,0 +1,233 @@
+//! API keys: how a partner's program or a service of the tenant's own asks, without a person.
+
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use chrono::{DateTime, Duration, Utc};
+use domain::id::ApiKeyId;
+use domain::permission::Permission;
+use domain::secret::ExposeSecret;
+use infra::postgres::api_key::{API_KEY_DAYS_MAX, API_KEYS_MAX, ApiKey, KeyText, NewApiKey};
+
+use super::error::{UserError, UserErrorCode, viewer, within};
+use super::page::{cost, uuid};
+use crate::api_key::NewKey;
+
+/// What a key is good for where nobody says.
+const DAYS: i64 = 90;
+const CALLS_PER_MINUTE: i32 = 600;
+const CALLS_PER_MINUTE_MAX: i32 = 60_000;
+const OVERLAP_HOURS: i32 = 24;
+const OVERLAP_HOURS_MAX: i32 = 720;
+
+/// What somebody may do in a tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "Permission", remote = "domain::permission::Permission")]
+pub enum PermissionName {
+    /// See flows, records, deliveries, exceptions, connections (never secrets).
+    ReadOperations,
+    /// See the audit log.
+    ReadAudit,
+    /// See what is billed.
+    ReadUsage,
+    /// Retry and ignore exceptions, edit lookup tables.
+    WorkExceptions,
+    /// Create and change connections, flows and lookup tables; publish.
+    Configure,
+    /// Remove members, give them roles. Not for API keys.
+    ManageMembers,
+    /// Make another an owner, or take that away. Not for API keys.
+    ManageOwners,
+    /// Make, rotate and revoke API keys. Not for API keys.
+    ManageApiKeys,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+enum ApiKeyState {
+    Active,
+    Expired,
+    Revoked,
+}
+
+/// A key of a program. What it is was shown once, when it was made.
+#[derive(SimpleObject)]
+#[graphql(name = "ApiKey")]
+struct ApiKeyNode {
+    id: ID,
+    name: String,
+    /// The part of the key that is no secret, to tell keys apart: `cdk_<prefix>_…`.
+    prefix: String,
+    permissions: Vec<PermissionName>,
+    /// A sixth of them at once.
+    calls_per_minute: i32,
+    state: ApiKeyState,
+    /// The person who made it and answers for it.
+    created_by: ID,
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    /// To five minutes; null where it never was.
+    last_used_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+    /// The key that it took the place of.
+    replaces_id: Option<ID>,
+}
+
+impl From<ApiKey> for ApiKeyNode {
+    fn from(key: ApiKey) -> Self {
+        let state = match key.revoked_at {
+            Some(_) => ApiKeyState::Revoked,
+            None if key.expires_at <= Utc::now() => ApiKeyState::Expired,
+            None => ApiKeyState::Active,
+        };
+        Self {
+            id: ID(key.id.to_string()),
+            name: key.name,
+            prefix: key.prefix,
+            permissions: key.permissions.into_iter().map(Into::into).collect(),
+            calls_per_minute: key.calls_per_minute,
+            state,
+            created_by: ID(key.created_by.to_string()),
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            last_used_at: key.last_used_at,
+            revoked_at: key.revoked_at,
+            replaces_id: key.replaces.map(|id| ID(id.to_string())),
+        }
+    }
+}
+
+#[derive(InputObject)]
+struct ApiKeyCreateInput {
+    /// What it is for; 1 to 200 characters.
+    name: String,
+    /// What it may do: no more than its program needs, and nothing that is not for API keys.
+    permissions: Vec<PermissionName>,
+    /// In 90 days where nothing is said; in 366 days at most.
+    expires_at: Option<DateTime<Utc>>,
+    /// 600 where nothing is said; 1 to 60,000.
+    calls_per_minute: Option<i32>,
+}
+
+#[derive(SimpleObject)]
+struct ApiKeyPayload {
+    api_key: Option<ApiKeyNode>,
+    /// The key itself. It is shown this once and kept nowhere: lost is lost, and another one is made.
+    key: Option<String>,
+    user_errors: Vec<UserError>,
+}
+
+impl ApiKeyPayload {
+    fn refuse(field: &str, code: UserErrorCode, message: impl Into<String>) -> Self {
+        Self { api_key: None, key: None, user_errors: vec![UserError::new(field, code, message)] }
+    }
+
+    fn shown(made: ApiKey, new: &NewKey) -> Self {
+        Self { api_key: Some(made.into()), key: Some(new.text.expose_secret().to_owned()), user_errors: vec![] }
+    }
+}
+
+#[derive(Default)]
+pub struct ApiKeyQuery;
+
+#[Object]
+impl ApiKeyQuery {
+    /// The tenant's API keys, the newest first, those that are over too; at most 500.
+    #[graphql(complexity = "cost(Some(100), child_complexity)")]
+    async fn api_keys(&self, ctx: &Context<'_>) -> Result<Vec<ApiKeyNode>> {
+        let keys = within(ctx, Permission::ManageApiKeys, async |store| store.api_keys().await).await?;
+        Ok(keys.into_iter().map(Into::into).collect())
+    }
+}
+
+#[derive(Default)]
+pub struct ApiKeyMutation;
+
+#[Object]
+impl ApiKeyMutation {
+    /// A new key; at most 200 of a tenant can be used at once. It goes into the header `Authorization: Bearer …` of each request to this address.
+    async fn api_key_create(&self, ctx: &Context<'_>, input: ApiKeyCreateInput) -> Result<ApiKeyPayload> {
+        let (user, _) = viewer(ctx)?.person()?;
+        let now = Utc::now();
+        let mut permissions: Vec<Permission> = Vec::new();
+        for permission in input.permissions.into_iter().map(Permission::from) {
+            if !permissions.contains(&permission) {
+                permissions.push(permission);
+            }
+        }
+        let new = NewApiKey {
+            name: input.name.trim(),
+            permissions: &permissions,
+            calls_per_minute: input.calls_per_minute.unwrap_or(CALLS_PER_MINUTE),
+            created_by: user,
+            expires_at: input.expires_at.unwrap_or(now + Duration::days(DAYS)),
+        };
+        if let Some(wrong) = wrong(&new, now) {
+            return Ok(ApiKeyPayload { api_key: None, key: None, user_errors: vec![wrong] });
+        }
+        let key = NewKey::generate();
+        let text = KeyText { prefix: &key.prefix, hash: &key.hash };
+        let made = within(ctx, Permission::ManageApiKeys, async |store| store.api_key_create(&new, &text).await).await?;
+        Ok(match made {
+            Some(made) => ApiKeyPayload::shown(made, &key),
+            None => {
+                let message = format!("{API_KEYS_MAX} keys can be used already; revoke one that nobody needs");
+                ApiKeyPayload::refuse("name", UserErrorCode::TooMany, message)
+            }
+        })
+    }
+
+    /// Another key in the place of one: it may the same, for as long again. The old one is good for `overlapHours` more (24; 0 to 720), so that its
+    /// program can be told the new one while it runs.
+    async fn api_key_rotate(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(default_with = "OVERLAP_HOURS")] overlap_hours: i32,
+    ) -> Result<ApiKeyPayload> {
+        let (user, _) = viewer(ctx)?.person()?;
+        if !(0..=OVERLAP_HOURS_MAX).contains(&overlap_hours) {
+            let message = format!("the old key can be good for 0 to {OVERLAP_HOURS_MAX} hours more");
+            return Ok(ApiKeyPayload::refuse("overlapHours", UserErrorCode::Invalid, message));
+        }
+        let Some(id) = uuid::<ApiKeyId>(&id).map(ApiKeyId) else { return Ok(missing()) };
+        let key = NewKey::generate();
+        let text = KeyText { prefix: &key.prefix, hash: &key.hash };
+        let rotate = async |store: infra::postgres::TenantStore<'_>| store.api_key_rotate(id, user, overlap_hours, &text).await;
+        Ok(within(ctx, Permission::ManageApiKeys, rotate).await?.map_or_else(missing, |made| ApiKeyPayload::shown(made, &key)))
+    }
+
+    /// Ends a key at once.
+    async fn api_key_revoke(&self, ctx: &Context<'_>, id: ID) -> Result<ApiKeyPayload> {
+        let Some(id) = uuid::<ApiKeyId>(&id).map(ApiKeyId) else { return Ok(missing()) };
+        if !within(ctx, Permission::ManageApiKeys, async |store| store.api_key_revoke(id).await).await? {
+            return Ok(missing());
+        }
+        let keys = within(ctx, Permission::ManageApiKeys, async |store| store.api_keys().await).await?;
+        let revoked = keys.into_iter().find(|key| key.id == id).map(Into::into);
+        Ok(ApiKeyPayload { api_key: revoked, key: None, user_errors: vec![] })
+    }
+}
+
+fn missing() -> ApiKeyPayload {
+    ApiKeyPayload::refuse("id", UserErrorCode::NotFound, "there is no such API key, or it is over; `apiKeys` lists them")
+}
+
+/// What a person has to mend before a key can be made.
+fn wrong(new: &NewApiKey<'_>, now: DateTime<Utc>) -> Option<UserError> {
+    let invalid = |field: &str, message: String| Some(UserError::new(field, UserErrorCode::Invalid, message));
+    if !(1..=200).contains(&new.name.chars().count()) {
+        return invalid("name", "say what the key is for, in 1 to 200 characters".to_owned());
+    }
+    if new.permissions.is_empty() {
+        let message = "say what the key may do: one permission at least";
+        return Some(UserError::new("permissions", UserErrorCode::Required, message));
+    }
+    if let Some(permission) = new.permissions.iter().find(|permission| !permission.is_for_api_keys()) {
+        return invalid("permissions", format!("{} is for people only", permission.as_str().to_uppercase()));
+    }
+    if new.expires_at <= now || new.expires_at > now + Duration::days(API_KEY_DAYS_MAX) {
+        return invalid("expiresAt", format!("a key ends in the future, in {API_KEY_DAYS_MAX} days at most"));
+    }
+    if !(1..=CALLS_PER_MINUTE_MAX).contains(&new.calls_per_minute) {
+        return invalid("callsPerMinute", format!("1 to {CALLS_PER_MINUTE_MAX} calls a minute"));
+    }
+    None
+}

@@ -1,0 +1,306 @@
+//! What each operation needs: the one table that every root field of Query and Mutation stands in, and the one place where it is asked. A field that
+//! stands in none is refused to everybody, and a test says so.
+
+use std::borrow::Cow;
+
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::resolver_utils::resolve_container;
+use async_graphql::{
+    ContainerType, Context, ContextSelectionSet, ObjectType, OutputType, Positioned, Result, ServerResult, Value,
+};
+use domain::permission::Permission;
+use domain::permission::Permission::{
+    Configure, ManageApiKeys, ManageMembers, ReadAudit, ReadOperations, ReadUsage, WorkExceptions,
+};
+
+use super::error::{Code, fail, scope, viewer};
+
+/// Who may call an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Strangers, too.
+    Anyone,
+    /// Whoever is signed in, whatever the tenant.
+    SignedIn,
+    /// A person; not an API key.
+    Person,
+    /// Who has the permission in the tenant that the request is about.
+    Tenant(Permission),
+    /// As `Tenant`, and a person: where a second pair of eyes is asked for, a key has none.
+    PersonOf(Permission),
+}
+
+use Access::{Anyone, Person, PersonOf, SignedIn, Tenant};
+
+#[rustfmt::skip]
+const QUERIES: &[(&str, Access)] = &[
+    ("account", Person),
+    ("alarmPolicy", Tenant(ReadOperations)),
+    ("alertReceivers", Tenant(ReadOperations)),
+    ("alertRules", Tenant(ReadOperations)),
+    ("alerts", Tenant(ReadOperations)),
+    ("apiKeys", Tenant(ManageApiKeys)),
+    ("arrivalSeries", Tenant(ReadOperations)),
+    ("attemptRemade", Tenant(ReadOperations)),
+    ("auditEvents", Tenant(ReadAudit)),
+    ("auditHead", Tenant(ReadAudit)),
+    ("auditPolicy", Tenant(ReadAudit)),
+    ("backfill", Tenant(ReadOperations)),
+    ("backfills", Tenant(ReadOperations)),
+    ("catchUps", Tenant(ReadOperations)),
+    ("certificateKey", Tenant(ReadAudit)),
+    ("connection", Tenant(ReadOperations)),
+    ("connections", Tenant(ReadOperations)),
+    ("connectors", Tenant(ReadOperations)),
+    ("deliveries", Tenant(ReadOperations)),
+    ("delivery", Tenant(ReadOperations)),
+    ("differences", Tenant(ReadOperations)),
+    ("driftPolicies", Tenant(ReadOperations)),
+    ("drifts", Tenant(ReadOperations)),
+    ("exceptionGroup", Tenant(ReadOperations)),
+    ("exceptionGroups", Tenant(ReadOperations)),
+    ("exceptionWhatIf", Tenant(ReadOperations)),
+    ("exceptions", Tenant(ReadOperations)),
+    ("files", Tenant(ReadOperations)),
+    ("flow", Tenant(ReadOperations)),
+    ("flowCheck", Tenant(ReadOperations)),
+    ("flowDryRun", Tenant(ReadOperations)),
+    ("flowTemplates", Tenant(ReadOperations)),
+    ("flowUndo", Tenant(ReadOperations)),
+    ("flowUndos", Tenant(ReadOperations)),
+    ("flows", Tenant(ReadOperations)),
+    ("incidents", Tenant(ReadOperations)),
+    ("interchanges", Tenant(ReadOperations)),
+    ("inventoryItems", Tenant(ReadOperations)),
+    ("inventoryPolicy", Tenant(ReadOperations)),
+    ("invitation", Anyone),
+    ("invitations", Tenant(ManageMembers)),
+    ("latency", Tenant(ReadOperations)),
+    ("ledger", Tenant(ReadOperations)),
+    ("lookupInbox", Tenant(ReadOperations)),
+    ("lookupTable", Tenant(ReadOperations)),
+    ("lookupTables", Tenant(ReadOperations)),
+    ("matchPolicy", Tenant(ReadOperations)),
+    ("members", Tenant(ReadOperations)),
+    ("messages", Tenant(ReadOperations)),
+    ("node", Tenant(ReadOperations)),
+    ("polls", Tenant(ReadOperations)),
+    ("profile", Tenant(ReadOperations)),
+    ("reconciliation", Tenant(ReadOperations)),
+    ("reconciliations", Tenant(ReadOperations)),
+    ("record", Tenant(ReadOperations)),
+    ("records", Tenant(ReadOperations)),
+    ("revisionRemade", Tenant(ReadOperations)),
+    ("run", Tenant(ReadOperations)),
+    ("search", Tenant(ReadOperations)),
+    ("sentGroups", Tenant(ReadOperations)),
+    ("sessions", Person),
+    ("sunsets", Tenant(ReadOperations)),
+    ("swap", Tenant(ReadOperations)),
+    ("swapGaps", Tenant(ReadOperations)),
+    ("swaps", Tenant(ReadOperations)),
+    ("tenant", SignedIn),
+    ("timeline", Tenant(ReadOperations)),
+    ("usage", Tenant(ReadUsage)),
+    ("viewer", Anyone),
+];
+
+#[rustfmt::skip]
+const MUTATIONS: &[(&str, Access)] = &[
+    ("alarmPolicySet", Tenant(Configure)),
+    ("alertReceiverCreate", Tenant(Configure)),
+    ("alertReceiverRemove", Tenant(Configure)),
+    ("alertReceiverTest", Tenant(Configure)),
+    ("alertReceiverUpdate", Tenant(Configure)),
+    ("alertRuleRemove", Tenant(Configure)),
+    ("alertRuleSet", Tenant(Configure)),
+    ("apiKeyCreate", Tenant(ManageApiKeys)),
+    ("apiKeyRevoke", Tenant(ManageApiKeys)),
+    ("apiKeyRotate", Tenant(ManageApiKeys)),
+    ("arrivalSeriesForget", Tenant(WorkExceptions)),
+    ("arrivalSeriesMute", Tenant(WorkExceptions)),
+    ("auditPolicySet", Tenant(ManageMembers)),
+    ("backfillCancel", Tenant(Configure)),
+    ("backfillPause", Tenant(Configure)),
+    ("backfillPrepare", Tenant(Configure)),
+    ("backfillRun", Tenant(Configure)),
+    ("catchUpRank", Tenant(WorkExceptions)),
+    ("certificateMake", Tenant(ReadAudit)),
+    ("connectionCreate", Tenant(Configure)),
+    ("connectionPause", Tenant(Configure)),
+    ("connectionReconnected", Tenant(Configure)),
+    ("connectionReserveSet", Tenant(Configure)),
+    ("connectionResume", Tenant(Configure)),
+    ("connectionUpdate", Tenant(Configure)),
+    ("credentialReplace", Tenant(Configure)),
+    ("differenceAccept", Tenant(WorkExceptions)),
+    ("differenceResend", Tenant(WorkExceptions)),
+    ("driftAccept", Tenant(WorkExceptions)),
+    ("driftPolicySet", Tenant(Configure)),
+    ("emailVerificationAsk", Person),
+    ("emailVerify", Anyone),
+    ("exceptionAssign", Tenant(WorkExceptions)),
+    ("exceptionComment", Tenant(WorkExceptions)),
+    ("exceptionCreateFirst", Tenant(WorkExceptions)),
+    ("exceptionEditPayload", Tenant(WorkExceptions)),
+    ("exceptionEditRecord", Tenant(WorkExceptions)),
+    ("exceptionFixLookupValue", Tenant(WorkExceptions)),
+    ("exceptionIgnore", Tenant(WorkExceptions)),
+    ("exceptionMarkDone", Tenant(WorkExceptions)),
+    ("exceptionRetry", Tenant(WorkExceptions)),
+    ("exceptionSnooze", Tenant(WorkExceptions)),
+    ("exceptionTag", Tenant(WorkExceptions)),
+    ("flowApprove", PersonOf(Configure)),
+    ("flowCreate", Tenant(Configure)),
+    ("flowDraft", Tenant(Configure)),
+    ("flowGatesSet", Tenant(Configure)),
+    ("flowPublish", Tenant(Configure)),
+    ("flowReplay", Tenant(Configure)),
+    ("flowRetire", Tenant(Configure)),
+    ("flowRollBack", Tenant(Configure)),
+    ("flowSubmit", Tenant(Configure)),
+    ("flowUndoApprove", PersonOf(Configure)),
+    ("flowUndoCancel", Tenant(Configure)),
+    ("flowUndoPrepare", Tenant(Configure)),
+    ("flowWithdraw", Tenant(Configure)),
+    ("hookSecretRotate", Tenant(Configure)),
+    ("inventoryKeptSet", Tenant(Configure)),
+    ("inventoryPolicySet", Tenant(Configure)),
+    ("invitationAccept", Anyone),
+    ("invitationCreate", Tenant(ManageMembers)),
+    ("invitationWithdraw", Tenant(ManageMembers)),
+    ("lookupEntriesRemove", Tenant(WorkExceptions)),
+    ("lookupEntriesSet", Tenant(WorkExceptions)),
+    ("lookupInboxResolve", Tenant(WorkExceptions)),
+    ("lookupTableCreate", Tenant(Configure)),
+    ("lookupTableDelete", Tenant(Configure)),
+    ("lookupTableImport", Tenant(WorkExceptions)),
+    ("lookupTableRename", Tenant(Configure)),
+    ("lookupTableRollback", Tenant(WorkExceptions)),
+    ("matchPolicySet", Tenant(Configure)),
+    ("memberRemove", Tenant(ManageMembers)),
+    ("memberRoleSet", Tenant(ManageMembers)),
+    ("passwordChange", Person),
+    ("passwordReset", Anyone),
+    ("passwordResetAsk", Anyone),
+    ("pollPause", Tenant(Configure)),
+    ("pollResume", Tenant(Configure)),
+    ("pollSet", Tenant(Configure)),
+    ("rateFeedSet", Tenant(Configure)),
+    ("reconciliationScheduleSet", Tenant(Configure)),
+    ("reconciliationStart", Tenant(WorkExceptions)),
+    ("runAccept", Tenant(Configure)),
+    ("sessionClose", Person),
+    ("sessionOpen", Anyone),
+    ("sessionRefresh", Anyone),
+    ("sessionRevoke", Person),
+    ("sessionRevokeOthers", Person),
+    ("subscriptionCheck", Tenant(Configure)),
+    ("swapBack", Tenant(Configure)),
+    ("swapBegin", Tenant(Configure)),
+    ("swapChange", Tenant(Configure)),
+    ("swapCut", Tenant(Configure)),
+    ("swapDone", Tenant(Configure)),
+    ("swapShadow", Tenant(Configure)),
+    ("tenantCreate", Person),
+];
+
+fn access(root: &str, field: &str) -> Option<Access> {
+    let table = if root == "Mutation" { MUTATIONS } else { QUERIES };
+    table.iter().find(|(name, _)| *name == field).map(|(_, access)| *access)
+}
+
+/// A root type behind the table.
+#[derive(Default)]
+pub struct Guarded<T>(T);
+
+impl<T: ObjectType> Guarded<T> {
+    fn check(ctx: &Context<'_>) -> Result<()> {
+        let field = ctx.item.node.name.node.as_str();
+        match access(&T::type_name(), field) {
+            None => Err(fail(Code::Forbidden, "this operation declares no permission, so nobody may call it")),
+            Some(Anyone) => Ok(()),
+            Some(SignedIn) => viewer(ctx).map(|_| ()),
+            Some(Person) => viewer(ctx)?.person().map(|_| ()),
+            Some(Tenant(permission)) => scope(ctx, permission).map(|_| ()),
+            Some(PersonOf(permission)) => scope(ctx, permission).and(viewer(ctx)?.person()).map(|_| ()),
+        }
+    }
+}
+
+impl<T: ObjectType> ContainerType for Guarded<T> {
+    async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
+        Self::check(ctx).map_err(|error| ctx.set_error_path(error.into_server_error(ctx.item.pos)))?;
+        self.0.resolve_field(ctx).await
+    }
+}
+
+impl<T: ObjectType> OutputType for Guarded<T> {
+    fn type_name() -> Cow<'static, str> {
+        T::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        T::create_type_info(registry)
+    }
+
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _field: &Positioned<Field>) -> ServerResult<Value> {
+        resolve_container(ctx, self).await
+    }
+}
+
+impl<T: ObjectType> ObjectType for Guarded<T> {}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_schema;
+    use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
+
+    use super::*;
+
+    #[test]
+    fn every_operation_declares_its_permission_once_and_no_other_is_declared() {
+        let document = parse_schema(crate::graphql::sdl()).unwrap();
+        for (root, table) in [("Query", QUERIES), ("Mutation", MUTATIONS)] {
+            let fields = document.definitions.iter().find_map(|definition| match definition {
+                TypeSystemDefinition::Type(of) if of.node.name.node == root => match &of.node.kind {
+                    TypeKind::Object(object) => Some(&object.fields),
+                    _ => None,
+                },
+                _ => None,
+            });
+            let mut fields: Vec<&str> = fields.unwrap().iter().map(|field| field.node.name.node.as_str()).collect();
+            fields.sort_unstable();
+            let declared: Vec<&str> = table.iter().map(|(name, _)| *name).collect();
+            assert_eq!(declared, fields, "{root}: in order of the alphabet");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_declares_nothing_is_refused_to_everybody() {
+        #[derive(Default)]
+        struct Open;
+        #[async_graphql::Object(name = "Query")]
+        impl Open {
+            async fn everything(&self) -> bool {
+                true
+            }
+            async fn viewer(&self) -> bool {
+                true
+            }
+        }
+        let schema = async_graphql::Schema::new(
+            Guarded::<Open>::default(),
+            async_graphql::EmptyMutation,
+            async_graphql::EmptySubscription,
+        );
+        assert!(schema.execute("{ viewer }").await.is_ok());
+        for query in
+            ["{ everything }", "{ viewer other: everything }", "{ ...F } fragment F on Query { ... on Query { everything } }"]
+        {
+            let errors = schema.execute(query).await.errors;
+            assert!(errors.len() == 1 && errors[0].message.contains("declares no permission"), "{query}: {errors:?}");
+        }
+    }
+}

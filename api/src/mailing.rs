@@ -1,0 +1,80 @@
+//! Mails to people about their accounts: handed to the operator's mail server, or to nobody where there is none. A link carries its token behind `#`,
+//! so that no server on the way writes it into a log.
+
+use domain::id::InvitationId;
+use domain::permission::Role;
+use domain::secret::{ExposeSecret, SecretString};
+use infra::mail::{MailError, Mailer};
+use uuid::Uuid;
+
+/// Writes and sends them.
+#[derive(Clone)]
+pub struct Mailing {
+    mailer: Option<Mailer>,
+    public_url: String,
+}
+
+impl Mailing {
+    #[must_use]
+    pub fn new(mailer: Option<Mailer>, public_url: &str) -> Self {
+        Self { mailer, public_url: public_url.to_owned() }
+    }
+
+    /// True where the operator has set up a mail server.
+    #[must_use]
+    pub fn is_set_up(&self) -> bool {
+        self.mailer.is_some()
+    }
+
+    /// The address of the web app's page that takes an invitation.
+    #[must_use]
+    pub fn invitation_link(&self, token: &SecretString) -> String {
+        format!("{}/invitation#{}", self.public_url, token.expose_secret())
+    }
+
+    /// # Errors
+    /// Where the mail server did not take it.
+    pub async fn invite(
+        &self,
+        to: &str,
+        id: InvitationId,
+        tenant: &str,
+        role: Role,
+        token: &SecretString,
+    ) -> Result<(), MailError> {
+        let link = self.invitation_link(token);
+        let text = format!(
+            "You are invited to {tenant} at Crossdock, with the role {role}.\n\nTo accept, open this address within 7 days:\n\n{link}\n\n\
+             If you do not know what this is about, do nothing."
+        );
+        self.send(to, &id.to_string(), &format!("Invitation to {tenant}"), text).await
+    }
+
+    /// # Errors
+    /// Where the mail server did not take it.
+    pub async fn reset(&self, to: &str, token: &SecretString) -> Result<(), MailError> {
+        let link = format!("{}/password#{}", self.public_url, token.expose_secret());
+        let text = format!(
+            "Somebody asked to set a new password for this address at Crossdock.\n\nTo set one, open this address within an hour:\n\n{link}\n\n\
+             If that was not you, do nothing: your password stays as it is."
+        );
+        self.send(to, &Uuid::now_v7().to_string(), "Set a new password", text).await
+    }
+
+    /// # Errors
+    /// Where the mail server did not take it.
+    pub async fn verify(&self, to: &str, token: &SecretString) -> Result<(), MailError> {
+        let link = format!("{}/verify#{}", self.public_url, token.expose_secret());
+        let text = format!(
+            "To prove that this is your address at Crossdock, open this within a day:\n\n{link}\n\nIf you did not ask for it, do nothing."
+        );
+        self.send(to, &Uuid::now_v7().to_string(), "Is this your address?", text).await
+    }
+
+    async fn send(&self, to: &str, id: &str, subject: &str, text: String) -> Result<(), MailError> {
+        let Some(mailer) = &self.mailer else { return Err(MailError::Refused("no mail server is set up".to_owned())) };
+        // A tenant chooses its own name.
+        let subject: String = subject.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+        mailer.send(to, id, &subject, text).await
+    }
+}

@@ -1,0 +1,5 @@
+//! Shops in virtual time: what they send for weeks, and what is said of it.
+
+mod rules;
+mod shops;
+mod simulation;

@@ -1,0 +1,57 @@
+//! `crossdock keys`: the master key, and what it has wrapped.
+
+use std::process::ExitCode;
+
+use api::config::MasterKeys;
+use clap::Subcommand;
+use infra::postgres::Store;
+use infra::postgres::data_key::Rotation;
+
+use crate::{Failure, say};
+
+#[derive(Subcommand)]
+pub enum KeysCommand {
+    /// Lists the master keys that have wrapped tenants' data keys, by their ids. Needs DATABASE_URL and CROSSDOCK_MASTER_KEY.
+    List,
+    /// Wraps what other master keys have wrapped by CROSSDOCK_MASTER_KEY, while everything runs. All processes must know both keys already
+    /// (CROSSDOCK_MASTER_KEY_ALSO). Where it is interrupted, run it again: what is done stays done.
+    Rotate,
+}
+
+impl KeysCommand {
+    /// # Errors
+    /// Where a setting is missing, the database does not answer, or a master key is not known.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+        let vault = MasterKeys::from_env()?.vault()?;
+        let store = Store::connect(&url, 2).await?;
+        if matches!(self, Self::Rotate) {
+            // Whoever still wraps by the other key may have made one behind us: so until a whole look finds none.
+            loop {
+                let mut rotation = Rotation::default();
+                while let Some(next) = store.data_keys_rewrap(&vault, rotation).await? {
+                    rotation = next;
+                    say(&format!("{} data keys are wrapped by {}", rotation.rewrapped, vault.master_key_id()))?;
+                }
+                if rotation.rewrapped == 0 {
+                    break;
+                }
+            }
+        }
+        let mut is_done = true;
+        for (id, count) in store.master_keys().await? {
+            let which = match id == vault.master_key_id() {
+                true => "CROSSDOCK_MASTER_KEY",
+                false if vault.knows(&id) => "CROSSDOCK_MASTER_KEY_ALSO",
+                false => "not configured here",
+            };
+            is_done &= id == vault.master_key_id();
+            say(&format!("{id}: {count} data keys ({which})"))?;
+        }
+        if is_done {
+            say("No other master key is needed any more.")?;
+        }
+        store.close().await;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,234 @@
+//! Keys of partners and services: made, listed, rotated and revoked within a tenant; found by their prefix before any tenant is known.
+
+use chrono::{DateTime, Utc};
+use domain::audit::Action;
+use domain::id::{ApiKeyId, TenantId, UserId};
+use domain::permission::Permission;
+use sqlx::postgres::PgRow;
+use sqlx::{Postgres, Row, Transaction};
+
+use super::receive::audit_each;
+use super::{Store, StoreError, TenantStore};
+
+/// Keys of a tenant that can be used at once.
+pub const API_KEYS_MAX: i64 = 200;
+/// No key is good for longer.
+pub const API_KEY_DAYS_MAX: i64 = 366;
+
+/// A key, as the tenant sees it.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    pub id: ApiKeyId,
+    pub name: String,
+    pub prefix: String,
+    pub permissions: Vec<Permission>,
+    pub calls_per_minute: i32,
+    pub created_by: UserId,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    /// To five minutes.
+    pub last_used_at: Option<DateTime<Utc>>,
+    pub revoked_at: Option<DateTime<Utc>>,
+    pub replaces: Option<ApiKeyId>,
+}
+
+/// What a new key is to be.
+#[derive(Debug)]
+pub struct NewApiKey<'a> {
+    pub name: &'a str,
+    pub permissions: &'a [Permission],
+    pub calls_per_minute: i32,
+    pub created_by: UserId,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What is kept of a key's text.
+#[derive(Debug)]
+pub struct KeyText<'a> {
+    pub prefix: &'a str,
+    pub hash: &'a [u8],
+}
+
+/// A key that a request came with, if its hash fits.
+#[derive(Debug, Clone)]
+pub struct LiveKey {
+    pub id: ApiKeyId,
+    pub hash: Vec<u8>,
+    pub name: String,
+    pub permissions: Vec<Permission>,
+    pub calls_per_minute: u32,
+    pub created_by: UserId,
+    /// That it is used is worth a note again.
+    pub is_use_old: bool,
+    pub tenant: TenantId,
+    pub tenant_slug: String,
+    pub tenant_name: String,
+}
+
+const COLUMNS: &str =
+    "id, name, prefix, permissions, calls_per_minute, created_by, created_at, expires_at, last_used_at, revoked_at, replaces";
+
+fn key(row: &PgRow) -> Result<ApiKey, StoreError> {
+    Ok(ApiKey {
+        id: ApiKeyId(row.try_get("id")?),
+        name: row.try_get("name")?,
+        prefix: row.try_get("prefix")?,
+        permissions: permissions(row)?,
+        calls_per_minute: row.try_get("calls_per_minute")?,
+        created_by: UserId(row.try_get("created_by")?),
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+        last_used_at: row.try_get("last_used_at")?,
+        revoked_at: row.try_get("revoked_at")?,
+        replaces: row.try_get::<Option<uuid::Uuid>, _>("replaces")?.map(ApiKeyId),
+    })
+}
+
+/// A word that this version does not know gives nothing.
+fn permissions(row: &PgRow) -> Result<Vec<Permission>, StoreError> {
+    let words: Vec<String> = row.try_get("permissions")?;
+    Ok(words.iter().filter_map(|word| Permission::parse(word)).filter(|permission| permission.is_for_api_keys()).collect())
+}
+
+impl TenantStore<'_> {
+    /// The tenant's keys, the newest first, those that are over too; at most 500.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        let mut tx = self.begin().await?;
+        let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE tenant_id = $1 ORDER BY id DESC LIMIT 500");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(self.scope().tenant.0).fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        rows.iter().map(key).collect()
+    }
+
+    /// A new key; `None` where the tenant has too many that can be used.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn api_key_create(&self, new: &NewApiKey<'_>, text: &KeyText<'_>) -> Result<Option<ApiKey>, StoreError> {
+        let mut tx = self.begin().await?;
+        let Some(made) = self.api_key_insert(&mut tx, new, text, None).await? else { return Ok(None) };
+        let detail = serde_json::json!({"name": made.name, "prefix": made.prefix, "permissions": made.permissions}).to_string();
+        audit_each(&mut tx, self.scope(), Action::ApiKeyCreated, "api_key", &[made.id.0], &[Some(&detail)]).await?;
+        tx.commit().await?;
+        Ok(Some(made))
+    }
+
+    /// Another text for a key: a new key that may what the old one may, for as long as that was made for. The old one is good for so many hours more.
+    /// `None` where it is over or was never there.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn api_key_rotate(
+        &self,
+        id: ApiKeyId,
+        by: UserId,
+        overlap_hours: i32,
+        text: &KeyText<'_>,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        let mut tx = self.begin().await?;
+        let sql =
+            format!("SELECT {COLUMNS} FROM api_keys WHERE id = $1 AND revoked_at IS NULL AND expires_at > now() FOR UPDATE");
+        let Some(row) = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.0).fetch_optional(&mut *tx).await? else { return Ok(None) };
+        let old = key(&row)?;
+        let new = NewApiKey {
+            name: &old.name,
+            permissions: &old.permissions,
+            calls_per_minute: old.calls_per_minute,
+            created_by: by,
+            expires_at: Utc::now() + (old.expires_at - old.created_at),
+        };
+        let Some(made) = self.api_key_insert(&mut tx, &new, text, Some(id)).await? else { return Ok(None) };
+        let ends =
+            sqlx::query("UPDATE api_keys SET expires_at = least(expires_at, now() + make_interval(hours => $2)) WHERE id = $1");
+        ends.bind(id.0).bind(overlap_hours).execute(&mut *tx).await?;
+        let detail = serde_json::json!({"name": old.name, "by": made.id, "overlap_hours": overlap_hours}).to_string();
+        audit_each(&mut tx, self.scope(), Action::ApiKeyRotated, "api_key", &[id.0], &[Some(&detail)]).await?;
+        tx.commit().await?;
+        Ok(Some(made))
+    }
+
+    async fn api_key_insert(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        new: &NewApiKey<'_>,
+        text: &KeyText<'_>,
+        replaces: Option<ApiKeyId>,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        // A rotation takes the place of the key that it replaces.
+        let sql = format!(
+            "INSERT INTO api_keys (id, tenant_id, name, prefix, key_hash, permissions, calls_per_minute, created_by, expires_at, replaces)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+             WHERE (SELECT count(*) FROM api_keys WHERE tenant_id = $2 AND revoked_at IS NULL AND expires_at > now() AND id IS DISTINCT FROM $10) < $11
+             RETURNING {COLUMNS}"
+        );
+        let permissions: Vec<&str> = new.permissions.iter().map(|permission| permission.as_str()).collect();
+        let made = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(ApiKeyId::generate().0)
+            .bind(self.scope().tenant.0)
+            .bind(new.name)
+            .bind(text.prefix)
+            .bind(text.hash)
+            .bind(permissions)
+            .bind(new.calls_per_minute)
+            .bind(new.created_by.0)
+            .bind(new.expires_at)
+            .bind(replaces.map(|key| key.0))
+            .bind(API_KEYS_MAX)
+            .fetch_optional(&mut **tx)
+            .await?;
+        made.as_ref().map(key).transpose()
+    }
+
+    /// Ends a key at once; false where it is over or was never there.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn api_key_revoke(&self, id: ApiKeyId) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let revoke =
+            "UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL AND expires_at > now() RETURNING name";
+        let Some(name) = sqlx::query_scalar::<_, String>(revoke).bind(id.0).fetch_optional(&mut *tx).await? else {
+            return Ok(false);
+        };
+        let detail = serde_json::json!({"name": name}).to_string();
+        audit_each(&mut tx, self.scope(), Action::ApiKeyRevoked, "api_key", &[id.0], &[Some(&detail)]).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+impl Store {
+    /// The key of a prefix, if it can be used; whether the rest of its text fits is for the caller to see.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn api_key_find(&self, prefix: &str) -> Result<Option<LiveKey>, StoreError> {
+        let Some(row) = sqlx::query("SELECT * FROM api_key_find($1)").bind(prefix).fetch_optional(self.pool()).await? else {
+            return Ok(None);
+        };
+        Ok(Some(LiveKey {
+            id: ApiKeyId(row.try_get("id")?),
+            hash: row.try_get("key_hash")?,
+            name: row.try_get("name")?,
+            permissions: permissions(&row)?,
+            calls_per_minute: u32::try_from(row.try_get::<i32, _>("calls_per_minute")?).unwrap_or(1),
+            created_by: UserId(row.try_get("created_by")?),
+            is_use_old: row.try_get("is_use_old")?,
+            tenant: TenantId(row.try_get("tenant_id")?),
+            tenant_slug: row.try_get("tenant_slug")?,
+            tenant_name: row.try_get("tenant_name")?,
+        }))
+    }
+
+    /// Notes that a key is used; once in five minutes at most.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn api_key_used(&self, id: ApiKeyId) -> Result<(), StoreError> {
+        sqlx::query("SELECT api_key_used($1)").bind(id.0).execute(self.pool()).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! The audit log, searched; and how long a tenant keeps it. It is sealed and exported in [`super::seal`].
+
+use bytes::Bytes;
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
+use domain::audit::Action;
+use domain::cell::row;
+use domain::id::{AuditEventId, TenantId};
+use sea_orm::sea_query::{self, Alias, Expr, Query};
+use sea_orm::{ColumnTrait, QueryFilter, Select};
+use sqlx::Row;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::entity::audit_event;
+use super::page::PAGE_MAX;
+use super::receive::audit_each;
+use super::{Store, StoreError, TenantStore};
+
+/// How far the time within an id may lie from that of its event: clocks of machines differ.
+const CLOCKS: Duration = Duration::hours(1);
+/// Where an index of actions leaves them out.
+const SELDOM: &str = "action NOT LIKE 'message.%' AND action NOT LIKE 'delivery.%' AND action NOT LIKE 'attempt.%'";
+
+/// What is looked for: all of it.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    pub subject: Option<Uuid>,
+    pub subject_kind: Option<String>,
+    /// The id of a person or key, with its prefix.
+    pub actor: Option<String>,
+    pub action: Option<String>,
+    pub request: Option<Uuid>,
+    pub from: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl AuditFilter {
+    /// Each of them leans on an index: audit_events_subject, audit_actors, audit_events_action, audit_events_request, the primary key.
+    #[must_use]
+    pub fn apply(self, mut select: Select<audit_event::Entity>) -> Select<audit_event::Entity> {
+        use audit_event::Column;
+        if let Some(subject) = self.subject {
+            select = select.filter(Column::SubjectId.eq(subject));
+        }
+        if let Some(kind) = self.subject_kind {
+            select = select.filter(Column::SubjectKind.eq(kind));
+        }
+        if let Some(request) = self.request {
+            select = select.filter(Column::RequestId.eq(request));
+        }
+        if let Some(actor) = self.actor {
+            let acts = Query::select()
+                .column(Alias::new("event_id"))
+                .from(Alias::new("audit_actors"))
+                .and_where(Expr::cust("tenant_id = current_tenant()"))
+                .and_where(sea_query::ExprTrait::eq(Expr::col(Alias::new("actor_id")), actor))
+                .to_owned();
+            select = select.filter(Column::Id.in_subquery(acts));
+        }
+        if let Some(action) = self.action {
+            if !["message.", "delivery.", "attempt."].iter().any(|often| action.starts_with(often)) {
+                select = select.filter(Expr::cust(SELDOM));
+            }
+            select = select.filter(Column::Action.eq(action));
+        }
+        if let Some(from) = self.from {
+            select = select
+                .filter(Column::Id.gte(floor(from.checked_sub_signed(CLOCKS).unwrap_or(from))))
+                .filter(Column::At.gte(from));
+        }
+        if let Some(until) = self.until {
+            select = select
+                .filter(Column::Id.lt(floor(until.checked_add_signed(CLOCKS).unwrap_or(until))))
+                .filter(Column::At.lt(until));
+        }
+        select
+    }
+}
+
+/// The smallest id of a moment.
+fn floor(at: DateTime<Utc>) -> Uuid {
+    const MILLIS_MAX: i64 = (1 << 48) - 1;
+    let millis = at.timestamp_millis().clamp(0, MILLIS_MAX);
+    Uuid::from_u128(u128::from(millis.unsigned_abs()) << 80)
+}
+
+fn sheet_row(event: &audit_event::Model) -> String {
+    let (id, at) = (AuditEventId(event.id).to_string(), event.at.to_rfc3339_opts(SecondsFormat::Micros, true));
+    let (actor, subject, request) = (event.actor.to_string(), event.subject_id.to_string(), event.request_id.to_string());
+    let detail = event.detail.as_deref().unwrap_or_default();
+    row([&id, &at, &actor, &event.action, &event.subject_kind, &subject, &request, detail])
+}
+
+/// How long a tenant's events are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditPolicy {
+    /// `None`: for ever.
+    pub keep_days: Option<i32>,
+    /// Why nothing may be removed, however old: a legal hold.
+    pub hold: Option<String>,
+}
+
+impl Store {
+    /// Tenants of which what is too old is to be removed; each is given once a day.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn audit_policies_take(&self, count_max: i32) -> Result<Vec<TenantId>, StoreError> {
+        let query = sqlx::query_scalar::<_, Uuid>("SELECT audit_policies_take($1)").bind(count_max);
+        Ok(query.fetch_all(self.pool()).await?.into_iter().map(TenantId).collect())
+    }
+}
+
+impl TenantStore<'_> {
+    /// Gives what passes the filter as rows of CSV, newest first, until the end or until nobody takes them any more. That it was asked for stands in
+    /// the audit log.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn audit_sheet(
+        &self,
+        filter: AuditFilter,
+        pieces: &mpsc::Sender<Result<Bytes, StoreError>>,
+    ) -> Result<(), StoreError> {
+        let tenant = self.scope().tenant;
+        let mut tx = self.begin().await?;
+        audit_each(&mut tx, self.scope(), Action::AuditExported, "tenant", &[tenant.0], &[Some("{\"as\":\"csv\"}")]).await?;
+        tx.commit().await?;
+        let mut text = row(["id", "at", "actor", "action", "subject_kind", "subject_id", "request_id", "detail"]);
+        let mut after = None;
+        loop {
+            let filter = filter.clone();
+            let page = self.page::<audit_event::Entity>(|select| filter.apply(select), after, PAGE_MAX).await?;
+            after = page.rows.last().map(|event| event.id);
+            text.extend(page.rows.iter().map(sheet_row));
+            if pieces.send(Ok(Bytes::from(std::mem::take(&mut text)))).await.is_err() || !page.has_next {
+                return Ok(());
+            }
+        }
+    }
+
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn audit_policy(&self) -> Result<AuditPolicy, StoreError> {
+        let mut tx = self.begin().await?;
+        let query = sqlx::query("SELECT keep_days, hold FROM audit_policies WHERE tenant_id = $1").bind(self.scope().tenant.0);
+        let row = query.fetch_optional(&mut *tx).await?;
+        tx.commit().await?;
+        let Some(row) = row else { return Ok(AuditPolicy::default()) };
+        Ok(AuditPolicy { keep_days: row.try_get("keep_days")?, hold: row.try_get("hold")? })
+    }
+
+    /// Says how long events are kept. What is too old goes within a day.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn audit_policy_set(&self, policy: &AuditPolicy) -> Result<(), StoreError> {
+        let tenant = self.scope().tenant;
+        let mut tx = self.begin().await?;
+        let query = sqlx::query(
+            "INSERT INTO audit_policies (tenant_id, keep_days, hold) VALUES ($1, $2, $3)
+             ON CONFLICT (tenant_id) DO UPDATE SET keep_days = excluded.keep_days, hold = excluded.hold",
+        );
+        query.bind(tenant.0).bind(policy.keep_days).bind(&policy.hold).execute(&mut *tx).await?;
+        let detail = serde_json::json!({"keep_days": policy.keep_days, "hold": policy.hold}).to_string();
+        audit_each(&mut tx, self.scope(), Action::AuditPolicySet, "tenant", &[tenant.0], &[Some(&detail)]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! Invitations: places in a tenant that wait for the person of an address. A tenant makes and withdraws them; whoever holds the token takes one, before
+//! they are anybody's member.
+
+use chrono::{DateTime, Utc};
+use domain::audit::Action;
+use domain::id::{InvitationId, TenantId, UserId};
+use domain::permission::Role;
+use domain::scope::{Actor, Scope};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+use super::configure::is_taken;
+use super::receive::{audit, audit_each};
+use super::{Store, StoreError, TenantStore, enter};
+
+/// Open at once in a tenant.
+pub const INVITATIONS_MAX: i64 = 100;
+
+/// A place that was offered.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    pub id: InvitationId,
+    pub email: String,
+    pub role: Role,
+    pub invited_by: UserId,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub accepted_at: Option<DateTime<Utc>>,
+    pub withdrawn_at: Option<DateTime<Utc>>,
+}
+
+/// What is offered, and how.
+#[derive(Debug)]
+pub struct NewInvitation<'a> {
+    pub email: &'a str,
+    pub role: Role,
+    pub token_hash: &'a [u8],
+    pub is_mailed: bool,
+    pub invited_by: UserId,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Why nobody was invited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotInvited {
+    Member,
+    Invited,
+    TooMany,
+}
+
+/// What the holder of a token is invited to.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    pub tenant_name: String,
+    pub email: String,
+    pub role: Role,
+    /// The account that the address has, with its password's hash.
+    pub account: Option<(UserId, String)>,
+}
+
+const COLUMNS: &str = "id, email, role, invited_by, created_at, expires_at, accepted_at, withdrawn_at";
+
+fn invitation(row: &PgRow) -> Result<Invitation, StoreError> {
+    Ok(Invitation {
+        id: InvitationId(row.try_get("id")?),
+        email: row.try_get("email")?,
+        role: Role::parse(row.try_get("role")?).unwrap_or(Role::Auditor),
+        invited_by: UserId(row.try_get("invited_by")?),
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+        accepted_at: row.try_get("accepted_at")?,
+        withdrawn_at: row.try_get("withdrawn_at")?,
+    })
+}
+
+impl TenantStore<'_> {
+    /// The tenant's invitations, the newest first; at most 500.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn invitations(&self) -> Result<Vec<Invitation>, StoreError> {
+        let mut tx = self.begin().await?;
+        let sql = format!("SELECT {COLUMNS} FROM invitations WHERE tenant_id = $1 ORDER BY id DESC LIMIT 500");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(self.scope().tenant.0).fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        rows.iter().map(invitation).collect()
+    }
+
+    /// Offers a place to an address. One that was offered before and has expired makes room.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn invitation_create(&self, new: &NewInvitation<'_>) -> Result<Result<Invitation, NotInvited>, StoreError> {
+        let (scope, tenant) = (self.scope(), self.scope().tenant.0);
+        let mut tx = self.begin().await?;
+        let is_member = sqlx::query_scalar::<_, bool>(
+            "SELECT EXISTS (SELECT FROM members m JOIN users u ON u.id = m.user_id WHERE m.tenant_id = $1 AND lower(u.email) = lower($2))",
+        );
+        if is_member.bind(tenant).bind(new.email).fetch_one(&mut *tx).await? {
+            return Ok(Err(NotInvited::Member));
+        }
+        let expired = "UPDATE invitations SET withdrawn_at = now()
+             WHERE tenant_id = $1 AND accepted_at IS NULL AND withdrawn_at IS NULL AND expires_at <= now()";
+        sqlx::query(expired).bind(tenant).execute(&mut *tx).await?;
+        let sql = format!(
+            "INSERT INTO invitations (id, tenant_id, email, role, token_hash, is_mailed, invited_by, expires_at)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8
+             WHERE (SELECT count(*) FROM invitations WHERE tenant_id = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL) < $9
+             RETURNING {COLUMNS}"
+        );
+        let made = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(InvitationId::generate().0)
+            .bind(tenant)
+            .bind(new.email)
+            .bind(new.role.as_str())
+            .bind(new.token_hash)
+            .bind(new.is_mailed)
+            .bind(new.invited_by.0)
+            .bind(new.expires_at)
+            .bind(INVITATIONS_MAX)
+            .fetch_optional(&mut *tx)
+            .await;
+        let made = match made {
+            Err(error) if is_taken(&error) => return Ok(Err(NotInvited::Invited)),
+            made => made?,
+        };
+        let Some(row) = made else { return Ok(Err(NotInvited::TooMany)) };
+        let made = invitation(&row)?;
+        let detail = serde_json::json!({"email": made.email, "role": made.role}).to_string();
+        audit_each(&mut tx, scope, Action::MemberInvited, "invitation", &[made.id.0], &[Some(&detail)]).await?;
+        tx.commit().await?;
+        Ok(Ok(made))
+    }
+
+    /// Takes an offer back; false where it is over or was never there.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn invitation_withdraw(&self, id: InvitationId) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let withdraw =
+            "UPDATE invitations SET withdrawn_at = now() WHERE id = $1 AND accepted_at IS NULL AND withdrawn_at IS NULL";
+        if sqlx::query(withdraw).bind(id.0).execute(&mut *tx).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit(&mut tx, self.scope(), Action::InvitationWithdrawn, "invitation", &[id.0]).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+impl Store {
+    /// What the holder of a token is invited to; `None` where it was taken, withdrawn, has expired or was never made.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn invitation_find(&self, token_hash: &[u8]) -> Result<Option<Offer>, StoreError> {
+        let query = sqlx::query("SELECT tenant_name, email, role, user_id, password_hash FROM invitation_find($1)");
+        let Some(row) = query.bind(token_hash).fetch_optional(self.pool()).await? else { return Ok(None) };
+        let user: Option<Uuid> = row.try_get("user_id")?;
+        let hash: Option<String> = row.try_get("password_hash")?;
+        Ok(Some(Offer {
+            tenant_name: row.try_get("tenant_name")?,
+            email: row.try_get("email")?,
+            role: Role::parse(row.try_get("role")?).unwrap_or(Role::Auditor),
+            account: user.map(UserId).zip(hash),
+        }))
+    }
+
+    /// Takes an offer: makes the person where the address has no account, and the member. `None` where it is over meanwhile.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn invitation_accept(
+        &self,
+        token_hash: &[u8],
+        name: &str,
+        password_hash: &str,
+        request: Uuid,
+    ) -> Result<Option<UserId>, StoreError> {
+        let mut tx = self.pool().begin().await?;
+        let query = sqlx::query("SELECT invitation_id, tenant_id, user_id, role FROM invitation_accept($1, $2, $3, $4)");
+        let query = query.bind(token_hash).bind(UserId::generate().0).bind(name).bind(password_hash);
+        let Some(row) = query.fetch_optional(&mut *tx).await? else { return Ok(None) };
+        let (tenant, user) = (TenantId(row.try_get("tenant_id")?), UserId(row.try_get("user_id")?));
+        let role = Role::parse(row.try_get("role")?).unwrap_or(Role::Auditor);
+        enter(&mut tx, tenant).await?;
+        let scope = Scope { tenant, actor: Actor::Member { user, role }, request };
+        let detail = serde_json::json!({"invitation": InvitationId(row.try_get("invitation_id")?), "role": role}).to_string();
+        audit_each(&mut tx, &scope, Action::MemberJoined, "user", &[user.0], &[Some(&detail)]).await?;
+        tx.commit().await?;
+        Ok(Some(user))
+    }
+}

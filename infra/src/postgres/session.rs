@@ -1,0 +1,199 @@
+//! Sessions: one for each sign-in of a person. They belong to no tenant, so all of it goes through named functions; what becomes of one is told
+//! in the audit log of each tenant that its person is a member of.
+
+use chrono::{DateTime, Utc};
+use domain::audit::Action;
+use domain::id::{SessionId, TenantId, UserId};
+use domain::scope::{Actor, Role, Scope};
+use sqlx::{Postgres, Row, Transaction};
+use uuid::Uuid;
+
+use super::people::Membership;
+use super::receive::audit_each;
+use super::{Store, StoreError, enter};
+
+/// Whence a session is opened or used.
+#[derive(Debug, Clone, Copy)]
+pub struct Whence<'a> {
+    /// The request, as log and audit log know it.
+    pub request: Uuid,
+    /// What the program calls itself.
+    pub device: &'a str,
+    pub address: &'a str,
+}
+
+/// A session that can still be used, as its person sees it.
+#[derive(Debug, Clone)]
+pub struct OpenSession {
+    pub id: SessionId,
+    pub opened_at: DateTime<Utc>,
+    /// When it was opened or last refreshed.
+    pub last_used_at: DateTime<Utc>,
+    pub device: String,
+    pub address: Option<String>,
+}
+
+impl Store {
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn session_open(
+        &self,
+        user: UserId,
+        token_hash: &[u8],
+        expires_at: DateTime<Utc>,
+        whence: Whence<'_>,
+    ) -> Result<SessionId, StoreError> {
+        let session = SessionId::generate();
+        let mut tx = self.pool().begin().await?;
+        let open = sqlx::query("SELECT session_open($1, $2, $3, $4, $5, $6)").bind(user.0).bind(session.0);
+        let open = open.bind(token_hash).bind(expires_at).bind(whence.device).bind(whence.address);
+        open.execute(&mut *tx).await?;
+        let detail = serde_json::json!({"address": whence.address, "device": whence.device}).to_string();
+        tell(&mut tx, user, whence.request, Action::SignedIn, "session", &[session.0], Some(&detail)).await?;
+        tx.commit().await?;
+        Ok(session)
+    }
+
+    /// Trades a refresh token for the next; `None` where it is unknown, expired, revoked or was used before.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn session_refresh(
+        &self,
+        old: &[u8],
+        new: &[u8],
+        expires_at: DateTime<Utc>,
+        whence: Whence<'_>,
+    ) -> Result<Option<(SessionId, UserId)>, StoreError> {
+        let mut tx = self.pool().begin().await?;
+        let query = sqlx::query("SELECT session_id, user_id, is_reused FROM session_refresh($1, $2, $3, $4)");
+        let row = query.bind(old).bind(new).bind(expires_at).bind(whence.address).fetch_optional(&mut *tx).await?;
+        let Some(row) = row else { return Ok(None) };
+        let (session, user) = (SessionId(row.try_get("session_id")?), UserId(row.try_get("user_id")?));
+        let is_reused: bool = row.try_get("is_reused")?;
+        if is_reused {
+            let detail = serde_json::json!({"why": "a refresh token came twice", "address": whence.address}).to_string();
+            tell(&mut tx, user, whence.request, Action::SignedOut, "session", &[session.0], Some(&detail)).await?;
+        }
+        tx.commit().await?;
+        Ok((!is_reused).then_some((session, user)))
+    }
+
+    /// The person's sessions that can still be used, the last used one first; at most 100.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn sessions(&self, user: UserId) -> Result<Vec<OpenSession>, StoreError> {
+        let query = sqlx::query("SELECT id, opened_at, last_used_at, device, address FROM session_list($1)");
+        let rows = query.bind(user.0).fetch_all(self.pool()).await?;
+        let session = |row: sqlx::postgres::PgRow| -> Result<OpenSession, StoreError> {
+            Ok(OpenSession {
+                id: SessionId(row.try_get("id")?),
+                opened_at: row.try_get("opened_at")?,
+                last_used_at: row.try_get("last_used_at")?,
+                device: row.try_get("device")?,
+                address: row.try_get("address")?,
+            })
+        };
+        rows.into_iter().map(session).collect()
+    }
+
+    /// Ends one of the person's sessions; false where it is none of theirs, or was over.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn session_close(&self, session: SessionId, user: UserId, request: Uuid) -> Result<bool, StoreError> {
+        Ok(self.session_revoke(user, Some(session), None, request).await? > 0)
+    }
+
+    /// Ends all of the person's sessions but this one; says how many.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn session_close_others(&self, session: SessionId, user: UserId, request: Uuid) -> Result<usize, StoreError> {
+        self.session_revoke(user, None, Some(session), request).await
+    }
+
+    async fn session_revoke(
+        &self,
+        user: UserId,
+        one: Option<SessionId>,
+        but: Option<SessionId>,
+        request: Uuid,
+    ) -> Result<usize, StoreError> {
+        let mut tx = self.pool().begin().await?;
+        let ended: Vec<Uuid> = sqlx::query_scalar("SELECT session_revoke($1, $2, $3)")
+            .bind(user.0)
+            .bind(one.map(|session| session.0))
+            .bind(but.map(|session| session.0))
+            .fetch_all(&mut *tx)
+            .await?;
+        tell(&mut tx, user, request, Action::SignedOut, "session", &ended, None).await?;
+        tx.commit().await?;
+        Ok(ended.len())
+    }
+
+    /// Ends the session that a refresh token is of; one that is over stays so.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn session_close_by_token(&self, token_hash: &[u8], request: Uuid) -> Result<(), StoreError> {
+        let mut tx = self.pool().begin().await?;
+        let query = sqlx::query("SELECT session_id, user_id FROM session_close_by_token($1)");
+        if let Some(row) = query.bind(token_hash).fetch_optional(&mut *tx).await? {
+            let (session, user): (Uuid, Uuid) = (row.try_get("session_id")?, row.try_get("user_id")?);
+            tell(&mut tx, UserId(user), request, Action::SignedOut, "session", &[session], None).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// What a session is worth now: `None` where it was closed or revoked, else the person's memberships.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn memberships(&self, session: SessionId, user: UserId) -> Result<Option<Vec<Membership>>, StoreError> {
+        let open: bool =
+            sqlx::query_scalar("SELECT session_is_open($1, $2)").bind(session.0).bind(user.0).fetch_one(self.pool()).await?;
+        if !open {
+            return Ok(None);
+        }
+        let query = sqlx::query("SELECT tenant_id, slug, name, role FROM session_memberships($1, $2)");
+        let rows = query.bind(session.0).bind(user.0).fetch_all(self.pool()).await?;
+        let memberships = rows.into_iter().map(|row| {
+            Ok(Membership {
+                tenant: TenantId(row.try_get("tenant_id")?),
+                slug: row.try_get("slug")?,
+                name: row.try_get("name")?,
+                role: Role::parse(row.try_get("role")?).unwrap_or(Role::Auditor),
+            })
+        });
+        memberships.collect::<Result<_, StoreError>>().map(Some)
+    }
+}
+
+/// Says in the audit log of each of the person's tenants what was done as them.
+pub(super) async fn tell(
+    tx: &mut Transaction<'static, Postgres>,
+    user: UserId,
+    request: Uuid,
+    action: Action,
+    subject_kind: &str,
+    subjects: &[Uuid],
+    detail: Option<&str>,
+) -> Result<(), StoreError> {
+    if subjects.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query("SELECT tenant_id, role FROM user_tenants($1)").bind(user.0).fetch_all(&mut **tx).await?;
+    for row in rows {
+        let tenant = TenantId(row.try_get("tenant_id")?);
+        enter(tx, tenant).await?;
+        let role = Role::parse(row.try_get("role")?).unwrap_or(Role::Auditor);
+        let scope = Scope { tenant, actor: Actor::Member { user, role }, request };
+        audit_each(tx, &scope, action, subject_kind, subjects, &vec![detail; subjects.len()]).await?;
+    }
+    Ok(())
+}

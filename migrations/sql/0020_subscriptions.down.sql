@@ -1,0 +1,12 @@
+DROP FUNCTION subscription_checks_take(integer, interval), hook_find_signed(text);
+DROP TRIGGER flow_versions_listen_new ON flow_versions;
+DROP TRIGGER flow_versions_listen ON flow_versions;
+DROP TRIGGER connections_listen ON connections;
+DROP TRIGGER credentials_listen ON credentials;
+DROP FUNCTION subscription_check_of_flow(), subscription_check_of_connection(), subscription_check_of_credential();
+DELETE FROM incidents WHERE subscription_check_id IS NOT NULL;
+ALTER TABLE incidents DROP CONSTRAINT incidents_of, DROP COLUMN subscription_check_id;
+ALTER TABLE incidents ADD CONSTRAINT incidents_of CHECK ((breaker_id IS NULL) <> (poll_id IS NULL));
+ALTER TABLE polls DROP COLUMN is_own;
+DROP TABLE hook_secrets, subscriptions, subscription_checks;
+DROP FUNCTION subscription_guard();
