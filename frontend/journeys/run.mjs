@@ -1,0 +1,53 @@
+// The journeys of operations people, in a real browser against the real stack with simulated vendors: `npm run journeys`.
+import { chromium } from "playwright-core";
+import { browser as findBrowser } from "./chromium.mjs";
+import { demo } from "./demo.mjs";
+import { drifts } from "./drifts.mjs";
+import { fromNothing } from "./from-nothing.mjs";
+import { journeys as first } from "./journeys.mjs";
+import { lookupTables } from "./lookup-tables.mjs";
+import { mappings } from "./mappings.mjs";
+import { open, SHOTS, visit, wrong } from "./page.mjs";
+import { people } from "./people.mjs";
+import { reconciliations } from "./reconciliations.mjs";
+import { volume } from "./volume.mjs";
+import { work } from "./work.mjs";
+
+// Signing out comes last.
+const { a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last, ...before } = first;
+const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...drifts, ...volume, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
+const started = Date.now();
+const program = findBrowser();
+const stack = await demo();
+// Some of them, by a part of their names.
+const only = process.argv.slice(2);
+const isWanted = (name) => name === "signs_in" || only.length === 0 || only.some((part) => name.includes(part));
+let failed = 0;
+// As root, in containers, Chromium has no sandbox of its own; it only ever opens our own pages.
+const browser = await chromium.launch({ executablePath: program, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+try {
+  const { context, page } = await open(browser, "light");
+  page.setDefaultTimeout(15_000);
+  for (const [name, journey] of Object.entries(journeys)) {
+    if (!isWanted(name)) continue;
+    const begun = Date.now();
+    let problem = null;
+    try {
+      // Alone it begins where the journeys before it would have left the page.
+      if (only.length > 0 && name !== "signs_in") await visit(page, `${stack.url}/t/acme`);
+      await journey({ page, context, browser, stack });
+    } catch (error) {
+      problem = error.message;
+      await page.screenshot({ path: `${SHOTS}/failed-${name}.png` }).catch(() => null);
+    }
+    const found = [...(problem ? [problem] : []), ...wrong()];
+    failed += found.length > 0 ? 1 : 0;
+    console.log(`  ${found.length === 0 ? "ok  " : "FAIL"} ${name.replaceAll("_", " ")} (${((Date.now() - begun) / 1000).toFixed(1)} s)`);
+    for (const one of found) console.log(`       ${one.replaceAll("\n", "\n       ")}`);
+  }
+} finally {
+  await browser.close();
+  await stack.stop();
+}
+console.log(`Screenshots: ${SHOTS}. ${((Date.now() - started) / 1000).toFixed(0)} s in all.`);
+process.exit(failed === 0 ? 0 : 1);

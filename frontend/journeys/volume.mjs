@@ -1,0 +1,136 @@
+// Much at once, hostile texts in every field of a vendor's, and how fast pages come up.
+import assert from "node:assert/strict";
+import { asDeveloper, until } from "./journeys.mjs";
+import { look, visit, watch } from "./page.mjs";
+import { HOSTILE, send, withSku } from "./shop.mjs";
+
+const MANY = 600;
+const AT_ONCE = 12;
+/** More rows than are in sight, and far fewer than there are. */
+const ROWS_IN_PAGE_MAX = 120;
+const FIRST_PAINT_MS = 1_000;
+const SHIFT_MAX = 0.02;
+
+/** Runs through the ends of a list as somebody who holds the key down would. */
+const scrollToEnd = (box) => box.evaluate((element) => { element.scrollTop = element.scrollHeight; });
+
+export const volume = {
+  async hundreds_of_exceptions_are_one_cause_and_a_table_that_holds_only_what_is_seen({ page, stack }) {
+    const numbers = Array.from({ length: MANY }, (_, index) => 20_000 + index);
+    for (let at = 0; at < numbers.length; at += AT_ONCE) await Promise.all(numbers.slice(at, at + AT_ONCE).map((number) => send(stack.hookUrl, number, withSku("BULK-1"))));
+    const { ask } = await asDeveloper(stack);
+    const query = "{ exceptionGroups(first: 1, filter: { text: \"BULK-1\" }) { nodes { causeKey count } } }";
+    const group = async () => (await ask(query, {})).exceptionGroups.nodes[0];
+    await until("all of them in one cause", async () => (await group())?.count === MANY, 90_000);
+    await visit(page, `${stack.url}/t/acme/exceptions/${(await group()).causeKey}`);
+    const box = page.getByRole("region", { name: "Exceptions of this cause" });
+    await box.getByRole("row").nth(5).waitFor();
+    const asked = [];
+    page.on("request", (request) => {
+      const body = request.postData() ?? "";
+      if (body.includes("query Exceptions(")) asked.push(JSON.parse(body).variables.after);
+    });
+    // Pages come by cursor while one scrolls, and rows that are out of sight leave.
+    await until("the last page", async () => {
+      await scrollToEnd(box);
+      assert.ok((await box.locator("tbody tr").count()) < ROWS_IN_PAGE_MAX);
+      return Number(await box.getByRole("table").getAttribute("aria-rowcount")) > MANY;
+    }, 60_000);
+    assert.ok(asked.filter(Boolean).length >= MANY / 100 - 1, "pages are asked for by cursor");
+    await look(page, "exceptions-many");
+    // Drawing a screenful while it is scrolled takes no longer than a few frames.
+    const slowest = await box.evaluate(async (element) => {
+      let slowest = 0;
+      for (let step = 0; step < 40; step += 1) {
+        const begun = performance.now();
+        element.scrollTop = (element.scrollHeight / 40) * step;
+        await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+        slowest = Math.max(slowest, performance.now() - begun);
+      }
+      return slowest;
+    });
+    assert.ok(slowest < 500, `a frame took ${Math.round(slowest)} ms`);
+    await page.keyboard.press("r");
+    await page.getByRole("dialog").getByText(`${MANY.toLocaleString("en")} exceptions will be sent`).waitFor();
+    await page.keyboard.press("Escape");
+  },
+
+  async markup_in_every_field_of_a_vendor_stays_text_on_every_page({ page, stack }) {
+    await send(stack.hookUrl, 5_500, (order) => {
+      hostile(order);
+      order.line_items[0].sku = HOSTILE;
+    });
+    const { ask } = await asDeveloper(stack);
+    const query = "{ records(first: 5, filter: { kind: \"order\" }) { nodes { id number } } flows(first: 1) { nodes { id } } }";
+    const found = async () => (await ask(query, {})).records.nodes.find((one) => one.number === HOSTILE);
+    await until("the record", found);
+    const { id } = await found();
+    const { flows } = await ask(query, {});
+    for (const [path, seen] of [
+      ["records", "<script>"],
+      [`records/${id}`, "<script>"],
+      ["exceptions?text=onerror", "onerror"],
+      ["lookup-tables", "<script>"],
+      [`flows/${flows.nodes[0].id}/mapping?side=read`, "<script>"],
+      ["drifts?state=all", ""],
+      ["", ""],
+    ]) {
+      await visit(page, `${stack.url}/t/acme/${path}`);
+      if (seen) await page.getByText(seen).filter({ visible: true }).first().waitFor();
+      await nothingRan(page, path);
+    }
+    await visit(page, `${stack.url}/t/acme/records/${id}`);
+    await page.getByRole("button", { name: "As it came" }).first().click();
+    await page.getByRole("dialog").getByText("<script>").first().waitFor();
+    await nothingRan(page, "the message");
+    await look(page, "hostile");
+    await page.keyboard.press("Escape");
+    await visit(page, `${stack.url}/t/acme/records?q=${encodeURIComponent(HOSTILE)}`);
+    await page.getByRole("region", { name: "Records that fit" }).or(page.getByText("Nothing is known by")).first().waitFor();
+    await nothingRan(page, "search");
+  },
+
+  async pages_are_painted_within_a_second_and_nothing_moves_under_the_reader({ context, stack }) {
+    // A tab of the same session, which watches from its first moment.
+    const watched = watch(await context.newPage());
+    await watched.addInitScript(() => {
+      window.shifts = [];
+      new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push({ value: entry.value, what: entry.sources.map((source) => source.node?.className || source.node?.nodeName).join(" ") });
+      }).observe({ type: "layout-shift", buffered: true });
+    });
+    const seen = [];
+    for (const path of ["", "exceptions", "records", "lookup-tables", "connections", "flows", "reconciliations"]) {
+      // The best of three: the machine does other things, too.
+      const paints = [];
+      for (let round = 0; round < 3 && (paints.length === 0 || Math.min(...paints) > FIRST_PAINT_MS); round += 1) {
+        await visit(watched, `${stack.url}/t/acme/${path}`);
+        paints.push(await watched.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity));
+      }
+      const shifts = await watched.evaluate(() => window.shifts);
+      const moved = shifts.reduce((sum, one) => sum + one.value, 0);
+      seen.push(`${path || "overview"} ${Math.round(Math.min(...paints))} ms, moved ${moved.toFixed(3)}`);
+      assert.ok(Math.min(...paints) < FIRST_PAINT_MS, `the first paint of ${path || "the overview"} took ${Math.round(Math.min(...paints))} ms`);
+      assert.ok(moved <= SHIFT_MAX, `${path || "the overview"} moves by ${moved.toFixed(3)}: ${shifts.map((one) => one.what).join(", ")}`);
+    }
+    console.log(`       ${seen.join("; ")}`);
+    await watched.close();
+  },
+};
+
+/** Texts that are read as something else than text stay as they are: times, amounts, codes and ids. */
+const KEPT = /(^|_)(id|at|currency|code|status|total\w*|price\w*|amount|rate|quantity|grams|type|method|value|gateway|token|url|zip|sku)$|_set$|price|tax|amount/;
+
+function hostile(value, name = "") {
+  if (value === null || typeof value !== "object") return;
+  for (const [key, one] of Object.entries(value)) {
+    if (typeof one === "string" && !KEPT.test(key) && !KEPT.test(name) && !/^\d{4}-|^-?\d+(\.\d+)?$/.test(one)) value[key] = HOSTILE;
+    else hostile(one, /^\d+$/.test(key) ? name : key);
+  }
+}
+
+/** No script of the text ran, and no element was made of it. */
+async function nothingRan(page, where) {
+  assert.equal(await page.title(), "Crossdock", where);
+  assert.equal(await page.locator('img[src="x"], main script').count(), 0, where);
+}

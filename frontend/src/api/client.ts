@@ -1,0 +1,81 @@
+// The one door to the API: POST /graphql with the session's token and the tenant that the page is about.
+import { accessToken, forgetSession } from "../session/session";
+import { stringify } from "./digits";
+
+declare const result: unique symbol;
+declare const variables: unique symbol;
+/** The text of a query, and what it gives and takes. */
+export type Query<Result, Variables> = string & { readonly [result]?: Result; readonly [variables]?: Variables };
+
+export interface UserError {
+  field: string[];
+  code: string;
+  message: string;
+}
+
+/** What stands in the way of a page as a whole. What a person can mend in a form comes as `userErrors` instead. */
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    readonly code: string,
+    readonly requestId?: string,
+  ) {
+    super(message);
+  }
+}
+
+/** How an answer's text becomes values: `digits.parse` where numbers of a JSON field must keep theirs. */
+export type Read = (text: string) => unknown;
+
+interface Answer {
+  data?: unknown;
+  errors?: { message: string; extensions?: { code?: string; requestId?: string } }[];
+}
+
+/** Asks as the person who is signed in, about one tenant. */
+export async function ask<Result, Variables>(
+  query: Query<Result, Variables>,
+  values: Variables,
+  tenant?: string,
+  signal?: AbortSignal,
+  read?: Read,
+): Promise<Result> {
+  const token = await accessToken();
+  if (token === null) throw new ApiError("You are signed out. Sign in again to go on.", "UNAUTHENTICATED");
+  try {
+    return await post(query, values, { Authorization: `Bearer ${token}`, ...(tenant ? { "X-Crossdock-Tenant": tenant } : {}) }, signal, read);
+  } catch (error) {
+    // The session was closed somewhere else: the tokens that are kept here are worth nothing any more.
+    if (error instanceof ApiError && error.code === "UNAUTHENTICATED") forgetSession();
+    throw error;
+  }
+}
+
+/** Asks as a stranger: signing in, and trading a refresh token. */
+export async function post<Result, Variables>(
+  query: Query<Result, Variables>,
+  values: Variables,
+  headers: Record<string, string> = {},
+  signal?: AbortSignal,
+  read?: Read,
+): Promise<Result> {
+  let response: Response;
+  try {
+    response = await fetch("/graphql", {
+      method: "POST",
+      headers: { "Content-Type": "application/json", ...headers },
+      body: stringify({ query, variables: values }),
+      ...(signal ? { signal } : {}),
+    });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError("Crossdock does not answer. Check your connection; this page tries again by itself.", "OFFLINE");
+  }
+  const answer = (await (read ? response.text().then(read) : response.json()).catch(() => null)) as Answer | null;
+  const error = answer?.errors?.[0];
+  if (error) throw new ApiError(error.message, error.extensions?.code ?? "BAD_REQUEST", error.extensions?.requestId);
+  if (!response.ok || !answer?.data) {
+    throw new ApiError(`Crossdock answered with ${response.status}. This page tries again by itself.`, "OFFLINE");
+  }
+  return answer.data as Result;
+}

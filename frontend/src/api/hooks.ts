@@ -1,0 +1,84 @@
+// Reading and acting, for pages: everything that is shown is asked of the server and asked again; nothing is kept that it does not know.
+import { useCallback } from "react";
+import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useParams } from "@tanstack/react-router";
+import { ask, type Query, type Read, type UserError } from "./client";
+
+/** The tenant that the page's address names. */
+export function useTenant(): string {
+  return useParams({ from: "/t/$tenant" }).tenant;
+}
+
+interface Options {
+  /** How often it is asked again while the page is looked at. */
+  everyMs?: number;
+  isWanted?: boolean;
+  /** What the answer depends on beside the values: it is asked for anew when that is another. */
+  of?: string;
+  read?: Read;
+}
+
+export function useAsk<Result, Variables>(query: Query<Result, Variables>, values: Variables, options: Options = {}) {
+  const tenant = useTenant();
+  return useQuery({
+    queryKey: options.of === undefined ? [tenant, query, values] : [tenant, query, values, options.of],
+    queryFn: ({ signal }) => ask(query, values, tenant, signal, options.read),
+    refetchInterval: options.everyMs ?? false,
+    enabled: options.isWanted ?? true,
+    placeholderData: keepPreviousData,
+  });
+}
+
+interface Page<Node> {
+  nodes: Node[];
+  pageInfo: { hasNextPage: boolean; endCursor?: string | null };
+}
+
+/** All pages of a list that were asked for until now, as one. */
+export function usePages<Result, Variables extends object, Node>(
+  query: Query<Result, Variables>,
+  values: Variables,
+  pageOf: (result: Result) => Page<Node>,
+  options: Options = {},
+) {
+  const tenant = useTenant();
+  const asked = useInfiniteQuery({
+    queryKey: [tenant, query, values, "pages"],
+    queryFn: ({ pageParam, signal }) => ask(query, { ...values, after: pageParam }, tenant, signal),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => {
+      const { pageInfo } = pageOf(last);
+      return pageInfo.hasNextPage ? (pageInfo.endCursor ?? null) : null;
+    },
+    // All pages are asked for again, so many of them less often.
+    refetchInterval: (query) => (options.everyMs ? options.everyMs * Math.max(1, query.state.data?.pages.length ?? 1) : false),
+    enabled: options.isWanted ?? true,
+    placeholderData: keepPreviousData,
+  });
+  const { hasNextPage, isFetchingNextPage, fetchNextPage } = asked;
+  const more = useCallback(() => {
+    if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
+  }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
+  return { ...asked, rows: asked.data?.pages.flatMap((page) => pageOf(page).nodes) ?? [], more };
+}
+
+/** An act. What everybody shows is asked for again when it is done, because an act on one thing changes others. */
+export function useAct<Result, Variables>(query: Query<Result, Variables>) {
+  const tenant = useTenant();
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (values: Variables) => ask(query, values, tenant),
+    // Not waited for: what a page says of its act must be said before what comes back takes its form away.
+    onSettled: () => void client.invalidateQueries({ queryKey: [tenant] }),
+  });
+}
+
+/** What is wrong with one field of an input, by the end of its path; "" finds what is about no field that is shown. */
+export function wrongWith(errors: readonly UserError[] | undefined, field: string): string | null {
+  return errors?.find((error) => error.field.at(-1) === field)?.message ?? null;
+}
+
+/** What `node(id)` gave, where it is of the kind that was asked for. */
+export function nodeWith<Node extends object>(node: Node | null | undefined, key: string): Exclude<Node, Record<PropertyKey, never>> | null {
+  return node && key in node ? (node as Exclude<Node, Record<PropertyKey, never>>) : null;
+}

@@ -1,0 +1,94 @@
+// The frame of a tenant's pages: where one can go, whose tenant it is, and the keys.
+import { useEffect, useRef, useState } from "react";
+import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
+import { useTenant } from "../api/hooks";
+import { signOut } from "../session/session";
+import { useKeys } from "../ui/keys";
+import { Menu } from "../ui/menu";
+import { KeyList } from "./key-list";
+import { Offline } from "./offline";
+import { useViewer } from "./tenants";
+import { useTheme } from "./theme";
+
+const PAGES = [
+  { to: "/t/$tenant", label: "Overview", key: "g o", isExact: true },
+  { to: "/t/$tenant/exceptions", label: "Exceptions", key: "g e", isExact: false },
+  { to: "/t/$tenant/lookup-tables", label: "Lookup tables", key: "g l", isExact: false },
+  { to: "/t/$tenant/records", label: "Records", key: "g r", isExact: false },
+  { to: "/t/$tenant/reconciliations", label: "Reconciliations", key: "g p", isExact: false },
+  { to: "/t/$tenant/incidents", label: "Incidents", key: "g i", isExact: false },
+  { to: "/t/$tenant/drifts", label: "Drift", key: "g d", isExact: false },
+  { to: "/t/$tenant/sunsets", label: "Sunsets", key: "g s", isExact: false },
+  { to: "/t/$tenant/connections", label: "Connections", key: "g c", isExact: false },
+  { to: "/t/$tenant/flows", label: "Flows", key: "g f", isExact: false },
+  { to: "/t/$tenant/backfills", label: "Backfills", key: "g b", isExact: false },
+  { to: "/t/$tenant/files", label: "Files", key: "g x", isExact: false },
+  { to: "/t/$tenant/alerts", label: "Alerts", key: "g a", isExact: false },
+] as const;
+
+export function Frame() {
+  const tenant = useTenant();
+  const navigate = useNavigate();
+  const viewer = useViewer();
+  const [theme, turnTheme] = useTheme();
+  const [hasKeyList, setKeyList] = useState(false);
+  const memberships = viewer.data?.viewer?.memberships ?? [];
+  const membership = memberships.find((one) => one.tenant.slug === tenant || one.tenant.id === tenant);
+  const main = useRef<HTMLElement>(null);
+  const { pathname } = useLocation();
+  const first = useRef(true);
+  useEffect(() => {
+    // A new page begins at its top, for screen readers too; the first one is left where the browser put the focus.
+    if (first.current) first.current = false;
+    else main.current?.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
+  }, [pathname]);
+  useKeys([
+    ...PAGES.map((page) => ({ key: page.key, label: `Go to ${page.label.toLowerCase()}`, act: () => void navigate({ to: page.to, params: { tenant } }) })),
+    { key: "?", label: "Show this list", act: () => setKeyList(true) },
+  ]);
+  return (
+    <div className="frame">
+      <a href="#main" className="skip" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>
+        Skip to the page
+      </a>
+      <header className="side">
+        <Link to="/t/$tenant" params={{ tenant }} className="brand">
+          <img src="/icon.svg" alt="" /> Crossdock
+        </Link>
+        <nav aria-label="Pages">
+          {PAGES.map((page) => (
+            <Link key={page.to} to={page.to} params={{ tenant }} activeOptions={{ exact: page.isExact }}>
+              {page.label}
+            </Link>
+          ))}
+        </nav>
+        <div className="foot">
+          <button type="button" className="button quiet wide" onClick={() => setKeyList(true)}>
+            Keys <kbd>?</kbd>
+          </button>
+          <button type="button" className="button quiet wide" onClick={turnTheme}>
+            {theme === "dark" ? "Light theme" : "Dark theme"}
+          </button>
+          <Menu
+            label={membership?.tenant.name ?? tenant}
+            choices={[
+              ...memberships.map((one) => ({
+                label: one.tenant.name,
+                note: one.role,
+                isChosen: one === membership,
+                act: () => void navigate({ to: "/t/$tenant", params: { tenant: one.tenant.slug } }),
+              })),
+              { label: "Sign out", act: () => void signOut() },
+            ]}
+          />
+        </div>
+      </header>
+      <main className="main" id="main" ref={main} tabIndex={-1}>
+        <Offline />
+        <Outlet />
+      </main>
+      <KeyList open={hasKeyList} close={() => setKeyList(false)} />
+    </div>
+  );
+}

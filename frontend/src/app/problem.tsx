@@ -1,0 +1,20 @@
+// A page that is not there, and a page that broke.
+import { Link, type ErrorComponentProps } from "@tanstack/react-router";
+import { Empty, Problem } from "../ui/state";
+
+export function NotFound() {
+  return (
+    <main className="main">
+      <Empty isPage title="There is no such page">
+        <p>The address may be cut off, or what it named is gone. Start from the overview, or search for any id you have under Records.</p>
+        <Link to="/" className="button">
+          Go to the overview
+        </Link>
+      </Empty>
+    </main>
+  );
+}
+
+export function PageProblem({ error, reset }: ErrorComponentProps) {
+  return <Problem error={error} retry={reset} />;
+}

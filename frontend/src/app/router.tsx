@@ -1,0 +1,201 @@
+// The pages and their addresses. Each page is a chunk of its own, loaded when it is first wanted; the tenant is a part of the address, so that a
+// link means the same for everybody and two tabs can be about two tenants.
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import { isSignedIn } from "../session/session";
+import { Frame } from "./frame";
+import { NotFound, PageProblem } from "./problem";
+import { Root } from "./root";
+import { Tenants } from "./tenants";
+
+const root = createRootRoute({ component: Root, notFoundComponent: NotFound });
+
+const text = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
+/** Keys without a value are left out: an address shows only what was chosen. */
+function chosen<Key extends string>(search: Record<string, unknown>, keys: readonly Key[]): { [K in Key]?: string } {
+  const found: { [K in Key]?: string } = {};
+  for (const key of keys) {
+    const value = text(search[key] === undefined || search[key] === null ? undefined : String(search[key]));
+    if (value !== undefined) found[key] = value;
+  }
+  return found;
+}
+
+const mustBeSignedIn = ({ location }: { location: { href: string } }) => {
+  if (!isSignedIn()) throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { to: location.href } });
+};
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  validateSearch: (search) => chosen(search, ["to"]),
+  component: lazyRouteComponent(() => import("../session/sign-in"), "SignIn"),
+});
+// What is mailed to people leads here; the token stands behind # and is read by the page.
+const invitation = createRoute({
+  getParentRoute: () => root,
+  path: "/invitation",
+  component: lazyRouteComponent(() => import("../session/invitation"), "Invitation"),
+});
+const password = createRoute({ getParentRoute: () => root, path: "/password", component: lazyRouteComponent(() => import("../session/password"), "Password") });
+const verify = createRoute({ getParentRoute: () => root, path: "/verify", component: lazyRouteComponent(() => import("../session/verify"), "Verify") });
+const home = createRoute({ getParentRoute: () => root, path: "/", beforeLoad: mustBeSignedIn, component: Tenants });
+const tenant = createRoute({ getParentRoute: () => root, path: "/t/$tenant", beforeLoad: mustBeSignedIn, component: Frame });
+
+const overview = createRoute({
+  getParentRoute: () => tenant,
+  path: "/",
+  component: lazyRouteComponent(() => import("../overview/overview"), "Overview"),
+});
+const exceptions = createRoute({
+  getParentRoute: () => tenant,
+  path: "/exceptions",
+  validateSearch: (search) => chosen(search, ["text", "owner", "whose", "away"]),
+  component: lazyRouteComponent(() => import("../exceptions/list"), "Exceptions"),
+});
+const exceptionGroup = createRoute({
+  getParentRoute: () => tenant,
+  path: "/exceptions/$causeKey",
+  validateSearch: (search) => chosen(search, ["exception"]),
+  component: lazyRouteComponent(() => import("../exceptions/group"), "ExceptionGroup"),
+});
+const records = createRoute({
+  getParentRoute: () => tenant,
+  path: "/records",
+  validateSearch: (search) => chosen(search, ["q", "kind"]),
+  component: lazyRouteComponent(() => import("../records/search"), "Records"),
+});
+const record = createRoute({
+  getParentRoute: () => tenant,
+  path: "/records/$recordId",
+  component: lazyRouteComponent(() => import("../records/detail"), "RecordPage"),
+});
+const connections = createRoute({
+  getParentRoute: () => tenant,
+  path: "/connections",
+  component: lazyRouteComponent(() => import("../connections/list"), "Connections"),
+});
+const catalog = createRoute({
+  getParentRoute: () => tenant,
+  path: "/connections/new",
+  validateSearch: (search) => chosen(search, ["q", "category"]),
+  component: lazyRouteComponent(() => import("../connections/catalog"), "ConnectorCatalog"),
+});
+const connect = createRoute({
+  getParentRoute: () => tenant,
+  path: "/connections/new/$connector",
+  component: lazyRouteComponent(() => import("../connections/connect"), "Connect"),
+});
+const connection = createRoute({
+  getParentRoute: () => tenant,
+  path: "/connections/$connectionId",
+  component: lazyRouteComponent(() => import("../connections/detail"), "ConnectionPage"),
+});
+const flows = createRoute({
+  getParentRoute: () => tenant,
+  path: "/flows",
+  component: lazyRouteComponent(() => import("../flows/list"), "Flows"),
+});
+const newFlow = createRoute({
+  getParentRoute: () => tenant,
+  path: "/flows/new",
+  component: lazyRouteComponent(() => import("../flows/create"), "NewFlow"),
+});
+const flow = createRoute({
+  getParentRoute: () => tenant,
+  path: "/flows/$flowId",
+  component: lazyRouteComponent(() => import("../flows/detail"), "FlowPage"),
+});
+const mapping = createRoute({
+  getParentRoute: () => tenant,
+  path: "/flows/$flowId/mapping",
+  validateSearch: (search) => chosen(search, ["side"]),
+  component: lazyRouteComponent(() => import("../mappings/editor"), "MappingEditor"),
+});
+const lookupTables = createRoute({
+  getParentRoute: () => tenant,
+  path: "/lookup-tables",
+  component: lazyRouteComponent(() => import("../lookup-tables/list"), "LookupTables"),
+});
+const lookupTable = createRoute({
+  getParentRoute: () => tenant,
+  path: "/lookup-tables/$tableId",
+  component: lazyRouteComponent(() => import("../lookup-tables/detail"), "LookupTablePage"),
+});
+const reconciliations = createRoute({
+  getParentRoute: () => tenant,
+  path: "/reconciliations",
+  component: lazyRouteComponent(() => import("../reconciliations/list"), "Reconciliations"),
+});
+const reconciliation = createRoute({
+  getParentRoute: () => tenant,
+  path: "/reconciliations/$reconciliationId",
+  validateSearch: (search) => chosen(search, ["kind"]),
+  component: lazyRouteComponent(() => import("../reconciliations/detail"), "ReconciliationPage"),
+});
+const certificates = createRoute({
+  getParentRoute: () => tenant,
+  path: "/certificates",
+  component: lazyRouteComponent(() => import("../certificates/page"), "Certificates"),
+});
+const backfills = createRoute({
+  getParentRoute: () => tenant,
+  path: "/backfills",
+  component: lazyRouteComponent(() => import("../backfills/list"), "Backfills"),
+});
+const alerts = createRoute({
+  getParentRoute: () => tenant,
+  path: "/alerts",
+  component: lazyRouteComponent(() => import("../alerts/settings"), "Alerts"),
+});
+const drifts = createRoute({
+  getParentRoute: () => tenant,
+  path: "/drifts",
+  validateSearch: (search) => chosen(search, ["state"]),
+  component: lazyRouteComponent(() => import("../drifts/list"), "Drifts"),
+});
+const sunsets = createRoute({
+  getParentRoute: () => tenant,
+  path: "/sunsets",
+  component: lazyRouteComponent(() => import("../sunsets/list"), "Sunsets"),
+});
+const files = createRoute({
+  getParentRoute: () => tenant,
+  path: "/files",
+  validateSearch: (search) => chosen(search, ["connection"]),
+  component: lazyRouteComponent(() => import("../files/list"), "Files"),
+});
+const interchanges = createRoute({
+  getParentRoute: () => tenant,
+  path: "/interchanges",
+  component: lazyRouteComponent(() => import("../interchanges/list"), "Interchanges"),
+});
+const incidents = createRoute({
+  getParentRoute: () => tenant,
+  path: "/incidents",
+  validateSearch: (search) => chosen(search, ["all"]),
+  component: lazyRouteComponent(() => import("../incidents/list"), "IncidentList"),
+});
+
+const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents];
+
+/** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
+const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));
+const stringifySearch = (search: Record<string, unknown>) => {
+  const query = new URLSearchParams(Object.entries(search).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]]))).toString();
+  return query ? `?${query}` : "";
+};
+
+export const router = createRouter({
+  routeTree: root.addChildren([signIn, invitation, password, verify, home, tenant.addChildren(pages)]),
+  parseSearch,
+  stringifySearch,
+  defaultPreload: "intent",
+  scrollRestoration: false,
+  defaultErrorComponent: PageProblem,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,105 @@
+// The guided form of one connector: the guide on one side, what it asks for on the other.
+import { Link, useNavigate, useParams } from "@tanstack/react-router";
+import { useAct, useAsk, wrongWith } from "../api/hooks";
+import { Field } from "../ui/field";
+import { Guide } from "../ui/guide";
+import { useTell } from "../ui/notice";
+import { Empty, Loading, Problem, sentence } from "../ui/state";
+import { Fields, filled, others } from "./form";
+import { ConnectionCreateDocument, ConnectorFormDocument, type ConnectorFormQuery } from "./query.generated";
+
+export function Connect() {
+  const { tenant, connector: name } = useParams({ from: "/t/$tenant/connections/new/$connector" });
+  const asked = useAsk(ConnectorFormDocument, {});
+  const connector = asked.data?.connectors.find((one) => one.name === name);
+  return (
+    <div className="stack">
+      <p className="crumb">
+        <Link to="/t/$tenant/connections" params={{ tenant }}>
+          Connections
+        </Link>
+        {" / "}
+        <Link to="/t/$tenant/connections/new" params={{ tenant }}>
+          Connect a system
+        </Link>
+      </p>
+      {asked.error ? (
+        <Problem error={asked.error} retry={() => void asked.refetch()} />
+      ) : !asked.data ? (
+        <Loading what="the form" />
+      ) : connector?.available ? (
+        <Form connector={connector} tenant={tenant} />
+      ) : (
+        <Empty isPage title="There is no such connector here">
+          <p>Choose one from the catalog.</p>
+        </Empty>
+      )}
+    </div>
+  );
+}
+
+function Form({ connector, tenant }: { connector: ConnectorFormQuery["connectors"][number]; tenant: string }) {
+  const navigate = useNavigate();
+  const tell = useTell();
+  const create = useAct(ConnectionCreateDocument);
+  const errors = create.data?.connectionCreate.userErrors ?? [];
+  const submit = (form: FormData) => {
+    const input = {
+      connector: connector.name,
+      name: String(form.get("name")).trim(),
+      settings: filled(form, "settings", connector.settings),
+      credential: filled(form, "credential", connector.credential),
+    };
+    create.mutate(
+      { input },
+      {
+        onSuccess: ({ connectionCreate: { connection } }) => {
+          if (!connection) return;
+          tell(`${input.name} is connected.`);
+          void navigate({ to: "/t/$tenant/connections/$connectionId", params: { tenant, connectionId: connection.id } });
+        },
+      },
+    );
+  };
+  return (
+    <>
+      <h1>Connect {connector.title}</h1>
+      <div className="grid2">
+        <form
+          className="panel stack"
+          onSubmit={(event) => {
+            event.preventDefault();
+            submit(new FormData(event.currentTarget));
+          }}
+        >
+          {create.error && <Problem error={create.error} />}
+          {others(errors, [...connector.settings, ...connector.credential]).map((one) => (
+            <p key={one.message} className="note bad" role="alert">
+              {sentence(one.message)}
+            </p>
+          ))}
+          <Field label="Name" help="What your people call it." wrong={wrongWith(errors, "name") ? sentence(wrongWith(errors, "name") ?? "") : null}>
+            {(props) => <input {...props} name="name" defaultValue={connector.title} required maxLength={200} />}
+          </Field>
+          {connector.settings.length > 0 && <h2>Settings</h2>}
+          <Fields fields={connector.settings} prefix="settings" errors={errors} />
+          {connector.credential.length > 0 && (
+            <div>
+              <h2>Credential</h2>
+              <p className="muted small">Sealed when it arrives, and never shown again: only its last characters are.</p>
+            </div>
+          )}
+          <Fields fields={connector.credential} prefix="credential" errors={errors} />
+          <div>
+            <button type="submit" className="button main-act" disabled={create.isPending}>
+              {create.isPending ? "Connecting…" : "Connect"}
+            </button>
+          </div>
+        </form>
+        <section className="panel stack tight" aria-label="Guide">
+          {connector.setup ? <Guide text={connector.setup} /> : <p className="muted">This connector has no guide.</p>}
+        </section>
+      </div>
+    </>
+  );
+}

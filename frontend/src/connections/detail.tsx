@@ -1,0 +1,209 @@
+// One connection: how it is and what is to be done, its limits and how much of them is in use, its webhooks and polls, its settings and credential.
+import { useState } from "react";
+import { Link, useParams } from "@tanstack/react-router";
+import { useAsk } from "../api/hooks";
+import { Incidents } from "../incidents/incidents";
+import { useMay } from "../app/role";
+import { ActButton } from "../ui/act-button";
+import { Badge } from "../ui/badge";
+import { useTell } from "../ui/notice";
+import { Empty, Loading, Problem } from "../ui/state";
+import { age, Time } from "../ui/time";
+import { CredentialDialog, SettingsDialog } from "./change";
+import { Limits } from "./limits";
+import {
+  ConnectionDetailDocument,
+  ConnectionPauseDocument,
+  ConnectionReconnectedDocument,
+  ConnectionResumeDocument,
+  SubscriptionCheckDocument,
+  type ConnectionDetailQuery,
+} from "./query.generated";
+
+type ConnectionNode = NonNullable<ConnectionDetailQuery["connection"]>;
+const EVERY_MS = 3_000;
+
+export function ConnectionPage() {
+  const { connectionId, tenant } = useParams({ from: "/t/$tenant/connections/$connectionId" });
+  const asked = useAsk(ConnectionDetailDocument, { id: connectionId }, { everyMs: EVERY_MS });
+  const connection = asked.data?.connection;
+  return (
+    <div className="stack">
+      <p className="crumb">
+        <Link to="/t/$tenant/connections" params={{ tenant }}>
+          Connections
+        </Link>
+      </p>
+      {asked.error && !asked.data ? (
+        <Problem error={asked.error} retry={() => void asked.refetch()} />
+      ) : !asked.data ? (
+        <Loading what="the connection" />
+      ) : connection ? (
+        <Shown connection={connection} polls={asked.data.polls.nodes} />
+      ) : (
+        <Empty isPage title="There is no such connection">
+          <p>It is none of this tenant’s, or the address is cut off.</p>
+        </Empty>
+      )}
+    </div>
+  );
+}
+
+function Shown({ connection, polls }: { connection: ConnectionNode; polls: ConnectionDetailQuery["polls"]["nodes"] }) {
+  const [dialog, setDialog] = useState<"settings" | "credential" | null>(null);
+  const may = useMay()("configure");
+  const isPaused = connection.state === "paused";
+  const health: Record<string, string> = {
+    healthy: "Deliveries get through, and things come from it as they usually do.",
+    refused: "It refuses the credential. Replace it below; what waits goes on by itself then.",
+    failing: "An operation fails. What belongs to it is held, and tried again by itself.",
+    silent: "Nothing comes that usually does. Look whether the source still sends.",
+  };
+  return (
+    <>
+      <div className="head">
+        <div>
+          <h1 className="break">{connection.name}</h1>
+          <p className="row">
+            <Badge state={isPaused ? "paused" : connection.health} />{" "}
+            {isPaused ? "Nothing is sent, and its webhooks are asked to come again, until it is resumed." : (health[connection.health] ?? "")}
+          </p>
+        </div>
+        {may && (
+        <div className="row">
+          {isPaused ? (
+            <ActButton document={ConnectionResumeDocument} values={{ id: connection.id }} payloadOf={(one) => one.connectionResume} label="Resume" done="Resumed, within five seconds." isMain />
+          ) : (
+            <ActButton document={ConnectionPauseDocument} values={{ id: connection.id }} payloadOf={(one) => one.connectionPause} label="Pause" done="Paused. Its deliveries stay planned." />
+          )}
+          {connection.incidents.length > 0 && (
+            <ActButton document={ConnectionReconnectedDocument} values={{ id: connection.id }} payloadOf={(one) => one.connectionReconnected} label="I have mended it there: try now" done="What is held is tried now." isMain />
+          )}
+        </div>
+        )}
+      </div>
+      {connection.incidents.length > 0 && <Incidents incidents={connection.incidents} />}
+      <div className="grid2">
+        <div className="stack">
+          <Limits budget={connection.budget} />
+          <Listening connection={connection} polls={polls} />
+        </div>
+        <div className="stack">
+          <section className="panel">
+            <div className="row apart">
+              <h2>Settings</h2>
+              {may && (
+                <button type="button" className="button" onClick={() => setDialog("settings")}>
+                  Change
+                </button>
+              )}
+            </div>
+            <dl className="facts">
+              <dt>Connector</dt>
+              <dd>{connection.connector}</dd>
+              {Object.entries((connection.settings ?? {}) as Record<string, unknown>).map(([name, value]) => (
+                <Fact key={name} name={name} value={String(value)} />
+              ))}
+              <dt>Since</dt>
+              <dd>
+                <Time at={connection.createdAt} />
+              </dd>
+            </dl>
+          </section>
+          <section className="panel">
+            <div className="row apart">
+              <h2>Credential</h2>
+              {may && (
+                <button type="button" className="button" onClick={() => setDialog("credential")}>
+                  Replace
+                </button>
+              )}
+            </div>
+            <p>
+              {connection.credentialHint ? (
+                <>
+                  Ends with <code>{connection.credentialHint}</code>.
+                </>
+              ) : (
+                "None is stored."
+              )}{" "}
+              <span className="muted">It is sealed, and never shown.</span>
+            </p>
+          </section>
+          {connection.hookUrl && <HookUrl url={connection.hookUrl} />}
+        </div>
+      </div>
+      {dialog === "settings" && <SettingsDialog connection={connection} close={() => setDialog(null)} />}
+      {dialog === "credential" && <CredentialDialog connection={connection} close={() => setDialog(null)} />}
+    </>
+  );
+}
+
+function Fact({ name, value }: { name: string; value: string }) {
+  return (
+    <>
+      <dt>{name}</dt>
+      <dd>{value}</dd>
+    </>
+  );
+}
+
+function HookUrl({ url }: { url: string }) {
+  const tell = useTell();
+  return (
+    <section className="panel stack tight">
+      <h2>Webhook address</h2>
+      <p className="muted small">Where the vendor sends what happens there. Whoever knows it still needs the secret.</p>
+      <code className="break">{url}</code>
+      <div>
+        <button type="button" className="button" onClick={() => void navigator.clipboard.writeText(url).then(() => tell("Copied."), () => tell("The browser does not let it be copied: select the address instead.", "bad"))}>
+          Copy
+        </button>
+      </div>
+    </section>
+  );
+}
+
+function Listening({ connection, polls }: { connection: ConnectionNode; polls: ConnectionDetailQuery["polls"]["nodes"] }) {
+  const check = connection.subscriptionCheck;
+  const may = useMay()("configure");
+  return (
+    <section className="panel stack tight">
+      <div className="row apart">
+        <h2>How it is listened to</h2>
+        {check && may && <ActButton document={SubscriptionCheckDocument} values={{ id: connection.id }} payloadOf={(one) => one.subscriptionCheck} label="Check webhooks now" done="Compared with what is registered at the vendor." />}
+      </div>
+      {check?.failure && <p className="note bad">{check.failure}</p>}
+      {connection.subscriptions.map((one) => (
+        <div key={one.id}>
+          <div className="row apart">
+            <span>
+              Webhook <code>{one.topic}</code>
+            </span>
+            <Badge state={one.state} />
+          </div>
+          {one.failure && <p className="small">{one.failure}</p>}
+          {one.restored > 0 && <p className="small muted">The vendor dropped it {one.restored} times, and it was made again.</p>}
+        </div>
+      ))}
+      {polls.map((one) => (
+        <div key={one.id}>
+          <div className="row apart">
+            <span>
+              {one.recordKind} read every {age(one.everyS)}
+            </span>
+            <Badge state={one.failure ? "failed" : one.state} />
+          </div>
+          <p className="small muted">
+            {one.failure ?? (one.readAt ? <>Everything before <Time at={one.readAt} /> is here.</> : "No read came to its end yet.")}
+          </p>
+        </div>
+      ))}
+      {connection.subscriptions.length === 0 && polls.length === 0 && (
+        <p className="muted">
+          {connection.hookUrl ? "Whoever set it up sends webhooks to the address on this page; none is registered and nothing is polled by Crossdock." : "No published flow reads it, so it is not listened to."}
+        </p>
+      )}
+    </section>
+  );
+}

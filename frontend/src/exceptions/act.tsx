@@ -1,0 +1,244 @@
+// The acts on exceptions that ask something first: whom, until when, why. One dialog for a cause, for some of its exceptions, and for one.
+import { useState } from "react";
+import { useAct, useAsk, wrongWith } from "../api/hooks";
+import type { Query, UserError } from "../api/client";
+import { useViewer } from "../app/tenants";
+import { Dialog } from "../ui/dialog";
+import { Field } from "../ui/field";
+import { useTell } from "../ui/notice";
+import { Problem, sentence } from "../ui/state";
+import {
+  ExceptionAssignDocument,
+  ExceptionCommentDocument,
+  ExceptionIgnoreDocument,
+  ExceptionRetryDocument,
+  ExceptionSnoozeDocument,
+  ExceptionTagDocument,
+  MembersDocument,
+  type ExceptionSelectionInput,
+} from "./query.generated";
+
+export type Act = "retry" | "assign" | "comment" | "snooze" | "ignore" | "tag";
+
+export interface ActPayload {
+  count: number;
+  hasMore: boolean;
+  userErrors: UserError[];
+}
+
+interface ActProps {
+  selection: ExceptionSelectionInput;
+  count: number;
+  close: () => void;
+}
+
+export function ActDialog({ act, about, ...props }: ActProps & { act: Act; about: string }) {
+  const title: Record<Act, string> = {
+    retry: `Retry ${props.count.toLocaleString()}`,
+    assign: "Assign",
+    comment: "Comment",
+    snooze: "Snooze",
+    ignore: `Ignore ${props.count.toLocaleString()}`,
+    tag: "Tag",
+  };
+  return (
+    <Dialog title={title[act]} about={about} open close={props.close}>
+      {act === "retry" && <Retry {...props} />}
+      {act === "assign" && <Assign {...props} />}
+      {act === "comment" && <Comment {...props} />}
+      {act === "snooze" && <Snooze {...props} />}
+      {act === "ignore" && <Ignore {...props} />}
+      {act === "tag" && <Tag {...props} />}
+    </Dialog>
+  );
+}
+
+/** Does one act, says what came of it, and closes; what a person must mend stays in the form. */
+export function useExceptionAct<Result, Variables>(document: Query<Result, Variables>, payloadOf: (result: Result) => ActPayload, close: () => void) {
+  const tell = useTell();
+  const act = useAct(document);
+  const payload = act.data ? payloadOf(act.data) : null;
+  const run = (values: Variables, done: (count: number) => string) =>
+    act.mutate(values, {
+      onSuccess: (result) => {
+        const { userErrors, count, hasMore } = payloadOf(result);
+        if (userErrors.length > 0) return;
+        tell(done(count) + (hasMore ? " More of this cause are open: do it again for them." : ""));
+        close();
+      },
+    });
+  return { run, errors: payload?.userErrors ?? [], isBusy: act.isPending, error: act.error };
+}
+
+const many = (count: number) => `${count.toLocaleString()} ${count === 1 ? "exception" : "exceptions"}`;
+
+function Buttons({ label, isBusy, close }: { label: string; isBusy: boolean; close: () => void }) {
+  return (
+    <div className="row">
+      <button type="submit" className="button main-act" disabled={isBusy}>
+        {isBusy ? "Working…" : label}
+      </button>
+      <button type="button" className="button" onClick={close}>
+        Cancel
+      </button>
+    </div>
+  );
+}
+
+function Form({ submit, error, errors, children }: { submit: (form: FormData) => void; error: unknown; errors: UserError[]; children: React.ReactNode }) {
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        submit(new FormData(event.currentTarget));
+      }}
+    >
+      {Boolean(error) && <Problem error={error} />}
+      {errors.map((one) => (
+        <p key={one.message} className="note bad" role="alert">
+          {sentence(one.message)}
+        </p>
+      ))}
+      {children}
+    </form>
+  );
+}
+
+function Retry({ selection, count, close }: ActProps) {
+  const act = useExceptionAct(ExceptionRetryDocument, (result) => result.exceptionRetry, close);
+  return (
+    <Form
+      {...act}
+      submit={(form) => act.run({ input: selection, versions: form.get("versions") === "SAME" ? "SAME" : "CURRENT" }, (done) => `${many(done)} set free. They are sent within the destination’s limits.`)}
+    >
+      <p>{many(count)} will be sent with what the mapping and the lookup tables say now. One that stops again comes back to this cause.</p>
+      <Field label="Version of the flow">
+        {(props) => (
+          <select {...props} name="versions">
+            <option value="CURRENT">The one that is published now</option>
+            <option value="SAME">The one it was planned with</option>
+          </select>
+        )}
+      </Field>
+      <Buttons label="Retry" isBusy={act.isBusy} close={close} />
+    </Form>
+  );
+}
+
+function Assign({ selection, close }: ActProps) {
+  const viewer = useViewer();
+  const members = useAsk(MembersDocument, {});
+  const act = useExceptionAct(ExceptionAssignDocument, (result) => result.exceptionAssign, close);
+  const me = viewer.data?.viewer?.id ?? "";
+  return (
+    <Form {...act} submit={(form) => act.run({ input: selection, userId: String(form.get("userId")) || null }, () => "Assigned.")}>
+      {members.data && (
+        <Field label="To whom" help="What joins this cause later is theirs too.">
+          {(props) => (
+            <select {...props} name="userId" defaultValue={me} autoFocus>
+              <option value="">Nobody</option>
+              {members.data.members.map((one) => (
+                <option key={one.userId} value={one.userId}>
+                  {one.name || one.email}
+                  {one.userId === me ? " (me)" : ""}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+      )}
+      <Buttons label="Assign" isBusy={act.isBusy} close={close} />
+    </Form>
+  );
+}
+
+function Comment({ selection, close }: ActProps) {
+  const act = useExceptionAct(ExceptionCommentDocument, (result) => result.exceptionComment, close);
+  return (
+    <Form {...act} errors={[]} submit={(form) => act.run({ input: selection, text: String(form.get("text")) }, () => "Your comment is kept.")}>
+      <Field label="What is to be known" help="Comments stay, with your name." wrong={act.errors[0]?.message}>
+        {(props) => <textarea {...props} name="text" required maxLength={4000} autoFocus />}
+      </Field>
+      <Buttons label="Comment" isBusy={act.isBusy} close={close} />
+    </Form>
+  );
+}
+
+const HOUR_MS = 60 * 60 * 1000;
+const SNOOZES = [
+  ["1", "One hour"],
+  ["4", "Four hours"],
+  ["24", "A day"],
+  ["168", "A week"],
+  ["0", "Show it again now"],
+] as const;
+
+function Snooze({ selection, close }: ActProps) {
+  const act = useExceptionAct(ExceptionSnoozeDocument, (result) => result.exceptionSnooze, close);
+  const submit = (form: FormData) => {
+    const hours = Number(form.get("hours"));
+    const above = String(form.get("above") ?? "");
+    const until = hours > 0 ? new Date(Date.now() + hours * HOUR_MS).toISOString() : null;
+    act.run({ input: selection, until, above: until && above ? Number(above) : null }, () => (until ? "Put away. It comes back by itself." : "Shown again."));
+  };
+  return (
+    <Form {...act} errors={act.errors.filter((one) => one.field.at(-1) !== "above")} submit={submit}>
+      <Field label="For how long">
+        {(props) => (
+          <select {...props} name="hours" autoFocus>
+            {SNOOZES.map(([hours, label]) => (
+              <option key={hours} value={hours}>
+                {label}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+      {selection.causeKey && (
+        <Field label="Or until more than so many are open" help="May stay empty." wrong={wrongWith(act.errors, "above")}>
+          {(props) => <input {...props} name="above" type="number" min={1} step={1} />}
+        </Field>
+      )}
+      <Buttons label="Snooze" isBusy={act.isBusy} close={close} />
+    </Form>
+  );
+}
+
+function Ignore({ selection, count, close }: ActProps) {
+  const act = useExceptionAct(ExceptionIgnoreDocument, (result) => result.exceptionIgnore, close);
+  return (
+    <Form {...act} errors={act.errors.filter((one) => one.field.at(-1) !== "reason")} submit={(form) => act.run({ input: selection, reason: String(form.get("reason")) }, (done) => `${many(done)} will not be sent.`)}>
+      <p>{many(count)} will not be sent. The records stay, and a later revision of one is delivered again.</p>
+      <Field label="Why" help="Kept in the audit log, with your name." wrong={wrongWith(act.errors, "reason")}>
+        {(props) => <input {...props} name="reason" required maxLength={500} autoFocus />}
+      </Field>
+      <Buttons label="Ignore" isBusy={act.isBusy} close={close} />
+    </Form>
+  );
+}
+
+function Tag({ selection, close }: ActProps) {
+  const act = useExceptionAct(ExceptionTagDocument, (result) => result.exceptionTag, close);
+  const [tag, setTag] = useState("");
+  const change = (isAdded: boolean) =>
+    act.run({ input: selection, add: isAdded ? [tag.trim()] : [], remove: isAdded ? [] : [tag.trim()] }, () => (isAdded ? "Tagged." : "The tag is taken away."));
+  return (
+    <Form {...act} errors={[]} submit={() => change(true)}>
+      <Field label="Tag" wrong={act.errors[0]?.message}>
+        {(props) => <input {...props} value={tag} onChange={(event) => setTag(event.target.value)} required maxLength={40} autoFocus />}
+      </Field>
+      <div className="row">
+        <button type="submit" className="button main-act" disabled={act.isBusy}>
+          Add
+        </button>
+        <button type="button" className="button" disabled={act.isBusy || !tag.trim()} onClick={() => change(false)}>
+          Take away
+        </button>
+        <button type="button" className="button" onClick={close}>
+          Cancel
+        </button>
+      </div>
+    </Form>
+  );
+}

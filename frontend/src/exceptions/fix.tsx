@@ -1,0 +1,168 @@
+// The fixes of a cause, the most fitting first and each as one button, with a word of what it would do before it is done.
+import { useState } from "react";
+import { Link } from "@tanstack/react-router";
+import { useAsk, useTenant, wrongWith } from "../api/hooks";
+import { Field } from "../ui/field";
+import { Problem, sentence } from "../ui/state";
+import { useExceptionAct } from "./act";
+import {
+  ExceptionCreateFirstDocument,
+  ExceptionFixLookupValueDocument,
+  ExceptionMarkDoneDocument,
+  ExceptionWhatIfDocument,
+  type ExceptionGroupQuery,
+  type SupposedEntryInput,
+} from "./query.generated";
+
+type Group = NonNullable<ExceptionGroupQuery["exceptionGroup"]>;
+interface FixesProps {
+  group: Group;
+  picked: string[];
+  currentId: string | undefined;
+}
+
+export function Fixes({ group, picked, currentId }: FixesProps) {
+  const tenant = useTenant();
+  const connection = { to: "/t/$tenant/connections/$connectionId", params: { tenant, connectionId: group.connectionId } } as const;
+  const isOf = (kind: string) => group.fixes.find((fix) => fix.kind === kind);
+  const reconnect = isOf("RECONNECT") ?? isOf("RAISE_LIMIT");
+  return (
+    <section className="panel stack" id="fix" aria-label="Fix">
+      <h2>Fix</h2>
+      {isOf("ADD_LOOKUP_VALUE") && <AddLookupValue group={group} />}
+      {reconnect && (
+        <div className="stack tight">
+          <p>Mend the account on the page of its connection, then come back and retry. What waits is also tried by itself once it works.</p>
+          <div>
+            <Link className="button main-act" {...connection}>
+              {reconnect.label}
+            </Link>
+          </div>
+        </div>
+      )}
+      {isOf("CREATE_FIRST") && <CreateFirst group={group} picked={picked} label={isOf("CREATE_FIRST")?.label ?? ""} />}
+      {isOf("EDIT_FIELD") && <p>{isOf("EDIT_FIELD")?.label}: choose an exception below, then “Edit and retry”. It is sent as soon as what you write is right.</p>}
+      {!isOf("ADD_LOOKUP_VALUE") && <WhatIf group={group} entries={[]} label="What would a retry do now?" />}
+      {isOf("DONE_ELSEWHERE") && currentId && <DoneElsewhere key={currentId} id={currentId} label={isOf("DONE_ELSEWHERE")?.label ?? ""} />}
+    </section>
+  );
+}
+
+function AddLookupValue({ group }: { group: Group }) {
+  const [to, setTo] = useState("");
+  const act = useExceptionAct(ExceptionFixLookupValueDocument, (result) => result.exceptionFixLookupValue, () => undefined);
+  const { lookupTable, value } = group;
+  if (!lookupTable || value == null) return null;
+  return (
+    <form
+      className="stack tight"
+      onSubmit={(event) => {
+        event.preventDefault();
+        act.run({ causeKey: group.causeKey, to: to.trim() }, (count) => `“${value}” is in the table “${lookupTable}”, and ${count.toLocaleString()} go on.`);
+      }}
+    >
+      {Boolean(act.error) && <Problem error={act.error} />}
+      <Field
+        label={`What is “${value}” at the destination?`}
+        help={`Becomes an entry of the table “${lookupTable}”. All ${group.count.toLocaleString()} that lack it are tried again at once.`}
+        wrong={wrongWith(act.errors, "to") ?? act.errors[0]?.message}
+      >
+        {(props) => (
+          <div className="row">
+            <input {...props} value={to} onChange={(event) => setTo(event.target.value)} required style={{ maxWidth: 320 }} autoComplete="off" />
+            <button type="submit" className="button main-act" disabled={act.isBusy || !to.trim()}>
+              {act.isBusy ? "Working…" : "Add and retry all"}
+            </button>
+          </div>
+        )}
+      </Field>
+      <WhatIf group={group} entries={to.trim() ? [{ lookupTable, from: value, to: to.trim() }] : []} label="What would that do?" isPossible={to.trim() !== ""} />
+    </form>
+  );
+}
+
+function WhatIf({ group, entries, label, isPossible = true }: { group: Group; entries: SupposedEntryInput[]; label: string; isPossible?: boolean }) {
+  const [wanted, setWanted] = useState<string | null>(null);
+  const key = JSON.stringify(entries);
+  const asked = useAsk(ExceptionWhatIfDocument, { input: { causeKey: group.causeKey }, lookupValues: entries }, { isWanted: wanted === key });
+  const answer = wanted === key && !asked.isPlaceholderData ? asked.data?.exceptionWhatIf : undefined;
+  return (
+    <div className="stack tight" aria-live="polite">
+      <div>
+        <button type="button" className="button" disabled={!isPossible || (asked.isFetching && wanted === key)} onClick={() => (wanted === key ? void asked.refetch() : setWanted(key))}>
+          {asked.isFetching && wanted === key ? "Trying…" : label}
+        </button>{" "}
+        <span className="muted small">Nothing is sent.</span>
+      </div>
+      {asked.error && wanted === key && <Problem error={asked.error} />}
+      {answer && (
+        <div className={`note ${answer.passes === answer.tried && answer.tried > 0 ? "good" : "warn"}`}>
+          <p>
+            <strong>
+              {answer.tried === 0
+                ? "None can be tried: these are messages that became no record."
+                : `${answer.passes.toLocaleString()} of ${answer.tried.toLocaleString()} would go on.`}
+            </strong>{" "}
+            {answer.left > 0 && `The flow’s filter would leave out ${answer.left.toLocaleString()}.`}
+          </p>
+          {answer.reasons.map((reason) => (
+            <p key={`${reason.cause} ${reason.example}`}>
+              {reason.count.toLocaleString()} would stop again: {reason.cause} <span className="muted">{reason.nextStep} For example {reason.example}.</span>
+            </p>
+          ))}
+        </div>
+      )}
+    </div>
+  );
+}
+
+function CreateFirst({ group, picked, label }: { group: Group; picked: string[]; label: string }) {
+  const act = useExceptionAct(ExceptionCreateFirstDocument, (result) => result.exceptionCreateFirst, () => undefined);
+  return (
+    <div className="stack tight">
+      {Boolean(act.error) && <Problem error={act.error} />}
+      {act.errors.map((one) => (
+        <p key={one.message} className="note bad" role="alert">
+          {sentence(one.message)}
+        </p>
+      ))}
+      <div>
+        <button
+          type="button"
+          className="button main-act"
+          disabled={act.isBusy}
+          onClick={() => act.run({ input: picked.length > 0 ? { ids: picked } : { causeKey: group.causeKey } }, (count) => `${count.toLocaleString()} wait for what must be there first, and go on by themselves.`)}
+        >
+          {label}
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function DoneElsewhere({ id, label }: { id: string; label: string }) {
+  const act = useExceptionAct(ExceptionMarkDoneDocument, (result) => result.exceptionMarkDone, () => undefined);
+  return (
+    <details>
+      <summary>{label}</summary>
+      <form
+        className="stack tight"
+        onSubmit={(event) => {
+          event.preventDefault();
+          const destinationId = String(new FormData(event.currentTarget).get("destinationId"));
+          act.run({ done: [{ id, destinationId }], note: null }, () => "It counts as confirmed by you. Later revisions change what has this id there.");
+        }}
+      >
+        {Boolean(act.error) && <Problem error={act.error} />}
+        <Field label="Its id at the destination" help="About the exception that is shown below. Nothing is sent." wrong={act.errors[0]?.message}>
+          {(props) => <input {...props} name="destinationId" required maxLength={200} style={{ maxWidth: 320 }} />}
+        </Field>
+        <div>
+          <button type="submit" className="button" disabled={act.isBusy}>
+            {label}
+          </button>
+        </div>
+      </form>
+    </details>
+  );
+}

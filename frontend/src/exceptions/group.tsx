@@ -1,0 +1,218 @@
+// One cause: what it is, the fix, and its exceptions, one of which is shown in full. Decisions here hold for what joins the cause later.
+import { useState } from "react";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useAsk, usePages, useTenant } from "../api/hooks";
+import { useMay } from "../app/role";
+import { Badge } from "../ui/badge";
+import { useKeys } from "../ui/keys";
+import { Money, money } from "../ui/money";
+import { Empty, LoadMore, Loading, Problem } from "../ui/state";
+import { Table, type Column } from "../ui/table";
+import { age, Time } from "../ui/time";
+import { ActDialog, type Act } from "./act";
+import { ExceptionDetail } from "./detail";
+import { Fixes } from "./fix";
+import { ExceptionGroupDocument, ExceptionsDocument, type ExceptionGroupQuery, type ExceptionsQuery, type ExceptionSelectionInput } from "./query.generated";
+import { Said } from "./said";
+
+type Group = NonNullable<ExceptionGroupQuery["exceptionGroup"]>;
+type Row = ExceptionsQuery["exceptions"]["nodes"][number];
+const EVERY_MS = 5_000;
+
+export function ExceptionGroup() {
+  const { causeKey, tenant } = useParams({ from: "/t/$tenant/exceptions/$causeKey" });
+  const asked = useAsk(ExceptionGroupDocument, { causeKey }, { everyMs: EVERY_MS });
+  const group = asked.data?.exceptionGroup;
+  if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
+  if (!asked.data) return <Loading what="the cause" />;
+  return (
+    <div className="stack">
+      <p className="crumb">
+        <Link to="/t/$tenant/exceptions" params={{ tenant }}>
+          Exceptions
+        </Link>
+      </p>
+      {group ? <Work group={group} /> : <Worked causeKey={causeKey} />}
+    </div>
+  );
+}
+
+function Worked({ causeKey }: { causeKey: string }) {
+  const tenant = useTenant();
+  const asked = usePages(ExceptionsDocument, { causeKey, first: 20 }, (result) => result.exceptions);
+  return (
+    <>
+      <div className="panel">
+        <Empty isPage title="Nothing of this cause is open any more">
+          <p>All of its exceptions went on, or were closed with a reason. If it happens again, the cause is back in the queue by itself.</p>
+          <Link className="button main-act" to="/t/$tenant/exceptions" params={{ tenant }}>
+            Back to the queue
+          </Link>
+        </Empty>
+      </div>
+      {asked.rows.length > 0 && (
+        <section className="panel flush">
+          <h2>What became of them</h2>
+          <Table
+            label="Closed exceptions"
+            idOf={(row) => row.id}
+            rows={asked.rows}
+            columns={[
+              {
+                header: "Exception",
+                accessorKey: "sentence",
+                cell: ({ row }) => (row.original.recordId ? <Link to="/t/$tenant/records/$recordId" params={{ tenant, recordId: row.original.recordId }}>{row.original.sentence}</Link> : row.original.sentence),
+              },
+              { header: "State", accessorKey: "state", cell: ({ row }) => <Badge state={row.original.state} /> },
+              { header: "How it ended", accessorKey: "resolution", cell: ({ row }) => row.original.resolution },
+            ]}
+          />
+        </section>
+      )}
+    </>
+  );
+}
+
+function Work({ group }: { group: Group }) {
+  const tenant = useTenant();
+  const navigate = useNavigate();
+  const search = useSearch({ from: "/t/$tenant/exceptions/$causeKey" });
+  const asked = usePages(ExceptionsDocument, { causeKey: group.causeKey, state: "open", first: 100 }, (result) => result.exceptions, { everyMs: EVERY_MS });
+  const rows = asked.rows;
+  const found = rows.findIndex((row) => row.id === search.exception);
+  const focused = found < 0 && rows.length > 0 ? 0 : found;
+  const current = rows[focused];
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const picked = rows.filter((row) => chosen.has(row.id)).map((row) => row.id);
+  const [act, setAct] = useState<Act | null>(null);
+  const show = (row: Row | undefined) =>
+    row && void navigate({ to: "/t/$tenant/exceptions/$causeKey", params: { tenant, causeKey: group.causeKey }, search: { exception: row.id }, replace: true });
+  const move = (by: number) => show(rows[Math.min(rows.length - 1, Math.max(0, focused + by))]);
+  const turn = (id: string) =>
+    setChosen((before) => {
+      const next = new Set(before);
+      if (!next.delete(id)) next.add(id);
+      return next;
+    });
+  const selection: ExceptionSelectionInput = picked.length > 0 ? { ids: picked } : { causeKey: group.causeKey };
+  const count = picked.length > 0 ? picked.length : group.count;
+  const may = useMay();
+  const acts: { act: Act; key: string; label: string }[] = !may("work") ? [] : [
+    { act: "retry", key: "r", label: "Retry" },
+    { act: "assign", key: "a", label: "Assign" },
+    { act: "comment", key: "c", label: "Comment" },
+    { act: "snooze", key: "s", label: "Snooze" },
+    { act: "tag", key: "t", label: "Tag" },
+    { act: "ignore", key: "i", label: "Ignore" },
+  ];
+  useKeys([
+    { key: "j", label: "Next exception", act: () => move(1) },
+    { key: "k", label: "Exception before", act: () => move(-1) },
+    ...(may("work") ? [{ key: "x", label: "Choose this exception, or not", act: () => current && turn(current.id) }] : []),
+    { key: "f", label: "To the fix", act: () => document.querySelector<HTMLElement>("#fix input, #fix button, #fix a")?.focus() },
+    ...acts.map((one) => ({ key: one.key, label: `${one.label} what is chosen, or all of the cause`, act: () => setAct(one.act) })),
+    { key: "u", label: "Back to the queue", act: () => void navigate({ to: "/t/$tenant/exceptions", params: { tenant } }) },
+  ]);
+  return (
+    <>
+      <div className="head">
+        <div>
+          <h1 className="break">{group.cause}</h1>
+          <p>{group.nextStep}</p>
+        </div>
+      </div>
+      <dl className="strip panel">
+        <div>
+          <dt>Open</dt>
+        <dd>
+          {group.count.toLocaleString()}, the oldest for {age(group.oldestAgeS)}
+        </dd></div>
+        <div>
+          <dt>At stake</dt>
+        <dd>
+          <Money sums={group.money} />
+        </dd></div>
+        <div>
+          <dt>Owner</dt>
+        <dd>{group.owner}</dd></div>
+        <div>
+          <dt>Assigned to</dt>
+        <dd>{group.assignee?.name || group.assignee?.email || "nobody"}</dd></div>
+        {group.isSnoozed && group.snoozedUntil && (
+          <>
+            <div>
+              <dt>Snoozed until</dt>
+            <dd>
+              <Time at={group.snoozedUntil} />
+              {group.snoozedAbove ? `, or more than ${group.snoozedAbove} are open` : ""}
+            </dd></div>
+          </>
+        )}
+        {group.tags.length > 0 && (
+          <>
+            <div>
+              <dt>Tags</dt>
+            <dd className="row">
+              {group.tags.map((tag) => (
+                <Badge key={tag}>{tag}</Badge>
+              ))}
+            </dd></div>
+          </>
+        )}
+      </dl>
+      {may("work") ? <Fixes group={group} picked={picked} currentId={current?.id} /> : <p className="note">Your role here may look at exceptions and not work them.</p>}
+      {acts.length > 0 && (
+      <div className="row actbar" role="toolbar" aria-label="Acts">
+        <strong>{picked.length > 0 ? `${picked.length} chosen` : `All ${group.count.toLocaleString()}`}</strong>
+        {acts.map((one) => (
+          <button key={one.act} type="button" className="button" onClick={() => setAct(one.act)}>
+            {one.label} <kbd>{one.key}</kbd>
+          </button>
+        ))}
+        {picked.length > 0 && (
+          <button type="button" className="button quiet" onClick={() => setChosen(new Set())}>
+            Choose none
+          </button>
+        )}
+      </div>
+      )}
+      <section className="panel flush">
+        {asked.isPending ? (
+          <Loading what="its exceptions" />
+        ) : (
+          <Table label="Exceptions of this cause" columns={columns(group, chosen, turn)} rows={rows} idOf={(row) => row.id} isShort focused={focused} currentId={current?.id} onSeenEnd={asked.more} />
+        )}
+        <LoadMore of={asked} />
+      </section>
+      {current && <ExceptionDetail key={current.id} id={current.id} />}
+      <Said comments={group.comments} history={group.history} about="this cause" />
+      {act && <ActDialog act={act} selection={selection} count={count} about={group.cause} close={() => setAct(null)} />}
+    </>
+  );
+}
+
+function columns(group: Group, chosen: ReadonlySet<string>, turn: (id: string) => void): Column<Row>[] {
+  return [
+    {
+      id: "choose",
+      header: () => <span className="hidden-label">Chosen</span>,
+      cell: ({ row }) => <input type="checkbox" aria-label={`Choose: ${row.original.sentence}`} checked={chosen.has(row.original.id)} onChange={() => turn(row.original.id)} />,
+    },
+    {
+      header: "Exception",
+      cell: ({ row }) => (
+        <Link
+          className="row-link break"
+          from="/t/$tenant/exceptions/$causeKey"
+          to="/t/$tenant/exceptions/$causeKey"
+          params={(now) => ({ ...now, causeKey: group.causeKey })}
+          search={{ exception: row.original.id }}
+        >
+          {row.original.sentence}
+        </Link>
+      ),
+    },
+    { header: "Amount", cell: ({ row }) => <span className="num nowrap">{row.original.amount ? money(row.original.amount, row.original.currency ?? null) : "–"}</span> },
+    { header: "Open for", cell: ({ row }) => <span className="nowrap">{age((Date.now() - Date.parse(row.original.openedAt)) / 1000)}</span> },
+  ];
+}

@@ -1,0 +1,171 @@
+// A new flow between two connections, begun with what somebody wrote for the two, or with what they do of themselves. It is made as a draft:
+// nothing runs before it is published.
+import { useState } from "react";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { useAct, useAsk, useTenant, wrongWith } from "../api/hooks";
+import { ActButton } from "../ui/act-button";
+import { Badge, words } from "../ui/badge";
+import { Field } from "../ui/field";
+import { useTell } from "../ui/notice";
+import { Empty, Loading, Problem, sentence } from "../ui/state";
+import { FlowCreateDocument, FlowEndsDocument, FlowTableCreateDocument, FlowTemplatesDocument, type FlowTemplatesQuery } from "./query.generated";
+
+type Template = FlowTemplatesQuery["flowTemplates"][number];
+
+export function NewFlow() {
+  const tenant = useTenant();
+  const ends = useAsk(FlowEndsDocument, {});
+  const [sourceId, setSourceId] = useState("");
+  const [destinationId, setDestinationId] = useState("");
+  const isChosen = sourceId !== "" && destinationId !== "" && sourceId !== destinationId;
+  const asked = useAsk(FlowTemplatesDocument, { sourceId, destinationId }, { isWanted: isChosen });
+  const templates = isChosen && !asked.isPlaceholderData ? asked.data?.flowTemplates : undefined;
+  const connections = ends.data?.connections.nodes ?? [];
+  return (
+    <div className="stack">
+      <p className="crumb">
+        <Link to="/t/$tenant/flows" params={{ tenant }}>
+          Flows
+        </Link>
+      </p>
+      <h1>New flow</h1>
+      {ends.error && <Problem error={ends.error} retry={() => void ends.refetch()} />}
+      {ends.data && connections.length < 2 ? (
+        <div className="panel">
+          <Empty title="A flow is between two connections">
+            <p>Connect where records come from and where they go, then come back.</p>
+            <Link className="button main-act" to="/t/$tenant/connections/new" params={{ tenant }}>
+              Connect a system
+            </Link>
+          </Empty>
+        </div>
+      ) : (
+        <div className="panel row">
+          <End label="From" value={sourceId} choose={setSourceId} connections={connections} />
+          <End label="To" value={destinationId} choose={setDestinationId} connections={connections} />
+        </div>
+      )}
+      {sourceId !== "" && sourceId === destinationId && <p className="note warn">Choose two different connections.</p>}
+      {asked.error && isChosen && <Problem error={asked.error} retry={() => void asked.refetch()} />}
+      {isChosen && !templates && !asked.error && <Loading what="what the two can do" />}
+      {templates?.length === 0 && (
+        <div className="panel">
+          <Empty title="There is nothing that the first sends and the second takes">
+            <p>Look whether it is the other way round.</p>
+          </Empty>
+        </div>
+      )}
+      {templates?.map((template) => (
+        <TemplateForm key={template.name} template={template} sourceId={sourceId} destinationId={destinationId} />
+      ))}
+    </div>
+  );
+}
+
+interface EndProps {
+  label: string;
+  value: string;
+  choose: (id: string) => void;
+  connections: readonly { id: string; name: string }[];
+}
+
+function End({ label, value, choose, connections }: EndProps) {
+  return (
+    <Field label={label}>
+      {(props) => (
+        <select {...props} value={value} onChange={(event) => choose(event.target.value)}>
+          <option value="">Choose a connection</option>
+          {connections.map((one) => (
+            <option key={one.id} value={one.id}>
+              {one.name}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
+  );
+}
+
+function TemplateForm({ template, sourceId, destinationId }: { template: Template; sourceId: string; destinationId: string }) {
+  const tenant = useTenant();
+  const navigate = useNavigate();
+  const tell = useTell();
+  const create = useAct(FlowCreateDocument);
+  const errors = create.data?.flowCreate.userErrors ?? [];
+  const others = errors.filter((one) => one.field.at(-1) !== "name");
+  const spec = (template.spec ?? {}) as Record<string, unknown>;
+  const submit = (name: string) => {
+    const known = { filter: spec["filter"] as string | null | undefined, mapping: spec["mapping"], sourceMapping: spec["source_mapping"], policy: spec["policy"], trigger: spec["trigger"] };
+    // What the template does not say stays unsaid: null would take a filter away, and other fields do not take it.
+    const said = Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined && value !== null));
+    create.mutate(
+      { input: { name, recordKind: template.recordKind, sourceId, destinationId, ...said } },
+      {
+        onSuccess: ({ flowCreate: { flow } }) => {
+          if (!flow) return;
+          tell("The draft is made. Nothing runs before you publish it.");
+          void navigate({ to: "/t/$tenant/flows/$flowId", params: { tenant, flowId: flow.id } });
+        },
+      },
+    );
+  };
+  return (
+    <form
+      className="panel stack"
+      aria-label={template.title}
+      onSubmit={(event) => {
+        event.preventDefault();
+        submit(String(new FormData(event.currentTarget).get("name")).trim());
+      }}
+    >
+      <div className="row">
+        <h2>{template.title}</h2>
+        <Badge>{words(template.recordKind)}</Badge>
+      </div>
+      <p>{template.about}</p>
+      {template.needs.lookupTables.length > 0 && (
+        <div>
+          <h3>Lookup tables that it looks into</h3>
+          <ul className="stack tight">
+            {template.needs.lookupTables.map((table) => (
+              <li key={table.name} className="row">
+                <strong>{table.name}</strong> <span>{table.about}</span>
+                {table.exists ? (
+                  <Badge tone="good">is there</Badge>
+                ) : (
+                  <ActButton document={FlowTableCreateDocument} values={{ name: table.name }} payloadOf={(one) => one.lookupTableCreate} label={`Make the table “${table.name}”`} done={`The table “${table.name}” is made, and empty: what it lacks becomes an exception with its fix.`} />
+                )}
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+      {template.needs.settings.length > 0 && (
+        <div>
+          <h3>Settings that it needs</h3>
+          <ul className="stack tight">
+            {template.needs.settings.map((setting) => (
+              <li key={`${setting.side} ${setting.name}`}>
+                <strong>{setting.name}</strong> of the {setting.side}: {setting.about}
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+      {create.error && <Problem error={create.error} />}
+      {others.map((one) => (
+        <p key={one.message} className="note bad" role="alert">
+          {sentence(one.message)}
+        </p>
+      ))}
+      <Field label="Name" wrong={wrongWith(errors, "name") ? sentence(wrongWith(errors, "name") ?? "") : null}>
+        {(props) => <input {...props} name="name" defaultValue={template.title} required maxLength={200} style={{ maxWidth: 420 }} />}
+      </Field>
+      <div>
+        <button type="submit" className="button main-act" disabled={create.isPending}>
+          Make the draft
+        </button>
+      </div>
+    </form>
+  );
+}

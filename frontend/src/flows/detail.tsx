@@ -1,0 +1,228 @@
+// One flow: whether it does what it says, which version runs, what a draft would change, and the way back.
+import { useState } from "react";
+import { Link, useParams } from "@tanstack/react-router";
+import { useAct, useAsk } from "../api/hooks";
+import { useMay } from "../app/role";
+import { Badge, words } from "../ui/badge";
+import { Document } from "../ui/document";
+import { FormDialog, useFormAct } from "../ui/form-dialog";
+import { useTell } from "../ui/notice";
+import { Empty, Loading, Problem, sentence } from "../ui/state";
+import { Time } from "../ui/time";
+import { PublishDialog, RollBackDialog } from "./publish";
+import { FlowDetailDocument, FlowGatesSetDocument, FlowReconciliationsDocument, ReconciliationStartDocument, type FlowDetailQuery } from "./query.generated";
+import { Review } from "./review";
+import { Changes, said, type Version } from "./version";
+
+type FlowNode = NonNullable<FlowDetailQuery["flow"]>;
+const EVERY_MS = 10_000;
+
+export function FlowPage() {
+  const { flowId, tenant } = useParams({ from: "/t/$tenant/flows/$flowId" });
+  const asked = useAsk(FlowDetailDocument, { id: flowId }, { everyMs: EVERY_MS });
+  return (
+    <div className="stack">
+      <p className="crumb">
+        <Link to="/t/$tenant/flows" params={{ tenant }}>
+          Flows
+        </Link>
+      </p>
+      {asked.error && !asked.data ? (
+        <Problem error={asked.error} retry={() => void asked.refetch()} />
+      ) : !asked.data ? (
+        <Loading what="the flow" />
+      ) : asked.data.flow ? (
+        <Shown flow={asked.data.flow} tenant={tenant} />
+      ) : (
+        <Empty isPage title="There is no such flow">
+          <p>It is none of this tenant’s, or the address is cut off.</p>
+        </Empty>
+      )}
+    </div>
+  );
+}
+
+function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
+  const may = useMay();
+  const [publishing, setPublishing] = useState(false);
+  const [back, setBack] = useState<Version | null>(null);
+  const [shown, setShown] = useState<string | null>(null);
+  const running = flow.versions.find((one) => one.id === flow.published?.id);
+  const draft = flow.versions.find((one) => one.state === "draft" || one.state === "review");
+  const current = flow.versions.find((one) => one.id === shown) ?? draft ?? running ?? flow.versions[0];
+  return (
+    <>
+      <div className="head">
+        <div>
+          <h1 className="break">{flow.name}</h1>
+          <p>
+            {words(flow.recordKind)}s from <ConnectionLink tenant={tenant} connection={flow.source} /> to <ConnectionLink tenant={tenant} connection={flow.destination} />
+          </p>
+        </div>
+        <div className="row">
+          <Link className="button" to="/t/$tenant/flows/$flowId/mapping" params={{ tenant, flowId: flow.id }} search={{}}>
+            {may("configure") ? "Edit the mapping" : "See the mapping"}
+          </Link>
+          {draft && may("configure") && (
+            <button type="button" className="button main-act" onClick={() => setPublishing(true)}>
+              Publish version {draft.version}
+            </button>
+          )}
+        </div>
+      </div>
+      <div className="grid2">
+        <div className="stack">
+          {draft && <Review flow={flow} draft={draft} />}
+          <section className="panel flush">
+            <h2>Versions</h2>
+            <div className="table" tabIndex={0} role="region" aria-label="Versions">
+              <table>
+                <thead>
+                  <tr>
+                    <th scope="col">Version</th>
+                    <th scope="col">State</th>
+                    <th scope="col">Note</th>
+                    <th scope="col">Published</th>
+                    <th scope="col">
+                      <span className="hidden-label">Acts</span>
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {flow.versions.map((one) => (
+                    <tr key={one.id} aria-current={one.id === current?.id ? "true" : undefined}>
+                      <td>{one.version}</td>
+                      <td>
+                        <Badge state={one.state} />
+                      </td>
+                      <td className="break">{one.note || (one.asVersion ? `Says the same as version ${one.asVersion}` : <span className="muted">none</span>)}</td>
+                      <td>{one.publishedAt ? <Time at={one.publishedAt} /> : <span className="muted">never</span>}</td>
+                      <td>
+                        <span className="row">
+                          <button type="button" className="button" aria-label={`Show version ${one.version}`} onClick={() => setShown(one.id)}>
+                            Show
+                          </button>
+                          {one.publishedAt && one.id !== running?.id && one.state === "retired" && may("configure") && (
+                            <button type="button" className="button" aria-label={`Roll back to version ${one.version}`} onClick={() => setBack(one)}>
+                              Roll back
+                            </button>
+                          )}
+                        </span>
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </div>
+          </section>
+          {current && (
+            <section className="panel stack tight">
+              <h2>
+                What version {current.version} says{running && current.id !== running.id && `, beside version ${running.version} that runs`}
+              </h2>
+              {running && current.id !== running.id && <Changes before={running} after={current} />}
+              <Document label={`Version ${current.version}`} text={JSON.stringify(said(current))} />
+            </section>
+          )}
+        </div>
+        <Health flow={flow} tenant={tenant} />
+      </div>
+      {publishing && draft && <PublishDialog flow={flow} draft={draft} running={running} close={() => setPublishing(false)} />}
+      {back && <RollBackDialog flow={flow} version={back} close={() => setBack(null)} />}
+    </>
+  );
+}
+
+function ConnectionLink({ tenant, connection }: { tenant: string; connection: { id: string; name: string } | null | undefined }) {
+  if (!connection) return <>a connection that is gone</>;
+  return (
+    <Link to="/t/$tenant/connections/$connectionId" params={{ tenant, connectionId: connection.id }}>
+      {connection.name}
+    </Link>
+  );
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+function Health({ flow, tenant }: { flow: FlowNode; tenant: string }) {
+  const tell = useTell();
+  const may = useMay();
+  const [isGating, setGating] = useState(false);
+  const asked = useAsk(FlowReconciliationsDocument, { flowId: flow.id }, { everyMs: 5_000 });
+  const start = useAct(ReconciliationStartDocument);
+  const compare = () =>
+    start.mutate(
+      { flowId: flow.id, from: new Date(Date.now() - DAY_MS).toISOString() },
+      {
+        onSuccess: ({ reconciliationStart: { userErrors } }) => tell(userErrors[0] ? sentence(userErrors[0].message) : "Both sides are being read.", userErrors[0] ? "bad" : "good"),
+        onError: (error) => tell(sentence(error.message), "bad"),
+      },
+    );
+  const { health } = flow;
+  return (
+    <section className="panel stack tight">
+      <div className="row apart">
+        <h2>Health</h2>
+        <Badge state={health.state} />
+      </div>
+      <dl className="facts">
+        <dt>Waits for a person</dt>
+        <dd>{health.openExceptions.toLocaleString()}</dd>
+        <dt>Open differences</dt>
+        <dd>{health.openDifferences.toLocaleString()}</dd>
+        <dt>Proven until</dt>
+        <dd>{health.provenUntil ? <Time at={health.provenUntil} /> : "never"}</dd>
+        <dt>Compared by itself</dt>
+        <dd>{flow.reconciliationSchedule ? `every ${flow.reconciliationSchedule.everyHours} h` : "no"}</dd>
+        <dt>A second person approves</dt>
+        <dd>{flow.needsApproval ? "yes" : "no"}</dd>
+        <dt>A replay comes first</dt>
+        <dd>{flow.needsReplay ? "yes" : "no"}</dd>
+      </dl>
+      <div className="row">
+        {may("work") && (
+          <button type="button" className="button" disabled={start.isPending} onClick={compare}>
+            Compare the last day now
+          </button>
+        )}
+        {may("configure") && (
+          <button type="button" className="button" onClick={() => setGating(true)}>
+            What a draft must pass
+          </button>
+        )}
+      </div>
+      {isGating && <GatesDialog flow={flow} close={() => setGating(false)} />}
+      {(asked.data?.reconciliations.nodes ?? []).map((one) => (
+        <p key={one.id} className="small">
+          <Badge state={one.isProof ? "proven" : one.state} />{" "}
+          <Link to="/t/$tenant/reconciliations/$reconciliationId" params={{ tenant, reconciliationId: one.id }}>
+            <Time at={one.from} /> to <Time at={one.until} />
+          </Link>
+          {one.failure && `: ${one.failure}`}
+        </p>
+      ))}
+    </section>
+  );
+}
+
+function GatesDialog({ flow, close }: { flow: FlowNode; close: () => void }) {
+  const act = useFormAct(FlowGatesSetDocument, (result) => result.flowGatesSet, () => "It is so from the next publication on.", close);
+  return (
+    <FormDialog
+      title="What a draft must pass"
+      about="Before it is published."
+      label="Keep it"
+      act={act}
+      close={close}
+      submit={(form) => act.run({ id: flow.id, needsApproval: form.get("needsApproval") === "on", needsReplay: form.get("needsReplay") === "on" })}
+    >
+      <label className="row">
+        <input type="checkbox" name="needsApproval" defaultChecked={flow.needsApproval} />A second person approves it
+      </label>
+      <label className="row">
+        <input type="checkbox" name="needsReplay" defaultChecked={flow.needsReplay} />
+        Its replay changes nothing, or somebody accepts what it changes
+      </label>
+    </FormDialog>
+  );
+}

@@ -1,0 +1,122 @@
+// What a draft must pass before it is published: a second person, and a replay over what was delivered. Shown where the flow asks for it, or a
+// replay was run.
+import { useState } from "react";
+import { useAct, useAsk } from "../api/hooks";
+import { useMay } from "../app/role";
+import { ActButton } from "../ui/act-button";
+import { Badge } from "../ui/badge";
+import { Dialog } from "../ui/dialog";
+import { Field } from "../ui/field";
+import { useTell } from "../ui/notice";
+import { Problem, sentence } from "../ui/state";
+import { Time } from "../ui/time";
+import { FlowApproveDocument, FlowReplayDocument, FlowRunsDocument, FlowSubmitDocument, FlowWithdrawDocument, RunAcceptDocument, type FlowRunsQuery } from "./query.generated";
+import { ReplayReport } from "./replay-report";
+import type { Version } from "./version";
+
+type Run = NonNullable<FlowRunsQuery["flow"]>["runs"]["nodes"][number];
+const REPLAYED = 1_000;
+const EVERY_MS = 2_000;
+
+export function Review({ flow, draft }: { flow: { id: string; needsApproval: boolean; needsReplay: boolean }; draft: Version }) {
+  const asked = useAsk(FlowRunsDocument, { id: flow.id }, { everyMs: EVERY_MS });
+  const [accepting, setAccepting] = useState<Run | null>(null);
+  const may = useMay()("configure");
+  const runs = (asked.data?.flow?.runs.nodes ?? []).filter((run) => run.flowVersionId === draft.id);
+  const isInReview = draft.state === "review";
+  return (
+    <section className="panel stack tight">
+      <h2>Before version {draft.version} is published</h2>
+      {flow.needsApproval && (
+        <div className="row">
+          <span>
+            {draft.approvedAt ? (
+              <>
+                Approved <Time at={draft.approvedAt} />.
+              </>
+            ) : isInReview ? (
+              "It waits for somebody else than its author to approve it."
+            ) : (
+              "A second person approves it: hand it over first."
+            )}
+          </span>
+          {may && !isInReview && <ActButton document={FlowSubmitDocument} values={{ id: flow.id }} payloadOf={(one) => one.flowSubmit} label="Hand it over" done="Handed over. Somebody else approves it." isMain />}
+          {may && isInReview && !draft.approvedAt && <ActButton document={FlowApproveDocument} values={{ id: flow.id }} payloadOf={(one) => one.flowApprove} label="Approve" done="Approved. It can be published." isMain />}
+          {may && isInReview && <ActButton document={FlowWithdrawDocument} values={{ id: flow.id }} payloadOf={(one) => one.flowWithdraw} label="Take it back" done="It is a draft again." />}
+        </div>
+      )}
+      <div className="row">
+        <span>{flow.needsReplay ? "A replay must change nothing, or what it changes is accepted with a reason." : "Try it over what was delivered. Nothing is sent."}</span>
+        {may && <ActButton document={FlowReplayDocument} values={{ id: flow.id, input: { last: REPLAYED } }} payloadOf={(one) => one.flowReplay} label={`Replay the last ${REPLAYED.toLocaleString()} records`} done="The replay runs." />}
+      </div>
+      {asked.error && <Problem error={asked.error} />}
+      {runs.map((run) => (
+        <div key={run.id} className="stack tight">
+          <div className="row">
+            <Badge state={run.state} /> <Time at={run.createdAt} />
+            <strong>{said(run)}</strong>
+            {run.state === "done" && run.isClean === false && !run.acceptedAt && may && (
+              <button type="button" className="button" onClick={() => setAccepting(run)}>
+                This is wanted
+              </button>
+            )}
+          </div>
+          {run.report != null && (
+            <details>
+              <summary>What it found</summary>
+              <ReplayReport report={run.report} />
+            </details>
+          )}
+        </div>
+      ))}
+      {accepting && <AcceptDialog run={accepting} close={() => setAccepting(null)} />}
+    </section>
+  );
+}
+
+function said(run: Run): string {
+  if (run.failure) return run.failure;
+  if (run.acceptedAt) return `Accepted: ${run.acceptedWhy ?? ""}`;
+  if (run.state !== "done") return "It runs.";
+  return run.isClean ? "It changes nothing." : "It would change what is sent.";
+}
+
+function AcceptDialog({ run, close }: { run: Run; close: () => void }) {
+  const tell = useTell();
+  const act = useAct(RunAcceptDocument);
+  const refused = act.data?.runAccept.userErrors[0]?.message;
+  return (
+    <Dialog title="What it changes is wanted" about="Kept with your name. The draft can be published then." open close={close}>
+      <form
+        className="stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          const why = String(new FormData(event.currentTarget).get("why")).trim();
+          act.mutate(
+            { id: run.id, why },
+            {
+              onSuccess: ({ runAccept }) => {
+                if (runAccept.userErrors.length > 0) return;
+                tell("Accepted.");
+                close();
+              },
+            },
+          );
+        }}
+      >
+        {act.error && <Problem error={act.error} />}
+        <Field label="Why" wrong={refused ? sentence(refused) : null}>
+          {(props) => <textarea {...props} name="why" required maxLength={2000} autoFocus />}
+        </Field>
+        <div className="row">
+          <button type="submit" className="button main-act" disabled={act.isPending}>
+            Accept
+          </button>
+          <button type="button" className="button" onClick={close}>
+            Cancel
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,274 @@
+// How everything stands, asked again every five seconds while somebody looks: what came and where it is, what needs a person, what is slow, silent
+// or refused, and since when it is proven that both sides agree.
+import { useMemo } from "react";
+import { Link } from "@tanstack/react-router";
+import { useAsk, useTenant } from "../api/hooks";
+import { Badge } from "../ui/badge";
+import { Money } from "../ui/money";
+import { Empty, Loading, Problem } from "../ui/state";
+import { age, duration, Time } from "../ui/time";
+import { Incidents } from "../incidents/incidents";
+import { LedgerBar } from "./ledger";
+import { OverviewDocument, OverviewFlowsDocument, type OverviewQuery } from "./query.generated";
+
+const EVERY_MS = 5_000;
+const PROOF_EVERY_MS = 15_000;
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+export function Overview() {
+  // To the hour, so that the query stays the same while the page is looked at; a minute short of the day that the API allows.
+  const since = useMemo(() => new Date(Math.ceil((Date.now() - DAY_MS) / 60_000) * 60_000 + 60_000).toISOString(), []);
+  const asked = useAsk(OverviewDocument, { since }, { everyMs: EVERY_MS });
+  return (
+    <div className="stack">
+      <div className="head">
+        <div>
+          <h1>Overview</h1>
+          <p>Everything that moves for this tenant, as of now.</p>
+        </div>
+      </div>
+      {asked.data ? (
+        <Sections data={asked.data} />
+      ) : asked.error ? (
+        <Problem error={asked.error} retry={() => void asked.refetch()} />
+      ) : (
+        <Loading what="the overview" />
+      )}
+    </div>
+  );
+}
+
+function Sections({ data }: { data: OverviewQuery }) {
+  const open = data.ledger.deliveries.find((one) => one.state === "exception")?.count ?? 0;
+  const sum = (counts: readonly { count: number }[]) => counts.reduce((total, one) => total + one.count, 0);
+  const received = sum(data.ledger.messages) + data.ledger.duplicates;
+  const backlog = sum(data.catchUps.map((one) => ({ count: one.deliveries })));
+  const nothing = data.connections.nodes.length === 0;
+  if (nothing) return <Begin />;
+  return (
+    <>
+      <div className="cards">
+        <Card title="Messages received" figure={received.toLocaleString()} note={`${data.ledger.duplicates.toLocaleString()} came twice and had no second effect`} />
+        <Card
+          title="Time to confirmed, last day"
+          figure={data.latency.count > 0 ? duration(data.latency.p50Ms) : "–"}
+          note={data.latency.count > 0 ? `99 of 100 within ${duration(data.latency.p99Ms)}; ${data.latency.count.toLocaleString()} confirmed` : "Nothing was confirmed in the last day"}
+        />
+        <Card title="Still to deliver" figure={backlog.toLocaleString()} note={backlog === 0 ? "Nothing waits" : "Finish times are below"} />
+        <Card title="Waits for a person" figure={open.toLocaleString()} note={open === 0 ? "Nothing needs you" : "Deliveries stopped with a reason"} />
+      </div>
+      <section className="panel">
+        <h2>Where deliveries stand</h2>
+        <LedgerBar counts={data.ledger.deliveries} />
+      </section>
+      {data.incidents.nodes.length > 0 && <Incidents incidents={data.incidents.nodes} />}
+      <div className="grid2">
+        <div className="stack">
+          <Causes groups={data.exceptionGroups.nodes} hasMore={data.exceptionGroups.pageInfo.hasNextPage} />
+          <CatchUps catchUps={data.catchUps} />
+        </div>
+        <div className="stack">
+          <ConnectionHealth connections={data.connections.nodes} />
+          <Proof />
+          <Arrivals series={data.arrivalSeries.nodes} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Card({ title, figure, note }: { title: string; figure: string; note: string }) {
+  return (
+    <section className="panel">
+      <h2 className="muted small">{title}</h2>
+      <p className="figure">{figure}</p>
+      <p className="muted small">{note}</p>
+    </section>
+  );
+}
+
+function Begin() {
+  const tenant = useTenant();
+  return (
+    <div className="panel">
+      <Empty title="Nothing is connected yet">
+        <p>Connect where your orders come from (a shop), then where they go (an ERP or a warehouse). A flow between the two does the rest.</p>
+        <Link className="button main-act" to="/t/$tenant/connections/new" params={{ tenant }}>
+          Connect a system
+        </Link>
+      </Empty>
+    </div>
+  );
+}
+
+function Causes({ groups, hasMore }: { groups: OverviewQuery["exceptionGroups"]["nodes"]; hasMore: boolean }) {
+  const tenant = useTenant();
+  return (
+    <section className="panel flush">
+      <div className="row apart">
+        <h2>Exceptions by cause</h2>
+        <Link to="/t/$tenant/exceptions" params={{ tenant }}>
+          {hasMore ? "See all causes" : "Open the queue"}
+        </Link>
+      </div>
+      {groups.length === 0 ? (
+        <Empty title="No exceptions">
+          <p>Everything that came was delivered or is on its way. When something needs a person, its cause is listed here.</p>
+        </Empty>
+      ) : (
+        <div className="table" tabIndex={0} role="region" aria-label="Exceptions by cause">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Cause and next step</th>
+                <th scope="col">Count</th>
+                <th scope="col">Oldest</th>
+                <th scope="col">At stake</th>
+              </tr>
+            </thead>
+            <tbody>
+              {groups.map((group) => (
+                <tr key={group.id}>
+                  <td className="break cause">
+                    <Link className="row-link" to="/t/$tenant/exceptions/$causeKey" params={{ tenant, causeKey: group.causeKey }}>
+                      {group.cause}
+                    </Link>
+                    <p className="muted small">{group.nextStep}</p>
+                  </td>
+                  <td className="num">{group.count.toLocaleString()}</td>
+                  <td className="nowrap">{age(group.oldestAgeS)}</td>
+                  <td>
+                    <Money sums={group.money} />
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function CatchUps({ catchUps }: { catchUps: OverviewQuery["catchUps"] }) {
+  return (
+    <section className="panel">
+      <h2>Backlog</h2>
+      {catchUps.length === 0 ? (
+        <p className="muted">Nothing waits to be delivered.</p>
+      ) : (
+        <ul className="stack">
+          {catchUps.map((one) => (
+            <li key={`${one.flowId} ${one.connection?.id}`}>
+              <div className="row apart">
+                <strong>{one.flow?.name ?? one.connection?.name ?? "A flow that is gone"}</strong>
+                <span>
+                  {one.isPaused && <Badge state="paused" />} {one.overdue > 0 && <Badge tone="bad">{one.overdue} overdue</Badge>}{" "}
+                  {one.willBeLate > one.overdue && <Badge tone="warn">{one.willBeLate} will be late</Badge>}
+                </span>
+              </div>
+              <p>{one.sentence}</p>
+              {one.finishAt && (
+                <p className="muted small">
+                  Done by <Time at={one.finishAt} />; the oldest came <Time at={one.oldestAt} as="ago" />.
+                </p>
+              )}
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function ConnectionHealth({ connections }: { connections: OverviewQuery["connections"]["nodes"] }) {
+  const tenant = useTenant();
+  return (
+    <section className="panel">
+      <h2>Connections</h2>
+      <ul className="stack tight">
+        {connections.map((one) => (
+          <li key={one.id} className="row apart">
+            <Link to="/t/$tenant/connections/$connectionId" params={{ tenant, connectionId: one.id }}>
+              {one.name}
+            </Link>
+            <Badge state={one.state === "paused" ? "paused" : one.health} />
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Proof() {
+  const tenant = useTenant();
+  const asked = useAsk(OverviewFlowsDocument, {}, { everyMs: PROOF_EVERY_MS });
+  const flows = asked.data?.flows.nodes ?? [];
+  return (
+    <section className="panel">
+      <div className="row apart">
+        <h2>Proven by reconciliation</h2>
+        {asked.data?.flows.pageInfo.hasNextPage && (
+          <Link to="/t/$tenant/flows" params={{ tenant }}>
+            See all flows
+          </Link>
+        )}
+      </div>
+      {asked.error && !asked.data && <Problem error={asked.error} />}
+      {asked.data && flows.length === 0 && <p className="muted">There is no flow yet.</p>}
+      <ul className="stack tight">
+        {flows.map((flow) => (
+          <li key={flow.id}>
+            <div className="row apart">
+              <Link to="/t/$tenant/flows/$flowId" params={{ tenant, flowId: flow.id }}>
+                {flow.name}
+              </Link>
+              <Badge state={flow.health.state} />
+            </div>
+            <p className="muted small">
+              {flow.health.provenUntil ? (
+                <>
+                  Both sides agree about everything until <Time at={flow.health.provenUntil} />.
+                </>
+              ) : (
+                "Never reconciled: nobody has compared both sides yet."
+              )}
+              {flow.health.openDifferences > 0 && ` ${flow.health.openDifferences} differences are open.`}
+            </p>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Arrivals({ series }: { series: OverviewQuery["arrivalSeries"]["nodes"] }) {
+  // What is silent first: that is what somebody looks here for.
+  const ordered = [...series].sort((a, b) => Number(b.state === "SILENT") - Number(a.state === "SILENT"));
+  return (
+    <section className="panel">
+      <h2>What arrives</h2>
+      {ordered.length === 0 && <p className="muted">Arrivals are counted every five minutes; nothing was counted yet.</p>}
+      <ul className="stack tight">
+        {ordered.slice(0, 10).map((one) => (
+          <li key={one.id} className="row apart">
+            <span>
+              {one.connection?.name}: {one.topic ?? `all ${one.recordKind}s`}
+              <br />
+              <span className="muted small">
+                {one.seen} in the last hour
+                {one.band && `, usually ${Math.round(one.band.low)} to ${Math.round(one.band.high)}`}
+                {one.lastAt && (
+                  <>
+                    ; last <Time at={one.lastAt} as="ago" />
+                  </>
+                )}
+              </span>
+            </span>
+            <Badge state={one.state} />
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,58 @@
+// The way back in: asks for a mail, or, with the token of one behind # in the address, sets a password.
+import { useState } from "react";
+import { Link } from "@tanstack/react-router";
+import { useMutation } from "@tanstack/react-query";
+import { post } from "../api/client";
+import { wrongWith } from "../api/hooks";
+import { Field } from "../ui/field";
+import { Problem } from "../ui/state";
+import { PasswordResetAskDocument, PasswordResetDocument } from "./query.generated";
+import { forgetSession } from "./session";
+
+export function Password() {
+  const [token] = useState(() => window.location.hash.slice(1));
+  const act = useMutation({
+    mutationFn: async (form: FormData) => {
+      if (token === "") return (await post(PasswordResetAskDocument, { email: String(form.get("email")) })).passwordResetAsk;
+      const { passwordReset } = await post(PasswordResetDocument, { token, password: String(form.get("password")) });
+      // The server has ended all sessions of the person.
+      if (passwordReset.done) forgetSession();
+      return passwordReset;
+    },
+  });
+  const errors = act.data?.userErrors;
+  const said = token === "" ? "If this address has an account, a mail is on its way. Its link works once, within an hour." : "Your new password is set.";
+  return (
+    <main className="sign-in">
+      <form
+        className="panel stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          act.mutate(new FormData(event.currentTarget));
+        }}
+      >
+        <h1>Set a new password</h1>
+        {Boolean(act.error) && <Problem error={act.error} />}
+        {act.data?.done && <p role="status">{said}</p>}
+        {!act.data?.done && token === "" && (
+          <Field label="E-mail" wrong={wrongWith(errors, "email")}>
+            {(props) => <input {...props} name="email" type="email" autoComplete="username" required autoFocus />}
+          </Field>
+        )}
+        {!act.data?.done && token !== "" && (
+          <Field label="A password, 12 characters at least" wrong={wrongWith(errors, "password") ?? wrongWith(errors, "token")}>
+            {(props) => <input {...props} name="password" type="password" autoComplete="new-password" required autoFocus />}
+          </Field>
+        )}
+        {!act.data?.done && (
+          <button type="submit" className="button main-act" disabled={act.isPending}>
+            {token === "" ? "Send me a mail" : "Set it"}
+          </button>
+        )}
+        <Link to="/sign-in" search={{}}>
+          Sign in
+        </Link>
+      </form>
+    </main>
+  );
+}

@@ -1,0 +1,115 @@
+// The person who is signed in. The access token lives in this page's memory; the refresh token in a cookie that no script can read and that goes to
+// /session only. It works once, and one that comes twice ends the session: so one tab trades it at a time, under a lock that all tabs share. What the
+// browser's storage keeps is that somebody is signed in, so that every tab knows of it at once.
+import { ApiError } from "../api/client";
+
+const SIGNED_IN_KEY = "signed-in";
+/** A token that ends while a request is under way would be refused. */
+const EARLY_MS = 60_000;
+
+interface Access {
+  token: string;
+  endsAt: number;
+}
+
+let access: Access | null = null;
+const listeners = new Set<() => void>();
+// Before there was the cookie, the refresh token itself was kept here.
+localStorage.removeItem("refresh");
+
+export function isSignedIn(): boolean {
+  return localStorage.getItem(SIGNED_IN_KEY) !== null;
+}
+
+/** Tells when somebody signs in or out, in this tab or in another. */
+export function onSession(listener: () => void): () => void {
+  listeners.add(listener);
+  const stored = (event: StorageEvent) => {
+    if (event.key !== SIGNED_IN_KEY) return;
+    // Whoever signs in next there may be somebody else.
+    access = null;
+    listener();
+  };
+  window.addEventListener("storage", stored);
+  return () => {
+    listeners.delete(listener);
+    window.removeEventListener("storage", stored);
+  };
+}
+
+/** A token that lives for a while yet; null for who is signed out. */
+export async function accessToken(): Promise<string | null> {
+  const fresh = () => (isSignedIn() && access !== null && access.endsAt - EARLY_MS > Date.now() ? access.token : null);
+  return fresh() ?? navigator.locks.request("crossdock-session", async () => fresh() ?? refresh());
+}
+
+async function refresh(): Promise<string | null> {
+  if (!isSignedIn()) return null;
+  const { session } = await call("refresh", {});
+  if (!session) {
+    forgetSession();
+    return null;
+  }
+  return keep(session);
+}
+
+interface Session {
+  accessToken: string;
+  accessExpiresAt: string;
+}
+
+function keep(session: Session): string {
+  access = { token: session.accessToken, endsAt: Date.parse(session.accessExpiresAt) };
+  return session.accessToken;
+}
+
+/** Signs in; gives the sentence that says why not. */
+export async function signIn(email: string, password: string): Promise<string | null> {
+  const { session, reason } = await call("open", { email, password });
+  if (!session) return reason ?? "The sign-in was refused.";
+  keep(session);
+  // Another value each time, so that tabs where somebody else was signed in hear of it, too.
+  localStorage.setItem(SIGNED_IN_KEY, String(Date.now()));
+  for (const listener of listeners) listener();
+  return null;
+}
+
+/** Ends the session on the server first, so that no copy of its tokens is worth anything. */
+export async function signOut(): Promise<void> {
+  // Not while another tab trades the token: the one that it gets would stay good.
+  await navigator.locks.request("crossdock-session", () => call("close", {})).catch(() => null);
+  forgetSession();
+}
+
+export function forgetSession(): void {
+  const was = isSignedIn();
+  access = null;
+  localStorage.removeItem(SIGNED_IN_KEY);
+  if (was) for (const listener of listeners) listener();
+}
+
+interface Answer {
+  session?: Session | null;
+  reason?: string | null;
+  errors?: { message: string; extensions?: { code?: string } }[];
+}
+
+/** Asks at the one address that the cookie goes to. */
+async function call(act: "open" | "refresh" | "close", body: object): Promise<Answer> {
+  let response: Response;
+  try {
+    response = await fetch(`/session/${act}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      credentials: "same-origin",
+      body: JSON.stringify(body),
+    });
+  } catch {
+    throw new ApiError("Crossdock does not answer. Check your connection; this page tries again by itself.", "OFFLINE");
+  }
+  const answer = (await response.json().catch(() => null)) as Answer | null;
+  const error = answer?.errors?.[0];
+  if (error) throw new ApiError(error.message, error.extensions?.code ?? "BAD_REQUEST");
+  if (!response.ok || !answer) throw new ApiError(`Crossdock answered with ${response.status}. This page tries again by itself.`, "OFFLINE");
+  return answer;
+}

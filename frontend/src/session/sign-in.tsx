@@ -1,0 +1,60 @@
+// Signing in. Where somebody wanted to go is kept in the address, and only addresses of this app are followed.
+import { useState } from "react";
+import { Link, Navigate, useNavigate, useRouter, useSearch } from "@tanstack/react-router";
+import { Field } from "../ui/field";
+import { Problem, sentence } from "../ui/state";
+import { isSignedIn, signIn } from "./session";
+
+export function SignIn() {
+  const { to } = useSearch({ from: "/sign-in" });
+  const navigate = useNavigate();
+  const router = useRouter();
+  const [isBusy, setBusy] = useState(false);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const [error, setError] = useState<unknown>(null);
+  const next = to && /^\/(?![/\\])/.test(to) ? to : "/";
+  if (isSignedIn() && !isBusy) return <Navigate to={next} replace />;
+  const submit = async (form: FormData) => {
+    setBusy(true);
+    setWrong(null);
+    setError(null);
+    try {
+      const refusal = await signIn(String(form.get("email")), String(form.get("password")));
+      if (refusal) setWrong(sentence(refusal));
+      else {
+        await router.invalidate();
+        await navigate({ href: next, replace: true });
+      }
+    } catch (failure) {
+      setError(failure);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <main className="sign-in">
+      <form
+        className="panel stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void submit(new FormData(event.currentTarget));
+        }}
+      >
+        <div className="row">
+          <img src="/icon.svg" alt="" width="28" height="28" />
+          <h1>Sign in to Crossdock</h1>
+        </div>
+        {Boolean(error) && <Problem error={error} />}
+        <Field label="E-mail">{(props) => <input {...props} name="email" type="email" autoComplete="username" required autoFocus />}</Field>
+        <Field label="Password" wrong={wrong}>
+          {(props) => <input {...props} name="password" type="password" autoComplete="current-password" required />}
+        </Field>
+        <button type="submit" className="button main-act" disabled={isBusy}>
+          {isBusy ? "Signing in…" : "Sign in"}
+        </button>
+        <Link to="/password">Forgot your password?</Link>
+        <p className="muted small">No account yet? An owner or admin of your tenant invites you; the first one is made with “crossdock user create”.</p>
+      </form>
+    </main>
+  );
+}

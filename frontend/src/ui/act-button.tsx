@@ -1,0 +1,33 @@
+// One act as one button, which says what came of it.
+import type { Query, UserError } from "../api/client";
+import { useAct } from "../api/hooks";
+import { useTell } from "./notice";
+import { sentence } from "./state";
+
+interface ActButtonProps<Result, Variables> {
+  document: Query<Result, Variables>;
+  values: Variables;
+  payloadOf: (result: Result) => { userErrors: UserError[] };
+  label: string;
+  /** What is said when it is done. */
+  done: string;
+  isMain?: boolean;
+}
+
+export function ActButton<Result, Variables>({ document, values, payloadOf, label, done, isMain = false }: ActButtonProps<Result, Variables>) {
+  const tell = useTell();
+  const act = useAct(document);
+  const run = () =>
+    act.mutate(values, {
+      onSuccess: (result) => {
+        const error = payloadOf(result).userErrors[0];
+        tell(error ? sentence(error.message) : done, error ? "bad" : "good");
+      },
+      onError: (error) => tell(sentence(error.message), "bad"),
+    });
+  return (
+    <button type="button" className={isMain ? "button main-act" : "button"} disabled={act.isPending} onClick={run}>
+      {label}
+    </button>
+  );
+}

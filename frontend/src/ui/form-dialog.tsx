@@ -1,0 +1,99 @@
+// A dialog that asks something and does one act: what is wrong stands beside its field, what is about no field above all, and it closes when it is done.
+import type { Query, UserError } from "../api/client";
+import { useAct } from "../api/hooks";
+import { Dialog } from "./dialog";
+import { useTell } from "./notice";
+import { Problem, sentence } from "./state";
+
+export interface FormAct<Variables> {
+  run: (values: Variables) => void;
+  /** The sentence that is beside a field. */
+  wrong: (field: string) => string | null;
+  errors: readonly UserError[];
+  isBusy: boolean;
+  error: unknown;
+}
+
+/** Does an act and says what came of it; `done` gives the sentence, and null where nothing is to be said. */
+export function useFormAct<Result, Variables>(
+  document: Query<Result, Variables>,
+  payloadOf: (result: Result) => { userErrors: UserError[] },
+  done: (result: Result) => string | null,
+  close?: () => void,
+): FormAct<Variables> {
+  const tell = useTell();
+  const act = useAct(document);
+  const errors = act.data ? payloadOf(act.data).userErrors : [];
+  return {
+    run: (values) =>
+      act.mutate(values, {
+        onSuccess: (result) => {
+          if (payloadOf(result).userErrors.length > 0) return;
+          const said = done(result);
+          if (said) tell(said);
+          close?.();
+        },
+      }),
+    wrong: (field) => {
+      const found = errors.find((one) => one.field.at(-1) === field);
+      return found ? sentence(found.message) : null;
+    },
+    errors,
+    isBusy: act.isPending,
+    error: act.error,
+  };
+}
+
+interface FormDialogProps<Variables> {
+  title: string;
+  about?: React.ReactNode;
+  /** The button that does it. */
+  label: string;
+  act: FormAct<Variables>;
+  /** The fields that are shown: an error of another one stands above all. */
+  fields?: readonly string[];
+  submit: (form: FormData) => void;
+  close: () => void;
+  children?: React.ReactNode;
+}
+
+export function FormDialog<Variables>({ title, about, label, act, fields = [], submit, close, children }: FormDialogProps<Variables>) {
+  return (
+    <Dialog title={title} about={about} open close={close}>
+      <form
+        className="stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          submit(new FormData(event.currentTarget));
+        }}
+      >
+        <FormErrors act={act} fields={fields} />
+        {children}
+        <div className="row">
+          <button type="submit" className="button main-act" disabled={act.isBusy}>
+            {act.isBusy ? "Working…" : label}
+          </button>
+          <button type="button" className="button" onClick={close}>
+            Cancel
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+/** What went wrong and is about none of these fields. */
+export function FormErrors<Variables>({ act, fields = [] }: { act: FormAct<Variables>; fields?: readonly string[] }) {
+  return (
+    <>
+      {Boolean(act.error) && <Problem error={act.error} />}
+      {act.errors
+        .filter((one) => !fields.includes(one.field.at(-1) ?? ""))
+        .map((one) => (
+          <p key={one.message} className="note bad" role="alert">
+            {sentence(one.message)}
+          </p>
+        ))}
+    </>
+  );
+}

@@ -1,0 +1,116 @@
+// A table of any length: TanStack Table keeps its order, only the rows in sight are in the page. Real rows and cells, so that screen readers can
+// read it; one row at a time has the focus of the keys (j and k), which is shown and follows the pointer's choice.
+import { useEffect, useRef } from "react";
+import { flexRender, getCoreRowModel, getSortedRowModel, useReactTable, type ColumnDef } from "@tanstack/react-table";
+import { useVirtualizer } from "@tanstack/react-virtual";
+
+export type Column<Row> = ColumnDef<Row, unknown>;
+
+/** Fewer rows than these are all in the page: then the browser's own search finds each. */
+const VIRTUAL_FROM = 80;
+const ROW_PX = 53;
+
+interface TableProps<Row> {
+  label: string;
+  columns: Column<Row>[];
+  rows: Row[];
+  idOf: (row: Row) => string;
+  /** The row that keys are about; -1 for none. */
+  focused?: number;
+  currentId?: string | null | undefined;
+  onSeenEnd?: (() => void) | undefined;
+  /** What is shown of the current row stands below: leave room for it. */
+  isShort?: boolean;
+}
+
+export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId, onSeenEnd, isShort = false }: TableProps<Row>) {
+  const box = useRef<HTMLDivElement>(null);
+  const table = useReactTable({
+    data: rows,
+    columns,
+    getRowId: idOf,
+    getCoreRowModel: getCoreRowModel(),
+    getSortedRowModel: getSortedRowModel(),
+    // The order of keys and the order on the screen are one: pages that take keys give their rows in order and do not sort here.
+    enableSorting: focused < 0 && rows.length > 1,
+  });
+  const sorted = table.getRowModel().rows;
+  const isVirtual = sorted.length >= VIRTUAL_FROM;
+  const virtual = useVirtualizer({
+    count: sorted.length,
+    enabled: isVirtual,
+    getScrollElement: () => box.current,
+    estimateSize: () => ROW_PX,
+    overscan: 12,
+  });
+  const items = virtual.getVirtualItems();
+  // Nothing is in sight yet in the first drawing: the end is seen only once a row says so.
+  const last = items.at(-1)?.index ?? -1;
+  useEffect(() => {
+    if (onSeenEnd && isVirtual && last >= sorted.length - 10) onSeenEnd();
+  }, [last, sorted.length, onSeenEnd, isVirtual]);
+  useEffect(() => {
+    if (focused < 0) return;
+    if (isVirtual) virtual.scrollToIndex(focused);
+    else box.current?.querySelector('[data-focused="true"]')?.scrollIntoView({ block: "nearest" });
+  }, [focused, isVirtual, virtual]);
+  const shown = isVirtual ? items.map((item) => ({ row: sorted[item.index], index: item.index })) : sorted.map((row, index) => ({ row, index }));
+  const above = isVirtual ? (items[0]?.start ?? 0) : 0;
+  const below = isVirtual ? virtual.getTotalSize() - (items.at(-1)?.end ?? 0) : 0;
+  const width = columns.length;
+  return (
+    <div ref={box} className={`${isVirtual || isShort ? "scroll" : "table"}${isShort ? " short" : ""}`} tabIndex={0} role="region" aria-label={label}>
+      <table aria-rowcount={isVirtual ? sorted.length + 1 : undefined}>
+        <thead>
+          {table.getHeaderGroups().map((group) => (
+            <tr key={group.id}>
+              {group.headers.map((header) => {
+                const order = header.column.getIsSorted();
+                const title = flexRender(header.column.columnDef.header, header.getContext());
+                return (
+                  <th key={header.id} scope="col" aria-sort={order ? (order === "asc" ? "ascending" : "descending") : undefined}>
+                    {header.column.getCanSort() ? (
+                      <button type="button" className="sort" onClick={header.column.getToggleSortingHandler()}>
+                        {title}
+                        <span aria-hidden="true">{order === "asc" ? "↑" : order === "desc" ? "↓" : ""}</span>
+                      </button>
+                    ) : (
+                      title
+                    )}
+                  </th>
+                );
+              })}
+            </tr>
+          ))}
+        </thead>
+        <tbody>
+          {above > 0 && <Gap height={above} width={width} />}
+          {shown.map(
+            ({ row, index }) =>
+              row && (
+                <tr
+                  key={row.id}
+                  aria-rowindex={isVirtual ? index + 2 : undefined}
+                  aria-current={currentId === row.id ? "true" : undefined}
+                  data-focused={index === focused ? "true" : undefined}
+                >
+                  {row.getVisibleCells().map((cell) => (
+                    <td key={cell.id}>{flexRender(cell.column.columnDef.cell, cell.getContext())}</td>
+                  ))}
+                </tr>
+              ),
+          )}
+          {below > 0 && <Gap height={below} width={width} />}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Gap({ height, width }: { height: number; width: number }) {
+  return (
+    <tr aria-hidden="true">
+      <td colSpan={width} style={{ height, padding: 0, border: 0 }} />
+    </tr>
+  );
+}
