@@ -1,5 +1,6 @@
 //! Our commands: `cargo xtask demo | test | bench | services | tidy`. Each brings up what it needs and takes it down again.
 
+mod build;
 mod process;
 mod run;
 mod services;

@@ -1,41 +1,12 @@
 //! demo, test and bench: bring the services up, build, run, take everything down again.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::process::{self, root, say, shown};
+use crate::build::{self, Test, cargo, target};
+use crate::process::{self, say, shown};
 use crate::services::{Rung, Services};
 use crate::{tidy, web};
-
-fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-    command.args(arguments).current_dir(root());
-    // What `cargo run` tells us about ourselves is not for the builds we start: build scripts watch these, and the slowest crates would be
-    // built anew whenever a person and we build in turn.
-    for (name, _) in std::env::vars_os() {
-        let about_us = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
-        if name.to_str().is_some_and(|name| about_us.iter().any(|start| name.starts_with(start))) {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-/// Where cargo puts what it builds.
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
-}
-
-fn build(profile: &[&str], packages: &[&str]) -> Result<(), String> {
-    say("Building (the first time takes a few minutes)");
-    let mut arguments = vec!["build"];
-    arguments.extend(profile);
-    for package in packages {
-        arguments.extend(["-p", package]);
-    }
-    shown(&mut cargo(&arguments), "the build")
-}
 
 /// The demo runs the profile that builds fastest.
 pub fn demo(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
@@ -46,7 +17,7 @@ pub fn demo(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
         Err(error) if process::is_stopped() => return Err(error),
         Err(error) => say(&format!("There is no web app: {error}")),
     }
-    build(&[], &["crossdock", "tests"])?;
+    build::programs(&[])?;
     let mut command = Command::new(target().join("debug/demo"));
     services.environment(command.args(arguments));
     if web::built().join("index.html").is_file() {
@@ -61,7 +32,7 @@ pub fn bench(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
     if let Some((what @ ("read" | "load" | "mapping" | "drift"), arguments)) = first {
         // It needs no service: a server or a folder of its own is enough.
         let program = format!("bench_{what}");
-        build(&["--release", "--bin", &program], &["tests"])?;
+        build::programs(&["--release", "--bin", &program])?;
         return shown(Command::new(target().join("release").join(program)).args(arguments), &format!("the bench of {what}"));
     }
     let (program, arguments) = match first {
@@ -73,7 +44,7 @@ pub fn bench(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
         _ => ("bench", arguments),
     };
     let services = Services::up(rung)?;
-    build(&["--release"], &["crossdock", "tests"])?;
+    build::programs(&["--release"])?;
     let mut command = Command::new(target().join("release").join(program));
     services.environment(command.args(arguments));
     shown(&mut command, "the bench")
@@ -111,7 +82,7 @@ pub fn real(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
 pub fn web(rung: Option<Rung>) -> Result<(), String> {
     let services = Services::up(rung)?;
     web::test()?;
-    build(&[], &["crossdock", "tests"])?;
+    build::programs(&[])?;
     web::journeys(&services, &target().join("debug/demo"))
 }
 
@@ -138,29 +109,27 @@ pub fn test(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
     if filter.is_empty() {
         note("the web app", &mut web::test);
     }
-    note("build", &mut || build(&[], &["crossdock", "tests"]));
+    let mut tests: Vec<Test> = Vec::new();
+    note("build", &mut || {
+        tests = build::tests()?;
+        Ok(())
+    });
     if filter.is_empty() {
         note("the web app in a browser", &mut || web::journeys(&services, &target().join("debug/demo")));
     }
-    let filter: Vec<&str> = filter.iter().map(String::as_str).collect();
-    note("unit tests", &mut || {
-        let arguments = [vec!["test", "--workspace", "--exclude", "tests", "--quiet", "--"], filter.clone()].concat();
-        shown(&mut cargo(&arguments), "unit tests")
-    });
-    // Two platforms at a time: each is four processes on two cores.
-    let platform = [vec!["test", "-p", "tests", "--", "--test-threads", "2"], filter].concat();
-    if services.rabbitmq.is_some() && services.redis.is_some() {
-        note("the platform, with RabbitMQ and Redis", &mut || {
-            let mut command = cargo(&platform);
-            services.environment(&mut command);
-            shown(&mut command, "the platform's tests")
+    let (platform, units): (Vec<Test>, Vec<Test>) = tests.into_iter().partition(|test| test.package == "tests");
+    note("unit tests", &mut || all(&units, |test| shown(test.command().arg("--quiet").args(filter), &test.to_string())));
+    if filter.is_empty() {
+        note("examples in the documentation", &mut || {
+            shown(&mut cargo(&["test", "--workspace", "--doc", "--quiet"]), "the examples")
         });
     }
-    note("the platform, all-in-one", &mut || {
-        let mut command = cargo(&platform);
-        services.environment(&mut command);
-        shown(command.env("CROSSDOCK_ALL_IN_ONE", "1"), "the platform's tests all-in-one")
-    });
+    if services.rabbitmq.is_some() && services.redis.is_some() {
+        note("the platform, with RabbitMQ and Redis", &mut || {
+            all(&platform, |test| on_the_platform(test, &services, filter, false))
+        });
+    }
+    note("the platform, all-in-one", &mut || all(&platform, |test| on_the_platform(test, &services, filter, true)));
     say("");
     for (what, outcome, seconds) in &results {
         say(&format!("  {} {what} ({seconds:.0} s)", if outcome.is_ok() { "ok  " } else { "FAIL" }));
@@ -170,4 +139,21 @@ pub fn test(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
     }
     let failed = results.iter().filter(|(_, outcome, _)| outcome.is_err()).count();
     if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} failed", results.len())) }
+}
+
+/// Runs them all, so that one that fails hides no other; says which failed.
+fn all(tests: &[Test], run: impl Fn(&Test) -> Result<(), String>) -> Result<(), String> {
+    let failed: Vec<String> = tests.iter().filter_map(|test| run(test).err()).inspect(|error| say(error)).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+}
+
+fn on_the_platform(test: &Test, services: &Services, filter: &[String], all_in_one: bool) -> Result<(), String> {
+    let mut command = test.command();
+    services.environment(&mut command);
+    if all_in_one {
+        command.env("CROSSDOCK_ALL_IN_ONE", "1");
+    }
+    // A platform waits more than it computes: more of them than two cores have room for keep both busy, and no more than a Postgres as it
+    // comes (100 connections) has room for.
+    shown(command.args(["--test-threads", "4"]).args(filter), &test.to_string())
 }
