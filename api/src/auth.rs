@@ -26,6 +26,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::password::PasswordError;
+use crate::second_factor::{self, Shown};
 use crate::throttle::{self, Throttle};
 use crate::{AppState, api_key, password};
 
@@ -243,7 +244,36 @@ pub async fn viewer(state: &AppState, request: &HttpRequest, caller: &Caller) ->
     Ok(Some(Arc::new(Viewer { identity, tenant, request: caller.request })))
 }
 
-/// Opens a session; `None` for an unknown address, a wrong password and a locked account alike, after the same time.
+/// How a sign-in ended.
+#[derive(Debug)]
+pub enum SignIn {
+    Opened(Session),
+    /// An unknown address, a wrong password or a resting account: nobody is told which.
+    Refused,
+    /// The password is right, and the person has a second factor of which no code came.
+    CodeNeeded,
+    /// The password is right, and the code is not.
+    CodeRefused,
+}
+
+impl SignIn {
+    /// Why there is no session.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::Opened(_) => None,
+            Self::Refused => {
+                Some("the address or the password is not right, or there were too many tries; wait a minute and try again")
+            }
+            Self::CodeNeeded => Some("enter the code that your authenticator app shows, or one of your recovery codes"),
+            Self::CodeRefused => Some(
+                "the code is not right, or was used before; take the next one that your app shows, or a recovery code (after ten wrong codes nothing else works for an hour)",
+            ),
+        }
+    }
+}
+
+/// Opens a session. What is wrong with address and password is not told, and takes the same time.
 ///
 /// # Errors
 /// Where there were too many tries, too many others wait, or the database does not answer.
@@ -252,12 +282,18 @@ pub async fn sign_in(
     caller: &Caller,
     email: &str,
     password: SecretString,
-) -> Result<Option<Session>, SignInError> {
-    let Some(user) = check(state, caller, email, password).await? else { return Ok(None) };
+    code: Option<&str>,
+) -> Result<SignIn, SignInError> {
+    let Some(user) = check(state, caller, email, password).await? else { return Ok(SignIn::Refused) };
+    match second_factor::show(state, caller, user, code).await? {
+        Shown::Enough => {}
+        Shown::Missing => return Ok(SignIn::CodeNeeded),
+        Shown::Refused => return Ok(SignIn::CodeRefused),
+    }
     let (refresh_token, hash) = new_token();
     let refresh_expires_at = Utc::now() + Duration::days(REFRESH_DAYS);
     let session = state.store.session_open(user, &hash, refresh_expires_at, caller.whence()).await?;
-    Ok(opened(state, user, session, refresh_token, refresh_expires_at))
+    Ok(opened(state, user, session, refresh_token, refresh_expires_at).map_or(SignIn::Refused, SignIn::Opened))
 }
 
 /// Whose password this is; `None` for an unknown address, a wrong password and a locked account alike, after the same time.

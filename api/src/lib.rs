@@ -14,6 +14,7 @@ mod health;
 mod intake;
 mod mailing;
 pub mod password;
+mod second_factor;
 mod throttle;
 mod web_app;
 mod web_session;

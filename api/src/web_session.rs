@@ -11,14 +11,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tracing::error;
 
-use crate::auth::{self, Caller, REFRESH_DAYS, Session, SignInError};
+use crate::auth::{self, Caller, REFRESH_DAYS, Session, SignIn, SignInError};
 use crate::graphql::{Code, is_json, refuse};
 use crate::{AppState, body};
 
 /// Where the cookie goes, and no further.
 const PATH: &str = "/session";
 const BODY_BYTES_MAX: usize = 8 * 1024;
-const REFUSED: &str = "the address or the password is not right, or there were too many tries; wait a minute and try again";
 
 /// How the refresh token's cookie is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +52,8 @@ impl Cookie {
 struct Open {
     email: String,
     password: String,
+    /// Of the second factor.
+    code: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -67,20 +68,23 @@ pub fn routes(config: &mut web::ServiceConfig) {
 }
 
 async fn open(state: web::Data<AppState>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let Open { email, password } = match read(&state, &request, payload).await {
+    let Open { email, password, code } = match read(&state, &request, payload).await {
         Ok(open) => open,
         Err(refusal) => return refusal,
     };
     let caller = Caller::of(&request);
-    match auth::sign_in(&state, &caller, &email, password.into()).await {
-        Ok(Some(session)) => {
+    match auth::sign_in(&state, &caller, &email, password.into(), code.as_deref()).await {
+        Ok(SignIn::Opened(session)) => {
             // Whoever was signed in here before is not any more: their cookie is overwritten.
             if let Err(failure) = forget(&state, &request, &caller).await {
                 return failure;
             }
             opened(state.cookie, &session)
         }
-        Ok(None) => refused(None, REFUSED),
+        Ok(ended) => {
+            let needs = matches!(ended, SignIn::CodeNeeded | SignIn::CodeRefused).then_some("code");
+            closed(None, ended.refusal().unwrap_or_default(), needs)
+        }
         Err(SignInError::Store(error)) => internal(&caller, &error),
         Err(error @ (SignInError::TooMany | SignInError::Password(_))) => {
             refuse(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, &error.to_string())
@@ -169,14 +173,18 @@ fn opened(cookie: Cookie, session: &Session) -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).insert_header((SET_COOKIE, set)).json(body)
 }
 
-/// No session, and why. `forgotten` takes the cookie away.
 fn refused(forgotten: Option<Cookie>, reason: &str) -> HttpResponse {
+    closed(forgotten, reason, None)
+}
+
+/// No session, why, and what else is asked for. `forgotten` takes the cookie away.
+fn closed(forgotten: Option<Cookie>, reason: &str, needs: Option<&str>) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
     answer.insert_header((CACHE_CONTROL, "no-store"));
     if let Some(cookie) = forgotten {
         answer.insert_header((SET_COOKIE, cookie.set("", 0)));
     }
-    answer.json(serde_json::json!({"session": null, "reason": reason}))
+    answer.json(serde_json::json!({"session": null, "reason": reason, "needs": needs}))
 }
 
 fn internal(caller: &Caller, cause: &infra::postgres::StoreError) -> HttpResponse {

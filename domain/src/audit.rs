@@ -204,6 +204,10 @@ pub enum Action {
     ApiKeyRevoked,
     PasswordResetAsked,
     PasswordSet,
+    SecondFactorSet,
+    SecondFactorRemoved,
+    RecoveryCodesMade,
+    RecoveryCodeUsed,
 }
 
 impl Action {
@@ -374,6 +378,10 @@ impl Action {
             Self::ApiKeyRevoked => "api_key.revoked",
             Self::PasswordResetAsked => "password.reset_asked",
             Self::PasswordSet => "password.set",
+            Self::SecondFactorSet => "second_factor.set",
+            Self::SecondFactorRemoved => "second_factor.removed",
+            Self::RecoveryCodesMade => "recovery_codes.made",
+            Self::RecoveryCodeUsed => "recovery_code.used",
         }
     }
 }

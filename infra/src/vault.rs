@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use domain::id::{AlertReceiverId, CredentialId, HookSecretId, TenantId};
+use domain::id::{AlertReceiverId, CredentialId, HookSecretId, TenantId, UserId};
 use domain::search_key::{KeyKind, SearchKey};
 use domain::secret::{ExposeSecret, SecretFields, SecretString};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -23,9 +23,9 @@ pub enum VaultError {
     #[error("the master key must be 32 bytes in base64; make one with `openssl rand -base64 32`")]
     MasterKey,
     #[error(
-        "the data key of tenant {tenant} was wrapped by master key {wrapped_by}, but {ours} is configured; set CROSSDOCK_MASTER_KEY_ALSO to the one before"
+        "{what} was wrapped by master key {wrapped_by}, but {ours} is configured; set CROSSDOCK_MASTER_KEY_ALSO to the one before"
     )]
-    OtherMasterKey { tenant: TenantId, wrapped_by: String, ours: String },
+    OtherMasterKey { what: String, wrapped_by: String, ours: String },
     #[error("{what} does not open: it was altered, moved from another row, or the master key is not the one that sealed it")]
     Sealed { what: String },
     #[error("the system gave no random bytes")]
@@ -115,6 +115,29 @@ impl Vault {
         [Some(&self.master), self.also.as_ref()].into_iter().flatten().find(|master| master.id == id)
     }
 
+    /// Opens what a master key of ours has sealed itself.
+    fn opened(&self, what: &dyn Fn() -> String, aad: &str, master_key_id: &str, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let other = || VaultError::OtherMasterKey { what: what(), wrapped_by: master_key_id.to_owned(), ours: self.master.id.clone() };
+        let master = self.master(master_key_id).ok_or_else(other)?;
+        open(&master.wrapping, aad.as_bytes(), sealed).ok_or_else(|| VaultError::Sealed { what: what() })
+    }
+
+    /// Seals a person's second factor, by the master key itself: a person is of no tenant, and has no data key.
+    ///
+    /// # Errors
+    /// Where the system has no randomness.
+    pub fn seal_of_person(&self, user: UserId, secret: &SecretString) -> Result<Vec<u8>, VaultError> {
+        seal(&self.master.wrapping, second_factor_aad(user).as_bytes(), secret.expose_secret().as_bytes())
+    }
+
+    /// # Errors
+    /// Where another master key sealed it, it was altered, or it is somebody else's.
+    pub fn open_of_person(&self, user: UserId, master_key_id: &str, sealed: &[u8]) -> Result<SecretString, VaultError> {
+        let what = || format!("the second factor of {user}");
+        let plain = self.opened(&what, &second_factor_aad(user), master_key_id, sealed)?;
+        String::from_utf8(plain).map(SecretString::from).map_err(|_| VaultError::Sealed { what: what() })
+    }
+
     /// True where what this master key has wrapped can be read.
     #[must_use]
     pub fn knows(&self, master_key_id: &str) -> bool {
@@ -154,10 +177,7 @@ impl Vault {
     }
 
     fn unwrapped(&self, tenant: TenantId, version: i32, master_key_id: &str, wrapped: &[u8]) -> Result<Vec<u8>, VaultError> {
-        let other = || VaultError::OtherMasterKey { tenant, wrapped_by: master_key_id.to_owned(), ours: self.master.id.clone() };
-        let master = self.master(master_key_id).ok_or_else(other)?;
-        open(&master.wrapping, data_key_aad(tenant, version).as_bytes(), wrapped)
-            .ok_or_else(|| VaultError::Sealed { what: format!("the data key of tenant {tenant}") })
+        self.opened(&|| format!("the data key of tenant {tenant}"), &data_key_aad(tenant, version), master_key_id, wrapped)
     }
 }
 
@@ -193,6 +213,10 @@ impl DataKey {
 
 fn data_key_aad(tenant: TenantId, version: i32) -> String {
     format!("crossdock/data-key/{tenant}/{version}")
+}
+
+fn second_factor_aad(user: UserId) -> String {
+    format!("crossdock/second-factor/{user}")
 }
 
 /// What was sealed: it opens as nothing else, so that no row can be passed off as another.
@@ -280,6 +304,18 @@ mod tests {
             altered[at] ^= 1;
             assert!(reopened.open(tenant, ours, &altered).is_err(), "byte {at}");
         }
+    }
+
+    #[test]
+    fn a_second_factor_opens_for_its_person_only() {
+        let (ours, user) = (vault(7), UserId::generate());
+        let sealed = ours.seal_of_person(user, &"GEZDGNBVGY3TQOJQ".into()).unwrap();
+        assert_eq!(ours.open_of_person(user, ours.master_key_id(), &sealed).unwrap().expose_secret(), "GEZDGNBVGY3TQOJQ");
+        assert!(ours.open_of_person(UserId::generate(), ours.master_key_id(), &sealed).is_err());
+        let error = vault(8).open_of_person(user, ours.master_key_id(), &sealed).unwrap_err();
+        assert!(matches!(error, VaultError::OtherMasterKey { .. }), "{error}");
+        let next = vault(8).also_reading(&SecretString::from(STANDARD.encode([7; KEY_BYTES]))).unwrap();
+        assert!(next.open_of_person(user, ours.master_key_id(), &sealed).is_ok());
     }
 
     #[test]

@@ -361,6 +361,14 @@ impl Platform {
         if status.success() { Ok(()) } else { Err(step("user create", format!("see {}/cli.log", self.logs.display()))) }
     }
 
+    /// Runs the program beside the platform, and says how it ended.
+    ///
+    /// # Errors
+    /// Where it cannot be run.
+    pub async fn run(&self, arguments: &[&str]) -> Result<std::process::Output, PlatformError> {
+        Ok(self.command("cli.log", arguments)?.stderr(Stdio::piped()).output().await?)
+    }
+
     /// The rules by which a connector writes orders, as a person would copy them into a flow.
     #[must_use]
     pub fn connector_rules(&self, connector: &str) -> Vec<Value> {

@@ -8,6 +8,7 @@ use infra::postgres::account::Purpose;
 use tracing::warn;
 
 use super::error::{Code, UserError, UserErrorCode, fail, internal, state, viewer};
+use super::second_factor::SecondFactor;
 use super::session::{SIGN_IN_COST, caller, sign_in_refused};
 use crate::AppState;
 use crate::auth::{self, Caller};
@@ -24,6 +25,8 @@ struct Account {
     email: String,
     /// Since when it is known that mails to this address reach you; null where it is not.
     email_verified_at: Option<DateTime<Utc>>,
+    /// What is asked for beside your password; null where nothing is.
+    second_factor: Option<SecondFactor>,
 }
 
 #[derive(SimpleObject)]
@@ -49,7 +52,12 @@ impl AccountQuery {
     async fn account(&self, ctx: &Context<'_>) -> Result<Option<Account>> {
         let (user, _) = viewer(ctx)?.person()?;
         let account = state(ctx).store.account(user).await.map_err(|error| internal(ctx, &error))?;
-        Ok(account.map(|account| Account { email: account.email, email_verified_at: account.email_verified_at }))
+        let factor = state(ctx).store.second_factor(user).await.map_err(|error| internal(ctx, &error))?;
+        Ok(account.map(|account| Account {
+            email: account.email,
+            email_verified_at: account.email_verified_at,
+            second_factor: factor.map(SecondFactor::new),
+        }))
     }
 }
 

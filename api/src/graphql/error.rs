@@ -69,8 +69,10 @@ pub enum UserErrorCode {
     Changed,
     /// Something else must come first; the message says what.
     Blocked,
-    /// Address or password do not fit, or the account rests after too many tries.
+    /// Address, password or code do not fit, or the account rests after too many tries.
     SignInRefused,
+    /// The password is right; a code of the second factor is needed, too.
+    SecondFactorNeeded,
 }
 
 /// One thing a person can mend.

@@ -48,6 +48,7 @@ mod poll;
 mod reconciliation;
 mod record;
 mod search;
+mod second_factor;
 mod sent_group;
 mod session;
 mod subscription;
@@ -141,6 +142,7 @@ pub struct Mutation(
     member::MemberMutation,
     poll::PollMutation,
     reconciliation::ReconciliationMutation,
+    second_factor::SecondFactorMutation,
     session::SessionMutation,
     subscription::SubscriptionMutation,
     swap::SwapMutation,

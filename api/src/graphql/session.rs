@@ -8,7 +8,7 @@ use domain::permission::Permission;
 use super::api_key::PermissionName;
 use super::error::{Code, UserError, UserErrorCode, fail, internal, state, viewer};
 use super::page::{cost, uuid};
-use crate::auth::{self, Caller, Identity, SignInError};
+use crate::auth::{self, Caller, Identity, SignIn, SignInError};
 
 /// What signing in costs of a request's complexity: two fit into one, so that a request is no list of guesses.
 pub(super) const SIGN_IN_COST: usize = 2_000;
@@ -60,6 +60,8 @@ struct SessionOpenInput {
     email: String,
     /// 12 to 1,024 bytes.
     password: String,
+    /// Of the second factor: what the app shows, or a recovery code. Asked for by the code SECOND_FACTOR_NEEDED.
+    code: Option<String>,
 }
 
 #[derive(SimpleObject)]
@@ -141,21 +143,27 @@ impl SessionMutation {
     /// account and 60 in all from one network address, beyond which the error's code is RATE_LIMITED.
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn session_open(&self, ctx: &Context<'_>, input: SessionOpenInput) -> Result<SessionPayload> {
-        let session = match auth::sign_in(state(ctx), caller(ctx), &input.email, input.password.into()).await {
-            Ok(session) => session,
-            Err(error) => return Err(sign_in_refused(ctx, error)),
+        let (password, code) = (input.password.into(), input.code.as_deref());
+        let ended = auth::sign_in(state(ctx), caller(ctx), &input.email, password, code).await;
+        let ended = ended.map_err(|error| sign_in_refused(ctx, error))?;
+        let refusal = ended.refusal().unwrap_or_default();
+        let (field, code) = match ended {
+            SignIn::Opened(session) => return Ok(SessionPayload { session: Some(session.into()), user_errors: vec![] }),
+            SignIn::Refused => ("input", UserErrorCode::SignInRefused),
+            SignIn::CodeNeeded => ("input.code", UserErrorCode::SecondFactorNeeded),
+            SignIn::CodeRefused => ("input.code", UserErrorCode::SignInRefused),
         };
-        Ok(payload(
-            session,
-            "the address or the password is not right, or there were too many tries; wait a minute and try again",
-        ))
+        Ok(SessionPayload { session: None, user_errors: vec![UserError::new(field, code, refusal)] })
     }
 
     /// Trades a refresh token for a new session. A token that comes twice ends the session for both who hold it.
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn session_refresh(&self, ctx: &Context<'_>, refresh_token: String) -> Result<SessionPayload> {
         let session = auth::refresh(state(ctx), caller(ctx), &refresh_token).await.map_err(|error| internal(ctx, &error))?;
-        Ok(payload(session, "the refresh token was used before, has expired or was revoked; sign in again"))
+        let refusal = "the refresh token was used before, has expired or was revoked; sign in again";
+        let refused = || vec![UserError::new("input", UserErrorCode::SignInRefused, refusal)];
+        let user_errors = if session.is_some() { vec![] } else { refused() };
+        Ok(SessionPayload { session: session.map(SessionNode::from), user_errors })
     }
 
     /// Ends this session at once, on every device that holds its tokens.
@@ -200,10 +208,4 @@ pub(super) fn sign_in_refused(ctx: &Context<'_>, error: SignInError) -> async_gr
 
 pub(super) fn caller<'c>(ctx: &Context<'c>) -> &'c Caller {
     ctx.data_unchecked::<Caller>()
-}
-
-fn payload(session: Option<auth::Session>, refusal: &str) -> SessionPayload {
-    let user_errors =
-        if session.is_some() { vec![] } else { vec![UserError::new("input", UserErrorCode::SignInRefused, refusal)] };
-    SessionPayload { session: session.map(SessionNode::from), user_errors }
 }

@@ -63,10 +63,16 @@ function keep(session: Session): string {
   return session.accessToken;
 }
 
-/** Signs in; gives the sentence that says why not. */
-export async function signIn(email: string, password: string): Promise<string | null> {
-  const { session, reason } = await call("open", { email, password });
-  if (!session) return reason ?? "The sign-in was refused.";
+/** Why a sign-in was refused, and whether a code of the second factor is asked for. */
+export interface Refusal {
+  reason: string;
+  needsCode: boolean;
+}
+
+/** Signs in; gives the refusal where it was refused. */
+export async function signIn(email: string, password: string, code: string | null = null): Promise<Refusal | null> {
+  const { session, reason, needs } = await call("open", { email, password, code });
+  if (!session) return { reason: reason ?? "The sign-in was refused.", needsCode: needs === "code" };
   keep(session);
   // Another value each time, so that tabs where somebody else was signed in hear of it, too.
   localStorage.setItem(SIGNED_IN_KEY, String(Date.now()));
@@ -91,6 +97,7 @@ export function forgetSession(): void {
 interface Answer {
   session?: Session | null;
   reason?: string | null;
+  needs?: string | null;
   errors?: { message: string; extensions?: { code?: string } }[];
 }
 

@@ -11,6 +11,7 @@ export function SignIn() {
   const router = useRouter();
   const [isBusy, setBusy] = useState(false);
   const [wrong, setWrong] = useState<string | null>(null);
+  const [needsCode, setNeedsCode] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const next = to && /^\/(?![/\\])/.test(to) ? to : "/";
   if (isSignedIn() && !isBusy) return <Navigate to={next} replace />;
@@ -19,9 +20,13 @@ export function SignIn() {
     setWrong(null);
     setError(null);
     try {
-      const refusal = await signIn(String(form.get("email")), String(form.get("password")));
-      if (refusal) setWrong(sentence(refusal));
-      else {
+      const code = form.get("code");
+      const refusal = await signIn(String(form.get("email")), String(form.get("password")), typeof code === "string" ? code : null);
+      if (refusal) {
+        // That a code is asked for is nothing that went wrong.
+        setWrong(refusal.needsCode && !needsCode ? null : sentence(refusal.reason));
+        setNeedsCode(refusal.needsCode);
+      } else {
         await router.invalidate();
         await navigate({ href: next, replace: true });
       }
@@ -46,9 +51,14 @@ export function SignIn() {
         </div>
         {Boolean(error) && <Problem error={error} />}
         <Field label="E-mail">{(props) => <input {...props} name="email" type="email" autoComplete="username" required autoFocus />}</Field>
-        <Field label="Password" wrong={wrong}>
+        <Field label="Password" wrong={needsCode ? null : wrong}>
           {(props) => <input {...props} name="password" type="password" autoComplete="current-password" required />}
         </Field>
+        {needsCode && (
+          <Field label="Code" help="What your authenticator app shows, or one of your recovery codes." wrong={wrong}>
+            {(props) => <input {...props} name="code" autoComplete="one-time-code" autoCapitalize="characters" spellCheck={false} required autoFocus />}
+          </Field>
+        )}
         <button type="submit" className="button main-act" disabled={isBusy}>
           {isBusy ? "Signing in…" : "Sign in"}
         </button>

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use api::config::MasterKeys;
 use clap::Subcommand;
+use domain::id::UserId;
 use infra::postgres::Store;
 use infra::postgres::data_key::Rotation;
 
@@ -11,7 +12,7 @@ use crate::{Failure, say};
 
 #[derive(Subcommand)]
 pub enum KeysCommand {
-    /// Lists the master keys that have wrapped tenants' data keys, by their ids. Needs DATABASE_URL and CROSSDOCK_MASTER_KEY.
+    /// Lists the master keys that have wrapped tenants' data keys and sealed people's second factors, by their ids. Needs DATABASE_URL and CROSSDOCK_MASTER_KEY.
     List,
     /// Wraps what other master keys have wrapped by CROSSDOCK_MASTER_KEY, while everything runs. All processes must know both keys already
     /// (CROSSDOCK_MASTER_KEY_ALSO). Where it is interrupted, run it again: what is done stays done.
@@ -33,20 +34,26 @@ impl KeysCommand {
                     rotation = next;
                     say(&format!("{} data keys are wrapped by {}", rotation.rewrapped, vault.master_key_id()))?;
                 }
-                if rotation.rewrapped == 0 {
+                let (mut resealed, mut after) = (0, UserId(uuid::Uuid::nil()));
+                while let Some((count, last)) = store.second_factors_reseal(&vault, after).await? {
+                    (resealed, after) = (resealed + count, last);
+                    say(&format!("{resealed} second factors are sealed by {}", vault.master_key_id()))?;
+                }
+                if rotation.rewrapped == 0 && resealed == 0 {
                     break;
                 }
             }
         }
         let mut is_done = true;
-        for (id, count) in store.master_keys().await? {
+        for (id, data_keys, second_factors) in store.master_keys().await? {
             let which = match id == vault.master_key_id() {
                 true => "CROSSDOCK_MASTER_KEY",
                 false if vault.knows(&id) => "CROSSDOCK_MASTER_KEY_ALSO",
                 false => "not configured here",
             };
             is_done &= id == vault.master_key_id();
-            say(&format!("{id}: {count} data keys ({which})"))?;
+            let people = if second_factors > 0 { format!(", {second_factors} second factors") } else { String::new() };
+            say(&format!("{id}: {data_keys} data keys{people} ({which})"))?;
         }
         if is_done {
             say("No other master key is needed any more.")?;

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use api::config::Config;
 use api::{AppState, password};
 use clap::{Parser, Subcommand};
+use domain::id::UserId;
 use connector::ConnectorCommand;
 use connectors::Catalog;
 use flow::{Apply, FlowCommand};
@@ -87,6 +88,11 @@ enum Command {
 
 #[derive(Subcommand)]
 enum UserCommand {
+    /// Takes away the second factor of a person who has lost their app and their codes on paper. Be sure that it is them who asks.
+    SecondFactorRemove {
+        #[arg(long)]
+        email: String,
+    },
     /// Sets another password and ends all sessions of the person; it is read from the first line of standard input.
     Password {
         #[arg(long)]
@@ -125,6 +131,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Migrate { app_role } => migrate(app_role).await,
         Command::User { command: UserCommand::Create { email, name } } => user_create(&email, &name).await,
         Command::User { command: UserCommand::Password { email } } => user_password(&email).await,
+        Command::User { command: UserCommand::SecondFactorRemove { email } } => second_factor_remove(&email).await,
         Command::Connector { command } => connector::run(command).await,
         Command::Flow { command } => flow::run(command).await,
         Command::Audit { command } => return command.run().await,
@@ -188,9 +195,9 @@ async fn parts(all_in_one: bool) -> Result<Parts, Failure> {
     let vault = config.master_keys.vault()?;
     let store = Store::connect(&config.database_url, config.database_connections).await?;
     // One that cannot read some tenants' credentials must not look as if it worked.
-    if let Some((id, count)) = store.master_keys().await?.into_iter().find(|(id, _)| !vault.knows(id)) {
+    if let Some((id, data_keys, second_factors)) = store.master_keys().await?.into_iter().find(|(id, ..)| !vault.knows(id)) {
         return Err(format!(
-            "{count} tenants' data keys are wrapped by the master key {id}, which is not configured here: set CROSSDOCK_MASTER_KEY to it, or CROSSDOCK_MASTER_KEY_ALSO while it is being replaced"
+            "{data_keys} tenants' data keys and {second_factors} people's second factors are sealed by the master key {id}, which is not configured here: set CROSSDOCK_MASTER_KEY to it, or CROSSDOCK_MASTER_KEY_ALSO while it is being replaced"
         )
         .into());
     }
@@ -294,20 +301,39 @@ async fn migrate(app_role: Option<String>) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn database() -> Result<Store, Failure> {
+    let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    Ok(Store::connect(&url, 4).await?)
+}
+
 /// The hash of the password on standard input, and the way to the database.
 async fn password_read() -> Result<(String, Store), Failure> {
-    let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     let hash = password::hash(line.trim_end_matches(['\r', '\n']).to_owned().into()).await?;
-    Ok((hash, Store::connect(&url, 4).await?))
+    Ok((hash, database().await?))
+}
+
+async fn person(store: &Store, email: &str) -> Result<UserId, Failure> {
+    let found = store.user_find(email.trim(), "").await?;
+    Ok(found.ok_or_else(|| format!("nobody has the address {email}"))?.id)
+}
+
+async fn second_factor_remove(email: &str) -> Result<(), Failure> {
+    let store = database().await?;
+    let user = person(&store, email).await?;
+    if store.second_factor_remove(user, uuid::Uuid::now_v7()).await? {
+        say(&user.to_string())
+    } else {
+        Err(format!("{email} has no second factor").into())
+    }
 }
 
 async fn user_password(email: &str) -> Result<(), Failure> {
     let (hash, store) = password_read().await?;
-    let user = store.user_find(email.trim(), "").await?.ok_or_else(|| format!("nobody has the address {email}"))?;
-    store.password_set(user.id, &hash, None, uuid::Uuid::now_v7()).await?;
-    say(&user.id.to_string())
+    let user = person(&store, email).await?;
+    store.password_set(user, &hash, None, uuid::Uuid::now_v7()).await?;
+    say(&user.to_string())
 }
 
 async fn user_create(email: &str, name: &str) -> Result<(), Failure> {

@@ -23,12 +23,13 @@ pub struct Rotation {
 }
 
 impl Store {
-    /// Which master keys have wrapped data keys, and how many.
+    /// Which master keys have wrapped data keys and sealed second factors, and how many of each.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn master_keys(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        Ok(sqlx::query_as("SELECT master_key_id, data_keys FROM master_keys()").fetch_all(self.pool()).await?)
+    pub async fn master_keys(&self) -> Result<Vec<(String, i64, i64)>, StoreError> {
+        let query = sqlx::query_as("SELECT master_key_id, data_keys, second_factors FROM master_keys()");
+        Ok(query.fetch_all(self.pool()).await?)
     }
 
     /// Wraps the next data keys anew, in one transaction, and tells each tenant's audit log. `None` at the end. A process that dies in between

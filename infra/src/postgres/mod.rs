@@ -56,6 +56,7 @@ pub mod revision;
 pub mod run;
 pub mod seal;
 pub mod search;
+pub mod second_factor;
 pub mod sent_group;
 pub mod session;
 pub mod split;

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::id::{CredentialId, TenantId};
+use domain::id::{CredentialId, TenantId, UserId};
 use domain::scope::Scope;
 use domain::secret::{ExposeSecret, SecretFields};
 use infra::postgres::Store;
@@ -27,6 +27,8 @@ struct Sealed {
     database: Database,
     store: Store,
     tenants: Vec<(Scope, CredentialId)>,
+    /// Who has a second factor.
+    person: UserId,
 }
 
 impl Sealed {
@@ -51,7 +53,9 @@ impl Sealed {
             store.within(&scope).token_keep(&vault(master), credential, 0, &fields).await.unwrap().unwrap();
             made.push((scope, credential));
         }
-        Self { database, store, tenants: made }
+        let person = store.user_create("ann@example.com", "Ann", "-").await.unwrap().unwrap();
+        assert!(store.second_factor_begin(&vault(master), person, &"GEZDGNBVGY3TQOJQ".into()).await.unwrap());
+        Self { database, store, tenants: made, person }
     }
 
     /// How many tokens cannot be read, or say something else than they did.
@@ -122,7 +126,9 @@ async fn the_master_key_is_replaced_while_all_is_read_and_a_kill_in_between_lose
     assert!(reads == 0 && first.0 && second.0, "{first:?} {second:?}");
     assert_eq!(sealed.unreadable(&vault(2)).await, 0, "the one before is needed no more");
     let (_, text) = sealed.said(&["keys", "list"], 2, None).await;
-    assert!(text.contains("250 data keys (CROSSDOCK_MASTER_KEY)") && text.contains("No other master key is needed"), "{text}");
+    assert!(text.contains("250 data keys, 1 second factors (CROSSDOCK_MASTER_KEY)") && text.contains("No other master key is needed"), "{text}");
+    let begun = sealed.store.second_factor_begun(&vault(2), sealed.person).await.unwrap().unwrap();
+    assert_eq!(begun.secret.expose_secret(), "GEZDGNBVGY3TQOJQ");
     let mut root = sealed.database.connect().await.unwrap();
     let told = "SELECT count(*), count(DISTINCT tenant_id) FROM audit_events WHERE action = 'data_key.rewrapped'";
     assert_eq!(sqlx::query_as::<_, (i64, i64)>(told).fetch_one(&mut root).await.unwrap(), (250, 250), "each once");

@@ -34,6 +34,7 @@ mod poll;
 mod reconciliation;
 mod replay;
 mod schema;
+mod second_factor;
 mod sessions;
 mod silence;
 mod ssrf;

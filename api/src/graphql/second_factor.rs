@@ -1,0 +1,167 @@
+//! One's own second factor: set up, shown, replaced on paper, taken away.
+
+use async_graphql::{Context, Object, Result, SimpleObject};
+use chrono::{DateTime, Utc};
+use domain::id::UserId;
+use domain::secret::{ExposeSecret, SecretString};
+
+use super::error::{UserError, UserErrorCode, internal, state, viewer};
+use super::session::{SIGN_IN_COST, caller, sign_in_refused};
+use crate::auth::{self, SignIn};
+use crate::second_factor::{self, Shown};
+
+const IN_USE: &str = "you have a second factor already; take it away first (secondFactorRemove)";
+const NOT_IN_USE: &str = "you have no second factor; begin with secondFactorBegin";
+
+/// A second factor that is asked for when you sign in.
+#[derive(SimpleObject)]
+pub struct SecondFactor {
+    since: DateTime<Utc>,
+    /// Recovery codes that were not used yet; make others before the last one is gone.
+    recovery_codes_left: i64,
+}
+
+impl SecondFactor {
+    pub fn new(found: infra::postgres::second_factor::SecondFactor) -> Self {
+        Self { since: found.confirmed_at, recovery_codes_left: found.recovery_codes }
+    }
+}
+
+/// What an authenticator app is told; shown this once.
+#[derive(SimpleObject)]
+struct SecondFactorSetup {
+    /// In base32, to type in.
+    secret: String,
+    /// `otpauth://totp/…`, to show as a QR code.
+    uri: String,
+}
+
+#[derive(SimpleObject)]
+struct SecondFactorBeginPayload {
+    setup: Option<SecondFactorSetup>,
+    user_errors: Vec<UserError>,
+}
+
+#[derive(SimpleObject)]
+struct RecoveryCodesPayload {
+    /// Ten, each good once in the place of a code; shown this once. Keep them where your app is not.
+    recovery_codes: Option<Vec<String>>,
+    user_errors: Vec<UserError>,
+}
+
+impl RecoveryCodesPayload {
+    fn refuse(error: UserError) -> Self {
+        Self { recovery_codes: None, user_errors: vec![error] }
+    }
+}
+
+#[derive(SimpleObject)]
+struct SecondFactorRemovePayload {
+    done: bool,
+    user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct SecondFactorMutation;
+
+#[Object]
+impl SecondFactorMutation {
+    /// Begins to set up an authenticator app as your second factor. Nothing is asked for until `secondFactorConfirm`.
+    #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
+    async fn second_factor_begin(&self, ctx: &Context<'_>, password: String) -> Result<SecondFactorBeginPayload> {
+        let refuse = |error| Ok(SecondFactorBeginPayload { setup: None, user_errors: vec![error] });
+        let (user, _) = viewer(ctx)?.person()?;
+        let email = match known(ctx, user, password.into()).await? {
+            Ok(email) => email,
+            Err(error) => return refuse(error),
+        };
+        let Ok(setup) = second_factor::setup(&email) else {
+            return refuse(UserError::new("password", UserErrorCode::Blocked, "your address cannot stand in an app's label"));
+        };
+        let state = state(ctx);
+        let begun = state.store.second_factor_begin(&state.vault, user, &setup.secret).await;
+        if !begun.map_err(|error| internal(ctx, &error))? {
+            return refuse(UserError::new("password", UserErrorCode::Taken, IN_USE));
+        }
+        let setup = SecondFactorSetup { secret: setup.secret.expose_secret().to_owned(), uri: setup.uri };
+        Ok(SecondFactorBeginPayload { setup: Some(setup), user_errors: vec![] })
+    }
+
+    /// Shows that your app has the secret: from now on each sign-in needs a code, and all of your sessions but this one end.
+    #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
+    async fn second_factor_confirm(&self, ctx: &Context<'_>, code: String) -> Result<RecoveryCodesPayload> {
+        let refuse = |error| Ok(RecoveryCodesPayload::refuse(error));
+        let viewer = viewer(ctx)?;
+        let ((user, session), state) = (viewer.person()?, state(ctx));
+        let begun = state.store.second_factor_begun(&state.vault, user).await.map_err(|error| internal(ctx, &error))?;
+        let Some(begun) = begun else {
+            return refuse(UserError::new("code", UserErrorCode::NotFound, "nothing was begun: call secondFactorBegin first"));
+        };
+        let Some(step) = second_factor::step_of(&begun.secret, &code) else {
+            let why = "this is not the code that your app should show now; check the clock of your device, and take the next one";
+            return refuse(UserError::new("code", UserErrorCode::Invalid, why));
+        };
+        let (codes, hashes) = second_factor::recovery_codes();
+        let confirmed = state.store.second_factor_confirm(user, &begun, step, &hashes, session, viewer.request).await;
+        if !confirmed.map_err(|error| internal(ctx, &error))? {
+            return refuse(UserError::new("code", UserErrorCode::Changed, "it was begun anew meanwhile; use what was shown last"));
+        }
+        Ok(RecoveryCodesPayload { recovery_codes: Some(codes), user_errors: vec![] })
+    }
+
+    /// Makes ten other recovery codes; those before are no good any more.
+    #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
+    async fn recovery_codes_make(&self, ctx: &Context<'_>, password: String, code: String) -> Result<RecoveryCodesPayload> {
+        let viewer = viewer(ctx)?;
+        let (user, _) = viewer.person()?;
+        if let Some(error) = shown(ctx, user, password.into(), &code).await? {
+            return Ok(RecoveryCodesPayload::refuse(error));
+        }
+        let (codes, hashes) = second_factor::recovery_codes();
+        let set = state(ctx).store.recovery_codes_set(user, &hashes, viewer.request).await;
+        if !set.map_err(|error| internal(ctx, &error))? {
+            return Ok(RecoveryCodesPayload::refuse(UserError::new("code", UserErrorCode::NotFound, NOT_IN_USE)));
+        }
+        Ok(RecoveryCodesPayload { recovery_codes: Some(codes), user_errors: vec![] })
+    }
+
+    /// Takes your second factor away: the password alone signs you in. For another app or device, take it away and set it up anew.
+    #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
+    async fn second_factor_remove(&self, ctx: &Context<'_>, password: String, code: String) -> Result<SecondFactorRemovePayload> {
+        let viewer = viewer(ctx)?;
+        let (user, _) = viewer.person()?;
+        if let Some(error) = shown(ctx, user, password.into(), &code).await? {
+            return Ok(SecondFactorRemovePayload { done: false, user_errors: vec![error] });
+        }
+        let removed = state(ctx).store.second_factor_remove(user, viewer.request).await;
+        let done = removed.map_err(|error| internal(ctx, &error))?;
+        let missing = || vec![UserError::new("code", UserErrorCode::NotFound, NOT_IN_USE)];
+        Ok(SecondFactorRemovePayload { done, user_errors: if done { vec![] } else { missing() } })
+    }
+}
+
+/// The address of whoever asks, where this is their password: a session that somebody found open is not enough.
+async fn known(ctx: &Context<'_>, user: UserId, password: SecretString) -> Result<std::result::Result<String, UserError>> {
+    let (state, caller) = (state(ctx), caller(ctx));
+    let account = state.store.account(user).await.map_err(|error| internal(ctx, &error))?;
+    let email = account.map(|account| account.email).unwrap_or_default();
+    match auth::check(state, caller, &email, password).await {
+        Ok(Some(_)) => Ok(Ok(email)),
+        Ok(None) => Ok(Err(UserError::new("password", UserErrorCode::SignInRefused, "this is not your password"))),
+        Err(error) => Err(sign_in_refused(ctx, error)),
+    }
+}
+
+/// Why whoever asks may not touch their second factor: the password or the code does not fit.
+async fn shown(ctx: &Context<'_>, user: UserId, password: SecretString, code: &str) -> Result<Option<UserError>> {
+    if let Err(error) = known(ctx, user, password).await? {
+        return Ok(Some(error));
+    }
+    let shown = second_factor::show(state(ctx), caller(ctx), user, Some(code)).await.map_err(|error| internal(ctx, &error))?;
+    let refusal = match shown {
+        Shown::Enough => return Ok(None),
+        Shown::Missing => SignIn::CodeNeeded.refusal(),
+        Shown::Refused => SignIn::CodeRefused.refusal(),
+    };
+    Ok(Some(UserError::new("code", UserErrorCode::SignInRefused, refusal.unwrap_or_default())))
+}
