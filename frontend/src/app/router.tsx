@@ -175,8 +175,22 @@ const incidents = createRoute({
   validateSearch: (search) => chosen(search, ["all"]),
   component: lazyRouteComponent(() => import("../incidents/list"), "IncidentList"),
 });
+const settings = createRoute({
+  getParentRoute: () => tenant,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("../settings/settings"), "Settings"),
+});
+const settingsPart = (path: "/" | "/people" | "/api-keys" | "/account" | "/audit-log", component: ReturnType<typeof lazyRouteComponent>) =>
+  createRoute({ getParentRoute: () => settings, path, component });
+const settingsParts = [
+  settingsPart("/", lazyRouteComponent(() => import("../settings/settings"), "FirstPart")),
+  settingsPart("/people", lazyRouteComponent(() => import("../settings/people"), "People")),
+  settingsPart("/api-keys", lazyRouteComponent(() => import("../settings/api-keys"), "ApiKeys")),
+  settingsPart("/account", lazyRouteComponent(() => import("../settings/account"), "Account")),
+  settingsPart("/audit-log", lazyRouteComponent(() => import("../settings/audit-log"), "AuditLog")),
+];
 
-const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents];
+const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, settings.addChildren(settingsParts)];
 
 /** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
 const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));
