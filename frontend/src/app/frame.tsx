@@ -1,6 +1,6 @@
 // The frame of a tenant's pages: where one can go, whose tenant it is, and the keys.
 import { useEffect, useRef, useState } from "react";
-import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
+import { Link, Navigate, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { useTenant } from "../api/hooks";
 import { signOut } from "../session/session";
 import { useKeys } from "../ui/keys";
@@ -12,7 +12,7 @@ import { useViewer } from "./tenants";
 import { useTheme } from "./theme";
 
 interface PageLink {
-  to: "/t/$tenant" | `/t/$tenant/${"exceptions" | "lookup-tables" | "records" | "reconciliations" | "incidents" | "drifts" | "sunsets" | "connections" | "flows" | "backfills" | "files" | "alerts" | "settings/"}`;
+  to: "/t/$tenant" | `/t/$tenant/${"exceptions" | "lookup-tables" | "records" | "reconciliations" | "incidents" | "drifts" | "sunsets" | "connections" | "flows" | "backfills" | "files" | "alerts" | "audit" | "usage" | "settings/"}`;
   label: string;
   key: string;
   isExact?: boolean;
@@ -34,6 +34,8 @@ const PAGES: readonly PageLink[] = [
   { to: "/t/$tenant/backfills", label: "Backfills", key: "g b" },
   { to: "/t/$tenant/files", label: "Files", key: "g x" },
   { to: "/t/$tenant/alerts", label: "Alerts", key: "g a" },
+  { to: "/t/$tenant/audit", label: "Audit log", key: "g t", needs: "audit" },
+  { to: "/t/$tenant/usage", label: "Usage", key: "g u", needs: "usage" },
   { to: "/t/$tenant/settings/", label: "Settings", key: "g ,", needs: null },
 ];
 
@@ -99,7 +101,8 @@ export function Frame() {
       </header>
       <main className="main" id="main" ref={main} tabIndex={-1}>
         <Offline />
-        <Outlet />
+        {/* Who sees only what is billed begins there. */}
+        {pathname.replace(/\/$/, "") === `/t/${tenant}` && !may(role, "read") ? <Navigate to="/t/$tenant/usage" params={{ tenant }} replace /> : <Outlet />}
       </main>
       <KeyList open={hasKeyList} close={() => setKeyList(false)} />
     </div>

@@ -175,6 +175,23 @@ const incidents = createRoute({
   validateSearch: (search) => chosen(search, ["all"]),
   component: lazyRouteComponent(() => import("../incidents/list"), "IncidentList"),
 });
+const audit = createRoute({
+  getParentRoute: () => tenant,
+  path: "/audit",
+  validateSearch: (search) => chosen(search, ["q", "as", "by", "action", "kind", "from", "until", "event"]),
+  component: lazyRouteComponent(() => import("../audit/list"), "Audit"),
+});
+const auditVerify = createRoute({
+  getParentRoute: () => tenant,
+  path: "/audit/verify",
+  component: lazyRouteComponent(() => import("../audit/check"), "AuditCheck"),
+});
+const usage = createRoute({
+  getParentRoute: () => tenant,
+  path: "/usage",
+  validateSearch: (search) => chosen(search, ["month"]),
+  component: lazyRouteComponent(() => import("../usage/page"), "Usage"),
+});
 const settings = createRoute({
   getParentRoute: () => tenant,
   path: "/settings",
@@ -190,7 +207,7 @@ const settingsParts = [
   settingsPart("/audit-log", lazyRouteComponent(() => import("../settings/audit-log"), "AuditLog")),
 ];
 
-const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, settings.addChildren(settingsParts)];
+const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, usage, settings.addChildren(settingsParts)];
 
 /** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
 const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));

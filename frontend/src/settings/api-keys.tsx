@@ -1,7 +1,7 @@
 // API keys: which programs may come in, with what, and when they last did. The key itself is shown once, because nobody keeps it.
 import { useState } from "react";
 import { useAsk } from "../api/hooks";
-import { useMay } from "../app/role";
+import { Permitted } from "../app/permitted";
 import { Badge } from "../ui/badge";
 import { Copy } from "../ui/copy";
 import { Dialog } from "../ui/dialog";
@@ -30,17 +30,11 @@ const GRANTS = {
 type Grant = keyof typeof GRANTS;
 
 export function ApiKeys() {
-  const may = useMay();
-  if (!may("keys")) {
-    return (
-      <div className="panel">
-        <Empty title="Your role makes no API keys">
-          <p>Owners and admins do. Tell one of them what your program has to do, and for how long.</p>
-        </Empty>
-      </div>
-    );
-  }
-  return <Keys />;
+  return (
+    <Permitted to="keys" otherwise="Your role makes no API keys" advice="Owners and admins do. Tell one of them what your program has to do, and for how long.">
+      <Keys />
+    </Permitted>
+  );
 }
 
 function Keys() {

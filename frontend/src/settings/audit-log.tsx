@@ -1,30 +1,30 @@
 // How long the audit log is kept, and whether a legal hold keeps all of it. What the rule takes is gone for good, so shortening it is asked twice.
 import { useState } from "react";
 import { useAsk } from "../api/hooks";
+import { Permitted } from "../app/permitted";
 import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
-import { Empty, Loading, Problem } from "../ui/state";
+import { Loading, Problem } from "../ui/state";
 import { AuditPolicyDocument, AuditPolicySetDocument } from "./query.generated";
 import { kept, takesMore, type Policy } from "./retention";
 
 const [DAYS_MIN, DAYS_MAX, HOLD_MAX] = [30, 36_500, 500];
 
 export function AuditLog() {
+  return (
+    <Permitted to="audit" otherwise="Your role does not see the audit log" advice="Owners, admins and auditors do. Ask one of them.">
+      <Rule />
+    </Permitted>
+  );
+}
+
+function Rule() {
   const may = useMay();
-  const asked = useAsk(AuditPolicyDocument, {}, { isWanted: may("audit") });
+  const asked = useAsk(AuditPolicyDocument, {});
   const [isOpen, setOpen] = useState(false);
   const policy = asked.data?.auditPolicy;
-  if (!may("audit")) {
-    return (
-      <div className="panel">
-        <Empty title="Your role does not see the audit log">
-          <p>Owners, admins and auditors do. Ask one of them.</p>
-        </Empty>
-      </div>
-    );
-  }
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!policy) return <Loading what="the rule" />;
   return (

@@ -2,6 +2,7 @@
 import { useState } from "react";
 import { useQueryClient } from "@tanstack/react-query";
 import { useAsk } from "../api/hooks";
+import { Permitted } from "../app/permitted";
 import { ROLES, useMay } from "../app/role";
 import { useViewer } from "../app/tenants";
 import { ActButton } from "../ui/act-button";
@@ -29,6 +30,14 @@ type Invitation = InvitationsQuery["invitations"][number];
 type Role = keyof typeof ROLES;
 
 export function People() {
+  return (
+    <Permitted to="read" otherwise="Your role does not see who is here" advice="It sees what is billed, and your own account. Ask an owner or admin for another role.">
+      <Members />
+    </Permitted>
+  );
+}
+
+function Members() {
   const may = useMay();
   const asked = useAsk(MembersDocument, {}, { everyMs: 30_000 });
   const me = useViewer().data?.viewer?.id;
