@@ -5,6 +5,7 @@ import { browser as findBrowser } from "./chromium.mjs";
 import { demo } from "./demo.mjs";
 import { drifts } from "./drifts.mjs";
 import { fromNothing } from "./from-nothing.mjs";
+import { inventory } from "./inventory.mjs";
 import { journeys as first } from "./journeys.mjs";
 import { lookupTables } from "./lookup-tables.mjs";
 import { mappings } from "./mappings.mjs";
@@ -18,7 +19,7 @@ import { work } from "./work.mjs";
 
 // Signing out comes last.
 const { a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last, ...before } = first;
-const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...drifts, ...settings, ...audit, ...usage, ...volume, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
+const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...drifts, ...settings, ...audit, ...usage, ...inventory, ...volume, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
 const started = Date.now();
 const program = findBrowser();
 const stack = await demo();

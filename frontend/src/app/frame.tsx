@@ -12,7 +12,7 @@ import { useViewer } from "./tenants";
 import { useTheme } from "./theme";
 
 interface PageLink {
-  to: "/t/$tenant" | `/t/$tenant/${"exceptions" | "lookup-tables" | "records" | "reconciliations" | "incidents" | "drifts" | "sunsets" | "connections" | "flows" | "backfills" | "files" | "alerts" | "audit" | "usage" | "settings/"}`;
+  to: "/t/$tenant" | `/t/$tenant/${"exceptions" | "lookup-tables" | "records" | "inventory" | "reconciliations" | "incidents" | "drifts" | "sunsets" | "connections" | "flows" | "backfills" | "files" | "alerts" | "audit" | "usage" | "settings/"}`;
   label: string;
   key: string;
   isExact?: boolean;
@@ -25,6 +25,7 @@ const PAGES: readonly PageLink[] = [
   { to: "/t/$tenant/exceptions", label: "Exceptions", key: "g e" },
   { to: "/t/$tenant/lookup-tables", label: "Lookup tables", key: "g l" },
   { to: "/t/$tenant/records", label: "Records", key: "g r" },
+  { to: "/t/$tenant/inventory", label: "Inventory", key: "g n" },
   { to: "/t/$tenant/reconciliations", label: "Reconciliations", key: "g p" },
   { to: "/t/$tenant/incidents", label: "Incidents", key: "g i" },
   { to: "/t/$tenant/drifts", label: "Drift", key: "g d" },

@@ -186,6 +186,17 @@ const auditVerify = createRoute({
   path: "/audit/verify",
   component: lazyRouteComponent(() => import("../audit/check"), "AuditCheck"),
 });
+const inventory = createRoute({
+  getParentRoute: () => tenant,
+  path: "/inventory",
+  validateSearch: (search) => chosen(search, ["sku", "risk", "item"]),
+  component: lazyRouteComponent(() => import("../inventory/list"), "Inventory"),
+});
+const inventoryPolicy = createRoute({
+  getParentRoute: () => tenant,
+  path: "/inventory/policy",
+  component: lazyRouteComponent(() => import("../inventory/policy"), "InventoryPolicyPage"),
+});
 const usage = createRoute({
   getParentRoute: () => tenant,
   path: "/usage",
@@ -207,7 +218,7 @@ const settingsParts = [
   settingsPart("/audit-log", lazyRouteComponent(() => import("../settings/audit-log"), "AuditLog")),
 ];
 
-const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, usage, settings.addChildren(settingsParts)];
+const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
 
 /** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
 const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));
