@@ -111,6 +111,12 @@ const mapping = createRoute({
   validateSearch: (search) => chosen(search, ["side"]),
   component: lazyRouteComponent(() => import("../mappings/editor"), "MappingEditor"),
 });
+const undo = createRoute({
+  getParentRoute: () => tenant,
+  path: "/flows/$flowId/undos/$undoId",
+  validateSearch: (search) => chosen(search, ["kind"]),
+  component: lazyRouteComponent(() => import("../undos/detail"), "UndoPage"),
+});
 const lookupTables = createRoute({
   getParentRoute: () => tenant,
   path: "/lookup-tables",
@@ -218,7 +224,7 @@ const settingsParts = [
   settingsPart("/audit-log", lazyRouteComponent(() => import("../settings/audit-log"), "AuditLog")),
 ];
 
-const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
+const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, undo, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
 
 /** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
 const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));

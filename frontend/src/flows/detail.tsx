@@ -9,6 +9,7 @@ import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { useTell } from "../ui/notice";
 import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { Time } from "../ui/time";
+import { PrepareDialog, Undos } from "../undos/prepare";
 import { PublishDialog, RollBackDialog } from "./publish";
 import { FlowDetailDocument, FlowGatesSetDocument, FlowReconciliationsDocument, ReconciliationStartDocument, type FlowDetailQuery } from "./query.generated";
 import { Review } from "./review";
@@ -46,6 +47,7 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
   const may = useMay();
   const [publishing, setPublishing] = useState(false);
   const [back, setBack] = useState<Version | null>(null);
+  const [undoing, setUndoing] = useState<Version | null>(null);
   const [shown, setShown] = useState<string | null>(null);
   const running = flow.versions.find((one) => one.id === flow.published?.id);
   const draft = flow.versions.find((one) => one.state === "draft" || one.state === "review");
@@ -107,6 +109,11 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
                               Roll back
                             </button>
                           )}
+                          {one.publishedAt && one.id !== running?.id && one.state === "retired" && may("configure") && (
+                            <button type="button" className="button" aria-label={`Undo what version ${one.version} did`} onClick={() => setUndoing(one)}>
+                              Undo
+                            </button>
+                          )}
                         </span>
                       </td>
                     </tr>
@@ -125,10 +132,14 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
             </section>
           )}
         </div>
-        <Health flow={flow} tenant={tenant} />
+        <div className="stack">
+          <Health flow={flow} tenant={tenant} />
+          <Undos flowId={flow.id} />
+        </div>
       </div>
       {publishing && draft && <PublishDialog flow={flow} draft={draft} running={running} close={() => setPublishing(false)} />}
       {back && <RollBackDialog flow={flow} version={back} close={() => setBack(null)} />}
+      {undoing && <PrepareDialog flowId={flow.id} version={undoing.version} close={() => setUndoing(null)} />}
     </>
   );
 }
