@@ -117,6 +117,16 @@ const undo = createRoute({
   validateSearch: (search) => chosen(search, ["kind"]),
   component: lazyRouteComponent(() => import("../undos/detail"), "UndoPage"),
 });
+const newSwap = createRoute({
+  getParentRoute: () => tenant,
+  path: "/flows/$flowId/swaps/new",
+  component: lazyRouteComponent(() => import("../swaps/begin"), "NewSwap"),
+});
+const swap = createRoute({
+  getParentRoute: () => tenant,
+  path: "/flows/$flowId/swaps/$swapId",
+  component: lazyRouteComponent(() => import("../swaps/detail"), "SwapPage"),
+});
 const lookupTables = createRoute({
   getParentRoute: () => tenant,
   path: "/lookup-tables",
@@ -224,7 +234,7 @@ const settingsParts = [
   settingsPart("/audit-log", lazyRouteComponent(() => import("../settings/audit-log"), "AuditLog")),
 ];
 
-const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, undo, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
+const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
 
 /** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
 const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));

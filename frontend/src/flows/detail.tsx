@@ -9,6 +9,7 @@ import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { useTell } from "../ui/notice";
 import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { Time } from "../ui/time";
+import { Swaps } from "../swaps/begin";
 import { PrepareDialog, Undos } from "../undos/prepare";
 import { PublishDialog, RollBackDialog } from "./publish";
 import { FlowDetailDocument, FlowGatesSetDocument, FlowReconciliationsDocument, ReconciliationStartDocument, type FlowDetailQuery } from "./query.generated";
@@ -65,6 +66,11 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
           <Link className="button" to="/t/$tenant/flows/$flowId/mapping" params={{ tenant, flowId: flow.id }} search={{}}>
             {may("configure") ? "Edit the mapping" : "See the mapping"}
           </Link>
+          {running && may("configure") && (
+            <Link className="button" to="/t/$tenant/flows/$flowId/swaps/new" params={{ tenant, flowId: flow.id }}>
+              Replace the destination
+            </Link>
+          )}
           {draft && may("configure") && (
             <button type="button" className="button main-act" onClick={() => setPublishing(true)}>
               Publish version {draft.version}
@@ -135,6 +141,7 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
         <div className="stack">
           <Health flow={flow} tenant={tenant} />
           <Undos flowId={flow.id} />
+          <Swaps flowId={flow.id} />
         </div>
       </div>
       {publishing && draft && <PublishDialog flow={flow} draft={draft} running={running} close={() => setPublishing(false)} />}
