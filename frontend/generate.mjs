@@ -79,4 +79,14 @@ await writeFile(
   join(here, "src/mappings/functions.generated.ts"),
   `// Made by \`npm run generate\` of docs/mapping.md. Do not edit.\nexport const FUNCTIONS: readonly { name: string; call: string; about: string }[] = ${JSON.stringify(functions)};\n`,
 );
+
+// What the audit log is searched by: the acts, and the kinds of things that they are done to, as the platform has them.
+const rust = (name) => readFile(join(here, "../domain/src", name), "utf8");
+const acts = [...(await rust("audit.rs")).matchAll(/=> "([a-z_]+\.[a-z_]+)"/g)].map(([, act]) => act).sort();
+const nouns = [...(await rust("id.rs")).matchAll(/^ +\w+ = "[a-z]{3}", "([a-z ]+)";/gm)].map(([, noun]) => noun.replaceAll(" ", "_")).sort();
+if (acts.length < 100 || nouns.length < 20) throw new Error("domain/src has no list of acts or of kinds any more");
+await writeFile(
+  join(here, "src/audit/words.generated.ts"),
+  `// Made by \`npm run generate\` of domain/src. Do not edit.\nexport const ACTIONS: readonly string[] = ${JSON.stringify(acts)};\nexport const KINDS: readonly string[] = ${JSON.stringify(nouns)};\n`,
+);
 console.log(`${files.length} query files`);

@@ -4,7 +4,7 @@ import { heading } from "./journeys.mjs";
 import { inBothThemes, look, visit, watch } from "./page.mjs";
 
 /** Somebody else in a browser of their own. */
-async function signIn(browser, stack, email) {
+export async function signIn(browser, stack, email) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: "reduce", bypassCSP: true });
   const page = watch(await context.newPage());
   page.setDefaultTimeout(15_000);

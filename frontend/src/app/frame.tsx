@@ -1,30 +1,44 @@
 // The frame of a tenant's pages: where one can go, whose tenant it is, and the keys.
 import { useEffect, useRef, useState } from "react";
-import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
+import { Link, Navigate, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { useTenant } from "../api/hooks";
 import { signOut } from "../session/session";
 import { useKeys } from "../ui/keys";
 import { Menu } from "../ui/menu";
 import { KeyList } from "./key-list";
 import { Offline } from "./offline";
+import { may, type Permission } from "./role";
 import { useViewer } from "./tenants";
 import { useTheme } from "./theme";
 
-const PAGES = [
+interface PageLink {
+  to: "/t/$tenant" | `/t/$tenant/${"exceptions" | "lookup-tables" | "records" | "inventory" | "reconciliations" | "incidents" | "drifts" | "sunsets" | "connections" | "flows" | "backfills" | "files" | "alerts" | "audit" | "usage" | "settings/"}`;
+  label: string;
+  key: string;
+  isExact?: boolean;
+  /** What a role must have to see it: "read" where nothing is said; null where everybody does. */
+  needs?: Permission | null;
+}
+
+const PAGES: readonly PageLink[] = [
   { to: "/t/$tenant", label: "Overview", key: "g o", isExact: true },
-  { to: "/t/$tenant/exceptions", label: "Exceptions", key: "g e", isExact: false },
-  { to: "/t/$tenant/lookup-tables", label: "Lookup tables", key: "g l", isExact: false },
-  { to: "/t/$tenant/records", label: "Records", key: "g r", isExact: false },
-  { to: "/t/$tenant/reconciliations", label: "Reconciliations", key: "g p", isExact: false },
-  { to: "/t/$tenant/incidents", label: "Incidents", key: "g i", isExact: false },
-  { to: "/t/$tenant/drifts", label: "Drift", key: "g d", isExact: false },
-  { to: "/t/$tenant/sunsets", label: "Sunsets", key: "g s", isExact: false },
-  { to: "/t/$tenant/connections", label: "Connections", key: "g c", isExact: false },
-  { to: "/t/$tenant/flows", label: "Flows", key: "g f", isExact: false },
-  { to: "/t/$tenant/backfills", label: "Backfills", key: "g b", isExact: false },
-  { to: "/t/$tenant/files", label: "Files", key: "g x", isExact: false },
-  { to: "/t/$tenant/alerts", label: "Alerts", key: "g a", isExact: false },
-] as const;
+  { to: "/t/$tenant/exceptions", label: "Exceptions", key: "g e" },
+  { to: "/t/$tenant/lookup-tables", label: "Lookup tables", key: "g l" },
+  { to: "/t/$tenant/records", label: "Records", key: "g r" },
+  { to: "/t/$tenant/inventory", label: "Inventory", key: "g n" },
+  { to: "/t/$tenant/reconciliations", label: "Reconciliations", key: "g p" },
+  { to: "/t/$tenant/incidents", label: "Incidents", key: "g i" },
+  { to: "/t/$tenant/drifts", label: "Drift", key: "g d" },
+  { to: "/t/$tenant/sunsets", label: "Sunsets", key: "g s" },
+  { to: "/t/$tenant/connections", label: "Connections", key: "g c" },
+  { to: "/t/$tenant/flows", label: "Flows", key: "g f" },
+  { to: "/t/$tenant/backfills", label: "Backfills", key: "g b" },
+  { to: "/t/$tenant/files", label: "Files", key: "g x" },
+  { to: "/t/$tenant/alerts", label: "Alerts", key: "g a" },
+  { to: "/t/$tenant/audit", label: "Audit log", key: "g t", needs: "audit" },
+  { to: "/t/$tenant/usage", label: "Usage", key: "g u", needs: "usage" },
+  { to: "/t/$tenant/settings/", label: "Settings", key: "g ,", needs: null },
+];
 
 export function Frame() {
   const tenant = useTenant();
@@ -34,6 +48,8 @@ export function Frame() {
   const [hasKeyList, setKeyList] = useState(false);
   const memberships = viewer.data?.viewer?.memberships ?? [];
   const membership = memberships.find((one) => one.tenant.slug === tenant || one.tenant.id === tenant);
+  const role = membership?.role;
+  const pages = PAGES.filter(({ needs = "read" }) => needs === null || may(role, needs));
   const main = useRef<HTMLElement>(null);
   const { pathname } = useLocation();
   const first = useRef(true);
@@ -44,7 +60,7 @@ export function Frame() {
     window.scrollTo(0, 0);
   }, [pathname]);
   useKeys([
-    ...PAGES.map((page) => ({ key: page.key, label: `Go to ${page.label.toLowerCase()}`, act: () => void navigate({ to: page.to, params: { tenant } }) })),
+    ...pages.map((page) => ({ key: page.key, label: `Go to ${page.label.toLowerCase()}`, act: () => void navigate({ to: page.to, params: { tenant } }) })),
     { key: "?", label: "Show this list", act: () => setKeyList(true) },
   ]);
   return (
@@ -57,8 +73,8 @@ export function Frame() {
           <img src="/icon.svg" alt="" /> Crossdock
         </Link>
         <nav aria-label="Pages">
-          {PAGES.map((page) => (
-            <Link key={page.to} to={page.to} params={{ tenant }} activeOptions={{ exact: page.isExact }}>
+          {pages.map((page) => (
+            <Link key={page.to} to={page.to} params={{ tenant }} activeOptions={{ exact: page.isExact ?? false }}>
               {page.label}
             </Link>
           ))}
@@ -86,7 +102,8 @@ export function Frame() {
       </header>
       <main className="main" id="main" ref={main} tabIndex={-1}>
         <Offline />
-        <Outlet />
+        {/* Who sees only what is billed begins there. */}
+        {pathname.replace(/\/$/, "") === `/t/${tenant}` && !may(role, "read") ? <Navigate to="/t/$tenant/usage" params={{ tenant }} replace /> : <Outlet />}
       </main>
       <KeyList open={hasKeyList} close={() => setKeyList(false)} />
     </div>

@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
-import { may } from "./role";
+import { may, PERMISSIONS } from "./role";
 
 test("each role sees the acts that the server would take from it", () => {
-  const of = (role: string) => (["read", "work", "configure", "audit"] as const).filter((one) => may(role, one));
+  const of = (role: string) => PERMISSIONS.filter((one) => may(role, one));
   expect(Object.fromEntries(["owner", "admin", "operator", "developer", "auditor", "billing"].map((role) => [role, of(role).join(" ")]))).toEqual({
-    owner: "read work configure audit",
-    admin: "read work configure audit",
-    operator: "read work",
-    developer: "read work configure",
-    auditor: "read audit",
-    billing: "",
+    owner: "read work configure audit usage members owners keys",
+    admin: "read work configure audit usage members keys",
+    operator: "read work usage",
+    developer: "read work configure usage",
+    auditor: "read audit usage",
+    billing: "usage",
   });
 });
 

@@ -3,16 +3,27 @@
 import { useTenant } from "../api/hooks";
 import { useViewer } from "./tenants";
 
-export type Permission = "read" | "work" | "configure" | "audit";
+export const PERMISSIONS = ["read", "work", "configure", "audit", "usage", "members", "owners", "keys"] as const;
+export type Permission = (typeof PERMISSIONS)[number];
 
 const MAY: Record<string, readonly Permission[]> = {
-  owner: ["read", "work", "configure", "audit"],
-  admin: ["read", "work", "configure", "audit"],
-  operator: ["read", "work"],
-  developer: ["read", "work", "configure"],
-  auditor: ["read", "audit"],
-  billing: [],
+  owner: PERMISSIONS,
+  admin: ["read", "work", "configure", "audit", "usage", "members", "keys"],
+  operator: ["read", "work", "usage"],
+  developer: ["read", "work", "configure", "usage"],
+  auditor: ["read", "audit", "usage"],
+  billing: ["usage"],
 };
+
+/** The roles, the most powerful first, as the API names them and with what each is for. */
+export const ROLES = {
+  OWNER: "all, other owners included",
+  ADMIN: "all but making and unmaking owners",
+  OPERATOR: "works exceptions",
+  DEVELOPER: "works exceptions; changes connections, flows and lookup tables",
+  AUDITOR: "reads everything, the audit log too, and changes nothing",
+  BILLING: "sees what is billed",
+} as const;
 
 export function may(role: string | undefined, permission: Permission): boolean {
   // Until the role is known, or where it is one that this page does not know, the server is asked.

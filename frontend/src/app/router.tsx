@@ -111,6 +111,22 @@ const mapping = createRoute({
   validateSearch: (search) => chosen(search, ["side"]),
   component: lazyRouteComponent(() => import("../mappings/editor"), "MappingEditor"),
 });
+const undo = createRoute({
+  getParentRoute: () => tenant,
+  path: "/flows/$flowId/undos/$undoId",
+  validateSearch: (search) => chosen(search, ["kind"]),
+  component: lazyRouteComponent(() => import("../undos/detail"), "UndoPage"),
+});
+const newSwap = createRoute({
+  getParentRoute: () => tenant,
+  path: "/flows/$flowId/swaps/new",
+  component: lazyRouteComponent(() => import("../swaps/begin"), "NewSwap"),
+});
+const swap = createRoute({
+  getParentRoute: () => tenant,
+  path: "/flows/$flowId/swaps/$swapId",
+  component: lazyRouteComponent(() => import("../swaps/detail"), "SwapPage"),
+});
 const lookupTables = createRoute({
   getParentRoute: () => tenant,
   path: "/lookup-tables",
@@ -175,8 +191,50 @@ const incidents = createRoute({
   validateSearch: (search) => chosen(search, ["all"]),
   component: lazyRouteComponent(() => import("../incidents/list"), "IncidentList"),
 });
+const audit = createRoute({
+  getParentRoute: () => tenant,
+  path: "/audit",
+  validateSearch: (search) => chosen(search, ["q", "as", "by", "action", "kind", "from", "until", "event"]),
+  component: lazyRouteComponent(() => import("../audit/list"), "Audit"),
+});
+const auditVerify = createRoute({
+  getParentRoute: () => tenant,
+  path: "/audit/verify",
+  component: lazyRouteComponent(() => import("../audit/check"), "AuditCheck"),
+});
+const inventory = createRoute({
+  getParentRoute: () => tenant,
+  path: "/inventory",
+  validateSearch: (search) => chosen(search, ["sku", "risk", "item"]),
+  component: lazyRouteComponent(() => import("../inventory/list"), "Inventory"),
+});
+const inventoryPolicy = createRoute({
+  getParentRoute: () => tenant,
+  path: "/inventory/policy",
+  component: lazyRouteComponent(() => import("../inventory/policy"), "InventoryPolicyPage"),
+});
+const usage = createRoute({
+  getParentRoute: () => tenant,
+  path: "/usage",
+  validateSearch: (search) => chosen(search, ["month"]),
+  component: lazyRouteComponent(() => import("../usage/page"), "Usage"),
+});
+const settings = createRoute({
+  getParentRoute: () => tenant,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("../settings/settings"), "Settings"),
+});
+const settingsPart = (path: "/" | "/people" | "/api-keys" | "/account" | "/audit-log", component: ReturnType<typeof lazyRouteComponent>) =>
+  createRoute({ getParentRoute: () => settings, path, component });
+const settingsParts = [
+  settingsPart("/", lazyRouteComponent(() => import("../settings/settings"), "FirstPart")),
+  settingsPart("/people", lazyRouteComponent(() => import("../settings/people"), "People")),
+  settingsPart("/api-keys", lazyRouteComponent(() => import("../settings/api-keys"), "ApiKeys")),
+  settingsPart("/account", lazyRouteComponent(() => import("../settings/account"), "Account")),
+  settingsPart("/audit-log", lazyRouteComponent(() => import("../settings/audit-log"), "AuditLog")),
+];
 
-const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents];
+const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
 
 /** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
 const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));

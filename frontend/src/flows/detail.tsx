@@ -9,6 +9,8 @@ import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { useTell } from "../ui/notice";
 import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { Time } from "../ui/time";
+import { Swaps } from "../swaps/begin";
+import { PrepareDialog, Undos } from "../undos/prepare";
 import { PublishDialog, RollBackDialog } from "./publish";
 import { FlowDetailDocument, FlowGatesSetDocument, FlowReconciliationsDocument, ReconciliationStartDocument, type FlowDetailQuery } from "./query.generated";
 import { Review } from "./review";
@@ -46,6 +48,7 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
   const may = useMay();
   const [publishing, setPublishing] = useState(false);
   const [back, setBack] = useState<Version | null>(null);
+  const [undoing, setUndoing] = useState<Version | null>(null);
   const [shown, setShown] = useState<string | null>(null);
   const running = flow.versions.find((one) => one.id === flow.published?.id);
   const draft = flow.versions.find((one) => one.state === "draft" || one.state === "review");
@@ -63,6 +66,11 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
           <Link className="button" to="/t/$tenant/flows/$flowId/mapping" params={{ tenant, flowId: flow.id }} search={{}}>
             {may("configure") ? "Edit the mapping" : "See the mapping"}
           </Link>
+          {running && may("configure") && (
+            <Link className="button" to="/t/$tenant/flows/$flowId/swaps/new" params={{ tenant, flowId: flow.id }}>
+              Replace the destination
+            </Link>
+          )}
           {draft && may("configure") && (
             <button type="button" className="button main-act" onClick={() => setPublishing(true)}>
               Publish version {draft.version}
@@ -107,6 +115,11 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
                               Roll back
                             </button>
                           )}
+                          {one.publishedAt && one.id !== running?.id && one.state === "retired" && may("configure") && (
+                            <button type="button" className="button" aria-label={`Undo what version ${one.version} did`} onClick={() => setUndoing(one)}>
+                              Undo
+                            </button>
+                          )}
                         </span>
                       </td>
                     </tr>
@@ -125,10 +138,15 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
             </section>
           )}
         </div>
-        <Health flow={flow} tenant={tenant} />
+        <div className="stack">
+          <Health flow={flow} tenant={tenant} />
+          <Undos flowId={flow.id} />
+          <Swaps flowId={flow.id} />
+        </div>
       </div>
       {publishing && draft && <PublishDialog flow={flow} draft={draft} running={running} close={() => setPublishing(false)} />}
       {back && <RollBackDialog flow={flow} version={back} close={() => setBack(null)} />}
+      {undoing && <PrepareDialog flowId={flow.id} version={undoing.version} close={() => setUndoing(null)} />}
     </>
   );
 }

@@ -14,8 +14,8 @@ interface Access {
 
 let access: Access | null = null;
 const listeners = new Set<() => void>();
-// Before there was the cookie, the refresh token itself was kept here.
-localStorage.removeItem("refresh");
+// Before there was the cookie, the refresh token itself was kept here. (Tests of pages run where there is no storage.)
+globalThis.localStorage?.removeItem("refresh");
 
 export function isSignedIn(): boolean {
   return localStorage.getItem(SIGNED_IN_KEY) !== null;

@@ -9,12 +9,14 @@ interface ActButtonProps<Result, Variables> {
   values: Variables;
   payloadOf: (result: Result) => { userErrors: UserError[] };
   label: string;
+  /** Where many stand under each other: what tells this one from the others, for who does not see where it stands. */
+  name?: string;
   /** What is said when it is done. */
   done: string;
   isMain?: boolean;
 }
 
-export function ActButton<Result, Variables>({ document, values, payloadOf, label, done, isMain = false }: ActButtonProps<Result, Variables>) {
+export function ActButton<Result, Variables>({ document, values, payloadOf, label, name, done, isMain = false }: ActButtonProps<Result, Variables>) {
   const tell = useTell();
   const act = useAct(document);
   const run = () =>
@@ -26,7 +28,7 @@ export function ActButton<Result, Variables>({ document, values, payloadOf, labe
       onError: (error) => tell(sentence(error.message), "bad"),
     });
   return (
-    <button type="button" className={isMain ? "button main-act" : "button"} disabled={act.isPending} onClick={run}>
+    <button type="button" className={isMain ? "button main-act" : "button"} disabled={act.isPending} onClick={run} aria-label={name}>
       {label}
     </button>
   );

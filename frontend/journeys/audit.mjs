@@ -1,0 +1,115 @@
+// The audit log: found, taken out, and checked in the browser, where what was tampered with is named.
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { colleague } from "./database.mjs";
+import { heading } from "./journeys.mjs";
+import { inBothThemes, look, visit } from "./page.mjs";
+import { signIn } from "./people.mjs";
+
+const find = async (page, values) => {
+  for (const [label, value] of Object.entries(values)) await page.getByLabel(label, { exact: true }).fill(value);
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await page.waitForLoadState("networkidle");
+};
+
+/** What is checked: this text as a file. */
+async function check(page, folder, name, text) {
+  const path = join(folder, name);
+  await writeFile(path, text);
+  await page.getByLabel("The export").setInputFiles(path);
+  await page.getByRole("button", { name: "Check it" }).click();
+  await page.getByRole("region", { name: "What was found" }).waitFor({ timeout: 60_000 });
+  return page.getByRole("region", { name: "What was found" }).innerText();
+}
+
+export const audit = {
+  async what_was_done_is_found_in_the_audit_log_by_act_or_id({ page, browser, stack }) {
+    await page.keyboard.press("g");
+    await page.keyboard.press("t");
+    await heading(page, "Audit log");
+    await page.getByRole("region", { name: "Events" }).getByRole("row").nth(5).waitFor();
+    await inBothThemes(page, "audit");
+    await find(page, { "What was done": "flow.published" });
+    const events = page.getByRole("region", { name: "Events" });
+    await events.getByRole("button", { name: "flow: published" }).first().waitFor();
+    assert.equal(await events.getByRole("button", { name: "attempt: started" }).count(), 0);
+    await events.getByRole("button", { name: "flow: published" }).first().click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("flow.published").waitFor();
+    await look(page, "audit-event");
+    // A link to it means the same for whoever opens it.
+    const link = page.url();
+    await visit(page, link.replace("action=flow.published&", ""));
+    await dialog.getByText("flow.published").waitFor();
+    await dialog.getByRole("link", { name: "All that it did" }).click();
+    await dialog.waitFor({ state: "detached" });
+    await events.getByRole("button", { name: "flow: published" }).first().waitFor();
+    await page.getByRole("link", { name: "Show all" }).click();
+    // An order's number is no id of ours: what is known by it is offered.
+    await find(page, { "Any id": "1001" });
+    await page.getByText("the record itself").waitFor();
+    await look(page, "audit-records");
+    await page.getByRole("link", { name: /^What was done to the delivery of revision 1/ }).first().click();
+    await events.getByText(/^dlv_/).first().waitFor();
+    await events.getByRole("button", { name: "attempt: started" }).first().waitFor();
+    await find(page, { "What was done": "no.such_act" });
+    await page.getByText("No event fits").waitFor();
+    await page.setViewportSize({ width: 390, height: 844 });
+    await visit(page, `${stack.url}/t/acme/audit`);
+    await look(page, "audit-telephone");
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true);
+    await page.setViewportSize({ width: 1440, height: 900 });
+    colleague(stack, "oscar@acme.example", "operator");
+    const other = await signIn(browser, stack, "oscar@acme.example");
+    assert.equal(await other.page.getByRole("link", { name: "Audit log" }).count(), 0);
+    await visit(other.page, `${stack.url}/t/acme/audit`);
+    await other.page.getByText("Your role does not see the audit log").waitFor();
+    await other.close();
+  },
+
+  async an_export_of_the_audit_log_is_checked_here_and_whatever_was_done_to_it_is_named({ page, stack }) {
+    await visit(page, `${stack.url}/t/acme/audit`);
+    await page.getByRole("button", { name: "Export" }).click();
+    const dialog = page.getByRole("dialog");
+    const first = page.waitForEvent("download");
+    await dialog.getByRole("button", { name: "Export", exact: true }).click();
+    const text = await readFile(await (await first).path(), "utf8");
+    assert.equal((await first).suggestedFilename(), "audit-acme.jsonl");
+    await dialog.getByText(/is among your downloads/).waitFor();
+    await look(page, "audit-export");
+    await dialog.getByLabel("As", { exact: true }).selectOption("sheet");
+    const second = page.waitForEvent("download");
+    await dialog.getByRole("button", { name: "Export", exact: true }).click();
+    assert.match(await readFile(await (await second).path(), "utf8"), /^id,at,actor,action,/);
+    await dialog.getByRole("button", { name: "Close" }).click();
+    await page.getByRole("link", { name: "Check an export" }).click();
+    await heading(page, "Check an export");
+    const folder = await mkdtemp(join(tmpdir(), "crossdock-audit-"));
+    assert.match(await check(page, folder, "audit.jsonl", text), /It is as it was sealed/);
+    await inBothThemes(page, "audit-check-good");
+    const lines = text.trimEnd().split("\n");
+    assert.ok(lines.length > 100, `an export of ${lines.length} lines`);
+    const isEvent = (line) => line.startsWith('{"event"');
+    const at = lines.findIndex((line, index) => index > 20 && isEvent(line) && isEvent(lines[index + 1]));
+    const id = (line) => /aud_[0-9a-f]{32}/.exec(line)[0];
+    const tampered = (change) => `${lines.toSpliced(...change).join("\n")}\n`;
+    const altered = lines[at].replace('"at":"2', '"at":"1');
+    const found = await check(page, folder, "altered.jsonl", tampered([at, 1, altered]));
+    assert.ok(found.includes(`event ${id(lines[at])} of seal`) && found.includes("was altered") && found.includes(`line ${(at + 1).toLocaleString("en")} `), found);
+    await inBothThemes(page, "audit-check-bad");
+    assert.match(await check(page, folder, "missing.jsonl", tampered([at, 1])), new RegExp(`event ${id(lines[at])} of seal \\d+ is missing`));
+    assert.match(await check(page, folder, "twice.jsonl", tampered([at, 0, lines[at]])), new RegExp(`event ${id(lines[at])} was added`));
+    assert.match(await check(page, folder, "moved.jsonl", tampered([at, 2, lines[at + 1], lines[at]])), new RegExp(`event ${id(lines[at + 1])} of seal \\d+ is not in its place`));
+    const last = lines.findLastIndex((line) => line.startsWith('{"seal"'));
+    assert.match(await check(page, folder, "cut.jsonl", `${lines.slice(0, last).join("\n")}\n`), /its end is cut off/);
+    // A head that was kept goes with the log that it is of.
+    const head = await page.getByLabel("The head", { exact: true }).innerText();
+    await page.getByLabel("A head that you kept").fill(lines[0]);
+    assert.match(await check(page, folder, "audit.jsonl", text), /goes as far as the head that you kept/);
+    await page.getByLabel("A head that you kept").fill(`${head.slice(0, 40)}`);
+    await page.getByRole("button", { name: "Check it" }).click();
+    await page.getByText(/^This is no head/).waitFor();
+  },
+};

@@ -1,0 +1,142 @@
+// Settings: who comes in, which programs may, one's own account, and how long the audit log is kept.
+import assert from "node:assert/strict";
+import { colleague } from "./database.mjs";
+import { heading } from "./journeys.mjs";
+import { inBothThemes, look, visit, wrong } from "./page.mjs";
+import { signIn } from "./people.mjs";
+
+const part = async (page, stack, path) => {
+  await visit(page, `${stack.url}/t/acme/settings/${path}`);
+  await heading(page, "Settings");
+};
+
+/** Asks the API as a program with this key does. */
+const asProgram = (stack, key) =>
+  fetch(`${stack.url}/graphql`, { method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${key}` }, body: JSON.stringify({ query: "{ flows(first: 1) { nodes { id } } }" }) }).then((answer) => answer.json());
+
+export const settings = {
+  async people_are_invited_given_a_role_and_removed_in_settings({ page, stack }) {
+    colleague(stack, "linus@acme.example", "operator");
+    await page.keyboard.press("g");
+    await page.keyboard.press(",");
+    await page.getByRole("region", { name: "Members" }).waitFor();
+    await page.getByRole("button", { name: "Invite somebody" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("E-mail").fill("linus@acme.example");
+    await dialog.getByRole("button", { name: "Invite", exact: true }).click();
+    await dialog.getByText("This person is a member already.").waitFor();
+    await dialog.getByLabel("E-mail").fill("new@acme.example");
+    await dialog.getByLabel("Role").selectOption("AUDITOR");
+    await look(page, "settings-invite");
+    await dialog.getByRole("button", { name: "Invite", exact: true }).click();
+    // Without a mail server the link is handed on by another way, and leads to the offer.
+    const link = await dialog.getByLabel("The link of the invitation").innerText();
+    assert.match(new URL(link.trim()).hash, /^#.{20,}/);
+    await look(page, "settings-invitation-link");
+    await dialog.getByRole("button", { name: "I have it" }).click();
+    await page.getByRole("region", { name: "Invitations" }).getByText("new@acme.example").waitFor();
+    await inBothThemes(page, "settings-people");
+    await page.getByRole("button", { name: "Withdraw the invitation of new@acme.example" }).click();
+    await page.getByText("Nobody is invited now").waitFor();
+    const row = page.getByRole("region", { name: "Members" }).getByRole("row").filter({ hasText: "linus@acme.example" });
+    await row.getByRole("button", { name: /^Change the role/ }).click();
+    await dialog.getByLabel("Role").selectOption("BILLING");
+    await dialog.getByRole("button", { name: "Give the role" }).click();
+    await row.getByText("billing").waitFor();
+    await row.getByRole("button", { name: /^Remove/ }).click();
+    await look(page, "settings-remove");
+    await dialog.getByRole("button", { name: "Remove" }).click();
+    await row.waitFor({ state: "detached" });
+    // The last owner stays, and is told why.
+    await page.getByRole("region", { name: "Members" }).getByRole("row").filter({ hasText: "you" }).getByRole("button", { name: /^Change the role/ }).click();
+    await dialog.getByLabel("Role").selectOption("ADMIN");
+    await dialog.getByRole("button", { name: "Give the role" }).click();
+    await dialog.getByText(/^This is the last owner/).waitFor();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+  },
+
+  async an_api_key_is_shown_once_rotated_with_overlap_and_revoked_in_settings({ page, stack }) {
+    await part(page, stack, "api-keys");
+    await page.getByText("No program may come in").waitFor();
+    await page.getByRole("button", { name: "New API key" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("What it is for").fill("warehouse sync");
+    await dialog.getByRole("checkbox", { name: /^See flows/ }).uncheck();
+    await dialog.getByRole("button", { name: "Make the key" }).click();
+    await dialog.getByText(/one permission at least/).waitFor();
+    await dialog.getByRole("checkbox", { name: /^See flows/ }).check();
+    await look(page, "settings-api-key-new");
+    await dialog.getByRole("button", { name: "Make the key" }).click();
+    const shown = dialog.getByLabel("The key of warehouse sync");
+    const first = (await shown.innerText()).trim();
+    assert.match(first, /^cdk_/);
+    await look(page, "settings-api-key-shown");
+    await dialog.getByRole("button", { name: "I have kept it" }).click();
+    assert.equal((await asProgram(stack, first)).errors, undefined);
+    assert.equal(await page.getByText(first).count(), 0);
+    await page.getByRole("button", { name: /^Rotate warehouse sync/ }).click();
+    await dialog.getByLabel(/^The old one is good/).fill("1");
+    await dialog.getByRole("button", { name: "Make the new key" }).click();
+    await dialog.getByText("The one before is good for 1 hour more.").waitFor();
+    const second = (await shown.innerText()).trim();
+    await dialog.getByRole("button", { name: "I have kept it" }).click();
+    for (const key of [first, second]) assert.equal((await asProgram(stack, key)).errors, undefined);
+    await page.getByRole("row").nth(2).waitFor();
+    await inBothThemes(page, "settings-api-keys");
+    await page.getByRole("button", { name: /^Revoke warehouse sync/ }).first().click();
+    await look(page, "settings-api-key-revoke");
+    await dialog.getByRole("button", { name: "Revoke" }).click();
+    await page.getByText("The key of warehouse sync is worth nothing any more.").waitFor();
+    assert.notEqual((await asProgram(stack, second)).errors, undefined);
+    await page.getByRole("checkbox", { name: "Those that are over, too" }).check();
+    await page.getByText("revoked", { exact: true }).waitFor();
+  },
+
+  async whoever_is_signed_in_elsewhere_is_seen_and_ended_in_settings({ page, browser, stack }) {
+    const other = await signIn(browser, stack, stack.email);
+    await part(page, stack, "account");
+    await page.getByText("not proven").waitFor();
+    await page.getByRole("region", { name: "Your sessions" }).getByText("this one").waitFor();
+    await page.getByRole("button", { name: "End all others" }).waitFor();
+    await inBothThemes(page, "settings-account");
+    // The installation sends no mail, and says who can help instead.
+    await page.getByRole("button", { name: "Send me a mail to prove it" }).click();
+    await page.getByText(/This installation sends no mail/).waitFor();
+    await page.getByLabel("The one you have").fill("not this password");
+    await page.getByLabel(/^The new one/).fill("long enough for a password");
+    await page.getByRole("button", { name: "Change the password" }).click();
+    await page.getByText("This is not your password.").waitFor();
+    await page.getByRole("button", { name: "End all others" }).click();
+    await page.getByText("All of your sessions but this one have ended.").waitFor();
+    await page.getByRole("button", { name: "End all others" }).waitFor({ state: "detached" });
+    await other.page.getByRole("link", { name: "Flows", exact: true }).click();
+    await heading(other.page, "Sign in to Crossdock");
+    await other.close();
+    // What it asked after its end is refused, and nothing else is wrong.
+    assert.deepEqual(wrong().filter((one) => !one.includes("sign in first")), []);
+  },
+
+  async how_long_the_audit_log_is_kept_is_said_twice_before_it_is_shortened_in_settings({ page, stack }) {
+    await part(page, stack, "audit-log");
+    await page.getByText("For ever: no event is ever removed.").waitFor();
+    const dialog = page.getByRole("dialog");
+    await page.getByRole("button", { name: "Change", exact: true }).click();
+    await dialog.getByLabel("Events are kept").selectOption("days");
+    await dialog.getByLabel("Days", { exact: true }).fill("400");
+    await dialog.getByRole("checkbox", { name: /^Events that were sealed more than 400 days ago/ }).check();
+    await look(page, "settings-audit-log-rule");
+    await dialog.getByRole("button", { name: "Keep the rule" }).click();
+    await page.getByText("Events are removed 400 days after they were sealed, within a day.").waitFor();
+    await page.getByRole("button", { name: "Change", exact: true }).click();
+    await dialog.getByRole("checkbox", { name: /^A legal hold/ }).check();
+    await dialog.getByLabel("Why").fill("Case 2026-17");
+    await dialog.getByRole("button", { name: "Keep the rule" }).click();
+    await page.getByText("Case 2026-17").waitFor();
+    await inBothThemes(page, "settings-audit-log");
+    await page.getByRole("button", { name: "Change", exact: true }).click();
+    await dialog.getByLabel("Events are kept").selectOption("ever");
+    await dialog.getByRole("checkbox", { name: /^A legal hold/ }).uncheck();
+    await dialog.getByRole("button", { name: "Keep the rule" }).click();
+    await page.getByText("For ever: no event is ever removed.").waitFor();
+  },
+};

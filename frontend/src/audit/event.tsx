@@ -1,0 +1,130 @@
+// One event with everything that it has, and the ways on: the rest of its request, of its thing, of whoever did it.
+import { Link } from "@tanstack/react-router";
+import { useQuery } from "@tanstack/react-query";
+import { ask } from "../api/client";
+import { useTenant } from "../api/hooks";
+import { words } from "../ui/badge";
+import { Dialog } from "../ui/dialog";
+import { Document } from "../ui/document";
+import { Loading, Problem } from "../ui/state";
+import { dayOf } from "../ui/time";
+import type { AuditEvent } from "./list";
+import { AuditEventsDocument, type AuditEventsQuery } from "./query.generated";
+import { actionInWords, idOfActor, timeAround, whoDid, type Names } from "./words";
+
+const PAGES_MAX = 20;
+
+interface EventDialogProps {
+  id: string;
+  /** Where it is in the list already. */
+  known: AuditEvent | undefined;
+  names: Names | undefined;
+  close: () => void;
+}
+
+export function EventDialog({ id, known, names, close }: EventDialogProps) {
+  const isId = /^aud_[0-9a-f]{32}$/.test(id);
+  const tenant = useTenant();
+  const asked = useQuery({ queryKey: [tenant, "audit event", id], queryFn: ({ signal }) => find(id, tenant, signal), enabled: !known && isId });
+  const event = known ?? asked.data;
+  return (
+    <Dialog title={event ? actionInWords(event.action) : "An event"} open close={close}>
+      {event ? (
+        <Shown event={event} names={names} />
+      ) : asked.error ? (
+        <Problem error={asked.error} />
+      ) : asked.data === null || !isId ? (
+        <p>
+          There is no event <code>{id}</code> here: it is none of this tenant’s, or was removed by the rule of how long the log is kept. A seal says so in an export.
+        </p>
+      ) : (
+        <Loading what="the event" />
+      )}
+      <div>
+        <button type="button" className="button" onClick={close}>
+          Close
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+/** Looks at the time that the id tells, as far as people would wait for it. */
+async function find(id: string, tenant: string, signal: AbortSignal): Promise<AuditEvent | null> {
+  let after: string | null = null;
+  for (let page = 0; page < PAGES_MAX; page += 1) {
+    const { auditEvents }: AuditEventsQuery = await ask(AuditEventsDocument, { filter: timeAround(id), first: 100, after }, tenant, signal);
+    const event = auditEvents.nodes.find((one) => one.id === id);
+    if (event || !auditEvents.pageInfo.hasNextPage) return event ?? null;
+    after = auditEvents.pageInfo.endCursor ?? null;
+  }
+  throw new Error("Too much was done at its moment to find it by its id alone. Search by its time and by what was done.");
+}
+
+function Shown({ event, names }: { event: AuditEvent; names: Names | undefined }) {
+  const tenant = useTenant();
+  const actor = idOfActor(event.actor);
+  return (
+    <>
+      <dl className="facts">
+        <dt>When</dt>
+        <dd>
+          {dayOf(event.at)}
+          <br />
+          <code>{event.at}</code>
+        </dd>
+        <dt>Who</dt>
+        <dd>
+          {whoDid(event.actor, names)}
+          {actor && (
+            <>
+              <br />
+              <Link to="/t/$tenant/audit" params={{ tenant }} search={{ q: actor, as: "actor" }}>
+                All that they did
+              </Link>
+            </>
+          )}
+        </dd>
+        <dt>What</dt>
+        <dd>
+          <code>{event.action}</code>
+        </dd>
+        <dt>To what</dt>
+        <dd>
+          {words(event.subjectKind)} <code>{event.subjectId}</code>
+          <br />
+          <Link to="/t/$tenant/audit" params={{ tenant }} search={{ q: event.subjectId, as: "thing" }}>
+            All that was done to it
+          </Link>{" "}
+          <Page kind={event.subjectKind} id={event.subjectId} />
+        </dd>
+        <dt>Request</dt>
+        <dd>
+          <code>{event.requestId}</code>
+          <br />
+          <Link to="/t/$tenant/audit" params={{ tenant }} search={{ q: event.requestId, as: "request" }}>
+            All that it did
+          </Link>
+        </dd>
+        <dt>Event</dt>
+        <dd>
+          <code>{event.id}</code>
+        </dd>
+      </dl>
+      <Document text={JSON.stringify(event.actor)} label="The actor as it is stored" />
+      {event.detail && <Document text={event.detail} label="The detail as it is stored" />}
+    </>
+  );
+}
+
+/** The page of the thing, for the kinds that have one. */
+function Page({ kind, id }: { kind: string; id: string }) {
+  const tenant = useTenant();
+  const label = `Open the ${words(kind)}`;
+  if (kind === "record") return <Link to="/t/$tenant/records/$recordId" params={{ tenant, recordId: id }}>{label}</Link>;
+  if (kind === "connection") return <Link to="/t/$tenant/connections/$connectionId" params={{ tenant, connectionId: id }}>{label}</Link>;
+  if (kind === "flow") return <Link to="/t/$tenant/flows/$flowId" params={{ tenant, flowId: id }}>{label}</Link>;
+  if (kind === "lookup_table") return <Link to="/t/$tenant/lookup-tables/$tableId" params={{ tenant, tableId: id }}>{label}</Link>;
+  if (kind === "reconciliation") return <Link to="/t/$tenant/reconciliations/$reconciliationId" params={{ tenant, reconciliationId: id }}>{label}</Link>;
+  return null;
+}

@@ -1,0 +1,90 @@
+// What an event of the audit log says, in words; and what an id that somebody types is the id of.
+
+/** The lists that people choose from, out of domain/src: `npm run generate`. */
+export { ACTIONS, KINDS } from "./words.generated";
+
+export interface Names {
+  members: readonly { userId: string; name: string; email: string }[];
+  connections: { nodes: readonly { id: string; name: string }[] };
+}
+
+/** Who did it, as domain/src/scope.rs has it: what is not known is shown as it is. */
+export function whoDid(actor: unknown, names: Names | undefined): string {
+  const { kind, user, stage, connection, name } = (typeof actor === "object" && actor !== null ? actor : {}) as Record<string, unknown>;
+  if (kind === "member") {
+    const member = names?.members.find((one) => one.userId === user);
+    return member ? member.name || member.email : `a member who left, ${String(user)}`;
+  }
+  if (kind === "system") return `Crossdock, at ${String(stage)}`;
+  if (kind === "vendor") return `the vendor of ${names?.connections.nodes.find((one) => one.id === connection)?.name ?? String(connection)}`;
+  if (kind === "operator") return "an operator of the installation";
+  if (kind === "api_key") return `the API key ${String(name)}`;
+  return JSON.stringify(actor);
+}
+
+/** The id by which all that they did is found: of a person or a key. */
+export function idOfActor(actor: unknown): string | null {
+  const { kind, user, key } = (typeof actor === "object" && actor !== null ? actor : {}) as Record<string, unknown>;
+  const id = kind === "member" ? user : kind === "api_key" ? key : null;
+  return typeof id === "string" ? id : null;
+}
+
+/** lookup_table.entries_set is "lookup table: entries set" */
+export function actionInWords(action: string): string {
+  return action.replace(".", ": ").replaceAll("_", " ");
+}
+
+export type As = "thing" | "actor" | "request" | "event" | "text";
+
+/** What an id is most likely of: its prefix says it, a request's is a bare UUID. Anything else is a text that records are searched by. */
+export function kindOfId(text: string): As {
+  if (/^aud_[0-9a-f]{32}$/.test(text)) return "event";
+  if (/^(usr|key)_[0-9a-f]{32}$/.test(text)) return "actor";
+  if (/^[a-z]{3}_[0-9a-f]{32}$/.test(text)) return "thing";
+  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return "request";
+  return "text";
+}
+
+/** Clocks of one machine and the next. */
+const AROUND_MS = 2_000;
+
+/** An event's id begins with the milliseconds of its birth: the time in which it is found. */
+export function timeAround(eventId: string): { from: string; until: string } {
+  const at = Number.parseInt(eventId.slice(4, 16), 16);
+  return { from: new Date(at - AROUND_MS).toISOString(), until: new Date(at + AROUND_MS).toISOString() };
+}
+
+export interface Search {
+  q?: string;
+  as?: string;
+  by?: string;
+  action?: string;
+  kind?: string;
+  from?: string;
+  until?: string;
+}
+
+/** What is asked of the API for what stands in the address. */
+export function asked(search: Search) {
+  const q = search.q?.trim() ?? "";
+  const as = q === "" ? null : ((search.as ?? kindOfId(q)) as As);
+  const around = as === "event" ? timeAround(q) : { from: search.from ?? null, until: search.until ?? null };
+  return {
+    subjectId: as === "thing" ? q : null,
+    action: search.action ?? null,
+    filter: {
+      actorId: as === "actor" ? q : (search.by ?? null),
+      requestId: as === "request" ? q : null,
+      subjectKind: search.kind ?? null,
+      ...around,
+    },
+  };
+}
+
+/** The same as the address of the sheet has it. */
+export function sheetPath(search: Search): string {
+  const { subjectId, action, filter } = asked(search);
+  const all = { subjectId, action, ...filter };
+  const query = new URLSearchParams(Object.entries(all).flatMap(([key, value]) => (value ? [[key, value]] : [])));
+  return query.size > 0 ? `/audit/events.csv?${query}` : "/audit/events.csv";
+}

@@ -1,0 +1,32 @@
+// A text that goes into another program: shown whole, and copied by one press. Where the browser lets no page write to its clipboard (plain http), it is
+// chosen instead, so that Ctrl+C takes it.
+import { useRef, useState } from "react";
+
+export function Copy({ text, label }: { text: string; label: string }) {
+  const shown = useRef<HTMLElement>(null);
+  const [said, setSaid] = useState("");
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setSaid("Copied.");
+    } catch {
+      if (shown.current) window.getSelection()?.selectAllChildren(shown.current);
+      setSaid("This browser lets no page copy here. The text is chosen: press Ctrl+C.");
+    }
+  };
+  return (
+    <div className="stack tight">
+      <code ref={shown} className="document" aria-label={label} role="textbox" aria-readonly="true" tabIndex={0}>
+        {text}
+      </code>
+      <div className="row">
+        <button type="button" className="button" onClick={() => void copy()}>
+          Copy
+        </button>
+        <span role="status" className="muted">
+          {said}
+        </span>
+      </div>
+    </div>
+  );
+}
