@@ -1,5 +1,6 @@
 // Settings: who comes in, which programs may, one's own account, and how long the audit log is kept.
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { colleague } from "./database.mjs";
 import { heading } from "./journeys.mjs";
 import { inBothThemes, look, visit, wrong } from "./page.mjs";
@@ -14,7 +15,66 @@ const part = async (page, stack, path) => {
 const asProgram = (stack, key) =>
   fetch(`${stack.url}/graphql`, { method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${key}` }, body: JSON.stringify({ query: "{ flows(first: 1) { nodes { id } } }" }) }).then((answer) => answer.json());
 
+/** What an authenticator app shows (RFC 6238), so many steps from now. */
+function codeOf(secret, steps = 0) {
+  const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
+  const mac = createHmac("sha1", Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)))).update(counter).digest();
+  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
+}
+
 export const settings = {
+  async a_second_factor_is_set_up_asked_for_and_taken_away_in_settings({ browser, stack }) {
+    colleague(stack, "ada@acme.example", "operator");
+    const { page, close } = await signIn(browser, stack, "ada@acme.example");
+    await part(page, stack, "account");
+    await page.getByRole("button", { name: "Set up an app" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Your password").fill("not this password");
+    await dialog.getByRole("button", { name: "Go on" }).click();
+    await dialog.getByText("This is not your password.").waitFor();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await dialog.getByRole("button", { name: "Go on" }).click();
+    await dialog.getByRole("img", { name: /^QR code/ }).waitFor();
+    const secret = (await dialog.locator("code").innerText()).replaceAll(" ", "");
+    await inBothThemes(page, "settings-second-factor-setup");
+    await dialog.getByLabel("The code of your app").fill("000000");
+    await dialog.getByRole("button", { name: "Turn it on" }).click();
+    await dialog.getByText(/not the code that your app should show now/).waitFor();
+    // The one before, so that the next two are still to come.
+    await dialog.getByLabel("The code of your app").fill(codeOf(secret, -1));
+    await dialog.getByRole("button", { name: "Turn it on" }).click();
+    await dialog.getByRole("heading", { name: "Your recovery codes" }).waitFor();
+    await look(page, "settings-recovery-codes");
+    await dialog.getByRole("button", { name: "I have kept them" }).click();
+    await page.getByText(/10 of your recovery codes are left/).waitFor();
+    await inBothThemes(page, "settings-second-factor");
+
+    await page.context().clearCookies();
+    await page.evaluate(() => localStorage.clear());
+    await page.goto(stack.url);
+    await page.getByLabel("E-mail").fill("ada@acme.example");
+    await page.getByLabel("Password").fill(stack.password);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByLabel("Code").waitFor();
+    await inBothThemes(page, "sign-in-code");
+    await page.getByLabel("Code").fill("000000");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText(/^The code is not right/).waitFor();
+    await page.getByLabel("Code").fill(codeOf(secret));
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await heading(page, "Overview");
+
+    await part(page, stack, "account");
+    await page.getByRole("button", { name: "Take it away" }).click();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await dialog.getByLabel("The code of your app").fill(codeOf(secret, 1));
+    await dialog.getByRole("button", { name: "Take it away" }).click();
+    await page.getByRole("button", { name: "Set up an app" }).waitFor();
+    await close();
+  },
+
   async people_are_invited_given_a_role_and_removed_in_settings({ page, stack }) {
     colleague(stack, "linus@acme.example", "operator");
     await page.keyboard.press("g");
