@@ -281,7 +281,18 @@ export const journeys = {
     await page.getByRole("button", { name: "acme" }).click();
     await page.getByRole("menuitem", { name: "acme" }).waitFor();
     await page.keyboard.press("Escape");
-    // So must what the mapping editor draws over its table.
+    // So must what hands a file to the browser, and checks one.
+    await page.getByRole("link", { name: "Audit log" }).click();
+    await page.getByRole("button", { name: "Export" }).click();
+    const download = page.waitForEvent("download");
+    await page.getByRole("dialog").getByRole("button", { name: "Export", exact: true }).click();
+    const path = await (await download).path();
+    await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+    await page.getByRole("link", { name: "Check an export" }).click();
+    await page.getByLabel("The export").setInputFiles(path);
+    await page.getByRole("button", { name: "Check it" }).click();
+    await page.getByText(/^It is as it was sealed/).waitFor();
+    // And what the mapping editor draws over its table.
     await page.getByRole("link", { name: "Flows", exact: true }).click();
     await page.getByRole("link", { name: /orders: shopify/ }).click();
     await page.getByRole("link", { name: "Edit the mapping" }).click();

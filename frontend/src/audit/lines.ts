@@ -55,14 +55,17 @@ export interface AuditEvent {
 export type Line = { kind: "head"; head: Head } | { kind: "seal"; seal: Seal } | { kind: "event"; event: AuditEvent };
 
 const UTF8 = new TextEncoder();
+const TEXT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const TIME = /^\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3}|\.\d{6}|\.\d{9})?Z$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const EVENT = /^aud_[0-9a-f]{32}$/;
+const TENANT = /^ten_[0-9a-f]{32}$/;
 const ENTRY = /^(aud_[0-9a-f]{32}):([0-9a-f]{64})$/;
 const U64_MAX = 2n ** 64n - 1n;
 
 /** Throws an Error that says why it is no line of an export. */
 export function readLine(bytes: Uint8Array): Line {
-  const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  const text = TEXT.decode(bytes);
   const line = Fields.of(read(text), "the line");
   const [kind] = line.keys();
   if (line.size !== 1 || (kind !== "head" && kind !== "seal" && kind !== "event")) throw new Error("it is no head, no seal and no event");
@@ -90,10 +93,6 @@ class Fields extends Map<string, Exact> {
     return value;
   }
 
-  id(name: string, prefix: string): string {
-    return this.text(name, new RegExp(`^${prefix}_[0-9a-f]{32}$`));
-  }
-
   count(name: string, otherwise?: bigint): bigint {
     const value = this.get(name);
     if (value === undefined && otherwise !== undefined) return otherwise;
@@ -111,7 +110,7 @@ function toSign(label: string, fields: [string, string | bigint][], removed: big
 
 function headOf(fields: Fields): Head {
   const said = Fields.of(fields.only("statement", "public_key", "signature").get("statement"), "the statement").only("format", "tenant", "made_at", "after", "seal", "hash", "events", "removed");
-  const [format, tenant, madeAt, after, seal] = [said.count("format"), said.id("tenant", "ten"), said.text("made_at", TIME), said.count("after"), said.count("seal")];
+  const [format, tenant, madeAt, after, seal] = [said.count("format"), said.text("tenant", TENANT), said.text("made_at", TIME), said.count("after"), said.count("seal")];
   const [hashOf, events, removed] = [said.text("hash"), said.count("events"), said.count("removed", 0n)];
   const signed = toSign("audit-head", [["format", format], ["tenant", tenant], ["made_at", madeAt], ["after", after], ["seal", seal], ["hash", hashOf], ["events", events]], removed);
   return { format, tenant, madeAt, after, seal, hash: hashOf, events, removed, signed, publicKey: fields.text("public_key"), signature: fields.text("signature") };
@@ -119,7 +118,7 @@ function headOf(fields: Fields): Head {
 
 function sealOf(fields: Fields): Seal {
   const said = Fields.of(fields.only("statement", "entries", "signature").get("statement"), "the statement").only("format", "tenant", "number", "previous", "sealed_at", "events", "events_before", "root", "removed");
-  const [format, tenant, number, previous] = [said.count("format"), said.id("tenant", "ten"), said.count("number"), said.text("previous")];
+  const [format, tenant, number, previous] = [said.count("format"), said.text("tenant", TENANT), said.count("number"), said.text("previous")];
   const [sealedAt, events, eventsBefore] = [said.text("sealed_at", TIME), said.count("events"), said.count("events_before")];
   const [root, removed, listed] = [said.text("root"), said.count("removed", 0n), fields.get("entries")];
   if (!Array.isArray(listed)) throw new Error('"entries" is no list');
@@ -138,7 +137,7 @@ function sealOf(fields: Fields): Seal {
 
 function eventOf(fields: Fields): AuditEvent {
   fields.only("id", "tenant", "at", "actor", "action", "subject_kind", "subject_id", "request_id", "detail");
-  const [id, tenant, at] = [fields.id("id", "aud"), fields.id("tenant", "ten"), fields.text("at", TIME)];
+  const [id, tenant, at] = [fields.text("id", EVENT), fields.text("tenant", TENANT), fields.text("at", TIME)];
   const actor = fields.get("actor");
   if (actor === undefined) throw new Error('"actor" is missing');
   const detail = fields.get("detail");
@@ -157,7 +156,7 @@ function eventOf(fields: Fields): AuditEvent {
   return { id, tenant, at, canonical: `{${parts.map(([key, json]) => `"${key}":${json}`).join(",")}}` };
 }
 
-export function digestOf(event: AuditEvent): Promise<Bytes> {
+export function digestOf(event: AuditEvent): Bytes {
   return hash(concat(UTF8.encode(`crossdock/audit-event/1\n${event.canonical}`)));
 }
 

@@ -1,10 +1,9 @@
-// The tree that seals are made of: RFC 9162 over SHA-256, as domain/src/merkle.rs has it. Hashing is the browser's.
+// The tree that seals are made of: RFC 9162 over SHA-256, as domain/src/merkle.rs has it.
+import { sha256 } from "./sha256";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-export async function hash(bytes: Bytes): Promise<Bytes> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-}
+export const hash = sha256;
 
 export function concat(...parts: Uint8Array[]): Bytes {
   const all = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
@@ -17,32 +16,38 @@ export function concat(...parts: Uint8Array[]): Bytes {
 }
 
 /** A leaf: no inner node is ever one. */
-export function leaf(...parts: Uint8Array[]): Promise<Bytes> {
+export function leaf(...parts: Uint8Array[]): Bytes {
   return hash(concat(Uint8Array.of(0), ...parts));
 }
 
 /** Level by level: one that has no other goes up as it is, which makes the tree whose left halves are powers of two. */
-export async function root(leaves: readonly Bytes[]): Promise<Bytes> {
+export function root(leaves: readonly Bytes[]): Bytes {
   if (leaves.length === 0) return hash(new Uint8Array());
   let level = [...leaves];
   while (level.length > 1) {
-    const pairs: Promise<Bytes>[] = [];
+    const pairs: Bytes[] = [];
     for (let at = 0; at < level.length; at += 2) {
       const [left, right] = [level[at] as Bytes, level[at + 1]];
-      pairs.push(right ? hash(concat(Uint8Array.of(1), left, right)) : Promise.resolve(left));
+      pairs.push(right ? hash(concat(Uint8Array.of(1), left, right)) : left);
     }
-    level = await Promise.all(pairs);
+    level = pairs;
   }
   return level[0] as Bytes;
 }
 
+const BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 export function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  let text = "";
+  for (const byte of bytes) text += BYTES[byte];
+  return text;
 }
 
 /** Of lower-case hexadecimal only: one hash has one text. */
 export function fromHex(text: string): Bytes {
-  return Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+  const bytes = new Uint8Array(text.length / 2);
+  for (let at = 0; at < bytes.length; at += 1) bytes[at] = Number.parseInt(text.slice(at * 2, at * 2 + 2), 16);
+  return bytes;
 }
 
 /** Null where it is none. */

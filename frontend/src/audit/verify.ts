@@ -97,11 +97,19 @@ function lineOf(bytes: Uint8Array, number: number): Line {
   }
 }
 
+/** What is kept of an event until its seal is at its end. */
+interface Seen {
+  id: string;
+  at: string;
+  digest: string;
+  line: number;
+}
+
 class Verifier {
   private readonly verified: Verified;
   /** Where the chain stands; its hash is null before a part that does not begin at the beginning: of what came before nothing is known. */
   private tip: { number: bigint; hash: string | null; events: bigint; removed: bigint };
-  private batch: { seal: Seal; line: number; events: { event: AuditEvent; line: number }[] } | null = null;
+  private batch: { seal: Seal; line: number; events: Seen[] } | null = null;
 
   private constructor(
     private readonly head: Head,
@@ -131,12 +139,12 @@ class Verifier {
   async take(line: Line, number: number): Promise<void> {
     if (line.kind === "head") throw new Tampered(`line ${number} cannot be read: a second head`, number);
     if (line.kind === "event") return this.event(line.event, number);
-    await this.close();
+    this.close();
     await this.beginSeal(line.seal, number);
   }
 
-  async finish(): Promise<Verified> {
-    await this.close();
+  finish(): Verified {
+    this.close();
     const { head, held, tip } = this;
     if (tip.number < head.seal) throw new Tampered(`its end is cut off: it ends with seal ${tip.number}, and its head says ${head.seal}`);
     if (tip.hash !== null && (tip.hash !== head.hash || tip.events !== head.events || tip.removed !== head.removed)) throw new Tampered("its head does not belong to its last seal", 1);
@@ -157,9 +165,9 @@ class Verifier {
     const continues = seal.previous === tip.hash && seal.eventsBefore === tip.events;
     const isFirst = seal.number === 1n && seal.previous === NOTHING && seal.eventsBefore === 0n;
     if ((tip.hash !== null && !continues) || (seal.number === 1n) !== isFirst) throw new Tampered(`${id} does not continue the one before it`, line, id);
-    const leaves = await Promise.all(seal.entries.map((entry) => leaf(...leafOf(entry))));
-    if (BigInt(seal.entries.length) !== seal.events || hex(await root(leaves)) !== seal.root) throw new Tampered(`the events that ${id} lists are not those that were signed`, line, id);
-    const own = hex(await hash(seal.signed));
+    const leaves = seal.entries.map((entry) => leaf(...leafOf(entry)));
+    if (BigInt(seal.entries.length) !== seal.events || hex(root(leaves)) !== seal.root) throw new Tampered(`the events that ${id} lists are not those that were signed`, line, id);
+    const own = hex(hash(seal.signed));
     for (const [number, one] of [[seal.number, own], [seal.number - 1n, seal.previous]] as const) {
       if (held && held.seal > 0n && held.seal === number && held.hash !== one) throw notHeld(number, line);
     }
@@ -168,16 +176,16 @@ class Verifier {
     this.batch = { seal, line, events: [] };
   }
 
-  private async event(event: AuditEvent, line: number): Promise<void> {
+  private event(event: AuditEvent, line: number): void {
     if (event.tenant !== this.head.tenant) throw tenantOf(event.tenant, line);
     if (!this.batch) throw unsealed(event.id, line);
-    this.batch.events.push({ event, line });
+    this.batch.events.push({ id: event.id, at: event.at, digest: hex(digestOf(event)), line });
     // One too many: what is wrong is among these, however many come after.
-    if (this.batch.events.length > this.batch.seal.entries.length) await this.close();
+    if (this.batch.events.length > this.batch.seal.entries.length) this.close();
   }
 
   /** Compares the events of a seal with its list. */
-  private async close(): Promise<void> {
+  private close(): void {
     if (!this.batch) return;
     const { seal, line: sealLine, events } = this.batch;
     this.batch = null;
@@ -188,12 +196,12 @@ class Verifier {
     }
     const missing = (id: string, line: number) => new Tampered(`event ${id} of seal ${seal.number} is missing`, line, id);
     const place = new Map(seal.entries.map((entry, at) => [entry.id, at]));
-    const there = new Set(events.map(({ event }) => event.id));
-    const digests = await Promise.all(events.map(({ event }) => digestOf(event)));
-    for (const [at, { event, line }] of events.entries()) {
-      const [entry, belongs, digest] = [seal.entries[at], place.get(event.id), digests[at]];
-      if (entry && digest && entry.id === event.id) {
-        if (entry.digest !== hex(digest)) throw new Tampered(`event ${event.id} of seal ${seal.number} was altered`, line, event.id);
+    const there = new Set(events.map((event) => event.id));
+    for (const [at, event] of events.entries()) {
+      const { line } = event;
+      const [entry, belongs] = [seal.entries[at], place.get(event.id)];
+      if (entry && entry.id === event.id) {
+        if (entry.digest !== event.digest) throw new Tampered(`event ${event.id} of seal ${seal.number} was altered`, line, event.id);
         continue;
       }
       // Behind the last seal stands what no seal holds.
@@ -204,7 +212,7 @@ class Verifier {
     }
     const next = seal.entries[events.length];
     if (next) throw missing(next.id, (events.at(-1)?.line ?? sealLine) + 1);
-    for (const { event } of events) {
+    for (const event of events) {
       if (Date.parse(seal.sealedAt) - Date.parse(event.at) <= LATE_MS) continue;
       this.verified.late += 1;
       this.verified.firstLate ??= event.id;
