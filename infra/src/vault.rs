@@ -117,7 +117,8 @@ impl Vault {
 
     /// Opens what a master key of ours has sealed itself.
     fn opened(&self, what: &dyn Fn() -> String, aad: &str, master_key_id: &str, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
-        let other = || VaultError::OtherMasterKey { what: what(), wrapped_by: master_key_id.to_owned(), ours: self.master.id.clone() };
+        let other =
+            || VaultError::OtherMasterKey { what: what(), wrapped_by: master_key_id.to_owned(), ours: self.master.id.clone() };
         let master = self.master(master_key_id).ok_or_else(other)?;
         open(&master.wrapping, aad.as_bytes(), sealed).ok_or_else(|| VaultError::Sealed { what: what() })
     }

@@ -104,7 +104,11 @@ impl SecondFactorMutation {
         let (codes, hashes) = second_factor::recovery_codes();
         let confirmed = state.store.second_factor_confirm(user, &begun, step, &hashes, session, viewer.request).await;
         if !confirmed.map_err(|error| internal(ctx, &error))? {
-            return refuse(UserError::new("code", UserErrorCode::Changed, "it was begun anew meanwhile; use what was shown last"));
+            return refuse(UserError::new(
+                "code",
+                UserErrorCode::Changed,
+                "it was begun anew meanwhile; use what was shown last",
+            ));
         }
         Ok(RecoveryCodesPayload { recovery_codes: Some(codes), user_errors: vec![] })
     }

@@ -130,7 +130,8 @@ impl Store {
     /// Where the database does not answer.
     pub async fn recovery_code_use(&self, user: UserId, hash: &[u8], whence: Whence<'_>) -> Result<bool, StoreError> {
         let mut tx = self.pool().begin().await?;
-        let left: Option<i64> = sqlx::query_scalar("SELECT recovery_code_use($1, $2)").bind(user.0).bind(hash).fetch_one(&mut *tx).await?;
+        let left: Option<i64> =
+            sqlx::query_scalar("SELECT recovery_code_use($1, $2)").bind(user.0).bind(hash).fetch_one(&mut *tx).await?;
         if let Some(left) = left {
             let detail = serde_json::json!({"left": left, "address": whence.address}).to_string();
             tell(&mut tx, user, whence.request, Action::RecoveryCodeUsed, "user", &[user.0], Some(&detail)).await?;
@@ -174,7 +175,8 @@ impl Store {
     /// Where the database does not answer.
     pub async fn second_factor_failed(&self, user: UserId, whence: Whence<'_>) -> Result<(), StoreError> {
         let mut tx = self.pool().begin().await?;
-        let detail = serde_json::json!({"why": "the code of the second factor", "address": whence.address, "device": whence.device});
+        let detail =
+            serde_json::json!({"why": "the code of the second factor", "address": whence.address, "device": whence.device});
         tell(&mut tx, user, whence.request, Action::SignInRefused, "user", &[user.0], Some(&detail.to_string())).await?;
         tx.commit().await?;
         Ok(())

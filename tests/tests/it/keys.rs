@@ -126,7 +126,10 @@ async fn the_master_key_is_replaced_while_all_is_read_and_a_kill_in_between_lose
     assert!(reads == 0 && first.0 && second.0, "{first:?} {second:?}");
     assert_eq!(sealed.unreadable(&vault(2)).await, 0, "the one before is needed no more");
     let (_, text) = sealed.said(&["keys", "list"], 2, None).await;
-    assert!(text.contains("250 data keys, 1 second factors (CROSSDOCK_MASTER_KEY)") && text.contains("No other master key is needed"), "{text}");
+    assert!(
+        text.contains("250 data keys, 1 second factors (CROSSDOCK_MASTER_KEY)") && text.contains("No other master key is needed"),
+        "{text}"
+    );
     let begun = sealed.store.second_factor_begun(&vault(2), sealed.person).await.unwrap().unwrap();
     assert_eq!(begun.secret.expose_secret(), "GEZDGNBVGY3TQOJQ");
     let mut root = sealed.database.connect().await.unwrap();

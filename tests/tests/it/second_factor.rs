@@ -7,11 +7,13 @@ use totp_rs::{Builder, Secret, Totp};
 
 use crate::{World, world};
 
-const OPEN: &str = "mutation($i: SessionOpenInput!) { sessionOpen(input: $i) { session { accessToken } userErrors { field code message } } }";
-const BEGIN: &str = "mutation($p: String!) { secondFactorBegin(password: $p) { setup { secret uri } userErrors { field code message } } }";
-const CONFIRM: &str = "mutation($c: String!) { secondFactorConfirm(code: $c) { recoveryCodes userErrors { field code message } } }";
-const REMOVE: &str =
-    "mutation($p: String!, $c: String!) { secondFactorRemove(password: $p, code: $c) { done userErrors { field code message } } }";
+const OPEN: &str =
+    "mutation($i: SessionOpenInput!) { sessionOpen(input: $i) { session { accessToken } userErrors { field code message } } }";
+const BEGIN: &str =
+    "mutation($p: String!) { secondFactorBegin(password: $p) { setup { secret uri } userErrors { field code message } } }";
+const CONFIRM: &str =
+    "mutation($c: String!) { secondFactorConfirm(code: $c) { recoveryCodes userErrors { field code message } } }";
+const REMOVE: &str = "mutation($p: String!, $c: String!) { secondFactorRemove(password: $p, code: $c) { done userErrors { field code message } } }";
 const ACCOUNT: &str = "{ account { secondFactor { since recoveryCodesLeft } } }";
 
 /// A person with an app and codes on paper.
@@ -58,7 +60,10 @@ async fn a_second_factor_is_asked_for_and_its_code_is_good_once() {
     world(async |world| {
         let elsewhere = world.platform.sign_in().await.unwrap();
         let person = Person::with_an_app(world).await;
-        assert!(elsewhere.raw("{ viewer { id } }", json!({})).await.unwrap()["data"]["viewer"].is_null(), "it was not shown there");
+        assert!(
+            elsewhere.raw("{ viewer { id } }", json!({})).await.unwrap()["data"]["viewer"].is_null(),
+            "it was not shown there"
+        );
         let account = person.client.ask(ACCOUNT, json!({})).await.unwrap();
         assert_eq!(account["account"]["secondFactor"]["recoveryCodesLeft"], 10, "{account}");
 
@@ -156,7 +161,10 @@ async fn what_an_app_knows_is_sealed_and_whoever_lost_everything_is_helped_from_
         assert!(output.status.success(), "{output:?}");
         assert!(is_open(&open(&world.platform, None).await));
         let output = world.platform.run(&remove).await.unwrap();
-        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("has no second factor"), "{output:?}");
+        assert!(
+            !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("has no second factor"),
+            "{output:?}"
+        );
     })
     .await;
 }
