@@ -38,7 +38,7 @@ export const settings = {
     await dialog.getByRole("button", { name: "Go on" }).click();
     await dialog.getByRole("img", { name: /^QR code/ }).waitFor();
     const secret = (await dialog.locator("code").innerText()).replaceAll(" ", "");
-    await inBothThemes(page, "settings-second-factor-setup");
+    await look(page, "settings-second-factor-setup");
     await dialog.getByLabel("The code of your app").fill("000000");
     await dialog.getByRole("button", { name: "Turn it on" }).click();
     await dialog.getByText(/not the code that your app should show now/).waitFor();
@@ -58,7 +58,7 @@ export const settings = {
     await page.getByLabel("Password").fill(stack.password);
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByLabel("Code").waitFor();
-    await inBothThemes(page, "sign-in-code");
+    await look(page, "sign-in-code");
     await page.getByLabel("Code").fill("000000");
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByText(/^The code is not right/).waitFor();
