@@ -90,13 +90,17 @@ export const fromNothing = {
     // What no table has is answered in the inbox, so that orders arrive there.
     const { ask } = await asDeveloper(stack, TENANT);
     const inbox = async () => (await ask("{ lookupInbox(first: 100) { nodes { value lookupTable { id } } } }", {})).lookupInbox.nodes;
-    const held = async () => (await ask("{ ledger { deliveries { state count } } }", {})).ledger.deliveries;
+    const held = async () => (await ask("{ ledger { deliveries { state count } } }", {})).ledger.deliveries.filter((one) => one.count > 0);
+    const isOnItsWay = (one) => ["planned", "sending", "waiting", "unknown"].includes(one.state);
     await until("values in the inbox, or orders that are there", async () => (await inbox()).length > 0 || (await held()).some((one) => one.state === "confirmed"));
     await until("orders at the ERP", async () => {
       for (const { value, lookupTable } of await inbox()) {
         if (lookupTable) await ask("mutation($id: ID!, $value: String!) { lookupInboxResolve(tableId: $id, value: $value, to: \"1001\") { retried userErrors { message } } }", { id: lookupTable.id, value });
       }
-      return (await inbox()).length === 0 && (await held()).some((one) => one.state === "confirmed");
+      if ((await inbox()).length > 0) return false;
+      const deliveries = await held();
+      // What is on its way while both sides are listed would be a difference.
+      return deliveries.some((one) => one.state === "confirmed") && !deliveries.some(isOnItsWay);
     }, 60_000);
     const stored = (await records(vendors.erp.url, "order")).filter((one) => one.external_key);
     assert.ok(stored.length > 0, "the ERP has orders of ours");

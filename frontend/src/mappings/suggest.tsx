@@ -1,5 +1,6 @@
 // An input that offers what could stand at the cursor. The list opens while one types, or by the arrow down; nothing is taken that was not chosen.
 import { useId, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 import type { Offer } from "./complete";
 
 interface SuggestProps {
@@ -36,9 +37,12 @@ export function Suggest({ label, value, change, offer, isWrong = false, describe
     if (!choice) return;
     const next = value.slice(0, offered.from) + choice.insert + value.slice(offered.to);
     const cursor = offered.from + choice.insert.length;
-    change(next);
-    close();
-    requestAnimationFrame(() => input.current?.setSelectionRange(cursor, cursor));
+    // At once: what is typed next must find the cursor behind it.
+    flushSync(() => {
+      change(next);
+      close();
+    });
+    input.current?.setSelectionRange(cursor, cursor);
   };
   const press = (event: React.KeyboardEvent) => {
     const cursor = input.current?.selectionStart ?? value.length;

@@ -1,7 +1,7 @@
-//! What a tenant with a million orders of history waits for: searches and timelines over the API while orders arrive, and new orders from end to
-//! end, with the rate that the same platform had on its empty database beside it. Everything comes at its own moment, whether or not what came
-//! before is answered (an open loop), and is timed from that moment: what had to wait for others is not left out. The history is made by Postgres, of the rows of one order that the platform
-//! itself delivered, spread over ten months and their partitions. The database is taken away at the end.
+//! What a tenant with a million orders of history waits for: searches and timelines over the API, by themselves and while orders arrive, and new orders
+//! from end to end, with the rate that the same platform had on its empty database beside it. Everything comes at its own moment, whether or not what
+//! came before is answered (an open loop), and is timed from that moment: what had to wait for others is not left out. The history is made by Postgres,
+//! of the rows of one order that the platform itself delivered, spread over ten months and their partitions. The database is taken away at the end.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
