@@ -71,13 +71,9 @@ impl AccountMutation {
     async fn password_change(&self, ctx: &Context<'_>, current: String, password: String) -> Result<AccountPayload> {
         let viewer = viewer(ctx)?;
         let (user, session) = viewer.person()?;
-        let (state, caller) = (state(ctx), caller(ctx));
-        let account = state.store.account(user).await.map_err(|error| internal(ctx, &error))?;
-        let email = account.map(|account| account.email).unwrap_or_default();
-        match auth::check(state, caller, &email, current.into()).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(refuse("current", UserErrorCode::SignInRefused, "this is not your password")),
-            Err(error) => return Err(sign_in_refused(ctx, error)),
+        let state = state(ctx);
+        if let Err(error) = known(ctx, user, "current", current.into()).await? {
+            return Ok(AccountPayload { done: false, user_errors: vec![error] });
         }
         let hash = match hash(password.into()).await? {
             Ok(hash) => hash,
@@ -142,6 +138,23 @@ impl AccountMutation {
         let used = state(ctx).store.mailed_token_use(Purpose::Verify, &auth::hashed(&token)).await;
         let user = used.map_err(|error| internal(ctx, &error))?;
         Ok(user.map_or_else(|| refuse("token", UserErrorCode::NotFound, OVER), |_| done()))
+    }
+}
+
+/// The address of whoever asks, where what this field says is their password: a session that somebody found open is not enough.
+pub(super) async fn known(
+    ctx: &Context<'_>,
+    user: UserId,
+    field: &str,
+    password: SecretString,
+) -> Result<std::result::Result<String, UserError>> {
+    let (state, caller) = (state(ctx), caller(ctx));
+    let account = state.store.account(user).await.map_err(|error| internal(ctx, &error))?;
+    let email = account.map(|account| account.email).unwrap_or_default();
+    match auth::check(state, caller, &email, password).await {
+        Ok(Some(_)) => Ok(Ok(email)),
+        Ok(None) => Ok(Err(UserError::new(field, UserErrorCode::SignInRefused, "this is not your password"))),
+        Err(error) => Err(sign_in_refused(ctx, error)),
     }
 }
 

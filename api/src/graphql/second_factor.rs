@@ -5,9 +5,10 @@ use chrono::{DateTime, Utc};
 use domain::id::UserId;
 use domain::secret::{ExposeSecret, SecretString};
 
+use super::account::known;
 use super::error::{UserError, UserErrorCode, internal, state, viewer};
-use super::session::{SIGN_IN_COST, caller, sign_in_refused};
-use crate::auth::{self, SignIn};
+use super::session::{SIGN_IN_COST, caller};
+use crate::auth::SignIn;
 use crate::second_factor::{self, Shown};
 
 const IN_USE: &str = "you have a second factor already; take it away first (secondFactorRemove)";
@@ -71,7 +72,7 @@ impl SecondFactorMutation {
     async fn second_factor_begin(&self, ctx: &Context<'_>, password: String) -> Result<SecondFactorBeginPayload> {
         let refuse = |error| Ok(SecondFactorBeginPayload { setup: None, user_errors: vec![error] });
         let (user, _) = viewer(ctx)?.person()?;
-        let email = match known(ctx, user, password.into()).await? {
+        let email = match known(ctx, user, "password", password.into()).await? {
             Ok(email) => email,
             Err(error) => return refuse(error),
         };
@@ -144,21 +145,9 @@ impl SecondFactorMutation {
     }
 }
 
-/// The address of whoever asks, where this is their password: a session that somebody found open is not enough.
-async fn known(ctx: &Context<'_>, user: UserId, password: SecretString) -> Result<std::result::Result<String, UserError>> {
-    let (state, caller) = (state(ctx), caller(ctx));
-    let account = state.store.account(user).await.map_err(|error| internal(ctx, &error))?;
-    let email = account.map(|account| account.email).unwrap_or_default();
-    match auth::check(state, caller, &email, password).await {
-        Ok(Some(_)) => Ok(Ok(email)),
-        Ok(None) => Ok(Err(UserError::new("password", UserErrorCode::SignInRefused, "this is not your password"))),
-        Err(error) => Err(sign_in_refused(ctx, error)),
-    }
-}
-
 /// Why whoever asks may not touch their second factor: the password or the code does not fit.
 async fn shown(ctx: &Context<'_>, user: UserId, password: SecretString, code: &str) -> Result<Option<UserError>> {
-    if let Err(error) = known(ctx, user, password).await? {
+    if let Err(error) = known(ctx, user, "password", password).await? {
         return Ok(Some(error));
     }
     let shown = second_factor::show(state(ctx), caller(ctx), user, Some(code)).await.map_err(|error| internal(ctx, &error))?;
