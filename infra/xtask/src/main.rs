@@ -1,6 +1,7 @@
 //! Our commands: `cargo xtask demo | test | bench | services | tidy`. Each brings up what it needs and takes it down again.
 
 mod build;
+mod failures;
 mod process;
 mod run;
 mod services;

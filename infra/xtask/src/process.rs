@@ -62,13 +62,17 @@ pub fn quiet(command: &mut Command, what: &str) -> Result<String, String> {
 
 /// Runs to the end with its output shown; ends it when we are told to stop.
 pub fn shown(command: &mut Command, what: &str) -> Result<(), String> {
-    let mut child = command.spawn().map_err(|error| format!("{what}: {error}"))?;
+    ended(&mut command.spawn().map_err(|error| format!("{what}: {error}"))?, what)
+}
+
+/// Waits for the end of a process; ends it when we are told to stop.
+pub fn ended(child: &mut Child, what: &str) -> Result<(), String> {
     loop {
         match child.try_wait().map_err(|error| format!("{what}: {error}"))? {
             Some(status) if status.success() => return Ok(()),
             Some(status) => return Err(format!("{what} failed ({status})")),
             None if is_stopped() => {
-                stop(&mut child, Duration::from_secs(40));
+                stop(child, Duration::from_secs(40));
                 return Err("stopped".into());
             }
             None => std::thread::sleep(Duration::from_millis(50)),

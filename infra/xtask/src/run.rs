@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::build::{self, Test, cargo, target};
 use crate::process::{self, say, shown};
 use crate::services::{Rung, Services};
-use crate::{tidy, web};
+use crate::{failures, tidy, web};
 
 /// The demo runs the profile that builds fastest.
 pub fn demo(rung: Option<Rung>, arguments: &[String]) -> Result<(), String> {
@@ -118,7 +118,9 @@ pub fn test(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
         note("the web app in a browser", &mut || web::journeys(&services, &target().join("debug/demo")));
     }
     let (platform, units): (Vec<Test>, Vec<Test>) = tests.into_iter().partition(|test| test.package == "tests");
-    note("unit tests", &mut || all(&units, |test| shown(test.command().arg("--quiet").args(filter), &test.to_string())));
+    note("unit tests", &mut || {
+        all(&units, |test| failures::shown(test.command().arg("--quiet").args(filter), &test.to_string()))
+    });
     if filter.is_empty() {
         note("examples in the documentation", &mut || {
             shown(&mut cargo(&["test", "--workspace", "--doc", "--quiet"]), "the examples")
@@ -134,6 +136,11 @@ pub fn test(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
     for (what, outcome, seconds) in &results {
         say(&format!("  {} {what} ({seconds:.0} s)", if outcome.is_ok() { "ok  " } else { "FAIL" }));
     }
+    for (what, outcome, _) in &results {
+        if let Err(why) = outcome {
+            say(&format!("\n-- {what}\n{why}"));
+        }
+    }
     if process::is_stopped() {
         return Err("stopped".into());
     }
@@ -144,7 +151,7 @@ pub fn test(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
 /// Runs them all, so that one that fails hides no other; says which failed.
 fn all(tests: &[Test], run: impl Fn(&Test) -> Result<(), String>) -> Result<(), String> {
     let failed: Vec<String> = tests.iter().filter_map(|test| run(test).err()).inspect(|error| say(error)).collect();
-    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
 fn on_the_platform(test: &Test, services: &Services, filter: &[String], all_in_one: bool) -> Result<(), String> {
@@ -155,5 +162,5 @@ fn on_the_platform(test: &Test, services: &Services, filter: &[String], all_in_o
     }
     // A platform waits more than it computes: more of them than two cores have room for keep both busy, and no more than a Postgres as it
     // comes (100 connections) has room for.
-    shown(command.args(["--test-threads", "4"]).args(filter), &test.to_string())
+    failures::shown(command.args(["--test-threads", "4"]).args(filter), &test.to_string())
 }

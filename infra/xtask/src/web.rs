@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
+use crate::failures;
 use crate::process::{find, root, say, shown};
 use crate::services::Services;
 
@@ -73,7 +74,7 @@ pub fn test() -> Result<(), String> {
 pub fn journeys(services: &Services, demo: &Path) -> Result<(), String> {
     let mut command = npm(&["run", "--silent", "journeys"])?;
     services.environment(&mut command);
-    shown(command.env("CROSSDOCK_DEMO", demo).env("CROSSDOCK_WEB_DIR", built()), "the web app's journeys")
+    failures::shown(command.env("CROSSDOCK_DEMO", demo).env("CROSSDOCK_WEB_DIR", built()), "the web app's journeys")
 }
 
 /// When the newest file in it was written; nothing where there is none.

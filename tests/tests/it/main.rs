@@ -23,6 +23,7 @@ mod flow_file;
 mod intake;
 mod inventory;
 mod keys;
+mod lease;
 mod limit;
 mod lookup_table;
 mod lookup_version;
