@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tracing::info;
 
 use crate::auth::{SignIns, Tokens};
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::mailing::Mailing;
@@ -35,6 +36,7 @@ pub struct AppState {
     pub drop_folders: DropFolders,
     pub tokens: Arc<Tokens>,
     pub sign_ins: Arc<SignIns>,
+    pub changes: Changes,
     pub public_url: String,
     pub cookie: Cookie,
     pub mailing: Mailing,
@@ -62,6 +64,7 @@ impl AppState {
             drop_folders: config.outward.drop_folders.clone(),
             tokens: Arc::new(Tokens::new(&config.jwt_key)),
             sign_ins: Arc::default(),
+            changes: Changes::default(),
             public_url: config.public_url.clone(),
             cookie: config.cookie,
             mailing: Mailing::new(mailer, &config.public_url),
@@ -86,6 +89,8 @@ pub async fn serve(
     let intake = Intake::start(state.clone());
     let (sunsets, store, stopped) = (state.sunsets.clone(), state.store.clone(), stop.clone());
     tokio::spawn(async move { sunsets.write(&store, stopped).await });
+    let (changes, store, stopped) = (state.changes.clone(), state.store.clone(), stop.clone());
+    tokio::spawn(async move { changes.run(store, stopped).await });
     let data = web::Data::new(state);
     let server = HttpServer::new(move || {
         App::new()

@@ -20,6 +20,40 @@ pub enum ClientError {
     Graphql(String),
 }
 
+/// The answers of a subscription, one after the other.
+pub struct Told {
+    answer: reqwest::Response,
+    text: String,
+}
+
+impl Told {
+    /// The next one; `None` at the end.
+    ///
+    /// # Errors
+    /// Where the stream breaks off, or says what is no event.
+    pub async fn next(&mut self) -> Result<Option<Value>, ClientError> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let (event, rest) = (event.to_owned(), rest.to_owned());
+                self.text = rest;
+                if let Some(data) = event.strip_prefix("event: next\ndata: ") {
+                    return serde_json::from_str(data)
+                        .map(Some)
+                        .map_err(|error| ClientError::Graphql(format!("{error}: {data}")));
+                }
+                if event.starts_with("event: complete") {
+                    return Ok(None);
+                }
+                continue;
+            }
+            match self.answer.chunk().await? {
+                Some(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
+                None => return Err(ClientError::Graphql("the stream broke off".to_owned())),
+            }
+        }
+    }
+}
+
 /// A GraphQL client with a session and a tenant.
 #[derive(Clone)]
 pub struct Client {
@@ -53,6 +87,21 @@ impl Client {
     /// # Errors
     /// Where no answer came.
     pub async fn raw(&self, query: &str, variables: Value) -> Result<Value, ClientError> {
+        Ok(self.post(query, variables).send().await?.json().await?)
+    }
+
+    /// What a subscription tells from now on.
+    ///
+    /// # Errors
+    /// Where no answer came, or none that is a stream.
+    pub async fn subscribe(&self, query: &str) -> Result<Told, ClientError> {
+        // A stream may be silent for longer than an answer.
+        let request = self.post(query, json!({})).header("Accept", "text/event-stream").timeout(Duration::from_secs(120));
+        let answer = request.send().await?.error_for_status()?;
+        Ok(Told { answer, text: String::new() })
+    }
+
+    fn post(&self, query: &str, variables: Value) -> reqwest::RequestBuilder {
         let mut request = self.http.post(format!("{}/graphql", self.url)).json(&json!({"query": query, "variables": variables}));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -60,7 +109,7 @@ impl Client {
         if let Some(tenant) = &self.tenant {
             request = request.header("X-Crossdock-Tenant", tenant);
         }
-        Ok(request.send().await?.json().await?)
+        request
     }
 
     /// The data of an answer without errors, userErrors included in what counts as one.

@@ -31,7 +31,7 @@ use uuid::Uuid;
 use crate::batch::{self, Sending};
 use crate::call::{CONCURRENCY_UNLIMITED, Call, Duty, Known, Made, Ready, finish, missing_connector, told};
 use crate::directory::{Directory, looked_into};
-use crate::pace::{Pace, SLOT_WAIT, per_call, window};
+use crate::pace::{Pace, SLOT_WAIT, Window, per_call};
 use crate::waiting::{Ids, Turns};
 use crate::{Context, drift};
 
@@ -155,14 +155,12 @@ async fn run(work: Arc<Work>, shared: Arc<Shared>) {
     let begins = Pace::default();
     let (mut concurrency_max, mut per_call_max, mut turns_max) = (1, 1, None);
     loop {
-        // What is begun beyond its turn would only find out that there is none.
-        let window = window(concurrency_max, begins.us(), work.calls.us()).min(turns_max.unwrap_or(usize::MAX));
+        let window = Window::of(concurrency_max, begins.us(), work.calls.us()).within(turns_max);
         while calls.try_join_next().is_some() {}
-        let room = window.saturating_sub(calls.len());
+        let room = window.most.saturating_sub(calls.len());
         let (lane, ids, closed) = {
             let mut queue = shared.lock();
-            // Half a window at least, so that batches stay batches under load.
-            let take = if room * 2 >= window.min(BATCH_MAX) || calls.is_empty() { room } else { 0 };
+            let take = if room >= window.batch.min(BATCH_MAX) || calls.is_empty() { room } else { 0 };
             let (lane, ids) = queue.take(take.saturating_mul(per_call_max).min(BATCH_MAX));
             queue.busy = !ids.is_empty() || !calls.is_empty();
             if queue.busy {
@@ -519,7 +517,7 @@ impl Work {
             let most = buckets.concurrency_max().unwrap_or(CONCURRENCY_UNLIMITED);
             slots.entry(buckets.key()).or_insert_with(|| Arc::new(Semaphore::new(most as usize))).clone()
         };
-        let Ok(Ok(_turn)) = tokio::time::timeout_at(call.deadline.into(), semaphore.acquire()).await else {
+        let Ok(Ok(turn)) = tokio::time::timeout_at(call.deadline.into(), semaphore.acquire()).await else {
             let used_up = UsedUp { wait: self.context.limiter.wait(&buckets) };
             return self.end_all(sending.not_sent(used_up)).await;
         };
@@ -530,7 +528,11 @@ impl Work {
         let (sent_at, started) = (Utc::now(), Instant::now());
         let answer = self.context.outbound.send(sending.request().clone()).await;
         self.calls.note(started.elapsed());
-        self.context.limiter.give(permit, &told(call.duty.connector, &answer)).await;
+        let told = told(call.duty.connector, &answer);
+        let mut given = std::pin::pin!(self.context.limiter.give(permit, &told));
+        // Polled once, so that it is on its way: the next one asks behind it and need not wait for its answer.
+        let is_given = futures::poll!(given.as_mut()).is_ready();
+        drop(turn);
         let signs = answer.iter().flat_map(|answer| call.duty.connector.sunset_signs(answer));
         self.context.sunsets.note(self.scope.tenant, call.duty.connection.id, signs);
         for (call, finish) in sending.end(answer, sent_at) {
@@ -538,6 +540,9 @@ impl Work {
                 drift::note_taken(&self.context, self.scope.tenant, call, taken);
             }
             self.end(finish).await;
+        }
+        if !is_given {
+            given.await;
         }
     }
 }

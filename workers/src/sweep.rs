@@ -15,6 +15,9 @@ use crate::directory::Directory;
 
 /// How much one look brings. A backlog waits in Postgres, and not in the broker.
 const SWEEP: Sweep = Sweep { rows_max: 2_000, window_max: 500, lease_s: 10.0 };
+/// Where so many were due there may be more that had no room: the next look is soon, so that a backlog is drained by the workers and not by our clock.
+const BACKLOG: usize = 20;
+const SOON: Duration = Duration::from_millis(100);
 const WEIGHTS_EVERY: Duration = Duration::from_secs(60);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -38,19 +41,23 @@ pub async fn run(context: Arc<Context>, directory: Arc<Directory>, mut stop: wat
                 ),
             }
         }
+        let mut found = false;
         for stage in Stage::ALL {
-            if let Err(error) = sweep(&context, stage).await {
-                warn!(error = chain(&error), stage = stage.as_str(), "The sweep failed; the next one tries again");
+            match sweep(&context, stage).await {
+                Ok(count) => found |= count >= BACKLOG,
+                Err(error) => warn!(error = chain(&error), stage = stage.as_str(), "The sweep failed; the next one tries again"),
             }
         }
+        let every = context.settings.sweep_every;
         tokio::select! {
-            () = tokio::time::sleep(context.settings.sweep_every) => {}
+            () = tokio::time::sleep(if found { every.min(SOON) } else { every }) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
 }
 
-async fn sweep(context: &Context, stage: Stage) -> Result<(), StoreError> {
+/// Returns how many rows were due.
+async fn sweep(context: &Context, stage: Stage) -> Result<usize, StoreError> {
     let due = match stage {
         Stage::Receive => context.store.sweep_messages(SWEEP).await?,
         Stage::Deliver => context.store.sweep_deliveries(SWEEP).await?,
@@ -60,5 +67,5 @@ async fn sweep(context: &Context, stage: Stage) -> Result<(), StoreError> {
         info!(count, stage = stage.as_str(), "Nudged {count} due rows");
         context.broker.nudge(stage, due).await;
     }
-    Ok(())
+    Ok(count)
 }

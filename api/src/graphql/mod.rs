@@ -7,12 +7,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 use async_graphql::http::GraphiQLSource;
-use async_graphql::{EmptySubscription, MergedObject, Schema, SchemaBuilder, Value as ConstValue};
+use async_graphql::{MergedObject, MergedSubscription, Schema, SchemaBuilder, Value as ConstValue};
 use infra::limiter::UsedUp;
 use tracing::warn;
 
 use crate::auth::{Caller, Identity, Viewer, viewer};
-use crate::{AppState, body};
+use crate::{AppState, body, event_stream};
 
 mod account;
 mod alert;
@@ -23,6 +23,7 @@ mod backfill;
 mod budget;
 mod catch_up;
 mod certificate;
+mod change;
 mod connection;
 mod content;
 mod delivery;
@@ -151,10 +152,13 @@ pub struct Mutation(
     undo::UndoMutation,
 );
 
-pub type CrossdockSchema = Schema<Guarded<Query>, Guarded<Mutation>, EmptySubscription>;
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(change::ChangeSubscription);
 
-fn builder() -> SchemaBuilder<Guarded<Query>, Guarded<Mutation>, EmptySubscription> {
-    Schema::build(Guarded::default(), Guarded::default(), EmptySubscription)
+pub type CrossdockSchema = Schema<Guarded<Query>, Guarded<Mutation>, Guarded<Subscription>>;
+
+fn builder() -> SchemaBuilder<Guarded<Query>, Guarded<Mutation>, Guarded<Subscription>> {
+    Schema::build(Guarded::default(), Guarded::default(), Guarded::default())
         .limit_depth(DEPTH_MAX)
         .limit_complexity(COMPLEXITY_MAX)
         .limit_directives(DIRECTIVES_MAX)
@@ -211,6 +215,9 @@ async fn execute(
             warn!(request.id = %caller.request, error = infra::chain(&error), "A request could not be authenticated");
             return refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "the database does not answer; try again");
         }
+    }
+    if event_stream::is_asked_for(request.headers()) {
+        return event_stream::answer(schema.execute_stream(query));
     }
     match serde_json::to_vec(&schema.execute(query).await) {
         Ok(answer) => HttpResponse::Ok().content_type("application/graphql-response+json").body(answer),

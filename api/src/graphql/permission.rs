@@ -2,17 +2,21 @@
 //! stands in none is refused to everybody, and a test says so.
 
 use std::borrow::Cow;
+use std::pin::Pin;
 
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::resolver_utils::resolve_container;
 use async_graphql::{
-    ContainerType, Context, ContextSelectionSet, ObjectType, OutputType, Positioned, Result, ServerResult, Value,
+    ContainerType, Context, ContextSelectionSet, ObjectType, OutputType, Positioned, Response, ServerResult, SubscriptionType,
+    Value,
 };
 use domain::permission::Permission;
 use domain::permission::Permission::{
     Configure, ManageApiKeys, ManageMembers, ReadAudit, ReadOperations, ReadUsage, WorkExceptions,
 };
+
+use futures::{Stream, stream};
 
 use super::error::{Code, fail, scope, viewer};
 
@@ -210,8 +214,14 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("tenantCreate", Person),
 ];
 
+const SUBSCRIPTIONS: &[(&str, Access)] = &[("changes", Tenant(ReadOperations))];
+
 fn access(root: &str, field: &str) -> Option<Access> {
-    let table = if root == "Mutation" { MUTATIONS } else { QUERIES };
+    let table = match root {
+        "Mutation" => MUTATIONS,
+        "Subscription" => SUBSCRIPTIONS,
+        _ => QUERIES,
+    };
     table.iter().find(|(name, _)| *name == field).map(|(_, access)| *access)
 }
 
@@ -219,23 +229,22 @@ fn access(root: &str, field: &str) -> Option<Access> {
 #[derive(Default)]
 pub struct Guarded<T>(T);
 
-impl<T: ObjectType> Guarded<T> {
-    fn check(ctx: &Context<'_>) -> Result<()> {
-        let field = ctx.item.node.name.node.as_str();
-        match access(&T::type_name(), field) {
-            None => Err(fail(Code::Forbidden, "this operation declares no permission, so nobody may call it")),
-            Some(Anyone) => Ok(()),
-            Some(SignedIn) => viewer(ctx).map(|_| ()),
-            Some(Person) => viewer(ctx)?.person().map(|_| ()),
-            Some(Tenant(permission)) => scope(ctx, permission).map(|_| ()),
-            Some(PersonOf(permission)) => scope(ctx, permission).and(viewer(ctx)?.person()).map(|_| ()),
-        }
-    }
+fn check(root: &str, ctx: &Context<'_>) -> ServerResult<()> {
+    let field = ctx.item.node.name.node.as_str();
+    let checked = match access(root, field) {
+        None => Err(fail(Code::Forbidden, "this operation declares no permission, so nobody may call it")),
+        Some(Anyone) => Ok(()),
+        Some(SignedIn) => viewer(ctx).map(|_| ()),
+        Some(Person) => viewer(ctx).and_then(|viewer| viewer.person()).map(|_| ()),
+        Some(Tenant(permission)) => scope(ctx, permission).map(|_| ()),
+        Some(PersonOf(permission)) => scope(ctx, permission).and(viewer(ctx)).and_then(|viewer| viewer.person()).map(|_| ()),
+    };
+    checked.map_err(|error| ctx.set_error_path(error.into_server_error(ctx.item.pos)))
 }
 
 impl<T: ObjectType> ContainerType for Guarded<T> {
     async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
-        Self::check(ctx).map_err(|error| ctx.set_error_path(error.into_server_error(ctx.item.pos)))?;
+        check(&T::type_name(), ctx)?;
         self.0.resolve_field(ctx).await
     }
 }
@@ -256,6 +265,23 @@ impl<T: ObjectType> OutputType for Guarded<T> {
 
 impl<T: ObjectType> ObjectType for Guarded<T> {}
 
+impl<T: SubscriptionType> SubscriptionType for Guarded<T> {
+    fn type_name() -> Cow<'static, str> {
+        T::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        T::create_type_info(registry)
+    }
+
+    fn create_field_stream<'a>(&'a self, ctx: &'a Context<'_>) -> Option<Pin<Box<dyn Stream<Item = Response> + Send + 'a>>> {
+        match check(&T::type_name(), ctx) {
+            Ok(()) => self.0.create_field_stream(ctx),
+            Err(error) => Some(Box::pin(stream::once(async { Response::from_errors(vec![error]) }))),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use async_graphql::parser::parse_schema;
@@ -266,7 +292,7 @@ mod tests {
     #[test]
     fn every_operation_declares_its_permission_once_and_no_other_is_declared() {
         let document = parse_schema(crate::graphql::sdl()).unwrap();
-        for (root, table) in [("Query", QUERIES), ("Mutation", MUTATIONS)] {
+        for (root, table) in [("Query", QUERIES), ("Mutation", MUTATIONS), ("Subscription", SUBSCRIPTIONS)] {
             let fields = document.definitions.iter().find_map(|definition| match definition {
                 TypeSystemDefinition::Type(of) if of.node.name.node == root => match &of.node.kind {
                     TypeKind::Object(object) => Some(&object.fields),

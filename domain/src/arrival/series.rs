@@ -162,6 +162,11 @@ impl Default for Memory {
 }
 
 impl Memory {
+    /// How much longer the gaps are than those of things that come one by one: 1 for these, more where they come in heaps.
+    fn heaps(&self) -> f32 {
+        ((self.tail_sum + TAIL_PRIOR) / (self.tail_count + TAIL_PRIOR)).max(1.0)
+    }
+
     /// True where gaps of hours are much alike, as those between the imports of a schedule are, and the one under way is clearly longer.
     fn is_overdue(&self) -> bool {
         let mean = self.long_sum / self.long_count;
@@ -315,7 +320,8 @@ impl Series {
 
     fn judge(&mut self, usual: &Usual, sensitivity: Sensitivity) {
         let excess = self.excess(usual);
-        let threshold = SURGE_MIN.max(SURGE_MARGIN * self.memory.greatest_hour);
+        // Things that come in heaps bring hours of many by themselves.
+        let threshold = (SURGE_MIN * self.memory.heaps()).max(SURGE_MARGIN * self.memory.greatest_hour);
         let is_above = excess >= threshold && self.level() >= SURGE_COUNT_MIN;
         self.memory.above = if is_above { self.memory.above.saturating_add(1) } else { 0 };
         self.alarm = match self.alarm {
@@ -346,7 +352,7 @@ impl Series {
         let memory = &self.memory;
         let surprise = least(&memory.gap);
         // Things that come in heaps leave longer gaps than their number lets expect: by so much each is less surprising.
-        let heaps = ((memory.tail_sum + TAIL_PRIOR) / (memory.tail_count + TAIL_PRIOR)).max(1.0);
+        let heaps = memory.heaps();
         let least = sensitivity.surprise(self.week.often());
         let most = GAP_MARGIN * memory.greatest_gap;
         memory.empty >= GAP_MIN && (surprise >= (least * heaps).min(most).max(least) || memory.is_overdue())

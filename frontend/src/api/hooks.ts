@@ -1,7 +1,8 @@
 // Reading and acting, for pages: everything that is shown is asked of the server and asked again; nothing is kept that it does not know.
-import { useCallback } from "react";
+import { useCallback, useEffect } from "react";
 import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
+import { everyMs, listen } from "./changes";
 import { ask, type Query, type Read, type UserError } from "./client";
 
 /** The tenant that the page's address names. */
@@ -23,7 +24,7 @@ export function useAsk<Result, Variables>(query: Query<Result, Variables>, value
   return useQuery({
     queryKey: options.of === undefined ? [tenant, query, values] : [tenant, query, values, options.of],
     queryFn: ({ signal }) => ask(query, values, tenant, signal, options.read),
-    refetchInterval: options.everyMs ?? false,
+    refetchInterval: () => (options.everyMs ? everyMs(options.everyMs) : false),
     enabled: options.isWanted ?? true,
     placeholderData: keepPreviousData,
   });
@@ -51,7 +52,7 @@ export function usePages<Result, Variables extends object, Node>(
       return pageInfo.hasNextPage ? (pageInfo.endCursor ?? null) : null;
     },
     // All pages are asked for again, so many of them less often.
-    refetchInterval: (query) => (options.everyMs ? options.everyMs * Math.max(1, query.state.data?.pages.length ?? 1) : false),
+    refetchInterval: (query) => (options.everyMs ? everyMs(options.everyMs) * Math.max(1, query.state.data?.pages.length ?? 1) : false),
     enabled: options.isWanted ?? true,
     placeholderData: keepPreviousData,
   });
@@ -60,6 +61,40 @@ export function usePages<Result, Variables extends object, Node>(
     if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
   }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
   return { ...asked, rows: asked.data?.pages.flatMap((page) => pageOf(page).nodes) ?? [], more };
+}
+
+/** What is told is asked for again so often at most. */
+const TOLD_EVERY_MS = 2_000;
+/** A list of more pages is asked for again when its time comes: all of them would come each time. */
+const PAGES_TOLD_MAX = 3;
+
+/** Asks again for what is shown as soon as the server says that something changed, while the page is looked at. */
+export function useChanges<Result, Variables>(query: Query<Result, Variables>): void {
+  const tenant = useTenant();
+  const client = useQueryClient();
+  useEffect(() => {
+    let over = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const again = () => {
+      timer = undefined;
+      const isShort = (data: unknown) => ((data as { pages?: unknown[] } | undefined)?.pages?.length ?? 1) <= PAGES_TOLD_MAX;
+      void client.invalidateQueries({ queryKey: [tenant], predicate: ({ state }) => isShort(state.data) });
+    };
+    const tell = () => (timer ??= setTimeout(again, TOLD_EVERY_MS));
+    const look = () => {
+      over.abort();
+      over = new AbortController();
+      // Who does not look is told when they come back: a stream begins with that.
+      if (document.visibilityState === "visible") void listen(query, tenant, over.signal, tell);
+    };
+    look();
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      document.removeEventListener("visibilitychange", look);
+      clearTimeout(timer);
+      over.abort();
+    };
+  }, [client, query, tenant]);
 }
 
 /** An act. What everybody shows is asked for again when it is done, because an act on one thing changes others. */

@@ -1,10 +1,11 @@
 // The frame of a tenant's pages: where one can go, whose tenant it is, and the keys.
 import { useEffect, useRef, useState } from "react";
 import { Link, Navigate, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
-import { useTenant } from "../api/hooks";
+import { useChanges, useTenant } from "../api/hooks";
 import { signOut } from "../session/session";
 import { useKeys } from "../ui/keys";
 import { Menu } from "../ui/menu";
+import { ChangesDocument } from "./changes.generated";
 import { KeyList } from "./key-list";
 import { Offline } from "./offline";
 import { may, type Permission } from "./role";
@@ -44,6 +45,7 @@ export function Frame() {
   const tenant = useTenant();
   const navigate = useNavigate();
   const viewer = useViewer();
+  useChanges(ChangesDocument);
   const [theme, turnTheme] = useTheme();
   const [hasKeyList, setKeyList] = useState(false);
   const memberships = viewer.data?.viewer?.memberships ?? [];

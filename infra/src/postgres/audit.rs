@@ -101,6 +101,17 @@ pub struct AuditPolicy {
 }
 
 impl Store {
+    /// The newest event of each of these tenants; none where there is none.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn audit_latest(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, Option<Uuid>)>, StoreError> {
+        let ids: Vec<Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
+        let rows: Vec<(Uuid, Option<Uuid>)> =
+            sqlx::query_as("SELECT tenant_id, id FROM audit_latest($1)").bind(ids).fetch_all(self.pool()).await?;
+        Ok(rows.into_iter().map(|(tenant, id)| (TenantId(tenant), id)).collect())
+    }
+
     /// Tenants of which what is too old is to be removed; each is given once a day.
     ///
     /// # Errors

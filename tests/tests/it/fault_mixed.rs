@@ -72,7 +72,7 @@ async fn rest(world: &mut World, accepted: i64, patience: Duration) -> Ledger {
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_can_go_wrong_mixed_under_kill_nine_loses_and_doubles_nothing_and_the_audit_has_every_call() {
     let (count, seed) = (number("CROSSDOCK_MIXED_ORDERS", 500), number("CROSSDOCK_MIXED_SEED", 20_261_128));
-    let patience = Duration::from_secs(300 + count / 10);
+    let patience = Duration::from_secs(900 + count / 10);
     let options = Options { has_own_connectors: true, call_timeout_s: 1, workers: 2, ..Options::default() };
     world_with(options, async |world| {
         let books = Vendor::start("tarn-books").await;

@@ -7,6 +7,7 @@ mod api_key;
 mod audit;
 mod catch_up;
 mod certificate;
+mod change;
 mod cross_tenant;
 mod deleted;
 mod drift;

@@ -1,4 +1,4 @@
-//! Every query and mutation, asked by a stranger, by each role and by an API key, against a table that is committed: who is let in where. It walks the
+//! Every query, mutation and subscription, asked by a stranger, by each role and by an API key, against a table that is committed: who is let in where. It walks the
 //! schema itself, so an operation that nobody thought of is asked, too. `UPDATE_PERMISSION_MATRIX=1` writes the table anew, for a person to read.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,11 @@ const TABLE: &str = include_str!("permission_matrix.txt");
 
 /// Whether somebody is let in. What they then asked for may be wrong: it is made up.
 async fn is_let_in(client: &Client, query: &str) -> bool {
-    let answer = client.raw(query, json!({})).await.unwrap();
+    let answer = if query.starts_with("subscription") {
+        client.subscribe(query).await.unwrap().next().await.unwrap().unwrap()
+    } else {
+        client.raw(query, json!({})).await.unwrap()
+    };
     match answer["errors"][0]["extensions"]["code"].as_str() {
         Some("UNAUTHENTICATED" | "FORBIDDEN") => false,
         Some("INTERNAL") => panic!("{query}: {answer}"),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::client::Client;
 
 const SCHEMA: &str = "{ __schema {
-    queryType { fields { ...f } } mutationType { fields { ...f } }
+    queryType { fields { ...f } } mutationType { fields { ...f } } subscriptionType { fields { ...f } }
     types { name kind fields { name } enumValues { name } inputFields { name defaultValue type { ...t } } } } }
     fragment f on __Field { name args { name defaultValue type { ...t } } type { ...t } }
     fragment t on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
@@ -27,9 +27,11 @@ impl Schema {
     }
 
     pub fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
-        [("queryType", "query"), ("mutationType", "mutation")].into_iter().flat_map(move |(root, kind)| {
-            self.0[root]["fields"].as_array().unwrap().iter().map(move |field| Operation { schema: self, kind, field })
-        })
+        [("queryType", "query"), ("mutationType", "mutation"), ("subscriptionType", "subscription")].into_iter().flat_map(
+            move |(root, kind)| {
+                self.0[root]["fields"].as_array().unwrap().iter().map(move |field| Operation { schema: self, kind, field })
+            },
+        )
     }
 
     /// The type itself, without lists and null around it.

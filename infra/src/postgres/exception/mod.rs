@@ -196,22 +196,14 @@ pub(super) async fn close_overtaken(
     scope: &Scope,
     taken: &[Taken<'_>],
 ) -> Result<(), StoreError> {
-    // Leans on messages_stopped. Most often no message of these sources waits for a person, and the first condition, which is asked once, ends it.
-    let stale: Vec<Uuid> = sqlx::query_scalar(
-        "UPDATE messages m SET state = 'stale', record_id = i.record_id
-         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[]) AS i (message_id, connection_id, kind, source_id, record_id)
-         WHERE EXISTS (SELECT FROM messages s WHERE s.connection_id = ANY($2) AND s.state = 'exception' AND s.source_id IS NOT NULL)
-           AND m.connection_id = i.connection_id AND m.source_id = i.source_id AND m.record_kind = i.kind AND m.state = 'exception'
-           AND m.source_id IS NOT NULL AND m.id < i.message_id
-         RETURNING m.id",
-    )
-    .bind(taken.iter().map(|one| one.message).collect::<Vec<_>>())
-    .bind(taken.iter().map(|one| one.connection).collect::<Vec<_>>())
-    .bind(taken.iter().map(|one| one.kind).collect::<Vec<_>>())
-    .bind(taken.iter().map(|one| one.source_id).collect::<Vec<_>>())
-    .bind(taken.iter().map(|one| one.record).collect::<Vec<_>>())
-    .fetch_all(&mut **tx)
-    .await?;
+    let stale: Vec<Uuid> = sqlx::query_scalar("SELECT messages_overtake($1, $2, $3, $4, $5)")
+        .bind(taken.iter().map(|one| one.message).collect::<Vec<_>>())
+        .bind(taken.iter().map(|one| one.connection).collect::<Vec<_>>())
+        .bind(taken.iter().map(|one| one.kind).collect::<Vec<_>>())
+        .bind(taken.iter().map(|one| one.source_id).collect::<Vec<_>>())
+        .bind(taken.iter().map(|one| one.record).collect::<Vec<_>>())
+        .fetch_all(&mut **tx)
+        .await?;
     if stale.is_empty() {
         return Ok(());
     }

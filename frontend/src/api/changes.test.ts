@@ -1,0 +1,44 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { events, everyMs, listen } from "./changes";
+
+vi.mock("../session/session", () => ({ accessToken: () => Promise.resolve("token") }));
+
+const stream = (...pieces: string[]) =>
+  new Response(new ReadableStream({ start: (body) => (pieces.forEach((piece) => body.enqueue(new TextEncoder().encode(piece))), body.close()) }), {
+    headers: { "Content-Type": "text/event-stream" },
+  });
+const NEXT = 'event: next\ndata: {"data":{"changes":{"at":"2026-11-29T00:00:00Z"}}}\n\n';
+
+afterEach(() => void vi.unstubAllGlobals());
+
+test("a stream is read event by event, wherever it is cut", () => {
+  expect(events(`:\n\n${NEXT}event: comp`)).toEqual({ told: [{ event: "next", data: NEXT.slice(18, -2) }], rest: "event: comp" });
+  expect(events("event: complete\ndata:\n\n")).toEqual({ told: [{ event: "complete", data: "" }], rest: "" });
+});
+
+test("each change is told, a stream that ends is begun anew, and pages ask less often meanwhile", async () => {
+  const over = new AbortController();
+  const asked: RequestInit[] = [];
+  vi.stubGlobal("fetch", (_url: string, init: RequestInit) => {
+    asked.push(init);
+    return Promise.resolve(stream(NEXT.slice(0, 9), NEXT.slice(9), "event: complete\ndata:\n\n"));
+  });
+  let told = 0;
+  await listen("subscription { changes { at } }", "acme", over.signal, () => {
+    told += 1;
+    expect(everyMs(1_000)).toBe(6_000);
+    if (told === 2) over.abort();
+  });
+  expect(asked.length).toBe(2);
+  expect(asked[0]?.headers).toMatchObject({ Accept: "text/event-stream", "X-Crossdock-Tenant": "acme", Authorization: "Bearer token" });
+  expect(everyMs(1_000)).toBe(1_000);
+});
+
+test("where no stream comes, nothing is told and pages ask as often as they say", async () => {
+  for (const answer of [() => new Response("no", { status: 503 }), () => stream('event: next\ndata: {"errors":[{"message":"no room"}]}\n\n'), () => stream(":\n\n")]) {
+    const over = new AbortController();
+    vi.stubGlobal("fetch", () => (setTimeout(() => over.abort(), 5), Promise.resolve(answer())));
+    await listen("subscription { changes { at } }", "acme", over.signal, () => expect.unreachable());
+    expect(everyMs(1_000)).toBe(1_000);
+  }
+});

@@ -1,0 +1,1 @@
+DROP FUNCTION messages_overtake(uuid[], uuid[], text[], text[], uuid[]);
