@@ -11,10 +11,12 @@ use async_graphql::{
 };
 use domain::permission::Permission;
 use domain::permission::Permission::{
-    Configure, ManageApiKeys, ManageMembers, ReadAudit, ReadOperations, ReadUsage, WorkExceptions,
+    Configure, ManageApiKeys, ManageMembers, ManageSupport, ReadAudit, ReadOperations, ReadUsage, WorkExceptions,
 };
+use infra::postgres::impersonation::LiveImpersonation;
 
-use super::error::{Code, fail, scope, viewer};
+use super::error::{Code, NOT_FOR_SUPPORT, READ_ONLY_SUPPORT, fail, internal, scope, state, viewer};
+use crate::auth::Identity;
 
 /// Who may call an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +31,13 @@ enum Access {
     Tenant(Permission),
     /// As `Tenant`, and a person: where a second pair of eyes is asked for, a key has none.
     PersonOf(Permission),
+    /// Staff of this installation, in their own session.
+    Staff,
+    /// As `Staff`, and from within an impersonation, too.
+    StaffAnywhere,
 }
 
-use Access::{Anyone, Person, PersonOf, SignedIn, Tenant};
+use Access::{Anyone, Person, PersonOf, SignedIn, Staff, StaffAnywhere, Tenant};
 
 #[rustfmt::skip]
 const QUERIES: &[(&str, Access)] = &[
@@ -70,6 +76,7 @@ const QUERIES: &[(&str, Access)] = &[
     ("flowUndo", Tenant(ReadOperations)),
     ("flowUndos", Tenant(ReadOperations)),
     ("flows", Tenant(ReadOperations)),
+    ("impersonations", Tenant(ReadAudit)),
     ("incidents", Tenant(ReadOperations)),
     ("interchanges", Tenant(ReadOperations)),
     ("inventoryItems", Tenant(ReadOperations)),
@@ -97,6 +104,9 @@ const QUERIES: &[(&str, Access)] = &[
     ("sentGroups", Tenant(ReadOperations)),
     ("sessions", Person),
     ("sunsets", Tenant(ReadOperations)),
+    ("supportConsents", Tenant(ReadAudit)),
+    ("supportDesk", Staff),
+    ("supportRequests", Tenant(ReadAudit)),
     ("swap", Tenant(ReadOperations)),
     ("swapGaps", Tenant(ReadOperations)),
     ("swaps", Tenant(ReadOperations)),
@@ -165,6 +175,10 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("flowUndoPrepare", Tenant(Configure)),
     ("flowWithdraw", Tenant(Configure)),
     ("hookSecretRotate", Tenant(Configure)),
+    ("impersonationBegin", Staff),
+    ("impersonationEnd", Tenant(ManageSupport)),
+    ("impersonationLeave", StaffAnywhere),
+    ("impersonationResume", Staff),
     ("inventoryKeptSet", Tenant(Configure)),
     ("inventoryPolicySet", Tenant(Configure)),
     ("invitationAccept", Anyone),
@@ -201,6 +215,10 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("sessionRevoke", Person),
     ("sessionRevokeOthers", Person),
     ("subscriptionCheck", Tenant(Configure)),
+    ("supportConsentGive", Tenant(ManageSupport)),
+    ("supportConsentWithdraw", Tenant(ManageSupport)),
+    ("supportRequestAnswer", Tenant(ManageSupport)),
+    ("supportRequestCreate", Staff),
     ("swapBack", Tenant(Configure)),
     ("swapBegin", Tenant(Configure)),
     ("swapChange", Tenant(Configure)),
@@ -220,22 +238,52 @@ fn access(root: &str, field: &str) -> Option<Access> {
 pub struct Guarded<T>(T);
 
 impl<T: ObjectType> Guarded<T> {
-    fn check(ctx: &Context<'_>) -> Result<()> {
-        let field = ctx.item.node.name.node.as_str();
-        match access(&T::type_name(), field) {
-            None => Err(fail(Code::Forbidden, "this operation declares no permission, so nobody may call it")),
-            Some(Anyone) => Ok(()),
-            Some(SignedIn) => viewer(ctx).map(|_| ()),
-            Some(Person) => viewer(ctx)?.person().map(|_| ()),
-            Some(Tenant(permission)) => scope(ctx, permission).map(|_| ()),
-            Some(PersonOf(permission)) => scope(ctx, permission).and(viewer(ctx)?.person()).map(|_| ()),
+    async fn check(ctx: &Context<'_>) -> Result<()> {
+        let (root, field) = (T::type_name(), ctx.item.node.name.node.as_str());
+        let Some(access) = access(&root, field) else {
+            return Err(fail(Code::Forbidden, "this operation declares no permission, so nobody may call it"));
+        };
+        if let Ok(viewer) = viewer(ctx)
+            && let Identity::Impersonation(live) = &viewer.identity
+        {
+            return impersonated(ctx, access, root == "Mutation", live);
         }
+        match access {
+            Anyone => Ok(()),
+            SignedIn => viewer(ctx).map(|_| ()),
+            Person => viewer(ctx)?.person().map(|_| ()),
+            Tenant(permission) => scope(ctx, permission).map(|_| ()),
+            PersonOf(permission) => scope(ctx, permission).and(viewer(ctx)?.person()).map(|_| ()),
+            Staff | StaffAnywhere => staff(ctx).await,
+        }
+    }
+}
+
+/// Whoever asks is staff at this moment.
+async fn staff(ctx: &Context<'_>) -> Result<()> {
+    let (user, _) = viewer(ctx)?.person()?;
+    if state(ctx).store.is_staff(user).await.map_err(|error| internal(ctx, &error))? {
+        return Ok(());
+    }
+    Err(fail(Code::Forbidden, "this is for the staff of this installation; whoever runs it says who that is"))
+}
+
+/// What support may in the place of a tenant: what its consent says there, and nothing in anybody's own name. So it begins no other one, asks for none,
+/// and touches no account, key, member or consent.
+fn impersonated(ctx: &Context<'_>, access: Access, is_mutation: bool, live: &LiveImpersonation) -> Result<()> {
+    match access {
+        StaffAnywhere => Ok(()),
+        // Whatever it needs: a consent to read is a consent to no mutation at all.
+        Tenant(_) if is_mutation && !live.may_write => Err(fail(Code::Forbidden, READ_ONLY_SUPPORT)),
+        Tenant(permission) => scope(ctx, permission).map(|_| ()),
+        Anyone | SignedIn if !is_mutation => Ok(()),
+        Anyone | SignedIn | Person | PersonOf(_) | Staff => Err(fail(Code::Forbidden, NOT_FOR_SUPPORT)),
     }
 }
 
 impl<T: ObjectType> ContainerType for Guarded<T> {
     async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
-        Self::check(ctx).map_err(|error| ctx.set_error_path(error.into_server_error(ctx.item.pos)))?;
+        Self::check(ctx).await.map_err(|error| ctx.set_error_path(error.into_server_error(ctx.item.pos)))?;
         self.0.resolve_field(ctx).await
     }
 }
