@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::Context;
 
-const EVERY: Duration = Duration::from_secs(20);
+const EVERY: Duration = Duration::from_secs(5);
 
 pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
     loop {

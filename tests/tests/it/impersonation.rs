@@ -397,7 +397,7 @@ async fn impersonation_leaves_both_identities_in_the_audit_log_and_reads_no_secr
         let begun = begin(world, &staff, true).await;
         begun.client.lookup_entries_set(table, &[("HAT-XXL".to_owned(), "1".to_owned())]).await.unwrap();
         begun.client.ask(BANNER, json!({})).await.unwrap();
-        let everything = "{ connections { nodes { id name settings hookUrl credentialHint } } connectors { nodes { name } }
+        let everything = "{ connections { nodes { id name settings hookUrl credentialHint } } connectors { name }
             messages { nodes { id } } deliveries { nodes { id } } alertReceivers { id name address } members { email } }";
         let seen = begun.client.ask(everything, json!({})).await.unwrap();
         assert!(seen["connections"]["nodes"].as_array().unwrap().len() >= 2 && !seen.to_string().contains("shop-client-secret"), "{seen}");
