@@ -1,5 +1,5 @@
-//! Who asks: a person, with an access token of ten minutes and a refresh token that is used once, or an API key. A person chooses the tenant with
-//! each request; a key is of one.
+//! Who asks: a person, with an access token of ten minutes and a refresh token that is used once, an API key, or somebody of the staff in the place of a
+//! tenant, with a token of its own kind that nothing refreshes. A person chooses the tenant with each request; the others are of one.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,12 +10,13 @@ use actix_web::http::header::USER_AGENT;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Duration, Utc};
-use domain::id::{SessionId, TenantId, UserId};
+use domain::id::{ImpersonationId, SessionId, TenantId, UserId};
 use domain::permission::{Permission, Role};
 use domain::scope::{Actor, Scope};
 use domain::secret::{ExposeSecret, SecretString};
 use infra::postgres::StoreError;
 use infra::postgres::api_key::LiveKey;
+use infra::postgres::impersonation::LiveImpersonation;
 use infra::postgres::people::Membership;
 use infra::postgres::session::Whence;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -34,6 +35,8 @@ const ACCESS_MINUTES: i64 = 10;
 pub(crate) const REFRESH_DAYS: i64 = 30;
 const ISSUER: &str = "crossdock";
 const AUDIENCE: &str = "crossdock-api";
+/// Of impersonations: so that neither token passes for the other, with a process of an older version either.
+const SUPPORT_AUDIENCE: &str = "crossdock-support";
 /// Names the tenant a request is about: an id or a slug. Not needed by who is a member of one only.
 pub const TENANT_HEADER: &str = "X-Crossdock-Tenant";
 
@@ -55,6 +58,9 @@ struct Claims {
     iat: i64,
     nbf: i64,
     exp: i64,
+    /// Of an impersonation, and of nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    imp: Option<ImpersonationId>,
 }
 
 /// Signs and reads access tokens: HS256 and nothing else.
@@ -62,6 +68,7 @@ pub struct Tokens {
     sign: EncodingKey,
     read: DecodingKey,
     validation: Validation,
+    support: Validation,
 }
 
 /// What a sign-in gives.
@@ -135,6 +142,8 @@ pub enum Identity {
         memberships: Vec<Membership>,
     },
     ApiKey(LiveKey),
+    /// Somebody of the staff, in the place of the tenant that let them: no member, and nobody's own session.
+    Impersonation(LiveImpersonation),
 }
 
 /// Somebody who showed who they are, and the tenant this request is about.
@@ -149,49 +158,67 @@ impl Tokens {
     #[must_use]
     pub fn new(key: &SecretString) -> Self {
         let bytes = key.expose_secret().as_bytes();
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[AUDIENCE]);
-        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
-        validation.validate_nbf = true;
-        validation.leeway = 5;
-        Self { sign: EncodingKey::from_secret(bytes), read: DecodingKey::from_secret(bytes), validation }
+        let (validation, support) = (validation(AUDIENCE, &[]), validation(SUPPORT_AUDIENCE, &["imp"]));
+        Self { sign: EncodingKey::from_secret(bytes), read: DecodingKey::from_secret(bytes), validation, support }
     }
 
     fn sign(&self, user: UserId, session: SessionId) -> Option<(String, DateTime<Utc>)> {
-        let now = Utc::now();
-        let expires_at = now + Duration::minutes(ACCESS_MINUTES);
-        let claims = Claims {
-            iss: ISSUER.into(),
-            aud: AUDIENCE.into(),
-            sub: user,
-            sid: session,
-            iat: now.timestamp(),
-            nbf: now.timestamp(),
-            exp: expires_at.timestamp(),
-        };
-        Some((jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign).ok()?, expires_at))
+        let expires_at = Utc::now() + Duration::minutes(ACCESS_MINUTES);
+        Some((self.signed(AUDIENCE, (user, session), None, expires_at)?, expires_at))
+    }
+
+    fn signed(
+        &self,
+        audience: &str,
+        (user, session): (UserId, SessionId),
+        imp: Option<ImpersonationId>,
+        expires_at: DateTime<Utc>,
+    ) -> Option<String> {
+        let now = Utc::now().timestamp();
+        let (iss, aud, exp) = (ISSUER.into(), audience.into(), expires_at.timestamp());
+        let claims = Claims { iss, aud, sub: user, sid: session, iat: now, nbf: now, exp, imp };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign).ok()
     }
 
     fn read(&self, token: &str) -> Option<(UserId, SessionId)> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.read, &self.validation).ok()?.claims;
-        Some((claims.sub, claims.sid))
+        claims.imp.is_none().then_some((claims.sub, claims.sid))
+    }
+
+    /// A token of an impersonation, good until its end at most: what it is worth is asked of the database with each request.
+    pub(crate) fn sign_impersonation(&self, live: &LiveImpersonation, session: SessionId) -> Option<String> {
+        self.signed(SUPPORT_AUDIENCE, (live.user, session), Some(live.id), live.ends_at)
+    }
+
+    fn read_impersonation(&self, token: &str) -> Option<(ImpersonationId, UserId, SessionId)> {
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.read, &self.support).ok()?.claims;
+        Some((claims.imp?, claims.sub, claims.sid))
     }
 }
 
+fn validation(audience: &str, also: &[&str]) -> Validation {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[audience]);
+    validation.set_required_spec_claims(&[&["exp", "nbf", "iss", "aud", "sub"], also].concat());
+    validation.validate_nbf = true;
+    validation.leeway = 5;
+    validation
+}
+
 impl Viewer {
-    /// Their place in the tenant that this request is about; a key has none.
+    /// Their place in the tenant that this request is about; a key and the staff have none.
     #[must_use]
     pub fn role(&self) -> Option<Role> {
         self.memberships().iter().find(|membership| Some(membership.tenant) == self.tenant).map(|membership| membership.role)
     }
 
-    /// Where they are a member; a key is none anywhere.
+    /// Where they are a member; a key is none anywhere, and neither are the staff while they are in the place of a tenant.
     #[must_use]
     pub fn memberships(&self) -> &[Membership] {
         match &self.identity {
             Identity::Person { memberships, .. } => memberships,
-            Identity::ApiKey(_) => &[],
+            Identity::ApiKey(_) | Identity::Impersonation(_) => &[],
         }
     }
 
@@ -201,6 +228,7 @@ impl Viewer {
         match &self.identity {
             Identity::Person { .. } => self.role().is_some_and(|role| role.may(permission)),
             Identity::ApiKey(key) => self.tenant.is_some() && key.permissions.contains(&permission),
+            Identity::Impersonation(live) => self.tenant.is_some() && live.may(permission),
         }
     }
 
@@ -211,6 +239,7 @@ impl Viewer {
         let actor = match &self.identity {
             Identity::Person { user, .. } => Actor::Member { user: *user, role: self.role()? },
             Identity::ApiKey(key) => Actor::ApiKey { key: key.id, name: key.name.clone(), user: key.created_by },
+            Identity::Impersonation(live) => live.actor(),
         };
         Some(Scope { tenant, actor, request: self.request })
     }
@@ -224,11 +253,19 @@ pub async fn viewer(state: &AppState, request: &HttpRequest, caller: &Caller) ->
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let Some(token) = header("Authorization").and_then(|value| value.strip_prefix("Bearer ")) else { return Ok(None) };
     let wanted = header(TENANT_HEADER);
+    // Of one tenant: a request that names another one is about none.
+    let of_one = |slug: &str, tenant: TenantId| {
+        wanted.is_none_or(|wanted| slug == wanted || tenant.to_string() == wanted).then_some(tenant)
+    };
     let (identity, tenant) = if token.starts_with(api_key::BEGIN) {
         let Some(key) = api_key::find(state, token).await? else { return Ok(None) };
-        let is_meant = wanted.is_none_or(|wanted| key.tenant_slug == wanted || key.tenant.to_string() == wanted);
-        let tenant = is_meant.then_some(key.tenant);
+        let tenant = of_one(&key.tenant_slug, key.tenant);
         (Identity::ApiKey(key), tenant)
+    } else if let Some((id, user, session)) = state.tokens.read_impersonation(token) {
+        // Asked for each request, so that whatever ends it ends it at once.
+        let Some(live) = state.store.impersonation_live(id, user, session).await? else { return Ok(None) };
+        let tenant = of_one(&live.tenant_slug, live.tenant);
+        (Identity::Impersonation(live), tenant)
     } else {
         let Some((user, session)) = state.tokens.read(token) else { return Ok(None) };
         // Asked for each request, so that a closed session or a changed role counts at once.

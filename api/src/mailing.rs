@@ -1,10 +1,12 @@
 //! Mails to people about their accounts: handed to the operator's mail server, or to nobody where there is none. A link carries its token behind `#`,
 //! so that no server on the way writes it into a log.
 
+use chrono::{DateTime, Utc};
 use domain::id::InvitationId;
 use domain::permission::Role;
 use domain::secret::{ExposeSecret, SecretString};
 use infra::mail::{MailError, Mailer};
+use infra::postgres::support::Told;
 use uuid::Uuid;
 
 /// Writes and sends them.
@@ -12,6 +14,31 @@ use uuid::Uuid;
 pub struct Mailing {
     mailer: Option<Mailer>,
     public_url: String,
+}
+
+/// What a tenant's owners and admins are told of support.
+#[derive(Debug, Clone)]
+pub struct SupportNews {
+    tenant: String,
+    staff: String,
+    reason: String,
+    ticket: String,
+    may_write: bool,
+    /// When what was begun ends at the latest; `None` where it is only asked for.
+    ends_at: Option<DateTime<Utc>>,
+}
+
+impl SupportNews {
+    #[must_use]
+    pub fn new(told: &Told, reason: &str, ticket: &str, may_write: bool, ends_at: Option<DateTime<Utc>>) -> Self {
+        let (tenant, staff) = (one_line(&told.tenant_name), one_line(&told.staff_name));
+        Self { tenant, staff, reason: one_line(reason), ticket: one_line(ticket), may_write, ends_at }
+    }
+}
+
+/// So that what somebody has typed cannot look like the rest of a mail.
+fn one_line(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
 
 impl Mailing {
@@ -71,10 +98,36 @@ impl Mailing {
         self.send(to, &Uuid::now_v7().to_string(), "Is this your address?", text).await
     }
 
+    /// # Errors
+    /// Where the mail server did not take it.
+    pub async fn support(&self, to: &str, id: &str, news: &SupportNews) -> Result<(), MailError> {
+        let SupportNews { tenant, staff, reason, ticket, may_write, ends_at } = news;
+        let why = format!("Reason: {reason}\nTicket: {ticket}");
+        let (subject, text) = if let Some(ends_at) = ends_at {
+            let does = if *may_write { "read, and change what an operator may change" } else { "read, and change nothing" };
+            let text = format!(
+                "{staff} of support has begun to look at {tenant} at Crossdock in your place. They may {does}, until {} at the latest.\n\n{why}\n\n\
+                 All that they do is in your audit log. An owner or admin can end it at once: {}",
+                ends_at.format("%Y-%m-%d %H:%M UTC"),
+                self.public_url
+            );
+            (format!("Support looks at {tenant}"), text)
+        } else {
+            let wants =
+                if *may_write { "to read, and to change what an operator may change" } else { "to read, and to change nothing" };
+            let text = format!(
+                "{staff} of support asks to look at {tenant} at Crossdock in your place, for an hour at most: {wants}.\n\n{why}\n\n\
+                 An owner or admin answers within 24 hours: {}\n\nIf nobody answers, nobody is let in.",
+                self.public_url
+            );
+            (format!("Support asks to look at {tenant}"), text)
+        };
+        self.send(to, id, &subject, text).await
+    }
+
     async fn send(&self, to: &str, id: &str, subject: &str, text: String) -> Result<(), MailError> {
         let Some(mailer) = &self.mailer else { return Err(MailError::Refused("no mail server is set up".to_owned())) };
         // A tenant chooses its own name.
-        let subject: String = subject.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
-        mailer.send(to, id, &subject, text).await
+        mailer.send(to, id, &one_line(subject), text).await
     }
 }

@@ -208,6 +208,14 @@ pub enum Action {
     SecondFactorRemoved,
     RecoveryCodesMade,
     RecoveryCodeUsed,
+    SupportRequested,
+    SupportAllowed,
+    SupportRefused,
+    SupportConsentGiven,
+    SupportConsentWithdrawn,
+    ImpersonationBegun,
+    ImpersonationUsed,
+    ImpersonationEnded,
 }
 
 impl Action {
@@ -382,6 +390,14 @@ impl Action {
             Self::SecondFactorRemoved => "second_factor.removed",
             Self::RecoveryCodesMade => "recovery_codes.made",
             Self::RecoveryCodeUsed => "recovery_code.used",
+            Self::SupportRequested => "support.requested",
+            Self::SupportAllowed => "support.allowed",
+            Self::SupportRefused => "support.refused",
+            Self::SupportConsentGiven => "support_consent.given",
+            Self::SupportConsentWithdrawn => "support_consent.withdrawn",
+            Self::ImpersonationBegun => "impersonation.begun",
+            Self::ImpersonationUsed => "impersonation.used",
+            Self::ImpersonationEnded => "impersonation.ended",
         }
     }
 }

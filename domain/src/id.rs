@@ -147,6 +147,12 @@ ids! {
     ApiKeyId = "key", "api key";
     /// A place in a tenant that waits for the person it was offered to.
     InvitationId = "inv", "invitation";
+    /// Support's view of a tenant: for a reason and a while.
+    ImpersonationId = "imp", "impersonation";
+    /// What somebody of the staff has asked of a tenant.
+    SupportRequestId = "spr", "support request";
+    /// That a tenant lets support in.
+    SupportConsentId = "spc", "support consent";
 }
 
 impl ExceptionGroupId {

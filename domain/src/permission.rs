@@ -36,13 +36,15 @@ pub enum Permission {
     ManageOwners,
     /// Make, rotate and revoke API keys.
     ManageApiKeys,
+    /// Let support in, and end what it does.
+    ManageSupport,
 }
 
 /// One row: a permission, the roles that have it, and whether an API key may be given it.
 struct Row(Permission, &'static [Role], bool);
 
 /// The table. What an API key may not have would let it outlive whoever made it: members, owners and other keys.
-static TABLE: [Row; 8] = {
+static TABLE: [Row; 9] = {
     use Permission::*;
     use Role::*;
     [
@@ -54,13 +56,24 @@ static TABLE: [Row; 8] = {
         Row(ManageMembers, &[Owner, Admin], false),
         Row(ManageOwners, &[Owner], false),
         Row(ManageApiKeys, &[Owner, Admin], false),
+        Row(ManageSupport, &[Owner, Admin], false),
     ]
 };
 
 impl Permission {
-    pub const ALL: [Permission; 8] = {
+    pub const ALL: [Permission; 9] = {
         use Permission::*;
-        [ReadOperations, ReadAudit, ReadUsage, WorkExceptions, Configure, ManageMembers, ManageOwners, ManageApiKeys]
+        [
+            ReadOperations,
+            ReadAudit,
+            ReadUsage,
+            WorkExceptions,
+            Configure,
+            ManageMembers,
+            ManageOwners,
+            ManageApiKeys,
+            ManageSupport,
+        ]
     };
 
     fn row(self) -> Option<&'static Row> {
@@ -79,6 +92,12 @@ impl Permission {
         self.row().is_some_and(|row| row.2)
     }
 
+    /// True where whoever has it changes nothing by it.
+    #[must_use]
+    pub fn is_read_only(self) -> bool {
+        matches!(self, Self::ReadOperations | Self::ReadAudit | Self::ReadUsage)
+    }
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -90,6 +109,7 @@ impl Permission {
             Self::ManageMembers => "manage_members",
             Self::ManageOwners => "manage_owners",
             Self::ManageApiKeys => "manage_api_keys",
+            Self::ManageSupport => "manage_support",
         }
     }
 

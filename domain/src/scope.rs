@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::id::{TenantId, UserId};
+use crate::id::{ImpersonationId, TenantId, UserId};
 pub use crate::permission::{Permission, Role};
 
 /// Who does something. Stored with every audit event.
@@ -21,12 +21,29 @@ pub enum Actor {
     Operator,
     /// A partner's or a service's key. `user` made it and answers for it: where two people must agree, it counts as that person.
     ApiKey { key: crate::id::ApiKeyId, name: String, user: UserId },
+    /// One of the installation's staff, in the place of a tenant that let them. The name stands with it, because they are no member whom others see.
+    Staff {
+        user: UserId,
+        name: String,
+        on_behalf_of: TenantId,
+        ticket: String,
+        /// Absent of what comes before one: that it was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        impersonation: Option<ImpersonationId>,
+    },
 }
 
 impl Actor {
     #[must_use]
     pub fn system(stage: &str) -> Self {
         Self::System { stage: stage.to_owned() }
+    }
+
+    /// Somebody of the staff. A name that looks like an id would pass for somebody else where acts are looked for by who did them.
+    #[must_use]
+    pub fn staff(user: UserId, name: &str, on_behalf_of: TenantId, ticket: &str, impersonation: Option<ImpersonationId>) -> Self {
+        let name = if crate::impersonation::is_id(name) { "staff" } else { name }.to_owned();
+        Self::Staff { user, name, on_behalf_of, ticket: ticket.to_owned(), impersonation }
     }
 }
 

@@ -11,6 +11,7 @@
 //! - [`backfill`]: a period or some ids of a source are brought once more.
 //! - [`breaker`]: what failing destinations hold is let go when they work again.
 //! - [`drift`]: what documents look like is gathered, and a message with news that must be looked at is held.
+//! - [`impersonation`]: those of support that are over are closed in the audit log.
 //! - [`inventory`]: what there is of each item is added up, and sellers are told what they may offer.
 //! - [`poll`]: what sources list becomes messages.
 //! - [`reconcile`]: both sides of a flow are read and held against the ledger.
@@ -49,6 +50,7 @@ mod drift;
 mod fetch;
 mod file;
 mod first;
+mod impersonation;
 mod interchange;
 mod inventory;
 mod lane;
@@ -140,6 +142,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(backfill::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(poll::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(subscription::run(context.clone(), directory.clone(), stop.clone()));
+    stages.spawn(impersonation::run(context.clone(), stop.clone()));
     stages.spawn(inventory::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
     stages.spawn(drift::run(context.clone(), stop.clone()));

@@ -41,6 +41,40 @@ fn jwt_of_our_own_is_read() {
 }
 
 #[test]
+fn jwt_of_an_impersonation_is_no_sessions_and_no_sessions_is_one() {
+    let now = Utc::now();
+    let live = LiveImpersonation {
+        id: ImpersonationId::generate(),
+        user: UserId::generate(),
+        tenant: TenantId::generate(),
+        tenant_slug: "acme".into(),
+        tenant_name: "Acme".into(),
+        staff_name: "Sue".into(),
+        staff_email: "sue@crossdock.example".into(),
+        reason: "why".into(),
+        ticket: "HELP-1".into(),
+        may_write: false,
+        ends_at: now + Duration::minutes(60),
+    };
+    let session = SessionId::generate();
+    let token = tokens().sign_impersonation(&live, session).unwrap();
+    assert_eq!(tokens().read_impersonation(&token), Some((live.id, live.user, session)));
+    assert_eq!(tokens().read(&token), None);
+    let (token, _) = tokens().sign(live.user, session).unwrap();
+    assert_eq!(tokens().read_impersonation(&token), None);
+    for wrong in [
+        json!({"aud": SUPPORT_AUDIENCE}),
+        json!({"aud": SUPPORT_AUDIENCE, "imp": "imp_1"}),
+        json!({"aud": AUDIENCE, "imp": live.id}),
+        json!({"aud": [AUDIENCE, SUPPORT_AUDIENCE]}),
+        json!({"aud": SUPPORT_AUDIENCE, "imp": live.id, "exp": now.timestamp() - 60}),
+    ] {
+        let token = made(&json!({"alg": "HS256", "typ": "JWT"}), &claims(wrong.clone()), KEY);
+        assert_eq!((tokens().read(&token), tokens().read_impersonation(&token)), (None, None), "{wrong}");
+    }
+}
+
+#[test]
 fn jwt_of_another_algorithm_is_a_strangers_whatever_its_signature() {
     // HMAC under our key, and a header that says something else: none, a public key's algorithm, another hash.
     for alg in ["none", "None", "NONE", "", "RS256", "PS256", "ES256", "EdDSA", "HS384", "HS512", "hs256"] {

@@ -38,6 +38,8 @@ pub enum PermissionName {
     ManageOwners,
     /// Make, rotate and revoke API keys. Not for API keys.
     ManageApiKeys,
+    /// Let support in, and end what it does. Not for API keys.
+    ManageSupport,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]

@@ -103,11 +103,12 @@ impl Viewer {
     /// The person who asks, and their session.
     ///
     /// # Errors
-    /// Where it is an API key that asks.
+    /// Where it is an API key that asks, or support in the place of a tenant.
     pub fn person(&self) -> Result<(UserId, SessionId)> {
         match &self.identity {
             Identity::Person { user, session, .. } => Ok((*user, *session)),
             Identity::ApiKey(_) => Err(fail(Code::Forbidden, "this is for people; an API key may not do it")),
+            Identity::Impersonation(_) => Err(fail(Code::Forbidden, NOT_FOR_SUPPORT)),
         }
     }
 
@@ -123,15 +124,25 @@ impl Viewer {
         if self.may(permission) {
             return Ok(scope);
         }
-        let why = match self.role() {
-            Some(role) => format!("the role {role} may not do this; ask an owner or admin of the tenant"),
-            None => {
+        let why = match (&self.identity, self.role()) {
+            (Identity::Impersonation(live), _) if !live.may_write && domain::impersonation::may(permission, true) => {
+                READ_ONLY_SUPPORT.to_owned()
+            }
+            (Identity::Impersonation(_), _) => NOT_FOR_SUPPORT.to_owned(),
+            (_, Some(role)) => format!("the role {role} may not do this; ask an owner or admin of the tenant"),
+            (_, None) => {
                 format!("this API key was not given {}; an owner or admin can make another", permission.as_str().to_uppercase())
             }
         };
         Err((Code::Forbidden, why))
     }
 }
+
+/// What support in the place of a tenant is told of what is not for it, whatever the tenant has allowed.
+pub const NOT_FOR_SUPPORT: &str = "this is not for support in the place of a tenant; an owner or admin of the tenant does it, or leave the impersonation first (impersonationLeave)";
+/// And of what it could do with another consent.
+pub const READ_ONLY_SUPPORT: &str =
+    "the tenant lets support read here and change nothing; ask it for a consent with writes (supportRequestCreate)";
 
 /// The scope of this request, if whoever asks may do what is asked.
 pub fn scope(ctx: &Context<'_>, permission: Permission) -> Result<Scope> {

@@ -140,6 +140,7 @@ impl Fellows {
             Ok(Actor::System { .. }) => "Crossdock".to_owned(),
             Ok(Actor::Vendor { .. }) => "the vendor".to_owned(),
             Ok(Actor::ApiKey { name, .. }) => format!("the API key {name}"),
+            Ok(Actor::Staff { name, .. }) => format!("{name} of support"),
             Ok(Actor::Operator) | Err(_) => "an operator".to_owned(),
         }
     }

@@ -32,6 +32,7 @@ mod error;
 mod exception;
 mod file;
 mod flow;
+mod impersonation;
 mod incident;
 mod interchange;
 mod inventory;
@@ -54,6 +55,7 @@ mod sent_group;
 mod session;
 mod subscription;
 mod sunset;
+mod support;
 mod swap;
 mod tenant;
 mod three_way_match;
@@ -94,6 +96,7 @@ pub struct Query(
     flow::FlowTemplateQuery,
     flow::RunQuery,
     flow::TimeMachineQuery,
+    impersonation::ImpersonationQuery,
     incident::IncidentQuery,
     interchange::InterchangeQuery,
     inventory::InventoryQuery,
@@ -111,6 +114,7 @@ pub struct Query(
     sent_group::SentGroupQuery,
     session::SessionQuery,
     sunset::SunsetQuery,
+    support::SupportQuery,
     swap::SwapQuery,
     tenant::TenantQuery,
     three_way_match::MatchPolicyQuery,
@@ -135,6 +139,7 @@ pub struct Mutation(
     exception::ExceptionMutation,
     flow::FlowMutation,
     flow::RunMutation,
+    impersonation::ImpersonationMutation,
     inventory::InventoryMutation,
     invitation::InvitationMutation,
     lookup_entry::LookupEntryMutation,
@@ -146,6 +151,7 @@ pub struct Mutation(
     second_factor::SecondFactorMutation,
     session::SessionMutation,
     subscription::SubscriptionMutation,
+    support::SupportMutation,
     swap::SwapMutation,
     tenant::TenantMutation,
     three_way_match::MatchPolicyMutation,
@@ -207,6 +213,11 @@ async fn execute(
                 && let Err(used_up) = crate::api_key::take(&state, key).await
             {
                 return too_many(&used_up);
+            }
+            if let Err(error) = impersonation::note(&state, &viewer, &mut query).await {
+                // What could not be noted is not done.
+                warn!(request.id = %caller.request, error = infra::chain(&error), "A request of support could not be noted");
+                return refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "the database does not answer; try again");
             }
             query = query.data::<Arc<Viewer>>(viewer);
         }

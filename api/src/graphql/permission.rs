@@ -8,17 +8,18 @@ use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::resolver_utils::resolve_container;
 use async_graphql::{
-    ContainerType, Context, ContextSelectionSet, ObjectType, OutputType, Positioned, Response, ServerResult, SubscriptionType,
-    Value,
+    ContainerType, Context, ContextSelectionSet, ObjectType, OutputType, Positioned, Response, Result, ServerResult,
+    SubscriptionType, Value,
 };
 use domain::permission::Permission;
 use domain::permission::Permission::{
-    Configure, ManageApiKeys, ManageMembers, ReadAudit, ReadOperations, ReadUsage, WorkExceptions,
+    Configure, ManageApiKeys, ManageMembers, ManageSupport, ReadAudit, ReadOperations, ReadUsage, WorkExceptions,
 };
+use futures::{Stream, StreamExt as _, stream};
+use infra::postgres::impersonation::LiveImpersonation;
 
-use futures::{Stream, stream};
-
-use super::error::{Code, fail, scope, viewer};
+use super::error::{Code, NOT_FOR_SUPPORT, READ_ONLY_SUPPORT, fail, internal, scope, state, viewer};
+use crate::auth::Identity;
 
 /// Who may call an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +34,13 @@ enum Access {
     Tenant(Permission),
     /// As `Tenant`, and a person: where a second pair of eyes is asked for, a key has none.
     PersonOf(Permission),
+    /// Staff of this installation, in their own session.
+    Staff,
+    /// As `Staff`, and from within an impersonation, too.
+    StaffAnywhere,
 }
 
-use Access::{Anyone, Person, PersonOf, SignedIn, Tenant};
+use Access::{Anyone, Person, PersonOf, SignedIn, Staff, StaffAnywhere, Tenant};
 
 #[rustfmt::skip]
 const QUERIES: &[(&str, Access)] = &[
@@ -74,6 +79,7 @@ const QUERIES: &[(&str, Access)] = &[
     ("flowUndo", Tenant(ReadOperations)),
     ("flowUndos", Tenant(ReadOperations)),
     ("flows", Tenant(ReadOperations)),
+    ("impersonations", Tenant(ReadAudit)),
     ("incidents", Tenant(ReadOperations)),
     ("interchanges", Tenant(ReadOperations)),
     ("inventoryItems", Tenant(ReadOperations)),
@@ -101,6 +107,9 @@ const QUERIES: &[(&str, Access)] = &[
     ("sentGroups", Tenant(ReadOperations)),
     ("sessions", Person),
     ("sunsets", Tenant(ReadOperations)),
+    ("supportConsents", Tenant(ReadAudit)),
+    ("supportDesk", Staff),
+    ("supportRequests", Tenant(ReadAudit)),
     ("swap", Tenant(ReadOperations)),
     ("swapGaps", Tenant(ReadOperations)),
     ("swaps", Tenant(ReadOperations)),
@@ -169,6 +178,10 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("flowUndoPrepare", Tenant(Configure)),
     ("flowWithdraw", Tenant(Configure)),
     ("hookSecretRotate", Tenant(Configure)),
+    ("impersonationBegin", Staff),
+    ("impersonationEnd", Tenant(ManageSupport)),
+    ("impersonationLeave", StaffAnywhere),
+    ("impersonationResume", Staff),
     ("inventoryKeptSet", Tenant(Configure)),
     ("inventoryPolicySet", Tenant(Configure)),
     ("invitationAccept", Anyone),
@@ -205,6 +218,10 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("sessionRevoke", Person),
     ("sessionRevokeOthers", Person),
     ("subscriptionCheck", Tenant(Configure)),
+    ("supportConsentGive", Tenant(ManageSupport)),
+    ("supportConsentWithdraw", Tenant(ManageSupport)),
+    ("supportRequestAnswer", Tenant(ManageSupport)),
+    ("supportRequestCreate", Staff),
     ("swapBack", Tenant(Configure)),
     ("swapBegin", Tenant(Configure)),
     ("swapChange", Tenant(Configure)),
@@ -229,22 +246,54 @@ fn access(root: &str, field: &str) -> Option<Access> {
 #[derive(Default)]
 pub struct Guarded<T>(T);
 
-fn check(root: &str, ctx: &Context<'_>) -> ServerResult<()> {
-    let field = ctx.item.node.name.node.as_str();
-    let checked = match access(root, field) {
-        None => Err(fail(Code::Forbidden, "this operation declares no permission, so nobody may call it")),
-        Some(Anyone) => Ok(()),
-        Some(SignedIn) => viewer(ctx).map(|_| ()),
-        Some(Person) => viewer(ctx).and_then(|viewer| viewer.person()).map(|_| ()),
-        Some(Tenant(permission)) => scope(ctx, permission).map(|_| ()),
-        Some(PersonOf(permission)) => scope(ctx, permission).and(viewer(ctx)).and_then(|viewer| viewer.person()).map(|_| ()),
+async fn check(root: &str, ctx: &Context<'_>) -> ServerResult<()> {
+    allowed(root, ctx).await.map_err(|error| ctx.set_error_path(error.into_server_error(ctx.item.pos)))
+}
+
+async fn allowed(root: &str, ctx: &Context<'_>) -> Result<()> {
+    let Some(access) = access(root, ctx.item.node.name.node.as_str()) else {
+        return Err(fail(Code::Forbidden, "this operation declares no permission, so nobody may call it"));
     };
-    checked.map_err(|error| ctx.set_error_path(error.into_server_error(ctx.item.pos)))
+    if let Ok(viewer) = viewer(ctx)
+        && let Identity::Impersonation(live) = &viewer.identity
+    {
+        return impersonated(ctx, access, root == "Mutation", live);
+    }
+    match access {
+        Anyone => Ok(()),
+        SignedIn => viewer(ctx).map(|_| ()),
+        Person => viewer(ctx)?.person().map(|_| ()),
+        Tenant(permission) => scope(ctx, permission).map(|_| ()),
+        PersonOf(permission) => scope(ctx, permission).and(viewer(ctx)?.person()).map(|_| ()),
+        Staff | StaffAnywhere => staff(ctx).await,
+    }
+}
+
+/// Whoever asks is staff at this moment.
+async fn staff(ctx: &Context<'_>) -> Result<()> {
+    let (user, _) = viewer(ctx)?.person()?;
+    if state(ctx).store.is_staff(user).await.map_err(|error| internal(ctx, &error))? {
+        return Ok(());
+    }
+    Err(fail(Code::Forbidden, "this is for the staff of this installation; whoever runs it says who that is"))
+}
+
+/// What support may in the place of a tenant: what its consent says there, and nothing in anybody's own name. So it begins no other one, asks for none,
+/// and touches no account, key, member or consent.
+fn impersonated(ctx: &Context<'_>, access: Access, is_mutation: bool, live: &LiveImpersonation) -> Result<()> {
+    match access {
+        StaffAnywhere => Ok(()),
+        // Whatever it needs: a consent to read is a consent to no mutation at all.
+        Tenant(_) if is_mutation && !live.may_write => Err(fail(Code::Forbidden, READ_ONLY_SUPPORT)),
+        Tenant(permission) => scope(ctx, permission).map(|_| ()),
+        Anyone | SignedIn if !is_mutation => Ok(()),
+        Anyone | SignedIn | Person | PersonOf(_) | Staff => Err(fail(Code::Forbidden, NOT_FOR_SUPPORT)),
+    }
 }
 
 impl<T: ObjectType> ContainerType for Guarded<T> {
     async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
-        check(&T::type_name(), ctx)?;
+        check(&T::type_name(), ctx).await?;
         self.0.resolve_field(ctx).await
     }
 }
@@ -275,10 +324,11 @@ impl<T: SubscriptionType> SubscriptionType for Guarded<T> {
     }
 
     fn create_field_stream<'a>(&'a self, ctx: &'a Context<'_>) -> Option<Pin<Box<dyn Stream<Item = Response> + Send + 'a>>> {
-        match check(&T::type_name(), ctx) {
-            Ok(()) => self.0.create_field_stream(ctx),
-            Err(error) => Some(Box::pin(stream::once(async { Response::from_errors(vec![error]) }))),
-        }
+        let checked = stream::once(async { check(&T::type_name(), ctx).await });
+        Some(Box::pin(checked.flat_map(move |checked| match checked {
+            Ok(()) => self.0.create_field_stream(ctx).unwrap_or_else(|| Box::pin(stream::empty())),
+            Err(error) => Box::pin(stream::once(async { Response::from_errors(vec![error]) })),
+        })))
     }
 }
 

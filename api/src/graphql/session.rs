@@ -1,27 +1,41 @@
 //! Signing in and out, who one is, and where else one is signed in.
 
-use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::id::SessionId;
 use domain::permission::Permission;
 
 use super::api_key::PermissionName;
 use super::error::{Code, UserError, UserErrorCode, fail, internal, state, viewer};
+use super::impersonation::RunningImpersonation;
 use super::page::{cost, uuid};
 use crate::auth::{self, Caller, Identity, SignIn, SignInError};
 
 /// What signing in costs of a request's complexity: two fit into one, so that a request is no list of guesses.
 pub(super) const SIGN_IN_COST: usize = 2_000;
 
-/// Who asks: a person, or an API key.
+/// Who asks: a person, an API key, or somebody of the staff in the place of a tenant.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct ViewerNode {
     /// The person's or the key's.
     id: ID,
-    /// The tenants they are a member of; a key is a member of none.
+    /// The tenants they are a member of; a key is a member of none, and neither are the staff in the place of a tenant.
     memberships: Vec<MembershipNode>,
     /// What they may do in the tenant that this request is about.
     permissions: Vec<PermissionName>,
+    /// Where this is support in the place of a tenant: what everybody who looks at the screen has to know. Null for all others.
+    impersonation: Option<RunningImpersonation>,
+}
+
+#[ComplexObject]
+impl ViewerNode {
+    /// They are staff of this installation, who may ask tenants to be let in (`supportDesk`). False while they are in the place of one.
+    #[graphql(complexity = "10")]
+    async fn is_staff(&self, ctx: &Context<'_>) -> Result<bool> {
+        let Identity::Person { user, .. } = &viewer(ctx)?.identity else { return Ok(false) };
+        state(ctx).store.is_staff(*user).await.map_err(|error| internal(ctx, &error))
+    }
 }
 
 #[derive(SimpleObject)]
@@ -112,9 +126,14 @@ impl SessionQuery {
         let id = match &viewer.identity {
             Identity::Person { user, .. } => user.to_string(),
             Identity::ApiKey(key) => key.id.to_string(),
+            Identity::Impersonation(live) => live.user.to_string(),
+        };
+        let impersonation = match &viewer.identity {
+            Identity::Impersonation(live) => Some(live.into()),
+            Identity::Person { .. } | Identity::ApiKey(_) => None,
         };
         let permissions = Permission::ALL.into_iter().filter(|permission| viewer.may(*permission)).map(Into::into);
-        Some(ViewerNode { id: ID(id), memberships: memberships.collect(), permissions: permissions.collect() })
+        Some(ViewerNode { id: ID(id), memberships: memberships.collect(), permissions: permissions.collect(), impersonation })
     }
 
     /// Your own sessions that can still be used, the last used one first; at most 100.

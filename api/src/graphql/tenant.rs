@@ -63,6 +63,9 @@ impl TenantQuery {
         if let Identity::ApiKey(key) = &viewer.identity {
             return Ok(Some(TenantNode { id, slug: key.tenant_slug.clone(), name: key.tenant_name.clone() }));
         }
+        if let Identity::Impersonation(live) = &viewer.identity {
+            return Ok(Some(TenantNode { id, slug: live.tenant_slug.clone(), name: live.tenant_name.clone() }));
+        }
         let membership = viewer.memberships().iter().find(|m| m.tenant == tenant);
         Ok(membership.map(|m| TenantNode { id, slug: m.slug.clone(), name: m.name.clone() }))
     }

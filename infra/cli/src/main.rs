@@ -88,6 +88,16 @@ enum Command {
 
 #[derive(Subcommand)]
 enum UserCommand {
+    /// Makes a person staff of this installation: with a second factor they may ask tenants to be let in, and nothing else.
+    StaffGrant {
+        #[arg(long)]
+        email: String,
+    },
+    /// Takes that away; what they have begun ends at once.
+    StaffRevoke {
+        #[arg(long)]
+        email: String,
+    },
     /// Takes away the second factor of a person who has lost their app and their codes on paper. Be sure that it is them who asks.
     SecondFactorRemove {
         #[arg(long)]
@@ -132,6 +142,8 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::User { command: UserCommand::Create { email, name } } => user_create(&email, &name).await,
         Command::User { command: UserCommand::Password { email } } => user_password(&email).await,
         Command::User { command: UserCommand::SecondFactorRemove { email } } => second_factor_remove(&email).await,
+        Command::User { command: UserCommand::StaffGrant { email } } => staff_grant(&email).await,
+        Command::User { command: UserCommand::StaffRevoke { email } } => staff_revoke(&email).await,
         Command::Connector { command } => connector::run(command).await,
         Command::Flow { command } => flow::run(command).await,
         Command::Audit { command } => return command.run().await,
@@ -326,6 +338,28 @@ async fn second_factor_remove(email: &str) -> Result<(), Failure> {
         say(&user.to_string())
     } else {
         Err(format!("{email} has no second factor").into())
+    }
+}
+
+async fn staff_grant(email: &str) -> Result<(), Failure> {
+    let store = database().await?;
+    let user = person(&store, email).await?;
+    if !store.staff_grant(user).await? {
+        return Err(format!("{email} is staff already").into());
+    }
+    if store.second_factor(user).await?.is_none() {
+        info!("{email} has no second factor yet, and can begin nothing without one");
+    }
+    say(&user.to_string())
+}
+
+async fn staff_revoke(email: &str) -> Result<(), Failure> {
+    let store = database().await?;
+    let user = person(&store, email).await?;
+    if store.staff_revoke(user, uuid::Uuid::now_v7()).await? {
+        say(&user.to_string())
+    } else {
+        Err(format!("{email} is no staff of this installation").into())
     }
 }
 

@@ -282,7 +282,11 @@ async fn name_people(tx: &mut Transaction<'static, Postgres>, rows: &mut [Timeli
     let named: HashMap<Uuid, String> = named.into_iter().collect();
     for row in rows {
         if let TimelineWhat::Act(act) = &mut row.what {
-            act.who = user(act).map(|user| named.get(&user.0).cloned().unwrap_or_else(|| "A former member".to_owned()));
+            // The staff are no member: their name stands with the act.
+            let staff = (act.actor["kind"] == "staff").then(|| act.actor["name"].as_str()).flatten();
+            let staff = staff.map(|name| format!("{name} of support"));
+            let member = || user(act).map(|user| named.get(&user.0).cloned().unwrap_or_else(|| "A former member".to_owned()));
+            act.who = staff.or_else(member);
         }
     }
     Ok(())

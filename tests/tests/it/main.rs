@@ -21,6 +21,7 @@ mod file;
 mod file_fault;
 mod flow;
 mod flow_file;
+mod impersonation;
 mod intake;
 mod inventory;
 mod keys;

@@ -1,0 +1,18 @@
+DROP FUNCTION support_requests_of(uuid);
+DROP FUNCTION impersonations_over(integer);
+DROP FUNCTION impersonation_end(uuid, uuid);
+DROP FUNCTION impersonation_leave(uuid);
+DROP FUNCTION impersonation_move(uuid, uuid, uuid);
+DROP FUNCTION impersonation_find(uuid, uuid, uuid);
+DROP FUNCTION impersonation_begin(uuid, uuid, uuid, uuid, text, text, text, integer, boolean);
+DROP FUNCTION support_consent_end(uuid, uuid);
+DROP FUNCTION support_consent_give(uuid, uuid, boolean, timestamptz);
+DROP FUNCTION support_request_answer(uuid, uuid, uuid, boolean, boolean);
+DROP FUNCTION support_consenter(uuid);
+DROP FUNCTION support_request_create(uuid, uuid, uuid, text, text, text, boolean);
+DROP FUNCTION support_refusal(uuid);
+DROP FUNCTION impersonation_is_live(impersonations);
+DROP FUNCTION staff_revoke(uuid);
+DROP FUNCTION staff_grant(uuid);
+DROP FUNCTION staff_is(uuid);
+DROP TABLE impersonations, support_consents, support_requests, staff;
