@@ -1,4 +1,5 @@
 // The one door to the API: POST /graphql with the session's token and the tenant that the page is about.
+import { ended, heldIn, tokenIn } from "../session/impersonation";
 import { accessToken, forgetSession } from "../session/session";
 import { stringify } from "./digits";
 
@@ -32,6 +33,13 @@ interface Answer {
   errors?: { message: string; extensions?: { code?: string; requestId?: string } }[];
 }
 
+/** The token that what is about this tenant is asked with: the session's, or that of support in the tenant's place. */
+export async function tokenFor(tenant?: string): Promise<string> {
+  const token = tokenIn(tenant) ?? (await accessToken());
+  if (token === null) throw new ApiError("You are signed out. Sign in again to go on.", "UNAUTHENTICATED");
+  return token;
+}
+
 /** Asks as the person who is signed in, about one tenant. */
 export async function ask<Result, Variables>(
   query: Query<Result, Variables>,
@@ -40,13 +48,16 @@ export async function ask<Result, Variables>(
   signal?: AbortSignal,
   read?: Read,
 ): Promise<Result> {
-  const token = await accessToken();
-  if (token === null) throw new ApiError("You are signed out. Sign in again to go on.", "UNAUTHENTICATED");
+  const held = heldIn(tenant);
+  const token = await tokenFor(tenant);
   try {
     return await post(query, values, { Authorization: `Bearer ${token}`, ...(tenant ? { "X-Crossdock-Tenant": tenant } : {}) }, signal, read);
   } catch (error) {
     // The session was closed somewhere else: the tokens that are kept here are worth nothing any more.
-    if (error instanceof ApiError && error.code === "UNAUTHENTICATED") forgetSession();
+    if (error instanceof ApiError && error.code === "UNAUTHENTICATED") {
+      if (held) void ended(held.id);
+      else forgetSession();
+    }
     throw error;
   }
 }

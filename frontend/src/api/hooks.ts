@@ -1,12 +1,31 @@
 // Reading and acting, for pages: everything that is shown is asked of the server and asked again; nothing is kept that it does not know.
-import { useCallback } from "react";
+import { useCallback, useSyncExternalStore } from "react";
 import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
+import { heldIn, onImpersonation, type Running } from "../session/impersonation";
 import { ask, type Query, type Read, type UserError } from "./client";
 
 /** The tenant that the page's address names. */
 export function useTenant(): string {
   return useParams({ from: "/t/$tenant" }).tenant;
+}
+
+/** The same where a page need not be a tenant's: one's own account, and the support console. */
+export function useTenantIfAny(): string | undefined {
+  return useParams({ strict: false }).tenant;
+}
+
+/** Support in the place of the page's tenant, by this tab; null for everybody else. */
+export function useHeld(): Running | null {
+  const tenant = useTenantIfAny();
+  return useSyncExternalStore(onImpersonation, () => heldIn(tenant));
+}
+
+/** Each look of support stands in the tenant's audit log: pages that ask again by themselves do it less often then, so that people find there what people did. */
+const SUPPORT_EVERY_MS = 60_000;
+
+function paceIn(tenant: string | undefined, everyMs: number | undefined): number | undefined {
+  return everyMs !== undefined && heldIn(tenant) ? Math.max(everyMs, SUPPORT_EVERY_MS) : everyMs;
 }
 
 interface Options {
@@ -19,11 +38,11 @@ interface Options {
 }
 
 export function useAsk<Result, Variables>(query: Query<Result, Variables>, values: Variables, options: Options = {}) {
-  const tenant = useTenant();
+  const tenant = useTenantIfAny();
   return useQuery({
-    queryKey: options.of === undefined ? [tenant, query, values] : [tenant, query, values, options.of],
+    queryKey: options.of === undefined ? [tenant ?? null, query, values] : [tenant ?? null, query, values, options.of],
     queryFn: ({ signal }) => ask(query, values, tenant, signal, options.read),
-    refetchInterval: options.everyMs ?? false,
+    refetchInterval: paceIn(tenant, options.everyMs) ?? false,
     enabled: options.isWanted ?? true,
     placeholderData: keepPreviousData,
   });
@@ -42,6 +61,7 @@ export function usePages<Result, Variables extends object, Node>(
   options: Options = {},
 ) {
   const tenant = useTenant();
+  const everyMs = paceIn(tenant, options.everyMs);
   const asked = useInfiniteQuery({
     queryKey: [tenant, query, values, "pages"],
     queryFn: ({ pageParam, signal }) => ask(query, { ...values, after: pageParam }, tenant, signal),
@@ -51,7 +71,7 @@ export function usePages<Result, Variables extends object, Node>(
       return pageInfo.hasNextPage ? (pageInfo.endCursor ?? null) : null;
     },
     // All pages are asked for again, so many of them less often.
-    refetchInterval: (query) => (options.everyMs ? options.everyMs * Math.max(1, query.state.data?.pages.length ?? 1) : false),
+    refetchInterval: (query) => (everyMs ? everyMs * Math.max(1, query.state.data?.pages.length ?? 1) : false),
     enabled: options.isWanted ?? true,
     placeholderData: keepPreviousData,
   });
@@ -64,12 +84,12 @@ export function usePages<Result, Variables extends object, Node>(
 
 /** An act. What everybody shows is asked for again when it is done, because an act on one thing changes others. */
 export function useAct<Result, Variables>(query: Query<Result, Variables>) {
-  const tenant = useTenant();
+  const tenant = useTenantIfAny();
   const client = useQueryClient();
   return useMutation({
     mutationFn: (values: Variables) => ask(query, values, tenant),
     // Not waited for: what a page says of its act must be said before what comes back takes its form away.
-    onSettled: () => void client.invalidateQueries({ queryKey: [tenant] }),
+    onSettled: () => void client.invalidateQueries({ queryKey: [tenant ?? null] }),
   });
 }
 
