@@ -91,7 +91,7 @@ export function Frame() {
               {page.label === "Settings" && waiting > 0 && (
                 <Badge tone="warn">
                   {waiting}
-                  <span className="hidden-label"> of support waiting for an answer</span>
+                  <span className="hidden-label"> {waiting === 1 ? "request of support waits" : "requests of support wait"}</span>
                 </Badge>
               )}
             </Link>

@@ -6,7 +6,7 @@ import { ended } from "../session/impersonation";
 import { Badge } from "../ui/badge";
 import { Time } from "../ui/time";
 import { useLeave } from "./leave";
-import { countdown, warning } from "./words";
+import { called, countdown, warning } from "./words";
 
 /** The server has its own clock: it is asked, and not believed to have ended because this one says so. */
 const GRACE_MS = 1_000;
@@ -49,18 +49,16 @@ export function ImpersonationBanner() {
   const { staff, tenant, reason, ticket, endsAt, mayWrite } = running;
   return (
     <div ref={box} className={mayWrite ? "in-place writes" : "in-place"} role="status" aria-label="Support in a tenant’s place">
-      <div className="grow">
-        <p className="row">
-          <strong className="break">You are in the place of {tenant}</strong> <Badge tone={mayWrite ? "bad" : "warn"}>{mayWrite ? "with writes" : "read only"}</Badge>
-          <span className="num nowrap" role="timer" aria-live="off">
-            {countdown(leftMs)} left
-          </span>
-          <span className="hidden-label">{warning(leftMs)}</span>
-        </p>
-        <p className="small break clamp">
-          {staff.name || staff.email}, ticket {ticket}: “{reason}”. Until <Time at={endsAt} />, and all that you ask stands in its audit log.
-        </p>
-      </div>
+      <p className="row who-where">
+        <strong className="break">You are in the place of {tenant}</strong> <Badge tone={mayWrite ? "bad" : "warn"}>{mayWrite ? "with writes" : "read only"}</Badge>
+        <span className="num nowrap" role="timer" aria-live="off">
+          {countdown(leftMs)} left
+        </span>
+        <span className="hidden-label">{warning(leftMs)}</span>
+      </p>
+      <p className="small break why" title={reason}>
+        {called(staff)}, ticket {ticket}: “{reason}”. Until <Time at={endsAt} />, and all that you ask stands in its audit log.
+      </p>
       <button type="button" className="button" disabled={isLeaving} onClick={() => leave(running)}>
         Leave its place
       </button>

@@ -1,6 +1,6 @@
 // The support console: the staff ask tenants to be let in, begin once they were, and go on with what runs. They do it with their own session; what is asked
 // in a tenant's place goes with another token (session/impersonation.ts).
-import { useRef, useState, useSyncExternalStore } from "react";
+import { useId, useRef, useState, useSyncExternalStore } from "react";
 import { Link, useNavigate, useRouter, useSearch } from "@tanstack/react-router";
 import { useAsk } from "../api/hooks";
 import { useViewer } from "../app/tenants";
@@ -174,9 +174,7 @@ function Ask({ isRunning }: { isRunning: boolean }) {
         {(props) => <textarea {...props} name="reason" required maxLength={REASON_MAX} defaultValue={search.reason} placeholder="Orders of yesterday are missing in the ERP" />}
       </Field>
       <div className="halves">
-        <Field label="With writes" help="Only where you have to change what an operator may: exceptions, entries of lookup tables." wrong={act.wrong("mayWrite")}>
-          {(props) => <input {...props} name="mayWrite" type="checkbox" />}
-        </Field>
+        <Writes help="Only where you have to change what an operator may: exceptions, entries of lookup tables." wrong={act.wrong("mayWrite")} />
         <Minutes wrong={act.wrong("minutes")} />
       </div>
       <div className="row">
@@ -192,6 +190,26 @@ function Ask({ isRunning }: { isRunning: boolean }) {
         Whom you ask has 24 hours to answer, and you have 24 hours after a yes.
       </p>
     </form>
+  );
+}
+
+function Writes({ help, wrong }: { help: string; wrong: string | null }) {
+  const id = useId();
+  return (
+    <div className="field">
+      <label className="row">
+        <input name="mayWrite" type="checkbox" aria-describedby={wrong ? `${id}-help ${id}-wrong` : `${id}-help`} aria-invalid={Boolean(wrong)} />
+        With writes
+      </label>
+      <span className="help" id={`${id}-help`}>
+        {help}
+      </span>
+      {wrong && (
+        <span className="wrong" id={`${id}-wrong`} role="alert">
+          {wrong}
+        </span>
+      )}
+    </div>
   );
 }
 
@@ -298,11 +316,7 @@ function Begin({ request, close }: { request: Request; close: () => void }) {
       submit={(form) => act.run({ input: { tenant, reason, ticket, minutes: Number(form.get("minutes")), mayWrite: form.get("mayWrite") === "on" } })}
     >
       <Minutes wrong={act.wrong("minutes")} />
-      {request.mayWrite && (
-        <Field label="With writes" help="The tenant allows it. Leave it out where looking is enough." wrong={act.wrong("mayWrite")}>
-          {(props) => <input {...props} name="mayWrite" type="checkbox" />}
-        </Field>
-      )}
+      {request.mayWrite && <Writes help="The tenant allows it. Leave it out where looking is enough." wrong={act.wrong("mayWrite")} />}
     </FormDialog>
   );
 }

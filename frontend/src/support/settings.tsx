@@ -24,7 +24,7 @@ import {
   type ImpersonationsQuery,
   type SupportRequestsQuery,
 } from "./query.generated";
-import { ENDS, plainly, REQUEST_STATES } from "./words";
+import { called, ENDS, plainly, REQUEST_STATES } from "./words";
 
 type Request = SupportRequestsQuery["supportRequests"][number];
 type Impersonation = ImpersonationsQuery["impersonations"][number];
@@ -40,8 +40,6 @@ export function SupportSettings() {
     </Permitted>
   );
 }
-
-const called = ({ name, email }: { name: string; email: string }) => name || email;
 
 /** The name of a member, where they are one still. */
 function useNames(): (userId: string) => string {
@@ -95,7 +93,7 @@ function Consent() {
                 values={{ id: standing.id }}
                 payloadOf={(act) => plainly(act.supportConsentWithdraw)}
                 label="Take it back"
-                name="Take the consent back"
+                name="Take it back: the consent"
                 done="It is taken back. What support had begun by it has ended."
               />
               {change("Change it")}
@@ -334,7 +332,7 @@ function Impersonations() {
         </>
       ),
     },
-    { header: "Might", accessorKey: "mayWrite", cell: ({ row }) => <Badge tone={row.original.mayWrite ? "bad" : "info"}>{row.original.mayWrite ? "with writes" : "read only"}</Badge> },
+    { header: "Allowed", accessorKey: "mayWrite", cell: ({ row }) => <Badge tone={row.original.mayWrite ? "bad" : "info"}>{row.original.mayWrite ? "with writes" : "read only"}</Badge> },
     {
       header: "What they did",
       accessorKey: "eventCount",

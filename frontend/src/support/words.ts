@@ -1,6 +1,9 @@
 // What is said of support and of an impersonation, in words.
 import type { Over } from "../session/impersonation";
 
+/** A person by their name, and by their address where they gave none. */
+export const called = ({ name, email }: { name: string; email: string }) => name || email;
+
 /** 9:05, 1:00:00 */
 export function countdown(ms: number): string {
   const s = Math.max(0, Math.ceil(ms / 1000));
