@@ -56,7 +56,7 @@ export const support = {
   async support_asks_with_a_second_factor_is_let_in_sees_and_changes_nothing_and_is_ended_by_the_tenant({ page, browser, stack }) {
     staff(stack, STAFF, "Sue");
     await toSettings(page, stack);
-    await page.getByText("Support asks for nothing").waitFor();
+    await page.getByText("Nobody of support asks to come in").waitFor();
     await page.getByText("Support was never in your place").waitFor();
     await inBothThemes(page, "settings-support-empty");
 

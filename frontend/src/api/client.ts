@@ -62,6 +62,15 @@ export async function ask<Result, Variables>(
   }
 }
 
+/** By how much the server's clock is before this machine's, to the second that its answers tell. */
+let aheadMs = 0;
+const UNNOTICED_MS = 2_000;
+
+/** What the server would say the time is: what ends, ends by its clock. */
+export function serverNow(): number {
+  return Date.now() + aheadMs;
+}
+
 /** Asks as a stranger: signing in, and trading a refresh token. */
 export async function post<Result, Variables>(
   query: Query<Result, Variables>,
@@ -82,6 +91,8 @@ export async function post<Result, Variables>(
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError("Crossdock does not answer. Check your connection; this page tries again by itself.", "OFFLINE");
   }
+  const ahead = Date.parse(response.headers.get("Date") ?? "") - Date.now();
+  if (!Number.isNaN(ahead)) aheadMs = Math.abs(ahead) > UNNOTICED_MS ? ahead : 0;
   const answer = (await (read ? response.text().then(read) : response.json()).catch(() => null)) as Answer | null;
   const error = answer?.errors?.[0];
   if (error) throw new ApiError(error.message, error.extensions?.code ?? "BAD_REQUEST", error.extensions?.requestId);

@@ -19,10 +19,10 @@ test.each([
 const bearer = (init: { headers: Record<string, string> }) => init.headers["Authorization"];
 
 /** An API where one's own token is "own" and the impersonation's "imp" for as long as it is good. */
-function api(isGood: () => boolean, desk: () => unknown) {
+function api(isGood: () => boolean, desk: () => unknown, skewMs = 0) {
   const asked: string[] = [];
   vi.stubGlobal("fetch", async (address: string, init: { headers: Record<string, string>; body: string }) => {
-    const answer = (body: unknown) => ({ ok: true, json: async () => body });
+    const answer = (body: unknown) => ({ ok: true, headers: new Headers({ Date: new Date(Date.now() + skewMs).toUTCString() }), json: async () => body });
     if (address === "/session/refresh") return answer({ session: { accessToken: "own", accessExpiresAt: new Date(Date.now() + 600_000).toISOString() } });
     const token = bearer(init) ?? "";
     asked.push(`${token} ${init.headers["X-Crossdock-Tenant"] ?? "-"}`);
@@ -76,6 +76,14 @@ test("what the tenant ended is over for this tab at once, says why, and leaves o
   await ask("{ records }" as Any, {}, "acme");
   expect(asked.at(-1)).toBe("Bearer own acme");
   expect(isSignedIn()).toBe(true);
+});
+
+test("what ends by the server's clock is not blamed on the tenant because this machine's is slow", async () => {
+  const { ask, hold, impersonation } = await modules();
+  api(() => false, () => ({ data: { supportDesk: { running: null } } }), 2 * 3_600_000);
+  hold(inAnHour(), "imp");
+  await expect(ask("{ records }" as Any, {}, "acme")).rejects.toThrow("sign in first");
+  await vi.waitFor(() => expect(impersonation().over?.why).toBe("time"));
 });
 
 test("whoever left reads that they left, whatever is heard of it afterwards", async () => {

@@ -1,7 +1,7 @@
 // Support in the place of a tenant, as this tab has it. Its token lives in the tab's memory only: a tab that is loaded anew, and another one, ask for
 // one of their own (`impersonationResume`). What is asked about that tenant goes with it, everything else with the staff's own session; once it is over,
 // nothing more is asked about the tenant until the tab has left its pages, because their own session has no place there.
-import { ApiError, ask } from "../api/client";
+import { ApiError, ask, serverNow } from "../api/client";
 import { SupportOwnDocument } from "./query.generated";
 
 /** What the API says of one that runs. */
@@ -21,7 +21,7 @@ export interface Over extends Running {
 
 type State = { is: "none"; over: Over | null } | { is: "held"; held: Running; token: string; over: null } | { is: "ending"; held: Running; over: Over | null };
 
-/** This machine's clock and the server's. */
+/** The server's clock is known to some seconds. */
 const CLOCKS_MS = 5_000;
 const CHANNEL = "crossdock-support";
 
@@ -82,7 +82,7 @@ export async function ended(id: string): Promise<void> {
   const { held } = state;
   // From now on nothing is asked with a token that is worth nothing.
   become({ is: "ending", held, over: null });
-  finish(id, whyOver(held, Date.now(), await own()));
+  finish(id, whyOver(held, serverNow(), await own()));
 }
 
 /** What the staff's own session hears: which one of theirs runs, or why it hears nothing. */

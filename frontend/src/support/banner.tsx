@@ -1,6 +1,7 @@
 // Above everything else while support is in a tenant's place: whose it is, who looks and why, how long yet, and the way out. It stays where one scrolls and
 // nobody closes it. Its seconds are not read aloud; that the end is near is.
 import { useEffect, useRef, useState } from "react";
+import { serverNow } from "../api/client";
 import { useViewer } from "../app/tenants";
 import { ended } from "../session/impersonation";
 import { Badge } from "../ui/badge";
@@ -8,7 +9,7 @@ import { Time } from "../ui/time";
 import { useLeave } from "./leave";
 import { called, countdown, warning } from "./words";
 
-/** The server has its own clock: it is asked, and not believed to have ended because this one says so. */
+/** The server's clock is known to the second. */
 const GRACE_MS = 1_000;
 
 export function ImpersonationBanner() {
@@ -16,7 +17,7 @@ export function ImpersonationBanner() {
   const running = viewer.data?.viewer?.impersonation;
   const { leave, isLeaving } = useLeave();
   const box = useRef<HTMLDivElement>(null);
-  const [now, setNow] = useState(() => Date.now());
+  const [now, setNow] = useState(serverNow);
   const isRunning = Boolean(running);
   const leftMs = running ? Date.parse(running.endsAt) - now : 0;
   const isOver = isRunning && leftMs <= -GRACE_MS;
@@ -24,7 +25,7 @@ export function ImpersonationBanner() {
   const slug = running?.tenantSlug;
   useEffect(() => {
     if (!isRunning) return;
-    const clock = setInterval(() => setNow(Date.now()), 1_000);
+    const clock = setInterval(() => setNow(serverNow()), 1_000);
     return () => clearInterval(clock);
   }, [isRunning]);
   useEffect(() => {

@@ -22,6 +22,7 @@ import {
   SupportRequestAnswerDocument,
   SupportRequestsDocument,
   type ImpersonationsQuery,
+  type SupportConsentsQuery,
   type SupportRequestsQuery,
 } from "./query.generated";
 import { called, ENDS, plainly, REQUEST_STATES } from "./words";
@@ -110,19 +111,19 @@ function Consent() {
         </>
       )}
       {!may("support") && <p className="muted small">Owners and admins decide.</p>}
-      {isOpen && <Give isAnother={Boolean(standing)} close={() => setOpen(false)} />}
+      {isOpen && <Give before={standing ?? null} close={() => setOpen(false)} />}
     </section>
   );
 }
 
-function Give({ isAnother, close }: { isAnother: boolean; close: () => void }) {
-  const [isOpenEnded, setOpenEnded] = useState(false);
-  const [first] = useState(() => ({ least: toLocal(new Date()), week: toLocal(new Date(Date.now() + 7 * DAY_MS)) }));
+function Give({ before, close }: { before: SupportConsentsQuery["supportConsents"][number] | null; close: () => void }) {
+  const [isOpenEnded, setOpenEnded] = useState(before !== null && before.until == null);
+  const [first] = useState(() => ({ least: toLocal(new Date()), until: toLocal(before?.until ? new Date(before.until) : new Date(Date.now() + 7 * DAY_MS)) }));
   const act = useFormAct(SupportConsentGiveDocument, (result) => plainly(result.supportConsentGive), () => "Support is let in, and that you said so stands in the audit log.", close);
   return (
     <FormDialog
       title="Let support in at any time"
-      about={isAnother ? "It takes the place of the consent that stands now, and what support has begun by that ends." : "For all of the staff, each for a reason that they say and for an hour at most. Owners and admins are told by mail when one begins."}
+      about={before ? "It takes the place of the consent that stands now, and what support has begun by that ends." : "For all of the staff, each for a reason that they say and for an hour at most. Owners and admins are told by mail when one begins."}
       label="Let them in"
       act={act}
       fields={["until"]}
@@ -131,7 +132,7 @@ function Give({ isAnother, close }: { isAnother: boolean; close: () => void }) {
     >
       <Field label="They may" help="Writes are retry, ignore, edit and assign of exceptions, and entries of lookup tables. Nothing else in either case.">
         {(props) => (
-          <select {...props} name="mayWrite" defaultValue="read">
+          <select {...props} name="mayWrite" defaultValue={before?.mayWrite ? "writes" : "read"}>
             <option value="read">read what an operator reads</option>
             <option value="writes">read, and write what an operator writes</option>
           </select>
@@ -143,7 +144,7 @@ function Give({ isAnother, close }: { isAnother: boolean; close: () => void }) {
       </label>
       {!isOpenEnded && (
         <Field label="Until" help="Your own time." wrong={act.wrong("until")}>
-          {(props) => <input {...props} name="until" type="datetime-local" min={first.least} defaultValue={first.week} required style={{ maxWidth: 240 }} />}
+          {(props) => <input {...props} name="until" type="datetime-local" min={first.least} defaultValue={first.until} required style={{ maxWidth: 240 }} />}
         </Field>
       )}
     </FormDialog>
@@ -176,7 +177,7 @@ function Requests() {
         <Waiting key={one.id} request={one} mayAnswer={may("support")} />
       ))}
       {waiting.length === 0 && rows.length === 0 && (
-        <Empty title="Support asks for nothing">
+        <Empty title="Nobody of support asks to come in">
           <p>When somebody of the staff has to see what you see, they ask here, with a reason and a ticket. A yes is for that person, once and within 24 hours.</p>
         </Empty>
       )}
