@@ -1,8 +1,9 @@
 // Support in the place of a tenant, from both sides: the staff ask and look, the tenant answers, watches and ends it.
 import assert from "node:assert/strict";
-import { sql, staff } from "./database.mjs";
+import { colleague, sql, staff } from "./database.mjs";
 import { heading, until } from "./journeys.mjs";
 import { inBothThemes, look, visit, watch, wrong } from "./page.mjs";
+import { signIn } from "./people.mjs";
 import { codeOf } from "./settings.mjs";
 
 const STAFF = "sue@crossdock.example";
@@ -48,6 +49,14 @@ const toSettings = async (page, stack) => {
   await visit(page, `${stack.url}/t/acme/settings/support`);
   await heading(page, "Settings");
 };
+
+async function telephone(page, name, then = async () => undefined) {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await look(page, name);
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true, `${name} is wider than a telephone`);
+  await then();
+  await page.setViewportSize({ width: 1440, height: 900 });
+}
 
 /** What is told to a token that is worth nothing any more, and to who has no place in the tenant; nothing else went wrong. */
 const nothingButRefusals = () => assert.deepEqual(wrong().filter((one) => !/sign in first|say which tenant you mean/.test(one)), []);
@@ -138,12 +147,10 @@ export const support = {
     await desk.getByRole("link", { name: "People" }).waitFor();
     for (const other of ["Your account", "API keys", "Support"]) assert.equal(await desk.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: other }).count(), 0, other);
     // On a telephone it stays in sight and makes no page wider.
-    await desk.setViewportSize({ width: 390, height: 844 });
-    await look(desk, "in-place-telephone");
-    assert.equal(await desk.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true);
-    await desk.evaluate(() => window.scrollTo(0, document.body.scrollHeight));
-    assert.equal(await banner(desk).evaluate((one) => Math.round(one.getBoundingClientRect().top)), 0);
-    await desk.setViewportSize({ width: 1440, height: 900 });
+    await telephone(desk, "in-place-telephone", async () => {
+      await desk.evaluate(() => window.scrollTo(0, document.body.scrollHeight));
+      assert.equal(await banner(desk).evaluate((one) => Math.round(one.getBoundingClientRect().top)), 0);
+    });
 
     // A tab that is loaded anew has no token, and gets one only when it is told to.
     await desk.reload();
@@ -171,6 +178,14 @@ export const support = {
     assert.equal(await banner(desk).count(), 0);
     await inBothThemes(desk, "support-ended");
     nothingButRefusals();
+
+    // And a no is a no.
+    await ask(desk, "HELP-1043", false);
+    await page.getByRole("article", { name: "The request of Sue" }).getByRole("button", { name: /^No/ }).click({ timeout: 30_000 });
+    const answered = requests.getByRole("row").filter({ hasText: "HELP-1043" });
+    await answered.getByText("refused").waitFor();
+    assert.equal(await answered.getByRole("button").count(), 0);
+    await telephone(desk, "support-telephone");
     await context.close();
   },
 
@@ -230,7 +245,17 @@ export const support = {
     await page.getByRole("button", { name: "Let support in at any time" }).waitFor();
     await until("three of them are listed as over", async () => (await page.getByRole("region", { name: "Support in your place" }).getByText("over", { exact: true }).count()) >= 2);
     await look(page, "settings-support-over");
+    await telephone(page, "settings-support-telephone");
     nothingButRefusals();
     await context.close();
+
+    // Who reads the audit log reads this, and decides nothing.
+    colleague(stack, "abby@acme.example", "auditor");
+    const auditor = await signIn(browser, stack, "abby@acme.example");
+    await toSettings(auditor.page, stack);
+    await auditor.page.getByText("Owners and admins decide.").waitFor();
+    await auditor.page.getByRole("link", { name: /events in the audit log/ }).first().waitFor();
+    for (const act of [/^Let support in/, /^Take/, /^End it now/]) assert.equal(await auditor.page.getByRole("button", { name: act }).count(), 0, String(act));
+    await auditor.close();
   },
 };

@@ -291,7 +291,7 @@ function Requests({ requests, mayBegin }: { requests: Request[]; mayBegin: boole
       </div>
       {requests.length === 0 ? (
         <Empty title="You have asked no tenant yet">
-          <p>Ask one above. Its owners and admins are told, and say yes or no under Settings, Support. A yes is for you, once: you begin here.</p>
+          <p>When you ask one, its owners and admins are told, and say yes or no under Settings, Support. Their answer appears here. A yes is for you, once: you begin it from here.</p>
         </Empty>
       ) : (
         <Table label="Your requests" columns={columns} rows={requests} idOf={(one) => one.id} />

@@ -275,7 +275,7 @@ function columnsOf(nameOf: (userId: string) => string, mayAct: boolean): Column<
 
 function Person({ name, email }: { name: string; email: string }) {
   return (
-    <span className="break who">
+    <span className="break who person">
       {name || email}
       {name && (
         <>
