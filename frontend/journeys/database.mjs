@@ -13,3 +13,8 @@ export function sql(stack, statement) {
 export function colleague(stack, email, role) {
   sql(stack, `WITH one AS (INSERT INTO users (id, email, name, password_hash) SELECT gen_random_uuid(), '${email}', 'Grace', password_hash FROM users LIMIT 1 RETURNING id) INSERT INTO members (tenant_id, user_id, role) SELECT tenants.id, one.id, '${role}' FROM one, tenants WHERE slug = 'acme'`);
 }
+
+/** Somebody of the installation's staff, with the same password and no place in any tenant, as `crossdock user staff-grant` makes them. */
+export function staff(stack, email, name) {
+  sql(stack, `WITH one AS (INSERT INTO users (id, email, name, password_hash) SELECT gen_random_uuid(), '${email}', '${name}', password_hash FROM users LIMIT 1 RETURNING id) INSERT INTO staff (user_id) SELECT id FROM one`);
+}

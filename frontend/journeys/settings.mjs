@@ -16,7 +16,7 @@ const asProgram = (stack, key) =>
   fetch(`${stack.url}/graphql`, { method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${key}` }, body: JSON.stringify({ query: "{ flows(first: 1) { nodes { id } } }" }) }).then((answer) => answer.json());
 
 /** What an authenticator app shows (RFC 6238), so many steps from now. */
-function codeOf(secret, steps = 0) {
+export function codeOf(secret, steps = 0) {
   const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
   const counter = Buffer.alloc(8);
   counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { events, everyMs, listen } from "./changes";
+import { events, listen, paced } from "./changes";
 
 vi.mock("../session/session", () => ({ accessToken: () => Promise.resolve("token") }));
 
@@ -26,12 +26,12 @@ test("each change is told, a stream that ends is begun anew, and pages ask less 
   let told = 0;
   await listen("subscription { changes { at } }", "acme", over.signal, () => {
     told += 1;
-    expect(everyMs(1_000)).toBe(6_000);
+    expect(paced(1_000)).toBe(6_000);
     if (told === 2) over.abort();
   });
   expect(asked.length).toBe(2);
   expect(asked[0]?.headers).toMatchObject({ Accept: "text/event-stream", "X-Crossdock-Tenant": "acme", Authorization: "Bearer token" });
-  expect(everyMs(1_000)).toBe(1_000);
+  expect(paced(1_000)).toBe(1_000);
 });
 
 test("where no stream comes, nothing is told and pages ask as often as they say", async () => {
@@ -39,6 +39,6 @@ test("where no stream comes, nothing is told and pages ask as often as they say"
     const over = new AbortController();
     vi.stubGlobal("fetch", () => (setTimeout(() => over.abort(), 5), Promise.resolve(answer())));
     await listen("subscription { changes { at } }", "acme", over.signal, () => expect.unreachable());
-    expect(everyMs(1_000)).toBe(1_000);
+    expect(paced(1_000)).toBe(1_000);
   }
 });

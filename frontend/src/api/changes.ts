@@ -13,7 +13,7 @@ const TOLD_FACTOR = 6;
 let isTold = false;
 
 /** How often a page asks by itself now. */
-export function everyMs(ms: number): number {
+export function paced(ms: number): number {
   return isTold ? ms * TOLD_FACTOR : ms;
 }
 

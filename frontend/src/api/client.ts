@@ -1,4 +1,5 @@
 // The one door to the API: POST /graphql with the session's token and the tenant that the page is about.
+import { ended, heldIn, tokenIn } from "../session/impersonation";
 import { accessToken, forgetSession } from "../session/session";
 import { stringify } from "./digits";
 
@@ -32,6 +33,13 @@ interface Answer {
   errors?: { message: string; extensions?: { code?: string; requestId?: string } }[];
 }
 
+/** The token that what is about this tenant is asked with: the session's, or that of support in the tenant's place. */
+export async function tokenFor(tenant?: string): Promise<string> {
+  const token = tokenIn(tenant) ?? (await accessToken());
+  if (token === null) throw new ApiError("You are signed out. Sign in again to go on.", "UNAUTHENTICATED");
+  return token;
+}
+
 /** Asks as the person who is signed in, about one tenant. */
 export async function ask<Result, Variables>(
   query: Query<Result, Variables>,
@@ -40,15 +48,27 @@ export async function ask<Result, Variables>(
   signal?: AbortSignal,
   read?: Read,
 ): Promise<Result> {
-  const token = await accessToken();
-  if (token === null) throw new ApiError("You are signed out. Sign in again to go on.", "UNAUTHENTICATED");
+  const held = heldIn(tenant);
+  const token = await tokenFor(tenant);
   try {
     return await post(query, values, { Authorization: `Bearer ${token}`, ...(tenant ? { "X-Crossdock-Tenant": tenant } : {}) }, signal, read);
   } catch (error) {
     // The session was closed somewhere else: the tokens that are kept here are worth nothing any more.
-    if (error instanceof ApiError && error.code === "UNAUTHENTICATED") forgetSession();
+    if (error instanceof ApiError && error.code === "UNAUTHENTICATED") {
+      if (held) void ended(held.id);
+      else forgetSession();
+    }
     throw error;
   }
+}
+
+/** By how much the server's clock is before this machine's, to the second that its answers tell. */
+let aheadMs = 0;
+const UNNOTICED_MS = 2_000;
+
+/** What the server would say the time is: what ends, ends by its clock. */
+export function serverNow(): number {
+  return Date.now() + aheadMs;
 }
 
 /** Asks as a stranger: signing in, and trading a refresh token. */
@@ -71,6 +91,8 @@ export async function post<Result, Variables>(
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError("Crossdock does not answer. Check your connection; this page tries again by itself.", "OFFLINE");
   }
+  const ahead = Date.parse(response.headers.get("Date") ?? "") - Date.now();
+  if (!Number.isNaN(ahead)) aheadMs = Math.abs(ahead) > UNNOTICED_MS ? ahead : 0;
   const answer = (await (read ? response.text().then(read) : response.json()).catch(() => null)) as Answer | null;
   const error = answer?.errors?.[0];
   if (error) throw new ApiError(error.message, error.extensions?.code ?? "BAD_REQUEST", error.extensions?.requestId);

@@ -1,7 +1,6 @@
 // A file of the API, for whoever is signed in: it is read with the session's token and handed to the browser once it is whole. What broke off is not
 // handed on, because half a file must not look like a whole one. The browser holds it until then, so there is a bound.
-import { accessToken } from "../session/session";
-import { ApiError } from "./client";
+import { ApiError, tokenFor } from "./client";
 
 export const FILE_BYTES_MAX = 256_000_000;
 /** Pieces are handed to the browser's store for files as they come, so that they do not pile up in the page. */
@@ -12,8 +11,7 @@ interface Refusal {
 }
 
 export async function download(path: string, tenant: string, onRead: (bytes: number) => void, signal: AbortSignal): Promise<Blob> {
-  const token = await accessToken();
-  if (token === null) throw new ApiError("You are signed out. Sign in again to go on.", "UNAUTHENTICATED");
+  const token = await tokenFor(tenant);
   const broke = (error: unknown) => (signal.aborted ? error : new ApiError("It broke off, so nothing was kept. Try again.", "OFFLINE"));
   const response = await fetch(path, { headers: { Authorization: `Bearer ${token}`, "X-Crossdock-Tenant": tenant }, signal }).catch((error: unknown) => {
     throw broke(error);

@@ -1,13 +1,33 @@
 // Reading and acting, for pages: everything that is shown is asked of the server and asked again; nothing is kept that it does not know.
-import { useCallback, useEffect } from "react";
+import { useCallback, useEffect, useSyncExternalStore } from "react";
 import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
-import { everyMs, listen } from "./changes";
+import { heldIn, onImpersonation, type Running } from "../session/impersonation";
+import { listen, paced } from "./changes";
 import { ask, type Query, type Read, type UserError } from "./client";
 
 /** The tenant that the page's address names. */
 export function useTenant(): string {
   return useParams({ from: "/t/$tenant" }).tenant;
+}
+
+/** The same where a page need not be a tenant's: one's own account, and the support console. */
+export function useTenantIfAny(): string | undefined {
+  return useParams({ strict: false }).tenant;
+}
+
+/** Support in the place of the page's tenant, by this tab; null for everybody else. */
+export function useHeld(): Running | null {
+  const tenant = useTenantIfAny();
+  return useSyncExternalStore(onImpersonation, () => heldIn(tenant));
+}
+
+/** Each look of support stands in the tenant's audit log: pages that ask again by themselves do it less often then, so that people find there what people did. */
+const SUPPORT_EVERY_MS = 60_000;
+
+function paceIn(tenant: string | undefined, everyMs: number | undefined): number | undefined {
+  if (everyMs === undefined) return undefined;
+  return heldIn(tenant) ? Math.max(everyMs, SUPPORT_EVERY_MS) : paced(everyMs);
 }
 
 interface Options {
@@ -20,11 +40,11 @@ interface Options {
 }
 
 export function useAsk<Result, Variables>(query: Query<Result, Variables>, values: Variables, options: Options = {}) {
-  const tenant = useTenant();
+  const tenant = useTenantIfAny();
   return useQuery({
-    queryKey: options.of === undefined ? [tenant, query, values] : [tenant, query, values, options.of],
+    queryKey: options.of === undefined ? [tenant ?? null, query, values] : [tenant ?? null, query, values, options.of],
     queryFn: ({ signal }) => ask(query, values, tenant, signal, options.read),
-    refetchInterval: () => (options.everyMs ? everyMs(options.everyMs) : false),
+    refetchInterval: () => paceIn(tenant, options.everyMs) ?? false,
     enabled: options.isWanted ?? true,
     placeholderData: keepPreviousData,
   });
@@ -52,7 +72,7 @@ export function usePages<Result, Variables extends object, Node>(
       return pageInfo.hasNextPage ? (pageInfo.endCursor ?? null) : null;
     },
     // All pages are asked for again, so many of them less often.
-    refetchInterval: (query) => (options.everyMs ? everyMs(options.everyMs) * Math.max(1, query.state.data?.pages.length ?? 1) : false),
+    refetchInterval: (query) => (paceIn(tenant, options.everyMs) ?? 0) * Math.max(1, query.state.data?.pages.length ?? 1) || false,
     enabled: options.isWanted ?? true,
     placeholderData: keepPreviousData,
   });
@@ -72,7 +92,10 @@ const PAGES_TOLD_MAX = 3;
 export function useChanges<Result, Variables>(query: Query<Result, Variables>): void {
   const tenant = useTenant();
   const client = useQueryClient();
+  // Each look of support is an event of the tenant, and would tell of itself.
+  const isHeld = useHeld() !== null;
   useEffect(() => {
+    if (isHeld) return;
     let over = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const again = () => {
@@ -94,17 +117,17 @@ export function useChanges<Result, Variables>(query: Query<Result, Variables>): 
       clearTimeout(timer);
       over.abort();
     };
-  }, [client, query, tenant]);
+  }, [client, query, tenant, isHeld]);
 }
 
 /** An act. What everybody shows is asked for again when it is done, because an act on one thing changes others. */
 export function useAct<Result, Variables>(query: Query<Result, Variables>) {
-  const tenant = useTenant();
+  const tenant = useTenantIfAny();
   const client = useQueryClient();
   return useMutation({
     mutationFn: (values: Variables) => ask(query, values, tenant),
     // Not waited for: what a page says of its act must be said before what comes back takes its form away.
-    onSettled: () => void client.invalidateQueries({ queryKey: [tenant] }),
+    onSettled: () => void client.invalidateQueries({ queryKey: [tenant ?? null] }),
   });
 }
 

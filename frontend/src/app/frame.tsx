@@ -1,14 +1,19 @@
 // The frame of a tenant's pages: where one can go, whose tenant it is, and the keys.
 import { useEffect, useRef, useState } from "react";
 import { Link, Navigate, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
-import { useChanges, useTenant } from "../api/hooks";
+import { useChanges, useHeld, useTenant } from "../api/hooks";
 import { signOut } from "../session/session";
+import { ImpersonationBanner } from "../support/banner";
+import { useLeave } from "../support/leave";
+import { useSupportNews } from "../support/news";
+import { StaffElsewhere } from "../support/stranger";
+import { Badge } from "../ui/badge";
 import { useKeys } from "../ui/keys";
 import { Menu } from "../ui/menu";
 import { ChangesDocument } from "./changes.generated";
 import { KeyList } from "./key-list";
 import { Offline } from "./offline";
-import { may, type Permission } from "./role";
+import { membershipIn, useMay, type Permission } from "./role";
 import { useViewer } from "./tenants";
 import { useTheme } from "./theme";
 
@@ -48,12 +53,16 @@ export function Frame() {
   useChanges(ChangesDocument);
   const [theme, turnTheme] = useTheme();
   const [hasKeyList, setKeyList] = useState(false);
-  const memberships = viewer.data?.viewer?.memberships ?? [];
-  const membership = memberships.find((one) => one.tenant.slug === tenant || one.tenant.id === tenant);
-  const role = membership?.role;
-  const pages = PAGES.filter(({ needs = "read" }) => needs === null || may(role, needs));
+  const person = viewer.data?.viewer;
+  const memberships = person?.memberships ?? [];
+  const membership = membershipIn(person, tenant);
+  const may = useMay();
+  const pages = PAGES.filter(({ needs = "read" }) => needs === null || may(needs));
+  const held = useHeld();
+  const { leave } = useLeave();
+  const { waiting } = useSupportNews();
   const main = useRef<HTMLElement>(null);
-  const { pathname } = useLocation();
+  const { pathname, href } = useLocation();
   const first = useRef(true);
   useEffect(() => {
     // A new page begins at its top, for screen readers too; the first one is left where the browser put the focus.
@@ -65,11 +74,14 @@ export function Frame() {
     ...pages.map((page) => ({ key: page.key, label: `Go to ${page.label.toLowerCase()}`, act: () => void navigate({ to: page.to, params: { tenant } }) })),
     { key: "?", label: "Show this list", act: () => setKeyList(true) },
   ]);
+  // Staff and no member: nothing of the tenant is theirs to ask for.
+  if (person?.isStaff && !membership && !held) return <StaffElsewhere tenant={tenant} to={href} />;
   return (
     <div className="frame">
       <a href="#main" className="skip" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>
         Skip to the page
       </a>
+      <ImpersonationBanner />
       <header className="side">
         <Link to="/t/$tenant" params={{ tenant }} className="brand">
           <img src="/icon.svg" alt="" /> Crossdock
@@ -78,6 +90,12 @@ export function Frame() {
           {pages.map((page) => (
             <Link key={page.to} to={page.to} params={{ tenant }} activeOptions={{ exact: page.isExact ?? false }}>
               {page.label}
+              {page.label === "Settings" && waiting > 0 && (
+                <Badge tone="warn">
+                  {waiting}
+                  <span className="hidden-label"> {waiting === 1 ? "request of support waits" : "requests of support wait"}</span>
+                </Badge>
+              )}
             </Link>
           ))}
         </nav>
@@ -89,7 +107,7 @@ export function Frame() {
             {theme === "dark" ? "Light theme" : "Dark theme"}
           </button>
           <Menu
-            label={membership?.tenant.name ?? tenant}
+            label={membership?.tenant.name ?? held?.tenant ?? tenant}
             choices={[
               ...memberships.map((one) => ({
                 label: one.tenant.name,
@@ -97,6 +115,8 @@ export function Frame() {
                 isChosen: one === membership,
                 act: () => void navigate({ to: "/t/$tenant", params: { tenant: one.tenant.slug } }),
               })),
+              ...(person?.isStaff || held ? [{ label: "Support console", act: () => void navigate({ to: "/support", search: {} }) }] : []),
+              ...(held ? [{ label: "Leave its place", act: () => leave(held) }] : []),
               { label: "Sign out", act: () => void signOut() },
             ]}
           />
@@ -105,7 +125,7 @@ export function Frame() {
       <main className="main" id="main" ref={main} tabIndex={-1}>
         <Offline />
         {/* Who sees only what is billed begins there. */}
-        {pathname.replace(/\/$/, "") === `/t/${tenant}` && !may(role, "read") ? <Navigate to="/t/$tenant/usage" params={{ tenant }} replace /> : <Outlet />}
+        {pathname.replace(/\/$/, "") === `/t/${tenant}` && !may("read") ? <Navigate to="/t/$tenant/usage" params={{ tenant }} replace /> : <Outlet />}
       </main>
       <KeyList open={hasKeyList} close={() => setKeyList(false)} />
     </div>

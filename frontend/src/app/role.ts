@@ -1,19 +1,28 @@
-// What the person who looks may do in this tenant, as the server has it (domain/src/permission.rs). The server decides in any case; this only keeps acts
-// that it would refuse out of the way, and says why they are not there.
-import { useTenant } from "../api/hooks";
+// What the person who looks may do in this tenant. The server says it (`viewer { permissions }`) and decides in any case; this only keeps acts that it
+// would refuse out of the way, and lets pages say why they are not there.
+import { useHeld, useTenant } from "../api/hooks";
+import type { ViewerQuery } from "../session/query.generated";
 import { useViewer } from "./tenants";
 
-export const PERMISSIONS = ["read", "work", "configure", "audit", "usage", "members", "owners", "keys"] as const;
-export type Permission = (typeof PERMISSIONS)[number];
+type Viewer = NonNullable<ViewerQuery["viewer"]>;
+type Named = Viewer["permissions"][number];
 
-const MAY: Record<string, readonly Permission[]> = {
-  owner: PERMISSIONS,
-  admin: ["read", "work", "configure", "audit", "usage", "members", "keys"],
-  operator: ["read", "work", "usage"],
-  developer: ["read", "work", "configure", "usage"],
-  auditor: ["read", "audit", "usage"],
-  billing: ["usage"],
-};
+/** Each permission in one word, and as the API names it. */
+export const PERMISSIONS = {
+  read: "READ_OPERATIONS",
+  work: "WORK_EXCEPTIONS",
+  configure: "CONFIGURE",
+  audit: "READ_AUDIT",
+  usage: "READ_USAGE",
+  members: "MANAGE_MEMBERS",
+  owners: "MANAGE_OWNERS",
+  keys: "MANAGE_API_KEYS",
+  support: "MANAGE_SUPPORT",
+} as const satisfies Record<string, Named>;
+export type Permission = keyof typeof PERMISSIONS;
+
+/** The least that support may in a tenant's place. */
+const SUPPORT_LEAST: readonly Named[] = ["READ_OPERATIONS", "READ_USAGE"];
 
 /** The roles, the most powerful first, as the API names them and with what each is for. */
 export const ROLES = {
@@ -25,18 +34,30 @@ export const ROLES = {
   BILLING: "sees what is billed",
 } as const;
 
-export function may(role: string | undefined, permission: Permission): boolean {
-  // Until the role is known, or where it is one that this page does not know, the server is asked.
-  return role === undefined || (MAY[role]?.includes(permission) ?? true);
+/** The viewer's place in a tenant, which its address names by slug or id. */
+export function membershipIn(viewer: Viewer | null | undefined, tenant: string): Viewer["memberships"][number] | undefined {
+  return viewer?.memberships.find((one) => one.tenant.slug === tenant || one.tenant.id === tenant);
 }
 
-export function useRole(): string | undefined {
+/** What they may there; undefined until it is known, and for who has no place there. Support is shown the least meanwhile, and never an act too many. */
+export function permissionsIn(viewer: Viewer | null | undefined, tenant: string, isSupport: boolean): readonly Named[] | undefined {
+  if (isSupport) return viewer?.impersonation ? viewer.permissions : SUPPORT_LEAST;
+  return membershipIn(viewer, tenant) ? viewer?.permissions : undefined;
+}
+
+export function may(permissions: readonly Named[] | undefined, permission: Permission): boolean {
+  // Until it is known, the server is asked.
+  return permissions?.includes(PERMISSIONS[permission]) ?? true;
+}
+
+export function usePermissions(): readonly Named[] | undefined {
   const tenant = useTenant();
+  const held = useHeld();
   const viewer = useViewer();
-  return viewer.data?.viewer?.memberships.find((one) => one.tenant.slug === tenant || one.tenant.id === tenant)?.role;
+  return permissionsIn(viewer.data?.viewer, tenant, held !== null);
 }
 
 export function useMay(): (permission: Permission) => boolean {
-  const role = useRole();
-  return (permission) => may(role, permission);
+  const permissions = usePermissions();
+  return (permission) => may(permissions, permission);
 }

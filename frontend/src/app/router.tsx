@@ -41,6 +41,16 @@ const verify = createRoute({ getParentRoute: () => root, path: "/verify", compon
 const home = createRoute({ getParentRoute: () => root, path: "/", beforeLoad: mustBeSignedIn, component: Tenants });
 const tenant = createRoute({ getParentRoute: () => root, path: "/t/$tenant", beforeLoad: mustBeSignedIn, component: Frame });
 
+// What is no tenant's: one's own account, and the desk of the staff.
+const own = createRoute({ getParentRoute: () => root, id: "own", beforeLoad: mustBeSignedIn, component: lazyRouteComponent(() => import("./own"), "OwnFrame") });
+const account = createRoute({ getParentRoute: () => own, path: "/account", component: lazyRouteComponent(() => import("../settings/account"), "AccountPage") });
+const support = createRoute({
+  getParentRoute: () => own,
+  path: "/support",
+  validateSearch: (search) => chosen(search, ["tenant", "reason", "ticket", "to"]),
+  component: lazyRouteComponent(() => import("../support/console"), "SupportConsole"),
+});
+
 const overview = createRoute({
   getParentRoute: () => tenant,
   path: "/",
@@ -224,7 +234,7 @@ const settings = createRoute({
   path: "/settings",
   component: lazyRouteComponent(() => import("../settings/settings"), "Settings"),
 });
-const settingsPart = (path: "/" | "/people" | "/api-keys" | "/account" | "/audit-log", component: ReturnType<typeof lazyRouteComponent>) =>
+const settingsPart = (path: "/" | "/people" | "/api-keys" | "/account" | "/audit-log" | "/support", component: ReturnType<typeof lazyRouteComponent>) =>
   createRoute({ getParentRoute: () => settings, path, component });
 const settingsParts = [
   settingsPart("/", lazyRouteComponent(() => import("../settings/settings"), "FirstPart")),
@@ -232,6 +242,7 @@ const settingsParts = [
   settingsPart("/api-keys", lazyRouteComponent(() => import("../settings/api-keys"), "ApiKeys")),
   settingsPart("/account", lazyRouteComponent(() => import("../settings/account"), "Account")),
   settingsPart("/audit-log", lazyRouteComponent(() => import("../settings/audit-log"), "AuditLog")),
+  settingsPart("/support", lazyRouteComponent(() => import("../support/settings"), "SupportSettings")),
 ];
 
 const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
@@ -244,7 +255,7 @@ const stringifySearch = (search: Record<string, unknown>) => {
 };
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, invitation, password, verify, home, tenant.addChildren(pages)]),
+  routeTree: root.addChildren([signIn, invitation, password, verify, home, own.addChildren([account, support]), tenant.addChildren(pages)]),
   parseSearch,
   stringifySearch,
   defaultPreload: "intent",

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "react";
 import { Link } from "@tanstack/react-router";
 import { useAsk, useTenant } from "../api/hooks";
-import { useMay, useRole } from "../app/role";
+import { useMay, usePermissions } from "../app/role";
 import { Copy } from "../ui/copy";
 import { Field } from "../ui/field";
 import { Empty, Loading, Problem } from "../ui/state";
@@ -16,9 +16,9 @@ const COMMAND = "crossdock audit verify audit.jsonl --key";
 export function AuditCheck() {
   const tenant = useTenant();
   const may = useMay();
-  const role = useRole();
+  const isKnown = usePermissions() !== undefined;
   // Whoever has an export may check it; only the key and the head are for those who see the log.
-  const head = useAsk(AuditHeadDocument, {}, { isWanted: role !== undefined && may("audit") });
+  const head = useAsk(AuditHeadDocument, {}, { isWanted: isKnown && may("audit") });
   const key = head.data?.certificateKey;
   return (
     <div className="stack">
@@ -34,7 +34,7 @@ export function AuditCheck() {
         </div>
       </div>
       <div className="grid2">
-        {(role !== undefined && !may("audit")) || head.data || head.error ? <Check known={key ?? ""} /> : <Loading what="the key" />}
+        {(isKnown && !may("audit")) || head.data || head.error ? <Check known={key ?? ""} /> : <Loading what="the key" />}
         <div className="stack">
           <section className="panel stack tight">
             <h2>On another machine</h2>

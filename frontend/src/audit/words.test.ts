@@ -11,6 +11,8 @@ test.each([
   [{ kind: "vendor", connection: "con_1" }, "the vendor of Acme shop", null],
   [{ kind: "operator" }, "an operator of the installation", null],
   [{ kind: "api_key", key: "key_1", name: "warehouse sync", user: "usr_1" }, "the API key warehouse sync", "key_1"],
+  [{ kind: "staff", user: "usr_3", name: "Sue", on_behalf_of: "ten_1", impersonation: "imp_1", ticket: "HELP-1042" }, "Sue of support, ticket HELP-1042", "imp_1"],
+  [{ kind: "staff", user: "usr_3", name: "Sue", on_behalf_of: "ten_1", ticket: "HELP-1042" }, "Sue of support, ticket HELP-1042", "usr_3"],
   [{ kind: "what comes later" }, '{"kind":"what comes later"}', null],
   [null, "null", null],
 ])("%j is %s", (actor, who, id) => expect([whoDid(actor, names), idOfActor(actor)]).toEqual([who, id]));
@@ -19,6 +21,7 @@ test.each([
   [`aud_${hex}`, "event"],
   [`usr_${hex}`, "actor"],
   [`key_${hex}`, "actor"],
+  [`imp_${hex}`, "actor"],
   [`rec_${hex}`, "thing"],
   ["0198a3b4-c5d6-7e8f-9012-345678901234", "request"],
   ["#1042", "text"],

@@ -8,6 +8,7 @@ import { Money } from "../ui/money";
 import { Empty, Loading, Problem } from "../ui/state";
 import { age, duration, Time } from "../ui/time";
 import { Incidents } from "../incidents/incidents";
+import { SupportNews } from "../support/news";
 import { LedgerBar } from "./ledger";
 import { OverviewDocument, OverviewFlowsDocument, type OverviewQuery } from "./query.generated";
 
@@ -27,6 +28,7 @@ export function Overview() {
           <p>Everything that moves for this tenant, as of now.</p>
         </div>
       </div>
+      <SupportNews />
       {asked.data ? (
         <Sections data={asked.data} />
       ) : asked.error ? (

@@ -1,11 +1,12 @@
 // One's own account: whether its address is proven, its password, and where one is signed in.
 import { useRef } from "react";
-import { useAsk } from "../api/hooks";
+import { Link } from "@tanstack/react-router";
+import { useAsk, useHeld } from "../api/hooks";
 import { ActButton } from "../ui/act-button";
 import { Badge } from "../ui/badge";
 import { Field } from "../ui/field";
 import { FormErrors, useFormAct } from "../ui/form-dialog";
-import { Loading, Problem } from "../ui/state";
+import { Empty, Loading, Problem } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { deviceOf } from "./device";
@@ -24,6 +25,37 @@ type Session = SessionsQuery["sessions"][number];
 const PASSWORD_MIN = 12;
 
 export function Account() {
+  if (useHeld()) {
+    return (
+      <div className="panel">
+        <Empty title="You have no account in a tenant’s place">
+          <p>Your own account is not the tenant’s, and has a page of its own.</p>
+          <Link to="/account" className="button">
+            Go to your account
+          </Link>
+        </Empty>
+      </div>
+    );
+  }
+  return <Own />;
+}
+
+/** The page of it, outside of any tenant. */
+export function AccountPage() {
+  return (
+    <div className="stack">
+      <div className="head">
+        <div>
+          <h1>Your account</h1>
+          <p>Your address, your password, your second factor, and where you are signed in. It is the same in every tenant.</p>
+        </div>
+      </div>
+      <Own />
+    </div>
+  );
+}
+
+function Own() {
   const asked = useAsk(AccountDocument, {});
   const account = asked.data?.account;
   return (

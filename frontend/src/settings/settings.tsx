@@ -1,30 +1,43 @@
-// Settings: who may come in, which programs may, one's own account, and how long the audit log is kept. Each part has an address of its own.
+// Settings: who may come in, which programs may, how long the audit log is kept, whether support is let in, and one's own account. Each part has an address of its own.
 import { Link, Navigate, Outlet } from "@tanstack/react-router";
-import { useTenant } from "../api/hooks";
-import { useMay, useRole, type Permission } from "../app/role";
+import { useHeld, useTenant } from "../api/hooks";
+import { useMay, usePermissions, type Permission } from "../app/role";
+import { useSupportNews } from "../support/news";
+import { Badge } from "../ui/badge";
 
-const PARTS: { to: "/t/$tenant/settings/people" | "/t/$tenant/settings/api-keys" | "/t/$tenant/settings/audit-log" | "/t/$tenant/settings/account"; label: string; needs?: Permission }[] = [
+const PARTS: { to: "/t/$tenant/settings/people" | "/t/$tenant/settings/api-keys" | "/t/$tenant/settings/audit-log" | "/t/$tenant/settings/support" | "/t/$tenant/settings/account"; label: string; needs?: Permission }[] = [
   { to: "/t/$tenant/settings/people", label: "People", needs: "read" },
   { to: "/t/$tenant/settings/api-keys", label: "API keys", needs: "keys" },
   { to: "/t/$tenant/settings/audit-log", label: "Audit log", needs: "audit" },
+  { to: "/t/$tenant/settings/support", label: "Support", needs: "audit" },
   { to: "/t/$tenant/settings/account", label: "Your account" },
 ];
 
 export function Settings() {
   const tenant = useTenant();
   const may = useMay();
+  const held = useHeld();
+  const { waiting } = useSupportNews();
+  // An account is a person's own: support has none in the place of a tenant.
+  const parts = PARTS.filter(({ needs }) => (needs ? may(needs) : held === null));
   return (
     <div className="stack">
       <div className="head">
         <div>
           <h1>Settings</h1>
-          <p>Who and which programs may come in, how long the audit log is kept, and your own account.</p>
+          <p>Who and which programs may come in, how long the audit log is kept, whether support is let in, and your own account.</p>
         </div>
       </div>
       <nav className="tabs" aria-label="Settings">
-        {PARTS.filter((part) => !part.needs || may(part.needs)).map((part) => (
+        {parts.map((part) => (
           <Link key={part.to} to={part.to} params={{ tenant }} activeProps={{ "data-state": "active" }}>
             {part.label}
+            {part.label === "Support" && waiting > 0 && (
+              <>
+                {" "}
+                <Badge tone="warn">{waiting}</Badge>
+              </>
+            )}
           </Link>
         ))}
       </nav>
@@ -36,8 +49,8 @@ export function Settings() {
 /** Where no part is named: the first that the role may see. */
 export function FirstPart() {
   const tenant = useTenant();
-  const role = useRole();
+  const isKnown = usePermissions() !== undefined;
   const may = useMay();
-  if (role === undefined) return null;
+  if (!isKnown) return null;
   return <Navigate to={may("read") ? "/t/$tenant/settings/people" : "/t/$tenant/settings/account"} params={{ tenant }} replace />;
 }
