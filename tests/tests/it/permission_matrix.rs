@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 use tests::client::Client;
 
-use crate::walk::Schema;
+use crate::walk::{Schema, answer};
 use crate::world;
 
 const PASSWORD: &str = "a-password-of-the-matrix";
@@ -16,11 +16,7 @@ const TABLE: &str = include_str!("permission_matrix.txt");
 
 /// Whether somebody is let in. What they then asked for may be wrong: it is made up.
 async fn is_let_in(client: &Client, query: &str) -> bool {
-    let answer = if query.starts_with("subscription") {
-        client.subscribe(query).await.unwrap().next().await.unwrap().unwrap()
-    } else {
-        client.raw(query, json!({})).await.unwrap()
-    };
+    let answer = answer(client, query).await;
     match answer["errors"][0]["extensions"]["code"].as_str() {
         Some("UNAUTHENTICATED" | "FORBIDDEN") => false,
         Some("INTERNAL") => panic!("{query}: {answer}"),

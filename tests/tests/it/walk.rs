@@ -11,6 +11,14 @@ const SCHEMA: &str = "{ __schema {
 /// Inputs within inputs.
 const DEPTH_MAX: usize = 4;
 
+/// What is answered to an operation; of a subscription what it tells first.
+pub async fn answer(client: &Client, operation: &str) -> Value {
+    if operation.starts_with("subscription") {
+        return client.subscribe(operation).await.unwrap().next().await.unwrap().unwrap();
+    }
+    client.raw(operation, json!({})).await.unwrap()
+}
+
 /// What the schema says, and how to ask for each of its operations.
 pub struct Schema(Value);
 
