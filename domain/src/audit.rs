@@ -208,6 +208,15 @@ pub enum Action {
     SecondFactorRemoved,
     RecoveryCodesMade,
     RecoveryCodeUsed,
+    SsoSignedIn,
+    SsoRefused,
+    IdentityProviderSet,
+    IdentityProviderRemoved,
+    EmailDomainAdded,
+    EmailDomainProven,
+    EmailDomainEnforced,
+    EmailDomainReleased,
+    EmailDomainRemoved,
 }
 
 impl Action {
@@ -382,6 +391,15 @@ impl Action {
             Self::SecondFactorRemoved => "second_factor.removed",
             Self::RecoveryCodesMade => "recovery_codes.made",
             Self::RecoveryCodeUsed => "recovery_code.used",
+            Self::SsoSignedIn => "sso.signed_in",
+            Self::SsoRefused => "sso.refused",
+            Self::IdentityProviderSet => "identity_provider.set",
+            Self::IdentityProviderRemoved => "identity_provider.removed",
+            Self::EmailDomainAdded => "email_domain.added",
+            Self::EmailDomainProven => "email_domain.proven",
+            Self::EmailDomainEnforced => "email_domain.enforced",
+            Self::EmailDomainReleased => "email_domain.released",
+            Self::EmailDomainRemoved => "email_domain.removed",
         }
     }
 }

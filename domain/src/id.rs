@@ -147,6 +147,8 @@ ids! {
     ApiKeyId = "key", "api key";
     /// A place in a tenant that waits for the person it was offered to.
     InvitationId = "inv", "invitation";
+    /// A domain of mail addresses that a tenant says is its own.
+    EmailDomainId = "edm", "email domain";
 }
 
 impl ExceptionGroupId {

@@ -27,10 +27,12 @@ mod connection;
 mod content;
 mod delivery;
 mod drift;
+mod email_domain;
 mod error;
 mod exception;
 mod file;
 mod flow;
+mod identity_provider;
 mod incident;
 mod interchange;
 mod inventory;
@@ -83,6 +85,7 @@ pub struct Query(
     connection::ConnectionQuery,
     delivery::DeliveryQuery,
     drift::DriftQuery,
+    email_domain::EmailDomainQuery,
     exception::ExceptionGroupQuery,
     exception::ExceptionQuery,
     exception::ExceptionWhatIfQuery,
@@ -93,6 +96,7 @@ pub struct Query(
     flow::FlowTemplateQuery,
     flow::RunQuery,
     flow::TimeMachineQuery,
+    identity_provider::IdentityProviderQuery,
     incident::IncidentQuery,
     interchange::InterchangeQuery,
     inventory::InventoryQuery,
@@ -129,11 +133,13 @@ pub struct Mutation(
     catch_up::CatchUpMutation,
     connection::ConnectionMutation,
     drift::DriftMutation,
+    email_domain::EmailDomainMutation,
     exception::ExceptionEditMutation,
     exception::ExceptionFixMutation,
     exception::ExceptionMutation,
     flow::FlowMutation,
     flow::RunMutation,
+    identity_provider::IdentityProviderMutation,
     inventory::InventoryMutation,
     invitation::InvitationMutation,
     lookup_entry::LookupEntryMutation,

@@ -15,6 +15,7 @@ use domain::permission::Permission::{
 };
 
 use super::error::{Code, fail, scope, viewer};
+use super::session::vouched_for;
 
 /// Who may call an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,7 @@ const QUERIES: &[(&str, Access)] = &[
     ("differences", Tenant(ReadOperations)),
     ("driftPolicies", Tenant(ReadOperations)),
     ("drifts", Tenant(ReadOperations)),
+    ("emailDomains", Tenant(ManageMembers)),
     ("exceptionGroup", Tenant(ReadOperations)),
     ("exceptionGroups", Tenant(ReadOperations)),
     ("exceptionWhatIf", Tenant(ReadOperations)),
@@ -70,6 +72,7 @@ const QUERIES: &[(&str, Access)] = &[
     ("flowUndo", Tenant(ReadOperations)),
     ("flowUndos", Tenant(ReadOperations)),
     ("flows", Tenant(ReadOperations)),
+    ("identityProvider", Tenant(ManageMembers)),
     ("incidents", Tenant(ReadOperations)),
     ("interchanges", Tenant(ReadOperations)),
     ("inventoryItems", Tenant(ReadOperations)),
@@ -138,6 +141,12 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("differenceResend", Tenant(WorkExceptions)),
     ("driftAccept", Tenant(WorkExceptions)),
     ("driftPolicySet", Tenant(Configure)),
+    ("emailDomainAdd", Tenant(ManageMembers)),
+    ("emailDomainCodeSend", Tenant(ManageMembers)),
+    ("emailDomainEnforce", Tenant(ManageMembers)),
+    ("emailDomainProve", Tenant(ManageMembers)),
+    ("emailDomainRelease", Tenant(ManageMembers)),
+    ("emailDomainRemove", Tenant(ManageMembers)),
     ("emailVerificationAsk", Person),
     ("emailVerify", Anyone),
     ("exceptionAssign", Tenant(WorkExceptions)),
@@ -165,6 +174,9 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("flowUndoPrepare", Tenant(Configure)),
     ("flowWithdraw", Tenant(Configure)),
     ("hookSecretRotate", Tenant(Configure)),
+    ("identityProviderRemove", Tenant(ManageMembers)),
+    ("identityProviderSet", Tenant(ManageMembers)),
+    ("identityProviderTest", Tenant(ManageMembers)),
     ("inventoryKeptSet", Tenant(Configure)),
     ("inventoryPolicySet", Tenant(Configure)),
     ("invitationAccept", Anyone),
@@ -210,6 +222,11 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("tenantCreate", Person),
 ];
 
+/// What a person may do in a session that a tenant's provider vouched for: nothing that reaches beyond that tenant, because the provider could be anybody's.
+/// What is about a person and not about a tenant is refused there, unless it stands here.
+const OF_ANY_SESSION: &[&str] = &["account", "sessionClose", "sessionRevoke", "sessionRevokeOthers", "sessions"];
+const OF_A_TENANT: &str = "your company signed you in, for its own tenant; sign in with your password for what is your own";
+
 fn access(root: &str, field: &str) -> Option<Access> {
     let table = if root == "Mutation" { MUTATIONS } else { QUERIES };
     table.iter().find(|(name, _)| *name == field).map(|(_, access)| *access)
@@ -220,13 +237,19 @@ fn access(root: &str, field: &str) -> Option<Access> {
 pub struct Guarded<T>(T);
 
 impl<T: ObjectType> Guarded<T> {
-    fn check(ctx: &Context<'_>) -> Result<()> {
+    async fn check(ctx: &Context<'_>) -> Result<()> {
         let field = ctx.item.node.name.node.as_str();
         match access(&T::type_name(), field) {
             None => Err(fail(Code::Forbidden, "this operation declares no permission, so nobody may call it")),
             Some(Anyone) => Ok(()),
             Some(SignedIn) => viewer(ctx).map(|_| ()),
-            Some(Person) => viewer(ctx)?.person().map(|_| ()),
+            Some(Person) => {
+                let (_, session) = viewer(ctx)?.person()?;
+                if !OF_ANY_SESSION.contains(&field) && vouched_for(ctx, session).await?.is_some() {
+                    return Err(fail(Code::Forbidden, OF_A_TENANT));
+                }
+                Ok(())
+            }
             Some(Tenant(permission)) => scope(ctx, permission).map(|_| ()),
             Some(PersonOf(permission)) => scope(ctx, permission).and(viewer(ctx)?.person()).map(|_| ()),
         }
@@ -235,7 +258,7 @@ impl<T: ObjectType> Guarded<T> {
 
 impl<T: ObjectType> ContainerType for Guarded<T> {
     async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
-        Self::check(ctx).map_err(|error| ctx.set_error_path(error.into_server_error(ctx.item.pos)))?;
+        Self::check(ctx).await.map_err(|error| ctx.set_error_path(error.into_server_error(ctx.item.pos)))?;
         self.0.resolve_field(ctx).await
     }
 }
