@@ -35,6 +35,6 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },
-  server: { proxy: { "/graphql": api, "/session": api, "/audit/": api } },
+  server: { proxy: { "/graphql": api, "/session": api, "/sso": api, "/audit/": api } },
   test: { environment: "node", include: ["src/**/*.test.{ts,tsx}"] },
 });

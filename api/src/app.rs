@@ -9,6 +9,7 @@ use infra::broker::Broker;
 use infra::files::DropFolders;
 use infra::limiter::Limiter;
 use infra::mail::Mailer;
+use infra::outbound::{AllowList, Outbound, OutboundError};
 use infra::postgres::Store;
 use infra::sunset::Sunsets;
 use infra::vault::Vault;
@@ -20,9 +21,10 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::mailing::Mailing;
+use crate::sso::Sso;
 use crate::web_app::{self, WebApp};
 use crate::web_session::Cookie;
-use crate::{audit, graphql, health, intake, web_session};
+use crate::{audit, graphql, health, intake, sso, web_session};
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -40,11 +42,13 @@ pub struct AppState {
     pub public_url: String,
     pub cookie: Cookie,
     pub mailing: Mailing,
+    pub sso: Arc<Sso>,
     pub is_development: bool,
 }
 
 impl AppState {
-    #[must_use]
+    /// # Errors
+    /// Where the client of HTTP cannot be made.
     pub fn new(
         config: &Config,
         catalog: &'static Catalog,
@@ -53,8 +57,9 @@ impl AppState {
         broker: Broker,
         limiter: Limiter,
         mailer: Option<Mailer>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, OutboundError> {
+        let outbound = Outbound::new(AllowList::parse(&config.outward.allow), config.outward.call_timeout)?;
+        Ok(Self {
             store,
             vault,
             broker,
@@ -68,8 +73,9 @@ impl AppState {
             public_url: config.public_url.clone(),
             cookie: config.cookie,
             mailing: Mailing::new(mailer, &config.public_url),
+            sso: Arc::new(Sso::new(outbound)),
             is_development: config.is_development,
-        }
+        })
     }
 }
 
@@ -106,6 +112,7 @@ pub async fn serve(
             .configure(graphql::routes)
             .configure(audit::routes)
             .configure(web_session::routes)
+            .configure(sso::routes)
             .configure(intake::routes)
             .configure(health::routes)
             .default_service(web::route().to(web_app::serve))

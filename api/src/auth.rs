@@ -32,7 +32,7 @@ use crate::throttle::{self, Throttle};
 use crate::{AppState, api_key, password};
 
 const ACCESS_MINUTES: i64 = 10;
-pub(crate) const REFRESH_DAYS: i64 = 30;
+const REFRESH_DAYS: i64 = 30;
 const ISSUER: &str = "crossdock";
 const AUDIENCE: &str = "crossdock-api";
 /// Of impersonations: so that neither token passes for the other, with a process of an older version either.
@@ -43,6 +43,8 @@ pub const TENANT_HEADER: &str = "X-Crossdock-Tenant";
 /// Tries of a minute: of one peer at one account, and of one peer at all accounts. The database's own count per account comes on top.
 const TRIES_PER_ACCOUNT: u32 = 10;
 const TRIES_PER_PEER: u32 = 60;
+/// Steps of sign-ins by a provider: nothing can be guessed there, but each costs something. Behind a proxy a whole company comes from one address.
+const STEPS_PER_PEER: u32 = 600;
 const ACCOUNTS_MAX: usize = 50_000;
 const PEERS_MAX: usize = 10_000;
 const DEVICE_CHARS_MAX: usize = 200;
@@ -113,11 +115,23 @@ impl Caller {
 pub struct SignIns {
     by_account: Throttle<([u8; 32], IpAddr)>,
     by_peer: Throttle<IpAddr>,
+    steps: Throttle<IpAddr>,
 }
 
 impl Default for SignIns {
     fn default() -> Self {
-        Self { by_account: Throttle::new(TRIES_PER_ACCOUNT, ACCOUNTS_MAX), by_peer: Throttle::new(TRIES_PER_PEER, PEERS_MAX) }
+        Self {
+            by_account: Throttle::new(TRIES_PER_ACCOUNT, ACCOUNTS_MAX),
+            by_peer: Throttle::new(TRIES_PER_PEER, PEERS_MAX),
+            steps: Throttle::new(STEPS_PER_PEER, PEERS_MAX),
+        }
+    }
+}
+
+impl SignIns {
+    /// Counts a step of a sign-in by a provider; false where there were too many.
+    pub(crate) fn may_begin(&self, caller: &Caller) -> bool {
+        self.steps.take(caller.peer, Instant::now())
     }
 }
 
@@ -291,6 +305,8 @@ pub enum SignIn {
     CodeNeeded,
     /// The password is right, and the code is not.
     CodeRefused,
+    /// The password is right, and the person's tenant, of this slug, takes none: they come in by its provider.
+    Sso(String),
 }
 
 impl SignIn {
@@ -298,6 +314,9 @@ impl SignIn {
     #[must_use]
     pub fn refusal(&self) -> Option<&'static str> {
         match self {
+            Self::Sso(_) => {
+                Some("your company signs you in: a password is not enough for your address; choose “Sign in with your company”")
+            }
             Self::Opened(_) => None,
             Self::Refused => {
                 Some("the address or the password is not right, or there were too many tries; wait a minute and try again")
@@ -322,6 +341,9 @@ pub async fn sign_in(
     code: Option<&str>,
 ) -> Result<SignIn, SignInError> {
     let Some(user) = check(state, caller, email, password).await? else { return Ok(SignIn::Refused) };
+    if let Some(slug) = state.store.user_must_use_sso(user).await? {
+        return Ok(SignIn::Sso(slug));
+    }
     match second_factor::show(state, caller, user, code).await? {
         Shown::Enough => {}
         Shown::Missing => return Ok(SignIn::CodeNeeded),
@@ -406,7 +428,7 @@ pub async fn refresh(state: &AppState, caller: &Caller, token: &str) -> Result<O
     let (refresh_token, hash) = new_token();
     let refresh_expires_at = Utc::now() + Duration::days(REFRESH_DAYS);
     let found = state.store.session_refresh(&hashed(token), &hash, refresh_expires_at, caller.whence()).await?;
-    Ok(found.and_then(|(session, user)| opened(state, user, session, refresh_token, refresh_expires_at)))
+    Ok(found.and_then(|(session, user, expires_at)| opened(state, user, session, refresh_token, expires_at)))
 }
 
 /// Ends the session that a refresh token is of; one that is no good ends nothing.
@@ -417,7 +439,7 @@ pub async fn close(state: &AppState, caller: &Caller, token: &str) -> Result<(),
     state.store.session_close_by_token(&hashed(token), caller.request).await
 }
 
-fn opened(
+pub(crate) fn opened(
     state: &AppState,
     user: UserId,
     session: SessionId,

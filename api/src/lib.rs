@@ -17,6 +17,7 @@ mod intake;
 mod mailing;
 pub mod password;
 mod second_factor;
+mod sso;
 mod throttle;
 mod web_app;
 mod web_session;

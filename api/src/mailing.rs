@@ -125,6 +125,18 @@ impl Mailing {
         self.send(to, id, &subject, text).await
     }
 
+    /// # Errors
+    /// Where the mail server did not take it.
+    pub async fn prove_domain(&self, to: &str, domain: &str, tenant: &str, code: &SecretString) -> Result<(), MailError> {
+        let code = code.expose_secret();
+        let text = format!(
+            "{tenant} says at Crossdock that the domain {domain} is its own, to sign in everybody who has an address there.\n\n\
+             If that is right, hand this code to whoever asked for it, within a day:\n\n{code}\n\n\
+             If you do not know what this is about, do nothing: without the code nothing happens."
+        );
+        self.send(to, &Uuid::now_v7().to_string(), &format!("Is {domain} yours?"), text).await
+    }
+
     async fn send(&self, to: &str, id: &str, subject: &str, text: String) -> Result<(), MailError> {
         let Some(mailer) = &self.mailer else { return Err(MailError::Refused("no mail server is set up".to_owned())) };
         // A tenant chooses its own name.

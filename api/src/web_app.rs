@@ -18,7 +18,7 @@ const START_PAGE: &str = "index.html";
 /// The build names what lies here by its content, so it can be kept for good.
 const NAMED_BY_CONTENT: &str = "assets/";
 /// What these begin is never a page.
-const OTHERS: [&str; 5] = ["graphql", "hooks", "healthz", "readyz", "session"];
+const OTHERS: [&str; 6] = ["graphql", "hooks", "healthz", "readyz", "session", "sso"];
 const FILES_MAX: usize = 2_000;
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 const DEPTH_MAX: usize = 8;

@@ -7,11 +7,12 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, COOKIE, HOST, HeaderMap, ORIGIN, SET_COOKIE};
 use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::Utc;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tracing::error;
 
-use crate::auth::{self, Caller, REFRESH_DAYS, Session, SignIn, SignInError};
+use crate::auth::{self, Caller, Session, SignIn, SignInError};
 use crate::graphql::{Code, is_json, refuse};
 use crate::{AppState, body};
 
@@ -41,11 +42,21 @@ impl Cookie {
         format!("{}={token}; Path={PATH}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}", self.name())
     }
 
-    fn find(self, headers: &HeaderMap) -> Option<String> {
-        let cookies = headers.get_all(COOKIE).filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-        let mut pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(name, value)| *name == self.name() && !value.is_empty()).map(|(_, value)| value.to_owned())
+    /// What a browser keeps of a session, as long as that can last.
+    pub(crate) fn of_session(self, session: &Session) -> String {
+        self.set(&session.refresh_token, (session.refresh_expires_at - Utc::now()).num_seconds().max(0))
     }
+
+    fn find(self, headers: &HeaderMap) -> Option<String> {
+        find(headers, self.name())
+    }
+}
+
+/// The cookie of this name that came.
+pub(crate) fn find(headers: &HeaderMap, wanted: &str) -> Option<String> {
+    let cookies = headers.get_all(COOKIE).filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    let mut pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, value)| *name == wanted && !value.is_empty()).map(|(_, value)| value.to_owned())
 }
 
 #[derive(Deserialize)]
@@ -82,7 +93,11 @@ async fn open(state: web::Data<AppState>, request: HttpRequest, payload: web::Pa
             opened(state.cookie, &session)
         }
         Ok(ended) => {
-            let needs = matches!(ended, SignIn::CodeNeeded | SignIn::CodeRefused).then_some("code");
+            let needs = match ended {
+                SignIn::CodeNeeded | SignIn::CodeRefused => Some("code"),
+                SignIn::Sso(_) => Some("sso"),
+                SignIn::Opened(_) | SignIn::Refused => None,
+            };
             closed(None, ended.refusal().unwrap_or_default(), needs)
         }
         Err(SignInError::Store(error)) => internal(&caller, &error),
@@ -169,8 +184,10 @@ fn opened(cookie: Cookie, session: &Session) -> HttpResponse {
         "session": {"accessToken": session.access_token, "accessExpiresAt": session.access_expires_at},
         "reason": null,
     });
-    let set = cookie.set(&session.refresh_token, REFRESH_DAYS * 24 * 60 * 60);
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).insert_header((SET_COOKIE, set)).json(body)
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((SET_COOKIE, cookie.of_session(session)))
+        .json(body)
 }
 
 fn refused(forgotten: Option<Cookie>, reason: &str) -> HttpResponse {

@@ -216,6 +216,15 @@ pub enum Action {
     ImpersonationBegun,
     ImpersonationUsed,
     ImpersonationEnded,
+    SsoSignedIn,
+    SsoRefused,
+    IdentityProviderSet,
+    IdentityProviderRemoved,
+    EmailDomainAdded,
+    EmailDomainProven,
+    EmailDomainEnforced,
+    EmailDomainReleased,
+    EmailDomainRemoved,
 }
 
 impl Action {
@@ -398,6 +407,15 @@ impl Action {
             Self::ImpersonationBegun => "impersonation.begun",
             Self::ImpersonationUsed => "impersonation.used",
             Self::ImpersonationEnded => "impersonation.ended",
+            Self::SsoSignedIn => "sso.signed_in",
+            Self::SsoRefused => "sso.refused",
+            Self::IdentityProviderSet => "identity_provider.set",
+            Self::IdentityProviderRemoved => "identity_provider.removed",
+            Self::EmailDomainAdded => "email_domain.added",
+            Self::EmailDomainProven => "email_domain.proven",
+            Self::EmailDomainEnforced => "email_domain.enforced",
+            Self::EmailDomainReleased => "email_domain.released",
+            Self::EmailDomainRemoved => "email_domain.removed",
         }
     }
 }

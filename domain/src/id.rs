@@ -153,6 +153,8 @@ ids! {
     SupportRequestId = "spr", "support request";
     /// That a tenant lets support in.
     SupportConsentId = "spc", "support consent";
+    /// A domain of mail addresses that a tenant says is its own.
+    EmailDomainId = "edm", "email domain";
 }
 
 impl ExceptionGroupId {

@@ -28,6 +28,7 @@ pub mod flow;
 pub mod governor;
 pub mod http;
 pub mod id;
+pub mod identity_provider;
 pub mod impersonation;
 pub mod interchange;
 pub mod inventory;

@@ -112,6 +112,16 @@ impl Outbound {
         }
     }
 
+    /// True where an operator has opened this address inside our walls.
+    #[must_use]
+    pub fn is_opened(&self, url: &str) -> bool {
+        let opens = |url: reqwest::Url| {
+            let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase();
+            self.allowed.opens(&host, url.port_or_known_default().unwrap_or(0))
+        };
+        reqwest::Url::parse(url).is_ok_and(opens)
+    }
+
     /// The longest a call may take.
     #[must_use]
     pub fn timeout(&self) -> Duration {

@@ -232,6 +232,8 @@ pub enum Sealed {
     AlertReceiver(AlertReceiverId),
     /// What signs hooks, beside the credential.
     HookSecret(HookSecretId),
+    /// Our secret at the tenant's identity provider.
+    IdentityProvider,
 }
 
 impl Sealed {
@@ -242,6 +244,7 @@ impl Sealed {
             Self::CertificateKey => format!("crossdock/certificate-key/{tenant}"),
             Self::AlertReceiver(id) => format!("crossdock/alert-receiver/{tenant}/{id}"),
             Self::HookSecret(id) => format!("crossdock/hook-secret/{tenant}/{id}"),
+            Self::IdentityProvider => format!("crossdock/identity-provider/{tenant}"),
         }
     }
 }
@@ -254,6 +257,7 @@ impl std::fmt::Display for Sealed {
             Self::CertificateKey => f.write_str("the key that signs certificates"),
             Self::AlertReceiver(id) => write!(f, "the secret of the alert receiver {id}"),
             Self::HookSecret(id) => write!(f, "the hook secret {id}"),
+            Self::IdentityProvider => f.write_str("the client secret of the identity provider"),
         }
     }
 }

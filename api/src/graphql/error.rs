@@ -73,6 +73,8 @@ pub enum UserErrorCode {
     SignInRefused,
     /// The password is right; a code of the second factor is needed, too.
     SecondFactorNeeded,
+    /// The password is right; the tenant takes none for this address, but its own provider's sign-in: `/sso/<its slug>/start`.
+    SsoNeeded,
 }
 
 /// One thing a person can mend.

@@ -28,10 +28,12 @@ mod connection;
 mod content;
 mod delivery;
 mod drift;
+mod email_domain;
 mod error;
 mod exception;
 mod file;
 mod flow;
+mod identity_provider;
 mod impersonation;
 mod incident;
 mod interchange;
@@ -86,6 +88,7 @@ pub struct Query(
     connection::ConnectionQuery,
     delivery::DeliveryQuery,
     drift::DriftQuery,
+    email_domain::EmailDomainQuery,
     exception::ExceptionGroupQuery,
     exception::ExceptionQuery,
     exception::ExceptionWhatIfQuery,
@@ -96,6 +99,7 @@ pub struct Query(
     flow::FlowTemplateQuery,
     flow::RunQuery,
     flow::TimeMachineQuery,
+    identity_provider::IdentityProviderQuery,
     impersonation::ImpersonationQuery,
     incident::IncidentQuery,
     interchange::InterchangeQuery,
@@ -134,11 +138,13 @@ pub struct Mutation(
     catch_up::CatchUpMutation,
     connection::ConnectionMutation,
     drift::DriftMutation,
+    email_domain::EmailDomainMutation,
     exception::ExceptionEditMutation,
     exception::ExceptionFixMutation,
     exception::ExceptionMutation,
     flow::FlowMutation,
     flow::RunMutation,
+    identity_provider::IdentityProviderMutation,
     impersonation::ImpersonationMutation,
     inventory::InventoryMutation,
     invitation::InvitationMutation,

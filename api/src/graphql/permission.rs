@@ -11,6 +11,7 @@ use async_graphql::{
     ContainerType, Context, ContextSelectionSet, ObjectType, OutputType, Positioned, Response, Result, ServerResult,
     SubscriptionType, Value,
 };
+use domain::id::UserId;
 use domain::permission::Permission;
 use domain::permission::Permission::{
     Configure, ManageApiKeys, ManageMembers, ManageSupport, ReadAudit, ReadOperations, ReadUsage, WorkExceptions,
@@ -19,6 +20,7 @@ use futures::{Stream, StreamExt as _, stream};
 use infra::postgres::impersonation::LiveImpersonation;
 
 use super::error::{Code, NOT_FOR_SUPPORT, READ_ONLY_SUPPORT, fail, internal, scope, state, viewer};
+use super::session::vouched_for;
 use crate::auth::Identity;
 
 /// Who may call an operation.
@@ -67,6 +69,7 @@ const QUERIES: &[(&str, Access)] = &[
     ("differences", Tenant(ReadOperations)),
     ("driftPolicies", Tenant(ReadOperations)),
     ("drifts", Tenant(ReadOperations)),
+    ("emailDomains", Tenant(ManageMembers)),
     ("exceptionGroup", Tenant(ReadOperations)),
     ("exceptionGroups", Tenant(ReadOperations)),
     ("exceptionWhatIf", Tenant(ReadOperations)),
@@ -79,6 +82,7 @@ const QUERIES: &[(&str, Access)] = &[
     ("flowUndo", Tenant(ReadOperations)),
     ("flowUndos", Tenant(ReadOperations)),
     ("flows", Tenant(ReadOperations)),
+    ("identityProvider", Tenant(ManageMembers)),
     ("impersonations", Tenant(ReadAudit)),
     ("incidents", Tenant(ReadOperations)),
     ("interchanges", Tenant(ReadOperations)),
@@ -151,6 +155,12 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("differenceResend", Tenant(WorkExceptions)),
     ("driftAccept", Tenant(WorkExceptions)),
     ("driftPolicySet", Tenant(Configure)),
+    ("emailDomainAdd", Tenant(ManageMembers)),
+    ("emailDomainCodeSend", Tenant(ManageMembers)),
+    ("emailDomainEnforce", Tenant(ManageMembers)),
+    ("emailDomainProve", Tenant(ManageMembers)),
+    ("emailDomainRelease", Tenant(ManageMembers)),
+    ("emailDomainRemove", Tenant(ManageMembers)),
     ("emailVerificationAsk", Person),
     ("emailVerify", Anyone),
     ("exceptionAssign", Tenant(WorkExceptions)),
@@ -178,6 +188,9 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("flowUndoPrepare", Tenant(Configure)),
     ("flowWithdraw", Tenant(Configure)),
     ("hookSecretRotate", Tenant(Configure)),
+    ("identityProviderRemove", Tenant(ManageMembers)),
+    ("identityProviderSet", Tenant(ManageMembers)),
+    ("identityProviderTest", Tenant(ManageMembers)),
     ("impersonationBegin", Staff),
     ("impersonationEnd", Tenant(ManageSupport)),
     ("impersonationLeave", StaffAnywhere),
@@ -233,6 +246,11 @@ const MUTATIONS: &[(&str, Access)] = &[
 
 const SUBSCRIPTIONS: &[(&str, Access)] = &[("changes", Tenant(ReadOperations))];
 
+/// What a person may do in a session that a tenant's provider vouched for: nothing that reaches beyond that tenant, because the provider could be anybody's.
+/// What is about a person and not about a tenant is refused there, unless it stands here.
+const OF_ANY_SESSION: &[&str] = &["account", "sessionClose", "sessionRevoke", "sessionRevokeOthers", "sessions"];
+const OF_A_TENANT: &str = "your company signed you in, for its own tenant; sign in with your password for what is your own";
+
 fn access(root: &str, field: &str) -> Option<Access> {
     let table = match root {
         "Mutation" => MUTATIONS,
@@ -251,7 +269,8 @@ async fn check(root: &str, ctx: &Context<'_>) -> ServerResult<()> {
 }
 
 async fn allowed(root: &str, ctx: &Context<'_>) -> Result<()> {
-    let Some(access) = access(root, ctx.item.node.name.node.as_str()) else {
+    let field = ctx.item.node.name.node.as_str();
+    let Some(access) = access(root, field) else {
         return Err(fail(Code::Forbidden, "this operation declares no permission, so nobody may call it"));
     };
     if let Ok(viewer) = viewer(ctx)
@@ -262,16 +281,26 @@ async fn allowed(root: &str, ctx: &Context<'_>) -> Result<()> {
     match access {
         Anyone => Ok(()),
         SignedIn => viewer(ctx).map(|_| ()),
-        Person => viewer(ctx)?.person().map(|_| ()),
+        Person if OF_ANY_SESSION.contains(&field) => viewer(ctx)?.person().map(|_| ()),
+        Person => own(ctx).await.map(|_| ()),
         Tenant(permission) => scope(ctx, permission).map(|_| ()),
         PersonOf(permission) => scope(ctx, permission).and(viewer(ctx)?.person()).map(|_| ()),
         Staff | StaffAnywhere => staff(ctx).await,
     }
 }
 
-/// Whoever asks is staff at this moment.
+/// A person in a session of their own: one that a tenant's provider vouched for is of that tenant and of nothing else.
+async fn own(ctx: &Context<'_>) -> Result<UserId> {
+    let (user, session) = viewer(ctx)?.person()?;
+    if vouched_for(ctx, session).await?.is_some() {
+        return Err(fail(Code::Forbidden, OF_A_TENANT));
+    }
+    Ok(user)
+}
+
+/// Whoever asks is staff at this moment, and no tenant's provider says who that is.
 async fn staff(ctx: &Context<'_>) -> Result<()> {
-    let (user, _) = viewer(ctx)?.person()?;
+    let user = own(ctx).await?;
     if state(ctx).store.is_staff(user).await.map_err(|error| internal(ctx, &error))? {
         return Ok(());
     }

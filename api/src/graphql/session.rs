@@ -2,7 +2,7 @@
 
 use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
-use domain::id::SessionId;
+use domain::id::{SessionId, TenantId};
 use domain::permission::Permission;
 
 use super::api_key::PermissionName;
@@ -140,7 +140,8 @@ impl SessionQuery {
     #[graphql(complexity = "cost(Some(100), child_complexity)")]
     async fn sessions(&self, ctx: &Context<'_>) -> Result<Vec<OpenSession>> {
         let (user, current) = viewer(ctx)?.person()?;
-        let sessions = state(ctx).store.sessions(user).await.map_err(|error| internal(ctx, &error))?;
+        let sessions =
+            state(ctx).store.sessions(user, vouched_for(ctx, current).await?).await.map_err(|error| internal(ctx, &error))?;
         let node = |session: infra::postgres::session::OpenSession| OpenSession {
             id: ID(session.id.to_string()),
             opened_at: session.opened_at,
@@ -171,6 +172,7 @@ impl SessionMutation {
             SignIn::Refused => ("input", UserErrorCode::SignInRefused),
             SignIn::CodeNeeded => ("input.code", UserErrorCode::SecondFactorNeeded),
             SignIn::CodeRefused => ("input.code", UserErrorCode::SignInRefused),
+            SignIn::Sso(_) => ("input", UserErrorCode::SsoNeeded),
         };
         Ok(SessionPayload { session: None, user_errors: vec![UserError::new(field, code, refusal)] })
     }
@@ -189,7 +191,7 @@ impl SessionMutation {
     async fn session_close(&self, ctx: &Context<'_>) -> Result<SessionClosePayload> {
         let viewer = viewer(ctx)?;
         let (user, session) = viewer.person()?;
-        let closed = state(ctx).store.session_close(session, user, viewer.request).await;
+        let closed = state(ctx).store.session_close(session, user, None, viewer.request).await;
         closed.map_err(|error| internal(ctx, &error))?;
         Ok(SessionClosePayload { closed: true })
     }
@@ -197,9 +199,10 @@ impl SessionMutation {
     /// Ends one of your own sessions at once: whoever holds its tokens is signed out.
     async fn session_revoke(&self, ctx: &Context<'_>, id: ID) -> Result<SessionRevokePayload> {
         let viewer = viewer(ctx)?;
-        let (user, _) = viewer.person()?;
+        let (user, current) = viewer.person()?;
+        let of = vouched_for(ctx, current).await?;
         let ended = match uuid::<SessionId>(&id) {
-            Some(session) => state(ctx).store.session_close(SessionId(session), user, viewer.request).await,
+            Some(session) => state(ctx).store.session_close(SessionId(session), user, of, viewer.request).await,
             None => Ok(false),
         };
         let ended = ended.map_err(|error| internal(ctx, &error))?;
@@ -211,7 +214,8 @@ impl SessionMutation {
     async fn session_revoke_others(&self, ctx: &Context<'_>) -> Result<SessionRevokePayload> {
         let viewer = viewer(ctx)?;
         let (user, session) = viewer.person()?;
-        let ended = state(ctx).store.session_close_others(session, user, viewer.request).await;
+        let of = vouched_for(ctx, session).await?;
+        let ended = state(ctx).store.session_close_others(session, user, of, viewer.request).await;
         let ended = ended.map_err(|error| internal(ctx, &error))?;
         Ok(SessionRevokePayload { count: i32::try_from(ended).unwrap_or(i32::MAX), user_errors: vec![] })
     }
@@ -223,6 +227,11 @@ pub(super) fn sign_in_refused(ctx: &Context<'_>, error: SignInError) -> async_gr
         SignInError::Store(error) => internal(ctx, &error),
         error @ (SignInError::TooMany | SignInError::Password(_)) => fail(Code::RateLimited, &error.to_string()),
     }
+}
+
+/// The tenant whose provider vouched for the session that asks: it says nothing about the person's other sessions.
+pub(super) async fn vouched_for(ctx: &Context<'_>, session: SessionId) -> Result<Option<TenantId>> {
+    state(ctx).store.session_tenant(session).await.map_err(|error| internal(ctx, &error))
 }
 
 pub(super) fn caller<'c>(ctx: &Context<'c>) -> &'c Caller {

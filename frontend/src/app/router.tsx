@@ -27,8 +27,14 @@ const mustBeSignedIn = ({ location }: { location: { href: string } }) => {
 const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
-  validateSearch: (search) => chosen(search, ["to"]),
+  validateSearch: (search) => chosen(search, ["to", "sso"]),
   component: lazyRouteComponent(() => import("../session/sign-in"), "SignIn"),
+});
+const company = createRoute({
+  getParentRoute: () => root,
+  path: "/company",
+  validateSearch: (search) => chosen(search, ["who", "to"]),
+  component: lazyRouteComponent(() => import("../session/company"), "Company"),
 });
 // What is mailed to people leads here; the token stands behind # and is read by the page.
 const invitation = createRoute({
@@ -255,7 +261,7 @@ const stringifySearch = (search: Record<string, unknown>) => {
 };
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, invitation, password, verify, home, own.addChildren([account, support]), tenant.addChildren(pages)]),
+  routeTree: root.addChildren([signIn, company, invitation, password, verify, home, own.addChildren([account, support]), tenant.addChildren(pages)]),
   parseSearch,
   stringifySearch,
   defaultPreload: "intent",

@@ -67,17 +67,32 @@ function keep(session: Session): string {
 export interface Refusal {
   reason: string;
   needsCode: boolean;
+  /** The company signs this person in. */
+  needsSso: boolean;
 }
 
 /** Signs in; gives the refusal where it was refused. */
 export async function signIn(email: string, password: string, code: string | null = null): Promise<Refusal | null> {
   const { session, reason, needs } = await call("open", { email, password, code });
-  if (!session) return { reason: reason ?? "The sign-in was refused.", needsCode: needs === "code" };
+  if (!session) return { reason: reason ?? "The sign-in was refused.", needsCode: needs === "code", needsSso: needs === "sso" };
   keep(session);
+  signedIn();
+  return null;
+}
+
+/** Takes the session that a sign-in with the company left in the cookie; false where there is none. */
+export async function adoptSession(): Promise<boolean> {
+  const { session } = await navigator.locks.request("crossdock-session", () => call("refresh", {}));
+  if (!session) return false;
+  keep(session);
+  signedIn();
+  return true;
+}
+
+function signedIn(): void {
   // Another value each time, so that tabs where somebody else was signed in hear of it, too.
   localStorage.setItem(SIGNED_IN_KEY, String(Date.now()));
   for (const listener of listeners) listener();
-  return null;
 }
 
 /** Ends the session on the server first, so that no copy of its tokens is worth anything. */

@@ -1,20 +1,41 @@
 // Signing in. Where somebody wanted to go is kept in the address, and only addresses of this app are followed.
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { Link, Navigate, useNavigate, useRouter, useSearch } from "@tanstack/react-router";
 import { Field } from "../ui/field";
 import { Problem, sentence } from "../ui/state";
-import { isSignedIn, signIn } from "./session";
+import { adoptSession, isSignedIn, signIn } from "./session";
+import { DONE, WANTED_KEY, reasonOf } from "./sso";
 
 export function SignIn() {
-  const { to } = useSearch({ from: "/sign-in" });
+  const { to, sso } = useSearch({ from: "/sign-in" });
   const navigate = useNavigate();
   const router = useRouter();
   const [isBusy, setBusy] = useState(false);
   const [wrong, setWrong] = useState<string | null>(null);
   const [needsCode, setNeedsCode] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  const next = to && /^\/(?![/\\])/.test(to) ? to : "/";
+  // The company's sign-in has ended well: what it left in the cookie is taken.
+  const [isBack, setBack] = useState(sso === DONE);
+  const wanted = to ?? (isBack ? sessionStorage.getItem(WANTED_KEY) : null);
+  const next = wanted && /^\/(?![/\\])/.test(wanted) ? wanted : "/";
+  useEffect(() => {
+    if (!isBack) return;
+    adoptSession()
+      .then(async (isAdopted) => {
+        sessionStorage.removeItem(WANTED_KEY);
+        if (!isAdopted) return setBack(false);
+        await router.invalidate();
+        await navigate({ href: next, replace: true });
+      })
+      .catch((failure: unknown) => {
+        setBack(false);
+        setError(failure);
+      });
+    // Once, for the way back.
+  }, []);
+  if (isBack) return <main className="sign-in" aria-busy="true" />;
   if (isSignedIn() && !isBusy) return <Navigate to={next} replace />;
+  const refused = reasonOf(sso);
   const submit = async (form: FormData) => {
     setBusy(true);
     setWrong(null);
@@ -22,7 +43,9 @@ export function SignIn() {
     try {
       const code = form.get("code");
       const refusal = await signIn(String(form.get("email")), String(form.get("password")), typeof code === "string" ? code : null);
-      if (refusal) {
+      if (refusal?.needsSso) {
+        await navigate({ to: "/company", search: { who: String(form.get("email")), ...(to ? { to } : {}) } });
+      } else if (refusal) {
         // That a code is asked for is nothing that went wrong.
         setWrong(refusal.needsCode && !needsCode ? null : sentence(refusal.reason));
         setNeedsCode(refusal.needsCode);
@@ -50,6 +73,7 @@ export function SignIn() {
           <h1>Sign in to Crossdock</h1>
         </div>
         {Boolean(error) && <Problem error={error} />}
+        {refused && <p role="alert">{refused}</p>}
         <Field label="E-mail">{(props) => <input {...props} name="email" type="email" autoComplete="username" required autoFocus />}</Field>
         <Field label="Password" wrong={needsCode ? null : wrong}>
           {(props) => <input {...props} name="password" type="password" autoComplete="current-password" required />}
@@ -62,6 +86,9 @@ export function SignIn() {
         <button type="submit" className="button main-act" disabled={isBusy}>
           {isBusy ? "Signing in…" : "Sign in"}
         </button>
+        <Link to="/company" search={to ? { to } : {}}>
+          Sign in with your company
+        </Link>
         <Link to="/password">Forgot your password?</Link>
         <p className="muted small">No account yet? An owner or admin of your tenant invites you; the first one is made with “crossdock user create”.</p>
       </form>

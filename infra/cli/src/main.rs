@@ -275,7 +275,7 @@ async fn serve(all_in_one: bool) -> Result<(), Failure> {
     let parts = parts(all_in_one).await?;
     let stop = stop_signal()?;
     let (store, vault, broker) = (parts.store.clone(), parts.vault.clone(), parts.broker.clone());
-    let state = AppState::new(&parts.config, parts.catalog, store, vault, broker, parts.limiter.clone(), mailer(&parts)?);
+    let state = AppState::new(&parts.config, parts.catalog, store, vault, broker, parts.limiter.clone(), mailer(&parts)?)?;
     let working = if all_in_one { Some(tokio::spawn(workers::run(workers(&parts)?, stop.clone()))) } else { None };
     // Whoever starts us learns the address from the first line of standard output.
     let ready = |address| {

@@ -56,7 +56,7 @@ impl Store {
         Ok(session)
     }
 
-    /// Trades a refresh token for the next; `None` where it is unknown, expired, revoked or was used before.
+    /// Trades a refresh token for the next; `None` where it is unknown, expired, revoked or was used before. One of a session that has an end ends with it.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -66,28 +66,28 @@ impl Store {
         new: &[u8],
         expires_at: DateTime<Utc>,
         whence: Whence<'_>,
-    ) -> Result<Option<(SessionId, UserId)>, StoreError> {
+    ) -> Result<Option<(SessionId, UserId, DateTime<Utc>)>, StoreError> {
         let mut tx = self.pool().begin().await?;
-        let query = sqlx::query("SELECT session_id, user_id, is_reused FROM session_refresh($1, $2, $3, $4)");
+        let query = sqlx::query("SELECT session_id, user_id, is_reused, expires_at FROM session_refresh($1, $2, $3, $4)");
         let row = query.bind(old).bind(new).bind(expires_at).bind(whence.address).fetch_optional(&mut *tx).await?;
         let Some(row) = row else { return Ok(None) };
         let (session, user) = (SessionId(row.try_get("session_id")?), UserId(row.try_get("user_id")?));
-        let is_reused: bool = row.try_get("is_reused")?;
+        let (is_reused, expires_at): (bool, _) = (row.try_get("is_reused")?, row.try_get("expires_at")?);
         if is_reused {
             let detail = serde_json::json!({"why": "a refresh token came twice", "address": whence.address}).to_string();
             tell(&mut tx, user, whence.request, Action::SignedOut, "session", &[session.0], Some(&detail)).await?;
         }
         tx.commit().await?;
-        Ok((!is_reused).then_some((session, user)))
+        Ok((!is_reused).then_some((session, user, expires_at)))
     }
 
-    /// The person's sessions that can still be used, the last used one first; at most 100.
+    /// The person's sessions that can still be used, the last used one first; at most 100. `of`: those that this tenant's provider vouched for.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn sessions(&self, user: UserId) -> Result<Vec<OpenSession>, StoreError> {
-        let query = sqlx::query("SELECT id, opened_at, last_used_at, device, address FROM session_list($1)");
-        let rows = query.bind(user.0).fetch_all(self.pool()).await?;
+    pub async fn sessions(&self, user: UserId, of: Option<TenantId>) -> Result<Vec<OpenSession>, StoreError> {
+        let query = sqlx::query("SELECT id, opened_at, last_used_at, device, address FROM session_list($1, $2)");
+        let rows = query.bind(user.0).bind(of.map(|tenant| tenant.0)).fetch_all(self.pool()).await?;
         let session = |row: sqlx::postgres::PgRow| -> Result<OpenSession, StoreError> {
             Ok(OpenSession {
                 id: SessionId(row.try_get("id")?),
@@ -100,34 +100,47 @@ impl Store {
         rows.into_iter().map(session).collect()
     }
 
-    /// Ends one of the person's sessions; false where it is none of theirs, or was over.
+    /// Ends one of the person's sessions; false where it is none of theirs, or was over. `of`: one that this tenant's provider vouched for.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn session_close(&self, session: SessionId, user: UserId, request: Uuid) -> Result<bool, StoreError> {
-        Ok(self.session_revoke(user, Some(session), None, request).await? > 0)
+    pub async fn session_close(
+        &self,
+        session: SessionId,
+        user: UserId,
+        of: Option<TenantId>,
+        request: Uuid,
+    ) -> Result<bool, StoreError> {
+        Ok(self.session_revoke(user, (Some(session), None), of, request).await? > 0)
     }
 
     /// Ends all of the person's sessions but this one; says how many.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn session_close_others(&self, session: SessionId, user: UserId, request: Uuid) -> Result<usize, StoreError> {
-        self.session_revoke(user, None, Some(session), request).await
+    pub async fn session_close_others(
+        &self,
+        session: SessionId,
+        user: UserId,
+        of: Option<TenantId>,
+        request: Uuid,
+    ) -> Result<usize, StoreError> {
+        self.session_revoke(user, (None, Some(session)), of, request).await
     }
 
     async fn session_revoke(
         &self,
         user: UserId,
-        one: Option<SessionId>,
-        but: Option<SessionId>,
+        (one, but): (Option<SessionId>, Option<SessionId>),
+        of: Option<TenantId>,
         request: Uuid,
     ) -> Result<usize, StoreError> {
         let mut tx = self.pool().begin().await?;
-        let ended: Vec<Uuid> = sqlx::query_scalar("SELECT session_revoke($1, $2, $3)")
+        let ended: Vec<Uuid> = sqlx::query_scalar("SELECT session_revoke($1, $2, $3, $4)")
             .bind(user.0)
             .bind(one.map(|session| session.0))
             .bind(but.map(|session| session.0))
+            .bind(of.map(|tenant| tenant.0))
             .fetch_all(&mut *tx)
             .await?;
         tell(&mut tx, user, request, Action::SignedOut, "session", &ended, None).await?;

@@ -16,7 +16,7 @@ const PASSWORD: &str = "a-password-of-another";
 const EVERYTHING: &str = "{
     connections { nodes { id name state } } flows { nodes { id name } } lookupTables { nodes { id name version } } records { nodes { id } }
     messages { nodes { id state } } deliveries { nodes { id state attempts { id } } } exceptions { nodes { id causeKey tags } }
-    exceptionGroups { nodes { id count } } alertReceivers { id name } apiKeys { id state } members { userId role } tenant { id name }
+    exceptionGroups { nodes { id count } } alertReceivers { id name } apiKeys { id state } identityProvider { issuer clientId } emailDomains { domain provenAt } members { userId role } tenant { id name }
     polls { nodes { id state } } impersonations { id state } supportConsents { id state } supportRequests { id state } auditEvents(first: 100) { nodes { id subjectId } }
 }";
 
@@ -46,7 +46,9 @@ async fn cross_tenant_ids_are_as_absent_as_those_that_were_never_made() {
         acme.shop.send("orders/create", Uuid::new_v4(), unmapped).await.unwrap();
         acme.rest(2, Duration::from_secs(30)).await.unwrap();
         let setup = "mutation { r: alertReceiverCreate(input: {name: \"ops\", kind: MAIL, address: \"ops@example.com\"}) { userErrors { message } }
-            k: apiKeyCreate(input: {name: \"k\", permissions: [READ_OPERATIONS]}) { userErrors { message } } }";
+            k: apiKeyCreate(input: {name: \"k\", permissions: [READ_OPERATIONS]}) { userErrors { message } }
+            p: identityProviderSet(input: {issuer: \"https://id.example.com\", clientId: \"us\", clientSecret: \"s\", roles: [], defaultRole: AUDITOR}) { userErrors { message } }
+            d: emailDomainAdd(domain: \"example.com\") { userErrors { message } } }";
         acme.client.ask(setup, json!({})).await.unwrap();
         // Support asked, was let in, and is there; and a consent stands for all of the staff.
         let staff = impersonation::staff(world).await;
@@ -62,6 +64,9 @@ async fn cross_tenant_ids_are_as_absent_as_those_that_were_never_made() {
         let other = Client::new(&world.platform.url).sign_in("other@crossdock.example", PASSWORD).await.unwrap();
         let own = other.tenant_create("other").await.unwrap();
         let other = other.of_tenant(&own);
+        // What has no id to be asked by is the own one, or nothing.
+        let own = other.ask("{ identityProvider { issuer } emailDomains { domain } }", json!({})).await.unwrap();
+        assert_eq!(own, json!({"identityProvider": null, "emailDomains": []}));
         let schema = Schema::of(&acme.client).await;
         let mut asked = 0;
         for operation in schema.operations().filter(|operation| operation.takes_id()) {

@@ -40,6 +40,7 @@ mod schema;
 mod second_factor;
 mod sessions;
 mod silence;
+mod sso;
 mod ssrf;
 mod subscription;
 mod sunset;

@@ -17,15 +17,15 @@ const REMOVE: &str = "mutation($p: String!, $c: String!) { secondFactorRemove(pa
 const ACCOUNT: &str = "{ account { secondFactor { since recoveryCodesLeft } } }";
 
 /// A person with an app and codes on paper.
-struct Person {
-    client: Client,
-    app: Totp,
+pub(crate) struct Person {
+    pub(crate) client: Client,
+    pub(crate) app: Totp,
     paper: Vec<String>,
 }
 
 impl Person {
     /// Signed in, with the second factor set up a minute ago, so that three codes are good one after the other.
-    async fn with_an_app(world: &World) -> Self {
+    pub(crate) async fn with_an_app(world: &World) -> Self {
         let client = world.platform.sign_in().await.unwrap();
         let begun = client.ask(BEGIN, json!({"p": world.platform.password})).await.unwrap();
         let setup = &begun["secondFactorBegin"]["setup"];
@@ -41,17 +41,17 @@ impl Person {
 }
 
 /// What the app shows, so many steps from now.
-fn code(app: &Totp, steps: i64) -> String {
+pub(crate) fn code(app: &Totp, steps: i64) -> String {
     let at = chrono::Utc::now().timestamp() + 30 * steps;
     app.generate(u64::try_from(at).unwrap()).to_string()
 }
 
-async fn open(platform: &Platform, code: Option<&str>) -> Value {
+pub(crate) async fn open(platform: &Platform, code: Option<&str>) -> Value {
     let input = json!({"i": {"email": EMAIL, "password": platform.password, "code": code}});
     Client::new(&platform.url).raw(OPEN, input).await.unwrap()["data"]["sessionOpen"].clone()
 }
 
-fn is_open(answer: &Value) -> bool {
+pub(crate) fn is_open(answer: &Value) -> bool {
     answer["session"]["accessToken"].is_string()
 }
 

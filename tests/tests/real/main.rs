@@ -12,6 +12,7 @@ mod proving;
 mod python;
 mod s3;
 mod sqs;
+mod sso;
 mod stripe;
 
 use std::path::PathBuf;
