@@ -140,6 +140,10 @@ async fn sso_lets_people_in_as_what_their_groups_give_and_out_when_they_leave_th
         // What is the tenant's, and nothing beyond.
         let made = ann.raw("mutation { tenantCreate(input: {slug: \"mine\", name: \"mine\"}) { tenant { id } } }", json!({})).await.unwrap();
         assert_eq!(made["errors"][0]["extensions"]["code"], "FORBIDDEN", "{made}");
+        // Nor is anybody staff by the word of a tenant's provider, whoever they are.
+        assert!(platform.run(&["user", "staff-grant", "--email", "ann@acme.example"]).await.unwrap().status.success());
+        let desk = ann.raw("{ supportDesk { __typename } }", json!({})).await.unwrap();
+        assert!(desk["errors"][0]["message"].as_str().unwrap().starts_with("your company signed you in"), "{desk}");
         let sessions = ann.ask("{ sessions { isCurrent } }", json!({})).await.unwrap();
         assert_eq!(sessions["sessions"], json!([{"isCurrent": true}]));
         let lasts = "SELECT extract(epoch FROM ends_at - created_at)::bigint FROM sessions WHERE tenant_id IS NOT NULL";
