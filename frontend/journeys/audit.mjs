@@ -5,13 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { colleague } from "./database.mjs";
 import { heading } from "./journeys.mjs";
-import { inBothThemes, look, visit } from "./page.mjs";
+import { inBothThemes, look, quiet, visit } from "./page.mjs";
 import { signIn } from "./people.mjs";
 
 const find = async (page, values) => {
   for (const [label, value] of Object.entries(values)) await page.getByLabel(label, { exact: true }).fill(value);
   await page.getByRole("button", { name: "Search", exact: true }).click();
-  await page.waitForLoadState("networkidle");
+  await quiet(page);
 };
 
 /** What is checked: this text as a file. */

@@ -1,6 +1,6 @@
 // What people come to do, one after the other with one sign-in. Each is named after what is true.
 import assert from "node:assert/strict";
-import { inBothThemes, look, watch } from "./page.mjs";
+import { inBothThemes, look, visit, watch } from "./page.mjs";
 import { HOSTILE, send, withSku } from "./shop.mjs";
 
 export const heading = (page, name) => page.getByRole("heading", { level: 1, name }).waitFor();
@@ -356,8 +356,7 @@ export const journeys = {
       assert.ok(Math.abs(gap) < 2, `a gap of ${gap} under the menu of ${name}`);
     }
     for (const path of ["lookup-tables", "reconciliations", "incidents", "drifts", "backfills", "files", "alerts", "inventory", "inventory/policy", "audit", "audit/verify", "usage", "settings/people", "settings/api-keys", "settings/account", "settings/audit-log"]) {
-      await page.goto(`${stack.url}/t/acme/${path}`);
-      await page.waitForLoadState("networkidle");
+      await visit(page, `${stack.url}/t/acme/${path}`);
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true, path);
     }
     await page.setViewportSize({ width: 1440, height: 900 });

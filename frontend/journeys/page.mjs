@@ -22,7 +22,42 @@ export function wrong() {
   return problems.splice(0);
 }
 
+/** What each page waits for, and since when it waits for nothing. */
+const asked = new WeakMap();
+const QUIET_MS = 500;
+const PATIENCE_MS = 15_000;
+
+/** Waits until the page asks nothing any more. What it is told of changes comes on a stream that stays open, so the browser's own "network idle" never comes. */
+export async function quiet(page) {
+  const { pending } = track(page);
+  await page.waitForLoadState();
+  const end = Date.now() + PATIENCE_MS;
+  while (pending.size > 0 || Date.now() - asked.get(page).since < QUIET_MS) {
+    if (Date.now() > end) throw new Error(`${page.url()} still asks: ${[...pending].map((request) => request.url()).join(", ")}`);
+    await page.waitForTimeout(50);
+  }
+}
+
+function track(page) {
+  const known = asked.get(page);
+  if (known) return known;
+  const state = { pending: new Set(), since: Date.now() };
+  asked.set(page, state);
+  const end = (request) => {
+    if (state.pending.delete(request)) state.since = Date.now();
+  };
+  page.on("request", (request) => {
+    if (request.headers()["accept"] === "text/event-stream") return;
+    state.pending.add(request);
+    state.since = Date.now();
+  });
+  page.on("requestfinished", end);
+  page.on("requestfailed", end);
+  return state;
+}
+
 export function watch(page) {
+  track(page);
   page.on("pageerror", (error) => problems.push(`the page threw: ${error.message}`));
   page.on("console", (message) => {
     if (message.type() === "error" && !message.text().includes("net::ERR_")) problems.push(`the console says: ${message.text()}`);
@@ -37,8 +72,9 @@ export function watch(page) {
 
 /** Opens an address, and waits until nothing is asked any more: a page that is left while it trades its refresh token signs out. */
 export async function visit(page, url) {
+  track(page);
   await page.goto(url);
-  await page.waitForLoadState("networkidle");
+  await quiet(page);
 }
 
 /** Looks at a page in the theme it has: a screenshot, and all that axe finds. */

@@ -1,7 +1,7 @@
 // Work at exceptions that a destination refused: many at once, one payload, and an account that lost its credential.
 import assert from "node:assert/strict";
 import { heading, until } from "./journeys.mjs";
-import { inBothThemes, look, visit } from "./page.mjs";
+import { inBothThemes, look, quiet, visit } from "./page.mjs";
 import { send } from "./shop.mjs";
 import { fail } from "./simulators.mjs";
 
@@ -11,7 +11,7 @@ const CREDENTIAL = { "Consumer key": "demo-consumer-key", "Consumer secret": "de
 export async function causeOf(page, stack, text, count) {
   await until(`${count} in the cause ${text}`, async () => {
     await page.goto(`${stack.url}/t/acme/exceptions?text=${encodeURIComponent(text)}`);
-    await page.waitForLoadState("networkidle");
+    await quiet(page);
     const row = page.getByRole("region", { name: "Causes" }).getByRole("row").nth(1);
     return new RegExp(`\\s${count}\\s`).test(await row.innerText({ timeout: 2_000 }).catch(() => ""));
   });
