@@ -224,7 +224,13 @@ impl Viewer {
     /// Their place in the tenant that this request is about; a key and the staff have none.
     #[must_use]
     pub fn role(&self) -> Option<Role> {
-        self.memberships().iter().find(|membership| Some(membership.tenant) == self.tenant).map(|membership| membership.role)
+        self.membership().map(|membership| membership.role)
+    }
+
+    /// Their membership of the tenant that this request is about.
+    #[must_use]
+    pub fn membership(&self) -> Option<&Membership> {
+        self.memberships().iter().find(|membership| Some(membership.tenant) == self.tenant)
     }
 
     /// Where they are a member; a key is none anywhere, and neither are the staff while they are in the place of a tenant.

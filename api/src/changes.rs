@@ -64,12 +64,11 @@ impl Changes {
         if watched.is_over {
             return None;
         }
-        // Whoever comes later is told of what was there before, too: it may have changed since their page was read.
-        let newest = watched.tenants.entry(tenant).or_insert_with(|| watch::Sender::new(None)).subscribe();
+        let mut newest = watched.tenants.entry(tenant).or_insert_with(|| watch::Sender::new(None)).subscribe();
         drop(watched);
-        self.0.began.notify_one();
-        let mut newest = newest;
+        // Whoever comes later is told of what was there before, too: it may have changed since their page was read.
         newest.mark_changed();
+        self.0.began.notify_one();
         Some(Watch { newest, _room: room })
     }
 

@@ -1,12 +1,11 @@
 // More than one person: a draft that somebody else approves, and what each role sees.
 import { colleague } from "./database.mjs";
 import { heading } from "./journeys.mjs";
-import { inBothThemes, look, visit, watch } from "./page.mjs";
+import { inBothThemes, look, open, visit } from "./page.mjs";
 
 /** Somebody else in a browser of their own. */
 export async function signIn(browser, stack, email) {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: "reduce", bypassCSP: true });
-  const page = watch(await context.newPage());
+  const { context, page } = await open(browser, "light");
   page.setDefaultTimeout(15_000);
   // Where somebody is a member of two tenants, the address says which.
   await page.goto(`${stack.url}/t/acme`);

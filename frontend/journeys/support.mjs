@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { colleague, sql, staff } from "./database.mjs";
 import { heading, until } from "./journeys.mjs";
-import { inBothThemes, look, visit, watch, wrong } from "./page.mjs";
+import { inBothThemes, look, open, visit, watch, wrong } from "./page.mjs";
 import { signIn } from "./people.mjs";
 import { codeOf } from "./settings.mjs";
 
@@ -11,8 +11,7 @@ const REASON = "Orders of yesterday are missing in the ERP";
 
 /** Somebody of the staff, in a browser of their own and at their desk. */
 async function atTheDesk(browser, stack) {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: "reduce", bypassCSP: true });
-  const page = watch(await context.newPage());
+  const { context, page } = await open(browser, "light");
   page.setDefaultTimeout(15_000);
   await page.goto(stack.url);
   await page.getByLabel("E-mail").fill(STAFF);

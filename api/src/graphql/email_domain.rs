@@ -132,8 +132,7 @@ impl EmailDomainMutation {
                 "a code was mailed there within the last ten minutes, or five to the tenant's domains within the last hour; wait";
             return Ok(refuse("domain", UserErrorCode::TooMany, message));
         }
-        let tenant =
-            viewer.memberships().iter().find(|m| Some(m.tenant) == viewer.tenant).map_or("a tenant", |m| m.name.as_str());
+        let tenant = viewer.membership().map_or("a tenant", |membership| membership.name.as_str());
         if let Err(error) = mailing.prove_domain(&mailbox.at(&domain), domain.as_str(), tenant, &code.into()).await {
             warn!(request.id = %viewer.request, error = infra::chain(&error), "A code for the domain {domain} was not mailed");
             let message =

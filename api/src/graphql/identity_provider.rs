@@ -142,10 +142,7 @@ struct IdentityProviderTestPayload {
 
 fn node(ctx: &Context<'_>, provider: Provider) -> IdentityProviderNode {
     let public_url = &state(ctx).public_url;
-    let slug = viewer(ctx).ok().and_then(|viewer| {
-        let of = viewer.memberships().iter().find(|membership| Some(membership.tenant) == viewer.tenant);
-        of.map(|membership| membership.slug.clone())
-    });
+    let slug = viewer(ctx).ok().and_then(|viewer| Some(viewer.membership()?.slug.clone()));
     IdentityProviderNode {
         issuer: provider.issuer,
         client_id: provider.client_id,

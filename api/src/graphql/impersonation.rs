@@ -77,6 +77,7 @@ enum ImpersonationState {
 
 /// What ended one.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Ended")]
 enum ImpersonationEnd {
     /// Whoever began it left.
     Left,
@@ -90,19 +91,6 @@ enum ImpersonationEnd {
     Time,
     /// Whoever began it signed out, or gave their second factor up.
     Session,
-}
-
-impl From<Ended> for ImpersonationEnd {
-    fn from(ended: Ended) -> Self {
-        match ended {
-            Ended::Left => Self::Left,
-            Ended::Tenant => Self::Tenant,
-            Ended::Consent => Self::Consent,
-            Ended::Staff => Self::Staff,
-            Ended::Time => Self::Time,
-            Ended::Session => Self::Session,
-        }
-    }
 }
 
 /// Support in the place of the tenant, now or before.
@@ -203,7 +191,7 @@ impl ImpersonationQuery {
     /// Support in the place of the tenant, the newest first, what is over too; at most 500.
     #[graphql(complexity = "cost(Some(100), child_complexity)")]
     async fn impersonations(&self, ctx: &Context<'_>) -> Result<Vec<ImpersonationNode>> {
-        let impersonations = within(ctx, Permission::ReadAudit, async |store| store.impersonations().await).await?;
+        let impersonations = within(ctx, Permission::ReadAudit, async |store| store.impersonations(None).await).await?;
         Ok(impersonations.into_iter().map(Into::into).collect())
     }
 }
@@ -277,9 +265,8 @@ impl ImpersonationMutation {
         if !within(ctx, Permission::ManageSupport, async |store| store.impersonation_end(id, user).await).await? {
             return missing();
         }
-        let all = within(ctx, Permission::ManageSupport, async |store| store.impersonations().await).await?;
-        let impersonation = all.into_iter().find(|one| one.id == id).map(Into::into);
-        Ok(ImpersonationPayload { impersonation, user_errors: vec![] })
+        let ended = within(ctx, Permission::ManageSupport, async |store| store.impersonations(Some(id)).await).await?;
+        Ok(ImpersonationPayload { impersonation: ended.into_iter().next().map(Into::into), user_errors: vec![] })
     }
 }
 

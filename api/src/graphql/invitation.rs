@@ -154,8 +154,7 @@ impl InvitationMutation {
             let link = Some(mailing.invitation_link(&token));
             return Ok(InvitationPayload { invitation: Some(made.into()), link, user_errors: vec![] });
         }
-        let tenant =
-            viewer.memberships().iter().find(|m| Some(m.tenant) == viewer.tenant).map_or("a tenant", |m| m.name.as_str());
+        let tenant = viewer.membership().map_or("a tenant", |membership| membership.name.as_str());
         if let Err(error) = mailing.invite(email, made.id, tenant, role, &token).await {
             warn!(request.id = %viewer.request, error = infra::chain(&error), "An invitation was not mailed");
             within(ctx, Permission::ManageMembers, async |store| store.invitation_withdraw(made.id).await).await?;

@@ -66,8 +66,7 @@ impl TenantQuery {
         if let Identity::Impersonation(live) = &viewer.identity {
             return Ok(Some(TenantNode { id, slug: live.tenant_slug.clone(), name: live.tenant_name.clone() }));
         }
-        let membership = viewer.memberships().iter().find(|m| m.tenant == tenant);
-        Ok(membership.map(|m| TenantNode { id, slug: m.slug.clone(), name: m.name.clone() }))
+        Ok(viewer.membership().map(|m| TenantNode { id, slug: m.slug.clone(), name: m.name.clone() }))
     }
 
     /// What is billed, summed by meter, from (inclusive) and to (exclusive).

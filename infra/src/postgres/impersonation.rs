@@ -12,7 +12,7 @@ use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::receive::audit_each;
-use super::support::{Errand, SupportRefusal, Told, addresses};
+use super::support::{Errand, SupportRefusal, Told, received};
 use super::{Store, StoreError, TenantStore, enter};
 
 /// Of one look of a worker.
@@ -156,12 +156,10 @@ impl Store {
         );
         let query = query.bind(id.0).bind(errand.user.0).bind(session.0).bind(tenant).bind(slug).bind(errand.reason);
         let row = query.bind(errand.ticket).bind(minutes).bind(errand.may_write).fetch_one(&mut *tx).await?;
-        if let Some(refusal) = row.try_get::<Option<&str>, _>("refusal")? {
-            return Ok(Err(SupportRefusal::parse(refusal)?));
-        }
-        let (tenant, staff_name) = (TenantId(row.try_get("tenant_id")?), row.try_get::<String, _>("staff_name")?);
-        enter(&mut tx, tenant).await?;
-        let scope = Scope { tenant, actor: Actor::staff(errand.user, &staff_name, tenant, errand.ticket, Some(id)), request };
+        let (scope, told) = match received(&mut tx, &row, errand, Some(id), request).await? {
+            Ok(received) => received,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let detail = json!({
             "reason": errand.reason,
             "ticket": errand.ticket,
@@ -171,7 +169,6 @@ impl Store {
         });
         let detail = detail.to_string();
         audit_each(&mut tx, &scope, Action::ImpersonationBegun, "impersonation", &[id.0], &[Some(&detail)]).await?;
-        let told = Told { tenant_name: row.try_get("tenant_name")?, staff_name, addresses: addresses(&mut tx, tenant).await? };
         tx.commit().await?;
         Ok(Ok((id, told)))
     }
@@ -269,21 +266,22 @@ impl Store {
 }
 
 impl TenantStore<'_> {
-    /// The tenant's impersonations, the newest first, those that are over too; at most 500.
+    /// The tenant's impersonations, or one of them: the newest first, those that are over too; at most 500.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn impersonations(&self) -> Result<Vec<Impersonation>, StoreError> {
+    pub async fn impersonations(&self, one: Option<ImpersonationId>) -> Result<Vec<Impersonation>, StoreError> {
         let mut tx = self.begin().await?;
-        // What was done by one is found through audit_actors, as a search by its id finds it.
+        // What was done by one is found through audit_actors, as a search by its id finds it. The events are named by tenant and id, as their key
+        // begins: what row-level security asks is no condition that an index answers.
         let sql = "SELECT i.id, i.consent_id, i.staff_name, i.staff_email, i.reason, i.ticket, i.may_write, i.began_at, i.ends_at, i.ended_at,
                           i.ended_why, i.ended_by, impersonation_is_live(i) AS is_live, acts.events, acts.changes
              FROM impersonations i CROSS JOIN LATERAL (
                  SELECT count(*) AS events, count(*) FILTER (WHERE e.action NOT LIKE 'impersonation.%') AS changes
-                 FROM audit_actors a JOIN audit_events e ON e.id = a.event_id
+                 FROM audit_actors a JOIN audit_events e ON e.tenant_id = a.tenant_id AND e.id = a.event_id
                  WHERE a.tenant_id = i.tenant_id AND a.actor_id = 'imp_' || replace(i.id::text, '-', '')) acts
-             WHERE i.tenant_id = $1 ORDER BY i.id DESC LIMIT 500";
-        let rows = sqlx::query(sql).bind(self.scope().tenant.0).fetch_all(&mut *tx).await?;
+             WHERE i.tenant_id = $1 AND ($2::uuid IS NULL OR i.id = $2) ORDER BY i.id DESC LIMIT 500";
+        let rows = sqlx::query(sql).bind(self.scope().tenant.0).bind(one.map(|id| id.0)).fetch_all(&mut *tx).await?;
         tx.commit().await?;
         rows.iter().map(impersonation).collect()
     }

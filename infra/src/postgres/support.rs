@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
-use domain::id::{SupportConsentId, SupportRequestId, TenantId, UserId};
+use domain::id::{ImpersonationId, SupportConsentId, SupportRequestId, TenantId, UserId};
 use domain::scope::{Actor, Scope};
 use serde_json::json;
 use sqlx::Row;
@@ -195,15 +195,12 @@ impl Store {
         );
         let query = query.bind(id.0).bind(errand.user.0).bind(tenant).bind(slug);
         let row = query.bind(errand.reason).bind(errand.ticket).bind(errand.may_write).fetch_one(&mut *tx).await?;
-        if let Some(refusal) = row.try_get::<Option<&str>, _>("refusal")? {
-            return Ok(Err(SupportRefusal::parse(refusal)?));
-        }
-        let (tenant, staff_name) = (TenantId(row.try_get("tenant_id")?), row.try_get::<String, _>("staff_name")?);
-        enter(&mut tx, tenant).await?;
-        let scope = Scope { tenant, actor: Actor::staff(errand.user, &staff_name, tenant, errand.ticket, None), request };
+        let (scope, told) = match received(&mut tx, &row, errand, None, request).await? {
+            Ok(received) => received,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let detail = json!({"reason": errand.reason, "ticket": errand.ticket, "may_write": errand.may_write}).to_string();
         audit_each(&mut tx, &scope, Action::SupportRequested, "support_request", &[id.0], &[Some(&detail)]).await?;
-        let told = Told { tenant_name: row.try_get("tenant_name")?, staff_name, addresses: addresses(&mut tx, tenant).await? };
         tx.commit().await?;
         Ok(Ok((id, told)))
     }
@@ -218,16 +215,26 @@ impl Store {
     }
 }
 
-/// The addresses of a tenant's owners and admins, within it.
-pub(super) async fn addresses(
+/// Enters the tenant that an errand came to, as the database found it: who acts there, for which impersonation, and whom to tell; or why it refused.
+pub(super) async fn received(
     tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
-    tenant: TenantId,
-) -> Result<Vec<String>, StoreError> {
-    let query = sqlx::query_scalar(
+    row: &PgRow,
+    errand: &Errand<'_>,
+    impersonation: Option<ImpersonationId>,
+    request: Uuid,
+) -> Result<Result<(Scope, Told), SupportRefusal>, StoreError> {
+    if let Some(refusal) = row.try_get::<Option<&str>, _>("refusal")? {
+        return Ok(Err(SupportRefusal::parse(refusal)?));
+    }
+    let (tenant, staff_name) = (TenantId(row.try_get("tenant_id")?), row.try_get::<String, _>("staff_name")?);
+    enter(tx, tenant).await?;
+    let owners = sqlx::query_scalar(
         "SELECT u.email FROM members m JOIN users u ON u.id = m.user_id WHERE m.tenant_id = $1 AND m.role IN ('owner', 'admin')
          ORDER BY u.email LIMIT 100",
     );
-    Ok(query.bind(tenant.0).fetch_all(&mut **tx).await?)
+    let addresses = owners.bind(tenant.0).fetch_all(&mut **tx).await?;
+    let scope = Scope { tenant, actor: Actor::staff(errand.user, &staff_name, tenant, errand.ticket, impersonation), request };
+    Ok(Ok((scope, Told { tenant_name: row.try_get("tenant_name")?, staff_name, addresses })))
 }
 
 impl TenantStore<'_> {

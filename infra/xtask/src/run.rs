@@ -148,9 +148,9 @@ pub fn test(rung: Option<Rung>, filter: &[String]) -> Result<(), String> {
     if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} failed", results.len())) }
 }
 
-/// Runs them all, so that one that fails hides no other; says which failed.
+/// Runs them all, so that one that fails hides no other. Which failed, and why, stands in the error: it is said at the end.
 fn all(tests: &[Test], run: impl Fn(&Test) -> Result<(), String>) -> Result<(), String> {
-    let failed: Vec<String> = tests.iter().filter_map(|test| run(test).err()).inspect(|error| say(error)).collect();
+    let failed: Vec<String> = tests.iter().filter_map(|test| run(test).err()).collect();
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tests::client::Client;
 use tests::mail::MailServer;
-use tests::platform::{EMAIL, Options};
+use tests::platform::EMAIL;
 
-use crate::{eventually, world, world_with};
+use crate::{eventually, world, world_with_mail};
 
 const OPEN: &str = "mutation($i: SessionOpenInput!) { sessionOpen(input: $i) { session { accessToken } userErrors { code } } }";
 const ACCEPT: &str =
@@ -43,14 +43,7 @@ async fn tokens(server: &MailServer, to: &str, page: &str, count: usize) -> Vec<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_come_in_and_back_in_by_mailed_links_that_work_once() {
-    let port = MailServer::free_port().unwrap();
-    let server = match MailServer::start(port).await {
-        Ok(server) => server,
-        Err(why) => return println!("no mail is proven to arrive: {why}"),
-    };
-    let url: &'static str = format!("smtp://127.0.0.1:{port}").leak();
-    let environment = vec![("CROSSDOCK_SMTP_URL", url), ("CROSSDOCK_MAIL_FROM", "Crossdock <people@crossdock.example>")];
-    world_with(Options { environment, ..Options::default() }, async |world| {
+    world_with_mail(async |world, server| {
         let (owner, stranger) = (&world.acme.client, Client::new(&world.platform.url));
         let code = |answer: &Value, field: &str| answer["data"][field]["userErrors"][0]["code"].as_str().map(str::to_owned);
         let made = owner.ask(INVITE, json!({"e": "new@example.com", "r": "OPERATOR"})).await.unwrap();
@@ -64,7 +57,7 @@ async fn people_come_in_and_back_in_by_mailed_links_that_work_once() {
             let refused = owner.raw(INVITE, json!({"e": email, "r": "ADMIN"})).await.unwrap();
             assert_eq!(code(&refused, "invitationCreate").as_deref(), Some(expected), "{email}");
         }
-        let token = tokens(&server, "new@example.com", "invitation", 1).await.remove(0);
+        let token = tokens(server, "new@example.com", "invitation", 1).await.remove(0);
         let offer = stranger
             .ask("query($t: String!) { invitation(token: $t) { email role hasAccount tenantName } }", json!({"t": token}))
             .await
@@ -88,11 +81,11 @@ async fn people_come_in_and_back_in_by_mailed_links_that_work_once() {
         // Whoever has an account joins with its own password, and keeps it.
         let other = owner.tenant_create("other").await.unwrap();
         owner.clone().of_tenant(&other).ask(INVITE, json!({"e": "new@example.com", "r": "AUDITOR"})).await.unwrap();
-        let token = tokens(&server, "new@example.com", "invitation", 2).await.remove(1);
+        let token = tokens(server, "new@example.com", "invitation", 2).await.remove(1);
         assert_eq!(accept(&token, SECOND).await.as_deref(), Some("SIGN_IN_REFUSED"));
         assert_eq!(accept(&token, FIRST).await, None);
         let withdrawn = owner.ask(INVITE, json!({"e": "late@example.com", "r": "BILLING"})).await.unwrap();
-        let late = tokens(&server, "late@example.com", "invitation", 1).await.remove(0);
+        let late = tokens(server, "late@example.com", "invitation", 1).await.remove(0);
         let withdraw = "mutation($id: ID!) { invitationWithdraw(id: $id) { userErrors { code } } }";
         owner.ask(withdraw, json!({"id": withdrawn["invitationCreate"]["invitation"]["id"]})).await.unwrap();
         assert_eq!(accept(&late, FIRST).await.as_deref(), Some("NOT_FOUND"));
@@ -102,7 +95,7 @@ async fn people_come_in_and_back_in_by_mailed_links_that_work_once() {
             let known = stranger.raw(ASK, json!({"e": "new@example.com"})).await.unwrap();
             assert_eq!(known, stranger.raw(ASK, json!({"e": "nobody@example.com"})).await.unwrap());
         }
-        let mailed = tokens(&server, "new@example.com", "password", 3).await;
+        let mailed = tokens(server, "new@example.com", "password", 3).await;
         let reset = async |token: &str, password: &str| {
             code(&stranger.raw(RESET, json!({"t": token, "p": password})).await.unwrap(), "passwordReset")
         };
@@ -119,7 +112,7 @@ async fn people_come_in_and_back_in_by_mailed_links_that_work_once() {
         .await
         .unwrap();
         assert!(!kept.contains(&mailed[1]) && !kept.contains(&late), "what is kept of a token opens nothing");
-        assert_eq!(tokens(&server, "new@example.com", "password", 3).await.len(), 3);
+        assert_eq!(tokens(server, "new@example.com", "password", 3).await.len(), 3);
         assert_eq!(server.mails().iter().filter(|mail| mail["to"] == json!(["nobody@example.com"])).count(), 0);
     })
     .await;

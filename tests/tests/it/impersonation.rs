@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::client::{Client, http};
-use tests::mail::MailServer;
-use tests::platform::{EMAIL, Options};
-use totp_rs::{Builder, Secret, Totp};
+use tests::platform::EMAIL;
+use totp_rs::Totp;
 
 use crate::walk::{Schema, answer};
-use crate::{World, eventually, world, world_with};
+use crate::{World, eventually, second_factor, world, world_with_mail};
 
 const STAFF: &str = "sue@crossdock.example";
 const PASSWORD: &str = "a-password-of-the-staff";
@@ -70,16 +69,9 @@ pub async fn staff(world: &World) -> Client {
     client
 }
 
-/// Sets the second factor up, and gives the app.
+/// Sets their second factor up, and gives the app.
 async fn second_factor(client: &Client) -> Totp {
-    let begin = "mutation($p: String!) { secondFactorBegin(password: $p) { setup { secret } userErrors { message } } }";
-    let begun = client.ask(begin, json!({"p": PASSWORD})).await.unwrap();
-    let secret = Secret::try_from_base32(begun["secondFactorBegin"]["setup"]["secret"].as_str().unwrap()).unwrap();
-    let now = u64::try_from(chrono::Utc::now().timestamp()).unwrap();
-    let app = Builder::new().with_secret(secret).build().unwrap();
-    let confirm = "mutation($c: String!) { secondFactorConfirm(code: $c) { userErrors { message } } }";
-    client.ask(confirm, json!({"c": app.generate(now).to_string()})).await.unwrap();
-    app
+    second_factor::set_up(client, STAFF, PASSWORD).await.0
 }
 
 async fn grant(world: &World, command: &str) {
@@ -505,14 +497,7 @@ async fn impersonation_is_of_one_tenant_and_one_person_and_no_stranger_sees_it()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn impersonation_is_told_by_mail_to_owners_and_admins_and_to_nobody_else() {
-    let port = MailServer::free_port().unwrap();
-    let server = match MailServer::start(port).await {
-        Ok(server) => server,
-        Err(why) => return println!("no mail is proven to arrive: {why}"),
-    };
-    let url: &'static str = format!("smtp://127.0.0.1:{port}").leak();
-    let environment = vec![("CROSSDOCK_SMTP_URL", url), ("CROSSDOCK_MAIL_FROM", "Crossdock <support@crossdock.example>")];
-    world_with(Options { environment, ..Options::default() }, async |world| {
+    world_with_mail(async |world, server| {
         let staff = staff(world).await;
         let mut database = world.platform.database.connect().await.unwrap();
         for role in ["admin", "operator"] {

@@ -60,6 +60,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use tests::mail::MailServer;
 use tests::platform::{Options, Platform, Tenant};
 use tests::simulator::erp::{Account, Erp};
 
@@ -77,6 +78,18 @@ async fn world(test: impl AsyncFnOnce(&mut World)) {
 /// A world in which nothing is listened to by itself: what a source has comes by what the test does, and the calls that it sees are the test's.
 async fn world_by_hand(test: impl AsyncFnOnce(&mut World)) {
     world_with(Options { environment: vec![("CROSSDOCK_LISTENING", "by_hand")], ..Options::default() }, test).await;
+}
+
+/// A world whose mails go to a real server; without one on this machine it says so, and the test proves nothing.
+async fn world_with_mail(test: impl AsyncFnOnce(&mut World, &MailServer)) {
+    let port = MailServer::free_port().unwrap();
+    let server = match MailServer::start(port).await {
+        Ok(server) => server,
+        Err(why) => return println!("no mail is proven to arrive: {why}"),
+    };
+    let url: &'static str = format!("smtp://127.0.0.1:{port}").leak();
+    let environment = vec![("CROSSDOCK_SMTP_URL", url), ("CROSSDOCK_MAIL_FROM", "Crossdock <people@crossdock.example>")];
+    world_with(Options { environment, ..Options::default() }, async |world| test(world, &server).await).await;
 }
 
 async fn world_with(options: Options, test: impl AsyncFnOnce(&mut World)) {

@@ -27,17 +27,24 @@ impl Person {
     /// Signed in, with the second factor set up a minute ago, so that three codes are good one after the other.
     pub(crate) async fn with_an_app(world: &World) -> Self {
         let client = world.platform.sign_in().await.unwrap();
-        let begun = client.ask(BEGIN, json!({"p": world.platform.password})).await.unwrap();
-        let setup = &begun["secondFactorBegin"]["setup"];
-        assert!(setup["uri"].as_str().unwrap().starts_with("otpauth://totp/Crossdock:demo%40crossdock.example?"), "{setup}");
-        let secret = Secret::try_from_base32(setup["secret"].as_str().unwrap()).unwrap();
-        let app = Builder::new().with_secret(secret).build().unwrap();
-        let confirmed = client.ask(CONFIRM, json!({"c": code(&app, 0)})).await.unwrap();
-        let paper: Vec<String> = serde_json::from_value(confirmed["secondFactorConfirm"]["recoveryCodes"].clone()).unwrap();
+        let (app, paper) = set_up(&client, EMAIL, &world.platform.password).await;
         let mut database = world.platform.database.connect().await.unwrap();
         sqlx::query("UPDATE second_factors SET last_step = last_step - 2").execute(&mut database).await.unwrap();
         Self { client, app, paper }
     }
+}
+
+/// Sets the second factor of whoever is signed in up: their app, and their codes on paper.
+pub(crate) async fn set_up(client: &Client, email: &str, password: &str) -> (Totp, Vec<String>) {
+    let begun = client.ask(BEGIN, json!({"p": password})).await.unwrap();
+    let setup = &begun["secondFactorBegin"]["setup"];
+    let begins = format!("otpauth://totp/Crossdock:{}?", email.replace('@', "%40"));
+    assert!(setup["uri"].as_str().unwrap().starts_with(&begins), "{setup}");
+    let secret = Secret::try_from_base32(setup["secret"].as_str().unwrap()).unwrap();
+    let app = Builder::new().with_secret(secret).build().unwrap();
+    let confirmed = client.ask(CONFIRM, json!({"c": code(&app, 0)})).await.unwrap();
+    let paper = serde_json::from_value(confirmed["secondFactorConfirm"]["recoveryCodes"].clone()).unwrap();
+    (app, paper)
 }
 
 /// What the app shows, so many steps from now.

@@ -9,11 +9,10 @@ use domain::http::{HttpAnswer, HttpRequest};
 use infra::loopback::serve;
 use serde_json::{Value, json};
 use tests::client::{Client, http};
-use tests::mail::MailServer;
 use tests::platform::{EMAIL, Options, Platform};
 use tests::simulator::issuer::{CLIENT_ID, CLIENT_SECRET, Issuer, Person, Wrong};
 
-use crate::{World, second_factor, world, world_with};
+use crate::{World, second_factor, world, world_with, world_with_mail};
 
 const SET: &str = "mutation($i: IdentityProviderSetInput!) { identityProviderSet(input: $i) { identityProvider { issuer redirectUri startUrl sessionHours }
     userErrors { field code message } } }";
@@ -449,14 +448,7 @@ async fn sso_is_enforced_for_a_proven_domain_but_for_an_owner_with_a_second_fact
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sso_domains_are_proven_by_a_code_that_is_mailed_to_who_answers_for_them() {
-    let port = MailServer::free_port().unwrap();
-    let server = match MailServer::start(port).await {
-        Ok(server) => server,
-        Err(why) => return println!("no mail is proven to arrive: {why}"),
-    };
-    let url: &'static str = format!("smtp://127.0.0.1:{port}").leak();
-    let environment = vec![("CROSSDOCK_SMTP_URL", url), ("CROSSDOCK_MAIL_FROM", "Crossdock <people@crossdock.example>")];
-    world_with(Options { environment, ..Options::default() }, async |world| {
+    world_with_mail(async |world, server| {
         let owner = &world.acme.client;
         let send = "mutation($d: String!, $m: EmailDomainMailbox! = POSTMASTER) { emailDomainCodeSend(domain: $d, mailbox: $m) { emailDomain { mailedAt } userErrors { code } } }";
         let prove = "mutation($d: String!, $c: String!) { emailDomainProve(domain: $d, code: $c) { emailDomain { provenAt } userErrors { code } } }";
@@ -606,7 +598,7 @@ async fn sso_reaches_nothing_inside_our_walls_and_follows_no_redirect() {
     })
     .await;
     // A provider that may be asked sends us elsewhere.
-    world_with(Options::default(), async |world| {
+    world(async |world| {
         let issuer = provider(world, Person::new("ann@acme.example", &["ops"])).await;
         issuer.is_wrong(Some(Wrong::Redirect(canary.address.port())));
         let found = world.acme.client.ask(TEST, json!({})).await.unwrap();
