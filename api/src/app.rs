@@ -8,7 +8,6 @@ use connectors::Catalog;
 use infra::broker::Broker;
 use infra::files::DropFolders;
 use infra::limiter::Limiter;
-use infra::mail::Mailer;
 use infra::outbound::{AllowList, Outbound, OutboundError};
 use infra::postgres::Store;
 use infra::sunset::Sunsets;
@@ -56,8 +55,8 @@ impl AppState {
         vault: Vault,
         broker: Broker,
         limiter: Limiter,
-        mailer: Option<Mailer>,
     ) -> Result<Self, OutboundError> {
+        let mailing = Mailing::new(vault.clone(), config.mail.is_some(), &config.public_url);
         let outbound = Outbound::new(AllowList::parse(&config.outward.allow), config.outward.call_timeout)?;
         Ok(Self {
             store,
@@ -72,7 +71,7 @@ impl AppState {
             changes: Changes::default(),
             public_url: config.public_url.clone(),
             cookie: config.cookie,
-            mailing: Mailing::new(mailer, &config.public_url),
+            mailing,
             sso: Arc::new(Sso::new(outbound)),
             is_development: config.is_development,
         })

@@ -7,8 +7,8 @@ use domain::drift::Learning;
 use domain::secret::SecretString;
 use infra::drift::DriftSettings;
 use infra::files::DropFolders;
-use infra::vault::{Vault, VaultError};
 
+use crate::master_key::MasterKeys;
 use crate::web_session::Cookie;
 
 /// What the process was told.
@@ -58,47 +58,8 @@ pub enum ConfigError {
     Missing { name: &'static str, what: &'static str },
     #[error("{name}=\"{value}\" cannot be read: {what}")]
     Wrong { name: &'static str, value: String, what: &'static str },
-}
-
-/// What wraps the tenants' data keys.
-#[derive(Debug, Clone)]
-pub struct MasterKeys {
-    /// `CROSSDOCK_MASTER_KEY`: 32 bytes in base64. `CROSSDOCK_MASTER_KEY_FILE`: a file that holds them.
-    pub key: SecretString,
-    /// `CROSSDOCK_MASTER_KEY_ALSO`, `CROSSDOCK_MASTER_KEY_ALSO_FILE`: another one that is read, while the master key is replaced.
-    pub also: Option<SecretString>,
-}
-
-impl MasterKeys {
-    /// # Errors
-    /// Where there is none, or a file cannot be read.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        let key = secret("CROSSDOCK_MASTER_KEY", "CROSSDOCK_MASTER_KEY_FILE")?;
-        let what = "the key that wraps the tenants' keys; make one with `openssl rand -base64 32`";
-        let key = key.ok_or(ConfigError::Missing { name: "CROSSDOCK_MASTER_KEY", what })?;
-        Ok(Self { key, also: secret("CROSSDOCK_MASTER_KEY_ALSO", "CROSSDOCK_MASTER_KEY_ALSO_FILE")? })
-    }
-
-    /// # Errors
-    /// Where one of them is no key.
-    pub fn vault(&self) -> Result<Vault, VaultError> {
-        let vault = Vault::new(&self.key)?;
-        match &self.also {
-            Some(also) => vault.also_reading(also),
-            None => Ok(vault),
-        }
-    }
-}
-
-/// A secret from the environment, or from the file that the environment names.
-fn secret(name: &'static str, file: &'static str) -> Result<Option<SecretString>, ConfigError> {
-    if let Some(value) = get(name) {
-        return Ok(Some(value.into()));
-    }
-    let Some(path) = get(file) else { return Ok(None) };
-    let text = std::fs::read_to_string(&path);
-    let text = text.map_err(|_| ConfigError::Wrong { name: file, value: path, what: "a file that can be read was expected" })?;
-    Ok(Some(text.trim().into()))
+    #[error("more than one of {} is set; leave one", names.join(", "))]
+    Twice { names: [&'static str; 3] },
 }
 
 /// How mails leave.
@@ -147,7 +108,7 @@ impl Outward {
     }
 }
 
-fn get(name: &str) -> Option<String> {
+pub(crate) fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 

@@ -15,6 +15,7 @@ pub mod graphql;
 mod health;
 mod intake;
 mod mailing;
+pub mod master_key;
 pub mod password;
 mod second_factor;
 mod sso;

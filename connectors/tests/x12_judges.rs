@@ -20,7 +20,8 @@ fn folder() -> PathBuf {
 
 /// The samples of partners and those that our mappings make.
 fn files() -> Vec<String> {
-    let roles = ["customer", "supplier", "warehouse"].map(|role| folder().join("mappings").join(role).join("samples"));
+    let roles =
+        ["customer", "supplier", "warehouse", "depositor"].map(|role| folder().join("mappings").join(role).join("samples"));
     let folders = roles.into_iter().chain([folder().join("samples")]);
     let files = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap());
     let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();

@@ -66,6 +66,7 @@ fn what_partners_send_becomes_canonical_records() {
         ("supplier", RecordKind::InventoryLevel, "846_inventory.edi", 2),
         ("warehouse", RecordKind::InventoryLevel, "846_inventory.edi", 2),
         ("warehouse", RecordKind::Shipment, "945_advice.edi", 1),
+        ("depositor", RecordKind::Order, "940_request.edi", 1),
     ] {
         let records = records(role, kind, sample);
         assert_eq!(records.len(), count, "{sample}");
@@ -129,6 +130,8 @@ fn records_become_interchanges_that_a_partner_can_read() {
         ("supplier", RecordKind::Order),
         ("supplier", RecordKind::PurchaseOrder),
         ("warehouse", RecordKind::Order),
+        ("depositor", RecordKind::Shipment),
+        ("depositor", RecordKind::InventoryLevel),
     ] {
         let record = std::fs::read(folder().join("mappings/records").join(format!("{kind}.json"))).unwrap();
         let record = Value::parse(&record, &Limits::DEFAULT).unwrap();
@@ -144,7 +147,7 @@ fn records_become_interchanges_that_a_partner_can_read() {
 #[test]
 fn the_mappings_use_only_what_the_canonical_model_has_a_word_for() {
     let mut unknown = Vec::new();
-    for name in ["customer", "supplier", "warehouse"] {
+    for name in ["customer", "supplier", "warehouse", "depositor"] {
         let connector = role(name);
         for kind in RecordKind::ALL {
             let made = connector.read_plan(kind).map(|plan| plan.writes()).unwrap_or_default();

@@ -155,6 +155,8 @@ ids! {
     SupportConsentId = "spc", "support consent";
     /// A domain of mail addresses that a tenant says is its own.
     EmailDomainId = "edm", "email domain";
+    /// A mail to a person that the mail server has not taken yet.
+    MailId = "mai", "mail";
 }
 
 impl ExceptionGroupId {

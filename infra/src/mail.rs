@@ -23,7 +23,13 @@ pub enum MailError {
     Address(#[source] lettre::address::AddressError),
     #[error("the mail server did not take it: {0}")]
     Refused(String),
+    /// It would say the same another time: there is no such mailbox, or it takes nothing of ours.
+    #[error("the mail server refused it for good: {0}")]
+    RefusedForGood(String),
 }
+
+/// SMTP's answers that speak of us and not of the mail: who runs this sets the sign-in right (RFC 4954, section 6).
+const SIGN_IN: [u16; 4] = [530, 534, 535, 538];
 
 /// Sends mails; each over a connection of its own, because they are few.
 #[derive(Clone)]
@@ -59,7 +65,13 @@ impl Mailer {
             mail = mail.to(Mailbox::new(None, address.parse().map_err(MailError::Address)?));
         }
         let mail = mail.header(ContentType::TEXT_PLAIN).body(text).map_err(MailError::Content)?;
-        self.transport.send(mail).await.map_err(|error| MailError::Refused(crate::chain(&error)))?;
+        self.transport.send(mail).await.map_err(|error| {
+            let is_of_the_mail = error.status().is_none_or(|code| !SIGN_IN.contains(&u16::from(code)));
+            match error.is_permanent() && is_of_the_mail {
+                true => MailError::RefusedForGood(crate::chain(&error)),
+                false => MailError::Refused(crate::chain(&error)),
+            }
+        })?;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use domain::id::{AlertReceiverId, CredentialId, HookSecretId, TenantId, UserId};
+use domain::id::{AlertReceiverId, CredentialId, HookSecretId, MailId, TenantId, UserId};
 use domain::search_key::{KeyKind, SearchKey};
 use domain::secret::{ExposeSecret, SecretFields, SecretString};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -139,6 +139,22 @@ impl Vault {
         String::from_utf8(plain).map(SecretString::from).map_err(|_| VaultError::Sealed { what: what() })
     }
 
+    /// Seals what a mail says, by the master key itself, as [`Self::seal_of_person`].
+    ///
+    /// # Errors
+    /// Where the system has no randomness.
+    pub fn seal_of_mail(&self, mail: MailId, content: &SecretString) -> Result<Vec<u8>, VaultError> {
+        seal(&self.master.wrapping, mail_aad(mail).as_bytes(), content.expose_secret().as_bytes())
+    }
+
+    /// # Errors
+    /// Where another master key sealed it, it was altered, or it is of another mail.
+    pub fn open_of_mail(&self, mail: MailId, master_key_id: &str, sealed: &[u8]) -> Result<SecretString, VaultError> {
+        let what = || format!("the mail {mail}");
+        let plain = self.opened(&what, &mail_aad(mail), master_key_id, sealed)?;
+        String::from_utf8(plain).map(SecretString::from).map_err(|_| VaultError::Sealed { what: what() })
+    }
+
     /// True where what this master key has wrapped can be read.
     #[must_use]
     pub fn knows(&self, master_key_id: &str) -> bool {
@@ -218,6 +234,10 @@ fn data_key_aad(tenant: TenantId, version: i32) -> String {
 
 fn second_factor_aad(user: UserId) -> String {
     format!("crossdock/second-factor/{user}")
+}
+
+fn mail_aad(mail: MailId) -> String {
+    format!("crossdock/mail/{mail}")
 }
 
 /// What was sealed: it opens as nothing else, so that no row can be passed off as another.

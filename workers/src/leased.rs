@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use domain::id::TenantId;
 use infra::chain;
 use infra::postgres::StoreError;
 use tokio::sync::watch;
@@ -12,14 +11,14 @@ use tracing::warn;
 
 use crate::Context;
 
-/// Takes and works until `stop` says so, then waits for what is under way. `take` leases at most so many.
-pub async fn run<I, W>(
+/// Takes and works until `stop` says so, then waits for what is under way. `take` leases at most so many, each with whose it is.
+pub async fn run<T, I, W>(
     context: Arc<Context>,
     mut stop: watch::Receiver<bool>,
     what: &'static str,
     at_once: usize,
-    take: impl AsyncFn(&Context, i32) -> Result<Vec<(TenantId, I)>, StoreError>,
-    work: impl Fn(Arc<Context>, TenantId, I) -> W,
+    take: impl AsyncFn(&Context, i32) -> Result<Vec<(T, I)>, StoreError>,
+    work: impl Fn(Arc<Context>, T, I) -> W,
 ) where
     W: Future<Output = ()> + Send + 'static,
 {
@@ -30,8 +29,8 @@ pub async fn run<I, W>(
         if room > 0 {
             match take(&context, room).await {
                 Ok(taken) => {
-                    for (tenant, id) in taken {
-                        under_way.spawn(work(context.clone(), tenant, id));
+                    for (whose, id) in taken {
+                        under_way.spawn(work(context.clone(), whose, id));
                     }
                 }
                 Err(error) => {

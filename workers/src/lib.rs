@@ -13,6 +13,7 @@
 //! - [`drift`]: what documents look like is gathered, and a message with news that must be looked at is held.
 //! - [`impersonation`]: those of support that are over are closed in the audit log.
 //! - [`inventory`]: what there is of each item is added up, and sellers are told what they may offer.
+//! - [`mail`]: mails to people leave.
 //! - [`poll`]: what sources list becomes messages.
 //! - [`reconcile`]: both sides of a flow are read and held against the ledger.
 //! - [`replay`]: a draft is run over what came before, and what would be different is told.
@@ -56,6 +57,7 @@ mod inventory;
 mod lane;
 mod leased;
 mod listing;
+mod mail;
 mod pace;
 mod poll;
 mod receive;
@@ -143,6 +145,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(poll::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(subscription::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(impersonation::run(context.clone(), stop.clone()));
+    stages.spawn(mail::run(context.clone(), stop.clone()));
     stages.spawn(inventory::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
     stages.spawn(drift::run(context.clone(), stop.clone()));

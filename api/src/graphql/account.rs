@@ -4,6 +4,7 @@ use async_graphql::{Context, Object, Result, SimpleObject};
 use chrono::{DateTime, Duration, Utc};
 use domain::id::UserId;
 use domain::secret::SecretString;
+use infra::postgres::StoreError;
 use infra::postgres::account::Purpose;
 use tracing::warn;
 
@@ -167,26 +168,23 @@ async fn hash(password: SecretString) -> Result<Result<String, AccountPayload>> 
     }
 }
 
-/// Makes a token and mails it. Nobody waits for it: what goes wrong is in the log.
+/// Makes a token, and the mail that carries it. Nobody waits for it: what goes wrong is in the log.
 async fn send(state: &AppState, caller: &Caller, user: UserId, purpose: Purpose) {
     let (token, token_hash) = auth::new_token();
     let token = SecretString::from(token);
     let expires_at =
         Utc::now() + if purpose == Purpose::Reset { Duration::minutes(RESET_MINUTES) } else { Duration::hours(VERIFY_HOURS) };
-    let sent = async {
-        let Some(account) = state.store.account(user).await.map_err(|error| infra::chain(&error))? else { return Ok(()) };
-        let made = state.store.mailed_token_make(user, purpose, &token_hash, expires_at, caller.whence()).await;
-        if !made.map_err(|error| infra::chain(&error))? {
-            return Ok(());
-        }
-        let sent = match purpose {
-            Purpose::Reset => state.mailing.reset(&account.email, &token).await,
-            Purpose::Verify => state.mailing.verify(&account.email, &token).await,
+    let kept = async {
+        let Some(account) = state.store.account(user).await? else { return Ok(()) };
+        let mail = match purpose {
+            Purpose::Reset => state.mailing.reset(&account.email, &token, expires_at)?,
+            Purpose::Verify => state.mailing.verification(&account.email, &token, expires_at)?,
         };
-        sent.map_err(|error| infra::chain(&error))
+        state.store.mailed_token_make(user, purpose, &token_hash, expires_at, caller.whence(), &mail).await?;
+        Ok(())
     };
-    let sent: std::result::Result<(), String> = sent.await;
-    if let Err(error) = sent {
-        warn!(request.id = %caller.request, user.id = %user, error, "{user} was not mailed what they asked for");
+    let kept: std::result::Result<(), StoreError> = kept.await;
+    if let Err(error) = kept {
+        warn!(request.id = %caller.request, user.id = %user, error = infra::chain(&error), "{user} is not mailed what they asked for");
     }
 }

@@ -6,9 +6,9 @@ use domain::identity_provider::EmailDomain;
 use domain::permission::Permission;
 use infra::postgres::TenantStore;
 use infra::postgres::email_domain::{EMAIL_DOMAINS_MAX, NotAdded, NotEnforced, NotRemoved, OwnDomain};
-use tracing::warn;
 
-use super::error::{Code, UserError, UserErrorCode, fail, state, viewer, within};
+use super::error::{Code, UserError, UserErrorCode, fail, internal, state, viewer, within};
+use super::invitation::MailFailureNode;
 use super::page::cost;
 use super::session::caller;
 use crate::auth;
@@ -47,12 +47,14 @@ struct EmailDomainNode {
     proven_at: Option<DateTime<Utc>>,
     /// Since when people with an address there get into this tenant by its provider only; null where a password does.
     enforced_at: Option<DateTime<Utc>>,
+    /// Why the last code was not mailed yet; null where it was, or is about to be.
+    mail_failure: Option<MailFailureNode>,
 }
 
 impl From<OwnDomain> for EmailDomainNode {
     fn from(own: OwnDomain) -> Self {
-        let OwnDomain { domain, added_at, mailed_at, proven_at, enforced_at } = own;
-        Self { domain, added_at, mailed_at, proven_at, enforced_at }
+        let OwnDomain { domain, added_at, mailed_at, proven_at, enforced_at, mail_failure } = own;
+        Self { domain, added_at, mailed_at, proven_at, enforced_at, mail_failure: mail_failure.map(Into::into) }
     }
 }
 
@@ -122,7 +124,10 @@ impl EmailDomainMutation {
         let viewer = viewer(ctx)?;
         let (code, code_hash) = auth::new_token();
         let expires_at = Utc::now() + Duration::hours(CODE_HOURS);
-        let keep = async |store: TenantStore<'_>| store.email_domain_code(&domain, &code_hash, expires_at).await;
+        let tenant = viewer.membership().map_or("a tenant", |membership| membership.name.as_str());
+        let mail = mailing.domain_code(&mailbox.at(&domain), domain.as_str(), tenant, &code.into(), expires_at);
+        let mail = mail.map_err(|error| internal(ctx, &error.into()))?;
+        let keep = async |store: TenantStore<'_>| store.email_domain_code(&domain, &code_hash, expires_at, &mail).await;
         if !within(ctx, Permission::ManageMembers, keep).await? {
             let known = within(ctx, Permission::ManageMembers, async |store| store.email_domains().await).await?;
             if !known.iter().any(|own| own.domain == domain.as_str()) {
@@ -131,13 +136,6 @@ impl EmailDomainMutation {
             let message =
                 "a code was mailed there within the last ten minutes, or five to the tenant's domains within the last hour; wait";
             return Ok(refuse("domain", UserErrorCode::TooMany, message));
-        }
-        let tenant = viewer.membership().map_or("a tenant", |membership| membership.name.as_str());
-        if let Err(error) = mailing.prove_domain(&mailbox.at(&domain), domain.as_str(), tenant, &code.into()).await {
-            warn!(request.id = %viewer.request, error = infra::chain(&error), "A code for the domain {domain} was not mailed");
-            let message =
-                "the mail server did not take the mail; try again in ten minutes, and tell whoever runs this installation";
-            return Ok(refuse("domain", UserErrorCode::Blocked, message));
         }
         shown(ctx, &domain).await
     }

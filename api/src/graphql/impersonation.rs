@@ -11,14 +11,13 @@ use domain::impersonation::{self, MINUTES_MAX};
 use domain::permission::Permission;
 use infra::postgres::StoreError;
 use infra::postgres::impersonation::{Ended, Impersonation, LiveImpersonation};
-use infra::postgres::support::Errand;
+use infra::postgres::support::{Errand, Told};
 
 use super::error::{UserError, UserErrorCode, internal, state, viewer, within};
 use super::page::{cost, uuid};
-use super::support::{refusal, tell, wrong};
+use super::support::{refusal, writer, wrong};
 use crate::AppState;
 use crate::auth::{Identity, Viewer};
-use crate::mailing::SupportNews;
 
 /// Root fields and ids that are noted of one request of support.
 const NOTED_MAX: usize = 20;
@@ -216,15 +215,13 @@ impl ImpersonationMutation {
             return Ok(ImpersonationBeginPayload::refuse(UserError::new("input.minutes", UserErrorCode::Invalid, message)));
         }
         let errand = Errand { user, tenant, reason, ticket, may_write: input.may_write };
-        let begun = state(ctx).store.impersonation_begin(&errand, session, input.minutes, viewer.request).await;
-        let (id, told) = match begun.map_err(|error| internal(ctx, &error))? {
+        let write = |told: &Told| writer(ctx, &errand, told);
+        let begun = state(ctx).store.impersonation_begin(&errand, session, input.minutes, viewer.request, &write).await;
+        let id = match begun.map_err(|error| internal(ctx, &error))? {
             Ok(begun) => begun,
             Err(why) => return Ok(ImpersonationBeginPayload::refuse(refusal(why))),
         };
         let live = state(ctx).store.impersonation_live(id, user, session).await.map_err(|error| internal(ctx, &error))?;
-        let ends_at = live.as_ref().map_or_else(Utc::now, |live| live.ends_at);
-        let news = SupportNews::new(&told, reason, ticket, input.may_write, Some(ends_at));
-        tell(ctx, id.to_string(), told.addresses, news);
         Ok(shown(ctx, live, session))
     }
 

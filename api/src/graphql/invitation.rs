@@ -6,7 +6,7 @@ use domain::id::InvitationId;
 use domain::permission::{Permission, Role};
 use infra::mail::check_addresses;
 use infra::postgres::invitation::{INVITATIONS_MAX, Invitation, NewInvitation, NotInvited};
-use tracing::warn;
+use infra::postgres::mail::MailFailure;
 
 use super::error::{Code, UserError, UserErrorCode, fail, internal, state, viewer, within};
 use super::member::MemberRole;
@@ -31,6 +31,8 @@ struct InvitationNode {
     expires_at: DateTime<Utc>,
     accepted_at: Option<DateTime<Utc>>,
     withdrawn_at: Option<DateTime<Utc>>,
+    /// Why it was not mailed yet; null where it was, is about to be, or its link was handed on by another way.
+    mail_failure: Option<MailFailureNode>,
 }
 
 impl From<Invitation> for InvitationNode {
@@ -44,7 +46,24 @@ impl From<Invitation> for InvitationNode {
             expires_at: invitation.expires_at,
             accepted_at: invitation.accepted_at,
             withdrawn_at: invitation.withdrawn_at,
+            mail_failure: invitation.mail_failure.map(Into::into),
         }
+    }
+}
+
+/// A mail that the mail server has not taken.
+#[derive(SimpleObject)]
+#[graphql(name = "MailFailure")]
+pub(super) struct MailFailureNode {
+    /// Why the last try failed.
+    message: String,
+    /// When it is tried again; null where it was given up: begin anew once the reason is gone.
+    again_at: Option<DateTime<Utc>>,
+}
+
+impl From<MailFailure> for MailFailureNode {
+    fn from(failure: MailFailure) -> Self {
+        Self { message: failure.why, again_at: failure.again_at }
     }
 }
 
@@ -129,15 +148,15 @@ impl InvitationMutation {
         }
         let mailing = &state(ctx).mailing;
         let (token, token_hash) = auth::new_token();
-        let token = token.into();
-        let new = NewInvitation {
-            email,
-            role,
-            token_hash: &token_hash,
-            is_mailed: mailing.is_set_up(),
-            invited_by: user,
-            expires_at: Utc::now() + Duration::days(DAYS),
+        let (token, expires_at) = (token.into(), Utc::now() + Duration::days(DAYS));
+        let tenant = viewer.membership().map_or("a tenant", |membership| membership.name.as_str());
+        let mail = match mailing.is_set_up() {
+            true => {
+                Some(mailing.invitation(email, tenant, role, &token, expires_at).map_err(|error| internal(ctx, &error.into()))?)
+            }
+            false => None,
         };
+        let new = NewInvitation { email, role, token_hash: &token_hash, mail: mail.as_ref(), invited_by: user, expires_at };
         let made = match within(ctx, Permission::ManageMembers, async |store| store.invitation_create(&new).await).await? {
             Ok(made) => made,
             Err(NotInvited::Member) => return Ok(refuse("email", UserErrorCode::Taken, "this person is a member already")),
@@ -150,18 +169,8 @@ impl InvitationMutation {
                 return Ok(refuse("email", UserErrorCode::TooMany, message));
             }
         };
-        if !mailing.is_set_up() {
-            let link = Some(mailing.invitation_link(&token));
-            return Ok(InvitationPayload { invitation: Some(made.into()), link, user_errors: vec![] });
-        }
-        let tenant = viewer.membership().map_or("a tenant", |membership| membership.name.as_str());
-        if let Err(error) = mailing.invite(email, made.id, tenant, role, &token).await {
-            warn!(request.id = %viewer.request, error = infra::chain(&error), "An invitation was not mailed");
-            within(ctx, Permission::ManageMembers, async |store| store.invitation_withdraw(made.id).await).await?;
-            let message = "the mail server did not take the invitation; try again, and tell whoever runs this installation";
-            return Ok(refuse("email", UserErrorCode::Blocked, message));
-        }
-        Ok(InvitationPayload { invitation: Some(made.into()), link: None, user_errors: vec![] })
+        let link = mail.is_none().then(|| mailing.invitation_link(&token));
+        Ok(InvitationPayload { invitation: Some(made.into()), link, user_errors: vec![] })
     }
 
     /// Takes an offer back: its link is worth nothing from then on.

@@ -5,17 +5,14 @@ use chrono::{DateTime, Utc};
 use domain::id::{SupportConsentId, SupportRequestId};
 use domain::impersonation;
 use domain::permission::Permission;
-use infra::postgres::support::{Errand, SupportConsent, SupportRefusal, SupportRequest};
-use tracing::warn;
+use infra::postgres::mail::SealedMail;
+use infra::postgres::support::{Errand, SupportConsent, SupportRefusal, SupportRequest, Told};
+use infra::vault::VaultError;
 
 use super::error::{UserError, UserErrorCode, internal, state, viewer, within};
 use super::impersonation::{RunningImpersonation, StaffPerson};
 use super::page::{cost, uuid};
-use super::session::caller;
 use crate::mailing::SupportNews;
-
-/// Seconds between tries of a mail that the server did not take.
-const AGAIN_S: [u64; 2] = [5, 60];
 
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 enum SupportRequestState {
@@ -243,13 +240,11 @@ impl SupportMutation {
         }
         let errand = Errand { user, tenant, reason, ticket, may_write: input.may_write };
         let store = &state(ctx).store;
-        let made = store.support_request_create(&errand, viewer.request).await.map_err(|error| internal(ctx, &error))?;
-        let (id, told) = match made {
-            Ok(made) => made,
+        let made = store.support_request_create(&errand, viewer.request, &|told| writer(ctx, &errand, told)).await;
+        let id = match made.map_err(|error| internal(ctx, &error))? {
+            Ok(id) => id,
             Err(why) => return Ok(no_request(refusal(why))),
         };
-        let news = SupportNews::new(&told, reason, ticket, input.may_write, None);
-        tell(ctx, id.to_string(), told.addresses, news);
         let own = store.support_requests_of(user).await.map_err(|error| internal(ctx, &error))?;
         let made = own.into_iter().find(|request| request.id == id).map(|request| SupportRequestNode::new(request, Utc::now()));
         Ok(SupportRequestPayload { support_request: made, user_errors: vec![] })
@@ -335,6 +330,10 @@ pub(super) fn refusal(why: SupportRefusal) -> UserError {
         SupportRefusal::Waits => {
             ("input.tenant", UserErrorCode::Taken, "you have asked this tenant already; it has 24 hours to answer")
         }
+        SupportRefusal::Often => {
+            let message = "you have asked this tenant three times within a day, and were not let in; ask it another way";
+            ("input.tenant", UserErrorCode::TooMany, message)
+        }
         SupportRefusal::Runs => {
             ("input", UserErrorCode::Blocked, "an impersonation of yours runs; leave it first (impersonationLeave)")
         }
@@ -350,23 +349,8 @@ pub(super) fn refusal(why: SupportRefusal) -> UserError {
     UserError::new(field, code, message)
 }
 
-/// Mails it to a tenant's owners and admins, beside the answer. What goes wrong for good is in the log; they see it in the web app all the same.
-pub(super) fn tell(ctx: &Context<'_>, id: String, addresses: Vec<String>, news: SupportNews) {
-    let (state, request) = (state(ctx).clone(), caller(ctx).request);
-    if !state.mailing.is_set_up() {
-        return;
-    }
-    tokio::spawn(async move {
-        for (number, address) in addresses.iter().enumerate() {
-            let id = format!("{id}.{number}");
-            let mut waits = AGAIN_S.into_iter();
-            while let Err(error) = state.mailing.support(address, &id, &news).await {
-                let Some(wait) = waits.next() else {
-                    warn!(request.id = %request, error = infra::chain(&error), "{id} was not mailed to everybody whom it concerns");
-                    break;
-                };
-                tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
-            }
-        }
-    });
+/// What a tenant's owners and admins are mailed of an errand.
+pub(super) fn writer(ctx: &Context<'_>, errand: &Errand<'_>, told: &Told) -> std::result::Result<Vec<SealedMail>, VaultError> {
+    let Errand { reason, ticket, may_write, .. } = *errand;
+    state(ctx).mailing.support(told, SupportNews { reason, ticket, may_write })
 }

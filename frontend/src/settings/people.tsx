@@ -210,7 +210,7 @@ function Invite({ close }: { close: () => void }) {
       return null;
     }
     close();
-    return `An invitation was mailed to ${email}.`;
+    return `An invitation goes to ${email} by mail.`;
   });
   if (link) {
     return (
@@ -242,6 +242,22 @@ function Invite({ close }: { close: () => void }) {
   );
 }
 
+/** Why nobody has read an invitation yet, and what to do. */
+function NotMailed({ failure }: { failure: NonNullable<Invitation["mailFailure"]> }) {
+  return (
+    <p className="small break" role="note">
+      <Badge tone="bad">not mailed</Badge> {failure.message}.{" "}
+      {failure.againAt ? (
+        <>
+          It is tried again <Time at={failure.againAt} />.
+        </>
+      ) : (
+        "It is not tried again: withdraw it, correct the address, and invite anew."
+      )}
+    </p>
+  );
+}
+
 function Invitations({ members }: { members: readonly Member[] }) {
   const may = useMay();
   const asked = useAsk(InvitationsDocument, {}, { everyMs: 30_000 });
@@ -266,6 +282,7 @@ function Invitations({ members }: { members: readonly Member[] }) {
               {state === "waits" ? "until " : ""}
               <Time at={one.acceptedAt ?? one.withdrawnAt ?? one.expiresAt} />
             </span>
+            {state === "waits" && one.mailFailure && <NotMailed failure={one.mailFailure} />}
           </>
         );
       },

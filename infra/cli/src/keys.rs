@@ -2,17 +2,17 @@
 
 use std::process::ExitCode;
 
-use api::config::MasterKeys;
+use api::master_key::MasterKeys;
 use clap::Subcommand;
-use domain::id::UserId;
+use domain::id::{MailId, UserId};
 use infra::postgres::Store;
-use infra::postgres::data_key::Rotation;
+use infra::postgres::data_key::{MasterKeyUse, Rotation};
 
 use crate::{Failure, say};
 
 #[derive(Subcommand)]
 pub enum KeysCommand {
-    /// Lists the master keys that have wrapped tenants' data keys and sealed people's second factors, by their ids. Needs DATABASE_URL and CROSSDOCK_MASTER_KEY.
+    /// Lists the master keys that have wrapped tenants' data keys and sealed people's second factors and mails, by their ids. Needs DATABASE_URL and CROSSDOCK_MASTER_KEY.
     List,
     /// Wraps what other master keys have wrapped by CROSSDOCK_MASTER_KEY, while everything runs. All processes must know both keys already
     /// (CROSSDOCK_MASTER_KEY_ALSO). Where it is interrupted, run it again: what is done stays done.
@@ -39,21 +39,28 @@ impl KeysCommand {
                     (resealed, after) = (resealed + count, last);
                     say(&format!("{resealed} second factors are sealed by {}", vault.master_key_id()))?;
                 }
-                if rotation.rewrapped == 0 && resealed == 0 {
+                let (mut mails, mut after) = (0, MailId(uuid::Uuid::nil()));
+                while let Some((count, last)) = store.mails_reseal(&vault, after).await? {
+                    (mails, after) = (mails + count, last);
+                    say(&format!("{mails} mails that wait are sealed by {}", vault.master_key_id()))?;
+                }
+                if rotation.rewrapped == 0 && resealed == 0 && mails == 0 {
                     break;
                 }
             }
         }
         let mut is_done = true;
-        for (id, data_keys, second_factors) in store.master_keys().await? {
+        for used in store.master_keys().await? {
+            let MasterKeyUse { master_key_id: id, data_keys, second_factors, mails } = used;
             let which = match id == vault.master_key_id() {
                 true => "CROSSDOCK_MASTER_KEY",
                 false if vault.knows(&id) => "CROSSDOCK_MASTER_KEY_ALSO",
                 false => "not configured here",
             };
             is_done &= id == vault.master_key_id();
-            let people = if second_factors > 0 { format!(", {second_factors} second factors") } else { String::new() };
-            say(&format!("{id}: {data_keys} data keys{people} ({which})"))?;
+            let some = |count: i64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
+            let (people, waiting) = (some(second_factors, "second factors"), some(mails, "mails that wait"));
+            say(&format!("{id}: {data_keys} data keys{people}{waiting} ({which})"))?;
         }
         if is_done {
             say("No other master key is needed any more.")?;

@@ -21,6 +21,7 @@ use infra::limiter::Limiter;
 use infra::mail::Mailer;
 use infra::outbound::{AllowList, Outbound};
 use infra::postgres::Store;
+use infra::postgres::data_key::MasterKeyUse;
 use infra::sunset::Sunsets;
 use infra::vault::Vault;
 use tokio::sync::watch;
@@ -169,7 +170,8 @@ CROSSDOCK_PUBLIC_URL            http://<listen>      how vendors and people reac
 CROSSDOCK_LISTENING             automatic            by_hand: no poll is made and no webhook registered unless a person does it
 CROSSDOCK_MASTER_KEY            32 bytes in base64, wraps the tenants' keys: openssl rand -base64 32
 CROSSDOCK_MASTER_KEY_FILE       a file that holds it, in its place
-CROSSDOCK_MASTER_KEY_ALSO       another one that is read while the master key is replaced (`crossdock keys rotate`); or …_ALSO_FILE
+CROSSDOCK_MASTER_KEY_COMMAND    or a program with its arguments that prints it, such as the tool of a key service
+CROSSDOCK_MASTER_KEY_ALSO       another one that is read while the master key is replaced (`crossdock keys rotate`); or …_ALSO_FILE, …_ALSO_COMMAND
 CROSSDOCK_JWT_KEY               32 characters at least, signs access tokens
 CROSSDOCK_ENV                   production           development opens GraphiQL and introspection
 CROSSDOCK_OUTBOUND_ALLOW        host:port, ...       addresses inside your own walls that connectors may call
@@ -207,9 +209,12 @@ async fn parts(all_in_one: bool) -> Result<Parts, Failure> {
     let vault = config.master_keys.vault()?;
     let store = Store::connect(&config.database_url, config.database_connections).await?;
     // One that cannot read some tenants' credentials must not look as if it worked.
-    if let Some((id, data_keys, second_factors)) = store.master_keys().await?.into_iter().find(|(id, ..)| !vault.knows(id)) {
+    let is_lost = |used: &MasterKeyUse| used.data_keys + used.second_factors > 0 && !vault.knows(&used.master_key_id);
+    if let Some(MasterKeyUse { master_key_id, data_keys, second_factors, .. }) =
+        store.master_keys().await?.into_iter().find(is_lost)
+    {
         return Err(format!(
-            "{data_keys} tenants' data keys and {second_factors} people's second factors are sealed by the master key {id}, which is not configured here: set CROSSDOCK_MASTER_KEY to it, or CROSSDOCK_MASTER_KEY_ALSO while it is being replaced"
+            "{data_keys} tenants' data keys and {second_factors} people's second factors are sealed by the master key {master_key_id}, which is not configured here: set CROSSDOCK_MASTER_KEY to it, or CROSSDOCK_MASTER_KEY_ALSO while it is being replaced"
         )
         .into());
     }
@@ -275,7 +280,9 @@ async fn serve(all_in_one: bool) -> Result<(), Failure> {
     let parts = parts(all_in_one).await?;
     let stop = stop_signal()?;
     let (store, vault, broker) = (parts.store.clone(), parts.vault.clone(), parts.broker.clone());
-    let state = AppState::new(&parts.config, parts.catalog, store, vault, broker, parts.limiter.clone(), mailer(&parts)?)?;
+    // The workers send mails; that the server's address cannot be read is told by whoever is started first.
+    mailer(&parts)?;
+    let state = AppState::new(&parts.config, parts.catalog, store, vault, broker, parts.limiter.clone())?;
     let working = if all_in_one { Some(tokio::spawn(workers::run(workers(&parts)?, stop.clone()))) } else { None };
     // Whoever starts us learns the address from the first line of standard output.
     let ready = |address| {

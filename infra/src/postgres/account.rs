@@ -7,6 +7,7 @@ use domain::id::{SessionId, UserId};
 use sqlx::Row;
 use uuid::Uuid;
 
+use super::mail::{self, SealedMail};
 use super::session::{Whence, tell};
 use super::{Store, StoreError};
 
@@ -115,7 +116,7 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps the hash of a token that is about to be mailed; false where the person was sent three within an hour.
+    /// Keeps the hash of a token, and the mail that carries it; false where the person was sent three within an hour.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -126,6 +127,7 @@ impl Store {
         token_hash: &[u8],
         expires_at: DateTime<Utc>,
         whence: Whence<'_>,
+        mail: &SealedMail,
     ) -> Result<bool, StoreError> {
         let mut tx = self.pool().begin().await?;
         let make = sqlx::query_scalar("SELECT mailed_token_make($1, $2, $3, $4)").bind(user.0).bind(token_hash);
@@ -133,6 +135,9 @@ impl Store {
         if made && purpose == Purpose::Reset {
             let detail = serde_json::json!({"address": whence.address}).to_string();
             tell(&mut tx, user, whence.request, Action::PasswordResetAsked, "user", &[user.0], Some(&detail)).await?;
+        }
+        if made {
+            mail::put(&mut tx, None, mail).await?;
         }
         tx.commit().await?;
         Ok(made)

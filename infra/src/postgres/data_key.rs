@@ -22,13 +22,23 @@ pub struct Rotation {
     after: (Uuid, i32),
 }
 
+/// What one master key has wrapped or sealed itself.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct MasterKeyUse {
+    pub master_key_id: String,
+    pub data_keys: i64,
+    pub second_factors: i64,
+    /// Mails that wait.
+    pub mails: i64,
+}
+
 impl Store {
-    /// Which master keys have wrapped data keys and sealed second factors, and how many of each.
+    /// Which master keys are in use, and for how much.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn master_keys(&self) -> Result<Vec<(String, i64, i64)>, StoreError> {
-        let query = sqlx::query_as("SELECT master_key_id, data_keys, second_factors FROM master_keys()");
+    pub async fn master_keys(&self) -> Result<Vec<MasterKeyUse>, StoreError> {
+        let query = sqlx::query_as("SELECT master_key_id, data_keys, second_factors, mails FROM master_keys()");
         Ok(query.fetch_all(self.pool()).await?)
     }
 

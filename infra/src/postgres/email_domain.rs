@@ -8,6 +8,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
+use super::mail::{self, MailFailure, SealedMail};
 use super::receive::audit_each;
 use super::{StoreError, TenantStore};
 
@@ -23,6 +24,8 @@ pub struct OwnDomain {
     pub mailed_at: Option<DateTime<Utc>>,
     pub proven_at: Option<DateTime<Utc>>,
     pub enforced_at: Option<DateTime<Utc>>,
+    /// Why the last code was not mailed yet; `None` where it was, or is about to be.
+    pub mail_failure: Option<MailFailure>,
 }
 
 /// Why the provider is not enforced for a domain.
@@ -53,13 +56,14 @@ pub enum NotRemoved {
     JustMailed,
 }
 
-fn own_domain(row: &PgRow) -> Result<OwnDomain, sqlx::Error> {
+fn own_domain(row: &PgRow) -> Result<OwnDomain, StoreError> {
     Ok(OwnDomain {
         domain: row.try_get("domain")?,
         added_at: row.try_get("added_at")?,
         mailed_at: row.try_get("mailed_at")?,
         proven_at: row.try_get("proven_at")?,
         enforced_at: row.try_get("enforced_at")?,
+        mail_failure: mail::failure(row)?,
     })
 }
 
@@ -70,11 +74,13 @@ impl TenantStore<'_> {
     /// Where the database does not answer.
     pub async fn email_domains(&self) -> Result<Vec<OwnDomain>, StoreError> {
         let mut tx = self.begin().await?;
-        let query =
-            "SELECT domain, added_at, mailed_at, proven_at, enforced_at FROM email_domains WHERE tenant_id = $1 ORDER BY domain";
+        let query = "SELECT d.domain, d.added_at, d.mailed_at, d.proven_at, d.enforced_at,
+                            m.failure AS mail_failure, m.due_at AS mail_due_at, m.given_up_at AS mail_given_up_at
+             FROM email_domains d LEFT JOIN mails m ON m.tenant_id = d.tenant_id AND m.about = d.id
+             WHERE d.tenant_id = $1 ORDER BY d.domain";
         let rows = sqlx::query(query).bind(self.scope().tenant.0).fetch_all(&mut *tx).await?;
         tx.commit().await?;
-        Ok(rows.iter().map(own_domain).collect::<Result<_, _>>()?)
+        rows.iter().map(own_domain).collect()
     }
 
     /// Adds a domain, which proves nothing yet.
@@ -97,7 +103,7 @@ impl TenantStore<'_> {
         Ok(Ok(()))
     }
 
-    /// Keeps what is about to be mailed; false where enough was, or there is no such domain.
+    /// Keeps a code's hash, and the mail that carries it; false where enough was, or there is no such domain.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -106,10 +112,19 @@ impl TenantStore<'_> {
         domain: &EmailDomain,
         code_hash: &[u8],
         expires_at: DateTime<Utc>,
+        mail: &SealedMail,
     ) -> Result<bool, StoreError> {
+        let tenant = self.scope().tenant;
         let mut tx = self.begin().await?;
         let code = sqlx::query_scalar("SELECT email_domain_code($1, $2, $3)").bind(domain.as_str());
         let may: bool = code.bind(code_hash).bind(expires_at).fetch_one(&mut *tx).await?;
+        if may {
+            let id = sqlx::query_scalar("SELECT id FROM email_domains WHERE tenant_id = $1 AND domain = $2");
+            let id = id.bind(tenant.0).bind(domain.as_str()).fetch_one(&mut *tx).await?;
+            // The code before is good for nothing any more.
+            mail::withdraw(&mut tx, id).await?;
+            mail::put(&mut tx, Some((tenant, id)), mail).await?;
+        }
         tx.commit().await?;
         Ok(may)
     }

@@ -12,7 +12,7 @@ use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::receive::audit_each;
-use super::support::{Errand, SupportRefusal, Told, received};
+use super::support::{Errand, SupportRefusal, Told, Writer, mail_all, received};
 use super::{Store, StoreError, TenantStore, enter};
 
 /// Of one look of a worker.
@@ -137,7 +137,7 @@ pub(super) async fn tell_ended(
 }
 
 impl Store {
-    /// Begins one, for so many minutes at most. Whom to tell, or why it does not begin.
+    /// Begins one, for so many minutes at most, and mails it to whom it concerns; or why it does not begin.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -147,7 +147,8 @@ impl Store {
         session: SessionId,
         minutes: i32,
         request: Uuid,
-    ) -> Result<Result<(ImpersonationId, Told), SupportRefusal>, StoreError> {
+        write: Writer<'_>,
+    ) -> Result<Result<ImpersonationId, SupportRefusal>, StoreError> {
         let id = ImpersonationId::generate();
         let mut tx = self.pool().begin().await?;
         let (tenant, slug) = errand.whom();
@@ -160,17 +161,19 @@ impl Store {
             Ok(received) => received,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        let ends_at: DateTime<Utc> = row.try_get("ends_at")?;
         let detail = json!({
             "reason": errand.reason,
             "ticket": errand.ticket,
             "may_write": errand.may_write,
             "consent": SupportConsentId(row.try_get("consent_id")?),
-            "ends_at": row.try_get::<DateTime<Utc>, _>("ends_at")?,
+            "ends_at": ends_at,
         });
         let detail = detail.to_string();
         audit_each(&mut tx, &scope, Action::ImpersonationBegun, "impersonation", &[id.0], &[Some(&detail)]).await?;
+        mail_all(&mut tx, write(&Told { ends_at: Some(ends_at), ..told })?).await?;
         tx.commit().await?;
-        Ok(Ok((id, told)))
+        Ok(Ok(id))
     }
 
     /// What an impersonation is worth now, to the person and session that it is of; `None` where it is over.

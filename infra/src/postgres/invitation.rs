@@ -11,6 +11,7 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::configure::is_taken;
+use super::mail::{self, MailFailure, SealedMail};
 use super::receive::{audit, audit_each};
 use super::{Store, StoreError, TenantStore, enter};
 
@@ -28,15 +29,17 @@ pub struct Invitation {
     pub expires_at: DateTime<Utc>,
     pub accepted_at: Option<DateTime<Utc>>,
     pub withdrawn_at: Option<DateTime<Utc>>,
+    /// Why it was not mailed yet; `None` where it was, or is about to be.
+    pub mail_failure: Option<MailFailure>,
 }
 
 /// What is offered, and how.
-#[derive(Debug)]
 pub struct NewInvitation<'a> {
     pub email: &'a str,
     pub role: Role,
     pub token_hash: &'a [u8],
-    pub is_mailed: bool,
+    /// `None` where there is no mail server: its link is handed on by another way.
+    pub mail: Option<&'a SealedMail>,
     pub invited_by: UserId,
     pub expires_at: DateTime<Utc>,
 }
@@ -59,7 +62,7 @@ pub struct Offer {
     pub account: Option<(UserId, String)>,
 }
 
-const COLUMNS: &str = "id, email, role, invited_by, created_at, expires_at, accepted_at, withdrawn_at";
+const COLUMNS: &str = "i.id, i.email, i.role, i.invited_by, i.created_at, i.expires_at, i.accepted_at, i.withdrawn_at";
 
 fn invitation(row: &PgRow) -> Result<Invitation, StoreError> {
     Ok(Invitation {
@@ -71,6 +74,7 @@ fn invitation(row: &PgRow) -> Result<Invitation, StoreError> {
         expires_at: row.try_get("expires_at")?,
         accepted_at: row.try_get("accepted_at")?,
         withdrawn_at: row.try_get("withdrawn_at")?,
+        mail_failure: mail::failure(row)?,
     })
 }
 
@@ -81,7 +85,11 @@ impl TenantStore<'_> {
     /// Where the database does not answer.
     pub async fn invitations(&self) -> Result<Vec<Invitation>, StoreError> {
         let mut tx = self.begin().await?;
-        let sql = format!("SELECT {COLUMNS} FROM invitations WHERE tenant_id = $1 ORDER BY id DESC LIMIT 500");
+        let sql = format!(
+            "SELECT {COLUMNS}, m.failure AS mail_failure, m.due_at AS mail_due_at, m.given_up_at AS mail_given_up_at
+             FROM invitations i LEFT JOIN mails m ON m.tenant_id = i.tenant_id AND m.about = i.id
+             WHERE i.tenant_id = $1 ORDER BY i.id DESC LIMIT 500"
+        );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(self.scope().tenant.0).fetch_all(&mut *tx).await?;
         tx.commit().await?;
         rows.iter().map(invitation).collect()
@@ -104,10 +112,10 @@ impl TenantStore<'_> {
              WHERE tenant_id = $1 AND accepted_at IS NULL AND withdrawn_at IS NULL AND expires_at <= now()";
         sqlx::query(expired).bind(tenant).execute(&mut *tx).await?;
         let sql = format!(
-            "INSERT INTO invitations (id, tenant_id, email, role, token_hash, is_mailed, invited_by, expires_at)
+            "INSERT INTO invitations AS i (id, tenant_id, email, role, token_hash, is_mailed, invited_by, expires_at)
              SELECT $1, $2, $3, $4, $5, $6, $7, $8
              WHERE (SELECT count(*) FROM invitations WHERE tenant_id = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL) < $9
-             RETURNING {COLUMNS}"
+             RETURNING {COLUMNS}, NULL::text AS mail_failure"
         );
         let made = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(InvitationId::generate().0)
@@ -115,7 +123,7 @@ impl TenantStore<'_> {
             .bind(new.email)
             .bind(new.role.as_str())
             .bind(new.token_hash)
-            .bind(new.is_mailed)
+            .bind(new.mail.is_some())
             .bind(new.invited_by.0)
             .bind(new.expires_at)
             .bind(INVITATIONS_MAX)
@@ -129,6 +137,9 @@ impl TenantStore<'_> {
         let made = invitation(&row)?;
         let detail = serde_json::json!({"email": made.email, "role": made.role}).to_string();
         audit_each(&mut tx, scope, Action::MemberInvited, "invitation", &[made.id.0], &[Some(&detail)]).await?;
+        if let Some(new) = new.mail {
+            mail::put(&mut tx, Some((scope.tenant, made.id.0)), new).await?;
+        }
         tx.commit().await?;
         Ok(Ok(made))
     }
@@ -144,6 +155,7 @@ impl TenantStore<'_> {
         if sqlx::query(withdraw).bind(id.0).execute(&mut *tx).await?.rows_affected() == 0 {
             return Ok(false);
         }
+        mail::withdraw(&mut tx, id.0).await?;
         audit(&mut tx, self.scope(), Action::InvitationWithdrawn, "invitation", &[id.0]).await?;
         tx.commit().await?;
         Ok(true)

@@ -46,6 +46,7 @@ pub mod ledger;
 pub mod lookup_entry;
 pub mod lookup_inbox;
 pub mod lookup_table;
+pub mod mail;
 pub mod member;
 mod nodelay;
 pub mod page;

@@ -12,8 +12,10 @@ use uuid::Uuid;
 
 use super::configure::is_taken;
 use super::impersonation::{Ended, tell_ended};
+use super::mail::{self, SealedMail};
 use super::receive::{audit, audit_each};
 use super::{Store, StoreError, TenantStore, enter};
+use crate::vault::VaultError;
 
 /// What somebody of the staff says of why they come, and to whom.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +43,8 @@ pub enum SupportRefusal {
     NoTenant,
     /// What they asked before is not answered yet.
     Waits,
+    /// Three times within a day they were refused, or nobody answered.
+    Often,
     /// An impersonation of theirs runs.
     Runs,
     NoConsent,
@@ -56,6 +60,7 @@ impl SupportRefusal {
             "second_factor" => Self::NoSecondFactor,
             "tenant" => Self::NoTenant,
             "waits" => Self::Waits,
+            "often" => Self::Often,
             "runs" => Self::Runs,
             "consent" => Self::NoConsent,
             "read_only" => Self::ReadOnly,
@@ -71,7 +76,12 @@ pub struct Told {
     pub staff_name: String,
     /// The addresses of the tenant's owners and admins.
     pub addresses: Vec<String>,
+    /// When what was begun ends; `None` where it is only asked for.
+    pub ends_at: Option<DateTime<Utc>>,
 }
+
+/// Writes what a tenant's owners and admins are mailed, once it is known who they are.
+pub type Writer<'a> = &'a (dyn Fn(&Told) -> Result<Vec<SealedMail>, VaultError> + Sync);
 
 /// What was asked, and what came of it.
 #[derive(Debug, Clone)]
@@ -178,7 +188,7 @@ impl Store {
         Ok(was)
     }
 
-    /// Asks a tenant to be let in. Whom to tell, or why it was not asked.
+    /// Asks a tenant to be let in, and mails it to whom it concerns; or why it was not asked.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -186,7 +196,8 @@ impl Store {
         &self,
         errand: &Errand<'_>,
         request: Uuid,
-    ) -> Result<Result<(SupportRequestId, Told), SupportRefusal>, StoreError> {
+        write: Writer<'_>,
+    ) -> Result<Result<SupportRequestId, SupportRefusal>, StoreError> {
         let id = SupportRequestId::generate();
         let mut tx = self.pool().begin().await?;
         let (tenant, slug) = errand.whom();
@@ -201,8 +212,9 @@ impl Store {
         };
         let detail = json!({"reason": errand.reason, "ticket": errand.ticket, "may_write": errand.may_write}).to_string();
         audit_each(&mut tx, &scope, Action::SupportRequested, "support_request", &[id.0], &[Some(&detail)]).await?;
+        mail_all(&mut tx, write(&told)?).await?;
         tx.commit().await?;
-        Ok(Ok((id, told)))
+        Ok(Ok(id))
     }
 
     /// What one of the staff has asked, of whichever tenant, the newest first; at most 100.
@@ -234,7 +246,18 @@ pub(super) async fn received(
     );
     let addresses = owners.bind(tenant.0).fetch_all(&mut **tx).await?;
     let scope = Scope { tenant, actor: Actor::staff(errand.user, &staff_name, tenant, errand.ticket, impersonation), request };
-    Ok(Ok((scope, Told { tenant_name: row.try_get("tenant_name")?, staff_name, addresses })))
+    Ok(Ok((scope, Told { tenant_name: row.try_get("tenant_name")?, staff_name, addresses, ends_at: None })))
+}
+
+/// What is done is told by mail, or not done.
+pub(super) async fn mail_all(
+    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
+    mails: Vec<SealedMail>,
+) -> Result<(), StoreError> {
+    for mail in &mails {
+        mail::put(tx, None, mail).await?;
+    }
+    Ok(())
 }
 
 impl TenantStore<'_> {

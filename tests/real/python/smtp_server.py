@@ -12,6 +12,13 @@ from aiosmtpd.controller import Controller
 
 
 class Inbox:
+    async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
+        # As a server says of a mailbox that it does not have.
+        if address.startswith("refused@"):
+            return "550 5.1.1 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
     async def handle_DATA(self, server, session, envelope):
         mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
         said = {

@@ -8,6 +8,9 @@ use domain::id::{CredentialId, TenantId, UserId};
 use domain::scope::Scope;
 use domain::secret::{ExposeSecret, SecretFields};
 use infra::postgres::Store;
+use infra::postgres::account::Purpose;
+use infra::postgres::mail::{Mail, SealedMail};
+use infra::postgres::session::Whence;
 use infra::vault::Vault;
 use sqlx::{AssertSqlSafe, Executor};
 use tests::platform::{Database, binary};
@@ -55,6 +58,11 @@ impl Sealed {
         }
         let person = store.user_create("ann@example.com", "Ann", "-").await.unwrap().unwrap();
         assert!(store.second_factor_begin(&vault(master), person, &"GEZDGNBVGY3TQOJQ".into()).await.unwrap());
+        let mail = Mail { to: "ann@example.com".into(), subject: "x".into(), text: "a link".into() };
+        let until = chrono::Utc::now() + chrono::TimeDelta::days(1);
+        let mail = SealedMail::new(&vault(master), &mail, until).unwrap();
+        let whence = Whence { request: uuid::Uuid::now_v7(), device: "test", address: "127.0.0.1" };
+        assert!(store.mailed_token_make(person, Purpose::Verify, &[0; 32], until, whence, &mail).await.unwrap());
         Self { database, store, tenants: made, person }
     }
 
@@ -127,11 +135,14 @@ async fn the_master_key_is_replaced_while_all_is_read_and_a_kill_in_between_lose
     assert_eq!(sealed.unreadable(&vault(2)).await, 0, "the one before is needed no more");
     let (_, text) = sealed.said(&["keys", "list"], 2, None).await;
     assert!(
-        text.contains("250 data keys, 1 second factors (CROSSDOCK_MASTER_KEY)") && text.contains("No other master key is needed"),
+        text.contains("250 data keys, 1 second factors, 1 mails that wait (CROSSDOCK_MASTER_KEY)")
+            && text.contains("No other master key is needed"),
         "{text}"
     );
     let begun = sealed.store.second_factor_begun(&vault(2), sealed.person).await.unwrap().unwrap();
     assert_eq!(begun.secret.expose_secret(), "GEZDGNBVGY3TQOJQ");
+    let waiting = sealed.store.mails_take(10, 60.0).await.unwrap();
+    assert_eq!(waiting[0].1.open(&vault(2)).unwrap().text, "a link");
     let mut root = sealed.database.connect().await.unwrap();
     let told = "SELECT count(*), count(DISTINCT tenant_id) FROM audit_events WHERE action = 'data_key.rewrapped'";
     assert_eq!(sqlx::query_as::<_, (i64, i64)>(told).fetch_one(&mut root).await.unwrap(), (250, 250), "each once");

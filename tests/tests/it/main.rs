@@ -29,6 +29,7 @@ mod lease;
 mod limit;
 mod lookup_table;
 mod lookup_version;
+mod mail;
 mod member;
 mod order;
 mod order_to_cash;

@@ -115,3 +115,36 @@ async fn records_go_to_a_customer_as_855_856_810_and_846_and_an_order_to_a_suppl
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_depositors_940_is_an_order_and_hears_of_it_by_945_and_846() {
+    let folder = Drop::new();
+    world_with(folder.opened(), async |world| {
+        let owner = partner(world, &folder, "x12-depositor", ["01", "123456780"], "order").await;
+        let own = OwnSystem::connect(&world.acme.client, "Warehouse").await.unwrap();
+        let request =
+            sample("940_request").replace("|01|123456789      |08|9251230000     |", "|01|123456780      |01|123456789      |");
+        let request = request.replace("GS|OW|123456789|9251230000|", "GS|OW|123456780|123456789|");
+        owner.put("940.edi", &request);
+        owner.looked(world).await;
+        let ledger = world.acme.rest(1, PATIENCE).await.unwrap();
+        assert_eq!(ledger.message("mapped"), 1, "{ledger:?} {:?}", exceptions(world).await);
+        for kind in ["shipment", "inventory_level"] {
+            flow(world, kind, &own.connection, &owner.connection).await;
+            assert_eq!(own.send(kind, record(kind)).await.unwrap(), 200, "{kind}");
+        }
+        eventually("all is sent", async || {
+            let groups = sent(world).await;
+            assert_eq!(exceptions(world).await, [Value::Null; 0]);
+            // The acknowledgement of the 940 is the third.
+            (groups.len() == 3 && groups.iter().all(|group| group["state"] == "sent")).then_some(())
+        })
+        .await;
+        let out = folder.path("out");
+        let texts: Vec<_> = names(&out).iter().map(|name| std::fs::read_to_string(out.join(name)).unwrap()).collect();
+        for says in ["AK1*OW*13", "ST*945*0001~", "W12*CP*36*30*6*EA**SK*PIN-STEEL~", "ST*846*0001~"] {
+            assert_eq!(texts.iter().filter(|text| text.contains(says)).count(), 1, "{says}: {texts:?}");
+        }
+    })
+    .await;
+}
