@@ -109,8 +109,9 @@ async fn backfill(arguments: &Arguments, platform: &Platform) -> Result<Value, F
     let destination: domain::id::ConnectionId = selling.destination.parse()?;
     let alone = latency(&mut database, destination, since).await?;
 
-    enqueue(&mut database, &filling, arguments.backfill).await?;
+    // The first are delivered while the last are enqueued.
     let (since, begin) = (now(&mut database).await?, Instant::now());
+    enqueue(&mut database, &filling, arguments.backfill).await?;
     let live = Live::start(&selling, arguments.rate, 500_000);
     let done = "SELECT count(*) FROM deliveries WHERE connection_id = $1 AND state = 'confirmed' AND planned_at >= $2";
     wait_for(&mut database, arguments.backfill, done, filling.destination.parse()?, since).await?;
