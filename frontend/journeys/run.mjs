@@ -13,6 +13,7 @@ import { open, SHOTS, visit, wrong } from "./page.mjs";
 import { people } from "./people.mjs";
 import { reconciliations } from "./reconciliations.mjs";
 import { settings } from "./settings.mjs";
+import { signOn } from "./sign-on.mjs";
 import { support } from "./support.mjs";
 import { swaps } from "./swaps.mjs";
 import { undos } from "./undos.mjs";
@@ -22,7 +23,7 @@ import { work } from "./work.mjs";
 
 // Signing out comes last.
 const { a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last, ...before } = first;
-const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...drifts, ...settings, ...support, ...audit, ...usage, ...inventory, ...undos, ...swaps, ...volume, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
+const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...drifts, ...settings, ...signOn, ...support, ...audit, ...usage, ...inventory, ...undos, ...swaps, ...volume, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
 const started = Date.now();
 const program = findBrowser();
 const stack = await demo();
