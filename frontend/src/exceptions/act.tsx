@@ -5,8 +5,9 @@ import type { Query, UserError } from "../api/client";
 import { useViewer } from "../app/tenants";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
-import { useTell } from "../ui/notice";
+import { useTell, type Undo } from "../ui/notice";
 import { Problem, sentence } from "../ui/state";
+import { useUndo } from "../ui/undo";
 import {
   ExceptionAssignDocument,
   ExceptionCommentDocument,
@@ -17,6 +18,7 @@ import {
   MembersDocument,
   type ExceptionSelectionInput,
 } from "./query.generated";
+import { WhatIf } from "./what-if";
 
 export type Act = "retry" | "assign" | "comment" | "snooze" | "ignore" | "tag";
 
@@ -26,9 +28,16 @@ export interface ActPayload {
   userErrors: UserError[];
 }
 
+/** What an act can be taken back to; undefined where that is not one thing for all that is chosen. */
+export interface Before {
+  assigneeId: string | null | undefined;
+  isSnoozed: boolean | undefined;
+}
+
 interface ActProps {
   selection: ExceptionSelectionInput;
   count: number;
+  before: Before;
   close: () => void;
 }
 
@@ -58,12 +67,12 @@ export function useExceptionAct<Result, Variables>(document: Query<Result, Varia
   const tell = useTell();
   const act = useAct(document);
   const payload = act.data ? payloadOf(act.data) : null;
-  const run = (values: Variables, done: (count: number) => string) =>
+  const run = (values: Variables, done: (count: number) => string, undo?: Undo) =>
     act.mutate(values, {
       onSuccess: (result) => {
         const { userErrors, count, hasMore } = payloadOf(result);
         if (userErrors.length > 0) return;
-        tell(done(count) + (hasMore ? " More of this cause are open: do it again for them." : ""));
+        tell(done(count) + (hasMore ? " More of this cause are open: do it again for them." : ""), "good", undo);
         close();
       },
     });
@@ -105,6 +114,9 @@ function Form({ submit, error, errors, children }: { submit: (form: FormData) =>
   );
 }
 
+/** So many are tried in a moment. */
+const TRIED_AT_ONCE = 200;
+
 function Retry({ selection, count, close }: ActProps) {
   const act = useExceptionAct(ExceptionRetryDocument, (result) => result.exceptionRetry, close);
   return (
@@ -113,6 +125,7 @@ function Retry({ selection, count, close }: ActProps) {
       submit={(form) => act.run({ input: selection, versions: form.get("versions") === "SAME" ? "SAME" : "CURRENT" }, (done) => `${many(done)} set free. They are sent within the destination’s limits.`)}
     >
       <p>{many(count)} will be sent with what the mapping and the lookup tables say now. One that stops again comes back to this cause.</p>
+      <WhatIf selection={selection} entries={[]} label="What would it do now?" isAtOnce={count <= TRIED_AT_ONCE} />
       <Field label="Version of the flow">
         {(props) => (
           <select {...props} name="versions">
@@ -126,13 +139,15 @@ function Retry({ selection, count, close }: ActProps) {
   );
 }
 
-function Assign({ selection, close }: ActProps) {
+function Assign({ selection, before, close }: ActProps) {
+  const undo = useUndo();
   const viewer = useViewer();
   const members = useAsk(MembersDocument, {});
   const act = useExceptionAct(ExceptionAssignDocument, (result) => result.exceptionAssign, close);
   const me = viewer.data?.viewer?.id ?? "";
+  const back = before.assigneeId === undefined ? undefined : undo(ExceptionAssignDocument, { input: selection, userId: before.assigneeId }, (result) => result.exceptionAssign, "It is whose it was before.");
   return (
-    <Form {...act} submit={(form) => act.run({ input: selection, userId: String(form.get("userId")) || null }, () => "Assigned.")}>
+    <Form {...act} submit={(form) => act.run({ input: selection, userId: String(form.get("userId")) || null }, () => "Assigned.", back)}>
       {members.data && (
         <Field label="To whom" help="What joins this cause later is theirs too.">
           {(props) => (
@@ -174,13 +189,15 @@ const SNOOZES = [
   ["0", "Show it again now"],
 ] as const;
 
-function Snooze({ selection, close }: ActProps) {
+function Snooze({ selection, before, close }: ActProps) {
+  const undo = useUndo();
   const act = useExceptionAct(ExceptionSnoozeDocument, (result) => result.exceptionSnooze, close);
+  const back = undo(ExceptionSnoozeDocument, { input: selection, until: null, above: null }, (result) => result.exceptionSnooze, "It is shown again.");
   const submit = (form: FormData) => {
     const hours = Number(form.get("hours"));
     const above = String(form.get("above") ?? "");
     const until = hours > 0 ? new Date(Date.now() + hours * HOUR_MS).toISOString() : null;
-    act.run({ input: selection, until, above: until && above ? Number(above) : null }, () => (until ? "Put away. It comes back by itself." : "Shown again."));
+    act.run({ input: selection, until, above: until && above ? Number(above) : null }, () => (until ? "Put away. It comes back by itself." : "Shown again."), until && before.isSnoozed === false ? back : undefined);
   };
   return (
     <Form {...act} errors={act.errors.filter((one) => one.field.at(-1) !== "above")} submit={submit}>
@@ -221,8 +238,14 @@ function Ignore({ selection, count, close }: ActProps) {
 function Tag({ selection, close }: ActProps) {
   const act = useExceptionAct(ExceptionTagDocument, (result) => result.exceptionTag, close);
   const [tag, setTag] = useState("");
+  const undo = useUndo();
+  const values = (isAdded: boolean) => ({ input: selection, add: isAdded ? [tag.trim()] : [], remove: isAdded ? [] : [tag.trim()] });
   const change = (isAdded: boolean) =>
-    act.run({ input: selection, add: isAdded ? [tag.trim()] : [], remove: isAdded ? [] : [tag.trim()] }, () => (isAdded ? "Tagged." : "The tag is taken away."));
+    act.run(
+      values(isAdded),
+      () => (isAdded ? "Tagged." : "The tag is taken away."),
+      undo(ExceptionTagDocument, values(!isAdded), (result) => result.exceptionTag, isAdded ? "The tag is taken away again." : "The tag is back."),
+    );
   return (
     <Form {...act} errors={[]} submit={() => change(true)}>
       <Field label="Tag" wrong={act.errors[0]?.message}>

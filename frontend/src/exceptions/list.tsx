@@ -122,7 +122,7 @@ export function Exceptions() {
           <LoadMore of={asked} what="causes" />
         </section>
       </Asked>
-      {act && <ActDialog act={act.act} selection={{ causeKey: act.group.causeKey }} count={act.group.count} about={act.group.cause} close={() => setAct(null)} />}
+      {act && <ActDialog act={act.act} selection={{ causeKey: act.group.causeKey }} count={act.group.count} about={act.group.cause} before={{ assigneeId: act.group.assignee?.userId ?? null, isSnoozed: act.group.isSnoozed }} close={() => setAct(null)} />}
     </div>
   );
 }

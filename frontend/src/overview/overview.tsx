@@ -7,9 +7,12 @@ import { Badge } from "../ui/badge";
 import { Money } from "../ui/money";
 import { Empty, Loading, Problem } from "../ui/state";
 import { age, duration, Time } from "../ui/time";
+import { Arrivals } from "./arrivals";
+import { Backlog } from "./backlog";
 import { Incidents } from "../incidents/incidents";
 import { SupportNews } from "../support/news";
 import { LedgerBar } from "./ledger";
+import { RateCard } from "./rate";
 import { OverviewDocument, OverviewFlowsDocument, type OverviewQuery } from "./query.generated";
 
 const EVERY_MS = 5_000;
@@ -50,6 +53,7 @@ function Sections({ data }: { data: OverviewQuery }) {
   return (
     <>
       <div className="cards">
+        <RateCard />
         <Card title="Messages received" figure={received.toLocaleString()} note={`${data.ledger.duplicates.toLocaleString()} came twice and had no second effect`} />
         <Card
           title="Time to confirmed, last day"
@@ -67,7 +71,7 @@ function Sections({ data }: { data: OverviewQuery }) {
       <div className="grid2">
         <div className="stack">
           <Causes groups={data.exceptionGroups.nodes} hasMore={data.exceptionGroups.pageInfo.hasNextPage} />
-          <CatchUps catchUps={data.catchUps} />
+          <Backlog catchUps={data.catchUps} />
         </div>
         <div className="stack">
           <ConnectionHealth connections={data.connections.nodes} />
@@ -81,7 +85,7 @@ function Sections({ data }: { data: OverviewQuery }) {
 
 function Card({ title, figure, note }: { title: string; figure: string; note: string }) {
   return (
-    <section className="panel">
+    <section className="panel" aria-label={title}>
       <h2 className="muted small">{title}</h2>
       <p className="figure">{figure}</p>
       <p className="muted small">{note}</p>
@@ -152,37 +156,6 @@ function Causes({ groups, hasMore }: { groups: OverviewQuery["exceptionGroups"][
   );
 }
 
-function CatchUps({ catchUps }: { catchUps: OverviewQuery["catchUps"] }) {
-  return (
-    <section className="panel">
-      <h2>Backlog</h2>
-      {catchUps.length === 0 ? (
-        <p className="muted">Nothing waits to be delivered.</p>
-      ) : (
-        <ul className="stack">
-          {catchUps.map((one) => (
-            <li key={`${one.flowId} ${one.connection?.id}`}>
-              <div className="row apart">
-                <strong>{one.flow?.name ?? one.connection?.name ?? "A flow that is gone"}</strong>
-                <span>
-                  {one.isPaused && <Badge state="paused" />} {one.overdue > 0 && <Badge tone="bad">{one.overdue} overdue</Badge>}{" "}
-                  {one.willBeLate > one.overdue && <Badge tone="warn">{one.willBeLate} will be late</Badge>}
-                </span>
-              </div>
-              <p>{one.sentence}</p>
-              {one.finishAt && (
-                <p className="muted small">
-                  Done by <Time at={one.finishAt} />; the oldest came <Time at={one.oldestAt} as="ago" />.
-                </p>
-              )}
-            </li>
-          ))}
-        </ul>
-      )}
-    </section>
-  );
-}
-
 function ConnectionHealth({ connections }: { connections: OverviewQuery["connections"]["nodes"] }) {
   const tenant = useTenant();
   return (
@@ -204,7 +177,7 @@ function ConnectionHealth({ connections }: { connections: OverviewQuery["connect
 
 function Proof() {
   const tenant = useTenant();
-  const asked = useAsk(OverviewFlowsDocument, {}, { everyMs: PROOF_EVERY_MS });
+  const asked = useAsk(OverviewFlowsDocument, {}, { everyMs: PROOF_EVERY_MS, isDear: true });
   const flows = asked.data?.flows.nodes ?? [];
   return (
     <section className="panel">
@@ -237,37 +210,6 @@ function Proof() {
               )}
               {flow.health.openDifferences > 0 && ` ${flow.health.openDifferences} differences are open.`}
             </p>
-          </li>
-        ))}
-      </ul>
-    </section>
-  );
-}
-
-function Arrivals({ series }: { series: OverviewQuery["arrivalSeries"]["nodes"] }) {
-  // What is silent first: that is what somebody looks here for.
-  const ordered = [...series].sort((a, b) => Number(b.state === "SILENT") - Number(a.state === "SILENT"));
-  return (
-    <section className="panel">
-      <h2>What arrives</h2>
-      {ordered.length === 0 && <p className="muted">Arrivals are counted every five minutes; nothing was counted yet.</p>}
-      <ul className="stack tight">
-        {ordered.slice(0, 10).map((one) => (
-          <li key={one.id} className="row apart">
-            <span>
-              {one.connection?.name}: {one.topic ?? `all ${one.recordKind}s`}
-              <br />
-              <span className="muted small">
-                {one.seen} in the last hour
-                {one.band && `, usually ${Math.round(one.band.low)} to ${Math.round(one.band.high)}`}
-                {one.lastAt && (
-                  <>
-                    ; last <Time at={one.lastAt} as="ago" />
-                  </>
-                )}
-              </span>
-            </span>
-            <Badge state={one.state} />
           </li>
         ))}
       </ul>

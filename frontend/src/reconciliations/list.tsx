@@ -1,6 +1,6 @@
 // Whether both sides of each flow agree, since when that is proven, and the comparisons that say so.
 import { useState } from "react";
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useAsk, usePages, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
@@ -17,7 +17,9 @@ type Row = ReconciliationsQuery["reconciliations"]["nodes"][number];
 export function Reconciliations() {
   const tenant = useTenant();
   const flows = useAsk(ReconciliationFlowsDocument, {}, { everyMs: 10_000 });
-  const asked = usePages(ReconciliationsDocument, {}, (result) => result.reconciliations, { everyMs: 3_000 });
+  const navigate = useNavigate();
+  const { flow: flowId = "" } = useSearch({ from: "/t/$tenant/reconciliations" });
+  const asked = usePages(ReconciliationsDocument, { flowId: flowId || null }, (result) => result.reconciliations, { everyMs: 3_000 });
   const [comparing, setComparing] = useState<FlowRow | null>(null);
   const [planning, setPlanning] = useState<FlowRow | null>(null);
   const nameOf = (id: string) => flows.data?.flows.nodes.find((flow) => flow.id === id)?.name ?? "A flow";
@@ -63,7 +65,22 @@ export function Reconciliations() {
         <Loading what="reconciliations" />
       ) : (
         <section className="panel flush">
-          <h2>What was compared</h2>
+          <div className="row apart">
+            <h2>What was compared</h2>
+            <span>
+              <label className="hidden-label" htmlFor="compared-flow">
+                Flow
+              </label>
+              <select id="compared-flow" value={flowId} onChange={(event) => void navigate({ to: "/t/$tenant/reconciliations", params: { tenant }, search: event.target.value ? { flow: event.target.value } : {}, replace: true, resetScroll: false })}>
+                <option value="">All flows</option>
+                {flows.data?.flows.nodes.map((flow) => (
+                  <option key={flow.id} value={flow.id}>
+                    {flow.name}
+                  </option>
+                ))}
+              </select>
+            </span>
+          </div>
           {asked.rows.length === 0 ? (
             <Empty title="Nothing was compared yet">
               <p>Compare a flow’s last day now, or let it be compared by itself every night. What never came is brought then, and what differs is shown to you field by field.</p>
