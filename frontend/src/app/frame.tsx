@@ -13,6 +13,7 @@ import { useKeys } from "../ui/keys";
 import { Menu } from "../ui/menu";
 import { ChangesDocument } from "./changes.generated";
 import { WaitingDocument } from "./frame.generated";
+import { Find } from "./find";
 import { KeyList } from "./key-list";
 import { Offline } from "./offline";
 import { membershipIn, useMay, type Permission } from "./role";
@@ -124,6 +125,7 @@ export function Frame() {
           </button>
         </div>
         <nav aria-label="Pages" id="pages">
+          {may("read") && <Find />}
           {groups.map((group) => (
             <div key={group.title} className="pages">
               <p className="group" aria-hidden="true">
@@ -146,12 +148,14 @@ export function Frame() {
           ))}
         </nav>
         <div className="foot">
-          <button type="button" className="button quiet wide" onClick={() => setKeyList(true)}>
-            Keys <kbd>?</kbd>
-          </button>
-          <button type="button" className="button quiet wide" onClick={turnTheme}>
-            {theme === "dark" ? "Light theme" : "Dark theme"}
-          </button>
+          <div className="pair">
+            <button type="button" className="button quiet wide" onClick={() => setKeyList(true)}>
+              Keys <kbd>?</kbd>
+            </button>
+            <button type="button" className="button quiet wide" onClick={turnTheme}>
+              {theme === "dark" ? "Light theme" : "Dark theme"}
+            </button>
+          </div>
           <Menu
             label={membership?.tenant.name ?? held?.tenant ?? tenant}
             choices={[

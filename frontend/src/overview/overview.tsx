@@ -9,6 +9,7 @@ import { Empty, Loading, Problem } from "../ui/state";
 import { age, duration, Time } from "../ui/time";
 import { Arrivals } from "./arrivals";
 import { Backlog } from "./backlog";
+import { Begin } from "./begin";
 import { Incidents } from "../incidents/incidents";
 import { SupportNews } from "../support/news";
 import { LedgerBar } from "./ledger";
@@ -48,17 +49,18 @@ function Sections({ data }: { data: OverviewQuery }) {
   const sum = (counts: readonly { count: number }[]) => counts.reduce((total, one) => total + one.count, 0);
   const received = sum(data.ledger.messages) + data.ledger.duplicates;
   const backlog = sum(data.catchUps.map((one) => ({ count: one.deliveries })));
-  const nothing = data.connections.nodes.length === 0;
-  if (nothing) return <Begin />;
+  const connections = data.connections.nodes.length;
+  if (connections === 0) return <Begin connections={0} />;
   return (
     <>
-      <div className="cards">
+      <Begin connections={connections} />
+      <div className="cards figures">
         <RateCard />
         <Card title="Messages received" figure={received.toLocaleString()} note={`${data.ledger.duplicates.toLocaleString()} came twice and had no second effect`} />
         <Card
-          title="Time to confirmed, last day"
+          title="Time to confirmed"
           figure={data.latency.count > 0 ? duration(data.latency.p50Ms) : "–"}
-          note={data.latency.count > 0 ? `99 of 100 within ${duration(data.latency.p99Ms)}; ${data.latency.count.toLocaleString()} confirmed` : "Nothing was confirmed in the last day"}
+          note={data.latency.count > 0 ? `99 of 100 within ${duration(data.latency.p99Ms)}, of ${data.latency.count.toLocaleString()} in the last day` : "Nothing was confirmed in the last day"}
         />
         <Card title="Still to deliver" figure={backlog.toLocaleString()} note={backlog === 0 ? "Nothing waits" : "Finish times are below"} />
         <Card title="Waits for a person" figure={open.toLocaleString()} note={open === 0 ? "Nothing needs you" : "Deliveries stopped with a reason"} />
@@ -93,20 +95,6 @@ function Card({ title, figure, note }: { title: string; figure: string; note: st
   );
 }
 
-function Begin() {
-  const tenant = useTenant();
-  return (
-    <div className="panel">
-      <Empty title="Nothing is connected yet">
-        <p>Connect where your orders come from (a shop), then where they go (an ERP or a warehouse). A flow between the two does the rest.</p>
-        <Link className="button main-act" to="/t/$tenant/connections/new" params={{ tenant }}>
-          Connect a system
-        </Link>
-      </Empty>
-    </div>
-  );
-}
-
 function Causes({ groups, hasMore }: { groups: OverviewQuery["exceptionGroups"]["nodes"]; hasMore: boolean }) {
   const tenant = useTenant();
   return (
@@ -122,7 +110,7 @@ function Causes({ groups, hasMore }: { groups: OverviewQuery["exceptionGroups"][
           <p>Everything that came was delivered or is on its way. When something needs a person, its cause is listed here.</p>
         </Empty>
       ) : (
-        <div className="table" tabIndex={0} role="region" aria-label="Exceptions by cause">
+        <div className="table stacks" tabIndex={0} role="region" aria-label="Exceptions by cause">
           <table>
             <thead>
               <tr>
@@ -141,9 +129,9 @@ function Causes({ groups, hasMore }: { groups: OverviewQuery["exceptionGroups"][
                     </Link>
                     <p className="muted small">{group.nextStep}</p>
                   </td>
-                  <td className="num">{group.count.toLocaleString()}</td>
-                  <td className="nowrap">{age(group.oldestAgeS)}</td>
-                  <td>
+                  <td className="num" data-label="Count">{group.count.toLocaleString()}</td>
+                  <td className="nowrap" data-label="Oldest">{age(group.oldestAgeS)}</td>
+                  <td data-label="At stake">
                     <Money sums={group.money} />
                   </td>
                 </tr>

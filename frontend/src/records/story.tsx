@@ -5,6 +5,7 @@ import { Dialog } from "../ui/dialog";
 import { Document } from "../ui/document";
 import { Loading, Problem } from "../ui/state";
 import { dayOf, Time } from "../ui/time";
+import { Remade } from "./remade";
 import { RecordAttemptsDocument, RecordMessageDocument, RecordTimelineDocument, type RecordTimelineQuery } from "./query.generated";
 
 type Entry = RecordTimelineQuery["timeline"]["nodes"][number];
@@ -111,6 +112,7 @@ function AttemptDialog({ id, deliveryId, close }: { id: string; deliveryId: stri
           <Document text={attempt.request || "Nothing was in it."} label="The request" />
           <h3>Answered{attempt.status ? ` with ${attempt.status}` : ""}</h3>
           <Document text={attempt.answer || "No answer is kept."} label="The answer" />
+          {(attempt.kind === "write" || attempt.kind === "update") && <Remade attemptId={attempt.id} />}
         </>
       ) : asked.data ? (
         <p>Only the newest hundred calls of a delivery are kept at hand, and this one is older.</p>

@@ -14,11 +14,12 @@ interface ActButtonProps<Result, Variables> {
   /** What is said when it is done. */
   done: string;
   isMain?: boolean;
+  isQuiet?: boolean;
   /** The way back, where there is one. */
   undo?: Undo;
 }
 
-export function ActButton<Result, Variables>({ document, values, payloadOf, label, name, done, isMain = false, undo }: ActButtonProps<Result, Variables>) {
+export function ActButton<Result, Variables>({ document, values, payloadOf, label, name, done, isMain = false, isQuiet = false, undo }: ActButtonProps<Result, Variables>) {
   const tell = useTell();
   const act = useAct(document);
   const run = () =>
@@ -31,7 +32,7 @@ export function ActButton<Result, Variables>({ document, values, payloadOf, labe
       onError: (error) => tell(sentence(error.message), "bad"),
     });
   return (
-    <button type="button" className={isMain ? "button main-act" : "button"} disabled={act.isPending} onClick={run} aria-label={name}>
+    <button type="button" className={isMain ? "button main-act" : isQuiet ? "button quiet" : "button"} disabled={act.isPending} onClick={run} aria-label={name}>
       {label}
     </button>
   );

@@ -1,6 +1,6 @@
-// A table of any length: TanStack Table keeps its order, only the rows in sight are in the page. Real rows and cells, so that screen readers can
-// read it; one row at a time has the focus of the keys (j and k), which is shown and follows the pointer's choice.
-import { useEffect, useMemo, useRef, useState } from "react";
+// A table of any length: TanStack Table keeps its order, only the rows in sight are in the page. Real rows and cells, and so named, because on a telephone
+// they are drawn as blocks, which would not be read as a table any more; one row at a time has the focus of the keys (j and k), which is shown and follows the pointer's choice.
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { flexRender, getCoreRowModel, getSortedRowModel, useReactTable, type ColumnDef, type SortingState } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 
@@ -9,6 +9,9 @@ export type Column<Row> = ColumnDef<Row, unknown>;
 /** Fewer rows than these are all in the page: then the browser's own search finds each. */
 const VIRTUAL_FROM = 80;
 const ROW_PX = 53;
+/** On a telephone a row is a block, with its cells under each other, and each as high as it is. */
+const TELEPHONE = "(max-width: 600px)";
+const BLOCK_PX = 150;
 const OVERSCAN = 12;
 
 interface TableProps<Row> {
@@ -26,13 +29,14 @@ interface TableProps<Row> {
 
 export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId, onSeenEnd, isShort = false }: TableProps<Row>) {
   const box = useRef<HTMLDivElement>(null);
+  const isTelephone = useTelephone();
   const [sorting, setSorting] = useState<SortingState>([]);
   const isVirtual = rows.length >= VIRTUAL_FROM;
   const virtual = useVirtualizer({
     count: rows.length,
     enabled: isVirtual,
     getScrollElement: () => box.current,
-    estimateSize: () => ROW_PX,
+    estimateSize: () => (isTelephone ? BLOCK_PX : ROW_PX),
     overscan: OVERSCAN,
   });
   const items = virtual.getVirtualItems();
@@ -67,16 +71,16 @@ export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId
   const below = isVirtual ? virtual.getTotalSize() - (items.at(-1)?.end ?? 0) : 0;
   const width = columns.length;
   return (
-    <div ref={box} className={`${isVirtual || isShort ? "scroll" : "table"}${isShort ? " short" : ""}`} tabIndex={0} role="region" aria-label={label}>
-      <table aria-rowcount={isVirtual ? rows.length + 1 : undefined}>
-        <thead>
+    <div ref={box} className={`stacks ${isVirtual || isShort ? "scroll" : "table"}${isShort ? " short" : ""}`} tabIndex={0} role="region" aria-label={label}>
+      <table role="table" aria-rowcount={isVirtual ? rows.length + 1 : undefined}>
+        <thead role="rowgroup">
           {table.getHeaderGroups().map((group) => (
-            <tr key={group.id}>
+            <tr key={group.id} role="row">
               {group.headers.map((header) => {
                 const order = header.column.getIsSorted();
                 const title = flexRender(header.column.columnDef.header, header.getContext());
                 return (
-                  <th key={header.id} scope="col" aria-sort={order ? (order === "asc" ? "ascending" : "descending") : undefined}>
+                  <th key={header.id} scope="col" role="columnheader" aria-sort={order ? (order === "asc" ? "ascending" : "descending") : undefined}>
                     {header.column.getCanSort() ? (
                       <button type="button" className="sort" onClick={header.column.getToggleSortingHandler()}>
                         {title}
@@ -91,19 +95,24 @@ export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId
             </tr>
           ))}
         </thead>
-        <tbody>
+        <tbody role="rowgroup">
           {above > 0 && <Gap height={above} width={width} />}
           {shown.map(
             ({ row, index }) =>
               row && (
                 <tr
                   key={row.id}
+                  role="row"
+                  ref={isVirtual && isTelephone ? virtual.measureElement : undefined}
+                  data-index={index}
                   aria-rowindex={isVirtual ? index + 2 : undefined}
                   aria-current={currentId === row.id ? "true" : undefined}
                   data-focused={index === focused ? "true" : undefined}
                 >
                   {row.getVisibleCells().map((cell) => (
-                    <td key={cell.id}>{flexRender(cell.column.columnDef.cell, cell.getContext())}</td>
+                    <td key={cell.id} role="cell" data-label={labelOf(cell.column.columnDef)}>
+                      <div>{flexRender(cell.column.columnDef.cell, cell.getContext())}</div>
+                    </td>
                   ))}
                 </tr>
               ),
@@ -115,9 +124,25 @@ export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId
   );
 }
 
+/** What stands before the cell where there is no head above it; the first of a row needs none. */
+function labelOf<Row>({ header, meta }: Column<Row>): string | undefined {
+  return typeof header === "string" && !(meta as { isTitle?: boolean } | undefined)?.isTitle ? header : undefined;
+}
+
+function useTelephone(): boolean {
+  return useSyncExternalStore(
+    (listener) => {
+      const width = matchMedia(TELEPHONE);
+      width.addEventListener("change", listener);
+      return () => width.removeEventListener("change", listener);
+    },
+    () => matchMedia(TELEPHONE).matches,
+  );
+}
+
 function Gap({ height, width }: { height: number; width: number }) {
   return (
-    <tr aria-hidden="true">
+    <tr aria-hidden="true" className="gap">
       <td colSpan={width} style={{ height, padding: 0, border: 0 }} />
     </tr>
   );
