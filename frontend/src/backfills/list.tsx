@@ -62,7 +62,7 @@ function Shown({ one, name }: { one: Row; name: string }) {
     <section className="panel stack tight" aria-label={`Backfill of ${words(one.recordKind)}s from ${name}`}>
       <div className="row apart">
         <h2>
-          {words(one.recordKind)}s from {name}
+          {words(one.recordKind).replace(/^./, (letter) => letter.toUpperCase())}s from {name}
         </h2>
         <Badge state={one.state} tone={one.state === "running" ? "info" : one.state === "ready" ? "warn" : undefined} />
       </div>

@@ -14,6 +14,7 @@ import { ExceptionDetail } from "./detail";
 import { Fixes } from "./fix";
 import { ExceptionGroupDocument, ExceptionGroupsDocument, ExceptionsDocument, type ExceptionGroupQuery, type ExceptionsQuery, type ExceptionSelectionInput } from "./query.generated";
 import { Said } from "./said";
+import { useTake } from "./take";
 
 type Group = NonNullable<ExceptionGroupQuery["exceptionGroup"]>;
 type Row = ExceptionsQuery["exceptions"]["nodes"][number];
@@ -117,6 +118,7 @@ function Work({ group }: { group: Group }) {
       ? { assigneeId: ownersOfPicked.size === 1 ? [...ownersOfPicked][0] : undefined, isSnoozed: rows.some((row) => chosen.has(row.id) && row.snoozedUntil) }
       : { assigneeId: group.assignee?.userId ?? null, isSnoozed: group.isSnoozed };
   const may = useMay();
+  const take = useTake();
   const acts: { act: Act; key: string; label: string }[] = !may("work") ? [] : [
     { act: "retry", key: "r", label: "Retry" },
     { act: "assign", key: "a", label: "Assign" },
@@ -130,6 +132,7 @@ function Work({ group }: { group: Group }) {
     { key: "k", label: "Exception before", act: () => move(-1) },
     ...(may("work") ? [{ key: "x", label: "Choose this exception, or not", act: () => current && turn(current.id) }] : []),
     { key: "f", label: "To the fix", act: () => document.querySelector<HTMLElement>("#fix input, #fix button, #fix a")?.focus() },
+    ...(may("work") ? [{ key: "m", label: "Make mine what is chosen, or all of the cause", act: () => take(selection, before) }] : []),
     ...acts.map((one) => ({ key: one.key, label: `${one.label} what is chosen, or all of the cause`, act: () => setAct(one.act) })),
     ...(may("work")
       ? [
@@ -190,6 +193,9 @@ function Work({ group }: { group: Group }) {
       {acts.length > 0 && (
       <div className="row actbar" role="toolbar" aria-label="Acts">
         <strong>{picked.length > 0 ? `${picked.length} chosen` : `All ${group.count.toLocaleString()}`}</strong>
+        <button type="button" className="button" onClick={() => take(selection, before)}>
+          Make it mine <kbd>m</kbd>
+        </button>
         {acts.map((one) => (
           <button key={one.act} type="button" className="button" onClick={() => setAct(one.act)}>
             {one.label} <kbd>{one.key}</kbd>

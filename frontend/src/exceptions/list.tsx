@@ -12,6 +12,7 @@ import { Table, type Column } from "../ui/table";
 import { age } from "../ui/time";
 import { ActDialog, type Act } from "./act";
 import { ExceptionGroupsDocument, type ExceptionGroupsQuery } from "./query.generated";
+import { useTake } from "./take";
 
 type Group = ExceptionGroupsQuery["exceptionGroups"]["nodes"][number];
 const EVERY_MS = 5_000;
@@ -39,6 +40,7 @@ export function Exceptions() {
   const group = rows[focused];
   const [act, setAct] = useState<{ act: Act; group: Group } | null>(null);
   const box = useRef<HTMLInputElement>(null);
+  const take = useTake();
   const narrow = (change: Partial<typeof search>) =>
     void navigate({ to: "/t/$tenant/exceptions", params: { tenant }, search: { ...search, ...change }, replace: true });
   const move = (by: number) => setChosenKey(rows[Math.min(rows.length - 1, Math.max(0, focused + by))]?.causeKey ?? null);
@@ -54,6 +56,7 @@ export function Exceptions() {
     ...(may("work")
       ? [
           { key: "r", label: "Retry all of the cause", act: begin("retry") },
+          { key: "m", label: "Make it mine", act: () => group && take({ causeKey: group.causeKey }, beforeOf(group)) },
           { key: "a", label: "Assign", act: begin("assign") },
           { key: "c", label: "Comment", act: begin("comment") },
           { key: "s", label: "Snooze", act: begin("snooze") },
@@ -122,10 +125,12 @@ export function Exceptions() {
           <LoadMore of={asked} what="causes" />
         </section>
       </Asked>
-      {act && <ActDialog act={act.act} selection={{ causeKey: act.group.causeKey }} count={act.group.count} about={act.group.cause} before={{ assigneeId: act.group.assignee?.userId ?? null, isSnoozed: act.group.isSnoozed }} close={() => setAct(null)} />}
+      {act && <ActDialog act={act.act} selection={{ causeKey: act.group.causeKey }} count={act.group.count} about={act.group.cause} before={beforeOf(act.group)} close={() => setAct(null)} />}
     </div>
   );
 }
+
+const beforeOf = (group: Group) => ({ assigneeId: group.assignee?.userId ?? null, isSnoozed: group.isSnoozed });
 
 function columns(tenant: string): Column<Group>[] {
   return [

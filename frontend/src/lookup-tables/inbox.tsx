@@ -105,7 +105,7 @@ function Answer({ item }: { item: Item }) {
               <div className="row small">
                 <span className="muted">Like</span>
                 {item.suggestions.map((one) => (
-                  <button key={`${one.from} ${one.to}`} type="button" className="button quiet" title={`“${one.from}” becomes “${one.to}”`} onClick={() => setTo(one.to)}>
+                  <button key={`${one.from} ${one.to}`} type="button" className="button chip" title={`“${one.from}” becomes “${one.to}”`} onClick={() => setTo(one.to)}>
                     {one.likeness === "FROM" ? one.from : one.to}: {one.to}
                   </button>
                 ))}

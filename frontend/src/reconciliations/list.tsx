@@ -8,6 +8,7 @@ import { Empty, LoadMore, Loading, Problem } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { CompareDialog, ScheduleDialog } from "./compare";
+import { Match } from "./match";
 import { ReconciliationFlowsDocument, ReconciliationsDocument, type ReconciliationFlowsQuery, type ReconciliationsQuery } from "./query.generated";
 import { sentenceOf } from "./report";
 
@@ -91,6 +92,7 @@ export function Reconciliations() {
           <LoadMore of={asked} />
         </section>
       )}
+      {!flows.isPending && !asked.isPending && <Match />}
       {comparing && <CompareDialog flow={comparing} close={() => setComparing(null)} />}
       {planning && <ScheduleDialog flow={planning} close={() => setPlanning(null)} />}
     </div>
