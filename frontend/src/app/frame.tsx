@@ -127,7 +127,7 @@ export function Frame() {
         <nav aria-label="Pages" id="pages">
           {may("read") && <Find />}
           {groups.map((group) => (
-            <div key={group.title} className="pages">
+            <div key={group.title} className="pages" role="group" aria-label={group.title}>
               <p className="group" aria-hidden="true">
                 {group.title}
               </p>

@@ -94,7 +94,7 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
           {draft && <Review flow={flow} draft={draft} />}
           <section className="panel flush">
             <h2>Versions</h2>
-            <div className="table" tabIndex={0} role="region" aria-label="Versions">
+            <div className="table stacks" tabIndex={0} role="region" aria-label="Versions">
               <table>
                 <thead>
                   <tr>
@@ -110,12 +110,15 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
                 <tbody>
                   {flow.versions.map((one) => (
                     <tr key={one.id} aria-current={one.id === current?.id ? "true" : undefined}>
-                      <td>{one.version}</td>
                       <td>
+                        <strong className="only-telephone">Version </strong>
+                        {one.version}
+                      </td>
+                      <td data-label="State">
                         <Badge state={one.state} />
                       </td>
-                      <td className="break">{one.note || (one.asVersion ? `Says the same as version ${one.asVersion}` : <span className="muted">none</span>)}</td>
-                      <td>{one.publishedAt ? <Time at={one.publishedAt} /> : <span className="muted">never</span>}</td>
+                      <td className="break" data-label="Note">{one.note || (one.asVersion ? `Says the same as version ${one.asVersion}` : <span className="muted">none</span>)}</td>
+                      <td data-label="Published">{one.publishedAt ? <Time at={one.publishedAt} /> : <span className="muted">never</span>}</td>
                       <td>
                         <span className="row">
                           <button type="button" className="button" aria-label={`Show version ${one.version}`} onClick={() => void navigate({ to: "/t/$tenant/flows/$flowId", params: { tenant, flowId: flow.id }, search: { version: String(one.version) }, replace: true, resetScroll: false })}>

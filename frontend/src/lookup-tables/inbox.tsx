@@ -25,7 +25,7 @@ export function Inbox({ asked }: { asked: ReturnType<typeof useInbox> }) {
             <p>When an order comes with a SKU, a tax or a customer that no table has, the value appears here with what it may mean. One answer lets all go on that wait for it.</p>
           </Empty>
         ) : (
-          <div className="table" tabIndex={0} role="region" aria-label="Inbox">
+          <div className="table stacks" tabIndex={0} role="region" aria-label="Inbox">
             <table>
               <thead>
                 <tr>

@@ -117,7 +117,7 @@ function Proofs({ flows, compare, plan }: { flows: readonly FlowRow[]; compare: 
   return (
     <section className="panel flush">
       <h2>Flows and their last proof</h2>
-      <div className="table" tabIndex={0} role="region" aria-label="Flows and their last proof">
+      <div className="table stacks" tabIndex={0} role="region" aria-label="Flows and their last proof">
         <table>
           <thead>
             <tr>
@@ -142,16 +142,16 @@ function Proofs({ flows, compare, plan }: { flows: readonly FlowRow[]; compare: 
                     {flow.source?.name ?? "?"} to {flow.destination?.name ?? "?"}
                   </p>
                 </td>
-                <td>
+                <td data-label="Health">
                   <Badge state={flow.health.state} />
                 </td>
-                <td>{flow.health.provenUntil ? <Time at={flow.health.provenUntil} /> : <span className="muted">never</span>}</td>
-                <td className="num">{flow.health.openDifferences.toLocaleString()}</td>
-                <td>
+                <td data-label="Proven until">{flow.health.provenUntil ? <Time at={flow.health.provenUntil} /> : <span className="muted">never</span>}</td>
+                <td className="num" data-label="Open differences">{flow.health.openDifferences.toLocaleString()}</td>
+                <td data-label="Compared by itself">
                   {flow.reconciliationSchedule ? (
-                    <>
+                    <span>
                       every {flow.reconciliationSchedule.everyHours} h, next <Time at={flow.reconciliationSchedule.nextAt} />
-                    </>
+                    </span>
                   ) : (
                     <span className="muted">no</span>
                   )}

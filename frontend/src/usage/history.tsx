@@ -26,7 +26,7 @@ export function History({ now, chosen }: { now: Date; chosen: string }) {
           Download as a sheet
         </button>
       </div>
-      <div className="table" tabIndex={0} role="region" aria-label="Usage by month">
+      <div className="table stacks" tabIndex={0} role="region" aria-label="Usage by month">
         <table>
           <thead>
             <tr>
@@ -47,12 +47,14 @@ export function History({ now, chosen }: { now: Date; chosen: string }) {
                   </Link>
                   {index === 0 && <span className="muted"> so far</span>}
                 </td>
-                {METERS.map(([meter]) => (
-                  <td key={meter} className="right num">
-                    {one.quantities[meter].toLocaleString()}
-                    <span className="part" aria-hidden="true">
-                      <span style={{ width: `${(one.quantities[meter] / most[meter]) * 100}%` }} />
-                    </span>
+                {METERS.map(([meter, name]) => (
+                  <td key={meter} className="right num" data-label={name}>
+                    <div>
+                      {one.quantities[meter].toLocaleString()}
+                      <span className="part" aria-hidden="true">
+                        <span style={{ width: `${(one.quantities[meter] / most[meter]) * 100}%` }} />
+                      </span>
+                    </div>
                   </td>
                 ))}
               </tr>

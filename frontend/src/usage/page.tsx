@@ -79,7 +79,7 @@ function Months() {
                 <p>Counting begins with the first message that is accepted: connect a system and publish a flow.</p>
               </Empty>
             )}
-            <div className="table" tabIndex={0} role="region" aria-label="What was counted">
+            <div className="table stacks" tabIndex={0} role="region" aria-label="What was counted">
               <table>
                 <thead>
                   <tr>
@@ -109,12 +109,12 @@ function Months() {
                           <strong>{name}</strong>
                           <p className="muted small">{about}</p>
                         </td>
-                        <td className="right num nowrap">
+                        <td className="right num nowrap" data-label={monthName(month)}>
                           <strong>{of(all.month, meter).toLocaleString()}</strong>
                         </td>
-                        {isRunning && <td className="right num nowrap">{compared.toLocaleString()}</td>}
-                        <td className="right num nowrap">{of(all.before, meter).toLocaleString()}</td>
-                        <td className="right num nowrap">{change(of(all.month, meter), compared)}</td>
+                        {isRunning && <td className="right num nowrap" data-label={`${before}, as far as now`}>{compared.toLocaleString()}</td>}
+                        <td className="right num nowrap" data-label={before}>{of(all.before, meter).toLocaleString()}</td>
+                        <td className="right num nowrap" data-label="Change">{change(of(all.month, meter), compared)}</td>
                       </tr>
                     );
                   })}
