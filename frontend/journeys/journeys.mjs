@@ -57,7 +57,7 @@ export const journeys = {
     assert.match(await row.innerText(), /14,488\.80 USD/);
     await inBothThemes(page, "exceptions");
     await page.keyboard.press("?");
-    await page.getByRole("dialog").getByText("Retry all of the cause").waitFor();
+    await page.getByRole("dialog").getByText("Retry: what is chosen, or all of this cause").waitFor();
     await look(page, "keys");
     await page.keyboard.press("Escape");
     // The largest cause stands first and has the focus of the keys.

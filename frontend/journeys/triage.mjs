@@ -63,6 +63,30 @@ export const triage = {
     await heading(page, /^Order #690\d$/);
   },
 
+  async several_causes_are_worked_as_one({ page, stack }) {
+    for (const [number, sku] of [[6_905, "PAIR-A"], [6_906, "PAIR-B"]]) await send(stack.hookUrl, number, withSku(sku));
+    await until("both causes", async () => {
+      await visit(page, `${stack.url}/t/acme/exceptions?text=PAIR-`);
+      return (await page.getByRole("region", { name: "Causes" }).getByRole("row").count()) === 3;
+    });
+    await press(page, "X");
+    const bar = page.getByRole("toolbar", { name: "Acts" });
+    await bar.getByText("2 causes, 2 exceptions").waitFor();
+    await inBothThemes(page, "exceptions-chosen");
+    await press(page, "m");
+    await notice(page, "2 causes are yours now.");
+    const region = page.getByRole("region", { name: "Causes" });
+    await until("both are mine", async () => !(await region.innerText()).includes("nobody"));
+    await press(page, "z");
+    await notice(page, "They are whose they were before.");
+    await until("both are nobody's", async () => (await region.innerText()).match(/nobody/g)?.length === 2);
+    await press(page, "i");
+    await page.getByRole("dialog").getByLabel("Why").fill("Test orders");
+    await page.getByRole("dialog").getByRole("button", { name: "Ignore" }).click();
+    await notice(page, "2 exceptions will not be sent.");
+    await page.getByText("No cause fits").waitFor();
+  },
+
   async whatever_is_looked_at_has_an_address_that_means_the_same_for_everybody({ page, stack }) {
     await visit(page, `${stack.url}/t/acme`);
     // From any page to a record, by whatever id one has.

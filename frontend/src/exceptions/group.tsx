@@ -132,7 +132,7 @@ function Work({ group }: { group: Group }) {
     { key: "k", label: "Exception before", act: () => move(-1) },
     ...(may("work") ? [{ key: "x", label: "Choose this exception, or not", act: () => current && turn(current.id) }] : []),
     { key: "f", label: "To the fix", act: () => document.querySelector<HTMLElement>("#fix input, #fix button, #fix a")?.focus() },
-    ...(may("work") ? [{ key: "m", label: "Make mine what is chosen, or all of the cause", act: () => take(selection, before) }] : []),
+    ...(may("work") ? [{ key: "m", label: "Make mine what is chosen, or all of the cause", act: () => take([{ selection, before }]) }] : []),
     ...acts.map((one) => ({ key: one.key, label: `${one.label} what is chosen, or all of the cause`, act: () => setAct(one.act) })),
     ...(may("work")
       ? [
@@ -193,7 +193,7 @@ function Work({ group }: { group: Group }) {
       {acts.length > 0 && (
       <div className="row actbar" role="toolbar" aria-label="Acts">
         <strong>{picked.length > 0 ? `${picked.length} chosen` : `All ${group.count.toLocaleString()}`}</strong>
-        <button type="button" className="button" onClick={() => take(selection, before)}>
+        <button type="button" className="button" onClick={() => take([{ selection, before }])}>
           Make it mine <kbd>m</kbd>
         </button>
         {acts.map((one) => (
@@ -218,7 +218,7 @@ function Work({ group }: { group: Group }) {
       </section>
       {current && <ExceptionDetail key={current.id} id={current.id} />}
       <Said comments={group.comments} history={group.history} about="this cause" />
-      {act && <ActDialog act={act} selection={selection} count={count} about={group.cause} before={before} close={() => setAct(null)} />}
+      {act && <ActDialog act={act} chosen={[{ selection, before }]} count={count} about={group.cause} close={() => setAct(null)} />}
     </>
   );
 }

@@ -1,26 +1,29 @@
-// Making a cause, or some of its exceptions, one's own with one key: what a shift begins with. It can be taken back.
-import { useAct } from "../api/hooks";
+// Making causes, or some exceptions of one, one's own with one key: what a shift begins with. It can be taken back.
 import { useViewer } from "../app/tenants";
 import { useTell } from "../ui/notice";
 import { sentence } from "../ui/state";
-import { useUndo } from "../ui/undo";
-import type { Before } from "./act";
-import { ExceptionAssignDocument, type ExceptionSelectionInput } from "./query.generated";
+import { useBackToOwner, useExceptionAct, type Chosen } from "./act";
+import { ExceptionAssignDocument } from "./query.generated";
 
-export function useTake(): (selection: ExceptionSelectionInput, before: Before) => void {
+export function useTake(): (chosen: readonly Chosen[]) => void {
   const me = useViewer().data?.viewer?.id;
-  const act = useAct(ExceptionAssignDocument);
+  const back = useBackToOwner();
   const tell = useTell();
-  const undo = useUndo();
-  return (selection, before) => {
-    if (!me) return;
-    const back = before.assigneeId === undefined ? undefined : undo(ExceptionAssignDocument, { input: selection, userId: before.assigneeId }, (result) => result.exceptionAssign, "It is whose it was before.");
-    act.mutate(
-      { input: selection, userId: me },
-      {
-        onSuccess: ({ exceptionAssign: { userErrors } }) => (userErrors[0] ? tell(sentence(userErrors[0].message), "bad") : tell("It is yours now.", "good", back)),
-        onError: (error) => tell(sentence(error.message), "bad"),
-      },
+  const act = useExceptionAct(
+    ExceptionAssignDocument,
+    (result) => {
+      const refused = result.exceptionAssign.userErrors[0];
+      if (refused) tell(sentence(refused.message), "bad");
+      return result.exceptionAssign;
+    },
+    () => undefined,
+  );
+  return (chosen) => {
+    if (!me || chosen.length === 0) return;
+    act.run(
+      chosen.map(({ selection }) => ({ input: selection, userId: me })),
+      () => (chosen.length === 1 ? "It is yours now." : `${chosen.length.toLocaleString()} causes are yours now.`),
+      back(chosen),
     );
   };
 }
