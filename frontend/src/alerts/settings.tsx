@@ -95,7 +95,7 @@ function Receivers({ receivers }: { receivers: readonly Receiver[] }) {
                 <button type="button" className="button" aria-label={`Change ${one.name}`} onClick={() => setShown(one)}>
                   Change
                 </button>
-                <button type="button" className="button" aria-label={`Take ${one.name} away`} onClick={() => setLeaving(one)}>
+                <button type="button" className="button" aria-label={`Take away ${one.name}`} onClick={() => setLeaving(one)}>
                   Take away
                 </button>
               </div>
@@ -162,7 +162,7 @@ function Rules({ rules, receivers, names }: { rules: readonly AlertRule[]; recei
                 <button type="button" className="button" aria-label={`Change ${rule.name}`} onClick={() => setShown(rule)}>
                   Change
                 </button>
-                <ActButton document={AlertRuleRemoveDocument} values={{ id: rule.id }} payloadOf={(act) => act.alertRuleRemove} label="Take away" name={`Take ${rule.name} away`} done={`The rule “${rule.name}” is taken away.`} undo={undo(AlertRuleSetDocument, { input: inputOf(rule) }, (act) => act.alertRuleSet, `The rule “${rule.name}” is back.`)} />
+                <ActButton document={AlertRuleRemoveDocument} values={{ id: rule.id }} payloadOf={(act) => act.alertRuleRemove} label="Take away" name={`Take away ${rule.name}`} done={`The rule “${rule.name}” is taken away.`} undo={undo(AlertRuleSetDocument, { input: inputOf(rule) }, (act) => act.alertRuleSet, `The rule “${rule.name}” is back.`)} />
               </div>
             )}
           </li>

@@ -19,15 +19,16 @@ export function titleOf(heading: string | null | undefined, inPlaceOf: string | 
   return [inPlaceOf && `In the place of ${inPlaceOf}`, short, NAME].filter(Boolean).join(" · ");
 }
 
-/** Keeps it so while pages come and go: their headings come with what was asked for. */
+/** Keeps it so while pages come and go: their headings come with what was asked for. One whose parts share a heading says in `data-title` which it is. */
 export function useTitle(): void {
   useEffect(() => {
     const tell = () => {
-      const title = titleOf(document.querySelector("h1")?.textContent, place);
+      const heading = document.querySelector("h1");
+      const title = titleOf(heading?.dataset["title"] ?? heading?.textContent, place);
       if (document.title !== title) document.title = title;
     };
     const seen = new MutationObserver(tell);
-    seen.observe(document.body, { childList: true, subtree: true, characterData: true });
+    seen.observe(document.body, { childList: true, subtree: true, characterData: true, attributeFilter: ["data-title"] });
     again = tell;
     tell();
     return () => seen.disconnect();

@@ -166,7 +166,7 @@ function Entries({ table, edit }: { table: TableNode; edit: ((entry: Entry) => v
                 <button type="button" className="button quiet" aria-label={`Change ${row.original.from}`} onClick={() => edit(row.original)}>
                   Change
                 </button>
-                <ActButton document={LookupEntriesRemoveDocument} values={{ id: table.id, from: [row.original.from] }} payloadOf={(one) => one.lookupEntriesRemove} label="Take away" isQuiet name={`Take ${row.original.from} away`} done={`“${row.original.from}” is taken away.`} undo={undo(LookupEntriesSetDocument, { id: table.id, entries: asked.rows.filter((one) => one.from === row.original.from).map(entryOf) }, (one) => one.lookupEntriesSet, `“${row.original.from}” is back.`)} />
+                <ActButton document={LookupEntriesRemoveDocument} values={{ id: table.id, from: [row.original.from] }} payloadOf={(one) => one.lookupEntriesRemove} label="Take away" isQuiet name={`Take away ${row.original.from}`} done={`“${row.original.from}” is taken away.`} undo={undo(LookupEntriesSetDocument, { id: table.id, entries: asked.rows.filter((one) => one.from === row.original.from).map(entryOf) }, (one) => one.lookupEntriesSet, `“${row.original.from}” is back.`)} />
               </span>
             ),
           } satisfies Column<Entry>,

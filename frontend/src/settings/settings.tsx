@@ -1,5 +1,5 @@
 // Settings: who may come in and how they sign in, which programs may, how long the audit log is kept, whether support is let in, and one's own account. Each part has an address of its own.
-import { Link, Navigate, Outlet } from "@tanstack/react-router";
+import { Link, Navigate, Outlet, useLocation } from "@tanstack/react-router";
 import { useHeld, useTenant } from "../api/hooks";
 import { useMay, usePermissions, type Permission } from "../app/role";
 import { useSupportNews } from "../support/news";
@@ -21,11 +21,13 @@ export function Settings() {
   const { waiting } = useSupportNews();
   // An account is a person's own: support has none in the place of a tenant.
   const parts = PARTS.filter(({ needs }) => (needs ? may(needs) : held === null));
+  const { pathname } = useLocation();
+  const part = parts.find(({ to }) => pathname.endsWith(to.slice(to.lastIndexOf("/"))));
   return (
     <div className="stack">
       <div className="head">
         <div>
-          <h1>Settings</h1>
+          <h1 data-title={part ? `${part.label} · Settings` : "Settings"}>Settings</h1>
           <p>Who may come in and how they sign in, which programs may, how long the audit log is kept, whether support is let in, and your own account.</p>
         </div>
       </div>
