@@ -85,7 +85,7 @@ export const signOn = {
     await toPage(page, stack);
     await provider.getByRole("button", { name: "Test it" }).click();
     await found.getByText(/cannot be used/).waitFor();
-    assert.equal(await found.getByText("not reached").count(), 4);
+    assert.equal(await found.getByText("not reached", { exact: true }).count(), 4);
     await look(page, "settings-sign-on-away");
   },
 
@@ -134,7 +134,7 @@ export const signOn = {
     colleague(stack, OTHER_OWNER, "owner");
     sql(stack, `INSERT INTO second_factors (user_id, master_key_id, sealed, confirmed_at) SELECT id, 'none', '\\x00', now() FROM users WHERE email = '${OTHER_OWNER}'`);
     await dialog.getByRole("button", { name: "Make it the only way" }).click();
-    await domains.getByText("provider only").waitFor();
+    await domains.getByText("provider only", { exact: true }).waitFor();
     await inBothThemes(page, "settings-domains");
 
     // A password is not enough any more: the page leads to the company's sign-in.

@@ -30,8 +30,12 @@ export const triage = {
     await press(page, "Enter");
     await page.getByRole("region", { name: "Fix" }).waitFor();
     await page.getByText(/^All 3$/).waitFor();
+    // Nothing can be tried before there is an answer: that is where one is led.
     await press(page, "w");
-    await page.getByText("0 of 3 would go on.").waitFor();
+    await page.keyboard.type("1999");
+    await page.getByRole("button", { name: "What would that do?" }).press("Enter");
+    await page.getByText("3 of 3 would go on.").waitFor();
+    await page.getByRole("heading", { level: 1 }).click();
     await press(page, "X");
     await page.getByText("3 chosen").waitFor();
     await press(page, "t");

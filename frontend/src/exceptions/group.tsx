@@ -137,7 +137,7 @@ function Work({ group }: { group: Group }) {
     ...(may("work")
       ? [
           { key: "X", label: "Choose all that are shown, or none", act: () => setChosen(picked.length === rows.length ? new Set() : new Set(rows.map((row) => row.id))) },
-          { key: "w", label: "What a retry would do now", act: () => document.querySelector<HTMLElement>("#fix [data-what-if]")?.click() },
+          { key: "w", label: "What a retry would do now", act: tryIt },
         ]
       : []),
     { key: "u", label: "Back to the queue", act: () => void navigate({ to: "/t/$tenant/exceptions", params: { tenant } }) },
@@ -221,6 +221,13 @@ function Work({ group }: { group: Group }) {
       {act && <ActDialog act={act} chosen={[{ selection, before }]} count={count} about={group.cause} close={() => setAct(null)} />}
     </>
   );
+}
+
+/** Where an entry is needed first, that is where one goes. */
+function tryIt() {
+  const button = document.querySelector<HTMLButtonElement>("#fix [data-what-if]");
+  if (button?.disabled) document.querySelector<HTMLElement>("#fix input")?.focus();
+  else button?.click();
 }
 
 function columns(group: Group, chosen: ReadonlySet<string>, turn: (id: string) => void): Column<Row>[] {

@@ -6,7 +6,7 @@ import { IdentityProviderTestDocument } from "./query.generated";
 import { Refusals } from "./refusals";
 import { ADVICE, STEP_ORDER, STEPS } from "./words";
 
-const RESULTS = { GOOD: { tone: "good", word: "well" }, WRONG: { tone: "bad", word: "wrong" }, UNKNOWN: { tone: "warn", word: "only a sign-in tells" } } as const;
+const RESULTS = { GOOD: { tone: "good", word: "good" }, WRONG: { tone: "bad", word: "wrong" }, UNKNOWN: { tone: "warn", word: "only a sign-in tells" } } as const;
 
 export function Check() {
   const act = useAct(IdentityProviderTestDocument);
@@ -45,7 +45,7 @@ export function Check() {
               <li key={step} className="muted">
                 <Badge>not reached</Badge>
                 <div>
-                  {STEPS[step]}: seen once what is above it is well.
+                  {STEPS[step]}: seen once what is above it is good.
                 </div>
               </li>
             ))}

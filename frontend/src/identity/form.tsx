@@ -94,7 +94,7 @@ export function ProviderForm({ provider, close }: { provider: ProviderNode | nul
           )}
         </Field>
         <div className="halves">
-          <Field label="Client id" wrong={wrong("clientId")}>
+          <Field label="Client id" help="As the provider shows it." wrong={wrong("clientId")}>
             {(props) => <input {...props} required maxLength={TEXT_MAX} value={clientId} onChange={(event) => setClientId(event.target.value)} spellCheck={false} autoComplete="off" />}
           </Field>
           <Field
@@ -114,7 +114,7 @@ export function ProviderForm({ provider, close }: { provider: ProviderNode | nul
         <Groups rows={rows} change={setRows} wrong={wrong("roles")} />
         <Field label="Whoever is in none of these groups" wrong={wrong("defaultRole")}>
           {(props) => (
-            <select {...props} name="defaultRole" defaultValue={provider?.defaultRole ?? ""}>
+            <select {...props} name="defaultRole" style={{ justifySelf: "start" }} defaultValue={provider?.defaultRole ?? ""}>
               <option value="">is not let in</option>
               <RoleOptions before="comes in as " />
             </select>

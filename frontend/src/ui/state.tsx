@@ -80,6 +80,7 @@ export function LoadMore({ of, what = "" }: { of: Pages; what?: string }) {
 
 /** The API's messages begin small, because they stand behind a field's name elsewhere. */
 export function sentence(text: string): string {
-  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  // An address is no word.
+  const first = /^https?:/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?…]$/.test(first) ? first : `${first}.`;
 }
