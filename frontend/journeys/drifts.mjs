@@ -14,7 +14,7 @@ export const drifts = {
       return page.getByText("delivery_window").first().isVisible();
     }, 60_000);
     await inBothThemes(page, "drifts");
-    const notice = page.getByRole("region").filter({ hasText: "delivery_window" }).first();
+    const notice = page.getByRole("article").filter({ hasText: "delivery_window" }).first();
     await notice.getByRole("button", { name: "What is done about it" }).click();
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel("When it drifts").selectOption("It is said, and what shows it waits for a person");

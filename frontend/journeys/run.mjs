@@ -1,6 +1,7 @@
 // The journeys of operations people, in a real browser against the real stack with simulated vendors: `npm run journeys`.
 import { chromium } from "playwright-core";
 import { audit } from "./audit.mjs";
+import { bulk } from "./bulk.mjs";
 import { browser as findBrowser } from "./chromium.mjs";
 import { demo } from "./demo.mjs";
 import { drifts } from "./drifts.mjs";
@@ -10,11 +11,15 @@ import { journeys as first } from "./journeys.mjs";
 import { lookupTables } from "./lookup-tables.mjs";
 import { mappings } from "./mappings.mjs";
 import { open, SHOTS, visit, wrong } from "./page.mjs";
+import { pages } from "./pages.mjs";
 import { people } from "./people.mjs";
 import { reconciliations } from "./reconciliations.mjs";
 import { settings } from "./settings.mjs";
+import { signOn } from "./sign-on.mjs";
+import { streams } from "./streams.mjs";
 import { support } from "./support.mjs";
 import { swaps } from "./swaps.mjs";
+import { triage } from "./triage.mjs";
 import { undos } from "./undos.mjs";
 import { usage } from "./usage.mjs";
 import { volume } from "./volume.mjs";
@@ -22,7 +27,7 @@ import { work } from "./work.mjs";
 
 // Signing out comes last.
 const { a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last, ...before } = first;
-const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...drifts, ...settings, ...support, ...audit, ...usage, ...inventory, ...undos, ...swaps, ...volume, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
+const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...drifts, ...settings, ...signOn, ...support, ...audit, ...usage, ...inventory, ...undos, ...swaps, ...triage, ...volume, ...streams, ...bulk, ...pages, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
 const started = Date.now();
 const program = findBrowser();
 const stack = await demo();

@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 const SECRET = "shop-client-secret";
 const DOMAIN = "acme-demo.myshopify.com";
 
-export const HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>';
+export const HOSTILE = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>';
 
 /** An order like the first sample, with what differs. */
 async function order(number, change) {

@@ -1,5 +1,6 @@
 // What is billed, by month: for whoever pays for it, too.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { colleague } from "./database.mjs";
 import { heading } from "./journeys.mjs";
 import { inBothThemes, look, visit } from "./page.mjs";
@@ -9,9 +10,15 @@ export const usage = {
     await page.keyboard.press("g");
     await page.keyboard.press("u");
     await heading(page, "Usage");
-    const row = page.getByRole("row").filter({ hasText: "Deliveries confirmed" });
+    const row = page.getByRole("region", { name: "What was counted" }).getByRole("row").filter({ hasText: "Deliveries confirmed" });
     await row.waitFor();
     assert.ok(Number((await row.getByRole("cell").nth(1).innerText()).replaceAll(",", "")) >= 50, await row.innerText());
+    await page.getByRole("region", { name: "Usage by month" }).getByRole("row").nth(13).waitFor();
+    const download = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Download as a sheet" }).click();
+    const sheet = await readFile(await (await download).path(), "utf8");
+    assert.match(sheet, /^month,message_accepted,delivery_confirmed,vendor_call\r\n\d{4}-\d\d,\d+,\d+,\d+\r\n/);
+    assert.equal(sheet.trim().split("\r\n").length, 14);
     await inBothThemes(page, "usage");
     await page.getByLabel("Month", { exact: true }).selectOption({ index: 2 });
     await page.getByText(/^Nothing was counted in/).waitFor();
@@ -25,7 +32,7 @@ export const usage = {
     await other.getByRole("button", { name: "Sign in" }).click();
     // Who sees nothing else begins here, and is offered nothing else.
     await heading(other, "Usage");
-    await other.getByRole("row").filter({ hasText: "Calls to vendors" }).waitFor();
+    await other.getByRole("row").filter({ hasText: "Calls to vendors" }).first().waitFor();
     assert.deepEqual(await other.getByRole("navigation", { name: "Pages" }).getByRole("link").allInnerTexts(), ["Usage", "Settings"]);
     await look(other, "usage-telephone");
     assert.equal(await other.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true);

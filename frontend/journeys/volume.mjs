@@ -9,6 +9,10 @@ const AT_ONCE = 12;
 /** More rows than are in sight, and far fewer than there are. */
 const ROWS_IN_PAGE_MAX = 120;
 const FIRST_PAINT_MS = 1_000;
+/** When the largest part is there, and for how long together the page does not hear its reader while it comes up: as Lighthouse calls them good. */
+const LARGEST_PAINT_MS = 2_500;
+const BLOCKED_MS = 300;
+const PAINTED = ["", "exceptions", "deliveries", "records", "inventory", "reconciliations", "incidents", "drifts", "sunsets", "connections", "flows", "lookup-tables", "backfills", "files", "alerts", "audit", "usage", "settings/people", "settings/sign-on"];
 const SHIFT_MAX = 0.02;
 
 /** Runs through the ends of a list as somebody who holds the key down would. */
@@ -66,11 +70,21 @@ export const volume = {
     await until("the record", found);
     const { id } = await found();
     const { flows } = await ask(query, {});
+    // What people of the tenant write is theirs, and no markup either.
+    const { lookupTableCreate } = await ask("mutation($name: String!) { lookupTableCreate(name: $name) { lookupTable { id } userErrors { message } } }", { name: HOSTILE });
+    const { apiKeyCreate } = await ask("mutation($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) { apiKey { id } userErrors { message } } }", { input: { name: HOSTILE, permissions: ["READ_OPERATIONS"] } });
+    assert.deepEqual([lookupTableCreate.userErrors, apiKeyCreate.userErrors], [[], []]);
     for (const [path, seen] of [
       ["records", "<script>"],
       [`records/${id}`, "<script>"],
       ["exceptions?text=onerror", "onerror"],
       ["lookup-tables", "<script>"],
+      [`lookup-tables/${lookupTableCreate.lookupTable.id}`, "<script>"],
+      ["settings/api-keys", "<script>"],
+      ["deliveries", "<script>"],
+      ["reconciliations", ""],
+      ["inventory", ""],
+      ["audit", ""],
       [`flows/${flows.nodes[0].id}/mapping?side=read`, "<script>"],
       ["drifts?state=all", ""],
       ["", ""],
@@ -88,6 +102,8 @@ export const volume = {
     await visit(page, `${stack.url}/t/acme/records?q=${encodeURIComponent(HOSTILE)}`);
     await page.getByRole("region", { name: "Records that fit" }).or(page.getByText("Nothing is known by")).first().waitFor();
     await nothingRan(page, "search");
+    await ask("mutation($id: ID!) { lookupTableDelete(id: $id) { userErrors { message } } }", { id: lookupTableCreate.lookupTable.id });
+    await ask("mutation($id: ID!) { apiKeyRevoke(id: $id) { userErrors { message } } }", { id: apiKeyCreate.apiKey.id });
   },
 
   async pages_are_painted_within_a_second_and_nothing_moves_under_the_reader({ context, stack }) {
@@ -95,23 +111,31 @@ export const volume = {
     const watched = watch(await context.newPage());
     await watched.addInitScript(() => {
       window.shifts = [];
+      window.largest = 0;
+      window.blocked = 0;
+      new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.largest = entry.startTime; }).observe({ type: "largest-contentful-paint", buffered: true });
+      // What of a task is beyond 50 ms is what a press of a key waits for.
+      new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.blocked += entry.duration - 50; }).observe({ type: "longtask", buffered: true });
       new PerformanceObserver((list) => {
         for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push({ value: entry.value, what: entry.sources.map((source) => source.node?.className || source.node?.nodeName).join(" ") });
       }).observe({ type: "layout-shift", buffered: true });
     });
     const seen = [];
-    for (const path of ["", "exceptions", "records", "lookup-tables", "connections", "flows", "reconciliations"]) {
+    for (const path of PAINTED) {
       // The best of three: the machine does other things, too.
-      const paints = [];
-      for (let round = 0; round < 3 && (paints.length === 0 || Math.min(...paints) > FIRST_PAINT_MS); round += 1) {
+      let best = { first: Infinity, largest: Infinity, blocked: Infinity };
+      const isGood = (one) => one.first <= FIRST_PAINT_MS && one.largest <= LARGEST_PAINT_MS && one.blocked <= BLOCKED_MS;
+      for (let round = 0; round < 3 && !isGood(best); round += 1) {
         await visit(watched, `${stack.url}/t/acme/${path}`);
-        paints.push(await watched.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity));
+        const one = await watched.evaluate(() => ({ first: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity, largest: window.largest, blocked: window.blocked }));
+        if (isGood(one) || one.first < best.first) best = one;
       }
       const shifts = await watched.evaluate(() => window.shifts);
       const moved = shifts.reduce((sum, one) => sum + one.value, 0);
-      seen.push(`${path || "overview"} ${Math.round(Math.min(...paints))} ms, moved ${moved.toFixed(3)}`);
-      assert.ok(Math.min(...paints) < FIRST_PAINT_MS, `the first paint of ${path || "the overview"} took ${Math.round(Math.min(...paints))} ms`);
-      assert.ok(moved <= SHIFT_MAX, `${path || "the overview"} moves by ${moved.toFixed(3)}: ${shifts.map((one) => one.what).join(", ")}`);
+      const name = path || "the overview";
+      seen.push(`${name} ${Math.round(best.first)} ms (largest ${Math.round(best.largest)}, blocked ${Math.round(best.blocked)}), moved ${moved.toFixed(3)}`);
+      assert.ok(isGood(best), `${name}: the first paint took ${Math.round(best.first)} ms, the largest ${Math.round(best.largest)} ms, and it was blocked for ${Math.round(best.blocked)} ms`);
+      assert.ok(moved <= SHIFT_MAX, `${name} moves by ${moved.toFixed(3)}: ${shifts.map((one) => one.what).join(", ")}`);
     }
     console.log(`       ${seen.join("; ")}`);
     await watched.close();
@@ -131,6 +155,6 @@ function hostile(value, name = "") {
 
 /** No script of the text ran, and no element was made of it. */
 async function nothingRan(page, where) {
-  assert.equal(await page.title(), "Crossdock", where);
+  assert.equal(await page.evaluate(() => window.owned), undefined, where);
   assert.equal(await page.locator('img[src="x"], main script').count(), 0, where);
 }

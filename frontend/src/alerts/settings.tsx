@@ -4,11 +4,13 @@ import { useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
 import { ActButton } from "../ui/act-button";
 import { Badge } from "../ui/badge";
+import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { Time } from "../ui/time";
+import { useUndo } from "../ui/undo";
 import { AlarmPolicy } from "./alarms";
 import { ReceiverDialog } from "./receiver";
-import { AlertNamesDocument, AlertReceiverRemoveDocument, AlertReceiverTestDocument, AlertReceiverUpdateDocument, AlertRuleRemoveDocument, AlertSettingsDocument, type AlertNamesQuery, type AlertSettingsQuery } from "./query.generated";
+import { AlertNamesDocument, AlertReceiverRemoveDocument, AlertReceiverTestDocument, AlertReceiverUpdateDocument, AlertRuleRemoveDocument, AlertRuleSetDocument, AlertSettingsDocument, type AlertNamesQuery, type AlertSettingsQuery } from "./query.generated";
 import { RuleDialog } from "./rule";
 import { Sent } from "./sent";
 import { conditions, minutes } from "./words";
@@ -48,6 +50,7 @@ export function Alerts() {
 function Receivers({ receivers }: { receivers: readonly Receiver[] }) {
   const may = useMay();
   const [shown, setShown] = useState<Receiver | "new" | null>(null);
+  const [leaving, setLeaving] = useState<Receiver | null>(null);
   return (
     <section className="panel stack tight" aria-label="Receivers">
       <div className="row apart">
@@ -92,20 +95,39 @@ function Receivers({ receivers }: { receivers: readonly Receiver[] }) {
                 <button type="button" className="button" aria-label={`Change ${one.name}`} onClick={() => setShown(one)}>
                   Change
                 </button>
-                <ActButton document={AlertReceiverRemoveDocument} values={{ id: one.id }} payloadOf={(act) => act.alertReceiverRemove} label="Take away" done={`${one.name} is taken away. Rules that named it tell the others.`} />
+                <button type="button" className="button" aria-label={`Take away ${one.name}`} onClick={() => setLeaving(one)}>
+                  Take away
+                </button>
               </div>
             )}
           </li>
         ))}
       </ul>
+      {leaving && <RemoveDialog receiver={leaving} close={() => setLeaving(null)} />}
       {shown && <ReceiverDialog receiver={shown === "new" ? null : shown} close={() => setShown(null)} />}
     </section>
+  );
+}
+
+/** Asked first, because its secret is gone with it. */
+function RemoveDialog({ receiver, close }: { receiver: Receiver; close: () => void }) {
+  const act = useFormAct(AlertReceiverRemoveDocument, (result) => result.alertReceiverRemove, () => `${receiver.name} is taken away.`, close);
+  return (
+    <FormDialog
+      title={`Take ${receiver.name} away`}
+      about="It hears of nothing any more. Rules that name it tell the others; one that names no other tells nobody. To have it back it is added and tested anew."
+      label="Take it away"
+      act={act}
+      close={close}
+      submit={() => act.run({ id: receiver.id })}
+    />
   );
 }
 
 function Rules({ rules, receivers, names }: { rules: readonly AlertRule[]; receivers: readonly Receiver[]; names: Names | undefined }) {
   const may = useMay();
   const [shown, setShown] = useState<AlertRule | "new" | null>(null);
+  const undo = useUndo();
   const told = (ids: readonly string[]) => ids.map((id) => receivers.find((one) => one.id === id)?.name ?? "a receiver that is gone").join(", ");
   const person = (id: string | null | undefined) => names?.members.find((one) => one.userId === id)?.name || names?.members.find((one) => one.userId === id)?.email || "somebody";
   const where = (rule: AlertRule) => [
@@ -140,7 +162,7 @@ function Rules({ rules, receivers, names }: { rules: readonly AlertRule[]; recei
                 <button type="button" className="button" aria-label={`Change ${rule.name}`} onClick={() => setShown(rule)}>
                   Change
                 </button>
-                <ActButton document={AlertRuleRemoveDocument} values={{ id: rule.id }} payloadOf={(act) => act.alertRuleRemove} label="Take away" done={`The rule “${rule.name}” is taken away.`} />
+                <ActButton document={AlertRuleRemoveDocument} values={{ id: rule.id }} payloadOf={(act) => act.alertRuleRemove} label="Take away" name={`Take away ${rule.name}`} done={`The rule “${rule.name}” is taken away.`} undo={undo(AlertRuleSetDocument, { input: inputOf(rule) }, (act) => act.alertRuleSet, `The rule “${rule.name}” is back.`)} />
               </div>
             )}
           </li>
@@ -149,4 +171,13 @@ function Rules({ rules, receivers, names }: { rules: readonly AlertRule[]; recei
       {shown && <RuleDialog rule={shown === "new" ? null : shown} receivers={receivers} names={names} close={() => setShown(null)} />}
     </section>
   );
+}
+
+/** A rule as it is said once more. */
+function inputOf({ name, isPaused, codePrefix, owner, tag, connectionId, flowId, countMin, ageMinMinutes, assignToId, receiverIds, moneyMin, escalate }: AlertRule) {
+  return {
+    name, isPaused, codePrefix, owner, tag, connectionId, flowId, countMin, ageMinMinutes, assignToId, receiverIds,
+    moneyMin: moneyMin ? { amount: moneyMin.amount, currency: moneyMin.currency } : null,
+    escalate: escalate ? { afterMinutes: escalate.afterMinutes, assignToId: escalate.assignToId ?? null, receiverIds: escalate.receiverIds } : null,
+  };
 }

@@ -1,5 +1,5 @@
 // Reading and acting, for pages: everything that is shown is asked of the server and asked again; nothing is kept that it does not know.
-import { useCallback, useEffect, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useMemo, useSyncExternalStore } from "react";
 import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { heldIn, onImpersonation, type Running } from "../session/impersonation";
@@ -37,6 +37,8 @@ interface Options {
   /** What the answer depends on beside the values: it is asked for anew when that is another. */
   of?: string;
   read?: Read;
+  /** It costs the server much: asked for again when its time comes, and not at each change that is told. */
+  isDear?: boolean;
 }
 
 export function useAsk<Result, Variables>(query: Query<Result, Variables>, values: Variables, options: Options = {}) {
@@ -46,6 +48,7 @@ export function useAsk<Result, Variables>(query: Query<Result, Variables>, value
     queryFn: ({ signal }) => ask(query, values, tenant, signal, options.read),
     refetchInterval: () => paceIn(tenant, options.everyMs) ?? false,
     enabled: options.isWanted ?? true,
+    meta: { isDear: options.isDear ?? false },
     placeholderData: keepPreviousData,
   });
 }
@@ -80,7 +83,10 @@ export function usePages<Result, Variables extends object, Node>(
   const more = useCallback(() => {
     if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
   }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
-  return { ...asked, rows: asked.data?.pages.flatMap((page) => pageOf(page).nodes) ?? [], more };
+  // The same rows as long as nothing else came: a table of very many is not gone through anew with each drawing.
+  const pages = asked.data?.pages;
+  const rows = useMemo(() => pages?.flatMap((page) => pageOf(page).nodes) ?? [], [pages]);
+  return { ...asked, rows, more };
 }
 
 /** What is told is asked for again so often at most. */
@@ -101,7 +107,7 @@ export function useChanges<Result, Variables>(query: Query<Result, Variables>): 
     const again = () => {
       timer = undefined;
       const isShort = (data: unknown) => ((data as { pages?: unknown[] } | undefined)?.pages?.length ?? 1) <= PAGES_TOLD_MAX;
-      void client.invalidateQueries({ queryKey: [tenant], predicate: ({ state }) => isShort(state.data) });
+      void client.invalidateQueries({ queryKey: [tenant], predicate: ({ state, meta }) => isShort(state.data) && !meta?.["isDear"] });
     };
     const tell = () => (timer ??= setTimeout(again, TOLD_EVERY_MS));
     const look = () => {

@@ -15,7 +15,8 @@ export function KeyList({ open, close }: { open: boolean; close: () => void }) {
         </thead>
         <tbody>
           {open &&
-            registry.all().map((one) => (
+            // Of two that are alike the newest counts.
+            [...new Map(registry.all().map((one) => [one.key, one])).values()].map((one) => (
               <tr key={one.key}>
                 <td>
                   {one.key.split(" ").map((part, index) => (

@@ -6,10 +6,12 @@ import { forgetImpersonation, impersonation, onImpersonation, settle } from "../
 import { isSignedIn, onSession } from "../session/session";
 import { KeysProvider } from "../ui/keys";
 import { NoticeProvider } from "../ui/notice";
+import { useTitle } from "./title";
 
 export function Root() {
   const router = useRouter();
   const queries = useQueryClient();
+  useTitle();
   useEffect(
     () =>
       onSession(() => {

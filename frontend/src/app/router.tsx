@@ -74,6 +74,12 @@ const exceptionGroup = createRoute({
   validateSearch: (search) => chosen(search, ["exception"]),
   component: lazyRouteComponent(() => import("../exceptions/group"), "ExceptionGroup"),
 });
+const deliveries = createRoute({
+  getParentRoute: () => tenant,
+  path: "/deliveries",
+  validateSearch: (search) => chosen(search, ["state", "flow"]),
+  component: lazyRouteComponent(() => import("../deliveries/list"), "Deliveries"),
+});
 const records = createRoute({
   getParentRoute: () => tenant,
   path: "/records",
@@ -83,6 +89,7 @@ const records = createRoute({
 const record = createRoute({
   getParentRoute: () => tenant,
   path: "/records/$recordId",
+  validateSearch: (search) => chosen(search, ["raw"]),
   component: lazyRouteComponent(() => import("../records/detail"), "RecordPage"),
 });
 const connections = createRoute({
@@ -114,11 +121,13 @@ const flows = createRoute({
 const newFlow = createRoute({
   getParentRoute: () => tenant,
   path: "/flows/new",
+  validateSearch: (search) => chosen(search, ["from", "to"]),
   component: lazyRouteComponent(() => import("../flows/create"), "NewFlow"),
 });
 const flow = createRoute({
   getParentRoute: () => tenant,
   path: "/flows/$flowId",
+  validateSearch: (search) => chosen(search, ["version"]),
   component: lazyRouteComponent(() => import("../flows/detail"), "FlowPage"),
 });
 const mapping = createRoute({
@@ -151,11 +160,13 @@ const lookupTables = createRoute({
 const lookupTable = createRoute({
   getParentRoute: () => tenant,
   path: "/lookup-tables/$tableId",
+  validateSearch: (search) => chosen(search, ["q"]),
   component: lazyRouteComponent(() => import("../lookup-tables/detail"), "LookupTablePage"),
 });
 const reconciliations = createRoute({
   getParentRoute: () => tenant,
   path: "/reconciliations",
+  validateSearch: (search) => chosen(search, ["flow"]),
   component: lazyRouteComponent(() => import("../reconciliations/list"), "Reconciliations"),
 });
 const reconciliation = createRoute({
@@ -240,23 +251,24 @@ const settings = createRoute({
   path: "/settings",
   component: lazyRouteComponent(() => import("../settings/settings"), "Settings"),
 });
-const settingsPart = (path: "/" | "/people" | "/api-keys" | "/account" | "/audit-log" | "/support", component: ReturnType<typeof lazyRouteComponent>) =>
+const settingsPart = (path: "/" | "/people" | "/sign-on" | "/api-keys" | "/account" | "/audit-log" | "/support", component: ReturnType<typeof lazyRouteComponent>) =>
   createRoute({ getParentRoute: () => settings, path, component });
 const settingsParts = [
   settingsPart("/", lazyRouteComponent(() => import("../settings/settings"), "FirstPart")),
   settingsPart("/people", lazyRouteComponent(() => import("../settings/people"), "People")),
+  settingsPart("/sign-on", lazyRouteComponent(() => import("../identity/page"), "SignOn")),
   settingsPart("/api-keys", lazyRouteComponent(() => import("../settings/api-keys"), "ApiKeys")),
   settingsPart("/account", lazyRouteComponent(() => import("../settings/account"), "Account")),
   settingsPart("/audit-log", lazyRouteComponent(() => import("../settings/audit-log"), "AuditLog")),
   settingsPart("/support", lazyRouteComponent(() => import("../support/settings"), "SupportSettings")),
 ];
 
-const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
+const pages = [overview, exceptions, exceptionGroup, deliveries, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
 
 /** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
 const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));
 const stringifySearch = (search: Record<string, unknown>) => {
-  const query = new URLSearchParams(Object.entries(search).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]]))).toString();
+  const query = new URLSearchParams(Object.entries(search).flatMap(([key, value]) => (value === undefined || value === "" ? [] : [[key, String(value)]]))).toString();
   return query ? `?${query}` : "";
 };
 

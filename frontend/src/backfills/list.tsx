@@ -59,10 +59,10 @@ function Shown({ one, name }: { one: Row; name: string }) {
   const filled = part(one);
   const isOpen = ["preparing", "ready", "running", "paused", "failed"].includes(one.state);
   return (
-    <section className="panel stack tight" aria-label={`Backfill of ${words(one.recordKind)}s from ${name}`}>
+    <article className="panel stack tight" aria-label={`Backfill of ${words(one.recordKind)}s from ${name}`}>
       <div className="row apart">
         <h2>
-          {words(one.recordKind)}s from {name}
+          {words(one.recordKind).replace(/^./, (letter) => letter.toUpperCase())}s from {name}
         </h2>
         <Badge state={one.state} tone={one.state === "running" ? "info" : one.state === "ready" ? "warn" : undefined} />
       </div>
@@ -103,7 +103,7 @@ function Shown({ one, name }: { one: Row; name: string }) {
           <ActButton document={BackfillCancelDocument} values={{ id: one.id }} payloadOf={(act) => act.backfillCancel} label="Cancel it" done="It is cancelled. What was brought stays." />
         </div>
       )}
-    </section>
+    </article>
   );
 }
 

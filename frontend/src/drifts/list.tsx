@@ -67,7 +67,7 @@ export function Drifts() {
 function Shown({ one, tenant, show, hold }: { one: Drift; tenant: string; show: (drift: Drift) => void; hold: (drift: Drift) => void }) {
   const may = useMay();
   return (
-    <section className="panel stack tight" aria-label={one.sentence}>
+    <article className="panel stack tight" aria-label={one.sentence}>
       <div className="row apart">
         <h2 className="break">{one.sentence}</h2>
         <span className="row">
@@ -124,7 +124,7 @@ function Shown({ one, tenant, show, hold }: { one: Drift; tenant: string; show: 
           </button>
         )}
       </div>
-    </section>
+    </article>
   );
 }
 

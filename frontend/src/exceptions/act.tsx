@@ -1,12 +1,14 @@
 // The acts on exceptions that ask something first: whom, until when, why. One dialog for a cause, for some of its exceptions, and for one.
 import { useState } from "react";
-import { useAct, useAsk, wrongWith } from "../api/hooks";
-import type { Query, UserError } from "../api/client";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { ask, type Query, type UserError } from "../api/client";
+import { useAsk, useTenant, wrongWith } from "../api/hooks";
 import { useViewer } from "../app/tenants";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
-import { useTell } from "../ui/notice";
+import { useTell, type Undo } from "../ui/notice";
 import { Problem, sentence } from "../ui/state";
+import { useUndo } from "../ui/undo";
 import {
   ExceptionAssignDocument,
   ExceptionCommentDocument,
@@ -17,6 +19,7 @@ import {
   MembersDocument,
   type ExceptionSelectionInput,
 } from "./query.generated";
+import { WhatIf } from "./what-if";
 
 export type Act = "retry" | "assign" | "comment" | "snooze" | "ignore" | "tag";
 
@@ -26,8 +29,20 @@ export interface ActPayload {
   userErrors: UserError[];
 }
 
-interface ActProps {
+/** What an act can be taken back to; undefined where that is not one thing for all that is chosen. */
+export interface Before {
+  assigneeId: string | null | undefined;
+  isSnoozed: boolean | undefined;
+}
+
+/** A cause, or some exceptions of one; an act may be about several causes. */
+export interface Chosen {
   selection: ExceptionSelectionInput;
+  before: Before;
+}
+
+interface ActProps {
+  chosen: readonly Chosen[];
   count: number;
   close: () => void;
 }
@@ -53,21 +68,34 @@ export function ActDialog({ act, about, ...props }: ActProps & { act: Act; about
   );
 }
 
-/** Does one act, says what came of it, and closes; what a person must mend stays in the form. */
+/** Does an act, about one cause after the other where it is about several; says what came of it, and closes. What a person must mend stays in the form. */
 export function useExceptionAct<Result, Variables>(document: Query<Result, Variables>, payloadOf: (result: Result) => ActPayload, close: () => void) {
   const tell = useTell();
-  const act = useAct(document);
-  const payload = act.data ? payloadOf(act.data) : null;
-  const run = (values: Variables, done: (count: number) => string) =>
-    act.mutate(values, {
-      onSuccess: (result) => {
-        const { userErrors, count, hasMore } = payloadOf(result);
+  const tenant = useTenant();
+  const client = useQueryClient();
+  const act = useMutation({
+    mutationFn: async (all: readonly Variables[]) => {
+      const sum: ActPayload = { count: 0, hasMore: false, userErrors: [] };
+      for (const values of all) {
+        const { count, hasMore, userErrors } = payloadOf(await ask(document, values, tenant));
+        sum.count += count;
+        sum.hasMore ||= hasMore;
+        sum.userErrors.push(...userErrors);
+        if (userErrors.length > 0) break;
+      }
+      return sum;
+    },
+    onSettled: () => void client.invalidateQueries({ queryKey: [tenant] }),
+  });
+  const run = (values: Variables | readonly Variables[], done: (count: number) => string, undo?: Undo) =>
+    act.mutate(Array.isArray(values) ? (values as readonly Variables[]) : [values as Variables], {
+      onSuccess: ({ userErrors, count, hasMore }) => {
         if (userErrors.length > 0) return;
-        tell(done(count) + (hasMore ? " More of this cause are open: do it again for them." : ""));
+        tell(done(count) + (hasMore ? " More of it are open: do it again for them." : ""), "good", undo);
         close();
       },
     });
-  return { run, errors: payload?.userErrors ?? [], isBusy: act.isPending, error: act.error };
+  return { run, errors: act.data?.userErrors ?? [], isBusy: act.isPending, error: act.error };
 }
 
 const many = (count: number) => `${count.toLocaleString()} ${count === 1 ? "exception" : "exceptions"}`;
@@ -105,14 +133,19 @@ function Form({ submit, error, errors, children }: { submit: (form: FormData) =>
   );
 }
 
-function Retry({ selection, count, close }: ActProps) {
+/** So many are tried in a moment. */
+const TRIED_AT_ONCE = 200;
+
+function Retry({ chosen, count, close }: ActProps) {
   const act = useExceptionAct(ExceptionRetryDocument, (result) => result.exceptionRetry, close);
+  const only = chosen.length === 1 ? chosen[0] : undefined;
   return (
     <Form
       {...act}
-      submit={(form) => act.run({ input: selection, versions: form.get("versions") === "SAME" ? "SAME" : "CURRENT" }, (done) => `${many(done)} set free. They are sent within the destination’s limits.`)}
+      submit={(form) => act.run(chosen.map(({ selection }) => ({ input: selection, versions: form.get("versions") === "SAME" ? ("SAME" as const) : ("CURRENT" as const) })), (done) => `${many(done)} set free. They are sent within the destination’s limits.`)}
     >
       <p>{many(count)} will be sent with what the mapping and the lookup tables say now. One that stops again comes back to this cause.</p>
+      {only && <WhatIf selection={only.selection} entries={[]} label="What would it do now?" isAtOnce={count <= TRIED_AT_ONCE} />}
       <Field label="Version of the flow">
         {(props) => (
           <select {...props} name="versions">
@@ -126,13 +159,24 @@ function Retry({ selection, count, close }: ActProps) {
   );
 }
 
-function Assign({ selection, close }: ActProps) {
+/** The way back to whose they were; none where those of one choice were several people's. */
+export function useBackToOwner() {
+  const undo = useUndo();
+  return (chosen: readonly Chosen[]): Undo | undefined => {
+    const before = chosen.flatMap(({ selection, before: { assigneeId } }) => (assigneeId === undefined ? [] : [{ input: selection, userId: assigneeId }]));
+    if (before.length < chosen.length) return undefined;
+    return undo(ExceptionAssignDocument, before, (result) => result.exceptionAssign, chosen.length === 1 ? "It is whose it was before." : "They are whose they were before.");
+  };
+}
+
+function Assign({ chosen, close }: ActProps) {
   const viewer = useViewer();
   const members = useAsk(MembersDocument, {});
   const act = useExceptionAct(ExceptionAssignDocument, (result) => result.exceptionAssign, close);
   const me = viewer.data?.viewer?.id ?? "";
+  const back = useBackToOwner()(chosen);
   return (
-    <Form {...act} submit={(form) => act.run({ input: selection, userId: String(form.get("userId")) || null }, () => "Assigned.")}>
+    <Form {...act} submit={(form) => act.run(chosen.map(({ selection }) => ({ input: selection, userId: String(form.get("userId")) || null })), () => "Assigned.", back)}>
       {members.data && (
         <Field label="To whom" help="What joins this cause later is theirs too.">
           {(props) => (
@@ -153,10 +197,10 @@ function Assign({ selection, close }: ActProps) {
   );
 }
 
-function Comment({ selection, close }: ActProps) {
+function Comment({ chosen, close }: ActProps) {
   const act = useExceptionAct(ExceptionCommentDocument, (result) => result.exceptionComment, close);
   return (
-    <Form {...act} errors={[]} submit={(form) => act.run({ input: selection, text: String(form.get("text")) }, () => "Your comment is kept.")}>
+    <Form {...act} errors={[]} submit={(form) => act.run(chosen.map(({ selection }) => ({ input: selection, text: String(form.get("text")) })), () => "Your comment is kept.")}>
       <Field label="What is to be known" help="Comments stay, with your name." wrong={act.errors[0]?.message}>
         {(props) => <textarea {...props} name="text" required maxLength={4000} autoFocus />}
       </Field>
@@ -174,13 +218,15 @@ const SNOOZES = [
   ["0", "Show it again now"],
 ] as const;
 
-function Snooze({ selection, close }: ActProps) {
+function Snooze({ chosen, close }: ActProps) {
+  const undo = useUndo();
   const act = useExceptionAct(ExceptionSnoozeDocument, (result) => result.exceptionSnooze, close);
+  const back = undo(ExceptionSnoozeDocument, chosen.map(({ selection }) => ({ input: selection, until: null, above: null })), (result) => result.exceptionSnooze, "It is shown again.");
   const submit = (form: FormData) => {
     const hours = Number(form.get("hours"));
     const above = String(form.get("above") ?? "");
     const until = hours > 0 ? new Date(Date.now() + hours * HOUR_MS).toISOString() : null;
-    act.run({ input: selection, until, above: until && above ? Number(above) : null }, () => (until ? "Put away. It comes back by itself." : "Shown again."));
+    act.run(chosen.map(({ selection }) => ({ input: selection, until, above: until && above ? Number(above) : null })), () => (until ? "Put away. It comes back by itself." : "Shown again."), until && chosen.every(({ before }) => before.isSnoozed === false) ? back : undefined);
   };
   return (
     <Form {...act} errors={act.errors.filter((one) => one.field.at(-1) !== "above")} submit={submit}>
@@ -195,7 +241,7 @@ function Snooze({ selection, close }: ActProps) {
           </select>
         )}
       </Field>
-      {selection.causeKey && (
+      {chosen.every(({ selection }) => selection.causeKey) && (
         <Field label="Or until more than so many are open" help="May stay empty." wrong={wrongWith(act.errors, "above")}>
           {(props) => <input {...props} name="above" type="number" min={1} step={1} />}
         </Field>
@@ -205,10 +251,10 @@ function Snooze({ selection, close }: ActProps) {
   );
 }
 
-function Ignore({ selection, count, close }: ActProps) {
+function Ignore({ chosen, count, close }: ActProps) {
   const act = useExceptionAct(ExceptionIgnoreDocument, (result) => result.exceptionIgnore, close);
   return (
-    <Form {...act} errors={act.errors.filter((one) => one.field.at(-1) !== "reason")} submit={(form) => act.run({ input: selection, reason: String(form.get("reason")) }, (done) => `${many(done)} will not be sent.`)}>
+    <Form {...act} errors={act.errors.filter((one) => one.field.at(-1) !== "reason")} submit={(form) => act.run(chosen.map(({ selection }) => ({ input: selection, reason: String(form.get("reason")) })), (done) => `${many(done)} will not be sent.`)}>
       <p>{many(count)} will not be sent. The records stay, and a later revision of one is delivered again.</p>
       <Field label="Why" help="Kept in the audit log, with your name." wrong={wrongWith(act.errors, "reason")}>
         {(props) => <input {...props} name="reason" required maxLength={500} autoFocus />}
@@ -218,11 +264,17 @@ function Ignore({ selection, count, close }: ActProps) {
   );
 }
 
-function Tag({ selection, close }: ActProps) {
+function Tag({ chosen, close }: ActProps) {
   const act = useExceptionAct(ExceptionTagDocument, (result) => result.exceptionTag, close);
   const [tag, setTag] = useState("");
+  const undo = useUndo();
+  const values = (isAdded: boolean) => chosen.map(({ selection }) => ({ input: selection, add: isAdded ? [tag.trim()] : [], remove: isAdded ? [] : [tag.trim()] }));
   const change = (isAdded: boolean) =>
-    act.run({ input: selection, add: isAdded ? [tag.trim()] : [], remove: isAdded ? [] : [tag.trim()] }, () => (isAdded ? "Tagged." : "The tag is taken away."));
+    act.run(
+      values(isAdded),
+      () => (isAdded ? "Tagged." : "The tag is taken away."),
+      undo(ExceptionTagDocument, values(!isAdded), (result) => result.exceptionTag, isAdded ? "The tag is taken away again." : "The tag is back."),
+    );
   return (
     <Form {...act} errors={[]} submit={() => change(true)}>
       <Field label="Tag" wrong={act.errors[0]?.message}>

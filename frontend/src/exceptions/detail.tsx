@@ -1,9 +1,10 @@
 // One exception in full: the reason, and beside each other what came, the record that was made of it, and what was sent. What is wrong is marked.
 import { useState } from "react";
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { nodeWith, useAsk, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
 import { Document } from "../ui/document";
+import { useKeys } from "../ui/keys";
 import { Loading, Problem } from "../ui/state";
 import { Time } from "../ui/time";
 import { EditDialog } from "./edit";
@@ -19,6 +20,16 @@ export function ExceptionDetail({ id }: { id: string }) {
   const message = useAsk(ExceptionMessageDocument, { id: messageId ?? "" }, { isWanted: Boolean(messageId) });
   const [isEditing, setEditing] = useState(false);
   const may = useMay();
+  const navigate = useNavigate();
+  const recordId = exception?.recordId;
+  useKeys(
+    recordId
+      ? [
+          ...(may("work") ? [{ key: "e", label: "Edit and retry this exception", act: () => setEditing(true) }] : []),
+          { key: "o", label: "Its whole story", act: () => void navigate({ to: "/t/$tenant/records/$recordId", params: { tenant, recordId } }) },
+        ]
+      : [],
+  );
   if (asked.error) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!exception) return <Loading what="the exception" />;
   const came = nodeWith(message.data?.node, "body");
@@ -33,11 +44,11 @@ export function ExceptionDetail({ id }: { id: string }) {
             <>
               {may("work") && (
                 <button type="button" className="button main-act" onClick={() => setEditing(true)}>
-                  Edit and retry
+                  Edit and retry <kbd>e</kbd>
                 </button>
               )}
               <Link className="button" to="/t/$tenant/records/$recordId" params={{ tenant, recordId: exception.recordId }}>
-                Its whole story
+                Its whole story <kbd>o</kbd>
               </Link>
             </>
           )}

@@ -1,7 +1,7 @@
 // The fixes of a cause, the most fitting first and each as one button, with a word of what it would do before it is done.
 import { useState } from "react";
 import { Link } from "@tanstack/react-router";
-import { useAsk, useTenant, wrongWith } from "../api/hooks";
+import { useTenant, wrongWith } from "../api/hooks";
 import { Field } from "../ui/field";
 import { Problem, sentence } from "../ui/state";
 import { useExceptionAct } from "./act";
@@ -9,10 +9,9 @@ import {
   ExceptionCreateFirstDocument,
   ExceptionFixLookupValueDocument,
   ExceptionMarkDoneDocument,
-  ExceptionWhatIfDocument,
   type ExceptionGroupQuery,
-  type SupposedEntryInput,
 } from "./query.generated";
+import { WhatIf } from "./what-if";
 
 type Group = NonNullable<ExceptionGroupQuery["exceptionGroup"]>;
 interface FixesProps {
@@ -42,7 +41,7 @@ export function Fixes({ group, picked, currentId }: FixesProps) {
       )}
       {isOf("CREATE_FIRST") && <CreateFirst group={group} picked={picked} label={isOf("CREATE_FIRST")?.label ?? ""} />}
       {isOf("EDIT_FIELD") && <p>{isOf("EDIT_FIELD")?.label}: choose an exception below, then “Edit and retry”. It is sent as soon as what you write is right.</p>}
-      {!isOf("ADD_LOOKUP_VALUE") && <WhatIf group={group} entries={[]} label="What would a retry do now?" />}
+      {!isOf("ADD_LOOKUP_VALUE") && <WhatIf selection={picked.length > 0 ? { ids: picked } : { causeKey: group.causeKey }} entries={[]} label="What would a retry do now?" />}
       {isOf("DONE_ELSEWHERE") && currentId && <DoneElsewhere key={currentId} id={currentId} label={isOf("DONE_ELSEWHERE")?.label ?? ""} />}
     </section>
   );
@@ -76,43 +75,8 @@ function AddLookupValue({ group }: { group: Group }) {
           </div>
         )}
       </Field>
-      <WhatIf group={group} entries={to.trim() ? [{ lookupTable, from: value, to: to.trim() }] : []} label="What would that do?" isPossible={to.trim() !== ""} />
+      <WhatIf selection={{ causeKey: group.causeKey }} entries={to.trim() ? [{ lookupTable, from: value, to: to.trim() }] : []} label="What would that do?" isPossible={to.trim() !== ""} />
     </form>
-  );
-}
-
-function WhatIf({ group, entries, label, isPossible = true }: { group: Group; entries: SupposedEntryInput[]; label: string; isPossible?: boolean }) {
-  const [wanted, setWanted] = useState<string | null>(null);
-  const key = JSON.stringify(entries);
-  const asked = useAsk(ExceptionWhatIfDocument, { input: { causeKey: group.causeKey }, lookupValues: entries }, { isWanted: wanted === key });
-  const answer = wanted === key && !asked.isPlaceholderData ? asked.data?.exceptionWhatIf : undefined;
-  return (
-    <div className="stack tight" aria-live="polite">
-      <div>
-        <button type="button" className="button" disabled={!isPossible || (asked.isFetching && wanted === key)} onClick={() => (wanted === key ? void asked.refetch() : setWanted(key))}>
-          {asked.isFetching && wanted === key ? "Trying…" : label}
-        </button>{" "}
-        <span className="muted small">Nothing is sent.</span>
-      </div>
-      {asked.error && wanted === key && <Problem error={asked.error} />}
-      {answer && (
-        <div className={`note ${answer.passes === answer.tried && answer.tried > 0 ? "good" : "warn"}`}>
-          <p>
-            <strong>
-              {answer.tried === 0
-                ? "None can be tried: these are messages that became no record."
-                : `${answer.passes.toLocaleString()} of ${answer.tried.toLocaleString()} would go on.`}
-            </strong>{" "}
-            {answer.left > 0 && `The flow’s filter would leave out ${answer.left.toLocaleString()}.`}
-          </p>
-          {answer.reasons.map((reason) => (
-            <p key={`${reason.cause} ${reason.example}`}>
-              {reason.count.toLocaleString()} would stop again: {reason.cause} <span className="muted">{reason.nextStep} For example {reason.example}.</span>
-            </p>
-          ))}
-        </div>
-      )}
-    </div>
   );
 }
 

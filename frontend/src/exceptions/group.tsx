@@ -9,11 +9,12 @@ import { Money, money } from "../ui/money";
 import { Empty, LoadMore, Loading, Problem } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { age, Time } from "../ui/time";
-import { ActDialog, type Act } from "./act";
+import { ActDialog, type Act, type Before } from "./act";
 import { ExceptionDetail } from "./detail";
 import { Fixes } from "./fix";
-import { ExceptionGroupDocument, ExceptionsDocument, type ExceptionGroupQuery, type ExceptionsQuery, type ExceptionSelectionInput } from "./query.generated";
+import { ExceptionGroupDocument, ExceptionGroupsDocument, ExceptionsDocument, type ExceptionGroupQuery, type ExceptionsQuery, type ExceptionSelectionInput } from "./query.generated";
 import { Said } from "./said";
+import { useTake } from "./take";
 
 type Group = NonNullable<ExceptionGroupQuery["exceptionGroup"]>;
 type Row = ExceptionsQuery["exceptions"]["nodes"][number];
@@ -39,15 +40,29 @@ export function ExceptionGroup() {
 
 function Worked({ causeKey }: { causeKey: string }) {
   const tenant = useTenant();
+  const navigate = useNavigate();
+  const next = useAsk(ExceptionGroupsDocument, { first: 1, filter: { isSnoozed: false } }).data?.exceptionGroups.nodes[0];
+  const back = () => void navigate({ to: "/t/$tenant/exceptions", params: { tenant } });
+  useKeys([
+    { key: "u", label: "Back to the queue", act: back },
+    ...(next ? [{ key: "n", label: "The next cause", act: () => void navigate({ to: "/t/$tenant/exceptions/$causeKey", params: { tenant, causeKey: next.causeKey } }) }] : []),
+  ]);
   const asked = usePages(ExceptionsDocument, { causeKey, first: 20 }, (result) => result.exceptions);
   return (
     <>
       <div className="panel">
         <Empty isPage title="Nothing of this cause is open any more">
           <p>All of its exceptions went on, or were closed with a reason. If it happens again, the cause is back in the queue by itself.</p>
-          <Link className="button main-act" to="/t/$tenant/exceptions" params={{ tenant }}>
-            Back to the queue
-          </Link>
+          <div className="row">
+            {next && (
+              <Link className="button main-act" to="/t/$tenant/exceptions/$causeKey" params={{ tenant, causeKey: next.causeKey }}>
+                The next cause <kbd>n</kbd>
+              </Link>
+            )}
+            <Link className={next ? "button" : "button main-act"} to="/t/$tenant/exceptions" params={{ tenant }}>
+              Back to the queue <kbd>u</kbd>
+            </Link>
+          </div>
         </Empty>
       </div>
       {asked.rows.length > 0 && (
@@ -96,7 +111,14 @@ function Work({ group }: { group: Group }) {
     });
   const selection: ExceptionSelectionInput = picked.length > 0 ? { ids: picked } : { causeKey: group.causeKey };
   const count = picked.length > 0 ? picked.length : group.count;
+  // Those that are chosen may be several people's: then there is no one to give them back to.
+  const ownersOfPicked = new Set(rows.filter((row) => chosen.has(row.id)).map((row) => row.assigneeId ?? null));
+  const before: Before =
+    picked.length > 0
+      ? { assigneeId: ownersOfPicked.size === 1 ? [...ownersOfPicked][0] : undefined, isSnoozed: rows.some((row) => chosen.has(row.id) && row.snoozedUntil) }
+      : { assigneeId: group.assignee?.userId ?? null, isSnoozed: group.isSnoozed };
   const may = useMay();
+  const take = useTake();
   const acts: { act: Act; key: string; label: string }[] = !may("work") ? [] : [
     { act: "retry", key: "r", label: "Retry" },
     { act: "assign", key: "a", label: "Assign" },
@@ -110,7 +132,14 @@ function Work({ group }: { group: Group }) {
     { key: "k", label: "Exception before", act: () => move(-1) },
     ...(may("work") ? [{ key: "x", label: "Choose this exception, or not", act: () => current && turn(current.id) }] : []),
     { key: "f", label: "To the fix", act: () => document.querySelector<HTMLElement>("#fix input, #fix button, #fix a")?.focus() },
+    ...(may("work") ? [{ key: "m", label: "Make mine what is chosen, or all of the cause", act: () => take([{ selection, before }]) }] : []),
     ...acts.map((one) => ({ key: one.key, label: `${one.label} what is chosen, or all of the cause`, act: () => setAct(one.act) })),
+    ...(may("work")
+      ? [
+          { key: "X", label: "Choose all that are shown, or none", act: () => setChosen(picked.length === rows.length ? new Set() : new Set(rows.map((row) => row.id))) },
+          { key: "w", label: "What a retry would do now", act: tryIt },
+        ]
+      : []),
     { key: "u", label: "Back to the queue", act: () => void navigate({ to: "/t/$tenant/exceptions", params: { tenant } }) },
   ]);
   return (
@@ -164,6 +193,9 @@ function Work({ group }: { group: Group }) {
       {acts.length > 0 && (
       <div className="row actbar" role="toolbar" aria-label="Acts">
         <strong>{picked.length > 0 ? `${picked.length} chosen` : `All ${group.count.toLocaleString()}`}</strong>
+        <button type="button" className="button" onClick={() => take([{ selection, before }])}>
+          Make it mine <kbd>m</kbd>
+        </button>
         {acts.map((one) => (
           <button key={one.act} type="button" className="button" onClick={() => setAct(one.act)}>
             {one.label} <kbd>{one.key}</kbd>
@@ -186,9 +218,16 @@ function Work({ group }: { group: Group }) {
       </section>
       {current && <ExceptionDetail key={current.id} id={current.id} />}
       <Said comments={group.comments} history={group.history} about="this cause" />
-      {act && <ActDialog act={act} selection={selection} count={count} about={group.cause} close={() => setAct(null)} />}
+      {act && <ActDialog act={act} chosen={[{ selection, before }]} count={count} about={group.cause} close={() => setAct(null)} />}
     </>
   );
+}
+
+/** Where an entry is needed first, that is where one goes. */
+function tryIt() {
+  const button = document.querySelector<HTMLButtonElement>("#fix [data-what-if]");
+  if (button?.disabled) document.querySelector<HTMLElement>("#fix input")?.focus();
+  else button?.click();
 }
 
 function columns(group: Group, chosen: ReadonlySet<string>, turn: (id: string) => void): Column<Row>[] {

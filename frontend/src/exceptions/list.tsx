@@ -10,8 +10,9 @@ import { Money } from "../ui/money";
 import { Asked, Empty, LoadMore } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { age } from "../ui/time";
-import { ActDialog, type Act } from "./act";
+import { ActDialog, type Act, type Chosen } from "./act";
 import { ExceptionGroupsDocument, type ExceptionGroupsQuery } from "./query.generated";
+import { useTake } from "./take";
 
 type Group = ExceptionGroupsQuery["exceptionGroups"]["nodes"][number];
 const EVERY_MS = 5_000;
@@ -37,12 +38,34 @@ export function Exceptions() {
   const found = rows.findIndex((group) => group.causeKey === chosenKey);
   const focused = found < 0 && rows.length > 0 ? 0 : found;
   const group = rows[focused];
-  const [act, setAct] = useState<{ act: Act; group: Group } | null>(null);
+  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
+  const [act, setAct] = useState<{ act: Act; groups: readonly Group[] } | null>(null);
   const box = useRef<HTMLInputElement>(null);
+  const take = useTake();
   const narrow = (change: Partial<typeof search>) =>
     void navigate({ to: "/t/$tenant/exceptions", params: { tenant }, search: { ...search, ...change }, replace: true });
   const move = (by: number) => setChosenKey(rows[Math.min(rows.length - 1, Math.max(0, focused + by))]?.causeKey ?? null);
-  const begin = (kind: Act) => () => group && setAct({ act: kind, group });
+  // What keys and buttons are about: the causes that are chosen, and else the one that has the focus.
+  const chosen = rows.filter((row) => picked.has(row.causeKey));
+  const meant = chosen.length > 0 ? chosen : group ? [group] : [];
+  const turn = (key: string) =>
+    setPicked((before) => {
+      const next = new Set(before);
+      if (!next.delete(key)) next.add(key);
+      return next;
+    });
+  const begin = (kind: Act) => () => meant.length > 0 && setAct({ act: kind, groups: meant });
+  const acts: { key: string; label: string; act: () => void }[] = !may("work")
+    ? []
+    : [
+        { key: "r", label: "Retry", act: begin("retry") },
+        { key: "m", label: "Make it mine", act: () => take(meant.map(chosenOf)) },
+        { key: "a", label: "Assign", act: begin("assign") },
+        { key: "c", label: "Comment", act: begin("comment") },
+        { key: "s", label: "Snooze", act: begin("snooze") },
+        { key: "t", label: "Tag", act: begin("tag") },
+        { key: "i", label: "Ignore", act: begin("ignore") },
+      ];
   useKeys([
     { key: "j", label: "Next cause", act: () => move(1) },
     { key: "k", label: "Cause before", act: () => move(-1) },
@@ -53,13 +76,11 @@ export function Exceptions() {
     },
     ...(may("work")
       ? [
-          { key: "r", label: "Retry all of the cause", act: begin("retry") },
-          { key: "a", label: "Assign", act: begin("assign") },
-          { key: "c", label: "Comment", act: begin("comment") },
-          { key: "s", label: "Snooze", act: begin("snooze") },
-          { key: "i", label: "Ignore with a reason", act: begin("ignore") },
+          { key: "x", label: "Choose this cause, or not", act: () => group && turn(group.causeKey) },
+          { key: "X", label: "Choose all causes that are shown, or none", act: () => setPicked(chosen.length === rows.length ? new Set() : new Set(rows.map((row) => row.causeKey))) },
         ]
       : []),
+    ...acts.map((one) => ({ ...one, label: `${one.label}: what is chosen, or all of this cause` })),
     { key: "/", label: "Search the queue", act: () => box.current?.focus() },
   ]);
   const isNarrowed = Boolean(search.text || search.owner || search.whose || search.away);
@@ -101,6 +122,21 @@ export function Exceptions() {
           Snoozed
         </label>
       </div>
+      {chosen.length > 0 && (
+        <div className="row actbar" role="toolbar" aria-label="Acts">
+          <strong>
+            {chosen.length === 1 ? "1 cause" : `${chosen.length.toLocaleString()} causes`}, {countOf(chosen).toLocaleString()} exceptions
+          </strong>
+          {acts.map((one) => (
+            <button key={one.key} type="button" className="button" onClick={one.act}>
+              {one.label} <kbd>{one.key}</kbd>
+            </button>
+          ))}
+          <button type="button" className="button quiet" onClick={() => setPicked(new Set())}>
+            Choose none
+          </button>
+        </div>
+      )}
       <Asked of={asked} what="the queue">
         <section className="panel flush">
           {rows.length === 0 ? (
@@ -117,18 +153,40 @@ export function Exceptions() {
               </Empty>
             )
           ) : (
-            <Table label="Causes" columns={columns(tenant)} rows={rows} idOf={(row) => row.causeKey} focused={focused} onSeenEnd={asked.more} />
+            <Table label="Causes" columns={columns(tenant, may("work") ? { picked, turn } : null)} rows={rows} idOf={(row) => row.causeKey} focused={focused} onSeenEnd={asked.more} />
           )}
           <LoadMore of={asked} what="causes" />
         </section>
       </Asked>
-      {act && <ActDialog act={act.act} selection={{ causeKey: act.group.causeKey }} count={act.group.count} about={act.group.cause} close={() => setAct(null)} />}
+      {act && (
+        <ActDialog
+          act={act.act}
+          chosen={act.groups.map(chosenOf)}
+          count={countOf(act.groups)}
+          about={act.groups.length === 1 ? (act.groups[0]?.cause ?? "") : `${act.groups.length.toLocaleString()} causes`}
+          close={() => setAct(null)}
+        />
+      )}
     </div>
   );
 }
 
-function columns(tenant: string): Column<Group>[] {
+const countOf = (groups: readonly Group[]) => groups.reduce((sum, group) => sum + group.count, 0);
+const chosenOf = (group: Group): Chosen => ({ selection: { causeKey: group.causeKey }, before: { assigneeId: group.assignee?.userId ?? null, isSnoozed: group.isSnoozed } });
+
+function columns(tenant: string, choose: { picked: ReadonlySet<string>; turn: (key: string) => void } | null): Column<Group>[] {
   return [
+    ...(choose
+      ? [
+          {
+            id: "choose",
+            header: () => <span className="hidden-label">Chosen</span>,
+            cell: ({ row: { original: group } }: { row: { original: Group } }) => (
+              <input type="checkbox" aria-label={`Choose: ${group.cause}`} checked={choose.picked.has(group.causeKey)} onChange={() => choose.turn(group.causeKey)} />
+            ),
+          } satisfies Column<Group>,
+        ]
+      : []),
     {
       header: "What happened and what to do",
       cell: ({ row: { original: group } }) => (

@@ -1,13 +1,13 @@
 // A new flow between two connections, begun with what somebody wrote for the two, or with what they do of themselves. It is made as a draft:
 // nothing runs before it is published.
-import { useState } from "react";
-import { Link, useNavigate } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useAct, useAsk, useTenant, wrongWith } from "../api/hooks";
 import { ActButton } from "../ui/act-button";
 import { Badge, words } from "../ui/badge";
 import { Field } from "../ui/field";
 import { useTell } from "../ui/notice";
 import { Empty, Loading, Problem, sentence } from "../ui/state";
+import { FromNothing } from "./from-nothing";
 import { FlowCreateDocument, FlowEndsDocument, FlowTableCreateDocument, FlowTemplatesDocument, type FlowTemplatesQuery } from "./query.generated";
 
 type Template = FlowTemplatesQuery["flowTemplates"][number];
@@ -15,8 +15,9 @@ type Template = FlowTemplatesQuery["flowTemplates"][number];
 export function NewFlow() {
   const tenant = useTenant();
   const ends = useAsk(FlowEndsDocument, {});
-  const [sourceId, setSourceId] = useState("");
-  const [destinationId, setDestinationId] = useState("");
+  const navigate = useNavigate();
+  const { from: sourceId = "", to: destinationId = "" } = useSearch({ from: "/t/$tenant/flows/new" });
+  const choose = (change: { from?: string; to?: string }) => void navigate({ to: "/t/$tenant/flows/new", params: { tenant }, search: { from: sourceId, to: destinationId, ...change }, replace: true });
   const isChosen = sourceId !== "" && destinationId !== "" && sourceId !== destinationId;
   const asked = useAsk(FlowTemplatesDocument, { sourceId, destinationId }, { isWanted: isChosen });
   const templates = isChosen && !asked.isPlaceholderData ? asked.data?.flowTemplates : undefined;
@@ -41,8 +42,8 @@ export function NewFlow() {
         </div>
       ) : (
         <div className="panel row">
-          <End label="From" value={sourceId} choose={setSourceId} connections={connections} />
-          <End label="To" value={destinationId} choose={setDestinationId} connections={connections} />
+          <End label="From" value={sourceId} choose={(from) => choose({ from })} connections={connections} />
+          <End label="To" value={destinationId} choose={(to) => choose({ to })} connections={connections} />
         </div>
       )}
       {sourceId !== "" && sourceId === destinationId && <p className="note warn">Choose two different connections.</p>}
@@ -58,6 +59,7 @@ export function NewFlow() {
       {templates?.map((template) => (
         <TemplateForm key={template.name} template={template} sourceId={sourceId} destinationId={destinationId} />
       ))}
+      {templates && templates.length > 0 && <FromNothing kinds={[...new Set(templates.map((one) => one.recordKind))]} sourceId={sourceId} destinationId={destinationId} />}
     </div>
   );
 }

@@ -1,8 +1,9 @@
 // One flow: whether it does what it says, which version runs, what a draft would change, and the way back.
 import { useState } from "react";
-import { Link, useParams } from "@tanstack/react-router";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useAct, useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
+import { FlowDrifts, useFlowDrifts } from "../drifts/of-flow";
 import { Badge, words } from "../ui/badge";
 import { Document } from "../ui/document";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
@@ -14,6 +15,7 @@ import { PrepareDialog, Undos } from "../undos/prepare";
 import { PublishDialog, RollBackDialog } from "./publish";
 import { FlowDetailDocument, FlowGatesSetDocument, FlowReconciliationsDocument, ReconciliationStartDocument, type FlowDetailQuery } from "./query.generated";
 import { Review } from "./review";
+import { StopDialog } from "./stop";
 import { Changes, said, type Version } from "./version";
 
 type FlowNode = NonNullable<FlowDetailQuery["flow"]>;
@@ -49,10 +51,13 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
   const [publishing, setPublishing] = useState(false);
   const [back, setBack] = useState<Version | null>(null);
   const [undoing, setUndoing] = useState<Version | null>(null);
-  const [shown, setShown] = useState<string | null>(null);
+  const [stopping, setStopping] = useState(false);
+  const navigate = useNavigate();
+  const search = useSearch({ from: "/t/$tenant/flows/$flowId" });
+  const drifts = useFlowDrifts(flow.id);
   const running = flow.versions.find((one) => one.id === flow.published?.id);
   const draft = flow.versions.find((one) => one.state === "draft" || one.state === "review");
-  const current = flow.versions.find((one) => one.id === shown) ?? draft ?? running ?? flow.versions[0];
+  const current = flow.versions.find((one) => String(one.version) === search.version) ?? draft ?? running ?? flow.versions[0];
   return (
     <>
       <div className="head">
@@ -71,6 +76,11 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
               Replace the destination
             </Link>
           )}
+          {running && may("configure") && (
+            <button type="button" className="button" onClick={() => setStopping(true)}>
+              Stop
+            </button>
+          )}
           {draft && may("configure") && (
             <button type="button" className="button main-act" onClick={() => setPublishing(true)}>
               Publish version {draft.version}
@@ -78,12 +88,13 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
           )}
         </div>
       </div>
+      <FlowDrifts drifts={drifts} />
       <div className="grid2">
         <div className="stack">
           {draft && <Review flow={flow} draft={draft} />}
           <section className="panel flush">
             <h2>Versions</h2>
-            <div className="table" tabIndex={0} role="region" aria-label="Versions">
+            <div className="table stacks" tabIndex={0} role="region" aria-label="Versions">
               <table>
                 <thead>
                   <tr>
@@ -99,15 +110,18 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
                 <tbody>
                   {flow.versions.map((one) => (
                     <tr key={one.id} aria-current={one.id === current?.id ? "true" : undefined}>
-                      <td>{one.version}</td>
                       <td>
+                        <strong className="only-telephone">Version </strong>
+                        {one.version}
+                      </td>
+                      <td data-label="State">
                         <Badge state={one.state} />
                       </td>
-                      <td className="break">{one.note || (one.asVersion ? `Says the same as version ${one.asVersion}` : <span className="muted">none</span>)}</td>
-                      <td>{one.publishedAt ? <Time at={one.publishedAt} /> : <span className="muted">never</span>}</td>
+                      <td className="break" data-label="Note">{one.note || (one.asVersion ? `Says the same as version ${one.asVersion}` : <span className="muted">none</span>)}</td>
+                      <td data-label="Published">{one.publishedAt ? <Time at={one.publishedAt} /> : <span className="muted">never</span>}</td>
                       <td>
                         <span className="row">
-                          <button type="button" className="button" aria-label={`Show version ${one.version}`} onClick={() => setShown(one.id)}>
+                          <button type="button" className="button" aria-label={`Show version ${one.version}`} onClick={() => void navigate({ to: "/t/$tenant/flows/$flowId", params: { tenant, flowId: flow.id }, search: { version: String(one.version) }, replace: true, resetScroll: false })}>
                             Show
                           </button>
                           {one.publishedAt && one.id !== running?.id && one.state === "retired" && may("configure") && (
@@ -146,6 +160,7 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
       </div>
       {publishing && draft && <PublishDialog flow={flow} draft={draft} running={running} close={() => setPublishing(false)} />}
       {back && <RollBackDialog flow={flow} version={back} close={() => setBack(null)} />}
+      {stopping && running && <StopDialog flow={flow} running={running} close={() => setStopping(false)} />}
       {undoing && <PrepareDialog flowId={flow.id} version={undoing.version} close={() => setUndoing(null)} />}
     </>
   );

@@ -11,7 +11,7 @@ import { useTell } from "../ui/notice";
 import { Problem, sentence } from "../ui/state";
 import { Time } from "../ui/time";
 import { FlowApproveDocument, FlowReplayDocument, FlowRunsDocument, FlowSubmitDocument, FlowWithdrawDocument, RunAcceptDocument, type FlowRunsQuery } from "./query.generated";
-import { ReplayReport } from "./replay-report";
+import { ReplayReport, type Report } from "./replay-report";
 import type { Version } from "./version";
 
 type Run = NonNullable<FlowRunsQuery["flow"]>["runs"]["nodes"][number];
@@ -61,6 +61,7 @@ export function Review({ flow, draft }: { flow: { id: string; needsApproval: boo
               </button>
             )}
           </div>
+          {(run.state === "queued" || run.state === "running") && <Progress run={run} />}
           {run.report != null && (
             <details>
               <summary>What it found</summary>
@@ -71,6 +72,22 @@ export function Review({ flow, draft }: { flow: { id: string; needsApproval: boo
       ))}
       {accepting && <AcceptDialog run={accepting} close={() => setAccepting(null)} />}
     </section>
+  );
+}
+
+/** How far it is: the report counts while it runs. */
+function Progress({ run }: { run: Run }) {
+  const done = (run.report as Report | null)?.records ?? 0;
+  const all = (run.over as { last?: number } | null)?.last ?? null;
+  return (
+    <div className="stack tight">
+      <div className="bar" role="progressbar" aria-label="How far the replay is" aria-valuemin={0} aria-valuemax={all ?? undefined} aria-valuenow={all === null ? undefined : done}>
+        <span style={{ width: all ? `${Math.min(100, (done / all) * 100)}%` : "100%", background: "var(--accent)", opacity: all ? 1 : 0.5 }} />
+      </div>
+      <p className="muted small">
+        {done.toLocaleString()} {all ? `of at most ${all.toLocaleString()} ` : ""}records are looked at. You can leave this page: it goes on.
+      </p>
+    </div>
   );
 }
 

@@ -1,6 +1,6 @@
 // One lookup table: its entries, as many as there are; a file in and out; and its versions, each of which can be said again.
 import { useState } from "react";
-import { Link, useNavigate, useParams } from "@tanstack/react-router";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { ask } from "../api/client";
 import { useAsk, usePages, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
@@ -12,6 +12,7 @@ import { useTell } from "../ui/notice";
 import { Asked, Empty, LoadMore, Loading, Problem, sentence } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { fromLocal, Time, toLocal } from "../ui/time";
+import { useUndo } from "../ui/undo";
 import { ImportDialog } from "./import";
 import { KINDS } from "./list";
 import {
@@ -121,8 +122,14 @@ function Shown({ table }: { table: TableNode }) {
   );
 }
 
+const entryOf = ({ from, to, effectiveFrom, effectiveUntil }: Entry) => ({ from, to, effectiveFrom: effectiveFrom ?? null, effectiveUntil: effectiveUntil ?? null });
+
 function Entries({ table, edit }: { table: TableNode; edit: ((entry: Entry) => void) | null }) {
-  const [search, setSearch] = useState("");
+  const undo = useUndo();
+  const tenant = useTenant();
+  const navigate = useNavigate();
+  const { q: search = "" } = useSearch({ from: "/t/$tenant/lookup-tables/$tableId" });
+  const setSearch = (q: string) => void navigate({ to: "/t/$tenant/lookup-tables/$tableId", params: { tenant, tableId: table.id }, search: q ? { q } : {}, replace: true, resetScroll: false });
   const asked = usePages(LookupEntriesDocument, { id: table.id, search: search.trim() || null }, (result) => result.lookupTable?.entries ?? NO_ENTRIES, { everyMs: 30_000 });
   const [from, to] = CELLS[table.kind];
   const columns: Column<Entry>[] = [
@@ -159,7 +166,7 @@ function Entries({ table, edit }: { table: TableNode; edit: ((entry: Entry) => v
                 <button type="button" className="button quiet" aria-label={`Change ${row.original.from}`} onClick={() => edit(row.original)}>
                   Change
                 </button>
-                <ActButton document={LookupEntriesRemoveDocument} values={{ id: table.id, from: [row.original.from] }} payloadOf={(one) => one.lookupEntriesRemove} label="Take away" done={`“${row.original.from}” is taken away. An earlier version has it.`} />
+                <ActButton document={LookupEntriesRemoveDocument} values={{ id: table.id, from: [row.original.from] }} payloadOf={(one) => one.lookupEntriesRemove} label="Take away" isQuiet name={`Take away ${row.original.from}`} done={`“${row.original.from}” is taken away.`} undo={undo(LookupEntriesSetDocument, { id: table.id, entries: asked.rows.filter((one) => one.from === row.original.from).map(entryOf) }, (one) => one.lookupEntriesSet, `“${row.original.from}” is back.`)} />
               </span>
             ),
           } satisfies Column<Entry>,
@@ -174,7 +181,7 @@ function Entries({ table, edit }: { table: TableNode; edit: ((entry: Entry) => v
           <label className="hidden-label" htmlFor="find-entry">
             Search entries
           </label>
-          <input id="find-entry" type="search" placeholder="Search entries" value={search} onChange={(event) => setSearch(event.target.value)} />
+          <input id="find-entry" type="search" placeholder="Search entries" defaultValue={search} onChange={(event) => setSearch(event.target.value)} />
         </span>
       </div>
       <Asked of={asked} what="its entries">
@@ -197,6 +204,7 @@ function Entries({ table, edit }: { table: TableNode; edit: ((entry: Entry) => v
 
 function Versions({ table }: { table: TableNode }) {
   const may = useMay();
+  const undo = useUndo();
   return (
     <section className="panel stack tight">
       <h2>Versions</h2>
@@ -212,7 +220,7 @@ function Versions({ table }: { table: TableNode }) {
               </span>
             </span>
             {one.version !== table.version && may("work") && (
-              <ActButton document={LookupTableRollbackDocument} values={{ id: table.id, version: one.version }} payloadOf={(act) => act.lookupTableRollback} label={`Back to ${one.version}`} done={`It says what version ${one.version} said.`} />
+              <ActButton document={LookupTableRollbackDocument} values={{ id: table.id, version: one.version }} payloadOf={(act) => act.lookupTableRollback} label={`Back to ${one.version}`} done={`It says what version ${one.version} said.`} undo={undo(LookupTableRollbackDocument, { id: table.id, version: table.version }, (act) => act.lookupTableRollback, `It says what version ${table.version} said.`)} />
             )}
           </li>
         ))}
@@ -248,7 +256,9 @@ function Export({ table }: { table: TableNode }) {
 }
 
 function EntryDialog({ table, entry, close }: { table: TableNode; entry: Entry | null; close: () => void }) {
-  const act = useFormAct(LookupEntriesSetDocument, (result) => result.lookupEntriesSet, () => "The entry is kept.", close);
+  const undo = useUndo();
+  const back = entry ? undo(LookupEntriesSetDocument, { id: table.id, entries: [entryOf(entry)] }, (result) => result.lookupEntriesSet, `“${entry.from}” is what it was before.`) : undefined;
+  const act = useFormAct(LookupEntriesSetDocument, (result) => result.lookupEntriesSet, () => "The entry is kept.", close, back);
   const [from, to, help] = CELLS[table.kind];
   return (
     <FormDialog

@@ -25,7 +25,7 @@ export function Inbox({ asked }: { asked: ReturnType<typeof useInbox> }) {
             <p>When an order comes with a SKU, a tax or a customer that no table has, the value appears here with what it may mean. One answer lets all go on that wait for it.</p>
           </Empty>
         ) : (
-          <div className="table" tabIndex={0} role="region" aria-label="Inbox">
+          <div className="table stacks" tabIndex={0} role="region" aria-label="Inbox">
             <table>
               <thead>
                 <tr>
@@ -105,7 +105,7 @@ function Answer({ item }: { item: Item }) {
               <div className="row small">
                 <span className="muted">Like</span>
                 {item.suggestions.map((one) => (
-                  <button key={`${one.from} ${one.to}`} type="button" className="button quiet" title={`“${one.from}” becomes “${one.to}”`} onClick={() => setTo(one.to)}>
+                  <button key={`${one.from} ${one.to}`} type="button" className="button chip" title={`“${one.from}” becomes “${one.to}”`} onClick={() => setTo(one.to)}>
                     {one.likeness === "FROM" ? one.from : one.to}: {one.to}
                   </button>
                 ))}

@@ -4,6 +4,7 @@ import { useMemo, useState } from "react";
 import { Link, useBlocker, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
+import { FlowDrifts, useFlowDrifts } from "../drifts/of-flow";
 import { Badge } from "../ui/badge";
 import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { CANONICAL } from "./canonical.generated";
@@ -61,6 +62,7 @@ function Editor({ flow, tenant }: { flow: FlowNode; tenant: string }) {
   const search = useSearch({ from: "/t/$tenant/flows/$flowId/mapping" });
   const side: Side = search.side === "read" ? "read" : "write";
   const draft = useDraft(flow);
+  const drifts = useFlowDrifts(flow.id);
   const [selected, select] = useState<string | null>(null);
   const known = useAsk(MappingKnownDocument, { sourceId: flow.source?.id ?? "", destinationId: flow.destination?.id ?? "", kind: flow.recordKind }, { isWanted: Boolean(flow.source && flow.destination) });
   const records = known.data?.records.nodes;
@@ -109,11 +111,13 @@ function Editor({ flow, tenant }: { flow: FlowNode; tenant: string }) {
         </div>
       </div>
       <Status flow={flow} draft={draft} />
+      <FlowDrifts drifts={drifts.filter((one) => one.side === (side === "read" ? "source" : "destination"))} />
       {!may("configure") && <p className="note">Your role here may look at the mapping and not change it: what you write is checked, and never kept.</p>}
       <div className="tabs" role="tablist" aria-label="Sides">
         {(["read", "write"] as const).map((one) => (
           <button key={one} type="button" role="tab" aria-selected={side === one} data-state={side === one ? "active" : undefined} onClick={() => show(one)}>
             {one === "read" ? `Reads from ${flow.source?.name ?? "the source"}` : `Writes to ${flow.destination?.name ?? "the destination"}`} <span className="muted">{draft.spec[one].length}</span>
+            {drifts.some((drift) => drift.side === (one === "read" ? "source" : "destination")) && <Badge tone="warn">drift</Badge>}
             {draft.problems[one].length > 0 && <Badge tone="bad">{draft.problems[one].length} wrong</Badge>}
           </button>
         ))}

@@ -1,4 +1,6 @@
 // The ledger as one bar: each delivery stands in exactly one state, and the counts below say the same in numbers.
+import { Link } from "@tanstack/react-router";
+import { useTenant } from "../api/hooks";
 import { Badge, words } from "../ui/badge";
 
 const ORDER = ["confirmed", "reconciled", "planned", "sending", "waiting", "held", "unknown", "exception", "superseded", "cancelled"];
@@ -14,6 +16,7 @@ const COLOURS: Record<string, string> = {
 };
 
 export function LedgerBar({ counts }: { counts: readonly { state: string; count: number }[] }) {
+  const tenant = useTenant();
   const shown = ORDER.map((state) => ({ state, count: counts.find((one) => one.state === state)?.count ?? 0 })).filter((one) => one.count > 0);
   if (shown.length === 0) return <p className="muted">No delivery was planned yet. The first one is, as soon as a record comes for a published flow.</p>;
   return (
@@ -26,9 +29,11 @@ export function LedgerBar({ counts }: { counts: readonly { state: string; count:
       <ul className="row">
         {shown.map((one) => (
           <li key={one.state}>
-            <Badge state={one.state}>
-              {one.count.toLocaleString()} {words(one.state)}
-            </Badge>
+            <Link className="plain-link" to="/t/$tenant/deliveries" params={{ tenant }} search={{ state: one.state }}>
+              <Badge state={one.state}>
+                {one.count.toLocaleString()} {words(one.state)}
+              </Badge>
+            </Link>
           </li>
         ))}
       </ul>

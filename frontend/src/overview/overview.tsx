@@ -7,9 +7,13 @@ import { Badge } from "../ui/badge";
 import { Money } from "../ui/money";
 import { Empty, Loading, Problem } from "../ui/state";
 import { age, duration, Time } from "../ui/time";
+import { Arrivals } from "./arrivals";
+import { Backlog } from "./backlog";
+import { Begin } from "./begin";
 import { Incidents } from "../incidents/incidents";
 import { SupportNews } from "../support/news";
 import { LedgerBar } from "./ledger";
+import { RateCard } from "./rate";
 import { OverviewDocument, OverviewFlowsDocument, type OverviewQuery } from "./query.generated";
 
 const EVERY_MS = 5_000;
@@ -45,16 +49,18 @@ function Sections({ data }: { data: OverviewQuery }) {
   const sum = (counts: readonly { count: number }[]) => counts.reduce((total, one) => total + one.count, 0);
   const received = sum(data.ledger.messages) + data.ledger.duplicates;
   const backlog = sum(data.catchUps.map((one) => ({ count: one.deliveries })));
-  const nothing = data.connections.nodes.length === 0;
-  if (nothing) return <Begin />;
+  const connections = data.connections.nodes.length;
+  if (connections === 0) return <Begin connections={0} />;
   return (
     <>
-      <div className="cards">
+      <Begin connections={connections} />
+      <div className="cards figures">
+        <RateCard />
         <Card title="Messages received" figure={received.toLocaleString()} note={`${data.ledger.duplicates.toLocaleString()} came twice and had no second effect`} />
         <Card
-          title="Time to confirmed, last day"
+          title="Time to confirmed"
           figure={data.latency.count > 0 ? duration(data.latency.p50Ms) : "–"}
-          note={data.latency.count > 0 ? `99 of 100 within ${duration(data.latency.p99Ms)}; ${data.latency.count.toLocaleString()} confirmed` : "Nothing was confirmed in the last day"}
+          note={data.latency.count > 0 ? `99 of 100 within ${duration(data.latency.p99Ms)}, of ${data.latency.count.toLocaleString()} in the last day` : "Nothing was confirmed in the last day"}
         />
         <Card title="Still to deliver" figure={backlog.toLocaleString()} note={backlog === 0 ? "Nothing waits" : "Finish times are below"} />
         <Card title="Waits for a person" figure={open.toLocaleString()} note={open === 0 ? "Nothing needs you" : "Deliveries stopped with a reason"} />
@@ -67,7 +73,7 @@ function Sections({ data }: { data: OverviewQuery }) {
       <div className="grid2">
         <div className="stack">
           <Causes groups={data.exceptionGroups.nodes} hasMore={data.exceptionGroups.pageInfo.hasNextPage} />
-          <CatchUps catchUps={data.catchUps} />
+          <Backlog catchUps={data.catchUps} />
         </div>
         <div className="stack">
           <ConnectionHealth connections={data.connections.nodes} />
@@ -81,25 +87,11 @@ function Sections({ data }: { data: OverviewQuery }) {
 
 function Card({ title, figure, note }: { title: string; figure: string; note: string }) {
   return (
-    <section className="panel">
+    <section className="panel" aria-label={title}>
       <h2 className="muted small">{title}</h2>
       <p className="figure">{figure}</p>
       <p className="muted small">{note}</p>
     </section>
-  );
-}
-
-function Begin() {
-  const tenant = useTenant();
-  return (
-    <div className="panel">
-      <Empty title="Nothing is connected yet">
-        <p>Connect where your orders come from (a shop), then where they go (an ERP or a warehouse). A flow between the two does the rest.</p>
-        <Link className="button main-act" to="/t/$tenant/connections/new" params={{ tenant }}>
-          Connect a system
-        </Link>
-      </Empty>
-    </div>
   );
 }
 
@@ -118,7 +110,7 @@ function Causes({ groups, hasMore }: { groups: OverviewQuery["exceptionGroups"][
           <p>Everything that came was delivered or is on its way. When something needs a person, its cause is listed here.</p>
         </Empty>
       ) : (
-        <div className="table" tabIndex={0} role="region" aria-label="Exceptions by cause">
+        <div className="table stacks" tabIndex={0} role="region" aria-label="Exceptions by cause">
           <table>
             <thead>
               <tr>
@@ -137,9 +129,9 @@ function Causes({ groups, hasMore }: { groups: OverviewQuery["exceptionGroups"][
                     </Link>
                     <p className="muted small">{group.nextStep}</p>
                   </td>
-                  <td className="num">{group.count.toLocaleString()}</td>
-                  <td className="nowrap">{age(group.oldestAgeS)}</td>
-                  <td>
+                  <td className="num" data-label="Count">{group.count.toLocaleString()}</td>
+                  <td className="nowrap" data-label="Oldest">{age(group.oldestAgeS)}</td>
+                  <td data-label="At stake">
                     <Money sums={group.money} />
                   </td>
                 </tr>
@@ -147,37 +139,6 @@ function Causes({ groups, hasMore }: { groups: OverviewQuery["exceptionGroups"][
             </tbody>
           </table>
         </div>
-      )}
-    </section>
-  );
-}
-
-function CatchUps({ catchUps }: { catchUps: OverviewQuery["catchUps"] }) {
-  return (
-    <section className="panel">
-      <h2>Backlog</h2>
-      {catchUps.length === 0 ? (
-        <p className="muted">Nothing waits to be delivered.</p>
-      ) : (
-        <ul className="stack">
-          {catchUps.map((one) => (
-            <li key={`${one.flowId} ${one.connection?.id}`}>
-              <div className="row apart">
-                <strong>{one.flow?.name ?? one.connection?.name ?? "A flow that is gone"}</strong>
-                <span>
-                  {one.isPaused && <Badge state="paused" />} {one.overdue > 0 && <Badge tone="bad">{one.overdue} overdue</Badge>}{" "}
-                  {one.willBeLate > one.overdue && <Badge tone="warn">{one.willBeLate} will be late</Badge>}
-                </span>
-              </div>
-              <p>{one.sentence}</p>
-              {one.finishAt && (
-                <p className="muted small">
-                  Done by <Time at={one.finishAt} />; the oldest came <Time at={one.oldestAt} as="ago" />.
-                </p>
-              )}
-            </li>
-          ))}
-        </ul>
       )}
     </section>
   );
@@ -204,7 +165,7 @@ function ConnectionHealth({ connections }: { connections: OverviewQuery["connect
 
 function Proof() {
   const tenant = useTenant();
-  const asked = useAsk(OverviewFlowsDocument, {}, { everyMs: PROOF_EVERY_MS });
+  const asked = useAsk(OverviewFlowsDocument, {}, { everyMs: PROOF_EVERY_MS, isDear: true });
   const flows = asked.data?.flows.nodes ?? [];
   return (
     <section className="panel">
@@ -237,37 +198,6 @@ function Proof() {
               )}
               {flow.health.openDifferences > 0 && ` ${flow.health.openDifferences} differences are open.`}
             </p>
-          </li>
-        ))}
-      </ul>
-    </section>
-  );
-}
-
-function Arrivals({ series }: { series: OverviewQuery["arrivalSeries"]["nodes"] }) {
-  // What is silent first: that is what somebody looks here for.
-  const ordered = [...series].sort((a, b) => Number(b.state === "SILENT") - Number(a.state === "SILENT"));
-  return (
-    <section className="panel">
-      <h2>What arrives</h2>
-      {ordered.length === 0 && <p className="muted">Arrivals are counted every five minutes; nothing was counted yet.</p>}
-      <ul className="stack tight">
-        {ordered.slice(0, 10).map((one) => (
-          <li key={one.id} className="row apart">
-            <span>
-              {one.connection?.name}: {one.topic ?? `all ${one.recordKind}s`}
-              <br />
-              <span className="muted small">
-                {one.seen} in the last hour
-                {one.band && `, usually ${Math.round(one.band.low)} to ${Math.round(one.band.high)}`}
-                {one.lastAt && (
-                  <>
-                    ; last <Time at={one.lastAt} as="ago" />
-                  </>
-                )}
-              </span>
-            </span>
-            <Badge state={one.state} />
           </li>
         ))}
       </ul>

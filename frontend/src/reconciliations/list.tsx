@@ -1,6 +1,6 @@
 // Whether both sides of each flow agree, since when that is proven, and the comparisons that say so.
 import { useState } from "react";
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useAsk, usePages, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
@@ -8,6 +8,7 @@ import { Empty, LoadMore, Loading, Problem } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { CompareDialog, ScheduleDialog } from "./compare";
+import { Match } from "./match";
 import { ReconciliationFlowsDocument, ReconciliationsDocument, type ReconciliationFlowsQuery, type ReconciliationsQuery } from "./query.generated";
 import { sentenceOf } from "./report";
 
@@ -17,7 +18,9 @@ type Row = ReconciliationsQuery["reconciliations"]["nodes"][number];
 export function Reconciliations() {
   const tenant = useTenant();
   const flows = useAsk(ReconciliationFlowsDocument, {}, { everyMs: 10_000 });
-  const asked = usePages(ReconciliationsDocument, {}, (result) => result.reconciliations, { everyMs: 3_000 });
+  const navigate = useNavigate();
+  const { flow: flowId = "" } = useSearch({ from: "/t/$tenant/reconciliations" });
+  const asked = usePages(ReconciliationsDocument, { flowId: flowId || null }, (result) => result.reconciliations, { everyMs: 3_000 });
   const [comparing, setComparing] = useState<FlowRow | null>(null);
   const [planning, setPlanning] = useState<FlowRow | null>(null);
   const nameOf = (id: string) => flows.data?.flows.nodes.find((flow) => flow.id === id)?.name ?? "A flow";
@@ -63,7 +66,22 @@ export function Reconciliations() {
         <Loading what="reconciliations" />
       ) : (
         <section className="panel flush">
-          <h2>What was compared</h2>
+          <div className="row apart">
+            <h2>What was compared</h2>
+            <span>
+              <label className="hidden-label" htmlFor="compared-flow">
+                Flow
+              </label>
+              <select id="compared-flow" value={flowId} onChange={(event) => void navigate({ to: "/t/$tenant/reconciliations", params: { tenant }, search: event.target.value ? { flow: event.target.value } : {}, replace: true, resetScroll: false })}>
+                <option value="">All flows</option>
+                {flows.data?.flows.nodes.map((flow) => (
+                  <option key={flow.id} value={flow.id}>
+                    {flow.name}
+                  </option>
+                ))}
+              </select>
+            </span>
+          </div>
           {asked.rows.length === 0 ? (
             <Empty title="Nothing was compared yet">
               <p>Compare a flow’s last day now, or let it be compared by itself every night. What never came is brought then, and what differs is shown to you field by field.</p>
@@ -74,6 +92,7 @@ export function Reconciliations() {
           <LoadMore of={asked} />
         </section>
       )}
+      {!flows.isPending && !asked.isPending && <Match />}
       {comparing && <CompareDialog flow={comparing} close={() => setComparing(null)} />}
       {planning && <ScheduleDialog flow={planning} close={() => setPlanning(null)} />}
     </div>
@@ -98,7 +117,7 @@ function Proofs({ flows, compare, plan }: { flows: readonly FlowRow[]; compare: 
   return (
     <section className="panel flush">
       <h2>Flows and their last proof</h2>
-      <div className="table" tabIndex={0} role="region" aria-label="Flows and their last proof">
+      <div className="table stacks" tabIndex={0} role="region" aria-label="Flows and their last proof">
         <table>
           <thead>
             <tr>
@@ -123,16 +142,16 @@ function Proofs({ flows, compare, plan }: { flows: readonly FlowRow[]; compare: 
                     {flow.source?.name ?? "?"} to {flow.destination?.name ?? "?"}
                   </p>
                 </td>
-                <td>
+                <td data-label="Health">
                   <Badge state={flow.health.state} />
                 </td>
-                <td>{flow.health.provenUntil ? <Time at={flow.health.provenUntil} /> : <span className="muted">never</span>}</td>
-                <td className="num">{flow.health.openDifferences.toLocaleString()}</td>
-                <td>
+                <td data-label="Proven until">{flow.health.provenUntil ? <Time at={flow.health.provenUntil} /> : <span className="muted">never</span>}</td>
+                <td className="num" data-label="Open differences">{flow.health.openDifferences.toLocaleString()}</td>
+                <td data-label="Compared by itself">
                   {flow.reconciliationSchedule ? (
-                    <>
+                    <span>
                       every {flow.reconciliationSchedule.everyHours} h, next <Time at={flow.reconciliationSchedule.nextAt} />
-                    </>
+                    </span>
                   ) : (
                     <span className="muted">no</span>
                   )}

@@ -6,6 +6,7 @@ import { Document } from "../ui/document";
 import { Empty, Loading, Problem } from "../ui/state";
 import { Time } from "../ui/time";
 import { ConnectionNamesDocument, RecordDetailDocument, type RecordDetailQuery } from "./query.generated";
+import { Provenance } from "./provenance";
 import { Story } from "./story";
 
 type RecordNode = NonNullable<RecordDetailQuery["record"]>;
@@ -115,8 +116,9 @@ function Shown({ record }: { record: RecordNode }) {
               </ul>
             </section>
           )}
-          <section className="panel">
+          <section className="panel stack tight">
             <h2>The record</h2>
+            <Provenance key={record.revision} recordId={record.id} />
             {record.document ? <Document text={record.document} label="The record" /> : <p className="muted">It has no document.</p>}
           </section>
         </div>

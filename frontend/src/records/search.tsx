@@ -116,7 +116,7 @@ function Hits({ text }: { text: string }) {
 function Newest({ kind, choose }: { kind: string | undefined; choose: (kind: string) => void }) {
   const tenant = useTenant();
   const nameOf = useConnectionNames();
-  const asked = usePages(RecordsDocument, { kind: kind ?? null, first: 50 }, (result) => result.records);
+  const asked = usePages(RecordsDocument, { kind: kind ?? null, first: 100 }, (result) => result.records);
   const columns: Column<Row>[] = [
     { header: "Record", accessorFn: (record) => record.number ?? record.sourceId, cell: ({ row }) => <RecordLink tenant={tenant} record={row.original} /> },
     { header: "Kind", accessorKey: "kind", cell: ({ row }) => words(row.original.kind) },

@@ -1,19 +1,30 @@
 // Everything that happened to a record, oldest first and day by day, with the bytes of each message and call one click away.
-import { useState } from "react";
-import { nodeWith, useAsk, usePages } from "../api/hooks";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { nodeWith, useAsk, usePages, useTenant } from "../api/hooks";
 import { Dialog } from "../ui/dialog";
 import { Document } from "../ui/document";
 import { Loading, Problem } from "../ui/state";
 import { dayOf, Time } from "../ui/time";
+import { Remade } from "./remade";
 import { RecordAttemptsDocument, RecordMessageDocument, RecordTimelineDocument, type RecordTimelineQuery } from "./query.generated";
 
 type Entry = RecordTimelineQuery["timeline"]["nodes"][number];
+/** What is shown as it was, as the address names it: a message by its id, a call by its own and its delivery's. */
 type Raw = { kind: "message"; id: string } | { kind: "attempt"; id: string; deliveryId: string };
+
+function rawOf(text: string | undefined): Raw | null {
+  const [id = "", deliveryId] = (text ?? "").split(",");
+  if (id === "") return null;
+  return deliveryId ? { kind: "attempt", id, deliveryId } : { kind: "message", id };
+}
 const EVERY_MS = 5_000;
 
 export function Story({ recordId }: { recordId: string }) {
   const asked = usePages(RecordTimelineDocument, { id: recordId }, (result) => result.timeline, { everyMs: EVERY_MS });
-  const [raw, setRaw] = useState<Raw | null>(null);
+  const navigate = useNavigate();
+  const tenant = useTenant();
+  const raw = rawOf(useSearch({ from: "/t/$tenant/records/$recordId" }).raw);
+  const show = (text?: string) => void navigate({ to: "/t/$tenant/records/$recordId", params: { tenant, recordId }, search: text ? { raw: text } : {}, replace: true, resetScroll: false });
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (asked.isPending) return <Loading what="its story" />;
   const rows = asked.rows;
@@ -37,13 +48,13 @@ export function Story({ recordId }: { recordId: string }) {
                     <button
                       type="button"
                       className="button quiet"
-                      onClick={() => entry.call && entry.deliveryId && setRaw({ kind: "attempt", id: entry.call.attemptId, deliveryId: entry.deliveryId })}
+                      onClick={() => entry.call && entry.deliveryId && show(`${entry.call.attemptId},${entry.deliveryId}`)}
                     >
                       What was sent and answered
                     </button>
                   )}
                   {entry.messageId && entry.what === "message.received" && (
-                    <button type="button" className="button quiet" onClick={() => entry.messageId && setRaw({ kind: "message", id: entry.messageId })}>
+                    <button type="button" className="button quiet" onClick={() => entry.messageId && show(entry.messageId)}>
                       As it came
                     </button>
                   )}
@@ -58,8 +69,8 @@ export function Story({ recordId }: { recordId: string }) {
           What happened then
         </button>
       )}
-      {raw?.kind === "message" && <MessageDialog id={raw.id} close={() => setRaw(null)} />}
-      {raw?.kind === "attempt" && <AttemptDialog {...raw} close={() => setRaw(null)} />}
+      {raw?.kind === "message" && <MessageDialog id={raw.id} close={() => show()} />}
+      {raw?.kind === "attempt" && <AttemptDialog id={raw.id} deliveryId={raw.deliveryId} close={() => show()} />}
     </>
   );
 }
@@ -101,6 +112,7 @@ function AttemptDialog({ id, deliveryId, close }: { id: string; deliveryId: stri
           <Document text={attempt.request || "Nothing was in it."} label="The request" />
           <h3>Answered{attempt.status ? ` with ${attempt.status}` : ""}</h3>
           <Document text={attempt.answer || "No answer is kept."} label="The answer" />
+          {(attempt.kind === "write" || attempt.kind === "update") && <Remade attemptId={attempt.id} />}
         </>
       ) : asked.data ? (
         <p>Only the newest hundred calls of a delivery are kept at hand, and this one is older.</p>

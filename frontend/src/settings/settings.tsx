@@ -1,12 +1,13 @@
-// Settings: who may come in, which programs may, how long the audit log is kept, whether support is let in, and one's own account. Each part has an address of its own.
-import { Link, Navigate, Outlet } from "@tanstack/react-router";
+// Settings: who may come in and how they sign in, which programs may, how long the audit log is kept, whether support is let in, and one's own account. Each part has an address of its own.
+import { Link, Navigate, Outlet, useLocation } from "@tanstack/react-router";
 import { useHeld, useTenant } from "../api/hooks";
 import { useMay, usePermissions, type Permission } from "../app/role";
 import { useSupportNews } from "../support/news";
 import { Badge } from "../ui/badge";
 
-const PARTS: { to: "/t/$tenant/settings/people" | "/t/$tenant/settings/api-keys" | "/t/$tenant/settings/audit-log" | "/t/$tenant/settings/support" | "/t/$tenant/settings/account"; label: string; needs?: Permission }[] = [
+const PARTS: { to: "/t/$tenant/settings/people" | "/t/$tenant/settings/sign-on" | "/t/$tenant/settings/api-keys" | "/t/$tenant/settings/audit-log" | "/t/$tenant/settings/support" | "/t/$tenant/settings/account"; label: string; needs?: Permission }[] = [
   { to: "/t/$tenant/settings/people", label: "People", needs: "read" },
+  { to: "/t/$tenant/settings/sign-on", label: "Single sign-on", needs: "members" },
   { to: "/t/$tenant/settings/api-keys", label: "API keys", needs: "keys" },
   { to: "/t/$tenant/settings/audit-log", label: "Audit log", needs: "audit" },
   { to: "/t/$tenant/settings/support", label: "Support", needs: "audit" },
@@ -20,12 +21,14 @@ export function Settings() {
   const { waiting } = useSupportNews();
   // An account is a person's own: support has none in the place of a tenant.
   const parts = PARTS.filter(({ needs }) => (needs ? may(needs) : held === null));
+  const { pathname } = useLocation();
+  const part = parts.find(({ to }) => pathname.endsWith(to.slice(to.lastIndexOf("/"))));
   return (
     <div className="stack">
       <div className="head">
         <div>
-          <h1>Settings</h1>
-          <p>Who and which programs may come in, how long the audit log is kept, whether support is let in, and your own account.</p>
+          <h1 data-title={part ? `${part.label} · Settings` : "Settings"}>Settings</h1>
+          <p>Who may come in and how they sign in, which programs may, how long the audit log is kept, whether support is let in, and your own account.</p>
         </div>
       </div>
       <nav className="tabs" aria-label="Settings">

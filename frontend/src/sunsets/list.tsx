@@ -52,7 +52,7 @@ function Shown({ one }: { one: Sunset }) {
   const tenant = useTenant();
   const left = one.daysLeft == null ? "no day is named" : one.daysLeft < 0 ? `over for ${-one.daysLeft} days` : one.daysLeft === 0 ? "ends today" : `${one.daysLeft} days left`;
   return (
-    <section className="panel stack tight" aria-label={one.sentence}>
+    <article className="panel stack tight" aria-label={one.sentence}>
       <div className="row apart">
         <h2 className="break">{one.sentence}</h2>
         <Badge tone={TONES[one.severity] ?? "info"}>{left}</Badge>
@@ -101,6 +101,6 @@ function Shown({ one }: { one: Sunset }) {
           <Time at={one.lastSeenAt} as="ago" />
         </dd>
       </dl>
-    </section>
+    </article>
   );
 }

@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "react";
 import { serverNow } from "../api/client";
 import { useViewer } from "../app/tenants";
+import { titleIn } from "../app/title";
 import { ended } from "../session/impersonation";
 import { Badge } from "../ui/badge";
 import { Time } from "../ui/time";
@@ -36,14 +37,13 @@ export function ImpersonationBanner() {
     const shown = box.current;
     if (!shown || !slug) return;
     const root = document.documentElement;
-    const title = document.title;
     const measure = new ResizeObserver(() => root.style.setProperty("--banner", `${shown.offsetHeight}px`));
     measure.observe(shown);
-    document.title = `In the place of ${slug} · ${title}`;
+    titleIn(slug);
     return () => {
       measure.disconnect();
       root.style.removeProperty("--banner");
-      document.title = title;
+      titleIn(null);
     };
   }, [slug]);
   if (!running) return null;

@@ -1,7 +1,7 @@
 // One act as one button, which says what came of it.
 import type { Query, UserError } from "../api/client";
 import { useAct } from "../api/hooks";
-import { useTell } from "./notice";
+import { useTell, type Undo } from "./notice";
 import { sentence } from "./state";
 
 interface ActButtonProps<Result, Variables> {
@@ -14,21 +14,25 @@ interface ActButtonProps<Result, Variables> {
   /** What is said when it is done. */
   done: string;
   isMain?: boolean;
+  isQuiet?: boolean;
+  /** The way back, where there is one. */
+  undo?: Undo;
 }
 
-export function ActButton<Result, Variables>({ document, values, payloadOf, label, name, done, isMain = false }: ActButtonProps<Result, Variables>) {
+export function ActButton<Result, Variables>({ document, values, payloadOf, label, name, done, isMain = false, isQuiet = false, undo }: ActButtonProps<Result, Variables>) {
   const tell = useTell();
   const act = useAct(document);
   const run = () =>
     act.mutate(values, {
       onSuccess: (result) => {
         const error = payloadOf(result).userErrors[0];
-        tell(error ? sentence(error.message) : done, error ? "bad" : "good");
+        if (error) tell(sentence(error.message), "bad");
+        else tell(done, "good", undo);
       },
       onError: (error) => tell(sentence(error.message), "bad"),
     });
   return (
-    <button type="button" className={isMain ? "button main-act" : "button"} disabled={act.isPending} onClick={run} aria-label={name}>
+    <button type="button" className={isMain ? "button main-act" : isQuiet ? "button quiet" : "button"} disabled={act.isPending} onClick={run} aria-label={name}>
       {label}
     </button>
   );

@@ -15,18 +15,16 @@ export function Copy({ text, label }: { text: string; label: string }) {
     }
   };
   return (
-    <div className="stack tight">
+    <div className="copy">
       <code ref={shown} className="document" aria-label={label} role="textbox" aria-readonly="true" tabIndex={0}>
         {text}
       </code>
-      <div className="row">
-        <button type="button" className="button" onClick={() => void copy()}>
-          Copy
-        </button>
-        <span role="status" className="muted">
-          {said}
-        </span>
-      </div>
+      <button type="button" className="button" onClick={() => void copy()}>
+        Copy
+      </button>
+      <span role="status" className="muted small">
+        {said}
+      </span>
     </div>
   );
 }

@@ -2,7 +2,7 @@
 import type { Query, UserError } from "../api/client";
 import { useAct } from "../api/hooks";
 import { Dialog } from "./dialog";
-import { useTell } from "./notice";
+import { useTell, type Undo } from "./notice";
 import { Problem, sentence } from "./state";
 
 export interface FormAct<Variables> {
@@ -20,6 +20,8 @@ export function useFormAct<Result, Variables>(
   payloadOf: (result: Result) => { userErrors: UserError[] },
   done: (result: Result) => string | null,
   close?: () => void,
+  /** The way back, where there is one. */
+  undo?: Undo,
 ): FormAct<Variables> {
   const tell = useTell();
   const act = useAct(document);
@@ -30,7 +32,7 @@ export function useFormAct<Result, Variables>(
         onSuccess: (result) => {
           if (payloadOf(result).userErrors.length > 0) return;
           const said = done(result);
-          if (said) tell(said);
+          if (said) tell(said, "good", undo);
           close?.();
         },
       }),

@@ -26,6 +26,9 @@ export function Problem({ error, retry }: { error: unknown; retry?: () => void }
     FORBIDDEN: "Your role in this tenant does not include it.",
     NO_TENANT: "There is no such tenant, or you are no member of it. Choose another one at the bottom left.",
     RATE_LIMITED: "Wait a minute, then try again.",
+    TOO_COMPLEX: "This page asks for more at once than is allowed. Narrow what is shown, and tell whoever runs Crossdock.",
+    CONFLICT: "Somebody else changed it meanwhile. Load it again, then decide anew.",
+    INTERNAL: "Something on the side of Crossdock failed; what you see is as it was. If it stays, send the id below to whoever runs it.",
   };
   return (
     <div className="note bad" role="alert">
@@ -77,6 +80,7 @@ export function LoadMore({ of, what = "" }: { of: Pages; what?: string }) {
 
 /** The API's messages begin small, because they stand behind a field's name elsewhere. */
 export function sentence(text: string): string {
-  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  // An address is no word.
+  const first = /^https?:/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?…]$/.test(first) ? first : `${first}.`;
 }

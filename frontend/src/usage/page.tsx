@@ -3,6 +3,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useAsk, useTenant } from "../api/hooks";
 import { Permitted } from "../app/permitted";
 import { Empty, Loading, Problem } from "../ui/state";
+import { History } from "./history";
 import { boundsOf, change, isMonth, lastMonths, monthName } from "./months";
 import { UsageDocument, type UsageQuery } from "./query.generated";
 
@@ -47,83 +48,87 @@ function Months() {
   const all = asked.data;
   const before = monthName(bounds.beforeFrom.slice(0, 7));
   return (
-    <section className="panel flush" aria-label="Usage of the month">
-      <div className="row apart">
-        <h2>
-          {monthName(month)}
-          {isRunning && " so far"}
-        </h2>
-        <span>
-          <label className="hidden-label" htmlFor="month">
-            Month
-          </label>
-          <select id="month" value={month} onChange={(event) => void navigate({ to: "/t/$tenant/usage", params: { tenant }, search: event.target.value === months[0] ? {} : { month: event.target.value }, replace: true })}>
-            {(months.includes(month) ? months : [month, ...months]).map((one) => (
-              <option key={one} value={one}>
-                {monthName(one)}
-              </option>
-            ))}
-          </select>
-        </span>
-      </div>
-      {asked.error && !all ? (
-        <Problem error={asked.error} retry={() => void asked.refetch()} />
-      ) : !all ? (
-        <Loading what="what was counted" />
-      ) : (
-        <>
-          {all.month.length === 0 && (
-            <Empty title={`Nothing was counted in ${monthName(month)}`}>
-              <p>Counting begins with the first message that is accepted: connect a system and publish a flow.</p>
-            </Empty>
-          )}
-          <div className="table" tabIndex={0} role="region" aria-label="What was counted">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">What</th>
-                  <th scope="col" className="right">
-                    {monthName(month)}
-                  </th>
-                  {isRunning && (
+    <>
+      <section className="panel flush" aria-label="Usage of the month">
+        <div className="row apart">
+          <h2>
+            {monthName(month)}
+            {isRunning && " so far"}
+          </h2>
+          <span>
+            <label className="hidden-label" htmlFor="month">
+              Month
+            </label>
+            <select id="month" value={month} onChange={(event) => void navigate({ to: "/t/$tenant/usage", params: { tenant }, search: event.target.value === months[0] ? {} : { month: event.target.value }, replace: true })}>
+              {(months.includes(month) ? months : [month, ...months]).map((one) => (
+                <option key={one} value={one}>
+                  {monthName(one)}
+                </option>
+              ))}
+            </select>
+          </span>
+        </div>
+        {asked.error && !all ? (
+          <Problem error={asked.error} retry={() => void asked.refetch()} />
+        ) : !all ? (
+          <Loading what="what was counted" />
+        ) : (
+          <>
+            {all.month.length === 0 && (
+              <Empty title={`Nothing was counted in ${monthName(month)}`}>
+                <p>Counting begins with the first message that is accepted: connect a system and publish a flow.</p>
+              </Empty>
+            )}
+            <div className="table stacks" tabIndex={0} role="region" aria-label="What was counted">
+              <table>
+                <thead>
+                  <tr>
+                    <th scope="col">What</th>
                     <th scope="col" className="right">
-                      {before}, as far as now
+                      {monthName(month)}
                     </th>
-                  )}
-                  <th scope="col" className="right">
-                    {before}
-                  </th>
-                  <th scope="col" className="right">
-                    Change
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {Object.entries(METERS).map(([meter, [name, about]]) => {
-                  const compared = of(isRunning ? all.beforeSoFar : all.before, meter);
-                  return (
-                    <tr key={meter}>
-                      <td>
-                        <strong>{name}</strong>
-                        <p className="muted small">{about}</p>
-                      </td>
-                      <td className="right num">
-                        <strong>{of(all.month, meter).toLocaleString()}</strong>
-                      </td>
-                      {isRunning && <td className="right num">{compared.toLocaleString()}</td>}
-                      <td className="right num">{of(all.before, meter).toLocaleString()}</td>
-                      <td className="right num">{change(of(all.month, meter), compared)}</td>
-                    </tr>
-                  );
-                })}
-              </tbody>
-            </table>
-          </div>
-          <p className="muted small padded above">
-            Months are those of UTC. {isRunning && `What is compared is ${before} up to the same day and hour.`}
-          </p>
-        </>
+                    {isRunning && (
+                      <th scope="col" className="right">
+                        {before}, as far as now
+                      </th>
+                    )}
+                    <th scope="col" className="right">
+                      {before}
+                    </th>
+                    <th scope="col" className="right">
+                      Change
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {Object.entries(METERS).map(([meter, [name, about]]) => {
+                    const compared = of(isRunning ? all.beforeSoFar : all.before, meter);
+                    return (
+                      <tr key={meter}>
+                        <td>
+                          <strong>{name}</strong>
+                          <p className="muted small">{about}</p>
+                        </td>
+                        <td className="right num nowrap" data-label={monthName(month)}>
+                          <strong>{of(all.month, meter).toLocaleString()}</strong>
+                        </td>
+                        {isRunning && <td className="right num nowrap" data-label={`${before}, as far as now`}>{compared.toLocaleString()}</td>}
+                        <td className="right num nowrap" data-label={before}>{of(all.before, meter).toLocaleString()}</td>
+                        <td className="right num nowrap" data-label="Change">{change(of(all.month, meter), compared)}</td>
+                      </tr>
+                    );
+                  })}
+                </tbody>
+              </table>
+            </div>
+            <p className="muted small padded above">
+              Months are those of UTC. {isRunning && `What is compared is ${before} up to the same day and hour.`}
+            </p>
+      
+    </>
       )}
     </section>
+    {all && <History now={now} chosen={month} />}
+    </>
   );
 }

@@ -1,0 +1,83 @@
+// A list of a hundred thousand: it comes by cursor while one scrolls, holds in the page what is in sight only, and moves without a stutter.
+import assert from "node:assert/strict";
+import { sql } from "./database.mjs";
+import { asDeveloper, until } from "./journeys.mjs";
+import { look, visit } from "./page.mjs";
+
+const MANY = 100_000;
+const TENANT = "bulk";
+/** More than are in sight, and far fewer than there are. */
+const ROWS_IN_PAGE_MAX = 120;
+/** On a machine that draws without a graphics card, and shares its two cores with the server. */
+const FRAME_P95_MS = 50;
+const FRAME_MAX_MS = 250;
+
+/** Scrolls as a hand does, so many pixels a frame, and says how long each frame took. */
+const frames = (box, step, count) =>
+  box.evaluate(
+    async (element, { step, count }) => {
+      const took = [];
+      let before = await new Promise(requestAnimationFrame);
+      for (let index = 0; index < count; index += 1) {
+        element.scrollTop += step;
+        const now = await new Promise(requestAnimationFrame);
+        took.push(now - before);
+        before = now;
+      }
+      return took.sort((a, b) => a - b);
+    },
+    { step, count },
+  );
+
+export const bulk = {
+  async a_list_of_a_hundred_thousand_scrolls_without_a_stutter({ page, stack }) {
+    const { ask } = await asDeveloper(stack);
+    await ask("mutation($input: TenantCreateInput!) { tenantCreate(input: $input) { userErrors { message } } }", { input: { name: "Bulk", slug: TENANT } });
+    sql(
+      stack,
+      `INSERT INTO records (id, tenant_id, kind, connection_id, source_id, number, revision, revision_id, content_hash)
+       SELECT gen_random_uuid(), tenants.id, 'order', '00000000-0000-0000-0000-000000000001', 'bulk-' || n, '#' || n, 1, gen_random_uuid(), '\\x00' FROM tenants, generate_series(1, ${MANY}) n WHERE slug = '${TENANT}'`,
+    );
+    sql(stack, "ANALYZE records");
+    const cursors = new Set();
+    page.on("request", (request) => {
+      const body = request.postData() ?? "";
+      if (body.includes("query Records(")) cursors.add(JSON.parse(body).variables.after ?? null);
+    });
+    await visit(page, `${stack.url}/t/${TENANT}/records`);
+    const box = page.getByRole("region", { name: "Newest records" });
+    await box.getByRole("row").nth(5).waitFor();
+    const begun = Date.now();
+    await until(
+      "all of them",
+      async () => {
+        const count = await box.evaluate(async (element) => {
+          element.scrollTop = element.scrollHeight;
+          await new Promise(requestAnimationFrame);
+          return { rows: element.querySelectorAll("tbody tr").length, of: Number(element.querySelector("table").getAttribute("aria-rowcount")) };
+        });
+        assert.ok(count.rows < ROWS_IN_PAGE_MAX, `${count.rows} rows are in the page`);
+        return count.of === MANY + 1;
+      },
+      300_000,
+    );
+    const loadedMs = Date.now() - begun;
+    assert.ok(cursors.size >= MANY / 100, `${cursors.size} pages were asked for, each by its cursor`);
+    await look(page, "records-hundred-thousand");
+    await box.evaluate((element) => { element.scrollTop = element.scrollHeight / 3; });
+    await page.waitForTimeout(300);
+    const slow = await frames(box, 90, 150);
+    const fast = await frames(box, 2_000, 150);
+    const at = (all, part) => Math.round(all[Math.floor((all.length - 1) * part)]);
+    console.log(`       ${MANY.toLocaleString("en")} rows came in ${(loadedMs / 1000).toFixed(0)} s; a frame takes ${at(slow, 0.5)} ms, ${at(slow, 0.95)} ms of 95 in 100, ${at(slow, 1)} ms at most; flung ${at(fast, 0.5)}, ${at(fast, 0.95)}, ${at(fast, 1)} ms`);
+    for (const [how, all] of Object.entries({ slow, fast })) {
+      assert.ok(at(all, 0.95) <= FRAME_P95_MS, `${how}: 95 of 100 frames took ${at(all, 0.95)} ms`);
+      assert.ok(at(all, 1) <= FRAME_MAX_MS, `${how}: a frame took ${at(all, 1)} ms`);
+    }
+    // And what is in sight is what stands there.
+    const row = box.getByRole("row").nth(8);
+    await row.waitFor();
+    assert.match(await row.innerText(), /#\d+/);
+    sql(stack, `DELETE FROM records WHERE tenant_id = (SELECT id FROM tenants WHERE slug = '${TENANT}')`);
+  },
+};

@@ -1,0 +1,88 @@
+// Every page there is, as the router itself has them: axe, a screenshot in both themes and on a telephone, a title and one heading, and no text of a vendor's
+// that became markup. A page that is new is looked at by itself; one whose address has a new part says here what stands in it.
+import assert from "node:assert/strict";
+import { asDeveloper } from "./journeys.mjs";
+import { look, open, quiet, visit, watch } from "./page.mjs";
+
+/** Those whose reader is not signed in; a link by mail has its token behind #. */
+const OUTSIDE = { "/sign-in": "/sign-in", "/company": "/company?who=acme", "/invitation": "/invitation#no-such-token", "/password": "/password", "/verify": "/verify#no-such-token" };
+/** They lead on to another page at once. */
+const LEADING = ["/", "/t/$tenant/settings"];
+const TELEPHONE = { width: 390, height: 844 };
+const DESK = { width: 1440, height: 900 };
+/** Of a thing that no journey before has made: the page says that there is none. */
+const NONE = "0".repeat(32);
+
+/** What stands in the parts of an address. */
+async function parts(stack) {
+  const { ask } = await asDeveloper(stack);
+  const query = `{ exceptionGroups(first: 1) { nodes { causeKey } } records(first: 1) { nodes { id } } connections(first: 1) { nodes { id } } flows(first: 15) { nodes { id name } }
+    lookupTables(first: 1) { nodes { id } } reconciliations(first: 1) { nodes { id } } flowUndos(first: 1) { nodes { id } } swaps(first: 1) { nodes { id } } }`;
+  const { exceptionGroups, records, connections, flows, lookupTables, reconciliations, flowUndos, swaps } = await ask(query, {});
+  const first = (list, prefix) => list.nodes[0]?.id ?? `${prefix}_${NONE}`;
+  return {
+    $tenant: "acme",
+    $causeKey: exceptionGroups.nodes[0]?.causeKey ?? "none",
+    $recordId: first(records, "rec"),
+    $connector: "shopify",
+    $connectionId: first(connections, "con"),
+    $flowId: flows.nodes.find((one) => one.name.startsWith("orders: shopify"))?.id ?? first(flows, "flw"),
+    $tableId: first(lookupTables, "lut"),
+    $reconciliationId: first(reconciliations, "rcn"),
+    $undoId: first(flowUndos, "und"),
+    $swapId: first(swaps, "swp"),
+  };
+}
+
+/** As the router says them; a trailing slash means the same page. */
+const patternsOf = async (page) => [...new Set((await page.evaluate(() => Object.keys(window.__TSR_ROUTER__.routesByPath))).map((pattern) => pattern.replace(/(?<=.)\/$/, "")))].sort();
+
+const slugOf = (pattern) => `page${pattern.replace("/t/$tenant", "").replaceAll("$", "").replaceAll("/", "-") || "-overview"}`;
+
+async function inspect(page, pattern, titles) {
+  await page.getByRole("heading", { level: 1 }).first().waitFor();
+  await quiet(page);
+  assert.equal(await page.locator("h1").count(), 1, `${pattern} has one heading of the first level`);
+  const title = await page.title();
+  assert.match(title, /^.+ · Crossdock$/, `${pattern} has a title of its own`);
+  titles.push(title);
+  assert.equal(await page.locator('img[src="x"], main script').count() + (await page.evaluate(() => Number(window.owned ?? 0))), 0, `a text became markup in ${pattern}`);
+  for (const theme of ["light", "dark"]) {
+    await page.evaluate((theme) => { document.documentElement.dataset.theme = theme; }, theme);
+    await look(page, slugOf(pattern));
+  }
+  await page.evaluate(() => { document.documentElement.dataset.theme = "light"; });
+  await page.setViewportSize(TELEPHONE);
+  await look(page, `${slugOf(pattern)}-telephone`);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  assert.ok(wide <= 0, `${pattern} is ${wide} px wider than a telephone`);
+  await page.setViewportSize(DESK);
+}
+
+export const pages = {
+  async every_page_that_the_router_knows_is_for_everybody_in_both_themes_and_on_a_telephone({ browser, context, page, stack }) {
+    const values = await parts(stack);
+    const patterns = await patternsOf(page);
+    assert.ok(patterns.length > 40, `the router knows ${patterns.length} pages`);
+    const titles = [];
+    const stranger = await open(browser, "light");
+    stranger.page.setDefaultTimeout(15_000);
+    const signedIn = watch(await context.newPage());
+    signedIn.setDefaultTimeout(15_000);
+    for (const pattern of patterns) {
+      if (LEADING.includes(pattern)) continue;
+      const path = OUTSIDE[pattern] ?? pattern.replace(/\$\w+/g, (part) => values[part] ?? assert.fail(`${pattern}: say in pages.mjs what stands for ${part}`));
+      const tab = pattern in OUTSIDE ? stranger.page : signedIn;
+      // What stands behind # alone would load nothing.
+      if (pattern in OUTSIDE) await tab.goto("about:blank");
+      await visit(tab, `${stack.url}${path}`);
+      await inspect(tab, pattern, titles);
+    }
+    await signedIn.close();
+    await stranger.context.close();
+    // Tabs and bookmarks are told apart.
+    const twice = titles.filter((title, index) => titles.indexOf(title) !== index);
+    assert.deepEqual(twice, []);
+    console.log(`       ${patterns.length - LEADING.length} pages, each in both themes and on a telephone`);
+  },
+};

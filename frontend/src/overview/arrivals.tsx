@@ -1,0 +1,102 @@
+// What usually arrives and what arrives now: silence first, because that is what somebody looks here for. One that is meant to be silent is muted.
+import { useAct, useTenant } from "../api/hooks";
+import { Link } from "@tanstack/react-router";
+import { useMay } from "../app/role";
+import { Badge } from "../ui/badge";
+import { Menu } from "../ui/menu";
+import { useTell } from "../ui/notice";
+import { sentence } from "../ui/state";
+import { Time } from "../ui/time";
+import { useUndo } from "../ui/undo";
+import { ArrivalMuteDocument, ArrivalForgetDocument, type OverviewQuery } from "./query.generated";
+
+type Series = OverviewQuery["arrivalSeries"]["nodes"][number];
+const SHOWN_MAX = 10;
+const HOUR_MS = 60 * 60 * 1000;
+const ORDER: Record<Series["state"], number> = { SILENT: 0, SURGING: 1, LEARNING: 2, STEADY: 2 };
+
+const nameOf = (one: Series) => `${one.connection?.name ?? "A connection"}: ${one.topic ?? `all ${one.recordKind.replaceAll("_", " ")}s`}`;
+
+export function Arrivals({ series }: { series: readonly Series[] }) {
+  const tenant = useTenant();
+  const ordered = [...series].sort((a, b) => ORDER[a.state] - ORDER[b.state]);
+  return (
+    <section className="panel" aria-label="What arrives">
+      <h2>What arrives</h2>
+      {ordered.length === 0 && (
+        <p className="muted">
+          Arrivals are counted every five minutes; nothing was counted yet. Once what is usual is known, silence is said here and told to whom <Link to="/t/$tenant/alerts" params={{ tenant }}>Alerts</Link> name.
+        </p>
+      )}
+      <ul className="stack tight">
+        {ordered.slice(0, SHOWN_MAX).map((one) => (
+          <li key={one.id} className="row apart nowrap-row">
+            <span className="break">
+              {nameOf(one)}
+              <br />
+              <span className="muted small">
+                {one.seen.toLocaleString()} in the last hour
+                {one.band && `, usually ${Math.round(one.band.low).toLocaleString()} to ${Math.round(one.band.high).toLocaleString()}`}
+                {one.lastAt && (
+                  <>
+                    ; last <Time at={one.lastAt} as="ago" />
+                  </>
+                )}
+                {one.mutedUntil && (
+                  <>
+                    ; no alarm before <Time at={one.mutedUntil} />
+                  </>
+                )}
+              </span>
+            </span>
+            <span className="row nowrap-row">
+              <Badge state={one.state} />
+              <Acts one={one} />
+            </span>
+          </li>
+        ))}
+      </ul>
+      {ordered.length > SHOWN_MAX && <p className="muted small">And {ordered.length - SHOWN_MAX} more, which are steady.</p>}
+    </section>
+  );
+}
+
+function Acts({ one }: { one: Series }) {
+  const may = useMay();
+  const tell = useTell();
+  const undo = useUndo();
+  const mute = useAct(ArrivalMuteDocument);
+  const forget = useAct(ArrivalForgetDocument);
+  if (!may("work")) return null;
+  const back = undo(ArrivalMuteDocument, { id: one.id, until: one.mutedUntil ?? null }, (result) => result.arrivalSeriesMute, "Alarms of it are as they were.");
+  const until = (hours: number | null) =>
+    mute.mutate(
+      { id: one.id, until: hours === null ? null : new Date(Date.now() + hours * HOUR_MS).toISOString() },
+      {
+        onSuccess: ({ arrivalSeriesMute: { userErrors } }) =>
+          userErrors[0] ? tell(sentence(userErrors[0].message), "bad") : tell(hours === null ? "Alarms are raised again." : "No alarm is raised of it until then.", "good", back),
+        onError: (error) => tell(sentence(error.message), "bad"),
+      },
+    );
+  const anew = () =>
+    forget.mutate(
+      { id: one.id },
+      {
+        onSuccess: ({ arrivalSeriesForget: { userErrors } }) => tell(userErrors[0] ? sentence(userErrors[0].message) : "What is usual is learned anew, for two weeks.", userErrors[0] ? "bad" : "good"),
+        onError: (error) => tell(sentence(error.message), "bad"),
+      },
+    );
+  return (
+    <Menu
+      label={<span className="hidden-label">Alarms of {nameOf(one)}</span>}
+      className="button quiet"
+      choices={[
+        ...(one.mutedUntil ? [{ label: "Raise alarms again", act: () => until(null) }] : []),
+        { label: "No alarm for four hours", act: () => until(4) },
+        { label: "No alarm for a day", act: () => until(24) },
+        { label: "No alarm for a week", act: () => until(168) },
+        { label: "It is another now: learn anew", act: anew },
+      ]}
+    />
+  );
+}

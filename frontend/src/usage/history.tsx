@@ -1,0 +1,67 @@
+// The last thirteen months beside each other: how the tenant grows, and a sheet for whoever books it.
+import { Link } from "@tanstack/react-router";
+import { save } from "../api/download";
+import { useAsk, useTenant } from "../api/hooks";
+import { UsageHistoryDocument } from "./history.generated";
+import { beginnings, type Meter, monthsOf, sheetOf } from "./by-month";
+import { monthName } from "./months";
+
+const METERS: [Meter, string][] = [
+  ["MESSAGE_ACCEPTED", "Messages accepted"],
+  ["DELIVERY_CONFIRMED", "Deliveries confirmed"],
+  ["VENDOR_CALL", "Calls to vendors"],
+];
+
+export function History({ now, chosen }: { now: Date; chosen: string }) {
+  const tenant = useTenant();
+  const asked = useAsk(UsageHistoryDocument, beginnings(now), { isDear: true });
+  if (!asked.data) return null;
+  const months = monthsOf(asked.data, now);
+  const most = Object.fromEntries(METERS.map(([meter]) => [meter, Math.max(1, ...months.map((one) => one.quantities[meter]))])) as Record<Meter, number>;
+  return (
+    <section className="panel flush" aria-label="The last months">
+      <div className="row apart">
+        <h2>The last thirteen months</h2>
+        <button type="button" className="button" onClick={() => save(new Blob([sheetOf(months)], { type: "text/csv" }), `usage-${tenant}.csv`)}>
+          Download as a sheet
+        </button>
+      </div>
+      <div className="table stacks" tabIndex={0} role="region" aria-label="Usage by month">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Month</th>
+              {METERS.map(([meter, name]) => (
+                <th key={meter} scope="col" className="right">
+                  {name}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {months.map((one, index) => (
+              <tr key={one.month} aria-current={one.month === chosen ? "true" : undefined}>
+                <td>
+                  <Link className="row-link" to="/t/$tenant/usage" params={{ tenant }} search={index === 0 ? {} : { month: one.month }}>
+                    {monthName(one.month)}
+                  </Link>
+                  {index === 0 && <span className="muted"> so far</span>}
+                </td>
+                {METERS.map(([meter, name]) => (
+                  <td key={meter} className="right num" data-label={name}>
+                    <div>
+                      {one.quantities[meter].toLocaleString()}
+                      <span className="part" aria-hidden="true">
+                        <span style={{ width: `${(one.quantities[meter] / most[meter]) * 100}%` }} />
+                      </span>
+                    </div>
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
