@@ -155,6 +155,8 @@ ids! {
     SupportConsentId = "spc", "support consent";
     /// A domain of mail addresses that a tenant says is its own.
     EmailDomainId = "edm", "email domain";
+    /// Where a tenant's audit log is sent as it grows.
+    AuditStreamId = "aus", "audit stream";
 }
 
 impl ExceptionGroupId {
