@@ -1,9 +1,6 @@
 //! Keys of partners and services: `cdk_<prefix>_<secret>`, sent as `Authorization: Bearer …`. The prefix finds the key, the hash of the whole proves it.
 
-use std::time::Instant;
-
 use domain::secret::SecretString;
-use infra::limiter::{Buckets, UsedUp};
 use infra::postgres::StoreError;
 use infra::postgres::api_key::LiveKey;
 use rand::RngCore;
@@ -62,14 +59,6 @@ pub async fn find(state: &AppState, text: &str) -> Result<Option<LiveKey>, Store
         });
     }
     Ok(Some(key))
-}
-
-/// Counts a call against the key's own limit, over all processes where there is Redis.
-///
-/// # Errors
-/// How long to wait where there were too many.
-pub async fn take(state: &AppState, key: &LiveKey) -> Result<(), UsedUp> {
-    state.limiter.take_until(&Buckets::of_api_key(key.id, key.calls_per_minute), Instant::now()).await.map(|_| ())
 }
 
 #[cfg(test)]

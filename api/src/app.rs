@@ -15,11 +15,13 @@ use infra::vault::Vault;
 use tokio::sync::watch;
 use tracing::info;
 
-use crate::auth::{SignIns, Tokens};
+use crate::auth::Tokens;
 use crate::changes::Changes;
+use crate::client_address::Proxies;
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::mailing::Mailing;
+use crate::quota::{KnownTokens, Quotas};
 use crate::sso::Sso;
 use crate::web_app::{self, WebApp};
 use crate::web_session::Cookie;
@@ -36,7 +38,9 @@ pub struct AppState {
     pub sunsets: Sunsets,
     pub drop_folders: DropFolders,
     pub tokens: Arc<Tokens>,
-    pub sign_ins: Arc<SignIns>,
+    pub proxies: Arc<Proxies>,
+    pub quotas: Quotas,
+    pub known_tokens: Arc<KnownTokens>,
     pub changes: Changes,
     pub public_url: String,
     pub cookie: Cookie,
@@ -67,7 +71,9 @@ impl AppState {
             sunsets: Sunsets::default(),
             drop_folders: config.outward.drop_folders.clone(),
             tokens: Arc::new(Tokens::new(&config.jwt_key)),
-            sign_ins: Arc::default(),
+            proxies: Arc::new(config.proxies.clone()),
+            quotas: config.quotas,
+            known_tokens: Arc::default(),
             changes: Changes::default(),
             public_url: config.public_url.clone(),
             cookie: config.cookie,

@@ -14,9 +14,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::AppState;
-use crate::auth::{Caller, viewer};
+use crate::auth::{Admitted, Caller, Identity, admit, come_in};
 use crate::graphql::{Code, SIGN_IN_FIRST, refuse};
+use crate::{AppState, quota};
 
 /// Exports of one process at a time: each takes a connection of the pool again and again.
 static EXPORTS: Semaphore = Semaphore::const_new(2);
@@ -38,8 +38,8 @@ struct ExportQuery {
 type Piece = Result<Bytes, StoreError>;
 
 async fn export(state: web::Data<AppState>, request: HttpRequest, query: web::Query<ExportQuery>) -> HttpResponse {
-    let scope = match allowed(&state, &request).await {
-        Ok(scope) => scope,
+    let (scope, _) = match allowed(&state, &request).await {
+        Ok(allowed) => allowed,
         Err(refusal) => return refusal,
     };
     let Ok(permit) = EXPORTS.try_acquire() else { return busy() };
@@ -94,8 +94,8 @@ impl From<SheetQuery> for AuditFilter {
 }
 
 async fn sheet(state: web::Data<AppState>, request: HttpRequest, query: web::Query<SheetQuery>) -> HttpResponse {
-    let scope = match allowed(&state, &request).await {
-        Ok(scope) => scope,
+    let (scope, sees_personal) = match allowed(&state, &request).await {
+        Ok(allowed) => allowed,
         Err(refusal) => return refusal,
     };
     let Ok(permit) = EXPORTS.try_acquire() else { return busy() };
@@ -103,7 +103,7 @@ async fn sheet(state: web::Data<AppState>, request: HttpRequest, query: web::Que
     let name = format!("attachment; filename=\"audit-{}.csv\"", scope.tenant);
     let (pieces, taken) = mpsc::channel::<Piece>(PIECES_MAX);
     tokio::spawn(async move {
-        if let Err(error) = state.store.within(&scope).audit_sheet(filter, &pieces).await {
+        if let Err(error) = state.store.within(&scope).audit_sheet(filter, sees_personal, &state.vault, &pieces).await {
             warn!(request.id = %scope.request, error = chain(&error), "A sheet of the audit log broke off");
             let _ = pieces.send(Err(error)).await;
         }
@@ -126,15 +126,28 @@ fn streamed(taken: mpsc::Receiver<Piece>, kind: &'static str, name: String) -> H
         .streaming(Box::pin(body))
 }
 
-/// Whoever may read the audit log of the tenant that the request names.
-async fn allowed(state: &AppState, request: &HttpRequest) -> Result<Scope, HttpResponse> {
-    let caller = Caller::of(request);
-    let viewer = viewer(state, request, &caller).await.map_err(|error| {
+/// Whoever may read the audit log of the tenant that the request names, and whether they see what tells of a person.
+async fn allowed(state: &AppState, request: &HttpRequest) -> Result<(Scope, bool), HttpResponse> {
+    let caller = Caller::of(state, request);
+    let came = come_in(state, request, &caller).await.map_err(|spent| quota::too_many(&spent, quota::reason(None)))?;
+    let admitted = admit(state, request, &caller, came).await.map_err(|error| {
         warn!(request.id = %caller.request, error = chain(&error), "A request could not be authenticated");
         refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "the database does not answer; try again")
     })?;
-    let viewer = viewer.ok_or_else(|| refuse(StatusCode::UNAUTHORIZED, Code::Unauthenticated, SIGN_IN_FIRST))?;
-    viewer.permitted(Permission::ReadAudit).map_err(|(code, why)| {
+    let viewer = match admitted {
+        Admitted::Viewer(viewer, _) => viewer,
+        Admitted::Stranger(_) => return Err(refuse(StatusCode::UNAUTHORIZED, Code::Unauthenticated, SIGN_IN_FIRST)),
+        Admitted::TooMany(viewer, spent) => return Err(quota::too_many(&spent, quota::reason(viewer.as_deref()))),
+    };
+    if matches!(&viewer.identity, Identity::ApiKey(key) if key.is_persisted_only) {
+        return Err(refuse(
+            StatusCode::FORBIDDEN,
+            Code::Forbidden,
+            "this API key runs registered operations only, and this is none",
+        ));
+    }
+    let sees_personal = viewer.may(Permission::ReadPersonalData);
+    viewer.permitted(Permission::ReadAudit).map(|scope| (scope, sees_personal)).map_err(|(code, why)| {
         let status = if code == Code::NoTenant { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN };
         refuse(status, code, &why)
     })

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Duration, Utc};
 use domain::id::{ImpersonationId, SessionId, TenantId, UserId};
 use domain::permission::{Permission, Role};
+use domain::quota::Spent;
 use domain::scope::{Actor, Scope};
 use domain::secret::{ExposeSecret, SecretString};
 use infra::postgres::StoreError;
@@ -28,8 +29,7 @@ use uuid::Uuid;
 
 use crate::password::PasswordError;
 use crate::second_factor::{self, Shown};
-use crate::throttle::{self, Throttle};
-use crate::{AppState, api_key, password};
+use crate::{AppState, api_key, client_address, password, quota};
 
 const ACCESS_MINUTES: i64 = 10;
 const REFRESH_DAYS: i64 = 30;
@@ -40,13 +40,6 @@ const SUPPORT_AUDIENCE: &str = "crossdock-support";
 /// Names the tenant a request is about: an id or a slug. Not needed by who is a member of one only.
 pub const TENANT_HEADER: &str = "X-Crossdock-Tenant";
 
-/// Tries of a minute: of one peer at one account, and of one peer at all accounts. The database's own count per account comes on top.
-const TRIES_PER_ACCOUNT: u32 = 10;
-const TRIES_PER_PEER: u32 = 60;
-/// Steps of sign-ins by a provider: nothing can be guessed there, but each costs something. Behind a proxy a whole company comes from one address.
-const STEPS_PER_PEER: u32 = 600;
-const ACCOUNTS_MAX: usize = 50_000;
-const PEERS_MAX: usize = 10_000;
 const DEVICE_CHARS_MAX: usize = 200;
 /// As long as an address may be.
 pub(crate) const EMAIL_BYTES_MAX: usize = 320;
@@ -87,7 +80,7 @@ pub struct Session {
 pub struct Caller {
     /// One request; the log and the audit log know it by this id.
     pub request: Uuid,
-    /// Where it comes from. Behind a proxy that is the proxy, for everybody: no header is trusted to say otherwise.
+    /// Where it comes from: the client's address as far as proxies that the operator named say it, else the connection's. Of IPv6 the /64 network.
     pub peer: IpAddr,
     /// `peer` as it is told and kept.
     address: String,
@@ -97,8 +90,8 @@ pub struct Caller {
 
 impl Caller {
     #[must_use]
-    pub fn of(request: &HttpRequest) -> Self {
-        let peer = throttle::peer(request.peer_addr().map(|peer| peer.ip()));
+    pub fn of(state: &AppState, request: &HttpRequest) -> Self {
+        let peer = client_address::peer(state.proxies.client(request));
         let device = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let device = device.chars().take(DEVICE_CHARS_MAX).collect();
         Self { request: Uuid::now_v7(), peer, address: peer.to_string(), device }
@@ -111,35 +104,11 @@ impl Caller {
     }
 }
 
-/// How often passwords were tried. In this process's memory: with several, each counts for itself.
-pub struct SignIns {
-    by_account: Throttle<([u8; 32], IpAddr)>,
-    by_peer: Throttle<IpAddr>,
-    steps: Throttle<IpAddr>,
-}
-
-impl Default for SignIns {
-    fn default() -> Self {
-        Self {
-            by_account: Throttle::new(TRIES_PER_ACCOUNT, ACCOUNTS_MAX),
-            by_peer: Throttle::new(TRIES_PER_PEER, PEERS_MAX),
-            steps: Throttle::new(STEPS_PER_PEER, PEERS_MAX),
-        }
-    }
-}
-
-impl SignIns {
-    /// Counts a step of a sign-in by a provider; false where there were too many.
-    pub(crate) fn may_begin(&self, caller: &Caller) -> bool {
-        self.steps.take(caller.peer, Instant::now())
-    }
-}
-
 /// Why nobody looked whether a password fits.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
     #[error("too many tries from here; wait a minute and try again")]
-    TooMany,
+    TooMany(Spent),
     #[error(transparent)]
     Password(#[from] PasswordError),
     #[error(transparent)]
@@ -265,13 +234,69 @@ impl Viewer {
     }
 }
 
+/// What a request shows of who sends it.
+#[must_use]
+pub fn token(request: &HttpRequest) -> Option<&str> {
+    request.headers().get("Authorization").and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "))
+}
+
+/// Counts a request of whom nobody knows, before anything is done for it: one without a token, or with one that was not good a while ago.
+///
+/// # Errors
+/// How long to wait where there were too many from its address.
+pub async fn come_in(state: &AppState, request: &HttpRequest, caller: &Caller) -> Result<Option<Spent>, Spent> {
+    if token(request).is_some_and(|token| state.known_tokens.has(&hashed(token), Instant::now())) {
+        return Ok(None);
+    }
+    let spent = quota::of_address(state, caller).await;
+    if spent.is_granted { Ok(Some(spent)) } else { Err(spent) }
+}
+
+/// Who is behind a request that came in, counted in their own quota.
+#[derive(Debug)]
+pub enum Admitted {
+    Viewer(Arc<Viewer>, Spent),
+    Stranger(Option<Spent>),
+    /// They are known and ask too often, or came with a token that is good no more, from an address of too many.
+    TooMany(Option<Arc<Viewer>>, Spent),
+}
+
+/// Who is behind a request, and whether they may ask once more. `came` is what [`come_in`] gave.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn admit(
+    state: &AppState,
+    request: &HttpRequest,
+    caller: &Caller,
+    came: Option<Spent>,
+) -> Result<Admitted, StoreError> {
+    let found = viewer(state, request, caller).await?;
+    if let Some(token) = token(request) {
+        state.known_tokens.note(hashed(token), found.is_some(), Instant::now());
+    }
+    let Some(viewer) = found else {
+        // It was good a while ago and is no more: it counts as any other stranger's.
+        return Ok(match came {
+            Some(spent) => Admitted::Stranger(Some(spent)),
+            None if token(request).is_none() => Admitted::Stranger(None),
+            None => {
+                let spent = quota::of_address(state, caller).await;
+                if spent.is_granted { Admitted::Stranger(Some(spent)) } else { Admitted::TooMany(None, spent) }
+            }
+        });
+    };
+    let spent = quota::of_viewer(state, &viewer).await;
+    Ok(if spent.is_granted { Admitted::Viewer(viewer, spent) } else { Admitted::TooMany(Some(viewer), spent) })
+}
+
 /// Who is behind a request; `None` for a stranger, whatever token they show.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn viewer(state: &AppState, request: &HttpRequest, caller: &Caller) -> Result<Option<Arc<Viewer>>, StoreError> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let Some(token) = header("Authorization").and_then(|value| value.strip_prefix("Bearer ")) else { return Ok(None) };
+    let Some(token) = token(request) else { return Ok(None) };
     let wanted = header(TENANT_HEADER);
     // Of one tenant: a request that names another one is about none.
     let of_one = |slug: &str, tenant: TenantId| {
@@ -372,7 +397,7 @@ pub async fn check(
     password: SecretString,
 ) -> Result<Option<UserId>, SignInError> {
     let email = email.trim();
-    let account = take(state, caller, email)?;
+    let account = take(state, caller, email).await?;
     if email.len() > EMAIL_BYTES_MAX {
         return Ok(None);
     }
@@ -391,7 +416,7 @@ pub async fn check(
         return Ok(None);
     }
     // Whoever knows the password does not guess; programs sign in often.
-    state.sign_ins.by_account.give_back(account, Instant::now());
+    quota::try_was_right(state, caller, &account).await;
     if password::is_outdated(&user.password_hash) {
         let (store, id, was) = (state.store.clone(), user.id, user.password_hash);
         tokio::spawn(async move {
@@ -411,7 +436,7 @@ pub async fn check(
 /// As [`sign_in`].
 pub async fn find(state: &AppState, caller: &Caller, email: &str) -> Result<Option<UserId>, SignInError> {
     let email = email.trim();
-    take(state, caller, email)?;
+    take(state, caller, email).await?;
     if email.len() > EMAIL_BYTES_MAX {
         return Ok(None);
     }
@@ -419,11 +444,10 @@ pub async fn find(state: &AppState, caller: &Caller, email: &str) -> Result<Opti
 }
 
 /// Counts a try of this peer, in all and at this account.
-fn take(state: &AppState, caller: &Caller, email: &str) -> Result<([u8; 32], IpAddr), SignInError> {
-    let account = (Sha256::digest(email.to_lowercase().as_bytes()).into(), caller.peer);
-    let now = Instant::now();
-    let may = state.sign_ins.by_peer.take(caller.peer, now) && state.sign_ins.by_account.take(account, now);
-    if may { Ok(account) } else { Err(SignInError::TooMany) }
+async fn take(state: &AppState, caller: &Caller, email: &str) -> Result<[u8; 32], SignInError> {
+    let account: [u8; 32] = Sha256::digest(email.to_lowercase().as_bytes()).into();
+    let spent = quota::of_try(state, caller, &account).await;
+    if spent.is_granted { Ok(account) } else { Err(SignInError::TooMany(spent)) }
 }
 
 /// Trades a refresh token for a new session's worth; `None` where it is no good.

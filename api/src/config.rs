@@ -4,19 +4,28 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::drift::Learning;
+use domain::quota::Quota;
 use domain::secret::SecretString;
 use infra::drift::DriftSettings;
 use infra::files::DropFolders;
 
 use crate::master_key::MasterKeys;
+use crate::client_address::{Forwarding, Proxies};
+use crate::quota::Quotas;
 use crate::web_session::Cookie;
 
 /// What the process was told.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `CROSSDOCK_LISTEN`: where the API listens. Loopback unless somebody decides otherwise. Tries to sign in are limited by the
-    /// address of the connection: behind a proxy that is the proxy's, so let the proxy limit each of its clients too.
+    /// `CROSSDOCK_LISTEN`: where the API listens. Loopback unless somebody decides otherwise.
     pub listen: String,
+    /// `CROSSDOCK_TRUSTED_PROXIES`: `10.0.0.0/8, 2001:db8::1, …`, the proxies in front of it. What they say about whose request they pass on is believed,
+    /// and nobody else's word; where none is named everybody behind a proxy counts as one. `CROSSDOCK_FORWARDED_HEADER`: the header that they write,
+    /// `x-forwarded-for` or `forwarded`.
+    pub proxies: Proxies,
+    /// `CROSSDOCK_LIMIT_ADDRESS`: requests a minute of one network address whose sender is not known (600). `CROSSDOCK_LIMIT_PERSON`: of one person in one
+    /// tenant (3000). `CROSSDOCK_LIMIT_HOOK`: deliveries a minute to one connection's hook (120000). An API key says its own.
+    pub quotas: Quotas,
     /// `CROSSDOCK_PUBLIC_URL`: how vendors and people reach it; hook URLs begin with it.
     pub public_url: String,
     /// Somebody has said so: vendors can be told.
@@ -125,6 +134,28 @@ fn number(name: &'static str, default: u64) -> Result<u64, ConfigError> {
     }
 }
 
+/// Calls a minute, from one to ten million.
+fn calls(name: &'static str, default: u64) -> Result<u32, ConfigError> {
+    Ok(u32::try_from(number(name, default)?.clamp(1, 10_000_000)).unwrap_or(u32::MAX))
+}
+
+fn proxies() -> Result<Proxies, ConfigError> {
+    let forwarding = match get("CROSSDOCK_FORWARDED_HEADER") {
+        None => Forwarding::default(),
+        Some(value) => Forwarding::parse(&value).ok_or(ConfigError::Wrong {
+            name: "CROSSDOCK_FORWARDED_HEADER",
+            value,
+            what: "x-forwarded-for or forwarded was expected",
+        })?,
+    };
+    let what = "addresses and networks were expected: 10.0.0.0/8, 2001:db8::1";
+    Proxies::parse(&get("CROSSDOCK_TRUSTED_PROXIES").unwrap_or_default(), forwarding).map_err(|value| ConfigError::Wrong {
+        name: "CROSSDOCK_TRUSTED_PROXIES",
+        value,
+        what,
+    })
+}
+
 impl Config {
     /// # Errors
     /// Where a setting is missing or cannot be read; it says which and what it is for.
@@ -159,6 +190,12 @@ impl Config {
             }
         };
         Ok(Self {
+            proxies: proxies()?,
+            quotas: Quotas {
+                address: Quota::at_once(calls("CROSSDOCK_LIMIT_ADDRESS", 600)?),
+                person: Quota::per_minute(calls("CROSSDOCK_LIMIT_PERSON", 3_000)?),
+                hook: Quota::per_minute(calls("CROSSDOCK_LIMIT_HOOK", 120_000)?),
+            },
             is_public: get("CROSSDOCK_PUBLIC_URL").is_some(),
             listens,
             cookie,

@@ -13,6 +13,7 @@ use connectors::{Connector, HookCall, HookInfo, HookRefusal, HookTrust};
 use domain::id::{MessageId, TenantId};
 use domain::lane::Lane;
 use domain::message::Origin;
+use domain::quota::Spent;
 use domain::secret::SecretFields;
 use domain::task::{Nudge, Stage};
 use infra::chain;
@@ -24,7 +25,8 @@ use uuid::Uuid;
 
 use crate::AppState;
 use crate::body::{self, BodyError};
-use crate::throttle::{Throttle, peer};
+use crate::client_address::peer;
+use crate::quota;
 
 /// A larger body is refused with 413. Shopify's orders of 250 lines are about 300 KB.
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -52,9 +54,6 @@ const LATE_S: u32 = 7 * 24 * 60 * 60;
 const HOOKS_CACHED_MAX: usize = 10_000;
 /// Tokens that belong to nothing, kept apart so that guesses cannot push out what is known.
 const UNKNOWN_CACHED_MAX: usize = 10_000;
-/// Guesses of one peer that are looked up in a minute. A token that was good before is always looked up.
-const MISSES_PER_MINUTE: u32 = 60;
-const PEERS_MAX: usize = 10_000;
 /// Look-ups of tokens not seen before that run at once, and how long one waits for its turn.
 const COLD_AT_ONCE: usize = 4;
 const COLD_WAIT: Duration = Duration::from_secs(2);
@@ -111,18 +110,12 @@ impl Intake {
 struct Hooks {
     known: Mutex<HashMap<String, (Instant, Arc<Hook>)>>,
     unknown: Mutex<HashMap<String, Instant>>,
-    misses: Throttle<IpAddr>,
     cold: Semaphore,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self {
-            known: Mutex::default(),
-            unknown: Mutex::default(),
-            misses: Throttle::new(MISSES_PER_MINUTE, PEERS_MAX),
-            cold: Semaphore::new(COLD_AT_ONCE),
-        }
+        Self { known: Mutex::default(), unknown: Mutex::default(), cold: Semaphore::new(COLD_AT_ONCE) }
     }
 }
 
@@ -147,7 +140,7 @@ impl Hooks {
                 if self.is_unknown(token) {
                     return Ok(None);
                 }
-                if !self.misses.may(peer, Instant::now()) {
+                if quota::of_miss(state, peer, 0.0).await.left < 1 {
                     return Err(HookError::TooMany);
                 }
                 let turn = tokio::time::timeout(COLD_WAIT, self.cold.acquire()).await;
@@ -164,7 +157,10 @@ impl Hooks {
         let hook = state.store.hook_find(&state.vault, token).await?.map(Arc::new);
         match &hook {
             Some(hook) => self.keep(token, hook.clone()),
-            None => self.miss(token, peer),
+            None => {
+                quota::of_miss(state, peer, 1.0).await;
+                self.miss(token);
+            }
         }
         Ok(hook)
     }
@@ -185,8 +181,7 @@ impl Hooks {
         }
     }
 
-    fn miss(&self, token: &str, peer: IpAddr) {
-        self.misses.take(peer, Instant::now());
+    fn miss(&self, token: &str) {
         self.known.lock().expect("no code panics while it holds the hooks").remove(token);
         let mut unknown = self.unknown.lock().expect("no code panics while it holds the hooks");
         if unknown.len() >= UNKNOWN_CACHED_MAX {
@@ -276,7 +271,7 @@ async fn receive(
     if !is_token(&token) {
         return unknown();
     }
-    let from = peer(request.peer_addr().map(|peer| peer.ip()));
+    let from = peer(state.proxies.client(&request));
     let hook = match intake.hooks.find(&state, &token, from, HOOK_CACHE).await {
         Ok(Some(hook)) => hook,
         Ok(None) => return unknown(),
@@ -293,6 +288,10 @@ async fn receive(
         Some(Err(_)) => return later(),
         None => return unknown(),
     };
+    let spent = quota::of_hook(&state, hook.tenant, hook.connection).await;
+    if !spent.is_granted {
+        return too_many(&spent);
+    }
     let Some(mut room) = intake.rooms.enter(hook.tenant) else { return later() };
     let read = body::read(request.headers(), payload, BODY_BYTES_MAX, body::READ_TIMEOUT, |bytes| room.grow(bytes));
     let body = match read.await {
@@ -416,6 +415,14 @@ fn refused(hook: &Hook, refusal: &HookRefusal) -> HttpResponse {
 fn later() -> HttpResponse {
     let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, "it cannot be stored at this moment; send it again");
     response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
+    response
+}
+
+/// The vendor sends more than the operator lets one connection send; it tries again, as it does where we are away.
+fn too_many(spent: &Spent) -> HttpResponse {
+    let reason = "more deliveries to this hook than are taken in a minute; send it again later";
+    let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, reason);
+    quota::tell(response.headers_mut(), spent);
     response
 }
 

@@ -9,6 +9,7 @@ mod audit;
 pub mod auth;
 mod body;
 mod changes;
+mod client_address;
 pub mod config;
 mod event_stream;
 pub mod graphql;
@@ -17,9 +18,9 @@ mod intake;
 mod mailing;
 pub mod master_key;
 pub mod password;
+mod quota;
 mod second_factor;
 mod sso;
-mod throttle;
 mod web_app;
 mod web_session;
 

@@ -30,7 +30,7 @@ use url::form_urlencoded;
 
 use crate::auth::{self, Caller, EMAIL_BYTES_MAX, Session};
 use crate::web_session::{self, Cookie};
-use crate::{AppState, password};
+use crate::{AppState, password, quota};
 
 pub use check::{Finding, Result as CheckResult, Step, check};
 use id_token::{Believed, Disbelief, Expected};
@@ -109,11 +109,11 @@ impl From<Disbelief> for Failure {
 
 /// Finds whose provider somebody means who gave a tenant's name or their own address, and sends them there.
 async fn find(state: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
-    let caller = Caller::of(&request);
+    let caller = Caller::of(&state, &request);
     let who = form_urlencoded::parse(request.query_string().as_bytes()).find(|(name, _)| name == "who");
     let who = who.map(|(_, who)| who.trim().to_lowercase()).unwrap_or_default();
     let found = async {
-        if !state.sign_ins.may_begin(&caller) {
+        if !quota::of_step(&state, &caller).await.is_granted {
             return Err(Failure::of(Refusal::TooMany));
         }
         let domain = EmailDomain::of(&who);
@@ -133,7 +133,7 @@ fn is_name(text: &str) -> bool {
 }
 
 async fn start(state: web::Data<AppState>, request: HttpRequest, slug: web::Path<String>) -> HttpResponse {
-    let caller = Caller::of(&request);
+    let caller = Caller::of(&state, &request);
     if is_sent_from_elsewhere(&request) && is_name(&slug) {
         return to(&format!("{}/company?who={slug}", state.public_url), &[]);
     }
@@ -156,7 +156,7 @@ fn is_sent_from_elsewhere(request: &HttpRequest) -> bool {
 
 /// Where the browser goes, and what it keeps.
 async fn begin(state: &AppState, caller: &Caller, slug: &str, of: &mut Option<TenantId>) -> Result<(String, String), Failure> {
-    if !state.sign_ins.may_begin(caller) {
+    if !quota::of_step(state, caller).await.is_granted {
         return Err(Failure::of(Refusal::TooMany));
     }
     let found = if is_name(slug) { state.store.sso_tenant(Some(slug), None).await? } else { None };
@@ -238,7 +238,7 @@ impl Returned {
 }
 
 async fn callback(state: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
-    let caller = Caller::of(&request);
+    let caller = Caller::of(&state, &request);
     let mut tenant = None;
     match end(&state, &caller, &request, &mut tenant).await {
         Ok(session) => {
@@ -250,7 +250,7 @@ async fn callback(state: web::Data<AppState>, request: HttpRequest) -> HttpRespo
 }
 
 async fn end(state: &AppState, caller: &Caller, request: &HttpRequest, of: &mut Option<TenantId>) -> Result<Session, Failure> {
-    if !state.sign_ins.may_begin(caller) {
+    if !quota::of_step(state, caller).await.is_granted {
         return Err(Failure::of(Refusal::TooMany));
     }
     let elsewhere = || Failure::of(Refusal::NotBegunHere);

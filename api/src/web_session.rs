@@ -14,7 +14,7 @@ use tracing::error;
 
 use crate::auth::{self, Caller, Session, SignIn, SignInError};
 use crate::graphql::{Code, is_json, refuse};
-use crate::{AppState, body};
+use crate::{AppState, body, quota};
 
 /// Where the cookie goes, and no further.
 const PATH: &str = "/session";
@@ -83,7 +83,7 @@ async fn open(state: web::Data<AppState>, request: HttpRequest, payload: web::Pa
         Ok(open) => open,
         Err(refusal) => return refusal,
     };
-    let caller = Caller::of(&request);
+    let caller = Caller::of(&state, &request);
     match auth::sign_in(&state, &caller, &email, password.into(), code.as_deref()).await {
         Ok(SignIn::Opened(session)) => {
             // Whoever was signed in here before is not any more: their cookie is overwritten.
@@ -101,9 +101,8 @@ async fn open(state: web::Data<AppState>, request: HttpRequest, payload: web::Pa
             closed(None, ended.refusal().unwrap_or_default(), needs)
         }
         Err(SignInError::Store(error)) => internal(&caller, &error),
-        Err(error @ (SignInError::TooMany | SignInError::Password(_))) => {
-            refuse(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, &error.to_string())
-        }
+        Err(ref error @ SignInError::TooMany(ref spent)) => quota::too_many(spent, &error.to_string()),
+        Err(error @ SignInError::Password(_)) => refuse(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, &error.to_string()),
     }
 }
 
@@ -111,7 +110,7 @@ async fn refresh(state: web::Data<AppState>, request: HttpRequest, payload: web:
     if let Err(refusal) = read::<Nothing>(&state, &request, payload).await {
         return refusal;
     }
-    let caller = Caller::of(&request);
+    let caller = Caller::of(&state, &request);
     let Some(token) = state.cookie.find(request.headers()) else {
         return refused(None, "nobody is signed in here; sign in");
     };
@@ -126,7 +125,7 @@ async fn close(state: web::Data<AppState>, request: HttpRequest, payload: web::P
     if let Err(refusal) = read::<Nothing>(&state, &request, payload).await {
         return refusal;
     }
-    let caller = Caller::of(&request);
+    let caller = Caller::of(&state, &request);
     if let Err(failure) = forget(&state, &request, &caller).await {
         return failure;
     }
@@ -144,6 +143,10 @@ async fn read<T: DeserializeOwned>(state: &AppState, request: &HttpRequest, payl
     if !is_own(request.headers(), &state.public_url) {
         let reason = "only the pages of this address sign in here; a program uses sessionOpen at /graphql";
         return Err(refuse(StatusCode::FORBIDDEN, Code::Forbidden, reason));
+    }
+    let spent = quota::of_address(state, &Caller::of(state, request)).await;
+    if !spent.is_granted {
+        return Err(quota::too_many(&spent, quota::reason(None)));
     }
     if !is_json(request.headers()) {
         return Err(refuse(

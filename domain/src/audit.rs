@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::id::{AuditEventId, TenantId};
+use crate::id::{AuditEventId, RecordId, TenantId};
 use crate::merkle::{self, Hash};
 
 /// One thing that was done. Its fields in this order are what its digest is made of: a new one goes to the end, and is left out where it is
@@ -34,6 +34,29 @@ impl AuditEvent {
         canonical.actor.sort_all_objects();
         let json = serde_json::to_vec(&canonical).expect("an audit event is plain data");
         merkle::hash(&[b"crossdock/audit-event/1\n", &json])
+    }
+}
+
+/// A detail that tells a record's own values. It is stored and sealed encrypted, by a key of the record: once that is destroyed nobody reads it any more, and
+/// its digest is what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedDetail {
+    pub of: RecordId,
+    /// Base64.
+    pub sealed: String,
+}
+
+impl SealedDetail {
+    /// `None` of a detail that is stored as it is.
+    #[must_use]
+    pub fn read(detail: &str) -> Option<Self> {
+        if detail.starts_with(r#"{"of":""#) { serde_json::from_str(detail).ok() } else { None }
+    }
+
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a detail is plain data")
     }
 }
 
@@ -225,6 +248,13 @@ pub enum Action {
     EmailDomainEnforced,
     EmailDomainReleased,
     EmailDomainRemoved,
+    PersistedOperationRegistered,
+    PersistedOperationRemoved,
+    SupportPersonalDataSet,
+    AuditStreamSet,
+    AuditStreamRemoved,
+    AuditStreamLags,
+    RecordDetailsErased,
 }
 
 impl Action {
@@ -416,6 +446,13 @@ impl Action {
             Self::EmailDomainEnforced => "email_domain.enforced",
             Self::EmailDomainReleased => "email_domain.released",
             Self::EmailDomainRemoved => "email_domain.removed",
+            Self::PersistedOperationRegistered => "persisted_operation.registered",
+            Self::PersistedOperationRemoved => "persisted_operation.removed",
+            Self::SupportPersonalDataSet => "support.personal_data_set",
+            Self::AuditStreamSet => "audit_stream.set",
+            Self::AuditStreamRemoved => "audit_stream.removed",
+            Self::AuditStreamLags => "audit_stream.lags",
+            Self::RecordDetailsErased => "record.details_erased",
         }
     }
 }

@@ -157,6 +157,8 @@ ids! {
     EmailDomainId = "edm", "email domain";
     /// A mail to a person that the mail server has not taken yet.
     MailId = "mai", "mail";
+    /// Where a tenant's audit log is sent as it grows.
+    AuditStreamId = "aus", "audit stream";
 }
 
 impl ExceptionGroupId {

@@ -8,10 +8,13 @@ pub const MINUTES_MAX: i32 = 60;
 pub const REASON_CHARS_MAX: usize = 500;
 pub const TICKET_CHARS_MAX: usize = 100;
 
-/// What an impersonation may: what an operator of the tenant reads, and, where the tenant has allowed that, what an operator writes.
+/// What an impersonation may: what an operator of the tenant reads, and, where the tenant has allowed that, what an operator writes. What tells of a person
+/// it sees only where the tenant shows it to support.
 #[must_use]
-pub fn may(permission: Permission, may_write: bool) -> bool {
-    Role::Operator.may(permission) && (may_write || permission.is_read_only())
+pub fn may(permission: Permission, may_write: bool, sees_personal: bool) -> bool {
+    Role::Operator.may(permission)
+        && (may_write || permission.is_read_only())
+        && (sees_personal || permission != Permission::ReadPersonalData)
 }
 
 /// What is wrong with a reason or a ticket. One that looks like an id could pass for somebody in the audit log.
@@ -50,10 +53,12 @@ mod tests {
     #[test]
     fn support_reads_as_an_operator_and_writes_as_one_only_where_it_was_allowed() {
         use Permission::*;
-        let of =
-            |may_write| Permission::ALL.into_iter().filter(move |permission| may(*permission, may_write)).collect::<Vec<_>>();
-        assert_eq!(of(false), [ReadOperations, ReadUsage]);
-        assert_eq!(of(true), [ReadOperations, ReadUsage, WorkExceptions]);
+        let of = |may_write, sees_personal| {
+            Permission::ALL.into_iter().filter(move |permission| may(*permission, may_write, sees_personal)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(false, false), [ReadOperations, ReadUsage]);
+        assert_eq!(of(true, false), [ReadOperations, ReadUsage, WorkExceptions]);
+        assert_eq!(of(false, true), [ReadOperations, ReadUsage, ReadPersonalData]);
     }
 
     #[test]

@@ -38,13 +38,17 @@ pub enum Permission {
     ManageApiKeys,
     /// Let support in, and end what it does.
     ManageSupport,
+    /// Read the schema of the API itself (introspection).
+    ReadSchema,
+    /// See what tells of a person in records and payloads ([`crate::personal`]); without it that is hidden.
+    ReadPersonalData,
 }
 
 /// One row: a permission, the roles that have it, and whether an API key may be given it.
 struct Row(Permission, &'static [Role], bool);
 
 /// The table. What an API key may not have would let it outlive whoever made it: members, owners and other keys.
-static TABLE: [Row; 9] = {
+static TABLE: [Row; 11] = {
     use Permission::*;
     use Role::*;
     [
@@ -57,11 +61,15 @@ static TABLE: [Row; 9] = {
         Row(ManageOwners, &[Owner], false),
         Row(ManageApiKeys, &[Owner, Admin], false),
         Row(ManageSupport, &[Owner, Admin], false),
+        // Whoever builds on the API; it is no secret, and a map for whoever looks for a way in.
+        Row(ReadSchema, &[Owner, Admin, Developer], true),
+        // Who answers a buyer needs the name. Who maps fields, checks the log or pays the bill does not.
+        Row(ReadPersonalData, &[Owner, Admin, Operator], true),
     ]
 };
 
 impl Permission {
-    pub const ALL: [Permission; 9] = {
+    pub const ALL: [Permission; 11] = {
         use Permission::*;
         [
             ReadOperations,
@@ -73,6 +81,8 @@ impl Permission {
             ManageOwners,
             ManageApiKeys,
             ManageSupport,
+            ReadSchema,
+            ReadPersonalData,
         ]
     };
 
@@ -95,7 +105,7 @@ impl Permission {
     /// True where whoever has it changes nothing by it.
     #[must_use]
     pub fn is_read_only(self) -> bool {
-        matches!(self, Self::ReadOperations | Self::ReadAudit | Self::ReadUsage)
+        matches!(self, Self::ReadOperations | Self::ReadAudit | Self::ReadUsage | Self::ReadSchema | Self::ReadPersonalData)
     }
 
     #[must_use]
@@ -110,6 +120,8 @@ impl Permission {
             Self::ManageOwners => "manage_owners",
             Self::ManageApiKeys => "manage_api_keys",
             Self::ManageSupport => "manage_support",
+            Self::ReadSchema => "read_schema",
+            Self::ReadPersonalData => "read_personal_data",
         }
     }
 

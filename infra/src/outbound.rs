@@ -4,6 +4,7 @@
 mod identity;
 mod inside;
 mod names;
+mod stream;
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -20,6 +21,7 @@ use identity::Identified;
 pub(crate) use inside::is_inside;
 use names::Guard;
 pub(crate) use names::{NameError, Names};
+pub use stream::check_ca;
 
 /// An answer beyond this is refused: decompressed bytes, so a small bomb does not become a large one.
 const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use domain::id::{AlertReceiverId, CredentialId, HookSecretId, MailId, TenantId, UserId};
+use domain::id::{AlertReceiverId, AuditStreamId, CredentialId, HookSecretId, MailId, RecordId, TenantId, UserId};
 use domain::search_key::{KeyKind, SearchKey};
 use domain::secret::{ExposeSecret, SecretFields, SecretString};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -228,6 +228,49 @@ impl DataKey {
     }
 }
 
+/// The key of what the audit log tells of one record's values. Whoever destroys it has erased that.
+pub struct DetailKey(LessSafeKey);
+
+impl DetailKey {
+    /// A new one, and what is kept of it, sealed by the tenant's data key.
+    ///
+    /// # Errors
+    /// Where the system has no randomness.
+    pub fn generate() -> Result<(Self, SecretFields), VaultError> {
+        let mut bytes = [0u8; KEY_BYTES];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| VaultError::Random)?;
+        let fields = [("key".to_owned(), SecretString::from(STANDARD.encode(bytes)))].into_iter().collect();
+        Ok((Self(key(&bytes).ok_or(VaultError::Random)?), fields))
+    }
+
+    /// # Errors
+    /// Where what was kept is no key.
+    pub fn of(fields: &SecretFields, record: RecordId) -> Result<Self, VaultError> {
+        let bytes = fields.get("key").and_then(|text| STANDARD.decode(text.expose_secret()).ok());
+        let sealed = || VaultError::Sealed { what: Sealed::DetailKey(record).to_string() };
+        bytes.and_then(|bytes| key(&bytes)).map(Self).ok_or_else(sealed)
+    }
+
+    /// In base64.
+    ///
+    /// # Errors
+    /// Where the system has no randomness.
+    pub fn seal(&self, tenant: TenantId, record: RecordId, detail: &str) -> Result<String, VaultError> {
+        Ok(STANDARD.encode(seal(&self.0, detail_aad(tenant, record).as_bytes(), detail.as_bytes())?))
+    }
+
+    /// `None` where another key sealed it: the one that did was destroyed.
+    #[must_use]
+    pub fn open(&self, tenant: TenantId, record: RecordId, sealed: &str) -> Option<String> {
+        let plain = open(&self.0, detail_aad(tenant, record).as_bytes(), &STANDARD.decode(sealed).ok()?)?;
+        String::from_utf8(plain).ok()
+    }
+}
+
+fn detail_aad(tenant: TenantId, record: RecordId) -> String {
+    format!("crossdock/audit-detail/{tenant}/{record}")
+}
+
 fn data_key_aad(tenant: TenantId, version: i32) -> String {
     format!("crossdock/data-key/{tenant}/{version}")
 }
@@ -254,6 +297,10 @@ pub enum Sealed {
     HookSecret(HookSecretId),
     /// Our secret at the tenant's identity provider.
     IdentityProvider,
+    /// What signs batches of the audit log.
+    AuditStream(AuditStreamId),
+    /// The key of what the audit log tells of this record's values.
+    DetailKey(RecordId),
 }
 
 impl Sealed {
@@ -265,6 +312,8 @@ impl Sealed {
             Self::AlertReceiver(id) => format!("crossdock/alert-receiver/{tenant}/{id}"),
             Self::HookSecret(id) => format!("crossdock/hook-secret/{tenant}/{id}"),
             Self::IdentityProvider => format!("crossdock/identity-provider/{tenant}"),
+            Self::AuditStream(id) => format!("crossdock/audit-stream/{tenant}/{id}"),
+            Self::DetailKey(id) => format!("crossdock/detail-key/{tenant}/{id}"),
         }
     }
 }
@@ -278,6 +327,8 @@ impl std::fmt::Display for Sealed {
             Self::AlertReceiver(id) => write!(f, "the secret of the alert receiver {id}"),
             Self::HookSecret(id) => write!(f, "the hook secret {id}"),
             Self::IdentityProvider => f.write_str("the client secret of the identity provider"),
+            Self::AuditStream(id) => write!(f, "the secret of the audit stream {id}"),
+            Self::DetailKey(id) => write!(f, "the key of what the audit log tells of {id}"),
         }
     }
 }

@@ -276,6 +276,8 @@ impl Platform {
             .env("CROSSDOCK_COOKIES", "plain")
             .env("CROSSDOCK_OUTBOUND_ALLOW", &self.options.allow)
             .env("CROSSDOCK_CALL_TIMEOUT_S", self.options.call_timeout_s.to_string())
+            // A test asks more often than a person does.
+            .env("CROSSDOCK_LIMIT_PERSON", "600000")
             .envs(self.options.environment.iter().copied())
             .envs(self.secrets.iter().map(|(name, value)| (*name, value)))
             .env_remove("AMQP_URL")
@@ -307,6 +309,19 @@ impl Platform {
         let child = self.command("api.log", arguments)?.spawn()?;
         self.api = Some(self.ready(child, "api").await?);
         Ok(())
+    }
+
+    /// Another process of the API beside the first, of the same installation; its address.
+    ///
+    /// # Errors
+    /// As [`Self::start_api`].
+    pub async fn start_api_beside(&mut self) -> Result<String, PlatformError> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut command = self.command("api_beside.log", &["serve"])?;
+        let child = command.env("CROSSDOCK_LISTEN", format!("127.0.0.1:{port}")).spawn()?;
+        let child = self.ready(child, "api_beside").await?;
+        self.workers.push(child);
+        Ok(format!("http://127.0.0.1:{port}"))
     }
 
     /// # Errors

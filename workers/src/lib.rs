@@ -1,6 +1,7 @@
 //! The stages behind the queues. Each reads as prose: load everything, decide, call, decide, write everything.
 //!
 //! - [`alert`]: who is told of which exceptions, by mail, webhook or chat.
+//! - [`audit_stream`]: what was sealed is sent to the tenants' own systems.
 //! - [`arrival`]: what comes from sources is counted, and alarms of silence and surge are raised.
 //! - [`file`]: what files of a folder say becomes messages, each version of each once.
 //! - [`first`]: exceptions that wait for what they refer to are tried again once that is there.
@@ -41,6 +42,7 @@ use tokio::task::JoinSet;
 
 mod alert;
 mod arrival;
+mod audit_stream;
 mod backfill;
 mod batch;
 mod breaker;
@@ -151,6 +153,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(drift::run(context.clone(), stop.clone()));
     stages.spawn(alert::run(context.clone(), stop.clone()));
     stages.spawn(arrival::run(context.clone(), stop.clone()));
+    stages.spawn(audit_stream::run(context.clone(), stop.clone()));
     stages.spawn(first::run(context.clone(), stop.clone()));
     stages.spawn(undo::run(context.clone(), stop.clone()));
     let stopped = async {

@@ -54,6 +54,7 @@ fn jwt_of_an_impersonation_is_no_sessions_and_no_sessions_is_one() {
         reason: "why".into(),
         ticket: "HELP-1".into(),
         may_write: false,
+        sees_personal: false,
         ends_at: now + Duration::minutes(60),
     };
     let session = SessionId::generate();

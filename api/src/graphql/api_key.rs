@@ -40,6 +40,10 @@ pub enum PermissionName {
     ManageApiKeys,
     /// Let support in, and end what it does. Not for API keys.
     ManageSupport,
+    /// Read the schema of this API (introspection).
+    ReadSchema,
+    /// See what tells of a person in records and payloads: names, addresses, telephones. Without it that is hidden.
+    ReadPersonalData,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
@@ -60,6 +64,8 @@ struct ApiKeyNode {
     permissions: Vec<PermissionName>,
     /// A sixth of them at once.
     calls_per_minute: i32,
+    /// It may ask what `persistedOperations` lists, and nothing else.
+    persisted_only: bool,
     state: ApiKeyState,
     /// The person who made it and answers for it.
     created_by: ID,
@@ -85,6 +91,7 @@ impl From<ApiKey> for ApiKeyNode {
             prefix: key.prefix,
             permissions: key.permissions.into_iter().map(Into::into).collect(),
             calls_per_minute: key.calls_per_minute,
+            persisted_only: key.is_persisted_only,
             state,
             created_by: ID(key.created_by.to_string()),
             created_at: key.created_at,
@@ -106,6 +113,9 @@ struct ApiKeyCreateInput {
     expires_at: Option<DateTime<Utc>>,
     /// 600 where nothing is said; 1 to 60,000.
     calls_per_minute: Option<i32>,
+    /// True keeps it to the operations that `persistedOperations` lists: a key that falls into other hands asks nothing else.
+    #[graphql(default)]
+    persisted_only: bool,
 }
 
 #[derive(SimpleObject)]
@@ -158,6 +168,7 @@ impl ApiKeyMutation {
             name: input.name.trim(),
             permissions: &permissions,
             calls_per_minute: input.calls_per_minute.unwrap_or(CALLS_PER_MINUTE),
+            is_persisted_only: input.persisted_only,
             created_by: user,
             expires_at: input.expires_at.unwrap_or(now + Duration::days(DAYS)),
         };

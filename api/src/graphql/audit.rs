@@ -1,20 +1,23 @@
 //! The audit log: what was done, by whom.
 
 use async_graphql::connection::{Connection, EmptyFields};
-use async_graphql::{Context, ID, InputObject, Json, Object, Result, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, InputObject, Json, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
+use domain::audit::SealedDetail;
 use domain::id::AuditEventId;
+use domain::merkle::{hash, hex};
 use domain::scope::Permission;
 use domain::seal::ExportLine;
-use infra::postgres::audit::{AuditFilter, AuditPolicy};
+use infra::postgres::audit::{AuditFilter, AuditPolicy, PayloadPointer};
 use infra::postgres::entity::audit_event;
 use uuid::Uuid;
 
 use super::error::{UserError, UserErrorCode, scope, state, within};
 use super::page::{LARGE_COST, cost, id, page};
+use super::personal::Personal;
 
 #[derive(SimpleObject)]
-#[graphql(name = "AuditEvent")]
+#[graphql(name = "AuditEvent", complex)]
 struct AuditEventNode {
     id: ID,
     at: DateTime<Utc>,
@@ -25,14 +28,64 @@ struct AuditEventNode {
     subject_id: String,
     /// One request or task; all it caused has the same.
     request_id: String,
-    /// JSON, at most a few hundred bytes.
+    #[graphql(skip)]
     detail: Option<String>,
+    #[graphql(skip)]
+    pointer: Option<PayloadPointer>,
+}
+
+/// What was sent, answered or received, beside the event that tells of it.
+#[derive(SimpleObject)]
+struct AuditPayload {
+    /// As text; at most 2 MiB of what came, a few MiB of what was sent, 16 KiB of an answer. What tells of a person is hidden from who lacks
+    /// READ_PERSONAL_DATA.
+    text: Personal,
+    /// Bytes of the whole, as it is kept.
+    length: i64,
+    /// SHA-256 of the whole, as it is kept.
+    sha256: String,
+    /// The event, which is sealed, holds this digest: nobody has changed the payload since. Null where the event holds none.
+    is_as_sealed: Option<bool>,
+}
+
+#[ComplexObject]
+impl AuditEventNode {
+    /// JSON, at most a few hundred bytes; `{"erased":true}` where it told a record's values and was erased. What tells of a person in it is hidden from who lacks
+    /// READ_PERSONAL_DATA, where the event is about a record or what is done with one; the export has it as it is sealed.
+    async fn detail(&self, ctx: &Context<'_>) -> Result<Option<Personal>> {
+        // Few are stored encrypted, and only these cost a look.
+        let mut detail = self.detail.clone();
+        if detail.as_deref().is_some_and(|detail| SealedDetail::read(detail).is_some()) {
+            let vault = &state(ctx).vault;
+            let opened = async |store: infra::postgres::TenantStore<'_>| store.audit_details(vault, vec![detail.clone()]).await;
+            detail = within(ctx, Permission::ReadAudit, opened).await?.pop().flatten();
+        }
+        Ok(detail.map(|detail| Personal::detail(&self.subject_kind, detail)))
+    }
+
+    /// The payload that the event is about: of `attempt.started` the request, of an attempt's end its answer, of `message.received` what came. Null of
+    /// everything else, and where it is not kept any more.
+    #[graphql(complexity = "LARGE_COST")]
+    async fn payload(&self, ctx: &Context<'_>) -> Result<Option<AuditPayload>> {
+        let Some(pointer) = &self.pointer else { return Ok(None) };
+        let found = within(ctx, Permission::ReadAudit, async |store| store.audit_payload(pointer).await).await?;
+        Ok(found.map(|bytes| {
+            let sha256 = hex(&hash(&[&bytes]));
+            AuditPayload {
+                length: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+                is_as_sealed: pointer.sealed_sha256().map(|sealed| sealed == sha256),
+                sha256,
+                text: Personal::payload(String::from_utf8_lossy(&bytes).into_owned()),
+            }
+        }))
+    }
 }
 
 impl From<audit_event::Model> for AuditEventNode {
     fn from(row: audit_event::Model) -> Self {
         let prefix =
             domain::id::PREFIXES.iter().find(|(_, noun)| noun.replace(' ', "_") == row.subject_kind).map(|(prefix, _)| *prefix);
+        let pointer = PayloadPointer::of(&row.action, row.subject_id, row.detail.as_deref());
         Self {
             id: id::<AuditEventId>(row.id),
             at: row.at,
@@ -43,6 +96,7 @@ impl From<audit_event::Model> for AuditEventNode {
             subject_kind: row.subject_kind,
             request_id: row.request_id.to_string(),
             detail: row.detail,
+            pointer,
         }
     }
 }

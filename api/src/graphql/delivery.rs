@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::error::within;
 use super::exception::ExceptionNode;
 use super::page::{AGGREGATE_COST, LARGE_COST, cost, id, one_of, page, uuid};
+use super::personal::Personal;
 use super::record::RecordNode;
 
 #[derive(SimpleObject)]
@@ -72,25 +73,25 @@ struct AttemptNode {
     /// write or proof.
     kind: String,
     method: String,
-    url: String,
+    url: Personal,
     started_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
     /// stored, failed, unknown, absent or not_sent; null while it runs.
     outcome: Option<String>,
     status: Option<i32>,
-    /// At most 16 KiB.
-    answer: Option<String>,
+    /// At most 16 KiB. What tells of a person is hidden from who lacks READ_PERSONAL_DATA.
+    answer: Option<Personal>,
     #[graphql(skip)]
     row: Uuid,
 }
 
 #[ComplexObject]
 impl AttemptNode {
-    /// The payload as sent, without headers; text of at most a few MiB.
+    /// The payload as sent, without headers; text of at most a few MiB. What tells of a person is hidden from who lacks READ_PERSONAL_DATA.
     #[graphql(complexity = "LARGE_COST")]
-    async fn request(&self, ctx: &Context<'_>) -> Result<String> {
+    async fn request(&self, ctx: &Context<'_>) -> Result<Personal> {
         let request = within(ctx, Permission::ReadOperations, async |store| store.attempt_request(self.row).await).await?;
-        Ok(String::from_utf8_lossy(&request.unwrap_or_default()).into_owned())
+        Ok(Personal::payload(String::from_utf8_lossy(&request.unwrap_or_default()).into_owned()))
     }
 }
 
@@ -116,12 +117,12 @@ impl DeliveryNode {
                 number: row.number,
                 kind: row.kind,
                 method: row.method,
-                url: row.url,
+                url: Personal::sentence(row.url),
                 started_at: row.started_at,
                 ended_at: row.ended_at,
                 outcome: row.outcome,
                 status: row.status,
-                answer: row.answer,
+                answer: row.answer.map(Personal::payload),
                 row: row.id,
             })
             .collect())

@@ -11,7 +11,7 @@ use super::error::{Code, UserError, UserErrorCode, fail, internal, state, viewer
 use super::invitation::MailFailureNode;
 use super::page::cost;
 use super::session::caller;
-use crate::auth;
+use crate::{auth, quota};
 
 const CODE_HOURS: i64 = 24;
 
@@ -143,7 +143,7 @@ impl EmailDomainMutation {
     /// Proves a domain by the code that was mailed there.
     async fn email_domain_prove(&self, ctx: &Context<'_>, domain: String, code: String) -> Result<EmailDomainPayload> {
         let Some(domain) = EmailDomain::parse(&domain) else { return Ok(no_name()) };
-        if !state(ctx).sign_ins.may_begin(caller(ctx)) {
+        if !quota::of_step(state(ctx), caller(ctx)).await.is_granted {
             return Err(fail(Code::RateLimited, "too many tries from here; wait a minute and try again"));
         }
         let code_hash = auth::hashed(code.trim());

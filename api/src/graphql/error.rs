@@ -19,6 +19,8 @@ pub enum Code {
     NoTenant,
     BadRequest,
     RateLimited,
+    /// No operation of this hash is registered.
+    PersistedQueryNotFound,
     Internal,
 }
 
@@ -31,6 +33,7 @@ impl Code {
             Self::NoTenant => "NO_TENANT",
             Self::BadRequest => "BAD_REQUEST",
             Self::RateLimited => "RATE_LIMITED",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Self::Internal => "INTERNAL",
         }
     }
@@ -127,7 +130,7 @@ impl Viewer {
             return Ok(scope);
         }
         let why = match (&self.identity, self.role()) {
-            (Identity::Impersonation(live), _) if !live.may_write && domain::impersonation::may(permission, true) => {
+            (Identity::Impersonation(live), _) if !live.may_write && domain::impersonation::may(permission, true, false) => {
                 READ_ONLY_SUPPORT.to_owned()
             }
             (Identity::Impersonation(_), _) => NOT_FOR_SUPPORT.to_owned(),

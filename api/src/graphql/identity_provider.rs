@@ -11,6 +11,7 @@ use super::error::{Code, UserError, UserErrorCode, fail, state, viewer, within};
 use super::member::MemberRole;
 use super::page::cost;
 use super::session::{SIGN_IN_COST, caller};
+use crate::quota;
 use crate::sso::{self, CheckResult, Finding, Step};
 
 const SESSION_HOURS: i32 = 12;
@@ -242,7 +243,7 @@ impl IdentityProviderMutation {
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn identity_provider_test(&self, ctx: &Context<'_>) -> Result<IdentityProviderTestPayload> {
         let state = state(ctx);
-        if !state.sign_ins.may_begin(caller(ctx)) {
+        if !quota::of_step(state, caller(ctx)).await.is_granted {
             return Err(fail(Code::RateLimited, "too many steps of sign-ins from here; wait a minute and try again"));
         }
         let vault = &state.vault;

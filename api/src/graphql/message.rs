@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::error::within;
 use super::page::{LARGE_COST, cost, id, one_of, page};
+use super::personal::Personal;
 
 #[derive(SimpleObject)]
 #[graphql(name = "Message", complex)]
@@ -50,11 +51,11 @@ impl From<message::Model> for MessageNode {
 
 #[ComplexObject]
 impl MessageNode {
-    /// The body as text, as it came; at most 2 MiB.
+    /// The body as text, as it came; at most 2 MiB. What tells of a person is hidden from who lacks READ_PERSONAL_DATA.
     #[graphql(complexity = "LARGE_COST")]
-    async fn body(&self, ctx: &Context<'_>) -> Result<String> {
+    async fn body(&self, ctx: &Context<'_>) -> Result<Personal> {
         let body = within(ctx, Permission::ReadOperations, async |store| store.message_body(self.row).await).await?;
-        Ok(String::from_utf8_lossy(&body.unwrap_or_default()).into_owned())
+        Ok(Personal::payload(String::from_utf8_lossy(&body.unwrap_or_default()).into_owned()))
     }
 }
 

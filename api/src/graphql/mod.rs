@@ -1,24 +1,23 @@
 //! The GraphQL API. One file for each noun: type, query, mutation. Limits are set here, because by default there are none.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 use async_graphql::http::GraphiQLSource;
 use async_graphql::{MergedObject, MergedSubscription, Schema, SchemaBuilder, Value as ConstValue};
-use infra::limiter::UsedUp;
 use tracing::warn;
 
-use crate::auth::{Caller, Identity, Viewer, viewer};
-use crate::{AppState, body, event_stream};
+use crate::auth::{Admitted, Caller, Viewer, admit, come_in};
+use crate::{AppState, body, event_stream, quota};
 
 mod account;
 mod alert;
 mod api_key;
 mod arrival;
 mod audit;
+mod audit_stream;
 mod backfill;
 mod budget;
 mod catch_up;
@@ -48,6 +47,8 @@ mod message;
 mod node;
 mod page;
 mod permission;
+mod persisted_operation;
+mod personal;
 mod poll;
 mod reconciliation;
 mod record;
@@ -66,6 +67,7 @@ mod undo;
 
 pub use error::{Code, SIGN_IN_FIRST, UserError, UserErrorCode};
 use permission::Guarded;
+use persisted_operation::Unresolved;
 
 /// Nesting of a query; the deepest that the web app needs is eight.
 const DEPTH_MAX: usize = 12;
@@ -82,6 +84,7 @@ pub struct Query(
     api_key::ApiKeyQuery,
     arrival::ArrivalQuery,
     audit::AuditQuery,
+    audit_stream::AuditStreamQuery,
     backfill::BackfillQuery,
     catch_up::CatchUpQuery,
     certificate::CertificateQuery,
@@ -111,6 +114,7 @@ pub struct Query(
     member::MemberQuery,
     message::MessageQuery,
     node::NodeQuery,
+    persisted_operation::PersistedOperationQuery,
     poll::PollQuery,
     reconciliation::ReconciliationQuery,
     record::RecordQuery,
@@ -134,6 +138,7 @@ pub struct Mutation(
     api_key::ApiKeyMutation,
     arrival::ArrivalMutation,
     audit::AuditMutation,
+    audit_stream::AuditStreamMutation,
     backfill::BackfillMutation,
     catch_up::CatchUpMutation,
     connection::ConnectionMutation,
@@ -152,8 +157,10 @@ pub struct Mutation(
     lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
     member::MemberMutation,
+    persisted_operation::PersistedOperationMutation,
     poll::PollMutation,
     reconciliation::ReconciliationMutation,
+    record::RecordMutation,
     second_factor::SecondFactorMutation,
     session::SessionMutation,
     subscription::SubscriptionMutation,
@@ -180,8 +187,8 @@ fn builder() -> SchemaBuilder<Guarded<Query>, Guarded<Mutation>, Guarded<Subscri
 #[must_use]
 pub fn schema(state: &AppState) -> CrossdockSchema {
     let builder = builder().data(state.clone());
-    // A map of everything helps a developer, and whoever looks for a way in.
-    if state.is_development { builder.finish() } else { builder.disable_introspection().disable_suggestions().finish() }
+    // Who may read the schema is asked with each request; a suggestion would tell everybody a part of it.
+    if state.is_development { builder.finish() } else { builder.disable_suggestions().finish() }
 }
 
 /// The contract, as `api/schema.graphql` has it.
@@ -208,31 +215,55 @@ async fn execute(
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
-    let caller = Caller::of(&request);
+    let caller = Caller::of(&state, &request);
+    let came = match come_in(&state, &request, &caller).await {
+        Ok(came) => came,
+        Err(spent) => return quota::too_many(&spent, quota::reason(None)),
+    };
     let mut query = match read(&request, payload).await {
         Ok(query) => query.data(caller.clone()),
         Err(refusal) => return refusal,
     };
-    match viewer(&state, &request, &caller).await {
-        Ok(Some(viewer)) => {
-            if let Identity::ApiKey(key) = &viewer.identity
-                && let Err(used_up) = crate::api_key::take(&state, key).await
-            {
-                return too_many(&used_up);
+    let (viewer, spent) = match admit(&state, &request, &caller, came).await {
+        Ok(Admitted::Viewer(viewer, spent)) => (Some(viewer), Some(spent)),
+        Ok(Admitted::Stranger(spent)) => (None, spent),
+        Ok(Admitted::TooMany(viewer, spent)) => return quota::too_many(&spent, quota::reason(viewer.as_deref())),
+        Err(error) => return unanswered(&caller, &error, "A request could not be authenticated"),
+    };
+    let prepared = prepare(&state, viewer.as_deref(), &mut query).await;
+    let mut answer = match prepared {
+        Err(Unresolved::Store(error)) => unanswered(&caller, &error, "A request could not be looked at"),
+        Err(Unresolved::Refused(refusal)) => refusal,
+        Ok(()) => {
+            if let Some(viewer) = viewer {
+                query = query.data::<Arc<Viewer>>(viewer);
             }
-            if let Err(error) = impersonation::note(&state, &viewer, &mut query).await {
-                // What could not be noted is not done.
-                warn!(request.id = %caller.request, error = infra::chain(&error), "A request of support could not be noted");
-                return refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "the database does not answer; try again");
-            }
-            query = query.data::<Arc<Viewer>>(viewer);
+            answer(&schema, &request, query).await
         }
-        Ok(None) => {}
-        Err(error) => {
-            warn!(request.id = %caller.request, error = infra::chain(&error), "A request could not be authenticated");
-            return refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "the database does not answer; try again");
-        }
+    };
+    if let Some(spent) = &spent {
+        quota::tell(answer.headers_mut(), spent);
     }
+    answer
+}
+
+/// What is done with a request before anything of it runs: the operation that it names is found, who may not read the schema does not, and what support asks
+/// is noted. What could not be noted is not done.
+async fn prepare(state: &AppState, viewer: Option<&Viewer>, query: &mut async_graphql::Request) -> Result<(), Unresolved> {
+    persisted_operation::resolve(state, viewer, query).await?;
+    persisted_operation::introspect(state, viewer, query).map_err(Unresolved::Refused)?;
+    if let Some(viewer) = viewer {
+        impersonation::note(state, viewer, query).await?;
+    }
+    Ok(())
+}
+
+fn unanswered(caller: &Caller, error: &infra::postgres::StoreError, what: &str) -> HttpResponse {
+    warn!(request.id = %caller.request, error = infra::chain(error), "{what}");
+    refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Internal, "the database does not answer; try again")
+}
+
+async fn answer(schema: &CrossdockSchema, request: &HttpRequest, query: async_graphql::Request) -> HttpResponse {
     if event_stream::is_asked_for(request.headers()) {
         return event_stream::answer(schema.execute_stream(query));
     }
@@ -281,18 +312,13 @@ fn has_nul(query: &async_graphql::Request) -> bool {
 
 /// An answer to what never became a query, in the shape that clients of GraphQL read.
 pub(crate) fn refuse(status: StatusCode, code: Code, reason: &str) -> HttpResponse {
-    let error = serde_json::json!({"message": reason, "extensions": {"code": code.as_str()}});
-    HttpResponse::build(status).json(serde_json::json!({"errors": [error]}))
+    refused_with(status, reason, &serde_json::json!({"code": code.as_str()}))
 }
 
-/// A key that asks more often than it was made for.
-fn too_many(used_up: &UsedUp) -> HttpResponse {
-    let wait = used_up.wait.unwrap_or(Duration::from_secs(1));
-    let reason = "this API key asks more often than its callsPerMinute; wait, or have it made with more";
-    let extensions = serde_json::json!({"code": Code::RateLimited.as_str(), "retryAfterMs": wait.as_millis()});
-    HttpResponse::TooManyRequests()
-        .insert_header((header::RETRY_AFTER, wait.as_secs_f64().ceil().to_string()))
-        .json(serde_json::json!({"errors": [{"message": reason, "extensions": extensions}]}))
+/// As [`refuse`], with more than a code.
+pub(crate) fn refused_with(status: StatusCode, reason: &str, extensions: &serde_json::Value) -> HttpResponse {
+    let error = serde_json::json!({"message": reason, "extensions": extensions});
+    HttpResponse::build(status).json(serde_json::json!({"errors": [error]}))
 }
 
 async fn graphiql(state: web::Data<AppState>) -> HttpResponse {

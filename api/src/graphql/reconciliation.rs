@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::error::{UserError, UserErrorCode, scope, state, within};
 use super::page::{LARGE_COST, cost, id, one_of, page, uuid};
+use super::personal::Personal;
 
 /// A comparison of a flow's sides for a time.
 #[derive(SimpleObject)]
@@ -96,14 +97,16 @@ struct DifferenceField {
     /// With its rows: lines[2].quantity.
     path: String,
     /// What was sent, at most 200 characters; null for nothing.
-    ours: Option<String>,
+    ours: Option<Personal>,
     /// What is there.
-    theirs: Option<String>,
+    theirs: Option<Personal>,
 }
 
 impl From<FieldDifference> for DifferenceField {
     fn from(field: FieldDifference) -> Self {
-        Self { path: field.path, ours: field.ours, theirs: field.theirs }
+        let told = |value: Option<String>| value.map(|value| Personal::at(Some(&field.path), value));
+        let (ours, theirs) = (told(field.ours), told(field.theirs));
+        Self { path: field.path, ours, theirs }
     }
 }
 

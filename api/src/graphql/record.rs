@@ -12,10 +12,13 @@ use uuid::Uuid;
 
 use super::content::RecordContent;
 use super::delivery::DeliveryNode;
-use super::error::within;
+use super::error::{UserError, UserErrorCode, within};
 use super::flow::{ProvenanceNode, provenance};
 use super::page::{LARGE_COST, cost, id, page, uuid};
+use super::personal::{Personal, seen_record};
 use super::timeline::{TimelineConnection, timeline};
+
+const REASON_CHARS_MAX: usize = 500;
 
 #[derive(SimpleObject)]
 #[graphql(name = "Record", complex)]
@@ -67,37 +70,40 @@ struct RevisionNode {
     created_at: DateTime<Utc>,
     #[graphql(skip)]
     row: Uuid,
+    #[graphql(skip)]
+    kind: String,
 }
 
 #[ComplexObject]
 impl RevisionNode {
-    /// Canonical JSON, as text: numbers keep their digits. At most a few MiB.
+    /// Canonical JSON, as text: numbers keep their digits. What tells of a person is hidden from who lacks READ_PERSONAL_DATA. At most a few MiB.
     #[graphql(complexity = "LARGE_COST")]
-    async fn document(&self, ctx: &Context<'_>) -> Result<String> {
+    async fn document(&self, ctx: &Context<'_>) -> Result<Personal> {
         let document = within(ctx, Permission::ReadOperations, async |store| store.revision_document(self.row).await).await?;
-        Ok(document.unwrap_or_default())
+        Ok(Personal::record(&self.kind, document.unwrap_or_default()))
     }
 }
 
-impl From<record_revision::Model> for RevisionNode {
-    fn from(row: record_revision::Model) -> Self {
-        Self { revision: row.revision, message_id: id::<MessageId>(row.message_id), created_at: row.created_at, row: row.id }
+impl RevisionNode {
+    fn new(kind: &str, row: record_revision::Model) -> Self {
+        let message_id = id::<MessageId>(row.message_id);
+        Self { revision: row.revision, message_id, created_at: row.created_at, row: row.id, kind: kind.to_owned() }
     }
 }
 
 #[ComplexObject]
 impl RecordNode {
-    /// The current document: canonical JSON, as text of at most a few MiB.
+    /// The current document: canonical JSON, as text of at most a few MiB. What tells of a person is hidden from who lacks READ_PERSONAL_DATA.
     #[graphql(complexity = "LARGE_COST")]
-    async fn document(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        within(ctx, Permission::ReadOperations, async |store| store.revision_document(self.revision_id).await).await
+    async fn document(&self, ctx: &Context<'_>) -> Result<Option<Personal>> {
+        Ok(self.current(ctx).await?.map(|document| Personal::record(&self.kind, document)))
     }
 
-    /// What the current document says, typed by its kind. At most 5,000 entries a list.
+    /// What the current document says, typed by its kind; hidden as in `document`. At most 5,000 entries a list.
     #[graphql(complexity = "LARGE_COST + child_complexity")]
     async fn content(&self, ctx: &Context<'_>) -> Result<Option<RecordContent>> {
-        let document = self.document(ctx).await?;
-        Ok(document.and_then(|document| RecordContent::read(RecordKind::parse(&self.kind)?, &document)))
+        let Some((document, kind)) = self.current(ctx).await?.zip(RecordKind::parse(&self.kind)) else { return Ok(None) };
+        Ok(RecordContent::read(kind, &seen_record(ctx, kind, document)))
     }
 
     /// Which fields of the source's message each field of the current revision is made of. Empty for one from before that was kept.
@@ -114,7 +120,7 @@ impl RecordNode {
             store.page::<record_revision::Entity>(revisions, None, 100).await
         })
         .await?;
-        Ok(page.rows.into_iter().map(RevisionNode::from).collect())
+        Ok(page.rows.into_iter().map(|row| RevisionNode::new(&self.kind, row)).collect())
     }
 
     /// Everything that happened to it, over all flows and systems. Oldest first, at most 100 a page.
@@ -151,6 +157,12 @@ impl RecordNode {
             |row| (row.id, row.into()),
         )
         .await
+    }
+}
+
+impl RecordNode {
+    async fn current(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        within(ctx, Permission::ReadOperations, async |store| store.revision_document(self.revision_id).await).await
     }
 }
 
@@ -198,5 +210,40 @@ impl RecordQuery {
         let filter = RecordFilter { kind: filter.kind, number: filter.number, search: filter.search, connection };
         page::<record::Entity, _>(ctx, Permission::ReadOperations, first, after, |s| filter.apply(s), |row| (row.id, row.into()))
             .await
+    }
+}
+
+#[derive(SimpleObject)]
+struct RecordDetailsErasePayload {
+    done: bool,
+    user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct RecordMutation;
+
+#[Object]
+impl RecordMutation {
+    /// Erases what the audit log tells of a record's own values: what people corrected in it and in what was sent. That it was done, by whom and when stays, and every
+    /// proof over the log holds. It cannot be undone. The record, its revisions and what was sent are not touched. `reason`: 1 to 500 characters.
+    async fn record_details_erase(&self, ctx: &Context<'_>, id: ID, reason: String) -> Result<RecordDetailsErasePayload> {
+        let reason = reason.trim();
+        let refuse = |field: &str, code: UserErrorCode, message: String| {
+            Ok(RecordDetailsErasePayload { done: false, user_errors: vec![UserError::new(field, code, message)] })
+        };
+        if !(1..=REASON_CHARS_MAX).contains(&reason.chars().count()) {
+            let message = format!("say why, in 1 to {REASON_CHARS_MAX} characters: it stands in the audit log");
+            return refuse("reason", UserErrorCode::Invalid, message);
+        }
+        let done = match uuid::<RecordId>(&id).map(RecordId) {
+            Some(id) => {
+                within(ctx, Permission::ManageMembers, async |store| store.record_details_erase(id, reason).await).await?
+            }
+            None => false,
+        };
+        if done {
+            return Ok(RecordDetailsErasePayload { done, user_errors: vec![] });
+        }
+        refuse("id", UserErrorCode::NotFound, "the audit log tells nothing of this record's values, or not any more".to_owned())
     }
 }

@@ -7,6 +7,7 @@ use infra::postgres::search::{Hit, Matched};
 
 use super::error::{Code, fail, state, within};
 use super::page::cost;
+use super::personal::Personal;
 use super::record::RecordNode;
 
 /// By which id a record was found.
@@ -56,7 +57,7 @@ impl From<Matched> for SearchMatch {
 struct SearchHit {
     matched: SearchMatch,
     /// What was matched: in small letters and without `#`; at most 128 bytes.
-    value: String,
+    value: Personal,
     /// False where it only begins with what was asked.
     is_exact: bool,
     record: RecordNode,
@@ -64,7 +65,12 @@ struct SearchHit {
 
 impl From<Hit> for SearchHit {
     fn from(hit: Hit) -> Self {
-        Self { matched: hit.matched.into(), value: hit.value, is_exact: hit.is_exact, record: hit.record.into() }
+        Self {
+            matched: hit.matched.into(),
+            value: Personal::sentence(hit.value),
+            is_exact: hit.is_exact,
+            record: hit.record.into(),
+        }
     }
 }
 

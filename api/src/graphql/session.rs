@@ -1,6 +1,6 @@
 //! Signing in and out, who one is, and where else one is signed in.
 
-use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
+use async_graphql::{ComplexObject, Context, ErrorExtensions, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::id::{SessionId, TenantId};
 use domain::permission::Permission;
@@ -10,6 +10,7 @@ use super::error::{Code, UserError, UserErrorCode, fail, internal, state, viewer
 use super::impersonation::RunningImpersonation;
 use super::page::{cost, uuid};
 use crate::auth::{self, Caller, Identity, SignIn, SignInError};
+use crate::quota;
 
 /// What signing in costs of a request's complexity: two fit into one, so that a request is no list of guesses.
 pub(super) const SIGN_IN_COST: usize = 2_000;
@@ -225,7 +226,12 @@ impl SessionMutation {
 pub(super) fn sign_in_refused(ctx: &Context<'_>, error: SignInError) -> async_graphql::Error {
     match error {
         SignInError::Store(error) => internal(ctx, &error),
-        error @ (SignInError::TooMany | SignInError::Password(_)) => fail(Code::RateLimited, &error.to_string()),
+        ref error @ SignInError::TooMany(ref spent) => {
+            fail(Code::RateLimited, &error.to_string()).extend_with(|_, extensions| {
+                extensions.set("retryAfterMs", quota::retry_after_ms(spent));
+            })
+        }
+        error @ SignInError::Password(_) => fail(Code::RateLimited, &error.to_string()),
     }
 }
 

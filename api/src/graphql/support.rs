@@ -193,6 +193,11 @@ pub struct SupportQuery;
 
 #[Object]
 impl SupportQuery {
+    /// Whether support in your place sees what tells of a person in records and payloads; it does not until an owner or admin says so.
+    async fn support_sees_personal_data(&self, ctx: &Context<'_>) -> Result<bool> {
+        within(ctx, Permission::ReadAudit, async |store| store.support_sees_personal().await).await
+    }
+
     /// What you have asked tenants as one of the staff, and what runs.
     #[graphql(complexity = "cost(Some(100), child_complexity)")]
     async fn support_desk(&self, ctx: &Context<'_>) -> Result<SupportDesk> {
@@ -221,6 +226,12 @@ impl SupportQuery {
         let now = Utc::now();
         Ok(consents.iter().map(|consent| SupportConsentNode::new(consent, now)).collect())
     }
+}
+
+#[derive(SimpleObject)]
+struct SupportPersonalDataPayload {
+    is_shown: bool,
+    user_errors: Vec<UserError>,
 }
 
 #[derive(Default)]
@@ -303,6 +314,12 @@ impl SupportMutation {
         let Some(id) = uuid::<SupportConsentId>(&id).map(SupportConsentId) else { return missing() };
         let withdraw = async |store: infra::postgres::TenantStore<'_>| store.support_consent_withdraw(id, user).await;
         if within(ctx, Permission::ManageSupport, withdraw).await? { consent(ctx, id).await } else { missing() }
+    }
+
+    /// Shows support in your place what tells of a person in records and payloads, or hides it again, from its next request on.
+    async fn support_personal_data_set(&self, ctx: &Context<'_>, is_shown: bool) -> Result<SupportPersonalDataPayload> {
+        within(ctx, Permission::ManageSupport, async |store| store.support_sees_personal_set(is_shown).await).await?;
+        Ok(SupportPersonalDataPayload { is_shown, user_errors: vec![] })
     }
 }
 

@@ -9,9 +9,10 @@ use domain::timeline::{Called, Told, call_sentence, sentence};
 use infra::postgres::timeline::{TimelineAct, TimelineAttempt, TimelineRow, TimelineWhat};
 use uuid::Uuid;
 
-use super::error::within;
+use super::error::{state, within};
 use super::flow::MadeWith;
 use super::page::{LARGE_COST, cost, id, start, uuid};
+use super::personal::Personal;
 
 /// One thing that happened.
 #[derive(SimpleObject)]
@@ -21,7 +22,7 @@ pub(super) struct TimelineEntry {
     /// The word of the audit log (message.received, delivery.planned, exception.opened, …); of a call, `call.` and its kind: call.write.
     what: String,
     /// What happened, in plain words; at most a few hundred characters.
-    sentence: String,
+    sentence: Personal,
     /// Who did it: a member, a stage of Crossdock, a vendor or an operator; none of a call.
     actor: Option<Json<serde_json::Value>>,
     /// The name of the person who did it.
@@ -40,8 +41,8 @@ pub(super) struct TimelineEntry {
     call: Option<TimelineCall>,
     /// What a revision or a request was made with.
     made_with: Option<MadeWith>,
-    /// JSON, at most a few hundred bytes.
-    detail: Option<String>,
+    /// JSON, at most a few hundred bytes. What tells of a person is hidden from who lacks READ_PERSONAL_DATA.
+    detail: Option<Personal>,
 }
 
 /// A call and its answer.
@@ -52,7 +53,7 @@ struct TimelineCall {
     /// write, update, action, proof, read or fetch.
     kind: String,
     method: String,
-    url: String,
+    url: Personal,
     ended_at: Option<DateTime<Utc>>,
     /// stored, failed, unknown, absent or not_sent; null while it runs.
     outcome: Option<String>,
@@ -136,7 +137,7 @@ fn call(row: &TimelineRow, attempt: &TimelineAttempt) -> Part {
             number: attempt.number,
             kind: attempt.kind.clone(),
             method: attempt.method.clone(),
-            url: attempt.url.clone(),
+            url: Personal::sentence(attempt.url.clone()),
             ended_at: attempt.ended_at,
             outcome: attempt.outcome.clone(),
             status: attempt.status,
@@ -156,7 +157,7 @@ impl From<TimelineRow> for TimelineEntry {
             id: part.id,
             at: row.at,
             what: part.what,
-            sentence: part.sentence,
+            sentence: Personal::sentence(part.sentence),
             actor: part.actor,
             who: part.who,
             request_id: part.request_id,
@@ -169,7 +170,7 @@ impl From<TimelineRow> for TimelineEntry {
             exception_id: row.exception.as_ref().map(|e| id::<ExceptionId>(e.id)),
             call: part.call,
             made_with: part.made_with,
-            detail: part.detail,
+            detail: part.detail.map(Personal::payload),
         }
     }
 }
@@ -185,7 +186,21 @@ pub(super) async fn timeline(
 ) -> Result<TimelineConnection> {
     let (first, after) = start(first, after)?;
     let has_previous = after.is_some();
-    let page = within(ctx, Permission::ReadOperations, async |store| store.timeline(record, after, first).await).await?;
+    let vault = &state(ctx).vault;
+    let page = within(ctx, Permission::ReadOperations, async |store| {
+        let mut page = store.timeline(record, after, first).await?;
+        let acts = page.rows.iter_mut().filter_map(|row| match &mut row.what {
+            TimelineWhat::Act(act) => Some(act),
+            TimelineWhat::Attempt(_) => None,
+        });
+        let mut acts: Vec<&mut TimelineAct> = acts.collect();
+        let details = acts.iter_mut().map(|act| act.detail.take()).collect();
+        for (act, detail) in acts.into_iter().zip(store.audit_details(vault, details).await?) {
+            act.detail = detail;
+        }
+        Ok(page)
+    })
+    .await?;
     let mut connection = Connection::new(has_previous, page.has_next);
     let edges = page.rows.into_iter().map(|row| Edge::new(row.id.simple().to_string(), row.into()));
     connection.edges.extend(edges);

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::error::{UserError, UserErrorCode, scope, within};
 use super::page::{AGGREGATE_COST, LARGE_COST, cost, id, one_of, page, start, uuid};
+use super::personal::Personal;
 
 /// What is to stand at the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -114,15 +115,17 @@ struct FlowUndoChange {
     /// With its rows: lines[2].amount.
     path: String,
     /// What the version that is undone sent.
-    sent: Option<String>,
+    sent: Option<Personal>,
     /// What stood there before.
-    previous: Option<String>,
+    previous: Option<Personal>,
     /// What will be sent.
-    will: Option<String>,
+    will: Option<Personal>,
 }
 
 impl From<Change> for FlowUndoChange {
     fn from(Change { path, sent, previous, will }: Change) -> Self {
+        let told = |value: Option<String>| value.map(|value| Personal::at(Some(&path), value));
+        let (sent, previous, will) = (told(sent), told(previous), told(will));
         Self { path, sent, previous, will }
     }
 }

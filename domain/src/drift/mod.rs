@@ -18,6 +18,7 @@ mod watch;
 pub use baseline::{Baseline, Learning};
 pub use compare::{Drift, What, compare};
 pub use gather::Gatherer;
+pub(crate) use personal::keeps_values;
 pub use policy::{Policies, Policy, is_pattern};
 pub use profile::{DEPTH_MAX, Field, PATH_BYTES_MAX, PATHS_MAX, Path, Profile, Type, VALUES_MAX};
 pub use reach::{Mapped, Reach, Reading, Touched};

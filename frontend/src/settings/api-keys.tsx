@@ -26,6 +26,8 @@ const GRANTS = {
   CONFIGURE: "Create and change connections, flows and lookup tables; publish",
   READ_AUDIT: "See the audit log",
   READ_USAGE: "See what is billed",
+  READ_PERSONAL_DATA: "See names, addresses and telephones in records and payloads; without it they are hidden",
+  READ_SCHEMA: "Read the schema of the API (introspection)",
 } as const;
 type Grant = keyof typeof GRANTS;
 
@@ -70,6 +72,7 @@ function Keys() {
           {row.original.permissions.map((one) => (
             <li key={one}>{GRANTS[one as Grant] ?? one}</li>
           ))}
+          {row.original.persistedOnly && <li>Nothing but registered operations</li>}
         </ul>
       ),
     },
@@ -197,6 +200,7 @@ function Create({ close, show }: { close: () => void; show: (shown: Shown) => vo
             permissions: form.getAll("permission").map((one) => String(one) as Grant),
             expiresAt: new Date(Date.now() + Number(form.get("days")) * DAY_MS).toISOString(),
             callsPerMinute: Number(form.get("callsPerMinute")),
+            persistedOnly: form.has("persistedOnly"),
           },
         })
       }
@@ -212,6 +216,10 @@ function Create({ close, show }: { close: () => void; show: (shown: Shown) => vo
             <span>{about}</span>
           </label>
         ))}
+        <label className="row nowrap-start">
+          <input type="checkbox" name="persistedOnly" />
+          <span>And of that only operations that are registered (persistedOperationRegister)</span>
+        </label>
         {act.wrong("permissions") && (
           <span className="bad-text" role="alert">
             {act.wrong("permissions")}

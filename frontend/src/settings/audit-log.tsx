@@ -7,6 +7,7 @@ import { Badge } from "../ui/badge";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { Loading, Problem } from "../ui/state";
+import { AuditStreams } from "./audit-streams";
 import { AuditPolicyDocument, AuditPolicySetDocument } from "./query.generated";
 import { kept, takesMore, type Policy } from "./retention";
 
@@ -16,6 +17,7 @@ export function AuditLog() {
   return (
     <Permitted to="audit" otherwise="Your role does not see the audit log" advice="Owners, admins and auditors do. Ask one of them.">
       <Rule />
+      <AuditStreams />
     </Permitted>
   );
 }

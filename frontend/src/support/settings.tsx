@@ -19,6 +19,8 @@ import {
   SupportConsentsDocument,
   SupportConsentWithdrawDocument,
   SupportMembersDocument,
+  SupportPersonalDataDocument,
+  SupportPersonalDataSetDocument,
   SupportRequestAnswerDocument,
   SupportRequestsDocument,
   type ImpersonationsQuery,
@@ -36,6 +38,7 @@ export function SupportSettings() {
   return (
     <Permitted to="audit" otherwise="Your role does not see what support does here" advice="Owners and admins let support in; they and auditors see what it did. Ask one of them.">
       <Consent />
+      <PersonalData />
       <Requests />
       <Impersonations />
     </Permitted>
@@ -49,6 +52,35 @@ function useNames(): (userId: string) => string {
     const member = members?.find((one) => one.userId === userId);
     return member ? called(member) : members ? "somebody who left" : "…";
   };
+}
+
+/** Whether support sees who bought, or dots in the place of names, addresses and telephones. */
+function PersonalData() {
+  const may = useMay();
+  const asked = useAsk(SupportPersonalDataDocument, {}, { everyMs: EVERY_MS });
+  const isShown = asked.data?.supportSeesPersonalData;
+  if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
+  if (isShown === undefined) return <Loading what="what support sees" />;
+  return (
+    <section className="panel stack tight" aria-labelledby="personal-data">
+      <div className="row">
+        <h2 id="personal-data">Names, addresses and telephones</h2>
+        {isShown ? <Badge tone="warn">shown to support</Badge> : <Badge>hidden from support</Badge>}
+      </div>
+      <p>Whoever is in your place sees {isShown ? "what tells of your buyers in records and payloads." : "dots where records and payloads tell of your buyers."}</p>
+      {may("support") && (
+        <span className="row">
+          <ActButton
+            document={SupportPersonalDataSetDocument}
+            values={{ isShown: !isShown }}
+            payloadOf={(result) => result.supportPersonalDataSet}
+            label={isShown ? "Hide them" : "Show them"}
+            done={isShown ? "They are hidden from support from its next request on." : "Support sees them from its next request on."}
+          />
+        </span>
+      )}
+    </section>
+  );
 }
 
 /** The one that stands for all of the staff. */

@@ -173,12 +173,17 @@ CROSSDOCK_MASTER_KEY_FILE       a file that holds it, in its place
 CROSSDOCK_MASTER_KEY_COMMAND    or a program with its arguments that prints it, such as the tool of a key service
 CROSSDOCK_MASTER_KEY_ALSO       another one that is read while the master key is replaced (`crossdock keys rotate`); or …_ALSO_FILE, …_ALSO_COMMAND
 CROSSDOCK_JWT_KEY               32 characters at least, signs access tokens
-CROSSDOCK_ENV                   production           development opens GraphiQL and introspection
+CROSSDOCK_ENV                   production           development opens GraphiQL, and introspection to all
 CROSSDOCK_OUTBOUND_ALLOW        host:port, ...       addresses inside your own walls that connectors may call
 CROSSDOCK_DROP_FOLDERS          /path=ten_..., ...   folders of this machine that a tenant's connections may read and write
 CROSSDOCK_CONNECTORS            a folder             connectors of your own, beside those that come with Crossdock
 CROSSDOCK_WEB_DIR               a folder             the built web app (frontend/dist); without it only the API is served
 CROSSDOCK_COOKIES               secure               plain: the web app over plain http, on this machine only
+CROSSDOCK_TRUSTED_PROXIES       10.0.0.0/8, ...      the proxies in front of it: whose request they pass on is believed of them, and of nobody else
+CROSSDOCK_FORWARDED_HEADER      x-forwarded-for      the header that they write; or forwarded
+CROSSDOCK_LIMIT_ADDRESS         600                  requests a minute of one network address whose sender is not known
+CROSSDOCK_LIMIT_PERSON          3000                 requests a minute of one person in one tenant; an API key says its own
+CROSSDOCK_LIMIT_HOOK            120000               deliveries a minute to one connection's hook
 CROSSDOCK_CALL_TIMEOUT_S        30                   the longest a vendor may take
 CROSSDOCK_SMTP_URL              smtps://user:password@host:465, or smtp://host:587?tls=required: takes alerts, invitations and what people need to sign in again
 CROSSDOCK_MAIL_FROM             whom they come from: Crossdock <alerts@example.com>

@@ -1,9 +1,11 @@
 //! The limiter keeps each connection within what its vendor allows, over all workers together: it asks the governor (`domain::governor`) before
-//! each call and tells it what came of the call. A call takes its part of every bucket that it counts in, or of none.
+//! each call and tells it what came of the call. A call takes its part of every bucket that it counts in, or of none. How often others may ask us is a
+//! quota (`domain::quota`), counted in the same place.
 //!
 //! Redis when it can be had (one atomic script); else, and while Redis is away, a smaller limit within this process.
 
 mod local;
+mod quota;
 mod redis;
 #[cfg(test)]
 mod tests;
@@ -14,9 +16,10 @@ use std::time::{Duration, Instant};
 
 use ::redis::RedisError;
 use domain::governor::{Allowance, Bucket, Budget, Heard, Told, Verdict};
-use domain::id::{ApiKeyId, ConnectionId};
+use domain::id::ConnectionId;
 
 use self::local::Local;
+use self::quota::Quotas;
 use self::redis::Redis;
 
 /// A lease outlives the longest call by this, so that a slot is never given twice while its first call is under way.
@@ -36,6 +39,7 @@ pub struct Limiter(Arc<Inner>);
 struct Inner {
     redis: Option<Redis>,
     local: Local,
+    quotas: Quotas,
     /// Other processes work too, and cannot be asked.
     shares_blindly: bool,
     known: Mutex<HashMap<String, Known>>,
@@ -52,7 +56,7 @@ struct Known {
     at: Instant,
 }
 
-/// The buckets of a connection, or of an API key, as a call counts in them.
+/// The buckets of a connection, as a call counts in them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Buckets {
     /// An id: whose they are.
@@ -64,14 +68,6 @@ impl Buckets {
     #[must_use]
     pub fn new(connection: ConnectionId, of: Vec<Bucket>) -> Self {
         Self { owner: connection.to_string(), of }
-    }
-
-    /// What a partner may ask of us: so many calls a minute, a sixth of them at once.
-    #[must_use]
-    pub fn of_api_key(key: ApiKeyId, calls_per_minute: u32) -> Self {
-        let calls = f64::from(calls_per_minute.max(1));
-        let allowed = Allowance { per_s: calls / 60.0, burst: (calls / 6.0).max(1.0), concurrency: 0.0, keep: 1.0 };
-        Self { owner: key.to_string(), of: vec![Bucket { name: "calls".to_owned(), allowed, is_points: false }] }
     }
 
     /// What these have in common with other calls that count in the same ones.
@@ -181,7 +177,7 @@ impl Limiter {
 
     fn of(redis: Option<Redis>, call_timeout: Duration, shares_blindly: bool) -> Self {
         let local = Local::new(call_timeout + LEASE_MARGIN);
-        Self(Arc::new(Inner { redis, local, shares_blindly, known: Mutex::default() }))
+        Self(Arc::new(Inner { redis, local, quotas: Quotas::default(), shares_blindly, known: Mutex::default() }))
     }
 
     /// A permit for a call that is to be sent before the deadline. Returns when it may be sent.

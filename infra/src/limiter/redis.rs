@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use domain::governor::{Allowance, Budget, Heard, Verdict};
+use domain::quota::{Quota, Spent};
 use redis::aio::ConnectionManager;
 use redis::{Client, RedisResult, Script, ScriptInvocation};
 use tokio::sync::OnceCell;
@@ -18,6 +19,7 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 const TAKE: &str = concat!(include_str!("governor.lua"), include_str!("take.lua"));
 const GIVE: &str = concat!(include_str!("governor.lua"), include_str!("give.lua"));
 const LOOK: &str = concat!(include_str!("governor.lua"), include_str!("look.lua"));
+const QUOTA: &str = include_str!("quota.lua");
 /// Numbers of a budget that a look tells.
 const NUMBERS: usize = Budget::NUMBERS;
 
@@ -29,6 +31,7 @@ pub(super) struct Redis {
     take: Script,
     give: Script,
     look: Script,
+    quota: Script,
     resting_until: Mutex<Option<Instant>>,
     /// The time that the scripts are told; 0 for Redis's own.
     pub(super) clock: f64,
@@ -44,6 +47,7 @@ impl Redis {
             take: Script::new(TAKE),
             give: Script::new(GIVE),
             look: Script::new(LOOK),
+            quota: Script::new(QUOTA),
             resting_until: Mutex::new(None),
             clock: 0.0,
         })
@@ -104,6 +108,18 @@ impl Redis {
             shared: true,
         };
         Some(buckets.of.iter().zip(rest.chunks_exact(NUMBERS + 1)).map(view).collect())
+    }
+
+    /// `None` where Redis does not answer.
+    pub async fn spend(&self, owner: &str, quota: Quota, calls: f64) -> Option<Spent> {
+        let mut call = self.quota.prepare_invoke();
+        call.key(format!("{}quota:{{{owner}}}", self.prefix));
+        call.arg(self.clock).arg(quota.per_minute.max(1)).arg(quota.burst).arg(calls);
+        let numbers = self.numbers(&call).await?;
+        let [granted, left, wait_ms, full_ms] = numbers.as_slice() else { return None };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of calls, not above the burst")]
+        let left = *left as u32;
+        Some(Spent { is_granted: *granted > 0.0, quota, left, wait_ms: *wait_ms, full_ms: *full_ms })
     }
 
     fn keys(&self, call: &mut ScriptInvocation<'_>, name: &str) {

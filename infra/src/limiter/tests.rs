@@ -31,18 +31,6 @@ async fn no_more_calls_than_the_limit_are_under_way_at_once() {
 }
 
 #[tokio::test]
-async fn an_api_key_has_its_calls_of_a_minute_and_no_other_keys() {
-    let limiter = Limiter::in_process(TIMEOUT);
-    let mine = Buckets::of_api_key(ApiKeyId::generate(), 18);
-    for _ in 0..3 {
-        assert!(limiter.take_until(&mine, now()).await.is_ok(), "a sixth goes at once");
-    }
-    let wait = limiter.take_until(&mine, now()).await.unwrap_err().wait.unwrap();
-    assert!(wait > Duration::from_secs(2) && wait < Duration::from_secs(5), "the next one comes back in 60 / 18 s: {wait:?}");
-    assert!(limiter.take_until(&Buckets::of_api_key(ApiKeyId::generate(), 18), now()).await.is_ok());
-}
-
-#[tokio::test]
 async fn a_call_takes_of_all_its_buckets_or_of_none() {
     let limiter = Limiter::in_process(TIMEOUT);
     let connection = ConnectionId::generate();

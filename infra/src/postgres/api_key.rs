@@ -23,6 +23,8 @@ pub struct ApiKey {
     pub prefix: String,
     pub permissions: Vec<Permission>,
     pub calls_per_minute: i32,
+    /// It may ask what is registered, and nothing else.
+    pub is_persisted_only: bool,
     pub created_by: UserId,
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
@@ -38,6 +40,7 @@ pub struct NewApiKey<'a> {
     pub name: &'a str,
     pub permissions: &'a [Permission],
     pub calls_per_minute: i32,
+    pub is_persisted_only: bool,
     pub created_by: UserId,
     pub expires_at: DateTime<Utc>,
 }
@@ -57,6 +60,8 @@ pub struct LiveKey {
     pub name: String,
     pub permissions: Vec<Permission>,
     pub calls_per_minute: u32,
+    /// It may ask what the tenant has registered, and nothing else.
+    pub is_persisted_only: bool,
     pub created_by: UserId,
     /// That it is used is worth a note again.
     pub is_use_old: bool,
@@ -65,8 +70,7 @@ pub struct LiveKey {
     pub tenant_name: String,
 }
 
-const COLUMNS: &str =
-    "id, name, prefix, permissions, calls_per_minute, created_by, created_at, expires_at, last_used_at, revoked_at, replaces";
+const COLUMNS: &str = "id, name, prefix, permissions, calls_per_minute, persisted_only, created_by, created_at, expires_at, last_used_at, revoked_at, replaces";
 
 fn key(row: &PgRow) -> Result<ApiKey, StoreError> {
     Ok(ApiKey {
@@ -75,6 +79,7 @@ fn key(row: &PgRow) -> Result<ApiKey, StoreError> {
         prefix: row.try_get("prefix")?,
         permissions: permissions(row)?,
         calls_per_minute: row.try_get("calls_per_minute")?,
+        is_persisted_only: row.try_get("persisted_only")?,
         created_by: UserId(row.try_get("created_by")?),
         created_at: row.try_get("created_at")?,
         expires_at: row.try_get("expires_at")?,
@@ -110,7 +115,7 @@ impl TenantStore<'_> {
     pub async fn api_key_create(&self, new: &NewApiKey<'_>, text: &KeyText<'_>) -> Result<Option<ApiKey>, StoreError> {
         let mut tx = self.begin().await?;
         let Some(made) = self.api_key_insert(&mut tx, new, text, None).await? else { return Ok(None) };
-        let detail = serde_json::json!({"name": made.name, "prefix": made.prefix, "permissions": made.permissions}).to_string();
+        let detail = serde_json::json!({"name": made.name, "prefix": made.prefix, "permissions": made.permissions, "persisted_only": made.is_persisted_only}).to_string();
         audit_each(&mut tx, self.scope(), Action::ApiKeyCreated, "api_key", &[made.id.0], &[Some(&detail)]).await?;
         tx.commit().await?;
         Ok(Some(made))
@@ -137,6 +142,7 @@ impl TenantStore<'_> {
             name: &old.name,
             permissions: &old.permissions,
             calls_per_minute: old.calls_per_minute,
+            is_persisted_only: old.is_persisted_only,
             created_by: by,
             expires_at: Utc::now() + (old.expires_at - old.created_at),
         };
@@ -159,8 +165,8 @@ impl TenantStore<'_> {
     ) -> Result<Option<ApiKey>, StoreError> {
         // A rotation takes the place of the key that it replaces.
         let sql = format!(
-            "INSERT INTO api_keys (id, tenant_id, name, prefix, key_hash, permissions, calls_per_minute, created_by, expires_at, replaces)
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+            "INSERT INTO api_keys (id, tenant_id, name, prefix, key_hash, permissions, calls_per_minute, created_by, expires_at, replaces, persisted_only)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12
              WHERE (SELECT count(*) FROM api_keys WHERE tenant_id = $2 AND revoked_at IS NULL AND expires_at > now() AND id IS DISTINCT FROM $10) < $11
              RETURNING {COLUMNS}"
         );
@@ -177,6 +183,7 @@ impl TenantStore<'_> {
             .bind(new.expires_at)
             .bind(replaces.map(|key| key.0))
             .bind(API_KEYS_MAX)
+            .bind(new.is_persisted_only)
             .fetch_optional(&mut **tx)
             .await?;
         made.as_ref().map(key).transpose()
@@ -215,6 +222,7 @@ impl Store {
             name: row.try_get("name")?,
             permissions: permissions(&row)?,
             calls_per_minute: u32::try_from(row.try_get::<i32, _>("calls_per_minute")?).unwrap_or(1),
+            is_persisted_only: row.try_get("persisted_only")?,
             created_by: UserId(row.try_get("created_by")?),
             is_use_old: row.try_get("is_use_old")?,
             tenant: TenantId(row.try_get("tenant_id")?),

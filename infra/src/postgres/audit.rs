@@ -15,6 +15,7 @@ use super::entity::audit_event;
 use super::page::PAGE_MAX;
 use super::receive::audit_each;
 use super::{Store, StoreError, TenantStore};
+use crate::vault::Vault;
 
 /// How far the time within an id may lie from that of its event: clocks of machines differ.
 const CLOCKS: Duration = Duration::hours(1);
@@ -84,11 +85,79 @@ fn floor(at: DateTime<Utc>) -> Uuid {
     Uuid::from_u128(u128::from(millis.unsigned_abs()) << 80)
 }
 
-fn sheet_row(event: &audit_event::Model) -> String {
+fn sheet_row(event: &audit_event::Model, sees_personal: bool) -> String {
     let (id, at) = (AuditEventId(event.id).to_string(), event.at.to_rfc3339_opts(SecondsFormat::Micros, true));
     let (actor, subject, request) = (event.actor.to_string(), event.subject_id.to_string(), event.request_id.to_string());
     let detail = event.detail.as_deref().unwrap_or_default();
-    row([&id, &at, &actor, &event.action, &event.subject_kind, &subject, &request, detail])
+    let hidden = if sees_personal { detail.into() } else { domain::personal::detail(&event.subject_kind, detail) };
+    row([&id, &at, &actor, &event.action, &event.subject_kind, &subject, &request, hidden.as_ref()])
+}
+
+/// Where the payload lies that an event is about. It is kept beside the log and not in it: what is sealed is its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PayloadPointer {
+    /// What an attempt sent.
+    Request { delivery: Uuid, attempt: i32, sha256: String },
+    /// What it was answered, cut to its bound.
+    Answer { delivery: Uuid, sha256: String },
+    /// What arrived.
+    Message { message: Uuid },
+}
+
+impl PayloadPointer {
+    /// What this event is about; `None` of one that is about no payload.
+    #[must_use]
+    pub fn of(action: &str, subject: Uuid, detail: Option<&str>) -> Option<Self> {
+        if action == Action::MessageReceived.as_str() {
+            return Some(Self::Message { message: subject });
+        }
+        let detail: serde_json::Value = serde_json::from_str(detail?).ok()?;
+        let text = |name: &str| detail.get(name)?.as_str().map(str::to_owned);
+        if action == Action::AttemptStarted.as_str() {
+            let attempt = i32::try_from(detail.get("attempt")?.as_i64()?).ok()?;
+            return Some(Self::Request { delivery: subject, attempt, sha256: text("request_sha256")? });
+        }
+        Some(Self::Answer { delivery: subject, sha256: text("answer_sha256")? })
+    }
+
+    /// The digest that the event holds, in lower-case hexadecimal.
+    #[must_use]
+    pub fn sealed_sha256(&self) -> Option<&str> {
+        match self {
+            Self::Request { sha256, .. } | Self::Answer { sha256, .. } => Some(sha256),
+            Self::Message { .. } => None,
+        }
+    }
+}
+
+impl TenantStore<'_> {
+    /// The payload that an event is about, whole; `None` where it is not kept any more.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn audit_payload(&self, pointer: &PayloadPointer) -> Result<Option<Vec<u8>>, StoreError> {
+        let tenant = self.scope().tenant.0;
+        let mut tx = self.begin().await?;
+        let query = match pointer {
+            PayloadPointer::Message { message } => {
+                sqlx::query_scalar("SELECT body FROM messages WHERE tenant_id = $1 AND id = $2").bind(tenant).bind(message)
+            }
+            // Leans on the attempts of a delivery (attempts_delivery); it has a few.
+            PayloadPointer::Request { delivery, attempt, .. } => {
+                let sql = "SELECT request FROM attempts WHERE tenant_id = $1 AND delivery_id = $2 AND number = $3";
+                sqlx::query_scalar(sql).bind(tenant).bind(delivery).bind(attempt)
+            }
+            // One that was altered is found by no digest: the last one that was answered is shown, and that it is not what was sealed.
+            PayloadPointer::Answer { delivery, sha256 } => {
+                let sql = "SELECT convert_to(answer, 'UTF8') FROM attempts WHERE tenant_id = $1 AND delivery_id = $2 AND answer IS NOT NULL
+                    ORDER BY encode(sha256(convert_to(answer, 'UTF8')), 'hex') = $3 DESC, number DESC LIMIT 1";
+                sqlx::query_scalar(sql).bind(tenant).bind(delivery).bind(sha256)
+            }
+        };
+        let payload = query.fetch_optional(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(payload)
+    }
 }
 
 /// How long a tenant's events are kept.
@@ -131,6 +200,8 @@ impl TenantStore<'_> {
     pub async fn audit_sheet(
         &self,
         filter: AuditFilter,
+        sees_personal: bool,
+        vault: &Vault,
         pieces: &mpsc::Sender<Result<Bytes, StoreError>>,
     ) -> Result<(), StoreError> {
         let tenant = self.scope().tenant;
@@ -141,9 +212,13 @@ impl TenantStore<'_> {
         let mut after = None;
         loop {
             let filter = filter.clone();
-            let page = self.page::<audit_event::Entity>(|select| filter.apply(select), after, PAGE_MAX).await?;
+            let mut page = self.page::<audit_event::Entity>(|select| filter.apply(select), after, PAGE_MAX).await?;
             after = page.rows.last().map(|event| event.id);
-            text.extend(page.rows.iter().map(sheet_row));
+            let details = page.rows.iter_mut().map(|event| event.detail.take()).collect();
+            for (event, detail) in page.rows.iter_mut().zip(self.audit_details(vault, details).await?) {
+                event.detail = detail;
+            }
+            text.extend(page.rows.iter().map(|event| sheet_row(event, sees_personal)));
             if pieces.send(Ok(Bytes::from(std::mem::take(&mut text)))).await.is_err() || !page.has_next {
                 return Ok(());
             }

@@ -66,13 +66,15 @@ pub struct LiveImpersonation {
     pub reason: String,
     pub ticket: String,
     pub may_write: bool,
+    /// The tenant shows support what tells of a person.
+    pub sees_personal: bool,
     pub ends_at: DateTime<Utc>,
 }
 
 impl LiveImpersonation {
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
-        domain::impersonation::may(permission, self.may_write)
+        domain::impersonation::may(permission, self.may_write, self.sees_personal)
     }
 
     /// Who acts: the person, in the place of the tenant.
@@ -216,6 +218,7 @@ impl Store {
                 reason: row.try_get("reason")?,
                 ticket: row.try_get("ticket")?,
                 may_write: row.try_get("may_write")?,
+                sees_personal: row.try_get("sees_personal")?,
                 ends_at: row.try_get("ends_at")?,
             })
         })

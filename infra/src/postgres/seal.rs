@@ -168,7 +168,7 @@ impl TenantStore<'_> {
     }
 
     /// A seal, and its events as they stand in the log now.
-    async fn audit_sealed(&self, number: u64) -> Result<Option<(Seal, Vec<AuditEvent>)>, StoreError> {
+    pub(super) async fn audit_sealed(&self, number: u64) -> Result<Option<(Seal, Vec<AuditEvent>)>, StoreError> {
         let tenant = self.scope().tenant;
         let mut tx = self.begin().await?;
         let number = i64::try_from(number).unwrap_or(i64::MAX);

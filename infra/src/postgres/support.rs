@@ -354,6 +354,34 @@ impl TenantStore<'_> {
         Ok(withdrawn)
     }
 
+    /// Whether the tenant shows support what tells of a person.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn support_sees_personal(&self) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let sees = sqlx::query_scalar("SELECT support_sees_personal FROM tenants WHERE id = $1").bind(self.scope().tenant.0);
+        let sees = sees.fetch_optional(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(sees.unwrap_or_default())
+    }
+
+    /// Shows it to support, or hides it, from the next request on.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn support_sees_personal_set(&self, sees: bool) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let set = "UPDATE tenants SET support_sees_personal = $2 WHERE id = $1 AND support_sees_personal <> $2";
+        let tenant = self.scope().tenant.0;
+        if sqlx::query(set).bind(tenant).bind(sees).execute(&mut *tx).await?.rows_affected() == 1 {
+            let detail = json!({"is_shown": sees}).to_string();
+            audit_each(&mut tx, self.scope(), Action::SupportPersonalDataSet, "tenant", &[tenant], &[Some(&detail)]).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
     async fn support_consent_close(
         &self,
         tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{World, world, world_with};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const RECEIVER: &str = "mutation($i: AlertReceiverCreateInput!) { alertReceiverCreate(input: $i) { alertReceiver { id address } userErrors { field code message } } }";
 const RULE: &str =
     "mutation($i: AlertRuleInput!) { alertRuleSet(input: $i) { alertRule { id } userErrors { field code message } } }";
@@ -29,14 +29,14 @@ const ALERTS: &str =
     "{ alerts { nodes { state subject tries failure receiverId isEscalated } } alertReceivers { id failure sentAt } }";
 
 /// Keeps what it is sent, and answers with this status.
-struct Hook {
-    running: Running,
-    status: Arc<Mutex<u16>>,
+pub struct Hook {
+    pub running: Running,
+    pub status: Arc<Mutex<u16>>,
     requests: Arc<Mutex<Vec<HttpRequest>>>,
 }
 
 impl Hook {
-    async fn start(status: u16) -> Self {
+    pub async fn start(status: u16) -> Self {
         let (status, requests) = (Arc::new(Mutex::new(status)), Arc::<Mutex<Vec<HttpRequest>>>::default());
         let (answers, kept) = (status.clone(), requests.clone());
         let handler = Arc::new(move |request: HttpRequest, _: usize| {
@@ -47,7 +47,7 @@ impl Hook {
     }
 
     /// Waits until so many came.
-    async fn came(&self, count: usize) -> Vec<HttpRequest> {
+    pub async fn came(&self, count: usize) -> Vec<HttpRequest> {
         let end = Instant::now() + PATIENCE;
         loop {
             let requests = self.requests.lock().unwrap().clone();
@@ -60,12 +60,12 @@ impl Hook {
     }
 }
 
-fn header<'r>(request: &'r HttpRequest, name: &str) -> &'r str {
+pub fn header<'r>(request: &'r HttpRequest, name: &str) -> &'r str {
     request.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
 }
 
 /// As a receiver would check it: HMAC-SHA256 over id, time and the raw body.
-fn is_signed(request: &HttpRequest) -> bool {
+pub fn is_signed(request: &HttpRequest) -> bool {
     let key = STANDARD.decode(SECRET.trim_start_matches("whsec_")).unwrap();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
     mac.update(format!("{}.{}.", header(request, "webhook-id"), header(request, "webhook-timestamp")).as_bytes());
@@ -74,7 +74,7 @@ fn is_signed(request: &HttpRequest) -> bool {
     header(request, "webhook-signature") == expected
 }
 
-async fn receiver(client: &Client, input: Value) -> String {
+pub async fn receiver(client: &Client, input: Value) -> String {
     let data = client.ask(RECEIVER, json!({"i": input})).await.unwrap();
     data["alertReceiverCreate"]["alertReceiver"]["id"].as_str().unwrap().to_owned()
 }

@@ -441,7 +441,7 @@ async fn the_log_is_searched_by_who_what_when_and_which_request_and_a_sheet_has_
         assert!(page.rows.is_sorted_by(|a, b| a.id > b.id), "newest first");
     }
     let (pieces, mut taken) = tokio::sync::mpsc::channel(8);
-    log.logs.store.within(&log.scope).audit_sheet(AuditFilter::default(), &pieces).await.unwrap();
+    log.logs.store.within(&log.scope).audit_sheet(AuditFilter::default(), true, &log.logs.vault, &pieces).await.unwrap();
     drop(pieces);
     let mut sheet = vec![];
     while let Some(piece) = taken.recv().await {

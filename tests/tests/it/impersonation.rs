@@ -40,7 +40,7 @@ const CONNECTIONS: &str = "{ connections { nodes { id } } }";
 pub struct Begun {
     id: String,
     ends_at: String,
-    client: Client,
+    pub client: Client,
 }
 
 /// The top-level error's code.

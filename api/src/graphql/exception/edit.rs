@@ -142,7 +142,7 @@ async fn edit_record(ctx: &Context<'_>, record: Uuid, delivery: DeliveryId, edit
         let what = "what was sent may have arrived: press Retry first, which asks the destination before anything is sent again";
         return refuse(UserError::new("id", UserErrorCode::Blocked, what));
     }
-    editing.tell(record, &detail).await.map_err(|error| internal(ctx, &error))?;
+    editing.tell(&state(ctx).vault, record, &detail).await.map_err(|error| internal(ctx, &error))?;
     let kind = editing.kind;
     let of_kind = std::mem::take(&mut editing.receiving.flows).into_iter().filter(|flow| flow.kind == kind);
     let (flows, left): (Vec<PublishedFlow>, Vec<PublishedFlow>) = of_kind.partition(|flow| takes(flow, &document));
@@ -190,7 +190,7 @@ async fn edit_payload(ctx: &Context<'_>, id: Uuid, edits: Edits, versions: Versi
         Err(what) => return refuse(invalid(what)),
     };
     let kept = (!edits.is_empty()).then(|| edits.to_value().to_json());
-    let edited = store.exception_edit_payload(id, kept.as_deref(), &detail, versions).await;
+    let edited = store.exception_edit_payload(id, kept.as_deref(), &detail, versions, &state(ctx).vault).await;
     let edited = edited.map_err(|error| internal(ctx, &error))?;
     match edited {
         Edited::Done(ended) => {

@@ -15,6 +15,7 @@ use super::history::{ExceptionCommentNode, ExceptionEventNode, comments, history
 use crate::graphql::error::{Code, fail, within};
 use crate::graphql::member::{Fellows, MemberNode};
 use crate::graphql::page::{AGGREGATE_COST, LARGE_COST, cost, one_of, opened, rows, sealed, uuid};
+use crate::graphql::personal::Personal;
 
 /// Open exceptions of one cause: worked as one.
 #[derive(SimpleObject)]
@@ -24,13 +25,13 @@ pub struct ExceptionGroupNode {
     cause_key: String,
     code: String,
     /// What happened, in plain words.
-    cause: String,
+    cause: Personal,
     /// operations, developer, vendor or crossdock.
     owner: String,
     next_step: String,
     /// The field at fault, without positions in lists.
     path: Option<String>,
-    value: Option<String>,
+    value: Option<Personal>,
     lookup_table: Option<String>,
     /// Null where messages became no record.
     flow_id: Option<ID>,
@@ -113,11 +114,11 @@ impl ExceptionGroupNode {
             fixes: fixes(&group.code, group.fix_kind, group.has_deliveries),
             cause_key: group.cause_key,
             code: group.code,
-            cause: group.cause,
+            cause: Personal::sentence_about(group.cause, group.path.as_deref(), group.value.as_deref()),
             owner: group.owner,
             next_step: group.next_step,
+            value: group.value.map(|value| Personal::at(group.path.as_deref(), value)),
             path: group.path,
-            value: group.value,
             lookup_table: group.lookup_table,
             flow_id: group.flow.map(|id| ID(id.to_string())),
             connection_id: ID(group.connection.to_string()),

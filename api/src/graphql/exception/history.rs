@@ -5,8 +5,9 @@ use chrono::{DateTime, Utc};
 use domain::scope::Permission;
 use uuid::Uuid;
 
-use crate::graphql::error::within;
+use crate::graphql::error::{state, within};
 use crate::graphql::member::Fellows;
+use crate::graphql::personal::seen_detail;
 
 /// What somebody said.
 #[derive(SimpleObject)]
@@ -46,11 +47,14 @@ pub async fn comments(ctx: &Context<'_>, subjects: &[Uuid]) -> Result<Vec<Except
 pub async fn history(ctx: &Context<'_>, subjects: &[Uuid]) -> Result<Vec<ExceptionEventNode>> {
     let done = within(ctx, Permission::ReadOperations, async |store| store.exception_history(subjects).await).await?;
     let fellows = if done.is_empty() { Fellows::none() } else { Fellows::load(ctx).await? };
-    let node = |done: infra::postgres::exception::history::Done| ExceptionEventNode {
+    let vault = &state(ctx).vault;
+    let details = done.iter().map(|done| done.detail.clone()).collect();
+    let details = within(ctx, Permission::ReadOperations, async |store| store.audit_details(vault, details).await).await?;
+    let node = |(done, detail): (infra::postgres::exception::history::Done, Option<String>)| ExceptionEventNode {
         at: done.at,
         by: fellows.name(&done.actor),
         action: done.action,
-        detail: done.detail.and_then(|detail| serde_json::from_str(&detail).ok()).map(Json),
+        detail: detail.and_then(|detail| serde_json::from_str(&detail).ok()).map(|detail| Json(seen_detail(ctx, detail))),
     };
-    Ok(done.into_iter().map(node).collect())
+    Ok(done.into_iter().zip(details).map(node).collect())
 }

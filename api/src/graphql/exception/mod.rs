@@ -12,6 +12,7 @@ use infra::postgres::filter::ExceptionFilter;
 use uuid::Uuid;
 
 use super::page::{LARGE_COST, cost, id, one_of, page};
+use super::personal::Personal;
 
 mod act;
 mod edit;
@@ -37,12 +38,13 @@ pub struct ExceptionNode {
     /// Stable and short: no_entry, validation.INVALID_CONTENT.
     code: String,
     /// What happened, to which thing.
-    sentence: String,
+    sentence: Personal,
     /// operations, developer, vendor or crossdock.
     owner: String,
     next_step: String,
     path: Option<String>,
-    value: Option<String>,
+    /// Hidden from who lacks READ_PERSONAL_DATA, where the path tells of a person; so is it in the sentence.
+    value: Option<Personal>,
     /// The lookup table that lacks the value.
     lookup_table: Option<String>,
     /// All values that had no entry, at most 50; the first is `value`.
@@ -99,11 +101,11 @@ impl From<exception::Model> for ExceptionNode {
             snoozed_until: row.snoozed_until,
             state: row.state,
             code: row.code,
-            sentence: row.sentence,
+            sentence: Personal::sentence_about(row.sentence, row.path.as_deref(), row.value.as_deref()),
             owner: row.owner,
             next_step: row.next_step,
+            value: row.value.map(|value| Personal::at(row.path.as_deref(), value)),
             path: row.path,
-            value: row.value,
             lookup_table: row.lookup_table,
             missing: missing.into_iter().map(Into::into).collect(),
             cause_key: row.cause_key,

@@ -20,6 +20,7 @@ use infra::trial::TrialError;
 use super::trial::{TriedRequest, told};
 use crate::graphql::error::{Code, fail, internal, scope, state};
 use crate::graphql::page::{LARGE_COST, uuid};
+use crate::graphql::personal::Personal;
 
 const CHANGES_MAX: usize = 200;
 
@@ -49,9 +50,9 @@ struct Remade {
     is_same: bool,
     request: Option<TriedRequest>,
     /// The canonical document.
-    document: Option<String>,
+    document: Option<Personal>,
     /// Why nothing is made.
-    failure: Option<String>,
+    failure: Option<Personal>,
     /// What differs from then; at most 200 fields.
     changes: Vec<FieldChangeNode>,
     made_with: MadeWith,
@@ -62,8 +63,8 @@ struct Remade {
 struct FieldChangeNode {
     /// `lines[2].amount`
     path: String,
-    before: Option<String>,
-    after: Option<String>,
+    before: Option<Personal>,
+    after: Option<Personal>,
 }
 
 /// The versions of then.
@@ -155,9 +156,9 @@ impl TimeMachineQuery {
                 let text = document.to_json();
                 remade.is_same = text == was.document;
                 remade.changes = changes(&parsed(was.document.as_bytes()), &document);
-                remade.document = Some(text);
+                remade.document = Some(Personal::record(was.kind.as_str(), text));
             }
-            Err(why) => remade.failure = Some(format!("it becomes no record: {why:?}")),
+            Err(why) => remade.failure = Some(Personal::payload(format!("it becomes no record: {why:?}"))),
         }
         Ok(Some(remade))
     }
@@ -258,15 +259,17 @@ async fn remake(
     let mut remade =
         Remade { is_same: false, request: None, document: None, failure: None, changes: vec![], made_with: recipe.into() };
     match trial.run(&revision, &inputs, &lookups, was.sent_at) {
-        Tried::Left => remade.failure = Some("the filter leaves it out".into()),
-        Tried::Refused(reason) => remade.failure = Some(reason.sentence),
+        Tried::Left => remade.failure = Some(Personal::sentence("the filter leaves it out".into())),
+        Tried::Refused(reason) => {
+            remade.failure = Some(Personal::sentence_about(reason.sentence, reason.path.as_deref(), reason.value.as_deref()));
+        }
         Tried::Made(made) => {
             remade.is_same = made.request.clone().unsigned().body.as_ref() == was.request.as_slice();
             remade.changes = changes(&sent(&was.request, &made.request.body), &made.body());
             remade.request = Some((*made).into());
         }
     }
-    remade.document = Some(was.revision.document.clone());
+    remade.document = Some(Personal::record(was.kind.as_str(), was.revision.document.clone()));
     Ok(remade)
 }
 
@@ -322,6 +325,10 @@ fn changes(before: &Value, after: &Value) -> Vec<FieldChangeNode> {
     let changes = compare(before, after, CHANGES_MAX);
     changes
         .into_iter()
-        .map(|change| FieldChangeNode { before: change.before.map(text), after: change.after.map(text), path: change.path })
+        .map(|change| {
+            let told = |value| Personal::at(Some(&change.path), text(value));
+            let (before, after) = (change.before.map(told), change.after.map(told));
+            FieldChangeNode { before, after, path: change.path }
+        })
         .collect()
 }

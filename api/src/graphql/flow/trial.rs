@@ -15,6 +15,7 @@ use infra::trial::{Sides, TrialError, tables};
 use super::change::version;
 use crate::graphql::error::{Code, fail, internal, scope, state, within};
 use crate::graphql::page::{LARGE_COST, cost, uuid};
+use crate::graphql::personal::Personal;
 
 /// Records, messages and samples of one dry run.
 const THINGS_MAX: usize = 20;
@@ -52,7 +53,7 @@ struct DryRun {
     name: String,
     verdict: Verdict,
     /// The canonical document, as JSON.
-    document: Option<String>,
+    document: Option<Personal>,
     /// Why it would not be sent.
     reason: Option<DryRunReason>,
     /// All that stands against it, at most fifty.
@@ -64,7 +65,7 @@ struct DryRun {
 #[derive(SimpleObject)]
 struct DryRunReason {
     code: String,
-    sentence: String,
+    sentence: Personal,
     next_step: String,
 }
 
@@ -75,8 +76,8 @@ struct DryRunIssue {
     rule: String,
     /// The field that could not be written, with its row: `lines[2].sku`.
     field: String,
-    value: Option<String>,
-    sentence: String,
+    value: Option<Personal>,
+    sentence: Personal,
     suggestion: Option<String>,
 }
 
@@ -86,7 +87,7 @@ pub(super) struct TriedRequest {
     method: String,
     url: String,
     headers: Vec<TriedHeader>,
-    body: String,
+    body: Personal,
     /// It is a read that comes before the write: what it finds goes into that, and it is not made in a dry run.
     is_look_up: bool,
 }
@@ -108,7 +109,7 @@ impl From<Made> for TriedRequest {
             method: request.method.as_str().to_owned(),
             url: request.url,
             headers,
-            body: String::from_utf8_lossy(&request.body).into_owned(),
+            body: Personal::payload(String::from_utf8_lossy(&request.body).into_owned()),
             is_look_up,
         }
     }
@@ -116,13 +117,17 @@ impl From<Made> for TriedRequest {
 
 impl From<Issue> for DryRunIssue {
     fn from(issue: Issue) -> Self {
-        Self { rule: issue.rule, field: issue.to, value: issue.value, sentence: issue.sentence, suggestion: issue.suggestion }
+        let path = Some(issue.to.as_str());
+        let sentence = Personal::sentence_about(issue.sentence, path, issue.value.as_deref());
+        let value = issue.value.map(|value| Personal::at(path, value));
+        Self { rule: issue.rule, field: issue.to, value, sentence, suggestion: issue.suggestion }
     }
 }
 
 impl From<Reason> for DryRunReason {
     fn from(reason: Reason) -> Self {
-        Self { code: reason.code, sentence: reason.sentence, next_step: reason.next_step }
+        let sentence = Personal::sentence_about(reason.sentence, reason.path.as_deref(), reason.value.as_deref());
+        Self { code: reason.code, sentence, next_step: reason.next_step }
     }
 }
 
@@ -203,7 +208,7 @@ fn dry_run(sides: &Sides, trial: &connectors::trial::Trial<'_>, tables: &Tables,
             run.request = Some((*made).into());
         }
     }
-    run.document = Some(text);
+    run.document = Some(Personal::record(sides.kind.as_str(), text));
     run
 }
 

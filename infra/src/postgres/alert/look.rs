@@ -196,7 +196,7 @@ impl TenantStore<'_> {
         Ok(())
     }
 
-    pub(super) async fn alerts_insert(
+    pub(in crate::postgres) async fn alerts_insert(
         &self,
         tx: &mut Transaction<'static, Postgres>,
         contents: &[(AlertReceiverId, Content)],

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
-use domain::id::{ConnectionId, DeliveryId, MessageId};
+use domain::id::{ConnectionId, DeliveryId, MessageId, RecordId};
 use domain::lane::Lane;
 use domain::message::Origin;
 use domain::record::RecordKind;
@@ -11,8 +11,10 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::retry::{Ended, Selection, Versions, close};
+use crate::postgres::audit_detail::detail_sealed;
 use crate::postgres::receive::{Inbound, Receiving, audit, audit_each};
 use crate::postgres::{StoreError, TenantStore};
+use crate::vault::Vault;
 
 /// A record in hand, to be edited: nobody else changes it until the transaction ends.
 pub struct Editing<'a> {
@@ -45,17 +47,19 @@ impl TenantStore<'_> {
         edits: Option<&str>,
         detail: &str,
         versions: Versions,
+        vault: &Vault,
     ) -> Result<Edited, StoreError> {
         let mut tx = self.begin().await?;
         let selection = Selection { ids: vec![exception], cause_key: None };
         let closed = close(&mut tx, &selection, "resolved", "The payload was edited and sent").await?;
         let Some(delivery) = closed.deliveries.first().copied() else { return Ok(Edited::NotFound) };
-        let kept = sqlx::query("UPDATE deliveries SET payload_edits = $2 WHERE id = $1 AND state = 'exception'");
-        if kept.bind(delivery).bind(edits).execute(&mut *tx).await?.rows_affected() == 0 {
-            return Ok(Edited::NotFound);
-        }
+        let kept = sqlx::query_scalar(
+            "UPDATE deliveries SET payload_edits = $2 WHERE id = $1 AND state = 'exception' RETURNING record_id",
+        );
+        let Some(record) = kept.bind(delivery).bind(edits).fetch_optional(&mut *tx).await? else { return Ok(Edited::NotFound) };
+        let detail = detail_sealed(&mut tx, vault, self.scope().tenant, RecordId(record), detail).await?;
         let nudges = self.set_free(&mut tx, &closed, versions).await?;
-        audit_each(&mut tx, self.scope(), Action::DeliveryEdited, "delivery", &[delivery], &[Some(detail)]).await?;
+        audit_each(&mut tx, self.scope(), Action::DeliveryEdited, "delivery", &[delivery], &[Some(&detail)]).await?;
         audit(&mut tx, self.scope(), Action::ExceptionResolved, "exception", &closed.ids).await?;
         audit(&mut tx, self.scope(), Action::DeliveryRetried, "delivery", &closed.deliveries).await?;
         tx.commit().await?;
@@ -161,8 +165,9 @@ impl Editing<'_> {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn tell(&mut self, record: Uuid, detail: &str) -> Result<(), StoreError> {
+    pub async fn tell(&mut self, vault: &Vault, record: Uuid, detail: &str) -> Result<(), StoreError> {
         let scope = self.receiving.scope();
-        audit_each(self.receiving.tx(), scope, Action::RecordEdited, "record", &[record], &[Some(detail)]).await
+        let detail = detail_sealed(self.receiving.tx(), vault, scope.tenant, RecordId(record), detail).await?;
+        audit_each(self.receiving.tx(), scope, Action::RecordEdited, "record", &[record], &[Some(&detail)]).await
     }
 }

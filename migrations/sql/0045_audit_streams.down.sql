@@ -1,0 +1,2 @@
+DROP FUNCTION audit_streams_take(integer, interval);
+DROP TABLE audit_streams;
