@@ -91,7 +91,7 @@ fn step(verb: Verb, path: &Path, value: Option<&Value>) -> Result<Option<Step>, 
                 let [one] = which.0.as_slice() else { return Err(unsupported()) };
                 let is_id = one.path.is("value", None);
                 let id = one.value.as_str().filter(|_| is_id).ok_or_else(unsupported)?;
-                Some(Step::Remove(id.parse().into_iter().collect()))
+                Some(Step::Remove(id.parse::<ScimUserId>().into_iter().collect()))
             }
             (Verb::Add | Verb::Replace, Some(_)) => return Err(unsupported()),
         },
