@@ -82,7 +82,7 @@ fn step(verb: Verb, path: &Path, value: Option<&Value>) -> Result<Option<Step>, 
         ("members", None | Some("value")) => match (verb, &path.which) {
             (Verb::Add, None) => Some(Step::Add(given.map_or(Ok(vec![]), ids)?)),
             (Verb::Replace, None) => Some(Step::Members(given.map_or(Ok(vec![]), ids)?)),
-            // Entra ID names those who leave as the value, others in the path.
+            // Some directories name those who leave as the value, others in the path.
             (Verb::Remove, None) => Some(match value {
                 None | Some(Value::Null) => Step::Members(vec![]),
                 Some(value) => Step::Remove(known(value)?),

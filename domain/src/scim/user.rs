@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn patches_are_those_that_directories_send() {
-        // Entra ID, then Okta, then what the standard has beside.
+        // Of one directory, of another, and as the standard has it.
         for operations in [
             json!([{"op": "Replace", "path": "active", "value": "False"}]),
             json!([{"op": "replace", "value": {"active": false}}]),
