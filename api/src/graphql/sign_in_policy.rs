@@ -64,8 +64,9 @@ impl SignInPolicyMutation {
 }
 
 async fn node(ctx: &Context<'_>) -> Result<SignInPolicyNode> {
-    let found = async |store: TenantStore<'_>| Ok((store.sign_in_policy().await?, store.members().await?));
-    let (SignInPolicy { second_factor_demanded_at, without }, members) = within(ctx, Permission::ManageMembers, found).await?;
+    let policy = within(ctx, Permission::ManageMembers, async |store| store.sign_in_policy().await).await?;
+    let SignInPolicy { second_factor_demanded_at, without } = policy;
+    let members = within(ctx, Permission::ManageMembers, async |store| store.members().await).await?;
     let without = members.into_iter().filter(|member| without.contains(&member.user)).map(Into::into).collect();
     Ok(SignInPolicyNode { second_factor_demanded_at, without })
 }

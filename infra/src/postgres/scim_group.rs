@@ -226,12 +226,12 @@ impl TenantStore<'_> {
             Step::Add(members) => return self.scim_group_add(tx, id, &members, done).await,
             Step::Remove(members) => {
                 let remove = "DELETE FROM scim_group_members WHERE tenant_id = $1 AND group_id = $2 AND scim_user_id = ANY ($3) RETURNING scim_user_id";
-                let remove = sqlx::query_scalar(remove).bind(tenant).bind(id.0).bind(uuids(&members));
+                let remove = sqlx::query_scalar::<_, Uuid>(remove).bind(tenant).bind(id.0).bind(uuids(&members));
                 done.removed.extend(remove.fetch_all(&mut **tx).await?);
             }
             Step::Members(members) => {
                 let remove = "DELETE FROM scim_group_members WHERE tenant_id = $1 AND group_id = $2 AND scim_user_id <> ALL ($3) RETURNING scim_user_id";
-                let remove = sqlx::query_scalar(remove).bind(tenant).bind(id.0).bind(uuids(&members));
+                let remove = sqlx::query_scalar::<_, Uuid>(remove).bind(tenant).bind(id.0).bind(uuids(&members));
                 done.removed.extend(remove.fetch_all(&mut **tx).await?);
                 return self.scim_group_add(tx, id, &members, done).await;
             }
@@ -255,7 +255,7 @@ impl TenantStore<'_> {
         }
         let add = "INSERT INTO scim_group_members (tenant_id, group_id, scim_user_id) SELECT $1, $2, * FROM unnest($3::uuid[])
              ON CONFLICT DO NOTHING RETURNING scim_user_id";
-        let add = sqlx::query_scalar(add).bind(tenant).bind(id.0).bind(uuids(members));
+        let add = sqlx::query_scalar::<_, Uuid>(add).bind(tenant).bind(id.0).bind(uuids(members));
         done.added.extend(add.fetch_all(&mut **tx).await?);
         Ok(Ok(()))
     }
