@@ -103,7 +103,12 @@ export const settings = {
 
     // Her page that is open says so by itself, and what she can do.
     await other.page.getByRole("heading", { name: /demands a second factor$/ }).waitFor({ timeout: 30_000 });
-    await inBothThemes(other.page, "second-factor-demanded");
+    await look(other.page, "second-factor-demanded");
+    await other.page.evaluate(() => (document.documentElement.dataset.theme = "dark"));
+    await other.page.setViewportSize({ width: 390, height: 844 });
+    await look(other.page, "second-factor-demanded-telephone");
+    // What her page asked for before it knew was refused, and nothing else went wrong.
+    assert.deepEqual(wrong().filter((one) => !one.includes("demands a second factor")), []);
     await other.page.getByRole("button", { name: "Set up an app" }).click();
     const hers = other.page.getByRole("dialog");
     await hers.getByLabel("Your password").fill(stack.password);
@@ -154,6 +159,11 @@ export const settings = {
     await dialog.getByLabel("What you call it").fill("Laptop");
     await dialog.getByRole("button", { name: "Keep the name" }).click();
     await keys.getByRole("button", { name: "Rename Laptop" }).waitFor();
+    await keys.getByRole("button", { name: "Make other recovery codes" }).click();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await dialog.getByRole("button", { name: "Make them" }).click();
+    await dialog.getByRole("button", { name: "I have kept them" }).click();
+    await keys.getByText(/^10 of your recovery codes are left/).waitFor();
     await inBothThemes(page, "settings-passkeys");
 
     await page.context().clearCookies();
@@ -163,7 +173,7 @@ export const settings = {
     await page.getByLabel("Password").fill(stack.password);
     await page.getByRole("button", { name: "Sign in", exact: true }).click();
     await page.getByRole("button", { name: "Use your passkey or security key" }).waitFor();
-    await inBothThemes(page, "sign-in-passkey");
+    await look(page, "sign-in-passkey");
     // Nobody touches it: then a code is there still.
     await cdp.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified: false });
     await page.getByRole("button", { name: "Use your passkey or security key" }).click();
@@ -173,10 +183,10 @@ export const settings = {
     await heading(page, "Overview");
 
     await part(page, named, "account");
-    await keys.getByRole("button", { name: "Take Laptop away" }).click();
+    await keys.getByRole("button", { name: "Take away Laptop" }).click();
     await dialog.getByLabel("Your password").fill(stack.password);
     await dialog.getByRole("button", { name: "Take it away" }).click();
-    await keys.getByRole("button", { name: "Take Laptop away" }).waitFor({ state: "detached" });
+    await keys.getByRole("button", { name: "Take away Laptop" }).waitFor({ state: "detached" });
     await close();
   },
 

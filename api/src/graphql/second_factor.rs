@@ -177,14 +177,15 @@ pub(super) async fn shown(
     code: Option<&str>,
     passkey: Option<PasskeyAnswerInput>,
 ) -> Result<std::result::Result<String, UserError>> {
-    let email = match known(ctx, user, "password", password).await? {
-        Ok(email) => email,
-        Err(error) => return Ok(Err(error)),
-    };
     let refused = |message: &str| Ok(Err(UserError::new("code", UserErrorCode::SignInRefused, message)));
+    // Before a try is counted: what is no answer of a key at all is not looked at.
     let answer = match passkey.map(PasskeyAnswerInput::read) {
         Some(None) => return refused(CODE_REFUSED),
         answer => answer.flatten(),
+    };
+    let email = match known(ctx, user, "password", password).await? {
+        Ok(email) => email,
+        Err(error) => return Ok(Err(error)),
     };
     let proof = Proof { code, passkey: answer.as_ref() };
     let shown = second_factor::show(state(ctx), caller(ctx), user, proof).await.map_err(|error| internal(ctx, &error))?;

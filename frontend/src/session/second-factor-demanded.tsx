@@ -22,13 +22,13 @@ export function SecondFactorDemanded({ goOn }: { goOn: () => void }) {
   };
   return (
     <main className="sign-in">
-      <div className="stack">
+      <div className="stack" style={{ width: "min(400px, 100%)" }}>
         <div className="panel stack tight">
           <h1>{name} demands a second factor</h1>
           <p>Its owners and admins let nobody in by a password alone. Set one up now, and you go on where you wanted to.</p>
         </div>
         <SecondFactor inUse={null} whenSet={() => void again()} />
-        <Passkeys keys={[]} hasFactor={false} whenSet={() => void again()} />
+        <Passkeys keys={[]} hasApp={false} codesLeft={0} whenSet={() => void again()} />
         <div className="panel stack tight">
           {others.length > 0 && (
             <ul className="stack tight">

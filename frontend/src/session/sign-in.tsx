@@ -93,7 +93,7 @@ export function SignIn() {
             {(props) => <input {...props} name="code" autoComplete="one-time-code" autoCapitalize="characters" spellCheck={false} required={!asked} autoFocus={!asked} />}
           </Field>
         )}
-        <button type="submit" className="button main-act" disabled={isBusy}>
+        <button type="submit" className={asked ? "button" : "button main-act"} disabled={isBusy}>
           {isBusy ? "Signing in…" : "Sign in"}
         </button>
         <Link to="/company" search={to ? { to } : {}}>

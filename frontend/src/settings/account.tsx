@@ -91,7 +91,7 @@ function Own() {
         <Password email={account?.email ?? ""} />
       </div>
       {account && <SecondFactor inUse={account.secondFactor ?? null} hasKeys={account.passkeys.length > 0} />}
-      {account && <Passkeys keys={account.passkeys} hasFactor={Boolean(account.secondFactor) || account.passkeys.length > 0} />}
+      {account && <Passkeys keys={account.passkeys} hasApp={Boolean(account.secondFactor)} codesLeft={account.recoveryCodesLeft} />}
       <Sessions />
     </>
   );

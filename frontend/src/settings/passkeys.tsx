@@ -11,8 +11,8 @@ import { useTell } from "../ui/notice";
 import { sentence } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
-import { Paper } from "./second-factor";
-import { PasskeyAskDocument, PasskeyBeginDocument, PasskeyRegisterDocument, PasskeyRemoveDocument, PasskeyRenameDocument, type AccountQuery } from "./query.generated";
+import { FEW, Paper } from "./second-factor";
+import { PasskeyAskDocument, PasskeyBeginDocument, PasskeyRegisterDocument, PasskeyRemoveDocument, PasskeyRenameDocument, RecoveryCodesMakeDocument, type AccountQuery } from "./query.generated";
 
 type Key = NonNullable<AccountQuery["account"]>["passkeys"][number];
 /** Where people look for their keys most often: what the field offers. */
@@ -20,13 +20,15 @@ const NAME = "This device";
 
 interface Props {
   keys: readonly Key[];
-  /** Something is asked for beside the password already. */
-  hasFactor: boolean;
+  /** An app is asked for, too: its section has the recovery codes. */
+  hasApp: boolean;
+  codesLeft: number;
   whenSet?: () => void;
 }
 
-export function Passkeys({ keys, hasFactor, whenSet }: Props) {
-  const [dialog, setDialog] = useState<{ act: "add" } | { act: "rename" | "remove"; key: Key } | null>(null);
+export function Passkeys({ keys, hasApp, codesLeft, whenSet }: Props) {
+  const hasFactor = hasApp || keys.length > 0;
+  const [dialog, setDialog] = useState<{ act: "add" | "codes" } | { act: "rename" | "remove"; key: Key } | null>(null);
   const [codes, setCodes] = useState<readonly string[] | null>(null);
   const close = () => setDialog(null);
   const columns: Column<Key>[] = [
@@ -42,7 +44,7 @@ export function Passkeys({ keys, hasFactor, whenSet }: Props) {
           <button type="button" className="button quiet" aria-label={`Rename ${key.name}`} onClick={() => setDialog({ act: "rename", key })}>
             Rename
           </button>
-          <button type="button" className="button quiet" aria-label={`Take ${key.name} away`} onClick={() => setDialog({ act: "remove", key })}>
+          <button type="button" className="button quiet" aria-label={`Take away ${key.name}`} onClick={() => setDialog({ act: "remove", key })}>
             Take away
           </button>
         </span>
@@ -56,7 +58,12 @@ export function Passkeys({ keys, hasFactor, whenSet }: Props) {
       </div>
       <p className="muted">Your phone, your computer or a key in your pocket signs for you, and for this address only: no page that looks like this one gets anything of it. Either it or a code of your app is asked for beside your password.</p>
       {keys.length > 0 && <Table label="Your keys" columns={columns} rows={[...keys]} idOf={(key) => key.id} />}
-      <div>
+      {keys.length > 0 && !hasApp && (
+        <p className="muted">
+          {codesLeft} of your recovery codes are left{codesLeft <= FEW ? ": make others before you need them." : "."}
+        </p>
+      )}
+      <div className="row">
         {hasPasskeys() ? (
           <button type="button" className="button main-act" onClick={() => setDialog({ act: "add" })}>
             Register a key
@@ -64,8 +71,14 @@ export function Passkeys({ keys, hasFactor, whenSet }: Props) {
         ) : (
           <span className="muted">This browser knows none here: they need https.</span>
         )}
+        {keys.length > 0 && !hasApp && (
+          <button type="button" className="button" onClick={() => setDialog({ act: "codes" })}>
+            Make other recovery codes
+          </button>
+        )}
       </div>
       {dialog?.act === "add" && <Add hasFactor={hasFactor} hasKeys={keys.length > 0} close={close} show={setCodes} />}
+      {dialog?.act === "codes" && <OtherCodes close={close} show={setCodes} />}
       {dialog?.act === "rename" && <Rename passkey={dialog.key} close={close} />}
       {dialog?.act === "remove" && <Remove passkey={dialog.key} close={close} />}
       {codes && (
@@ -187,25 +200,54 @@ function Rename({ passkey, close }: { passkey: Key; close: () => void }) {
   );
 }
 
-function Remove({ passkey, close }: { passkey: Key; close: () => void }) {
-  const [noKey, setNoKey] = useState<string | null>(null);
-  const [wrongPassword, setWrongPassword] = useState<string | null>(null);
-  const act = useFormAct(PasskeyRemoveDocument, (result) => result.passkeyRemove, () => `${passkey.name} is asked for no more.`, close);
-  const remove = async (form: FormData) => {
-    setNoKey(null);
-    setWrongPassword(null);
+interface Proof {
+  password: string;
+  code: string | null;
+  passkey: Input | null;
+}
+
+/** A form that wants the password and a key or a code, and does one act with them. */
+function useProof(run: (proof: Proof) => void) {
+  const [wrong, setWrong] = useState<{ password?: string; code?: string }>({});
+  const prove = async (form: FormData) => {
+    setWrong({});
     const password = String(form.get("password"));
     const code = String(form.get("code") ?? "");
-    if (code) return act.run({ id: passkey.id, password, code, passkey: null });
+    if (code) return run({ password, code, passkey: null });
     const own = await showOwn(password);
-    if (own && "wrong" in own) return setWrongPassword(sentence(own.wrong));
-    if (!own) return setNoKey("No key answered. Try again, or enter a code.");
-    act.run({ id: passkey.id, password, code: null, passkey: own.shown });
+    if (own && "wrong" in own) return setWrong({ password: sentence(own.wrong) });
+    if (!own) return setWrong({ code: "No key answered. Try again, or enter a code." });
+    run({ password, code: null, passkey: own.shown });
   };
+  return { wrong, submit: (form: FormData) => void prove(form).catch((error: Error) => setWrong({ code: sentence(error.message) })) };
+}
+
+function Remove({ passkey, close }: { passkey: Key; close: () => void }) {
+  const act = useFormAct(PasskeyRemoveDocument, (result) => result.passkeyRemove, () => `${passkey.name} is asked for no more.`, close);
+  const { wrong, submit } = useProof((proof) => act.run({ id: passkey.id, ...proof }));
   return (
-    <FormDialog title={`Take ${passkey.name} away`} about="Without another key or an app, your password alone signs you in." label="Take it away" act={act} fields={["password", "code"]} close={close} submit={(form) => void remove(form).catch((error: Error) => setNoKey(sentence(error.message)))}>
-      <Password wrong={wrongPassword ?? act.wrong("password")} />
-      <CodeOrKey hasKeys wrong={noKey ?? act.wrong("code")} />
+    <FormDialog title={`Take ${passkey.name} away`} about="Without another key or an app, your password alone signs you in." label="Take it away" act={act} fields={["password", "code"]} close={close} submit={submit}>
+      <Password wrong={wrong.password ?? act.wrong("password")} />
+      <CodeOrKey hasKeys wrong={wrong.code ?? act.wrong("code")} />
+    </FormDialog>
+  );
+}
+
+function OtherCodes({ close, show }: { close: () => void; show: (codes: readonly string[]) => void }) {
+  const act = useFormAct(
+    RecoveryCodesMakeDocument,
+    (result) => result.recoveryCodesMake,
+    ({ recoveryCodesMake: { recoveryCodes } }) => {
+      if (recoveryCodes) show(recoveryCodes);
+      return null;
+    },
+    close,
+  );
+  const { wrong, submit } = useProof((proof) => act.run(proof));
+  return (
+    <FormDialog title="Make other recovery codes" about="Those that you have are no good any more then." label="Make them" act={act} fields={["password", "code"]} close={close} submit={submit}>
+      <Password wrong={wrong.password ?? act.wrong("password")} />
+      <CodeOrKey hasKeys wrong={wrong.code ?? act.wrong("code")} />
     </FormDialog>
   );
 }

@@ -9,7 +9,7 @@ import { Time } from "../ui/time";
 import { RecoveryCodesMakeDocument, SecondFactorBeginDocument, SecondFactorConfirmDocument, SecondFactorRemoveDocument } from "./query.generated";
 
 /** So few recovery codes are a reason to make others. */
-const FEW = 3;
+export const FEW = 3;
 
 interface InUse {
   since: string;

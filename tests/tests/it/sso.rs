@@ -614,7 +614,7 @@ async fn sso_reaches_nothing_inside_our_walls_and_follows_no_redirect() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_the_provider_signs_in_is_by_its_policy_where_a_second_factor_is_demanded() {
     world(async |world| {
-        provider(world, Person::new("ann@acme.example", &["it"])).await;
+        let _issuer = provider(world, Person::new("ann@acme.example", &["it"])).await;
         let owner = &world.acme.client;
         second_factor::set_up(owner, EMAIL, &world.platform.password).await;
         let set =
@@ -636,7 +636,7 @@ async fn who_the_provider_signs_in_is_by_its_policy_where_a_second_factor_is_dem
 #[tokio::test(flavor = "multi_thread")]
 async fn who_the_directory_says_is_gone_does_not_come_in_by_the_provider() {
     world(async |world| {
-        provider(world, Person::new("ann@acme.example", &["it"])).await;
+        let _issuer = provider(world, Person::new("ann@acme.example", &["it"])).await;
         let owner = &world.acme.client;
         proven(world, "acme.example").await;
         let token = "mutation { scimTokenCreate { token url userErrors { code message } } }";
