@@ -22,10 +22,11 @@ use crate::config::Config;
 use crate::intake::Intake;
 use crate::mailing::Mailing;
 use crate::quota::{KnownTokens, Quotas};
+use crate::passkey::Passkeys;
 use crate::sso::Sso;
 use crate::web_app::{self, WebApp};
 use crate::web_session::Cookie;
-use crate::{audit, graphql, health, intake, sso, web_session};
+use crate::{audit, graphql, health, intake, scim, sso, web_session};
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -46,6 +47,7 @@ pub struct AppState {
     pub cookie: Cookie,
     pub mailing: Mailing,
     pub sso: Arc<Sso>,
+    pub passkeys: Arc<Passkeys>,
     pub is_development: bool,
 }
 
@@ -79,6 +81,7 @@ impl AppState {
             cookie: config.cookie,
             mailing,
             sso: Arc::new(Sso::new(outbound)),
+            passkeys: Arc::new(Passkeys::new(&config.public_url)),
             is_development: config.is_development,
         })
     }
@@ -118,6 +121,7 @@ pub async fn serve(
             .configure(audit::routes)
             .configure(web_session::routes)
             .configure(sso::routes)
+            .configure(scim::routes)
             .configure(intake::routes)
             .configure(health::routes)
             .default_service(web::route().to(web_app::serve))

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use domain::id::{ConnectionId, TenantId};
+use domain::id::{ConnectionId, ScimTokenId, TenantId};
 use domain::quota::{Quota, Spent};
 
 use crate::AppState;
@@ -22,6 +22,8 @@ const TRIES_PER_PEER: u32 = 60;
 /// Steps of sign-ins by a provider: nothing can be guessed there, but each costs something. Behind a proxy that is not named a whole company comes from one
 /// address.
 const STEPS_PER_PEER: u32 = 600;
+/// Calls of a minute of one token of a directory: some send 25 a second at their first synchronisation.
+const CALLS_PER_DIRECTORY: u32 = 1_500;
 /// Guesses of hooks' addresses of one peer that are looked up in a minute. A token that was good before is always looked up.
 const MISSES_PER_PEER: u32 = 60;
 /// Tokens that were good a while ago, so that whoever floods us from the same address shuts none of them out.
@@ -86,6 +88,11 @@ pub async fn of_viewer(state: &AppState, viewer: &Viewer) -> Spent {
         Identity::Impersonation(live) => (live.id.to_string(), state.quotas.person),
     };
     state.limiter.spend(&format!("{tenant}:{who}:calls"), quota, 1.0).await
+}
+
+/// Counts a call of a tenant's directory.
+pub async fn of_scim_token(state: &AppState, tenant: TenantId, token: ScimTokenId) -> Spent {
+    state.limiter.spend(&format!("{tenant}:{token}:calls"), Quota::per_minute(CALLS_PER_DIRECTORY), 1.0).await
 }
 
 /// Counts a delivery to a connection's hook.

@@ -255,6 +255,19 @@ pub enum Action {
     AuditStreamRemoved,
     AuditStreamLags,
     RecordDetailsErased,
+    SignInPolicySet,
+    ScimTokenCreated,
+    ScimTokenRevoked,
+    ScimUserCreated,
+    ScimUserChanged,
+    ScimUserRemoved,
+    ScimGroupCreated,
+    ScimGroupChanged,
+    ScimGroupRemoved,
+    ScimRefused,
+    PasskeyAdded,
+    PasskeyRemoved,
+    PasskeyRefused,
 }
 
 impl Action {
@@ -453,6 +466,19 @@ impl Action {
             Self::AuditStreamRemoved => "audit_stream.removed",
             Self::AuditStreamLags => "audit_stream.lags",
             Self::RecordDetailsErased => "record.details_erased",
+            Self::SignInPolicySet => "sign_in_policy.set",
+            Self::ScimTokenCreated => "scim_token.created",
+            Self::ScimTokenRevoked => "scim_token.revoked",
+            Self::ScimUserCreated => "scim_user.created",
+            Self::ScimUserChanged => "scim_user.changed",
+            Self::ScimUserRemoved => "scim_user.removed",
+            Self::ScimGroupCreated => "scim_group.created",
+            Self::ScimGroupChanged => "scim_group.changed",
+            Self::ScimGroupRemoved => "scim_group.removed",
+            Self::ScimRefused => "scim.refused",
+            Self::PasskeyAdded => "passkey.added",
+            Self::PasskeyRemoved => "passkey.removed",
+            Self::PasskeyRefused => "passkey.refused",
         }
     }
 }

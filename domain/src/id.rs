@@ -159,6 +159,16 @@ ids! {
     MailId = "mai", "mail";
     /// Where a tenant's audit log is sent as it grows.
     AuditStreamId = "aus", "audit stream";
+    /// What a tenant's directory tells us its people with.
+    ScimTokenId = "sct", "SCIM token";
+    /// A person, as a tenant's directory knows them.
+    ScimUserId = "scu", "SCIM user";
+    /// A group of a tenant's directory.
+    ScimGroupId = "scg", "SCIM group";
+    /// A passkey or security key of a person.
+    PasskeyId = "psk", "passkey";
+    /// What a passkey is asked to sign, once.
+    PasskeyChallengeId = "pkc", "passkey challenge";
 }
 
 impl ExceptionGroupId {

@@ -50,6 +50,7 @@ pub mod record;
 pub mod replay;
 pub mod retry_budget;
 pub mod schedule;
+pub mod scim;
 pub mod scope;
 pub mod seal;
 pub mod search_key;

@@ -75,6 +75,121 @@ export const settings = {
     await close();
   },
 
+  async a_tenant_demands_a_second_factor_and_who_has_none_sets_one_up_before_anything_else({ page, browser, stack }) {
+    colleague(stack, "joan@acme.example", "operator");
+    const other = await signIn(browser, stack, "joan@acme.example");
+    await part(page, stack, "people");
+    const demand = page.getByRole("region", { name: "Second factor of everybody" });
+    await demand.getByText(/^Without one now: .*Grace/).waitFor();
+    await demand.getByRole("button", { name: "Demand it of everybody" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("button", { name: "Demand it" }).click();
+    await dialog.getByText(/^Set up your own second factor first/).waitFor();
+    await look(page, "settings-demand-own-first");
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await part(page, stack, "account");
+    await page.getByRole("button", { name: "Set up an app" }).click();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await dialog.getByRole("button", { name: "Go on" }).click();
+    const own = (await dialog.locator("code").innerText()).replaceAll(" ", "");
+    await dialog.getByLabel("The code of your app").fill(codeOf(own, -1));
+    await dialog.getByRole("button", { name: "Turn it on" }).click();
+    await dialog.getByRole("button", { name: "I have kept them" }).click();
+    await part(page, stack, "people");
+    await demand.getByRole("button", { name: "Demand it of everybody" }).click();
+    await dialog.getByRole("button", { name: "Demand it" }).click();
+    await demand.getByText(/^Kept out until they have one: /).waitFor();
+    await inBothThemes(page, "settings-demand");
+
+    // Her page that is open says so by itself, and what she can do.
+    await other.page.getByRole("heading", { name: /demands a second factor$/ }).waitFor({ timeout: 30_000 });
+    await look(other.page, "second-factor-demanded");
+    await other.page.evaluate(() => (document.documentElement.dataset.theme = "dark"));
+    await other.page.setViewportSize({ width: 390, height: 844 });
+    await look(other.page, "second-factor-demanded-telephone");
+    // What her page asked for before it knew was refused, and nothing else went wrong.
+    assert.deepEqual(wrong().filter((one) => !one.includes("demands a second factor")), []);
+    await other.page.getByRole("button", { name: "Set up an app" }).click();
+    const hers = other.page.getByRole("dialog");
+    await hers.getByLabel("Your password").fill(stack.password);
+    await hers.getByRole("button", { name: "Go on" }).click();
+    const secret = (await hers.locator("code").innerText()).replaceAll(" ", "");
+    await hers.getByLabel("The code of your app").fill(codeOf(secret));
+    await hers.getByRole("button", { name: "Turn it on" }).click();
+    await hers.getByRole("heading", { name: "Your recovery codes" }).waitFor();
+    await hers.getByRole("button", { name: "I have kept them" }).click();
+    await heading(other.page, "Overview");
+    await other.close();
+
+    await demand.getByRole("button", { name: "Leave it to each" }).click();
+    await dialog.getByRole("button", { name: "Leave it to each" }).click();
+    await demand.getByText(/^A password that somebody learns/).waitFor();
+    await part(page, stack, "account");
+    await page.getByRole("button", { name: "Take it away" }).click();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await dialog.getByLabel("The code of your app").fill(codeOf(own));
+    await dialog.getByRole("button", { name: "Take it away" }).click();
+    await page.getByRole("button", { name: "Set up an app" }).waitFor();
+  },
+
+  async a_passkey_is_registered_signs_in_and_is_taken_away_in_settings({ browser, stack }) {
+    colleague(stack, "hedy@acme.example", "operator");
+    // Keys belong to names: at this machine's number they are localhost's.
+    const named = { ...stack, url: stack.url.replace("127.0.0.1", "localhost") };
+    const { page, close } = await signIn(browser, named, "hedy@acme.example");
+    const cdp = await page.context().newCDPSession(page);
+    await cdp.send("WebAuthn.enable");
+    const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
+    const { authenticatorId } = await cdp.send("WebAuthn.addVirtualAuthenticator", { options });
+    await part(page, named, "account");
+    const keys = page.getByRole("region", { name: "Passkeys and security keys" });
+    const dialog = page.getByRole("dialog");
+    await keys.getByRole("button", { name: "Register a key" }).click();
+    await dialog.getByLabel("What you call it").fill("Hedy’s laptop");
+    await dialog.getByLabel("Your password").fill("not this password");
+    await dialog.getByRole("button", { name: "Go on" }).click();
+    await dialog.getByText("This is not your password.").waitFor();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await look(page, "settings-passkey-register");
+    await dialog.getByRole("button", { name: "Go on" }).click();
+    await dialog.getByRole("heading", { name: "Your recovery codes" }).waitFor();
+    await dialog.getByRole("button", { name: "I have kept them" }).click();
+    await keys.getByText("Hedy’s laptop").waitFor();
+    await keys.getByRole("button", { name: "Rename Hedy’s laptop" }).click();
+    await dialog.getByLabel("What you call it").fill("Laptop");
+    await dialog.getByRole("button", { name: "Keep the name" }).click();
+    await keys.getByRole("button", { name: "Rename Laptop" }).waitFor();
+    await keys.getByRole("button", { name: "Make other recovery codes" }).click();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await dialog.getByRole("button", { name: "Make them" }).click();
+    await dialog.getByRole("button", { name: "I have kept them" }).click();
+    await keys.getByText(/^10 of your recovery codes are left/).waitFor();
+    await inBothThemes(page, "settings-passkeys");
+
+    await page.context().clearCookies();
+    await page.evaluate(() => localStorage.clear());
+    await page.goto(named.url);
+    await page.getByLabel("E-mail").fill("hedy@acme.example");
+    await page.getByLabel("Password").fill(stack.password);
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await page.getByRole("button", { name: "Use your passkey or security key" }).waitFor();
+    await look(page, "sign-in-passkey");
+    // Nobody touches it: then a code is there still.
+    await cdp.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified: false });
+    await page.getByRole("button", { name: "Use your passkey or security key" }).click();
+    await page.getByText(/^No key answered/).waitFor({ timeout: 30_000 });
+    await cdp.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified: true });
+    await page.getByRole("button", { name: "Use your passkey or security key" }).click();
+    await heading(page, "Overview");
+
+    await part(page, named, "account");
+    await keys.getByRole("button", { name: "Take away Laptop" }).click();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await dialog.getByRole("button", { name: "Take it away" }).click();
+    await keys.getByRole("button", { name: "Take away Laptop" }).waitFor({ state: "detached" });
+    await close();
+  },
+
   async people_are_invited_given_a_role_and_removed_in_settings({ page, stack }) {
     colleague(stack, "linus@acme.example", "operator");
     await page.keyboard.press("g");

@@ -21,6 +21,8 @@ pub enum Code {
     RateLimited,
     /// No operation of this hash is registered.
     PersistedQueryNotFound,
+    /// The tenant demands a second factor of its people, and whoever asks has none: they set one up, and ask again.
+    SecondFactorNeeded,
     Internal,
 }
 
@@ -34,6 +36,7 @@ impl Code {
             Self::BadRequest => "BAD_REQUEST",
             Self::RateLimited => "RATE_LIMITED",
             Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::SecondFactorNeeded => "SECOND_FACTOR_NEEDED",
             Self::Internal => "INTERNAL",
         }
     }
@@ -122,6 +125,10 @@ impl Viewer {
     /// # Errors
     /// Where the request names no tenant of theirs, or they lack the permission there.
     pub fn permitted(&self, permission: Permission) -> std::result::Result<Scope, (Code, String)> {
+        if let Some(name) = &self.kept_out_of {
+            let why = format!("{name} demands a second factor of its people: set one up (secondFactorBegin), and ask again");
+            return Err((Code::SecondFactorNeeded, why));
+        }
         let Some(scope) = self.scope() else {
             let which = "say which tenant you mean with the header X-Crossdock-Tenant; `viewer { memberships { tenant { slug } } }` lists yours";
             return Err((Code::NoTenant, which.to_owned()));

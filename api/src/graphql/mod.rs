@@ -46,16 +46,19 @@ mod member;
 mod message;
 mod node;
 mod page;
+mod passkey;
 mod permission;
 mod persisted_operation;
 mod personal;
 mod poll;
 mod reconciliation;
 mod record;
+mod scim_token;
 mod search;
 mod second_factor;
 mod sent_group;
 mod session;
+mod sign_in_policy;
 mod subscription;
 mod sunset;
 mod support;
@@ -118,9 +121,11 @@ pub struct Query(
     poll::PollQuery,
     reconciliation::ReconciliationQuery,
     record::RecordQuery,
+    scim_token::ScimTokenQuery,
     search::SearchQuery,
     sent_group::SentGroupQuery,
     session::SessionQuery,
+    sign_in_policy::SignInPolicyQuery,
     sunset::SunsetQuery,
     support::SupportQuery,
     swap::SwapQuery,
@@ -157,12 +162,15 @@ pub struct Mutation(
     lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
     member::MemberMutation,
+    passkey::PasskeyMutation,
     persisted_operation::PersistedOperationMutation,
     poll::PollMutation,
     reconciliation::ReconciliationMutation,
     record::RecordMutation,
+    scim_token::ScimTokenMutation,
     second_factor::SecondFactorMutation,
     session::SessionMutation,
+    sign_in_policy::SignInPolicyMutation,
     subscription::SubscriptionMutation,
     support::SupportMutation,
     swap::SwapMutation,

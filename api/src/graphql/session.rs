@@ -11,6 +11,7 @@ use super::impersonation::RunningImpersonation;
 use super::page::{cost, uuid};
 use crate::auth::{self, Caller, Identity, SignIn, SignInError};
 use crate::quota;
+use crate::second_factor::Proof;
 
 /// What signing in costs of a request's complexity: two fit into one, so that a request is no list of guesses.
 pub(super) const SIGN_IN_COST: usize = 2_000;
@@ -45,6 +46,8 @@ pub struct MembershipNode {
     tenant: super::tenant::TenantNode,
     /// owner, admin, operator, developer, auditor or billing.
     role: String,
+    /// The tenant demands a second factor of them: until they have set one up (`secondFactorBegin`), nothing else of it is theirs.
+    needs_second_factor: bool,
 }
 
 /// What a sign-in gives.
@@ -75,7 +78,8 @@ struct SessionOpenInput {
     email: String,
     /// 12 to 1,024 bytes.
     password: String,
-    /// Of the second factor: what the app shows, or a recovery code. Asked for by the code SECOND_FACTOR_NEEDED.
+    /// Of the second factor: what the app shows, or a recovery code. Asked for by the code SECOND_FACTOR_NEEDED. A passkey is shown in a browser only
+    /// (`POST /session/open`).
     code: Option<String>,
 }
 
@@ -123,6 +127,7 @@ impl SessionQuery {
         let memberships = viewer.memberships().iter().map(|m| MembershipNode {
             tenant: super::tenant::TenantNode { id: ID(m.tenant.to_string()), slug: m.slug.clone(), name: m.name.clone() },
             role: m.role.to_string(),
+            needs_second_factor: m.lacks_second_factor,
         });
         let id = match &viewer.identity {
             Identity::Person { user, .. } => user.to_string(),
@@ -164,15 +169,15 @@ impl SessionMutation {
     /// account and 60 in all from one network address, beyond which the error's code is RATE_LIMITED.
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn session_open(&self, ctx: &Context<'_>, input: SessionOpenInput) -> Result<SessionPayload> {
-        let (password, code) = (input.password.into(), input.code.as_deref());
-        let ended = auth::sign_in(state(ctx), caller(ctx), &input.email, password, code).await;
+        let proof = Proof { code: input.code.as_deref(), passkey: None };
+        let ended = auth::sign_in(state(ctx), caller(ctx), &input.email, input.password.into(), proof).await;
         let ended = ended.map_err(|error| sign_in_refused(ctx, error))?;
         let refusal = ended.refusal().unwrap_or_default();
         let (field, code) = match ended {
             SignIn::Opened(session) => return Ok(SessionPayload { session: Some(session.into()), user_errors: vec![] }),
             SignIn::Refused => ("input", UserErrorCode::SignInRefused),
-            SignIn::CodeNeeded => ("input.code", UserErrorCode::SecondFactorNeeded),
-            SignIn::CodeRefused => ("input.code", UserErrorCode::SignInRefused),
+            SignIn::CodeNeeded(_) => ("input.code", UserErrorCode::SecondFactorNeeded),
+            SignIn::CodeRefused(_) => ("input.code", UserErrorCode::SignInRefused),
             SignIn::Sso(_) => ("input", UserErrorCode::SsoNeeded),
         };
         Ok(SessionPayload { session: None, user_errors: vec![UserError::new(field, code, refusal)] })
