@@ -6,10 +6,12 @@ import { look, visit } from "./page.mjs";
 
 const MANY = 100_000;
 const TENANT = "bulk";
+/** A thousand pages, one after the other, on a machine that may have more to do. */
+const PATIENCE_MS = 900_000;
 /** More than are in sight, and far fewer than there are. */
 const ROWS_IN_PAGE_MAX = 120;
 /** On a machine that draws without a graphics card, and shares its two cores with the server. */
-const FRAME_P95_MS = 50;
+const FRAME_P95_MS = { read: 50, flung: 100 };
 const FRAME_MAX_MS = 250;
 
 /** Scrolls as a hand does, so many pixels a frame, and says how long each frame took. */
@@ -59,19 +61,19 @@ export const bulk = {
         assert.ok(count.rows < ROWS_IN_PAGE_MAX, `${count.rows} rows are in the page`);
         return count.of === MANY + 1;
       },
-      300_000,
+      PATIENCE_MS,
     );
     const loadedMs = Date.now() - begun;
     assert.ok(cursors.size >= MANY / 100, `${cursors.size} pages were asked for, each by its cursor`);
     await look(page, "records-hundred-thousand");
     await box.evaluate((element) => { element.scrollTop = element.scrollHeight / 3; });
     await page.waitForTimeout(300);
-    const slow = await frames(box, 90, 150);
-    const fast = await frames(box, 2_000, 150);
+    const read = await frames(box, 90, 150);
+    const flung = await frames(box, 2_000, 150);
     const at = (all, part) => Math.round(all[Math.floor((all.length - 1) * part)]);
-    console.log(`       ${MANY.toLocaleString("en")} rows came in ${(loadedMs / 1000).toFixed(0)} s; a frame takes ${at(slow, 0.5)} ms, ${at(slow, 0.95)} ms of 95 in 100, ${at(slow, 1)} ms at most; flung ${at(fast, 0.5)}, ${at(fast, 0.95)}, ${at(fast, 1)} ms`);
-    for (const [how, all] of Object.entries({ slow, fast })) {
-      assert.ok(at(all, 0.95) <= FRAME_P95_MS, `${how}: 95 of 100 frames took ${at(all, 0.95)} ms`);
+    console.log(`       ${MANY.toLocaleString("en")} rows came in ${(loadedMs / 1000).toFixed(0)} s; a frame takes ${at(read, 0.5)} ms, ${at(read, 0.95)} ms of 95 in 100, ${at(read, 1)} ms at most; flung ${at(flung, 0.5)}, ${at(flung, 0.95)}, ${at(flung, 1)} ms`);
+    for (const [how, all] of Object.entries({ read, flung })) {
+      assert.ok(at(all, 0.95) <= FRAME_P95_MS[how], `${how}: 95 of 100 frames took ${at(all, 0.95)} ms`);
       assert.ok(at(all, 1) <= FRAME_MAX_MS, `${how}: a frame took ${at(all, 1)} ms`);
     }
     // And what is in sight is what stands there.

@@ -218,6 +218,10 @@ export const settings = {
     await dialog.getByLabel("Role").selectOption("BILLING");
     await dialog.getByRole("button", { name: "Give the role" }).click();
     await row.getByText("billing").waitFor();
+    // A role that was given by mistake is taken back by one key.
+    await dialog.waitFor({ state: "detached" });
+    await page.keyboard.press("z");
+    await row.getByText("operator").waitFor();
     await row.getByRole("button", { name: /^Remove/ }).click();
     await look(page, "settings-remove");
     await dialog.getByRole("button", { name: "Remove" }).click();

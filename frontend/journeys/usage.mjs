@@ -33,6 +33,7 @@ export const usage = {
     // Who sees nothing else begins here, and is offered nothing else.
     await heading(other, "Usage");
     await other.getByRole("row").filter({ hasText: "Calls to vendors" }).first().waitFor();
+    await other.getByRole("button", { name: "Pages" }).click();
     assert.deepEqual(await other.getByRole("navigation", { name: "Pages" }).getByRole("link").allInnerTexts(), ["Usage", "Settings"]);
     await look(other, "usage-telephone");
     assert.equal(await other.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true);

@@ -205,7 +205,7 @@ function TenantFrame() {
 function Waiting() {
   const may = useMay();
   const held = useHeld();
-  const asked = useAsk(WaitingDocument, {}, { everyMs: WAITING_EVERY_MS, isWanted: may("read") && held === null });
+  const asked = useAsk(WaitingDocument, {}, { everyMs: WAITING_EVERY_MS, isWanted: may("read") && held === null, isDear: true });
   const count = asked.data?.ledger.deliveries.find((one) => one.state === "exception")?.count ?? 0;
   if (count === 0) return null;
   return (

@@ -1,4 +1,5 @@
 // Drift where it counts: beside the flow, or the rules, that read what is different.
+import { useState } from "react";
 import { Link } from "@tanstack/react-router";
 import { useAsk, useTenant } from "../api/hooks";
 import { Badge } from "../ui/badge";
@@ -11,6 +12,9 @@ export interface FlowDrift extends Drift {
 }
 
 const EVERY_MS = 60_000;
+/** More than that would stand before what the page is about. */
+const SHOWN_MAX = 2;
+const RISKS = ["high", "medium", "low"];
 
 /** The open drift that a published flow reads. */
 export function useFlowDrifts(flowId: string): FlowDrift[] {
@@ -23,10 +27,13 @@ export function useFlowDrifts(flowId: string): FlowDrift[] {
 
 export function FlowDrifts({ drifts }: { drifts: readonly FlowDrift[] }) {
   const tenant = useTenant();
+  const [isAll, setAll] = useState(false);
   if (drifts.length === 0) return null;
+  const ordered = [...drifts].sort((a, b) => RISKS.indexOf(a.risk) - RISKS.indexOf(b.risk));
+  const rest = ordered.length - SHOWN_MAX;
   return (
     <section className="stack tight" aria-label="Drift">
-      {drifts.map((one) => (
+      {ordered.slice(0, isAll ? undefined : SHOWN_MAX).map((one) => (
         <div key={one.id} className={`note ${one.risk === "high" ? "bad" : "warn"}`}>
           <p className="row apart">
             <strong className="break">{one.sentence}</strong>
@@ -52,6 +59,13 @@ export function FlowDrifts({ drifts }: { drifts: readonly FlowDrift[] }) {
           </p>
         </div>
       ))}
+      {rest > 0 && (
+        <div>
+          <button type="button" className="button quiet" aria-expanded={isAll} onClick={() => setAll(!isAll)}>
+            {isAll ? "Show fewer" : `${rest.toLocaleString()} more ${rest === 1 ? "field is" : "fields are"} not as before`}
+          </button>
+        </div>
+      )}
     </section>
   );
 }

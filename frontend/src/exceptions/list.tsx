@@ -1,5 +1,5 @@
 // The queue: causes, not rows. What is worked here is a cause, once, for all of its exceptions.
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { usePages, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
@@ -16,6 +16,8 @@ import { useTake } from "./take";
 
 type Group = ExceptionGroupsQuery["exceptionGroups"]["nodes"][number];
 const EVERY_MS = 5_000;
+/** Long enough that nobody's typing is asked for letter by letter. */
+const TYPING_MS = 180;
 const OWNERS = ["operations", "developer", "vendor", "crossdock"];
 
 export function Exceptions() {
@@ -41,6 +43,8 @@ export function Exceptions() {
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const [act, setAct] = useState<{ act: Act; groups: readonly Group[] } | null>(null);
   const box = useRef<HTMLInputElement>(null);
+  const typing = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => () => clearTimeout(typing.current), []);
   const take = useTake();
   const narrow = (change: Partial<typeof search>) =>
     void navigate({ to: "/t/$tenant/exceptions", params: { tenant }, search: { ...search, ...change }, replace: true });
@@ -101,7 +105,11 @@ export function Exceptions() {
           placeholder="Search what happened: HAT-XL, #1042"
           style={{ maxWidth: 340 }}
           defaultValue={search.text ?? ""}
-          onChange={(event) => narrow({ text: event.target.value })}
+          onChange={(event) => {
+            const text = event.target.value;
+            clearTimeout(typing.current);
+            typing.current = setTimeout(() => narrow({ text }), TYPING_MS);
+          }}
           onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
         />
         <label className="hidden-label" htmlFor="find-owner">Owner</label>

@@ -64,7 +64,7 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
         <div>
           <h1 className="break">{flow.name}</h1>
           <p>
-            {words(flow.recordKind)}s from <ConnectionLink tenant={tenant} connection={flow.source} /> to <ConnectionLink tenant={tenant} connection={flow.destination} />
+            {words(flow.recordKind).replace(/^./, (letter) => letter.toUpperCase())}s from <ConnectionLink tenant={tenant} connection={flow.source} /> to <ConnectionLink tenant={tenant} connection={flow.destination} />
           </p>
         </div>
         <div className="row">

@@ -31,7 +31,7 @@ export function Inbox({ asked }: { asked: ReturnType<typeof useInbox> }) {
                 <tr>
                   <th scope="col">Value</th>
                   <th scope="col">Waits</th>
-                  <th scope="col">What it is at the destination</th>
+                  <th scope="col" style={{ width: "38%" }}>What it is at the destination</th>
                 </tr>
               </thead>
               <tbody>

@@ -77,8 +77,9 @@ function Sections({ data }: { data: OverviewQuery }) {
         </div>
         <div className="stack">
           <ConnectionHealth connections={data.connections.nodes} />
-          <Proof />
           <Arrivals series={data.arrivalSeries.nodes} />
+          {/* Asked for by itself, and so the last: nothing stands below that it would move. */}
+          <Proof />
         </div>
       </div>
     </>

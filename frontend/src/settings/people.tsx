@@ -15,6 +15,7 @@ import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { Empty, Loading, Problem } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
+import { useUndo } from "../ui/undo";
 import {
   InvitationCreateDocument,
   InvitationsDocument,
@@ -155,7 +156,11 @@ function useViewerAgain() {
 
 function RoleDialog({ member, isMe, close }: { member: Member; isMe: boolean; close: () => void }) {
   const again = useViewerAgain();
+  const undo = useUndo();
   const who = member.name || member.email;
+  const before = member.role.toUpperCase() as Role;
+  // One's own role is given back by somebody else only.
+  const back = isMe ? undefined : undo(MemberRoleSetDocument, { userId: member.userId, role: before }, (result) => result.memberRoleSet, `${who} is ${member.role} again.`);
   const act = useFormAct(
     MemberRoleSetDocument,
     (result) => result.memberRoleSet,
@@ -164,6 +169,7 @@ function RoleDialog({ member, isMe, close }: { member: Member; isMe: boolean; cl
       return `${who} has the new role from the next request on.`;
     },
     close,
+    back,
   );
   return (
     <FormDialog
@@ -175,7 +181,7 @@ function RoleDialog({ member, isMe, close }: { member: Member; isMe: boolean; cl
       close={close}
       submit={(form) => act.run({ userId: member.userId, role: String(form.get("role")) as Role })}
     >
-      <RoleField chosen={member.role.toUpperCase() as Role} wrong={act.wrong("role")} />
+      <RoleField chosen={before} wrong={act.wrong("role")} />
     </FormDialog>
   );
 }

@@ -113,8 +113,12 @@ function Months() {
                           <strong>{of(all.month, meter).toLocaleString()}</strong>
                         </td>
                         {isRunning && <td className="right num nowrap" data-label={`${before}, as far as now`}>{compared.toLocaleString()}</td>}
-                        <td className="right num nowrap" data-label={before}>{of(all.before, meter).toLocaleString()}</td>
-                        <td className="right num nowrap" data-label="Change">{change(of(all.month, meter), compared)}</td>
+                        <td className="right num nowrap" data-label={before}>
+                          {of(all.before, meter).toLocaleString()}
+                        </td>
+                        <td className="right num nowrap" data-label="Change">
+                          {change(of(all.month, meter), compared)}
+                        </td>
                       </tr>
                     );
                   })}
@@ -124,11 +128,10 @@ function Months() {
             <p className="muted small padded above">
               Months are those of UTC. {isRunning && `What is compared is ${before} up to the same day and hour.`}
             </p>
-      
-    </>
-      )}
-    </section>
-    {all && <History now={now} chosen={month} />}
+          </>
+        )}
+      </section>
+      {all && <History now={now} chosen={month} />}
     </>
   );
 }
