@@ -20,7 +20,6 @@ pub mod master_key;
 pub mod password;
 mod quota;
 mod passkey;
-pub mod password;
 mod scim;
 mod second_factor;
 mod sso;

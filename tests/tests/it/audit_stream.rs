@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tests::client::http;
 use tokio::io::AsyncReadExt;
