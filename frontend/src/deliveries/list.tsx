@@ -2,7 +2,7 @@
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useAsk, usePages, useTenant } from "../api/hooks";
 import { Badge, words } from "../ui/badge";
-import { Asked, Empty, LoadMore } from "../ui/state";
+import { Asked, Empty, LoadMore, Loading } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { DeliveriesDocument, DeliveryNamesDocument, type DeliveriesQuery } from "./query.generated";
@@ -106,7 +106,10 @@ export function Deliveries() {
       )}
       <Asked of={asked} what="deliveries">
         <section className="panel flush">
-          {asked.rows.length === 0 ? (
+          {names.isPending ? (
+            // A column that fills later would move the rows.
+            <Loading what="deliveries" />
+          ) : asked.rows.length === 0 ? (
             meaning || search.flow ? (
               <Empty title={meaning ? `No delivery is ${meaning.state}` : "This flow has delivered nothing yet"}>
                 <p>{meaning ? "That is so now; the page looks again by itself." : "A delivery is planned for each record that comes once the flow is published."}</p>
