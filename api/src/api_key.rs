@@ -17,7 +17,7 @@ use crate::auth::{hashed, new_token};
 pub const BEGIN: &str = "cdk_";
 const PREFIX_BYTES: usize = 6;
 
-/// A new key: what is shown once, and what is kept.
+/// A new key, or a directory's token: what is shown once, and what is kept.
 pub struct NewKey {
     pub text: SecretString,
     pub prefix: String,
@@ -27,17 +27,27 @@ pub struct NewKey {
 impl NewKey {
     #[must_use]
     pub fn generate() -> Self {
+        Self::beginning(BEGIN)
+    }
+
+    /// One that begins with this, which says what it is for.
+    #[must_use]
+    pub fn beginning(begin: &str) -> Self {
         let mut bytes = [0u8; PREFIX_BYTES];
         rand::rng().fill_bytes(&mut bytes);
         let prefix: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let text = format!("{BEGIN}{prefix}_{}", new_token().0);
+        let text = format!("{begin}{prefix}_{}", new_token().0);
         Self { hash: hashed(&text), text: text.into(), prefix }
     }
 }
 
-/// The part of a key that is no secret; `None` for what is none.
 fn prefix(text: &str) -> Option<&str> {
-    let (prefix, secret) = text.strip_prefix(BEGIN)?.split_once('_')?;
+    prefix_of(BEGIN, text)
+}
+
+/// The part of a key that is no secret; `None` for what is none.
+pub fn prefix_of<'t>(begin: &str, text: &'t str) -> Option<&'t str> {
+    let (prefix, secret) = text.strip_prefix(begin)?.split_once('_')?;
     let is_hex = prefix.len() == 2 * PREFIX_BYTES && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
     (is_hex && secret.len() == 43).then_some(prefix)
 }

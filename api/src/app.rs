@@ -24,7 +24,7 @@ use crate::mailing::Mailing;
 use crate::sso::Sso;
 use crate::web_app::{self, WebApp};
 use crate::web_session::Cookie;
-use crate::{audit, graphql, health, intake, sso, web_session};
+use crate::{audit, graphql, health, intake, scim, sso, web_session};
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -113,6 +113,7 @@ pub async fn serve(
             .configure(audit::routes)
             .configure(web_session::routes)
             .configure(sso::routes)
+            .configure(scim::routes)
             .configure(intake::routes)
             .configure(health::routes)
             .default_service(web::route().to(web_app::serve))

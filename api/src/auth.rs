@@ -165,6 +165,8 @@ pub enum Identity {
 pub struct Viewer {
     pub identity: Identity,
     pub tenant: Option<TenantId>,
+    /// The name of the tenant that was meant, where it demands a second factor that they do not have: then the request is about no tenant.
+    pub kept_out_of: Option<String>,
     pub request: Uuid,
 }
 
@@ -277,6 +279,7 @@ pub async fn viewer(state: &AppState, request: &HttpRequest, caller: &Caller) ->
     let of_one = |slug: &str, tenant: TenantId| {
         wanted.is_none_or(|wanted| slug == wanted || tenant.to_string() == wanted).then_some(tenant)
     };
+    let mut kept_out_of = None;
     let (identity, tenant) = if token.starts_with(api_key::BEGIN) {
         let Some(key) = api_key::find(state, token).await? else { return Ok(None) };
         let tenant = of_one(&key.tenant_slug, key.tenant);
@@ -295,10 +298,11 @@ pub async fn viewer(state: &AppState, request: &HttpRequest, caller: &Caller) ->
             None if memberships.len() == 1 => memberships.first(),
             None => None,
         };
-        let tenant = chosen.map(|membership| membership.tenant);
+        kept_out_of = chosen.filter(|place| place.lacks_second_factor).map(|place| place.name.clone());
+        let tenant = chosen.filter(|place| !place.lacks_second_factor).map(|place| place.tenant);
         (Identity::Person { user, session, memberships }, tenant)
     };
-    Ok(Some(Arc::new(Viewer { identity, tenant, request: caller.request })))
+    Ok(Some(Arc::new(Viewer { identity, tenant, kept_out_of, request: caller.request })))
 }
 
 /// How a sign-in ended.

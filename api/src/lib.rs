@@ -16,6 +16,7 @@ mod health;
 mod intake;
 mod mailing;
 pub mod password;
+mod scim;
 mod second_factor;
 mod sso;
 mod throttle;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use domain::secret::{ExposeSecret, SecretString};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+
+use crate::auth::new_token;
 
 pub const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 12..=1024;
 const AT_ONCE: usize = 2;
@@ -57,6 +59,15 @@ pub async fn hash(password: SecretString) -> Result<String, PasswordError> {
         hash_now(password.expose_secret())
     });
     hashed.await.map_err(|_| PasswordError::Hash)?
+}
+
+/// The hash of a password that was forgotten as soon as it was made: who comes by a provider or a directory has none until they set one by mail.
+///
+/// # Errors
+/// Where too many wait for their turn.
+pub async fn nobodys() -> Result<&'static str, PasswordError> {
+    static HASH: OnceCell<String> = OnceCell::const_new();
+    HASH.get_or_try_init(|| hash(new_token().0.into())).await.map(String::as_str)
 }
 
 /// True where a hash was made with less than is asked for now: it is made anew when its person signs in.

@@ -23,7 +23,6 @@ use infra::postgres::identity_provider::Provider;
 use infra::postgres::sso::{Begun, Taken, Vouched, Vouching};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
 use tracing::{error, info, warn};
 use url::Url;
 use url::form_urlencoded;
@@ -377,7 +376,7 @@ async fn admit(
         email,
         name: &name,
         role: provider.roles.role_of(&groups(&believed.claims, &provider.groups_claim)),
-        password_hash: nobodys().await?,
+        password_hash: password::nobodys().await.map_err(|_| Failure::of(Refusal::TooMany))?,
         token_hash: &token_hash,
     };
     match state.store.sso_sign_in(&vouched, caller.whence()).await? {
@@ -387,13 +386,6 @@ async fn admit(
         // It is in the audit log already, with what is known of the person.
         Vouching::Refused(refusal) => Err(Failure::of(refusal)),
     }
-}
-
-/// The hash of a password that was forgotten as soon as it was made: who comes in by a provider has none until they set one by mail.
-async fn nobodys() -> Result<&'static str, Failure> {
-    static HASH: OnceCell<String> = OnceCell::const_new();
-    let hash = HASH.get_or_try_init(|| password::hash(auth::new_token().0.into())).await;
-    hash.map(String::as_str).map_err(|_| Failure::of(Refusal::TooMany))
 }
 
 /// Back to the page where people sign in, with a word that says why; what it means stands there, so that nobody's link puts words into our pages.
@@ -408,7 +400,13 @@ async fn refused(state: &AppState, caller: &Caller, tenant: Option<TenantId>, fa
     info!(request.id = %caller.request, refusal = refusal.as_str(), why, "A sign-in by SSO was refused");
     let is_told = matches!(
         refusal,
-        Refusal::NoRole | Refusal::DomainNotProven | Refusal::Owner | Refusal::LastOwner | Refusal::Internal | Refusal::TooMany
+        Refusal::NoRole
+            | Refusal::DomainNotProven
+            | Refusal::Owner
+            | Refusal::LastOwner
+            | Refusal::Inactive
+            | Refusal::Internal
+            | Refusal::TooMany
     );
     if let Some(tenant) = tenant.filter(|_| !is_told)
         && let Err(cause) = state.store.sso_refused(tenant, refusal, &why, caller.whence()).await

@@ -235,3 +235,8 @@ fn every_target_has_seeds_and_stands_in_the_fuzzers_list() {
         assert!(!seeds(target).is_empty() && list.contains(&format!("name = \"{target}\"")), "{target}");
     }
 }
+
+#[test]
+fn what_a_directory_sends_is_read_or_refused() {
+    smoke("scim");
+}

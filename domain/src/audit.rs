@@ -225,6 +225,16 @@ pub enum Action {
     EmailDomainEnforced,
     EmailDomainReleased,
     EmailDomainRemoved,
+    SignInPolicySet,
+    ScimTokenCreated,
+    ScimTokenRevoked,
+    ScimUserCreated,
+    ScimUserChanged,
+    ScimUserRemoved,
+    ScimGroupCreated,
+    ScimGroupChanged,
+    ScimGroupRemoved,
+    ScimRefused,
 }
 
 impl Action {
@@ -416,6 +426,16 @@ impl Action {
             Self::EmailDomainEnforced => "email_domain.enforced",
             Self::EmailDomainReleased => "email_domain.released",
             Self::EmailDomainRemoved => "email_domain.removed",
+            Self::SignInPolicySet => "sign_in_policy.set",
+            Self::ScimTokenCreated => "scim_token.created",
+            Self::ScimTokenRevoked => "scim_token.revoked",
+            Self::ScimUserCreated => "scim_user.created",
+            Self::ScimUserChanged => "scim_user.changed",
+            Self::ScimUserRemoved => "scim_user.removed",
+            Self::ScimGroupCreated => "scim_group.created",
+            Self::ScimGroupChanged => "scim_group.changed",
+            Self::ScimGroupRemoved => "scim_group.removed",
+            Self::ScimRefused => "scim.refused",
         }
     }
 }

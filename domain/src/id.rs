@@ -155,6 +155,12 @@ ids! {
     SupportConsentId = "spc", "support consent";
     /// A domain of mail addresses that a tenant says is its own.
     EmailDomainId = "edm", "email domain";
+    /// What a tenant's directory tells us its people with.
+    ScimTokenId = "sct", "SCIM token";
+    /// A person, as a tenant's directory knows them.
+    ScimUserId = "scu", "SCIM user";
+    /// A group of a tenant's directory.
+    ScimGroupId = "scg", "SCIM group";
 }
 
 impl ExceptionGroupId {

@@ -98,6 +98,8 @@ pub enum Refusal {
     Owner,
     /// They are the last owner, and would be one no more.
     LastOwner,
+    /// The tenant's directory says that they are gone (SCIM).
+    Inactive,
     /// The provider was set anew meanwhile.
     Changed,
     /// Something on our side failed.
@@ -105,7 +107,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Unknown,
         Self::TooMany,
         Self::NotBegunHere,
@@ -119,6 +121,7 @@ impl Refusal {
         Self::DomainNotProven,
         Self::Owner,
         Self::LastOwner,
+        Self::Inactive,
         Self::Changed,
         Self::Internal,
     ];
@@ -139,6 +142,7 @@ impl Refusal {
             Self::DomainNotProven => "domain_not_proven",
             Self::Owner => "owner",
             Self::LastOwner => "last_owner",
+            Self::Inactive => "inactive",
             Self::Changed => "changed",
             Self::Internal => "internal",
         }

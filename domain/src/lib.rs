@@ -47,6 +47,7 @@ pub mod record;
 pub mod replay;
 pub mod retry_budget;
 pub mod schedule;
+pub mod scim;
 pub mod scope;
 pub mod seal;
 pub mod search_key;

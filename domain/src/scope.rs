@@ -21,6 +21,8 @@ pub enum Actor {
     Operator,
     /// A partner's or a service's key. `user` made it and answers for it: where two people must agree, it counts as that person.
     ApiKey { key: crate::id::ApiKeyId, name: String, user: UserId },
+    /// The tenant's directory (SCIM), by its token; the prefix is what tells tokens apart.
+    ScimToken { token: crate::id::ScimTokenId, prefix: String },
     /// One of the installation's staff, in the place of a tenant that let them. The name stands with it, because they are no member whom others see.
     Staff {
         user: UserId,

@@ -75,6 +75,63 @@ export const settings = {
     await close();
   },
 
+  async a_tenant_demands_a_second_factor_and_who_has_none_sets_one_up_before_anything_else({ page, browser, stack }) {
+    colleague(stack, "joan@acme.example", "operator");
+    const other = await signIn(browser, stack, "joan@acme.example");
+    await part(page, stack, "people");
+    const demand = page.getByRole("region", { name: "Second factor of everybody" });
+    await demand.getByText(/^Without one now: .*Grace/).waitFor();
+    await demand.getByRole("button", { name: "Demand it of everybody" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("button", { name: "Demand it" }).click();
+    await dialog.getByText(/^Set up your own second factor first/).waitFor();
+    await look(page, "settings-demand-own-first");
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await part(page, stack, "account");
+    await page.getByRole("button", { name: "Set up an app" }).click();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await dialog.getByRole("button", { name: "Go on" }).click();
+    const own = (await dialog.locator("code").innerText()).replaceAll(" ", "");
+    await dialog.getByLabel("The code of your app").fill(codeOf(own, -1));
+    await dialog.getByRole("button", { name: "Turn it on" }).click();
+    await dialog.getByRole("button", { name: "I have kept them" }).click();
+    await part(page, stack, "people");
+    await demand.getByRole("button", { name: "Demand it of everybody" }).click();
+    await dialog.getByRole("button", { name: "Demand it" }).click();
+    await demand.getByText(/^Kept out until they have one: /).waitFor();
+    await inBothThemes(page, "settings-demand");
+
+    // Her page that is open says so by itself, and what she can do.
+    await other.page.getByRole("heading", { name: /demands a second factor$/ }).waitFor({ timeout: 30_000 });
+    await look(other.page, "second-factor-demanded");
+    await other.page.evaluate(() => (document.documentElement.dataset.theme = "dark"));
+    await other.page.setViewportSize({ width: 390, height: 844 });
+    await look(other.page, "second-factor-demanded-telephone");
+    // What her page asked for before it knew was refused, and nothing else went wrong.
+    assert.deepEqual(wrong().filter((one) => !one.includes("demands a second factor")), []);
+    await other.page.getByRole("button", { name: "Set up an app" }).click();
+    const hers = other.page.getByRole("dialog");
+    await hers.getByLabel("Your password").fill(stack.password);
+    await hers.getByRole("button", { name: "Go on" }).click();
+    const secret = (await hers.locator("code").innerText()).replaceAll(" ", "");
+    await hers.getByLabel("The code of your app").fill(codeOf(secret));
+    await hers.getByRole("button", { name: "Turn it on" }).click();
+    await hers.getByRole("heading", { name: "Your recovery codes" }).waitFor();
+    await hers.getByRole("button", { name: "I have kept them" }).click();
+    await heading(other.page, "Overview");
+    await other.close();
+
+    await demand.getByRole("button", { name: "Leave it to each" }).click();
+    await dialog.getByRole("button", { name: "Leave it to each" }).click();
+    await demand.getByText(/^A password that somebody learns/).waitFor();
+    await part(page, stack, "account");
+    await page.getByRole("button", { name: "Take it away" }).click();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await dialog.getByLabel("The code of your app").fill(codeOf(own));
+    await dialog.getByRole("button", { name: "Take it away" }).click();
+    await page.getByRole("button", { name: "Set up an app" }).waitFor();
+  },
+
   async people_are_invited_given_a_role_and_removed_in_settings({ page, stack }) {
     colleague(stack, "linus@acme.example", "operator");
     await page.keyboard.press("g");

@@ -15,6 +15,7 @@ use domain::fault::Fault;
 use domain::http::HttpAnswer;
 use domain::mapping::{Filter, LookupSet, Plan, Rules, Vars};
 use domain::record::RecordKind;
+use domain::scim::{Group, GroupQuery, Path, User, UserQuery, group};
 use domain::secret::SecretFields;
 use domain::value::{Limits, Value};
 use serde_json::json;
@@ -23,7 +24,7 @@ use serde_json::json;
 pub type Target = fn(&[u8]) -> bool;
 
 /// By the name of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("manifest", manifest),
     ("answer", answer),
     ("pages", pages),
@@ -33,6 +34,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("airbyte", airbyte),
     ("jinja", jinja),
     ("x12", x12),
+    ("scim", scim),
 ];
 
 /// Between the parts of an input that has several.
@@ -380,6 +382,28 @@ pub fn x12(data: &[u8]) -> bool {
         }
     }
     is_taken
+}
+
+/// A filter or a path of a directory, and what it sends: text, `===`, JSON.
+pub fn scim(data: &[u8]) -> bool {
+    let (text, body) = cut(data);
+    let Ok(text) = std::str::from_utf8(text) else { return false };
+    let filter = domain::scim::Filter::parse(text);
+    if let Ok(filter) = &filter {
+        assert!(!filter.0.is_empty(), "a filter asks for something");
+        let _ = (UserQuery::of(filter), GroupQuery::of(filter));
+    }
+    let is_text = filter.is_ok() || Path::parse(text).is_ok();
+    let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else { return is_text && body.is_empty() };
+    let before = User::read(&json!({"userName": "ann@example.com", "active": false}), None);
+    let before = before.unwrap_or_else(|refused| panic!("{refused}"));
+    let (whole, patched) = (User::read(&body, Some(&before)), before.patched(&body));
+    for user in [&whole, &patched].into_iter().flatten() {
+        assert!(!user.user_name.is_empty(), "a user has a name");
+        let again = User::read(&user.write().into(), None);
+        assert_eq!(again.as_ref(), Ok(user), "what is shown is what was read");
+    }
+    is_text && (whole.is_ok() || patched.is_ok() || Group::read(&body).is_ok() || group::steps(&body).is_ok())
 }
 
 fn segment<'t>(text: &'t str, separator: &str) -> connectors::x12::Segment<'t> {

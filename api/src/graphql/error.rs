@@ -19,6 +19,8 @@ pub enum Code {
     NoTenant,
     BadRequest,
     RateLimited,
+    /// The tenant demands a second factor of its people, and whoever asks has none: they set one up, and ask again.
+    SecondFactorNeeded,
     Internal,
 }
 
@@ -31,6 +33,7 @@ impl Code {
             Self::NoTenant => "NO_TENANT",
             Self::BadRequest => "BAD_REQUEST",
             Self::RateLimited => "RATE_LIMITED",
+            Self::SecondFactorNeeded => "SECOND_FACTOR_NEEDED",
             Self::Internal => "INTERNAL",
         }
     }
@@ -119,6 +122,10 @@ impl Viewer {
     /// # Errors
     /// Where the request names no tenant of theirs, or they lack the permission there.
     pub fn permitted(&self, permission: Permission) -> std::result::Result<Scope, (Code, String)> {
+        if let Some(name) = &self.kept_out_of {
+            let why = format!("{name} demands a second factor of its people: set one up (secondFactorBegin), and ask again");
+            return Err((Code::SecondFactorNeeded, why));
+        }
         let Some(scope) = self.scope() else {
             let which = "say which tenant you mean with the header X-Crossdock-Tenant; `viewer { memberships { tenant { slug } } }` lists yours";
             return Err((Code::NoTenant, which.to_owned()));

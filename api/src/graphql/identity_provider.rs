@@ -212,7 +212,7 @@ impl IdentityProviderMutation {
                     "give the client's secret, too: the one that is kept is told to no other issuer and for no other client";
                 return Ok(refuse("clientSecret", UserErrorCode::Required, message));
             }
-            ProviderChange::Done | ProviderChange::NotFound | ProviderChange::Enforced => {}
+            ProviderChange::Done | ProviderChange::NotFound | ProviderChange::Enforced | ProviderChange::Scim => {}
         }
         let found = within(ctx, Permission::ManageMembers, async |store| store.identity_provider().await).await?;
         Ok(IdentityProviderPayload { identity_provider: found.map(|provider| node(ctx, provider)), user_errors: vec![] })
@@ -230,6 +230,10 @@ impl IdentityProviderMutation {
             ProviderChange::NotFound => refuse(UserErrorCode::NotFound, "there is no provider"),
             ProviderChange::Enforced => {
                 let message = "it is enforced for domains, whose people could not sign in any more; let those go first (emailDomainRelease)";
+                refuse(UserErrorCode::Blocked, message)
+            }
+            ProviderChange::Scim => {
+                let message = "its table says what the groups of your directory give; revoke the directory's tokens first (scimTokenRevoke)";
                 refuse(UserErrorCode::Blocked, message)
             }
             ProviderChange::Done | ProviderChange::SecretMissing => {

@@ -139,6 +139,7 @@ impl Fellows {
                 .map_or_else(|| user.to_string(), |member| if member.name.is_empty() { member.email } else { member.name }),
             Ok(Actor::System { .. }) => "Crossdock".to_owned(),
             Ok(Actor::Vendor { .. }) => "the vendor".to_owned(),
+            Ok(Actor::ScimToken { prefix, .. }) => format!("the directory, by the SCIM token {prefix}"),
             Ok(Actor::ApiKey { name, .. }) => format!("the API key {name}"),
             Ok(Actor::Staff { name, .. }) => format!("{name} of support"),
             Ok(Actor::Operator) | Err(_) => "an operator".to_owned(),

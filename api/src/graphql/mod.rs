@@ -51,10 +51,12 @@ mod permission;
 mod poll;
 mod reconciliation;
 mod record;
+mod scim_token;
 mod search;
 mod second_factor;
 mod sent_group;
 mod session;
+mod sign_in_policy;
 mod subscription;
 mod sunset;
 mod support;
@@ -114,9 +116,11 @@ pub struct Query(
     poll::PollQuery,
     reconciliation::ReconciliationQuery,
     record::RecordQuery,
+    scim_token::ScimTokenQuery,
     search::SearchQuery,
     sent_group::SentGroupQuery,
     session::SessionQuery,
+    sign_in_policy::SignInPolicyQuery,
     sunset::SunsetQuery,
     support::SupportQuery,
     swap::SwapQuery,
@@ -154,8 +158,10 @@ pub struct Mutation(
     member::MemberMutation,
     poll::PollMutation,
     reconciliation::ReconciliationMutation,
+    scim_token::ScimTokenMutation,
     second_factor::SecondFactorMutation,
     session::SessionMutation,
+    sign_in_policy::SignInPolicyMutation,
     subscription::SubscriptionMutation,
     support::SupportMutation,
     swap::SwapMutation,

@@ -44,6 +44,8 @@ pub struct MembershipNode {
     tenant: super::tenant::TenantNode,
     /// owner, admin, operator, developer, auditor or billing.
     role: String,
+    /// The tenant demands a second factor of them: until they have set one up (`secondFactorBegin`), nothing else of it is theirs.
+    needs_second_factor: bool,
 }
 
 /// What a sign-in gives.
@@ -122,6 +124,7 @@ impl SessionQuery {
         let memberships = viewer.memberships().iter().map(|m| MembershipNode {
             tenant: super::tenant::TenantNode { id: ID(m.tenant.to_string()), slug: m.slug.clone(), name: m.name.clone() },
             role: m.role.to_string(),
+            needs_second_factor: m.lacks_second_factor,
         });
         let id = match &viewer.identity {
             Identity::Person { user, .. } => user.to_string(),

@@ -1,5 +1,5 @@
 // The frame of a tenant's pages: where one can go, whose tenant it is, and the keys.
-import { useEffect, useRef, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { Link, Navigate, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { useChanges, useHeld, useTenant } from "../api/hooks";
 import { signOut } from "../session/session";
@@ -46,7 +46,26 @@ const PAGES: readonly PageLink[] = [
   { to: "/t/$tenant/settings/", label: "Settings", key: "g ,", needs: null },
 ];
 
+// Few ever see it.
+const SecondFactorDemanded = lazy(() => import("../session/second-factor-demanded").then((page) => ({ default: page.SecondFactorDemanded })));
+
 export function Frame() {
+  const tenant = useTenant();
+  const needs = membershipIn(useViewer().data?.viewer, tenant)?.needsSecondFactor ?? false;
+  // Once there, its page stays until its person goes on: the recovery codes on it are shown once.
+  const [keptOutOf, setKeptOutOf] = useState<string | null>(null);
+  useEffect(() => {
+    if (needs) setKeptOutOf(tenant);
+  }, [needs, tenant]);
+  if (!needs && keptOutOf !== tenant) return <TenantFrame />;
+  return (
+    <Suspense fallback={<main className="sign-in" aria-busy="true" />}>
+      <SecondFactorDemanded goOn={() => setKeptOutOf(null)} />
+    </Suspense>
+  );
+}
+
+function TenantFrame() {
   const tenant = useTenant();
   const navigate = useNavigate();
   const viewer = useViewer();

@@ -10,7 +10,7 @@ export interface Names {
 
 /** Who did it, as domain/src/scope.rs has it: what is not known is shown as it is. */
 export function whoDid(actor: unknown, names: Names | undefined): string {
-  const { kind, user, stage, connection, name, ticket } = (typeof actor === "object" && actor !== null ? actor : {}) as Record<string, unknown>;
+  const { kind, user, stage, connection, name, ticket, prefix } = (typeof actor === "object" && actor !== null ? actor : {}) as Record<string, unknown>;
   if (kind === "member") {
     const member = names?.members.find((one) => one.userId === user);
     return member ? member.name || member.email : `a member who left, ${String(user)}`;
@@ -19,14 +19,15 @@ export function whoDid(actor: unknown, names: Names | undefined): string {
   if (kind === "vendor") return `the vendor of ${names?.connections.nodes.find((one) => one.id === connection)?.name ?? String(connection)}`;
   if (kind === "operator") return "an operator of the installation";
   if (kind === "api_key") return `the API key ${String(name)}`;
+  if (kind === "scim_token") return `the directory, by the SCIM token ${String(prefix)}`;
   if (kind === "staff") return `${String(name)} of support, ticket ${String(ticket)}`;
   return JSON.stringify(actor);
 }
 
 /** The id by which all that they did is found: of a person, a key, or what support did in the tenant's place that time. */
 export function idOfActor(actor: unknown): string | null {
-  const { kind, user, key, impersonation } = (typeof actor === "object" && actor !== null ? actor : {}) as Record<string, unknown>;
-  const id = kind === "member" ? user : kind === "api_key" ? key : kind === "staff" ? (impersonation ?? user) : null;
+  const { kind, user, key, token, impersonation } = (typeof actor === "object" && actor !== null ? actor : {}) as Record<string, unknown>;
+  const id = kind === "member" ? user : kind === "api_key" ? key : kind === "scim_token" ? token : kind === "staff" ? (impersonation ?? user) : null;
   return typeof id === "string" ? id : null;
 }
 
@@ -40,7 +41,7 @@ export type As = "thing" | "actor" | "request" | "event" | "text";
 /** What an id is most likely of: its prefix says it, a request's is a bare UUID. Anything else is a text that records are searched by. */
 export function kindOfId(text: string): As {
   if (/^aud_[0-9a-f]{32}$/.test(text)) return "event";
-  if (/^(usr|key|imp)_[0-9a-f]{32}$/.test(text)) return "actor";
+  if (/^(usr|key|imp|sct)_[0-9a-f]{32}$/.test(text)) return "actor";
   if (/^[a-z]{3}_[0-9a-f]{32}$/.test(text)) return "thing";
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return "request";
   return "text";

@@ -15,6 +15,7 @@ const REASONS: Record<string, string> = {
   no_role: "None of your groups gives you a role here. Ask your administrator to add you to one that does.",
   domain_not_proven: "Your address has an account here already, and your company has not proven that the domain is its own. Ask your administrator, or sign in with your password.",
   owner: "You are an owner, and your company’s sign-in makes none. Sign in with your password and the code of your second factor.",
+  inactive: "Your company’s directory says that you are not active any more. Ask whoever looks after it.",
   last_owner: "You are the last owner, and your groups would make you something else. Make somebody else an owner first.",
   changed: "Your company’s sign-in was set up anew this moment. Begin again.",
   internal: "Something on our side failed. Try again.",

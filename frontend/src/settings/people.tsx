@@ -1,7 +1,8 @@
 // The people of the tenant, what each may do, and who is invited. Only an owner makes, changes or removes an owner; the server decides in any case.
 import { useState } from "react";
+import { Link } from "@tanstack/react-router";
 import { useQueryClient } from "@tanstack/react-query";
-import { useAsk } from "../api/hooks";
+import { useAsk, useTenant } from "../api/hooks";
 import { Permitted } from "../app/permitted";
 import { ROLES, useMay } from "../app/role";
 import { useViewer } from "../app/tenants";
@@ -21,6 +22,8 @@ import {
   MemberRemoveDocument,
   MemberRoleSetDocument,
   MembersDocument,
+  SignInPolicyDocument,
+  SignInPolicySetDocument,
   type InvitationsQuery,
   type MembersQuery,
 } from "./query.generated";
@@ -109,7 +112,14 @@ function Members() {
         </div>
         <Table label="Members" columns={columns} rows={[...asked.data.members]} idOf={(member) => member.userId} />
       </section>
-      {may("members") ? <Invitations members={asked.data.members} /> : <p className="muted">Owners and admins invite people and give roles.</p>}
+      {may("members") ? (
+        <>
+          <Invitations members={asked.data.members} />
+          <SignInPolicy />
+        </>
+      ) : (
+        <p className="muted">Owners and admins invite people and give roles.</p>
+      )}
       {dialog === "invite" && <Invite close={close} />}
       {dialog !== null && dialog !== "invite" && dialog.act === "role" && <RoleDialog member={dialog.member} isMe={dialog.member.userId === me} close={close} />}
       {dialog !== null && dialog !== "invite" && dialog.act === "remove" && <Remove member={dialog.member} isMe={dialog.member.userId === me} close={close} />}
@@ -298,6 +308,73 @@ function Invitations({ members }: { members: readonly Member[] }) {
         </Empty>
       ) : (
         <Table label="Invitations" columns={columns} rows={rows} idOf={(one) => one.id} />
+      )}
+    </section>
+  );
+}
+
+/** Whether a password alone is enough here. */
+function SignInPolicy() {
+  const tenant = useTenant();
+  const asked = useAsk(SignInPolicyDocument, {}, { everyMs: 30_000 });
+  const [isAsking, setAsking] = useState(false);
+  const policy = asked.data?.signInPolicy;
+  const isOn = Boolean(policy?.secondFactorDemandedAt);
+  const act = useFormAct(
+    SignInPolicySetDocument,
+    (result) => result.signInPolicySet,
+    () => (isOn ? "A password alone is enough again." : "From the next request on nobody gets in here by a password alone."),
+    () => setAsking(false),
+  );
+  if (asked.error && !policy) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
+  if (!policy) return <Loading what="what is demanded" />;
+  const without = policy.without.map((one) => one.name || one.email);
+  return (
+    <section className="panel stack tight" aria-label="Second factor of everybody">
+      <div className="row">
+        <h2>Second factor of everybody</h2> {isOn ? <Badge tone="good">demanded</Badge> : <Badge tone="warn">left to each</Badge>}
+      </div>
+      <p className="muted">
+        {isOn ? (
+          <>
+            Since <Time at={policy.secondFactorDemandedAt!} /> who signs in by password and has no second factor reaches nothing here until they have set one up.
+          </>
+        ) : (
+          "A password that somebody learns opens this tenant, unless its owner has set up a second factor. You can demand one of everybody."
+        )}{" "}
+        Whom your identity provider signs in is asked for what it asks for. API keys are no people.
+      </p>
+      {without.length > 0 && (
+        <p className="break">
+          {isOn ? "Kept out until they have one: " : "Without one now: "}
+          {without.join(", ")}
+        </p>
+      )}
+      <div>
+        <button type="button" className="button" onClick={() => setAsking(true)}>
+          {isOn ? "Leave it to each" : "Demand it of everybody"}
+        </button>
+      </div>
+      {isAsking && (
+        <FormDialog
+          title={isOn ? "Leave the second factor to each" : "Demand a second factor of everybody"}
+          about={
+            isOn ? (
+              "A password alone opens the tenant again, for whoever has no second factor."
+            ) : (
+              <>
+                <p>It counts from everybody’s next request on, in sessions too that are open. Who has none is told so, and can set one up at once.</p>
+                <p>
+                  You need one yourself first: <Link to="/t/$tenant/settings/account" params={{ tenant }}>your account</Link>.
+                </p>
+              </>
+            )
+          }
+          label={isOn ? "Leave it to each" : "Demand it"}
+          act={act}
+          close={() => setAsking(false)}
+          submit={() => act.run({ secondFactor: !isOn })}
+        />
       )}
     </section>
   );

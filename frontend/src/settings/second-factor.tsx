@@ -20,7 +20,8 @@ interface Setup {
   uri: string;
 }
 
-export function SecondFactor({ inUse }: { inUse: InUse | null }) {
+/** `whenSet` is called once the recovery codes have been kept. */
+export function SecondFactor({ inUse, whenSet }: { inUse: InUse | null; whenSet?: () => void }) {
   const [step, setStep] = useState<"begin" | "codes" | "remove" | null>(null);
   const [setup, setSetup] = useState<Setup | null>(null);
   const [codes, setCodes] = useState<readonly string[] | null>(null);
@@ -59,7 +60,7 @@ export function SecondFactor({ inUse }: { inUse: InUse | null }) {
       {step === "codes" && <OtherCodes close={close} show={setCodes} />}
       {step === "remove" && <Remove close={close} />}
       {setup && <Confirm setup={setup} close={() => setSetup(null)} show={setCodes} />}
-      {codes && <Paper codes={codes} close={() => setCodes(null)} />}
+      {codes && <Paper codes={codes} close={() => { setCodes(null); whenSet?.(); }} />}
     </section>
   );
 }

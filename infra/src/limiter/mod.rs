@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use ::redis::RedisError;
 use domain::governor::{Allowance, Bucket, Budget, Heard, Told, Verdict};
-use domain::id::{ApiKeyId, ConnectionId};
+use domain::id::{ApiKeyId, ConnectionId, ScimTokenId};
 
 use self::local::Local;
 use self::redis::Redis;
@@ -69,9 +69,19 @@ impl Buckets {
     /// What a partner may ask of us: so many calls a minute, a sixth of them at once.
     #[must_use]
     pub fn of_api_key(key: ApiKeyId, calls_per_minute: u32) -> Self {
+        Self::of_caller(key.to_string(), calls_per_minute)
+    }
+
+    /// What a tenant's directory may ask of us by one token.
+    #[must_use]
+    pub fn of_scim_token(token: ScimTokenId, calls_per_minute: u32) -> Self {
+        Self::of_caller(token.to_string(), calls_per_minute)
+    }
+
+    fn of_caller(owner: String, calls_per_minute: u32) -> Self {
         let calls = f64::from(calls_per_minute.max(1));
         let allowed = Allowance { per_s: calls / 60.0, burst: (calls / 6.0).max(1.0), concurrency: 0.0, keep: 1.0 };
-        Self { owner: key.to_string(), of: vec![Bucket { name: "calls".to_owned(), allowed, is_points: false }] }
+        Self { owner, of: vec![Bucket { name: "calls".to_owned(), allowed, is_points: false }] }
     }
 
     /// What these have in common with other calls that count in the same ones.

@@ -57,6 +57,8 @@ pub enum ProviderChange {
     SecretMissing,
     /// Domains are enforced for it.
     Enforced,
+    /// The tenant's directory tells who is in which of its groups.
+    Scim,
 }
 
 const SELECT: &str =
@@ -158,6 +160,8 @@ impl TenantStore<'_> {
         });
         audit_each(&mut tx, scope, Action::IdentityProviderSet, "identity_provider", &[tenant.0], &[Some(&detail.to_string())])
             .await?;
+        // What the groups of the directory give may be another now.
+        self.scim_apply(&mut tx, None).await?;
         tx.commit().await?;
         Ok(ProviderChange::Done)
     }
@@ -176,6 +180,10 @@ impl TenantStore<'_> {
         let enforced = "SELECT EXISTS (SELECT FROM email_domains WHERE tenant_id = $1 AND enforced_at IS NOT NULL)";
         if sqlx::query_scalar::<_, bool>(enforced).bind(tenant).fetch_one(&mut *tx).await? {
             return Ok(ProviderChange::Enforced);
+        }
+        let told = "SELECT EXISTS (SELECT FROM scim_tokens WHERE tenant_id = $1 AND revoked_at IS NULL AND expires_at > now())";
+        if sqlx::query_scalar::<_, bool>(told).bind(tenant).fetch_one(&mut *tx).await? {
+            return Ok(ProviderChange::Scim);
         }
         sqlx::query("DELETE FROM identity_providers WHERE tenant_id = $1").bind(tenant).execute(&mut *tx).await?;
         let ended: i64 = sqlx::query_scalar("SELECT sso_sessions_revoke()").fetch_one(&mut *tx).await?;

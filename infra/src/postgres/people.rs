@@ -14,6 +14,8 @@ pub struct Membership {
     pub slug: String,
     pub name: String,
     pub role: Role,
+    /// The tenant demands a second factor, the person has none, and a password opened the session: nothing of the tenant is theirs until they have one.
+    pub lacks_second_factor: bool,
 }
 
 impl Store {

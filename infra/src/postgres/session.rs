@@ -163,7 +163,7 @@ impl Store {
         Ok(())
     }
 
-    /// What a session is worth now: `None` where it was closed or revoked, else the person's memberships.
+    /// What a session is worth now: `None` where it was closed or revoked, else the person's memberships, with those that a demand keeps them out of.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -173,7 +173,7 @@ impl Store {
         if !open {
             return Ok(None);
         }
-        let query = sqlx::query("SELECT tenant_id, slug, name, role FROM session_memberships($1, $2)");
+        let query = sqlx::query("SELECT tenant_id, slug, name, role, lacks_second_factor FROM session_places($1, $2)");
         let rows = query.bind(session.0).bind(user.0).fetch_all(self.pool()).await?;
         let memberships = rows.into_iter().map(|row| {
             Ok(Membership {
@@ -181,6 +181,7 @@ impl Store {
                 slug: row.try_get("slug")?,
                 name: row.try_get("name")?,
                 role: Role::parse(row.try_get("role")?).unwrap_or(Role::Auditor),
+                lacks_second_factor: row.try_get("lacks_second_factor")?,
             })
         });
         memberships.collect::<Result<_, StoreError>>().map(Some)

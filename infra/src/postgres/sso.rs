@@ -44,7 +44,7 @@ pub struct Vouched<'a> {
     /// Verified, says the provider.
     pub email: &'a str,
     pub name: &'a str,
-    /// What their groups give.
+    /// What the groups that the token names give; where the tenant's directory tells of groups (SCIM), those decide.
     pub role: Option<Role>,
     /// Of a password that nobody knows, for a person who is new.
     pub password_hash: &'a str,
@@ -122,6 +122,7 @@ impl Store {
             "not_proven" => Some(Refusal::DomainNotProven),
             "owner" => Some(Refusal::Owner),
             "last_owner" => Some(Refusal::LastOwner),
+            "inactive" => Some(Refusal::Inactive),
             _ => Some(Refusal::Changed),
         };
         if refusal == Some(Refusal::Changed) {
@@ -140,7 +141,11 @@ impl Store {
             tx.commit().await?;
             return Ok(Vouching::Refused(refusal));
         }
-        let (Some(user), Some(role)) = (user, vouched.role) else { return Ok(Vouching::Refused(Refusal::Internal)) };
+        let Some(user) = user else { return Ok(Vouching::Refused(Refusal::Internal)) };
+        // What the groups of the token give, or those of the directory.
+        let role = sqlx::query_scalar::<_, String>("SELECT role FROM members WHERE tenant_id = $1 AND user_id = $2");
+        let role = role.bind(vouched.tenant.0).bind(user).fetch_one(&mut **told.tx).await?;
+        let Some(role) = Role::parse(&role) else { return Ok(Vouching::Refused(Refusal::Internal)) };
         match was {
             None => told.tell(Action::MemberJoined, serde_json::json!({"role": role, "email": vouched.email})).await?,
             Some(was) if was != role => {

@@ -12,7 +12,7 @@ use tests::client::{Client, http};
 use tests::platform::{EMAIL, Options, Platform};
 use tests::simulator::issuer::{CLIENT_ID, CLIENT_SECRET, Issuer, Person, Wrong};
 
-use crate::{World, second_factor, world, world_with, world_with_mail};
+use crate::{World, scim, second_factor, world, world_with, world_with_mail};
 
 const SET: &str = "mutation($i: IdentityProviderSetInput!) { identityProviderSet(input: $i) { identityProvider { issuer redirectUri startUrl sessionHours }
     userErrors { field code message } } }";
@@ -609,4 +609,59 @@ async fn sso_reaches_nothing_inside_our_walls_and_follows_no_redirect() {
     })
     .await;
     assert_eq!(hits.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_the_provider_signs_in_is_by_its_policy_where_a_second_factor_is_demanded() {
+    world(async |world| {
+        let _issuer = provider(world, Person::new("ann@acme.example", &["it"])).await;
+        let owner = &world.acme.client;
+        second_factor::set_up(owner, EMAIL, &world.platform.password).await;
+        let set =
+            "mutation { signInPolicySet(secondFactor: true) { signInPolicy { without { email } } userErrors { message } } }";
+        owner.ask(set, json!({})).await.unwrap();
+        let mut browser = Browser::default();
+        assert_eq!(browser.signs_in(&world.platform).await, "done");
+        let ann = browser.client(&world.platform).await.unwrap();
+        let seen = ann.ask("{ members { email } viewer { memberships { needsSecondFactor } } }", json!({})).await.unwrap();
+        assert_eq!(seen["viewer"]["memberships"], json!([{"needsSecondFactor": false}]), "{seen}");
+        // She is an admin, and has none of ours to set up: the provider asks her for its own.
+        let policy = ann.ask("{ signInPolicy { without { email } } }", json!({})).await.unwrap();
+        assert_eq!(policy["signInPolicy"]["without"], json!([]));
+        ann.ask(set, json!({})).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_the_directory_says_is_gone_does_not_come_in_by_the_provider() {
+    world(async |world| {
+        let _issuer = provider(world, Person::new("ann@acme.example", &["it"])).await;
+        let owner = &world.acme.client;
+        proven(world, "acme.example").await;
+        let token = "mutation { scimTokenCreate { token url userErrors { code message } } }";
+        let made = owner.ask(token, json!({})).await.unwrap()["scimTokenCreate"].take();
+        let directory =
+            scim::Directory { url: made["url"].as_str().unwrap().into(), token: made["token"].as_str().unwrap().into() };
+        let role = async || {
+            let mut browser = Browser::default();
+            let end = browser.signs_in(&world.platform).await;
+            let Some(client) = browser.client(&world.platform).await else { return json!(end) };
+            client.ask(VIEWER, json!({})).await.unwrap()["viewer"]["memberships"][0]["role"].clone()
+        };
+        // As long as the directory tells of no groups, those of the token decide.
+        let id = directory.make("/Users", scim::person("ann@acme.example")).await;
+        assert_eq!(role().await, "admin");
+        directory.make("/Groups", json!({"displayName": "ops", "members": [{"value": id}]})).await;
+        assert_eq!(role().await, "operator", "from then on its own do");
+        let mut open = Browser::default();
+        assert_eq!(open.signs_in(&world.platform).await, "done");
+        let session = open.client(&world.platform).await.unwrap();
+        let off = json!([{"op": "replace", "path": "active", "value": false}]);
+        assert_eq!(directory.patch(&format!("/Users/{id}"), off).await.0, 200);
+        assert!(session.raw(VIEWER, json!({})).await.unwrap()["data"]["viewer"].is_null(), "her session is over");
+        assert_eq!(role().await, "inactive", "whatever the provider says");
+        assert!(told(world, "sso.refused").await[0].1.contains("\"reason\":\"inactive\""));
+    })
+    .await;
 }
