@@ -21,6 +21,7 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::mailing::Mailing;
+use crate::passkey::Passkeys;
 use crate::sso::Sso;
 use crate::web_app::{self, WebApp};
 use crate::web_session::Cookie;
@@ -43,6 +44,7 @@ pub struct AppState {
     pub cookie: Cookie,
     pub mailing: Mailing,
     pub sso: Arc<Sso>,
+    pub passkeys: Arc<Passkeys>,
     pub is_development: bool,
 }
 
@@ -74,6 +76,7 @@ impl AppState {
             cookie: config.cookie,
             mailing: Mailing::new(mailer, &config.public_url),
             sso: Arc::new(Sso::new(outbound)),
+            passkeys: Arc::new(Passkeys::new(&config.public_url)),
             is_development: config.is_development,
         })
     }

@@ -26,8 +26,9 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 use uuid::Uuid;
 
+use crate::passkey::{self, Challenge, PasskeyError};
 use crate::password::PasswordError;
-use crate::second_factor::{self, Shown};
+use crate::second_factor::{self, Proof, Shown};
 use crate::throttle::{self, Throttle};
 use crate::{AppState, api_key, password};
 
@@ -134,6 +135,10 @@ impl SignIns {
         self.steps.take(caller.peer, Instant::now())
     }
 }
+
+/// What is told where a second factor is missing, or is not right.
+pub(crate) const CODE_NEEDED: &str = "enter the code that your authenticator app shows, or one of your recovery codes";
+pub(crate) const CODE_REFUSED: &str = "the code is not right, or was used before; take the next one that your app shows, or a recovery code (after ten wrong codes nothing else works for an hour)";
 
 /// Why nobody looked whether a password fits.
 #[derive(Debug, thiserror::Error)]
@@ -311,10 +316,10 @@ pub enum SignIn {
     Opened(Session),
     /// An unknown address, a wrong password or a resting account: nobody is told which.
     Refused,
-    /// The password is right, and the person has a second factor of which no code came.
-    CodeNeeded,
-    /// The password is right, and the code is not.
-    CodeRefused,
+    /// The password is right, and the person has a second factor, which was not shown; what a key of theirs is asked, if they have one.
+    CodeNeeded(Option<Challenge>),
+    /// The password is right, and the code, or what a key signed, is not.
+    CodeRefused(Option<Challenge>),
     /// The password is right, and the person's tenant, of this slug, takes none: they come in by its provider.
     Sso(String),
 }
@@ -331,10 +336,11 @@ impl SignIn {
             Self::Refused => {
                 Some("the address or the password is not right, or there were too many tries; wait a minute and try again")
             }
-            Self::CodeNeeded => Some("enter the code that your authenticator app shows, or one of your recovery codes"),
-            Self::CodeRefused => Some(
-                "the code is not right, or was used before; take the next one that your app shows, or a recovery code (after ten wrong codes nothing else works for an hour)",
-            ),
+            Self::CodeNeeded(None) => Some(CODE_NEEDED),
+            Self::CodeNeeded(Some(_)) => {
+                Some("use your passkey or security key, or enter a code of your authenticator app or a recovery code")
+            }
+            Self::CodeRefused(_) => Some(CODE_REFUSED),
         }
     }
 }
@@ -348,21 +354,33 @@ pub async fn sign_in(
     caller: &Caller,
     email: &str,
     password: SecretString,
-    code: Option<&str>,
+    proof: Proof<'_>,
 ) -> Result<SignIn, SignInError> {
     let Some(user) = check(state, caller, email, password).await? else { return Ok(SignIn::Refused) };
     if let Some(slug) = state.store.user_must_use_sso(user).await? {
         return Ok(SignIn::Sso(slug));
     }
-    match second_factor::show(state, caller, user, code).await? {
+    match second_factor::show(state, caller, user, proof).await? {
         Shown::Enough => {}
-        Shown::Missing => return Ok(SignIn::CodeNeeded),
-        Shown::Refused => return Ok(SignIn::CodeRefused),
+        Shown::Missing => return Ok(SignIn::CodeNeeded(asked(state, user).await?)),
+        Shown::Refused => return Ok(SignIn::CodeRefused(asked(state, user).await?)),
     }
     let (refresh_token, hash) = new_token();
     let refresh_expires_at = Utc::now() + Duration::days(REFRESH_DAYS);
     let session = state.store.session_open(user, &hash, refresh_expires_at, caller.whence()).await?;
     Ok(opened(state, user, session, refresh_token, refresh_expires_at).map_or(SignIn::Refused, SignIn::Opened))
+}
+
+/// What a key of theirs is asked; a code is enough where none can be.
+async fn asked(state: &AppState, user: UserId) -> Result<Option<Challenge>, StoreError> {
+    match passkey::show_begin(state, user).await {
+        Ok(challenge) => Ok(challenge),
+        Err(PasskeyError::Store(error)) => Err(error),
+        Err(error) => {
+            warn!(user.id = %user, %error, "No key of {user} was asked");
+            Ok(None)
+        }
+    }
 }
 
 /// Whose password this is; `None` for an unknown address, a wrong password and a locked account alike, after the same time.

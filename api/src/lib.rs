@@ -15,6 +15,7 @@ pub mod graphql;
 mod health;
 mod intake;
 mod mailing;
+mod passkey;
 pub mod password;
 mod scim;
 mod second_factor;

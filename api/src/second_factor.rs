@@ -1,4 +1,5 @@
-//! The second factor of a sign-in: a code that the person's app shows for thirty seconds (TOTP, RFC 6238), or one of their codes on paper.
+//! The second factor of a sign-in: a passkey or security key (WebAuthn), a code that the person's app shows for thirty seconds (TOTP, RFC 6238), or one of their
+//! codes on paper.
 //!
 //! A code of the app is good once, half a minute early or late, and after ten wrong ones in a row none is looked at for an hour: whoever has the password and
 //! tries on for a year finds one with a chance of 3 %. A code on paper has 80 random bits, so nobody finds it by trying, and it stays good meanwhile.
@@ -11,8 +12,8 @@ use infra::postgres::second_factor::Try;
 use rand::RngCore;
 use totp_rs::{Builder, Secret, Totp, TotpError};
 
-use crate::AppState;
 use crate::auth::{Caller, hashed};
+use crate::{AppState, passkey};
 
 const ISSUER: &str = "Crossdock";
 /// RFC 4226 recommends as many as SHA-1 has.
@@ -36,33 +37,49 @@ pub enum Shown {
     Refused,
 }
 
-/// Whether this is the person's second factor. A code that is right is used up.
+/// What somebody shows beside their password.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Proof<'p> {
+    /// Of their app, or on paper.
+    pub code: Option<&'p str>,
+    /// What one of their keys has signed; where it came, no code is looked at.
+    pub passkey: Option<&'p passkey::Answer>,
+}
+
+/// Whether this is the person's second factor. A code that is right is used up, and so is what a key was asked.
 ///
 /// # Errors
 /// Where the database does not answer, or what is sealed there cannot be read.
-pub async fn show(state: &AppState, caller: &Caller, user: UserId, code: Option<&str>) -> Result<Shown, StoreError> {
-    let Some(code) = code.map(plain).filter(|code| !code.is_empty()) else {
-        let set = state.store.second_factor(user).await?;
-        return Ok(if set.is_none() { Shown::Enough } else { Shown::Missing });
-    };
-    let is_right = if is_of_an_app(&code) {
-        match state.store.second_factor_try(&state.vault, user).await? {
-            Try::NotSet => return Ok(Shown::Enough),
-            Try::Resting => false,
-            Try::Against(secret) => match step_of(&secret, &code) {
-                Some(step) => state.store.second_factor_use(user, step).await?,
-                None => false,
-            },
-        }
-    } else if state.store.second_factor(user).await?.is_none() {
+pub async fn show(state: &AppState, caller: &Caller, user: UserId, proof: Proof<'_>) -> Result<Shown, StoreError> {
+    if !state.store.has_second_factor(user).await? {
         return Ok(Shown::Enough);
+    }
+    let code = proof.code.map(plain).filter(|code| !code.is_empty());
+    let is_right = if let Some(answer) = proof.passkey {
+        passkey::show_end(state, caller, user, answer).await?
     } else {
-        state.store.recovery_code_use(user, &hashed(&code), caller.whence()).await?
+        let Some(code) = code else { return Ok(Shown::Missing) };
+        is_code(state, caller, user, &code).await?
     };
     if !is_right {
         state.store.second_factor_failed(user, caller.whence()).await?;
     }
     Ok(if is_right { Shown::Enough } else { Shown::Refused })
+}
+
+/// Whether this is a code of the person's app, or one on paper.
+async fn is_code(state: &AppState, caller: &Caller, user: UserId, code: &str) -> Result<bool, StoreError> {
+    Ok(if is_of_an_app(code) {
+        match state.store.second_factor_try(&state.vault, user).await? {
+            Try::NotSet | Try::Resting => false,
+            Try::Against(secret) => match step_of(&secret, code) {
+                Some(step) => state.store.second_factor_use(user, step).await?,
+                None => false,
+            },
+        }
+    } else {
+        state.store.recovery_code_use(user, &hashed(code), caller.whence()).await?
+    })
 }
 
 /// A code without what people put between its groups.

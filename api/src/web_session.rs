@@ -14,6 +14,8 @@ use tracing::error;
 
 use crate::auth::{self, Caller, Session, SignIn, SignInError};
 use crate::graphql::{Code, is_json, refuse};
+use crate::passkey::{Answer, Challenge};
+use crate::second_factor::Proof;
 use crate::{AppState, body};
 
 /// Where the cookie goes, and no further.
@@ -65,6 +67,8 @@ struct Open {
     password: String,
     /// Of the second factor.
     code: Option<String>,
+    /// What a key of theirs answered, in its place.
+    passkey: Option<Answer>,
 }
 
 #[derive(Deserialize)]
@@ -79,12 +83,13 @@ pub fn routes(config: &mut web::ServiceConfig) {
 }
 
 async fn open(state: web::Data<AppState>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let Open { email, password, code } = match read(&state, &request, payload).await {
+    let Open { email, password, code, passkey } = match read(&state, &request, payload).await {
         Ok(open) => open,
         Err(refusal) => return refusal,
     };
     let caller = Caller::of(&request);
-    match auth::sign_in(&state, &caller, &email, password.into(), code.as_deref()).await {
+    let proof = Proof { code: code.as_deref(), passkey: passkey.as_ref() };
+    match auth::sign_in(&state, &caller, &email, password.into(), proof).await {
         Ok(SignIn::Opened(session)) => {
             // Whoever was signed in here before is not any more: their cookie is overwritten.
             if let Err(failure) = forget(&state, &request, &caller).await {
@@ -93,12 +98,13 @@ async fn open(state: web::Data<AppState>, request: HttpRequest, payload: web::Pa
             opened(state.cookie, &session)
         }
         Ok(ended) => {
-            let needs = match ended {
-                SignIn::CodeNeeded | SignIn::CodeRefused => Some("code"),
-                SignIn::Sso(_) => Some("sso"),
-                SignIn::Opened(_) | SignIn::Refused => None,
+            let reason = ended.refusal().unwrap_or_default();
+            let (needs, asked) = match ended {
+                SignIn::CodeNeeded(asked) | SignIn::CodeRefused(asked) => (Some("code"), asked),
+                SignIn::Sso(_) => (Some("sso"), None),
+                SignIn::Opened(_) | SignIn::Refused => (None, None),
             };
-            closed(None, ended.refusal().unwrap_or_default(), needs)
+            closed(None, reason, needs, asked)
         }
         Err(SignInError::Store(error)) => internal(&caller, &error),
         Err(error @ (SignInError::TooMany | SignInError::Password(_))) => {
@@ -191,17 +197,18 @@ fn opened(cookie: Cookie, session: &Session) -> HttpResponse {
 }
 
 fn refused(forgotten: Option<Cookie>, reason: &str) -> HttpResponse {
-    closed(forgotten, reason, None)
+    closed(forgotten, reason, None, None)
 }
 
-/// No session, why, and what else is asked for. `forgotten` takes the cookie away.
-fn closed(forgotten: Option<Cookie>, reason: &str, needs: Option<&str>) -> HttpResponse {
+/// No session, why, what else is asked for, and of a key what. `forgotten` takes the cookie away.
+fn closed(forgotten: Option<Cookie>, reason: &str, needs: Option<&str>, asked: Option<Challenge>) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
     answer.insert_header((CACHE_CONTROL, "no-store"));
     if let Some(cookie) = forgotten {
         answer.insert_header((SET_COOKIE, cookie.set("", 0)));
     }
-    answer.json(serde_json::json!({"session": null, "reason": reason, "needs": needs}))
+    let asked = asked.map(|asked| serde_json::json!({"challenge": asked.id, "options": asked.options}));
+    answer.json(serde_json::json!({"session": null, "reason": reason, "needs": needs, "passkey": asked}))
 }
 
 fn internal(caller: &Caller, cause: &infra::postgres::StoreError) -> HttpResponse {

@@ -235,6 +235,9 @@ pub enum Action {
     ScimGroupChanged,
     ScimGroupRemoved,
     ScimRefused,
+    PasskeyAdded,
+    PasskeyRemoved,
+    PasskeyRefused,
 }
 
 impl Action {
@@ -436,6 +439,9 @@ impl Action {
             Self::ScimGroupChanged => "scim_group.changed",
             Self::ScimGroupRemoved => "scim_group.removed",
             Self::ScimRefused => "scim.refused",
+            Self::PasskeyAdded => "passkey.added",
+            Self::PasskeyRemoved => "passkey.removed",
+            Self::PasskeyRefused => "passkey.refused",
         }
     }
 }

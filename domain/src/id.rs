@@ -161,6 +161,10 @@ ids! {
     ScimUserId = "scu", "SCIM user";
     /// A group of a tenant's directory.
     ScimGroupId = "scg", "SCIM group";
+    /// A passkey or security key of a person.
+    PasskeyId = "psk", "passkey";
+    /// What a passkey is asked to sign, once.
+    PasskeyChallengeId = "pkc", "passkey challenge";
 }
 
 impl ExceptionGroupId {

@@ -132,6 +132,64 @@ export const settings = {
     await page.getByRole("button", { name: "Set up an app" }).waitFor();
   },
 
+  async a_passkey_is_registered_signs_in_and_is_taken_away_in_settings({ browser, stack }) {
+    colleague(stack, "hedy@acme.example", "operator");
+    // Keys belong to names: at this machine's number they are localhost's.
+    const named = { ...stack, url: stack.url.replace("127.0.0.1", "localhost") };
+    const { page, close } = await signIn(browser, named, "hedy@acme.example");
+    const cdp = await page.context().newCDPSession(page);
+    await cdp.send("WebAuthn.enable");
+    const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
+    const { authenticatorId } = await cdp.send("WebAuthn.addVirtualAuthenticator", { options });
+    await part(page, named, "account");
+    const keys = page.getByRole("region", { name: "Passkeys and security keys" });
+    const dialog = page.getByRole("dialog");
+    await keys.getByRole("button", { name: "Register a key" }).click();
+    await dialog.getByLabel("What you call it").fill("Hedy’s laptop");
+    await dialog.getByLabel("Your password").fill("not this password");
+    await dialog.getByRole("button", { name: "Go on" }).click();
+    await dialog.getByText("This is not your password.").waitFor();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await look(page, "settings-passkey-register");
+    await dialog.getByRole("button", { name: "Go on" }).click();
+    await dialog.getByRole("heading", { name: "Your recovery codes" }).waitFor();
+    await dialog.getByRole("button", { name: "I have kept them" }).click();
+    await keys.getByText("Hedy’s laptop").waitFor();
+    await keys.getByRole("button", { name: "Rename Hedy’s laptop" }).click();
+    await dialog.getByLabel("What you call it").fill("Laptop");
+    await dialog.getByRole("button", { name: "Keep the name" }).click();
+    await keys.getByRole("button", { name: "Rename Laptop" }).waitFor();
+    await keys.getByRole("button", { name: "Make other recovery codes" }).click();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await dialog.getByRole("button", { name: "Make them" }).click();
+    await dialog.getByRole("button", { name: "I have kept them" }).click();
+    await keys.getByText(/^10 of your recovery codes are left/).waitFor();
+    await inBothThemes(page, "settings-passkeys");
+
+    await page.context().clearCookies();
+    await page.evaluate(() => localStorage.clear());
+    await page.goto(named.url);
+    await page.getByLabel("E-mail").fill("hedy@acme.example");
+    await page.getByLabel("Password").fill(stack.password);
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await page.getByRole("button", { name: "Use your passkey or security key" }).waitFor();
+    await look(page, "sign-in-passkey");
+    // Nobody touches it: then a code is there still.
+    await cdp.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified: false });
+    await page.getByRole("button", { name: "Use your passkey or security key" }).click();
+    await page.getByText(/^No key answered/).waitFor({ timeout: 30_000 });
+    await cdp.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified: true });
+    await page.getByRole("button", { name: "Use your passkey or security key" }).click();
+    await heading(page, "Overview");
+
+    await part(page, named, "account");
+    await keys.getByRole("button", { name: "Take away Laptop" }).click();
+    await dialog.getByLabel("Your password").fill(stack.password);
+    await dialog.getByRole("button", { name: "Take it away" }).click();
+    await keys.getByRole("button", { name: "Take away Laptop" }).waitFor({ state: "detached" });
+    await close();
+  },
+
   async people_are_invited_given_a_role_and_removed_in_settings({ page, stack }) {
     colleague(stack, "linus@acme.example", "operator");
     await page.keyboard.press("g");

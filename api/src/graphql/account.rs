@@ -8,6 +8,7 @@ use infra::postgres::account::Purpose;
 use tracing::warn;
 
 use super::error::{Code, UserError, UserErrorCode, fail, internal, state, viewer};
+use super::passkey::PasskeyNode;
 use super::second_factor::SecondFactor;
 use super::session::{SIGN_IN_COST, caller, sign_in_refused};
 use crate::AppState;
@@ -25,8 +26,12 @@ struct Account {
     email: String,
     /// Since when it is known that mails to this address reach you; null where it is not.
     email_verified_at: Option<DateTime<Utc>>,
-    /// What is asked for beside your password; null where nothing is.
+    /// The app that is asked for beside your password; null where none is.
     second_factor: Option<SecondFactor>,
+    /// Your passkeys and security keys, the oldest first: one of them, or a code of your app, is asked for. At most 20.
+    passkeys: Vec<PasskeyNode>,
+    /// Recovery codes that were not used yet, whatever they stand in for.
+    recovery_codes_left: i64,
 }
 
 #[derive(SimpleObject)]
@@ -53,10 +58,14 @@ impl AccountQuery {
         let (user, _) = viewer(ctx)?.person()?;
         let account = state(ctx).store.account(user).await.map_err(|error| internal(ctx, &error))?;
         let factor = state(ctx).store.second_factor(user).await.map_err(|error| internal(ctx, &error))?;
+        let keys = state(ctx).store.passkeys(user).await.map_err(|error| internal(ctx, &error))?;
+        let left = state(ctx).store.recovery_codes_left(user).await.map_err(|error| internal(ctx, &error))?;
         Ok(account.map(|account| Account {
             email: account.email,
             email_verified_at: account.email_verified_at,
             second_factor: factor.map(SecondFactor::new),
+            passkeys: keys.into_iter().map(Into::into).collect(),
+            recovery_codes_left: left,
         }))
     }
 }

@@ -47,6 +47,7 @@ mod member;
 mod message;
 mod node;
 mod page;
+mod passkey;
 mod permission;
 mod poll;
 mod reconciliation;
@@ -156,6 +157,7 @@ pub struct Mutation(
     lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
     member::MemberMutation,
+    passkey::PasskeyMutation,
     poll::PollMutation,
     reconciliation::ReconciliationMutation,
     scim_token::ScimTokenMutation,

@@ -7,9 +7,10 @@ use domain::secret::{ExposeSecret, SecretString};
 
 use super::account::known;
 use super::error::{UserError, UserErrorCode, internal, state, viewer};
+use super::passkey::PasskeyAnswerInput;
 use super::session::{SIGN_IN_COST, caller};
-use crate::auth::SignIn;
-use crate::second_factor::{self, Shown};
+use crate::auth::{CODE_NEEDED, CODE_REFUSED};
+use crate::second_factor::{self, Proof, Shown};
 
 const IN_USE: &str = "you have a second factor already; take it away first (secondFactorRemove)";
 const NOT_IN_USE: &str = "you have no second factor; begin with secondFactorBegin";
@@ -67,12 +68,23 @@ pub struct SecondFactorMutation;
 
 #[Object]
 impl SecondFactorMutation {
-    /// Begins to set up an authenticator app as your second factor. Nothing is asked for until `secondFactorConfirm`.
+    /// Begins to set up an authenticator app as your second factor. Nothing is asked for until `secondFactorConfirm`. Who has a passkey already shows it, or a
+    /// recovery code.
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
-    async fn second_factor_begin(&self, ctx: &Context<'_>, password: String) -> Result<SecondFactorBeginPayload> {
+    async fn second_factor_begin(
+        &self,
+        ctx: &Context<'_>,
+        password: String,
+        code: Option<String>,
+        passkey: Option<PasskeyAnswerInput>,
+    ) -> Result<SecondFactorBeginPayload> {
         let refuse = |error| Ok(SecondFactorBeginPayload { setup: None, user_errors: vec![error] });
         let (user, _) = viewer(ctx)?.person()?;
-        let email = match known(ctx, user, "password", password.into()).await? {
+        let in_use = state(ctx).store.second_factor(user).await.map_err(|error| internal(ctx, &error))?;
+        if in_use.is_some() {
+            return refuse(UserError::new("password", UserErrorCode::Taken, IN_USE));
+        }
+        let email = match shown(ctx, user, password.into(), code.as_deref(), passkey).await? {
             Ok(email) => email,
             Err(error) => return refuse(error),
         };
@@ -116,10 +128,16 @@ impl SecondFactorMutation {
 
     /// Makes ten other recovery codes; those before are no good any more.
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
-    async fn recovery_codes_make(&self, ctx: &Context<'_>, password: String, code: String) -> Result<RecoveryCodesPayload> {
+    async fn recovery_codes_make(
+        &self,
+        ctx: &Context<'_>,
+        password: String,
+        code: Option<String>,
+        passkey: Option<PasskeyAnswerInput>,
+    ) -> Result<RecoveryCodesPayload> {
         let viewer = viewer(ctx)?;
         let (user, _) = viewer.person()?;
-        if let Some(error) = shown(ctx, user, password.into(), &code).await? {
+        if let Err(error) = shown(ctx, user, password.into(), code.as_deref(), passkey).await? {
             return Ok(RecoveryCodesPayload::refuse(error));
         }
         let (codes, hashes) = second_factor::recovery_codes();
@@ -130,12 +148,18 @@ impl SecondFactorMutation {
         Ok(RecoveryCodesPayload { recovery_codes: Some(codes), user_errors: vec![] })
     }
 
-    /// Takes your second factor away: the password alone signs you in. For another app or device, take it away and set it up anew.
+    /// Takes the app away: without a passkey the password alone signs you in. For another app or device, take it away and set it up anew.
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
-    async fn second_factor_remove(&self, ctx: &Context<'_>, password: String, code: String) -> Result<SecondFactorRemovePayload> {
+    async fn second_factor_remove(
+        &self,
+        ctx: &Context<'_>,
+        password: String,
+        code: Option<String>,
+        passkey: Option<PasskeyAnswerInput>,
+    ) -> Result<SecondFactorRemovePayload> {
         let viewer = viewer(ctx)?;
         let (user, _) = viewer.person()?;
-        if let Some(error) = shown(ctx, user, password.into(), &code).await? {
+        if let Err(error) = shown(ctx, user, password.into(), code.as_deref(), passkey).await? {
             return Ok(SecondFactorRemovePayload { done: false, user_errors: vec![error] });
         }
         let removed = state(ctx).store.second_factor_remove(user, viewer.request).await;
@@ -145,16 +169,29 @@ impl SecondFactorMutation {
     }
 }
 
-/// Why whoever asks may not touch their second factor: the password or the code does not fit.
-async fn shown(ctx: &Context<'_>, user: UserId, password: SecretString, code: &str) -> Result<Option<UserError>> {
-    if let Err(error) = known(ctx, user, "password", password).await? {
-        return Ok(Some(error));
-    }
-    let shown = second_factor::show(state(ctx), caller(ctx), user, Some(code)).await.map_err(|error| internal(ctx, &error))?;
-    let refusal = match shown {
-        Shown::Enough => return Ok(None),
-        Shown::Missing => SignIn::CodeNeeded.refusal(),
-        Shown::Refused => SignIn::CodeRefused.refusal(),
+/// The address of whoever asks, where the password is theirs and what they have beside it was shown; else why they may not touch that.
+pub(super) async fn shown(
+    ctx: &Context<'_>,
+    user: UserId,
+    password: SecretString,
+    code: Option<&str>,
+    passkey: Option<PasskeyAnswerInput>,
+) -> Result<std::result::Result<String, UserError>> {
+    let refused = |message: &str| Ok(Err(UserError::new("code", UserErrorCode::SignInRefused, message)));
+    // Before a try is counted: what is no answer of a key at all is not looked at.
+    let answer = match passkey.map(PasskeyAnswerInput::read) {
+        Some(None) => return refused(CODE_REFUSED),
+        answer => answer.flatten(),
     };
-    Ok(Some(UserError::new("code", UserErrorCode::SignInRefused, refusal.unwrap_or_default())))
+    let email = match known(ctx, user, "password", password).await? {
+        Ok(email) => email,
+        Err(error) => return Ok(Err(error)),
+    };
+    let proof = Proof { code, passkey: answer.as_ref() };
+    let shown = second_factor::show(state(ctx), caller(ctx), user, proof).await.map_err(|error| internal(ctx, &error))?;
+    match shown {
+        Shown::Enough => Ok(Ok(email)),
+        Shown::Missing => refused(CODE_NEEDED),
+        Shown::Refused => refused(CODE_REFUSED),
+    }
 }

@@ -10,6 +10,7 @@ use super::error::{Code, UserError, UserErrorCode, fail, internal, state, viewer
 use super::impersonation::RunningImpersonation;
 use super::page::{cost, uuid};
 use crate::auth::{self, Caller, Identity, SignIn, SignInError};
+use crate::second_factor::Proof;
 
 /// What signing in costs of a request's complexity: two fit into one, so that a request is no list of guesses.
 pub(super) const SIGN_IN_COST: usize = 2_000;
@@ -76,7 +77,8 @@ struct SessionOpenInput {
     email: String,
     /// 12 to 1,024 bytes.
     password: String,
-    /// Of the second factor: what the app shows, or a recovery code. Asked for by the code SECOND_FACTOR_NEEDED.
+    /// Of the second factor: what the app shows, or a recovery code. Asked for by the code SECOND_FACTOR_NEEDED. A passkey is shown in a browser only
+    /// (`POST /session/open`).
     code: Option<String>,
 }
 
@@ -166,15 +168,15 @@ impl SessionMutation {
     /// account and 60 in all from one network address, beyond which the error's code is RATE_LIMITED.
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn session_open(&self, ctx: &Context<'_>, input: SessionOpenInput) -> Result<SessionPayload> {
-        let (password, code) = (input.password.into(), input.code.as_deref());
-        let ended = auth::sign_in(state(ctx), caller(ctx), &input.email, password, code).await;
+        let proof = Proof { code: input.code.as_deref(), passkey: None };
+        let ended = auth::sign_in(state(ctx), caller(ctx), &input.email, input.password.into(), proof).await;
         let ended = ended.map_err(|error| sign_in_refused(ctx, error))?;
         let refusal = ended.refusal().unwrap_or_default();
         let (field, code) = match ended {
             SignIn::Opened(session) => return Ok(SessionPayload { session: Some(session.into()), user_errors: vec![] }),
             SignIn::Refused => ("input", UserErrorCode::SignInRefused),
-            SignIn::CodeNeeded => ("input.code", UserErrorCode::SecondFactorNeeded),
-            SignIn::CodeRefused => ("input.code", UserErrorCode::SignInRefused),
+            SignIn::CodeNeeded(_) => ("input.code", UserErrorCode::SecondFactorNeeded),
+            SignIn::CodeRefused(_) => ("input.code", UserErrorCode::SignInRefused),
             SignIn::Sso(_) => ("input", UserErrorCode::SsoNeeded),
         };
         Ok(SessionPayload { session: None, user_errors: vec![UserError::new(field, code, refusal)] })

@@ -5,6 +5,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useTenant } from "../api/hooks";
 import { membershipIn } from "../app/role";
 import { useViewer } from "../app/tenants";
+import { Passkeys } from "../settings/passkeys";
 import { SecondFactor } from "../settings/second-factor";
 import { signOut } from "./session";
 
@@ -27,6 +28,7 @@ export function SecondFactorDemanded({ goOn }: { goOn: () => void }) {
           <p>Its owners and admins let nobody in by a password alone. Set one up now, and you go on where you wanted to.</p>
         </div>
         <SecondFactor inUse={null} whenSet={() => void again()} />
+        <Passkeys keys={[]} hasApp={false} codesLeft={0} whenSet={() => void again()} />
         <div className="panel stack tight">
           {others.length > 0 && (
             <ul className="stack tight">

@@ -54,7 +54,7 @@ test("no token ever reaches the browser's storage, and what was kept there once 
   stored.set("refresh", "of a version before the cookie");
   api(null);
   const { isSignedIn, signIn, signOut } = await import("./session");
-  expect([await signIn("ann@example.com", "wrong"), isSignedIn()]).toEqual([{ reason: "no", needsCode: false, needsSso: false }, false]);
+  expect([await signIn("ann@example.com", "wrong"), isSignedIn()]).toEqual([{ reason: "no", needsCode: false, passkey: null, needsSso: false }, false]);
   expect([await signIn("ann@example.com", "right"), isSignedIn()]).toEqual([null, true]);
   expect([...stored.keys()]).toEqual(["signed-in"]);
   expect([...stored.values()].join()).toMatch(/^\d+$/);

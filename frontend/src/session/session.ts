@@ -2,6 +2,7 @@
 // /session only. It works once, and one that comes twice ends the session: so one tab trades it at a time, under a lock that all tabs share. What the
 // browser's storage keeps is that somebody is signed in, so that every tab knows of it at once.
 import { ApiError } from "../api/client";
+import type { PasskeyAnswer, PasskeyAsked } from "./passkey";
 
 const SIGNED_IN_KEY = "signed-in";
 /** A token that ends while a request is under way would be refused. */
@@ -67,14 +68,16 @@ function keep(session: Session): string {
 export interface Refusal {
   reason: string;
   needsCode: boolean;
+  /** What a key of theirs is asked, in the place of a code. */
+  passkey: PasskeyAsked | null;
   /** The company signs this person in. */
   needsSso: boolean;
 }
 
 /** Signs in; gives the refusal where it was refused. */
-export async function signIn(email: string, password: string, code: string | null = null): Promise<Refusal | null> {
-  const { session, reason, needs } = await call("open", { email, password, code });
-  if (!session) return { reason: reason ?? "The sign-in was refused.", needsCode: needs === "code", needsSso: needs === "sso" };
+export async function signIn(email: string, password: string, code: string | null = null, shown: PasskeyAnswer | null = null): Promise<Refusal | null> {
+  const { session, reason, needs, passkey } = await call("open", { email, password, code, passkey: shown });
+  if (!session) return { reason: reason ?? "The sign-in was refused.", needsCode: needs === "code", passkey: passkey ?? null, needsSso: needs === "sso" };
   keep(session);
   signedIn();
   return null;
@@ -113,6 +116,7 @@ interface Answer {
   session?: Session | null;
   reason?: string | null;
   needs?: string | null;
+  passkey?: PasskeyAsked | null;
   errors?: { message: string; extensions?: { code?: string } }[];
 }
 

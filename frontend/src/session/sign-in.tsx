@@ -3,6 +3,7 @@ import { useEffect, useState } from "react";
 import { Link, Navigate, useNavigate, useRouter, useSearch } from "@tanstack/react-router";
 import { Field } from "../ui/field";
 import { Problem, sentence } from "../ui/state";
+import { hasPasskeys, showPasskey, type PasskeyAsked } from "./passkey";
 import { adoptSession, isSignedIn, signIn } from "./session";
 import { DONE, WANTED_KEY, reasonOf } from "./sso";
 
@@ -13,6 +14,7 @@ export function SignIn() {
   const [isBusy, setBusy] = useState(false);
   const [wrong, setWrong] = useState<string | null>(null);
   const [needsCode, setNeedsCode] = useState(false);
+  const [asked, setAsked] = useState<PasskeyAsked | null>(null);
   const [error, setError] = useState<unknown>(null);
   // The company's sign-in has ended well: what it left in the cookie is taken.
   const [isBack, setBack] = useState(sso === DONE);
@@ -36,19 +38,22 @@ export function SignIn() {
   if (isBack) return <main className="sign-in" aria-busy="true" />;
   if (isSignedIn() && !isBusy) return <Navigate to={next} replace />;
   const refused = reasonOf(sso);
-  const submit = async (form: FormData) => {
+  const submit = async (form: FormData, withKey = false) => {
     setBusy(true);
     setWrong(null);
     setError(null);
     try {
       const code = form.get("code");
-      const refusal = await signIn(String(form.get("email")), String(form.get("password")), typeof code === "string" ? code : null);
+      const shown = withKey && asked ? await showPasskey(asked) : null;
+      if (withKey && !shown) return setWrong("No key answered. Try again, or enter a code.");
+      const refusal = await signIn(String(form.get("email")), String(form.get("password")), typeof code === "string" && !shown ? code : null, shown);
       if (refusal?.needsSso) {
         await navigate({ to: "/company", search: { who: String(form.get("email")), ...(to ? { to } : {}) } });
       } else if (refusal) {
         // That a code is asked for is nothing that went wrong.
         setWrong(refusal.needsCode && !needsCode ? null : sentence(refusal.reason));
         setNeedsCode(refusal.needsCode);
+        setAsked(hasPasskeys() ? refusal.passkey : null);
       } else {
         await router.invalidate();
         await navigate({ href: next, replace: true });
@@ -78,12 +83,17 @@ export function SignIn() {
         <Field label="Password" wrong={needsCode ? null : wrong}>
           {(props) => <input {...props} name="password" type="password" autoComplete="current-password" required />}
         </Field>
+        {needsCode && asked && (
+          <button type="button" className="button main-act" disabled={isBusy} onClick={(event) => event.currentTarget.form && void submit(new FormData(event.currentTarget.form), true)}>
+            Use your passkey or security key
+          </button>
+        )}
         {needsCode && (
           <Field label="Code" help="What your authenticator app shows, or one of your recovery codes." wrong={wrong}>
-            {(props) => <input {...props} name="code" autoComplete="one-time-code" autoCapitalize="characters" spellCheck={false} required autoFocus />}
+            {(props) => <input {...props} name="code" autoComplete="one-time-code" autoCapitalize="characters" spellCheck={false} required={!asked} autoFocus={!asked} />}
           </Field>
         )}
-        <button type="submit" className="button main-act" disabled={isBusy}>
+        <button type="submit" className={asked ? "button" : "button main-act"} disabled={isBusy}>
           {isBusy ? "Signing in…" : "Sign in"}
         </button>
         <Link to="/company" search={to ? { to } : {}}>

@@ -10,6 +10,7 @@ import { Empty, Loading, Problem } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { deviceOf } from "./device";
+import { Passkeys } from "./passkeys";
 import { SecondFactor } from "./second-factor";
 import {
   AccountDocument,
@@ -89,7 +90,8 @@ function Own() {
         </section>
         <Password email={account?.email ?? ""} />
       </div>
-      {account && <SecondFactor inUse={account.secondFactor ?? null} />}
+      {account && <SecondFactor inUse={account.secondFactor ?? null} hasKeys={account.passkeys.length > 0} />}
+      {account && <Passkeys keys={account.passkeys} hasApp={Boolean(account.secondFactor)} codesLeft={account.recoveryCodesLeft} />}
       <Sessions />
     </>
   );

@@ -9,7 +9,7 @@ import { Time } from "../ui/time";
 import { RecoveryCodesMakeDocument, SecondFactorBeginDocument, SecondFactorConfirmDocument, SecondFactorRemoveDocument } from "./query.generated";
 
 /** So few recovery codes are a reason to make others. */
-const FEW = 3;
+export const FEW = 3;
 
 interface InUse {
   since: string;
@@ -21,7 +21,7 @@ interface Setup {
 }
 
 /** `whenSet` is called once the recovery codes have been kept. */
-export function SecondFactor({ inUse, whenSet }: { inUse: InUse | null; whenSet?: () => void }) {
+export function SecondFactor({ inUse, hasKeys = false, whenSet }: { inUse: InUse | null; hasKeys?: boolean; whenSet?: () => void }) {
   const [step, setStep] = useState<"begin" | "codes" | "remove" | null>(null);
   const [setup, setSetup] = useState<Setup | null>(null);
   const [codes, setCodes] = useState<readonly string[] | null>(null);
@@ -29,7 +29,7 @@ export function SecondFactor({ inUse, whenSet }: { inUse: InUse | null; whenSet?
   return (
     <section className="panel stack tight">
       <div className="row">
-        <h2>Second factor</h2> {inUse ? <Badge tone="good">on</Badge> : <Badge tone="warn">off</Badge>}
+        <h2>Authenticator app</h2> {inUse ? <Badge tone="good">on</Badge> : <Badge tone="warn">off</Badge>}
       </div>
       {inUse ? (
         <>
@@ -56,7 +56,7 @@ export function SecondFactor({ inUse, whenSet }: { inUse: InUse | null; whenSet?
           </div>
         </>
       )}
-      {step === "begin" && <Begin close={close} show={setSetup} />}
+      {step === "begin" && <Begin hasKeys={hasKeys} close={close} show={setSetup} />}
       {step === "codes" && <OtherCodes close={close} show={setCodes} />}
       {step === "remove" && <Remove close={close} />}
       {setup && <Confirm setup={setup} close={() => setSetup(null)} show={setCodes} />}
@@ -65,7 +65,7 @@ export function SecondFactor({ inUse, whenSet }: { inUse: InUse | null; whenSet?
   );
 }
 
-function Begin({ close, show }: { close: () => void; show: (setup: Setup) => void }) {
+function Begin({ hasKeys, close, show }: { hasKeys: boolean; close: () => void; show: (setup: Setup) => void }) {
   const act = useFormAct(
     SecondFactorBeginDocument,
     (result) => result.secondFactorBegin,
@@ -76,8 +76,13 @@ function Begin({ close, show }: { close: () => void; show: (setup: Setup) => voi
     close,
   );
   return (
-    <FormDialog title="Set up an app" label="Go on" act={act} fields={["password"]} close={close} submit={(form) => act.run({ password: String(form.get("password")) })}>
+    <FormDialog title="Set up an app" label="Go on" act={act} fields={["password", "code"]} close={close} submit={(form) => act.run({ password: String(form.get("password")), code: hasKeys ? String(form.get("code")) : null })}>
       <Password wrong={act.wrong("password")} />
+      {hasKeys && (
+        <Field label="One of your recovery codes" wrong={act.wrong("code")}>
+          {(props) => <input {...props} name="code" autoComplete="off" spellCheck={false} required />}
+        </Field>
+      )}
     </FormDialog>
   );
 }
@@ -139,7 +144,7 @@ function Remove({ close }: { close: () => void }) {
   );
 }
 
-function Paper({ codes, close }: { codes: readonly string[]; close: () => void }) {
+export function Paper({ codes, close }: { codes: readonly string[]; close: () => void }) {
   return (
     <Dialog title="Your recovery codes" about="Each signs you in once in the place of a code, on the day your phone is lost. They are shown this once: print them, or keep them where your app is not." open close={close}>
       <ul className="stack tight">

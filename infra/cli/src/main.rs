@@ -334,7 +334,7 @@ async fn person(store: &Store, email: &str) -> Result<UserId, Failure> {
 async fn second_factor_remove(email: &str) -> Result<(), Failure> {
     let store = database().await?;
     let user = person(&store, email).await?;
-    if store.second_factor_remove(user, uuid::Uuid::now_v7()).await? {
+    if store.second_factors_remove(user, uuid::Uuid::now_v7()).await? {
         say(&user.to_string())
     } else {
         Err(format!("{email} has no second factor").into())
@@ -347,7 +347,7 @@ async fn staff_grant(email: &str) -> Result<(), Failure> {
     if !store.staff_grant(user).await? {
         return Err(format!("{email} is staff already").into());
     }
-    if store.second_factor(user).await?.is_none() {
+    if !store.has_second_factor(user).await? {
         info!("{email} has no second factor yet, and can begin nothing without one");
     }
     say(&user.to_string())

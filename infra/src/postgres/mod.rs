@@ -49,6 +49,7 @@ pub mod lookup_table;
 pub mod member;
 mod nodelay;
 pub mod page;
+pub mod passkey;
 pub mod people;
 pub mod poll;
 pub mod receive;

@@ -32,6 +32,7 @@ mod lookup_version;
 mod member;
 mod order;
 mod order_to_cash;
+mod passkey;
 mod permission_matrix;
 mod poll;
 mod reconciliation;
