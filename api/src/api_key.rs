@@ -36,7 +36,7 @@ impl NewKey {
 }
 
 /// The part of a key that is no secret; `None` for what is none.
-fn prefix(text: &str) -> Option<&str> {
+pub(crate) fn prefix(text: &str) -> Option<&str> {
     let (prefix, secret) = text.strip_prefix(BEGIN)?.split_once('_')?;
     let is_hex = prefix.len() == 2 * PREFIX_BYTES && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
     (is_hex && secret.len() == 43).then_some(prefix)

@@ -19,6 +19,8 @@ pub mod password;
 mod second_factor;
 mod sso;
 mod throttle;
+#[doc(hidden)]
+pub mod untrusted;
 mod web_app;
 mod web_session;
 

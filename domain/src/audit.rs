@@ -225,6 +225,7 @@ pub enum Action {
     EmailDomainEnforced,
     EmailDomainReleased,
     EmailDomainRemoved,
+    TaskRefused,
 }
 
 impl Action {
@@ -416,6 +417,7 @@ impl Action {
             Self::EmailDomainEnforced => "email_domain.enforced",
             Self::EmailDomainReleased => "email_domain.released",
             Self::EmailDomainRemoved => "email_domain.removed",
+            Self::TaskRefused => "task.refused",
         }
     }
 }

@@ -64,6 +64,7 @@ pub mod sent_group;
 pub mod session;
 pub mod split;
 pub mod sso;
+mod stray;
 pub mod subscription;
 pub mod subscription_made;
 pub mod sunset;
