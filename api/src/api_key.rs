@@ -38,11 +38,12 @@ impl NewKey {
     }
 }
 
-fn prefix(text: &str) -> Option<&str> {
+/// The part of a key that is no secret; `None` for what is none.
+pub(crate) fn prefix(text: &str) -> Option<&str> {
     prefix_of(BEGIN, text)
 }
 
-/// The part of a key that is no secret; `None` for what is none.
+/// The part that is no secret of what begins so.
 pub fn prefix_of<'t>(begin: &str, text: &'t str) -> Option<&'t str> {
     let (prefix, secret) = text.strip_prefix(begin)?.split_once('_')?;
     let is_hex = prefix.len() == 2 * PREFIX_BYTES && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());

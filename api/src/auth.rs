@@ -170,7 +170,7 @@ impl Tokens {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign).ok()
     }
 
-    fn read(&self, token: &str) -> Option<(UserId, SessionId)> {
+    pub(crate) fn read(&self, token: &str) -> Option<(UserId, SessionId)> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.read, &self.validation).ok()?.claims;
         claims.imp.is_none().then_some((claims.sub, claims.sid))
     }
@@ -180,7 +180,7 @@ impl Tokens {
         self.signed(SUPPORT_AUDIENCE, (live.user, session), Some(live.id), live.ends_at)
     }
 
-    fn read_impersonation(&self, token: &str) -> Option<(ImpersonationId, UserId, SessionId)> {
+    pub(crate) fn read_impersonation(&self, token: &str) -> Option<(ImpersonationId, UserId, SessionId)> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.read, &self.support).ok()?.claims;
         Some((claims.imp?, claims.sub, claims.sid))
     }

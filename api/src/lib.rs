@@ -17,12 +17,14 @@ mod health;
 mod intake;
 mod mailing;
 pub mod master_key;
+mod passkey;
 pub mod password;
 mod quota;
-mod passkey;
 mod scim;
 mod second_factor;
 mod sso;
+#[doc(hidden)]
+pub mod untrusted;
 mod web_app;
 mod web_session;
 

@@ -5,7 +5,7 @@
 //! database, which keeps hashes, could end no sign-in, and neither could whoever sees the code on its way.
 
 mod check;
-mod id_token;
+pub(crate) mod id_token;
 mod provider;
 
 use actix_web::http::StatusCode;
@@ -234,6 +234,11 @@ impl Returned {
         returned.state = state?;
         Some(returned)
     }
+}
+
+/// True of what a browser comes back with from a provider.
+pub(crate) fn is_answer(query: &str) -> bool {
+    Returned::read(query).is_some()
 }
 
 async fn callback(state: web::Data<AppState>, request: HttpRequest) -> HttpResponse {

@@ -268,6 +268,7 @@ pub enum Action {
     PasskeyAdded,
     PasskeyRemoved,
     PasskeyRefused,
+    TaskRefused,
 }
 
 impl Action {
@@ -479,6 +480,7 @@ impl Action {
             Self::PasskeyAdded => "passkey.added",
             Self::PasskeyRemoved => "passkey.removed",
             Self::PasskeyRefused => "passkey.refused",
+            Self::TaskRefused => "task.refused",
         }
     }
 }

@@ -6,9 +6,13 @@ use std::borrow::Cow;
 /// text"; a number stays one, with its sign.
 #[must_use]
 pub fn cell(text: &str) -> Cow<'_, str> {
+    if begins_as_formula(text) && !is_number(text) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+}
+
+/// True of what some spreadsheet begins to compute at.
+pub(crate) fn begins_as_formula(text: &str) -> bool {
     // The wide forms are taken for the narrow ones by some.
-    let begins = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
-    if begins && !is_number(text) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }
 
 /// Digits with a sign and a point at most: nothing to compute.

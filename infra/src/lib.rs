@@ -11,6 +11,7 @@ pub mod loopback;
 pub mod mail;
 pub mod outbound;
 pub mod postgres;
+pub mod process;
 pub mod simulator;
 pub mod sunset;
 pub mod telemetry;

@@ -383,6 +383,45 @@ mod tests {
     }
 
     #[test]
+    fn threat_sealed_of_each_kind_opens_as_no_other_kind_row_or_tenant_and_with_no_byte_changed() {
+        let (vault, tenant, other) = (vault(7), TenantId::generate(), TenantId::generate());
+        let (data_key, _) = vault.new_data_key(tenant, 1).unwrap();
+        let (their_key, _) = vault.new_data_key(other, 1).unwrap();
+        let fields: SecretFields = [("token".to_owned(), SecretString::from("s3cret"))].into_iter().collect();
+        // Ids of the same 128 bits in each kind, so that the kind alone keeps them apart.
+        let kinds = |id: u128| {
+            let id = uuid::Uuid::from_u128(id);
+            [
+                Sealed::Credential(CredentialId(id)),
+                Sealed::Token(CredentialId(id)),
+                Sealed::CertificateKey,
+                Sealed::AlertReceiver(AlertReceiverId(id)),
+                Sealed::HookSecret(HookSecretId(id)),
+                Sealed::IdentityProvider,
+            ]
+        };
+        for (at, ours) in kinds(1).into_iter().enumerate() {
+            let sealed = data_key.seal(tenant, ours, &fields).unwrap();
+            assert!(data_key.open(tenant, ours, &sealed).is_ok());
+            assert!(data_key.open(other, ours, &sealed).is_err(), "{ours}: of another tenant");
+            assert!(their_key.open(tenant, ours, &sealed).is_err(), "{ours}: by another tenant's key");
+            for (other, theirs) in kinds(1).into_iter().enumerate().filter(|(other, _)| *other != at) {
+                assert!(data_key.open(tenant, theirs, &sealed).is_err(), "{ours} as {theirs} ({other})");
+            }
+            for theirs in kinds(2).into_iter().filter(|theirs| *theirs != ours) {
+                assert!(data_key.open(tenant, theirs, &sealed).is_err(), "{ours} as {theirs}");
+            }
+            for byte in 0..sealed.len() {
+                let mut altered = sealed.clone();
+                altered[byte] ^= 0x80;
+                assert!(data_key.open(tenant, ours, &altered).is_err(), "{ours}, byte {byte}");
+                assert!(data_key.open(tenant, ours, &sealed[..byte]).is_err(), "{ours}, cut at {byte}");
+            }
+            assert_ne!(data_key.seal(tenant, ours, &fields).unwrap(), sealed, "{ours}: no nonce twice");
+        }
+    }
+
+    #[test]
     fn a_second_factor_opens_for_its_person_only() {
         let (ours, user) = (vault(7), UserId::generate());
         let sealed = ours.seal_of_person(user, &"GEZDGNBVGY3TQOJQ".into()).unwrap();

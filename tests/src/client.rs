@@ -76,6 +76,12 @@ impl Client {
         self
     }
 
+    /// The access token of its session.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     #[must_use]
     pub fn of_tenant(mut self, tenant: &str) -> Self {
         self.tenant = Some(tenant.to_owned());

@@ -256,6 +256,11 @@ impl Platform {
         infra::vault::Vault::new(&master_key.as_str().into()).map_err(|error| step("the vault", error))
     }
 
+    /// The settings that are secrets, by name: what must stand nowhere else.
+    pub fn secrets(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.secrets.iter().map(|(name, secret)| (*name, secret.as_str()))
+    }
+
     fn database_url(&self) -> Result<String, PlatformError> {
         let Some(port) = self.options.postgres_port else { return Ok(self.database.app_url.clone()) };
         let mut url = url::Url::parse(&self.database.app_url).map_err(|error| step("the database's address", error))?;

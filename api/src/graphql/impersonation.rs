@@ -298,7 +298,7 @@ pub async fn note(state: &AppState, viewer: &Viewer, request: &mut async_graphql
 }
 
 /// The root fields of a document, each once, and the ids that they name.
-fn asked(document: &ExecutableDocument, ids: &mut BTreeSet<String>) -> BTreeSet<String> {
+pub(super) fn asked(document: &ExecutableDocument, ids: &mut BTreeSet<String>) -> BTreeSet<String> {
     let mut asked = BTreeSet::new();
     for (_, operation) in document.operations.iter() {
         fields(document, &operation.node.selection_set.node, FRAGMENTS_MAX, &mut asked, ids);

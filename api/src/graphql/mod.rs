@@ -59,6 +59,7 @@ mod second_factor;
 mod sent_group;
 mod session;
 mod sign_in_policy;
+mod size;
 mod subscription;
 mod sunset;
 mod support;
@@ -294,12 +295,27 @@ async fn read(request: &HttpRequest, payload: web::Payload) -> Result<async_grap
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         return Err(bad("one request at a time: a batch is not taken"));
     }
-    let query: async_graphql::Request =
+    let mut query: async_graphql::Request =
         serde_json::from_slice(&body).map_err(|error| bad(&format!("the body is no GraphQL request in JSON: {error}")))?;
     if has_nul(&query) {
         return Err(bad("a text holds the character U+0000, which cannot be stored"));
     }
+    size::check(&mut query).map_err(|error| bad(&error.to_string()))?;
     Ok(query)
+}
+
+/// True of a body that would be run.
+pub(crate) fn is_read(body: &[u8]) -> bool {
+    let Ok(mut query) = serde_json::from_slice::<async_graphql::Request>(body) else { return false };
+    if has_nul(&query) || size::check(&mut query).is_err() {
+        return false;
+    }
+    query.parsed_query().is_ok_and(|document| !impersonation::asked(document, &mut std::collections::BTreeSet::new()).is_empty())
+}
+
+/// True of what one of our lists gives as a cursor.
+pub(crate) fn is_cursor(text: &str) -> bool {
+    page::start(None, Some(text.to_owned())).is_ok() || page::opened::<(String, uuid::Uuid)>(text).is_ok()
 }
 
 /// Postgres has no NUL in a text: without this look, one would fail as an error of ours wherever it is bound to a statement.

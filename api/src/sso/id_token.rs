@@ -1,6 +1,8 @@
 //! Whether an ID token is believed (OpenID Connect Core 1.0, 3.1.3.7). Signature, issuer, audience and time are the library's to check; what it leaves
 //! open stands here: which algorithms, which key, for whom of several, which sign-in.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
@@ -141,8 +143,8 @@ pub fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
     use jsonwebtoken::jwk::EllipticCurve::{Ed25519, P256};
     let is_of_kind = match (&key.algorithm, algorithm) {
         (RSA(_), Algorithm::RS256) => true,
-        (EllipticCurve(key), Algorithm::ES256) => key.curve == P256,
-        (OctetKeyPair(key), Algorithm::EdDSA) => key.curve == Ed25519,
+        (EllipticCurve(key), Algorithm::ES256) => key.curve == P256 && is_coordinate(&key.x) && is_coordinate(&key.y),
+        (OctetKeyPair(key), Algorithm::EdDSA) => key.curve == Ed25519 && is_coordinate(&key.x),
         _ => false,
     };
     let is_named = match key.common.key_algorithm {
@@ -153,6 +155,11 @@ pub fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
         Some(_) => false,
     };
     is_of_kind && is_named && key.common.public_key_use.as_ref().is_none_or(|of| *of == PublicKeyUse::Signature)
+}
+
+/// 32 bytes, as both curves have them. The library ends with a panic at a shorter one of Ed25519.
+fn is_coordinate(text: &str) -> bool {
+    URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32)
 }
 
 /// True where a token of this key could be believed.

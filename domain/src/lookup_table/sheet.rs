@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::cell::written;
+use crate::cell::{begins_as_formula, written};
 
 use super::{Entry, TableKind, midnight, rate_key, shown, unit_key, unit_parts};
 
@@ -250,7 +250,7 @@ fn shown_row(record: &csv::StringRecord, delimiter: u8) -> String {
 
 /// True of what a spreadsheet takes for a formula, with any number of our apostrophes before it.
 fn is_formula(cell: &str) -> bool {
-    cell.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r'])
+    begins_as_formula(cell.trim_start_matches('\''))
 }
 
 fn guarded(cell: &str) -> Cow<'_, str> {
@@ -392,6 +392,20 @@ mod tests {
             "from,to,effective_from,effective_until\r\n'=1+1,x,,\r\n'@x,x,,\r\n'-2,x,,\r\n'+3,x,,\r\n''=1,x,,\r\n',x,,\r\n'a,x,,\r\n"
         );
         assert_eq!(read(TableKind::Codes, &text).rows.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>(), entries);
+    }
+
+    #[test]
+    fn threat_formula_is_text_in_a_table_as_it_is_in_the_audit_log() {
+        for text in ["=1+1", "+a", "-1+2", "@x", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1+2", "＠x"] {
+            let entry = Entry::always(text, text);
+            let written = write(TableKind::Codes, [&entry]);
+            let mut cells = csv::ReaderBuilder::new().from_reader(written.as_bytes());
+            let row = cells.records().next().unwrap().unwrap();
+            for cell in [&row[0], &row[1]] {
+                assert!(cell.starts_with('\'') && crate::cell::cell(text).starts_with('\''), "{text:?} is {cell:?}");
+            }
+            assert_eq!(read(TableKind::Codes, &written).rows[0].1, entry, "and comes back as it was");
+        }
     }
 
     fn moments() -> impl Strategy<Value = (Option<DateTime<Utc>>, Option<DateTime<Utc>>)> {

@@ -123,6 +123,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     infra::telemetry::start(cli.log_json);
+    infra::process::hide_memory();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let run = || runtime?.block_on(run(cli.command));
     match run() {

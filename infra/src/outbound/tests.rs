@@ -230,3 +230,146 @@ async fn an_operator_opens_one_host_and_port_only() {
     assert!(check("https://erp.internal/x"));
     assert!(!check("https://user@erp.internal/x"));
 }
+
+/// The body of a request, once all of it came.
+async fn body(stream: &mut tokio::net::TcpStream) -> Option<String> {
+    let mut came = Vec::new();
+    loop {
+        let mut piece = [0; 4096];
+        let count = stream.read(&mut piece).await.ok().filter(|count| *count > 0)?;
+        came.extend_from_slice(&piece[..count]);
+        let text = String::from_utf8_lossy(&came);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        if body.len() >= length.unwrap_or(0) {
+            return Some(body.to_owned());
+        }
+    }
+}
+
+/// What a server does once it has read a request on a connection that it keeps.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    /// The first is answered, the second is read and never answered: the connection ends.
+    DropsTheSecond,
+    /// Each is answered, and then the connection ends at once, whatever it promised.
+    Closes,
+}
+
+#[tokio::test]
+async fn threat_hidden_retries_no_request_is_seen_twice_whatever_becomes_of_a_kept_connection() {
+    for then in [Then::DropsTheSecond, Then::Closes] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let bodies = seen.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let bodies = bodies.clone();
+                tokio::spawn(async move {
+                    for number in 0.. {
+                        let Some(body) = body(&mut stream).await else { return };
+                        bodies.lock().unwrap().push(body);
+                        if then == Then::DropsTheSecond && number == 1 {
+                            return;
+                        }
+                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n{}";
+                        if stream.write_all(answer).await.is_err() || then == Then::Closes {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        let outbound = Outbound::new(AllowList::parse(&format!("127.0.0.1:{port}")), TIMEOUT).unwrap();
+        let (mut answered, mut lost) = (0, 0);
+        for number in 0..60 {
+            let method = if number % 4 == 3 { Method::Get } else { Method::Post };
+            let body = Bytes::from(format!("request {number}"));
+            let request = HttpRequest { method, body, ..get(&format!("http://127.0.0.1:{port}/")) };
+            match outbound.send(request).await {
+                Ok(answer) => answered += usize::from(answer.status == 200),
+                Err(NoAnswer::Lost(_)) => lost += 1,
+                // It says that nothing was sent, and is held to it below.
+                Err(NoAnswer::NotSent(_)) => {}
+                Err(refused) => panic!("{refused:?}"),
+            }
+        }
+        let seen = seen.lock().unwrap().clone();
+        let once: std::collections::BTreeSet<&String> = seen.iter().collect();
+        assert_eq!(once.len(), seen.len(), "none is on the wire twice: {seen:?}");
+        assert!(seen.len() >= answered && seen.len() <= answered + lost, "{} seen, {answered} answered, {lost} lost", seen.len());
+        if then == Then::DropsTheSecond {
+            assert!(
+                answered + lost == 60 && lost > 10,
+                "what was read and not answered is lost: {answered} answered, {lost} lost"
+            );
+        }
+    }
+}
+
+/// A server that answers each request with this head, and then with this piece for as long as anybody listens. Counts the bytes that were taken.
+async fn endless(head: &'static str, piece: Vec<u8>) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = taken.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (count, piece) = (count.clone(), piece.clone());
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(head.as_bytes()).await;
+                while stream.write_all(&piece).await.is_ok() {
+                    count.fetch_add(piece.len(), Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    (port, taken)
+}
+
+fn opened_to(port: u16, timeout: Duration) -> Outbound {
+    Outbound::new(AllowList::parse(&format!("127.0.0.1:{port}")), timeout).unwrap()
+}
+
+#[tokio::test]
+async fn threat_bomb_of_a_vendor_is_left_at_the_bound_packed_or_not() {
+    use std::io::Write as _;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(&vec![b' '; 64 * 1024 * 1024]).unwrap();
+    let packed = packed.finish().unwrap();
+    assert!(packed.len() < 100_000, "a thousandth of what it unpacks to");
+    let plain = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    let zipped = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n";
+    for (head, piece, taken_max) in [(plain, vec![b' '; 65_536], 64 * 1024 * 1024), (zipped, packed, 8 * 1024 * 1024)] {
+        let (port, taken) = endless(head, piece).await;
+        let answer = opened_to(port, Duration::from_secs(30)).send(get(&format!("http://127.0.0.1:{port}/"))).await;
+        let Err(NoAnswer::Lost(why)) = answer else { panic!("{head}: {answer:?}") };
+        assert_eq!(why, format!("the answer is longer than {ANSWER_BYTES_MAX} bytes"), "{head}");
+        let taken = taken.load(Ordering::SeqCst);
+        assert!(taken < taken_max, "it was not read to its end, which it has none of: {taken} bytes");
+    }
+}
+
+#[tokio::test]
+async fn threat_slow_answer_ends_with_the_time_of_a_call() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").await;
+                // Each byte comes in time, and all of them never do.
+                while stream.write_all(b" ").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            });
+        }
+    });
+    let begun = Instant::now();
+    let answer = opened_to(port, Duration::from_millis(500)).send(get(&format!("http://127.0.0.1:{port}/"))).await;
+    assert!(matches!(answer, Err(NoAnswer::Lost(_))), "{answer:?}");
+    assert!(begun.elapsed() < TIMEOUT, "{:?}", begun.elapsed());
+}

@@ -21,7 +21,7 @@ use domain::protocol::{self, Event};
 use domain::record::RecordKind;
 use domain::scope::Scope;
 use domain::secret::SecretFields;
-use domain::task::Nudge;
+use domain::task::{Nudge, Stage};
 use domain::usage::Meter;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
@@ -29,7 +29,7 @@ use uuid::Uuid;
 use super::breaker::{self, BreakerNote, OpenBreaker};
 use super::exception::{self, Subject};
 use super::external_id::{self, Given, Theirs};
-use super::{StoreError, TenantStore, opened, sent_group};
+use super::{StoreError, TenantStore, opened, sent_group, stray};
 use crate::vault::{Sealed, Vault};
 
 /// Bytes of an answer that an attempt keeps.
@@ -307,6 +307,8 @@ impl TenantStore<'_> {
         if !blocked.is_empty() && self.unblock(&mut tx, &blocked).await? {
             load_parcels(&mut tx, &blocked, lease_s, &mut load.parcels).await?;
         }
+        let taken = load.parcels.iter().map(|parcel| parcel.id.0).chain(blocked).chain(overtaken);
+        stray::refuse(&mut tx, self.scope(), Stage::Deliver, ids, taken).await?;
         if load.parcels.is_empty() {
             tx.commit().await?;
             return Ok(load);

@@ -73,6 +73,7 @@ pub mod session;
 pub mod sign_in_policy;
 pub mod split;
 pub mod sso;
+mod stray;
 pub mod subscription;
 pub mod subscription_made;
 pub mod sunset;

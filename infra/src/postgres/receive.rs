@@ -14,7 +14,7 @@ use domain::lane::Lane;
 use domain::mapping::Rules;
 use domain::record::RecordKind;
 use domain::scope::Scope;
-use domain::task::Nudge;
+use domain::task::{Nudge, Stage};
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ use super::breaker;
 use super::exception::{self, Subject, Taken};
 use super::ledger::{TableVersion, table_versions};
 use super::split::{self, Ways};
+use super::stray;
 use super::sweep::NUDGE_GRACE_S;
 use super::{StoreError, TenantStore};
 use crate::vault::StoredKey;
@@ -174,6 +175,7 @@ impl<'a> TenantStore<'a> {
                 drift_version: row.try_get("drift_version")?,
             });
         }
+        stray::refuse(&mut tx, self.scope(), Stage::Receive, ids, messages.iter().map(|message| message.id.0)).await?;
         let sources: Vec<Uuid> = messages.iter().map(|m| m.connection.0).collect::<HashSet<_>>().into_iter().collect();
         let flows = if sources.is_empty() { vec![] } else { published_flows(&mut tx, self.scope().tenant, &sources).await? };
         let has_rules = flows.iter().any(|flow| !flow.source_mapping.is_empty());

@@ -1,4 +1,4 @@
-//! What a reviewer should not have to look for: who may know whom, licences, vendors named in Rust, leftovers.
+//! What a reviewer should not have to look for: who may know whom, licences, where libraries come from, vendors named in Rust, leftovers.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("actix-web", &["api"]),
     ("async-graphql", &["api"]),
 ];
+/// Where all that is not ours comes from.
+const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 const LICENCES: &[&str] = &[
     "MIT",
     "Apache-2.0",
@@ -64,6 +66,10 @@ pub fn run() -> Result<(), String> {
             dependencies(name, package, &mut findings);
         } else {
             licence(name, package["license"].as_str().unwrap_or_default(), &mut findings);
+            // What comes from there has a checksum in Cargo.lock, and nobody can change it afterwards.
+            if package["source"] != REGISTRY {
+                findings.push(format!("{name} comes from {}, and not from the registry", package["source"]));
+            }
         }
     }
     let mut sizes: BTreeMap<usize, PathBuf> = BTreeMap::new();

@@ -205,3 +205,77 @@ fn rules_that_are_too_deep_or_too_many_do_not_compile() {
         assert!(errors.to_string().contains(what) && errors.0.len() <= 100, "{what}: {}", errors.0.len());
     }
 }
+
+#[test]
+fn threat_expression_has_no_way_to_the_system_and_no_loop() {
+    for text in [
+        "{{7*7}}",
+        "${env}",
+        "${HOME}",
+        "<%= 7*7 %>",
+        "env('HOME')",
+        "read('/etc/passwd')",
+        "http('http://127.0.0.1/')",
+        "now()",
+        "random()",
+        "matches(a, '(a+)+$')",
+        "repeat('x', 1000000000)",
+        "constructor.constructor('return 1')()",
+        "x => x",
+        "a = 1",
+        "a; b",
+        "while (true) {}",
+        "function f() { f() }",
+        "include 'x'",
+        "`id`",
+    ] {
+        assert!(Filter::compile(text).is_err(), "{text}");
+    }
+    // A name that means something elsewhere is a field that is not there.
+    for name in ["__proto__", "constructor", "this", "self", "process", "__class__"] {
+        assert!(Filter::compile(&format!("is_empty({name})")).unwrap().passes(&value("{}")).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn threat_expression_of_huge_numbers_and_texts_ends_at_once() {
+    let began = std::time::Instant::now();
+    let documents = [
+        r#"{"a":1e999999999,"b":1e-999999999,"text":"1e999999999"}"#,
+        r#"{"a":79228162514264337593543950335,"b":-79228162514264337593543950335,"text":"79228162514264337593543950336"}"#,
+        r#"{"a":1e28,"b":1e-28,"text":"0.00000000000000000000000000001"}"#,
+    ];
+    let (mut answered, mut refused) = (0, 0);
+    for json in documents {
+        let document = value(json);
+        for expression in [
+            "a * a",
+            "a + b",
+            "b / a",
+            "a / b",
+            "a * b * a * b * a",
+            "number(text) * number(text)",
+            "1e999999999 * a",
+            "round(a, 1000000000)",
+            "round(a, -1000000000)",
+            "to_minor(a, 'KWD')",
+            "from_epoch(a)",
+            "pad_left(text, 1000000000, 'x')",
+            "substring(text, 0, 1000000000)",
+            "replace(text, '', text)",
+            "join(split(text, ''), text)",
+            "convert_unit(a, 'kg', 'g')",
+        ] {
+            let Ok(filter) = Filter::compile(&format!("!is_empty(text({expression}))")) else { continue };
+            match filter.passes(&document) {
+                Ok(_) => answered += 1,
+                Err(why) => {
+                    assert!(!why.is_empty() && why.len() < 1_000, "{expression} of {json}: {why}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(answered > 3 && refused > 3, "{answered} answered, {refused} refused");
+    assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+}

@@ -1,0 +1,335 @@
+//! A secret is where it must be and nowhere else: each of every kind is a word that occurs once in the world, everything that can go wrong with it goes
+//! wrong, and then whatever the platform has written is read for those words.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use domain::http::{HttpAnswer, HttpRequest, Method};
+use infra::loopback::{Running, serve};
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use tests::client::Client;
+use tests::platform::{EMAIL, Options};
+use tests::sample;
+use uuid::Uuid;
+
+use crate::second_factor::set_up;
+use crate::{World, eventually, world_with};
+
+/// What a log must not take for an event of its own, and a terminal not for an order.
+const HOSTILE: &str = "hats\n{\"level\":\"INFO\",\"fields\":{\"message\":\"Signed in\"}}\r\n\u{1b}[2K\u{2028}\u{85}";
+const MARK: &str = "you sent";
+
+/// Secrets by what they are.
+#[derive(Default)]
+struct Canaries(BTreeMap<&'static str, String>);
+
+impl Canaries {
+    fn plant(&mut self, what: &'static str) -> String {
+        self.keep(what, format!("canary-{}", Uuid::new_v4().simple()))
+    }
+
+    fn keep(&mut self, what: &'static str, secret: impl Into<String>) -> String {
+        let secret = secret.into();
+        assert!(secret.len() >= 12, "{what} is too short a word to be looked for");
+        self.0.insert(what, secret.clone());
+        secret
+    }
+
+    /// Which of them stand in a text, as they are, in base64 or in hexadecimal digits.
+    fn found(&self, text: &str) -> Vec<&'static str> {
+        let hex = |secret: &str| secret.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let stands =
+            |secret: &str| [secret.to_owned(), STANDARD.encode(secret), hex(secret)].iter().any(|form| text.contains(form));
+        self.0.iter().filter(|(_, secret)| stands(secret)).map(|(what, _)| *what).collect()
+    }
+}
+
+/// A vendor that refuses everything, and says in its refusal all that it was sent.
+struct Echo {
+    running: Running,
+    came: Arc<Mutex<String>>,
+}
+
+impl Echo {
+    async fn start(status: u16, token: &str, hook_secret: &str) -> Self {
+        let came = Arc::<Mutex<String>>::default();
+        let (kept, token, hook_secret) = (came.clone(), token.to_owned(), hook_secret.to_owned());
+        let handler = Arc::new(move |request: HttpRequest, _: usize| {
+            let headers: Vec<String> = request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            let echo = format!(
+                "{} {} {} {}",
+                request.method.as_str(),
+                request.url,
+                headers.join(" "),
+                String::from_utf8_lossy(&request.body)
+            );
+            kept.lock().unwrap().push_str(&echo);
+            let (status, body) = match (request.method, request.url.rsplit('/').next()) {
+                (Method::Post, Some("token")) => {
+                    (200, json!({"access_token": token, "token_type": "bearer", "expires_in": 3600, "echo": echo}))
+                }
+                (Method::Post, Some("webhooks")) => (200, json!({"webhook": {"id": "1", "secret": hook_secret}, "echo": echo})),
+                _ => (status, json!({"error": {"code": "refused", "message": format!("{MARK} {echo} {HOSTILE}")}})),
+            };
+            let headers =
+                vec![("content-type".to_owned(), "application/json".to_owned()), ("x-echo".to_owned(), headers.join(" "))];
+            HttpAnswer { status, headers, body: Bytes::from(body.to_string()) }.into()
+        });
+        Self { running: serve(([127, 0, 0, 1], 0).into(), handler).await.unwrap(), came }
+    }
+
+    fn url(&self) -> String {
+        self.running.url()
+    }
+}
+
+/// All that the database holds, as text; bytes as hexadecimal digits.
+async fn database(world: &World) -> String {
+    let mut connection = world.platform.database.connect().await.unwrap();
+    let tables = "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut connection).await.unwrap();
+    assert!(tables.len() > 40, "{tables:?}");
+    let mut all = String::new();
+    for table in tables {
+        let rows = format!("SELECT t::text FROM \"{table}\" t");
+        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_all(&mut connection).await.unwrap();
+        all.push_str(&rows.join("\n"));
+    }
+    all
+}
+
+/// What Redis and RabbitMQ hold for this platform.
+async fn beside(world: &World) -> String {
+    let (options, prefix) = (&world.platform.options, format!("{}.", world.platform.database.name));
+    let mut all = String::new();
+    if let Some(url) = options.redis_url.as_deref().filter(|_| !options.all_in_one) {
+        let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let keys: Vec<String> = redis::cmd("KEYS").arg(format!("*{prefix}*")).query_async(&mut redis).await.unwrap();
+        for key in keys {
+            let value: Option<Vec<u8>> = redis::cmd("DUMP").arg(&key).query_async(&mut redis).await.unwrap();
+            all.push_str(&key);
+            all.push_str(&String::from_utf8_lossy(&value.unwrap_or_default()));
+        }
+    }
+    if let Some(url) = options.amqp_url.as_deref().filter(|_| !options.all_in_one) {
+        let connection = lapin::Connection::connect(url, lapin::ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let queue = format!("{}{prefix}dead", std::env::var("CROSSDOCK_PREFIX").unwrap_or_default());
+        while let Some(task) = channel.basic_get(queue.clone().into(), lapin::options::BasicGetOptions::default()).await.unwrap()
+        {
+            all.push_str(&String::from_utf8_lossy(&task.delivery.data));
+        }
+    }
+    all
+}
+
+/// What a person may look at who may look at everything.
+async fn told(client: &Client) -> String {
+    let query = "{ connections { nodes { name settings credentialHint health incidents { sentence } subscriptions { failure } } }
+        deliveries { nodes { state attempts { url request answer outcome } exceptions { sentence nextStep value } } }
+        exceptions { nodes { sentence nextStep value } } incidents { nodes { sentence } } messages { nodes { body } }
+        alertReceivers { name address failure } alerts { nodes { subject failure } } apiKeys { name prefix } identityProvider { issuer clientId }
+        account { email } sessions { device address } }";
+    let audit = "{ auditEvents(first: 100) { nodes { action actor detail } } }";
+    let seen = [client.ask(query, json!({})).await.unwrap(), client.ask(audit, json!({})).await.unwrap()];
+    seen.map(|seen| seen.to_string()).concat()
+}
+
+/// What tenants and people give us to keep, in a flow that each of them is used in.
+async fn used(world: &World, canaries: &mut Canaries) -> Vec<Echo> {
+    let client = &world.acme.client;
+    let (token, hook_secret) =
+        (canaries.plant("an access token of a vendor"), canaries.plant("a hook secret that a vendor made"));
+    let mut echoes = vec![];
+    for status in [400, 401, 401, 403] {
+        echoes.push(Echo::start(status, &token, &hook_secret).await);
+    }
+    let mut erp = world.erp.settings(5);
+    erp["base_url"] = echoes[1].url().into();
+    let to = [
+        ("fell-ledger", json!({"base_url": echoes[0].url()}), json!({"key": canaries.plant("an API key at a vendor")})),
+        (
+            "netsuite",
+            erp,
+            json!({
+            "consumer_key": canaries.plant("a consumer key"), "consumer_secret": canaries.plant("a consumer secret"),
+            "token_id": canaries.plant("a token id"), "token_secret": canaries.plant("a token secret")}),
+        ),
+        (
+            "harbor-desk",
+            json!({"base_url": echoes[2].url()}),
+            json!({
+            "client_id": canaries.plant("a client id"), "client_secret": canaries.plant("a client secret")}),
+        ),
+    ];
+    for (connector, settings, credential) in to {
+        let (id, _) = client.connection_create(connector, &format!("{connector} {HOSTILE}"), settings, credential).await.unwrap();
+        client
+            .flow_publish(&format!("to {connector}"), &world.acme.source, &id, json!({"attempts_max": 2, "backoff_ms": 100}))
+            .await
+            .unwrap();
+    }
+    let secrets = json!({"key": canaries.plant("a key of a source"), "hook_secret": canaries.plant("a hook secret of a person")});
+    let (source, _) =
+        client.connection_create("ridge-shop", "Ridge", json!({"base_url": echoes[3].url()}), secrets).await.unwrap();
+    client.flow_publish("from ridge", &source, &world.acme.destination, json!({})).await.unwrap();
+
+    let signs = format!("whsec_{}", STANDARD.encode(canaries.plant("what signs alerts")));
+    let chat = format!("{}/services/{}", echoes[0].url(), canaries.plant("the address of a chat"));
+    let receiver = "mutation($i: AlertReceiverCreateInput!) { alertReceiverCreate(input: $i) { alertReceiver { id } userErrors { field message } } }";
+    for input in [
+        json!({"name": "hook", "kind": "WEBHOOK", "address": format!("{}/alerts", echoes[0].url()), "secret": signs}),
+        json!({"name": "chat", "kind": "SLACK", "address": chat}),
+    ] {
+        let made = client.ask(receiver, json!({"i": input})).await.unwrap();
+        let test = "mutation($id: ID!) { alertReceiverTest(id: $id) { userErrors { message } } }";
+        client.ask(test, json!({"id": made["alertReceiverCreate"]["alertReceiver"]["id"]})).await.unwrap();
+    }
+    let provider = "mutation($s: String!, $u: String!) { identityProviderSet(input: {issuer: $u, clientId: \"us\", clientSecret: $s, roles: [], defaultRole: AUDITOR}) { userErrors { message } } }";
+    client.ask(provider, json!({"s": canaries.plant("our secret at a provider"), "u": echoes[0].url()})).await.unwrap();
+    client.ask("mutation { identityProviderTest { findings { sentence } } }", json!({})).await.unwrap();
+    echoes
+}
+
+/// What people sign in with, right and wrong.
+async fn signed_in(world: &World, canaries: &mut Canaries) -> Client {
+    let (url, email) = (&world.platform.url, "canary@crossdock.example");
+    let password = canaries.plant("a password");
+    world.platform.user_create(email, &password).await.unwrap();
+    canaries.keep("the password of the first person", &world.platform.password);
+    let open =
+        "mutation($i: SessionOpenInput!) { sessionOpen(input: $i) { session { accessToken refreshToken } userErrors { code } } }";
+    let stranger = Client::new(url);
+    let wrong = canaries.plant("a wrong password");
+    stranger.raw(open, json!({"i": {"email": email, "password": wrong}})).await.unwrap();
+    let opened = stranger.ask(open, json!({"i": {"email": email, "password": password}})).await.unwrap();
+    let session = &opened["sessionOpen"]["session"];
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let refresh = canaries.keep("a refresh token", text(&session["refreshToken"]));
+    let access = canaries.keep("an access token", text(&session["accessToken"]));
+    let person = Client::new(url).with_token(&access);
+    let query = "mutation($t: String!) { sessionRefresh(refreshToken: $t) { session { refreshToken } userErrors { code } } }";
+    let again = stranger.ask(query, json!({"t": refresh})).await.unwrap();
+    canaries.keep("the next refresh token", text(&again["sessionRefresh"]["session"]["refreshToken"]));
+    stranger.raw(query, json!({"t": canaries.plant("a refresh token that is none")})).await.unwrap();
+    Client::new(url)
+        .with_token(&canaries.plant("an access token that is none"))
+        .raw("{ viewer { id } }", json!({}))
+        .await
+        .unwrap();
+    let (app, paper) = set_up(&person, email, &password).await;
+    canaries.keep("the secret of an app", app.secret().to_base32());
+    canaries.keep("a recovery code", &paper[0]);
+    let key = "mutation { apiKeyCreate(input: {name: \"k\", permissions: [READ_OPERATIONS]}) { key userErrors { message } } }";
+    let key = world.acme.client.ask(key, json!({})).await.unwrap();
+    let key = canaries.keep("an API key", text(&key["apiKeyCreate"]["key"]));
+    let key = Client::new(url).with_token(&key);
+    key.ask("{ connections { nodes { id } } }", json!({})).await.unwrap();
+    key
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_canary_secrets_are_in_no_log_row_queue_cache_answer_or_export() {
+    // As much as a process of ours ever says, and as machines read it.
+    let said = "info,api=trace,connectors=trace,domain=trace,infra=trace,workers=trace";
+    let environment = vec![("CROSSDOCK_LOG_JSON", "true"), ("RUST_LOG", said)];
+    world_with(Options { has_own_connectors: true, environment, ..Options::default() }, async |world| {
+        let mut canaries = Canaries::default();
+        for (what, secret) in world.platform.secrets() {
+            canaries.keep(what, secret);
+        }
+        canaries.keep("what the shop signs with", &world.acme.shop.secret);
+        canaries.keep("the access token of the first person", world.acme.client.token().unwrap());
+        let echoes = used(world, &mut canaries).await;
+        signed_in(world, &mut canaries).await;
+        let mut forged = world.acme.shop.clone();
+        forged.secret = canaries.plant("what a forger signs with");
+        forged.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
+        world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
+
+        let mut connection = world.platform.database.connect().await.unwrap();
+        let stuck = "SELECT count(DISTINCT c.id) FROM connections c WHERE c.connector IN ('fell-ledger', 'netsuite', 'harbor-desk')
+                     AND c.name <> 'Acme ERP' AND (EXISTS (SELECT FROM exceptions e WHERE e.connection_id = c.id) OR EXISTS (SELECT FROM incidents i WHERE i.connection_id = c.id))";
+        eventually("each vendor's refusal came to something", async || {
+            (sqlx::query_scalar::<_, i64>(stuck).fetch_one(&mut connection).await.unwrap() == 3).then_some(())
+        })
+        .await;
+        eventually("a webhook that the vendor made a secret for is kept", async || {
+            let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM hook_secrets").fetch_one(&mut connection).await.unwrap();
+            (kept > 0).then_some(())
+        })
+        .await;
+        let export = |path: &str| {
+            let request = tests::client::http().build().unwrap().get(format!("{}{path}", world.platform.url));
+            let request = request.bearer_auth(world.acme.client.token().unwrap()).header("X-Crossdock-Tenant", "acme");
+            async move { request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap() }
+        };
+        let exports = [export("/audit/export").await, export("/audit/events.csv").await].concat();
+
+        // The vendors have seen them, and have said so: there was something to be leaked.
+        let came: String = echoes.iter().map(|echo| echo.came.lock().unwrap().clone()).collect();
+        for used in ["an API key at a vendor", "a consumer key", "a token id", "a client id", "a client secret", "an access token of a vendor", "a key of a source", "the address of a chat"] {
+            assert!(came.contains(&canaries.0[used]), "{used} was used: {came}");
+        }
+        let rows = database(world).await;
+        let mark: String = MARK.bytes().map(|byte| format!("{byte:02x}")).collect();
+        assert!(rows.contains(MARK) || rows.contains(&mark), "what vendors said is kept, without the secrets in it");
+
+        let mut logs = String::new();
+        for log in ["api.log", "workers.log", "cli.log"] {
+            logs.push_str(&std::fs::read_to_string(world.platform.logs.join(log)).unwrap_or_default());
+        }
+        let places = [("the logs", &logs), ("the database", &rows), ("the exports", &exports)];
+        for (place, text) in places {
+            assert!(text.len() > 1_000, "{place} hold something");
+            assert_eq!(canaries.found(text), Vec::<&str>::new(), "in {place}");
+        }
+        assert_eq!(canaries.found(&beside(world).await), Vec::<&str>::new(), "in queues and caches");
+        assert_eq!(canaries.found(&told(&world.acme.client).await), Vec::<&str>::new(), "in what the API tells");
+        // And names and messages of others made no line of their own.
+        for line in logs.lines() {
+            let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert!(event["timestamp"].is_string() && event["level"].is_string(), "{line}");
+        }
+        assert!(!logs.contains(['\u{1b}', '\u{2028}', '\u{85}', '\r']));
+        drop(connection);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_core_dump_of_a_process_with_secrets_is_never_written() {
+    world_with(Options::default(), async |world| {
+        let processes = world.platform.api.iter().chain(&world.platform.workers);
+        let processes: Vec<u32> = processes.filter_map(tokio::process::Child::id).collect();
+        assert!(!processes.is_empty());
+        for process in processes {
+            let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+            let core: Vec<&str> =
+                limits.lines().find(|line| line.starts_with("Max core file size")).unwrap().split_whitespace().collect();
+            assert_eq!(core[4..6], ["0", "0"], "{limits}");
+            // What belongs to root is what the kernel would not dump, not even to a program that gathers dumps.
+            let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{process}/environ")).unwrap());
+            assert_eq!(owner, 0, "nobody but root reads its environment");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_secrets_at_rest_of_people_are_hashes_only() {
+    world_with(Options::default(), async |world| {
+        let mut connection = world.platform.database.connect().await.unwrap();
+        let kept: Vec<String> = sqlx::query_scalar("SELECT password_hash FROM users WHERE email = $1")
+            .bind(EMAIL)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        assert!(kept.len() == 1 && kept[0].starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept:?}");
+    })
+    .await;
+}
