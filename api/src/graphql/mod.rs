@@ -81,103 +81,152 @@ const DIRECTIVES_MAX: usize = 20;
 const RECURSION_MAX: usize = 24;
 const QUERY_BYTES_MAX: usize = 1024 * 1024;
 
+// Merged in groups: what is merged is a chain, each link a layer of one future within the next, and a chain of all of them is more than a thread's stack.
 #[derive(MergedObject, Default)]
-pub struct Query(
-    account::AccountQuery,
-    alert::AlertQuery,
-    api_key::ApiKeyQuery,
-    arrival::ArrivalQuery,
-    audit::AuditQuery,
-    audit_stream::AuditStreamQuery,
-    backfill::BackfillQuery,
-    catch_up::CatchUpQuery,
-    certificate::CertificateQuery,
-    connection::ConnectionQuery,
+pub struct Query(RecordsQuery, FlowsQuery, SourcesQuery, PeopleQuery, WatchQuery);
+
+/// What comes and goes: messages, records, deliveries, and what needs a person.
+#[derive(MergedObject, Default)]
+pub struct RecordsQuery(
     delivery::DeliveryQuery,
-    drift::DriftQuery,
-    email_domain::EmailDomainQuery,
     exception::ExceptionGroupQuery,
     exception::ExceptionQuery,
     exception::ExceptionWhatIfQuery,
-    file::FileQuery,
+    ledger::LedgerQuery,
+    message::MessageQuery,
+    node::NodeQuery,
+    record::RecordQuery,
+    search::SearchQuery,
+    timeline::TimelineQuery,
+    undo::UndoQuery,
+);
+
+/// What becomes of what, and how one moves on.
+#[derive(MergedObject, Default)]
+pub struct FlowsQuery(
+    backfill::BackfillQuery,
+    catch_up::CatchUpQuery,
+    certificate::CertificateQuery,
     flow::DryRunQuery,
     flow::FlowCheckQuery,
     flow::FlowQuery,
     flow::FlowTemplateQuery,
     flow::RunQuery,
     flow::TimeMachineQuery,
-    identity_provider::IdentityProviderQuery,
-    impersonation::ImpersonationQuery,
+    reconciliation::ReconciliationQuery,
+    swap::SwapQuery,
+    three_way_match::MatchPolicyQuery,
+);
+
+/// Systems that are connected, and what is known of them.
+#[derive(MergedObject, Default)]
+pub struct SourcesQuery(
+    arrival::ArrivalQuery,
+    connection::ConnectionQuery,
+    drift::DriftQuery,
+    file::FileQuery,
     incident::IncidentQuery,
     interchange::InterchangeQuery,
     inventory::InventoryQuery,
-    invitation::InvitationQuery,
-    ledger::LedgerQuery,
     lookup_inbox::LookupInboxQuery,
     lookup_table::LookupTableQuery,
-    member::MemberQuery,
-    message::MessageQuery,
-    node::NodeQuery,
-    persisted_operation::PersistedOperationQuery,
     poll::PollQuery,
-    reconciliation::ReconciliationQuery,
-    record::RecordQuery,
-    scim_token::ScimTokenQuery,
-    search::SearchQuery,
     sent_group::SentGroupQuery,
+    sunset::SunsetQuery,
+);
+
+/// Who may do what.
+#[derive(MergedObject, Default)]
+pub struct PeopleQuery(
+    account::AccountQuery,
+    api_key::ApiKeyQuery,
+    email_domain::EmailDomainQuery,
+    identity_provider::IdentityProviderQuery,
+    impersonation::ImpersonationQuery,
+    invitation::InvitationQuery,
+    member::MemberQuery,
+    persisted_operation::PersistedOperationQuery,
+    scim_token::ScimTokenQuery,
     session::SessionQuery,
     sign_in_policy::SignInPolicyQuery,
-    sunset::SunsetQuery,
     support::SupportQuery,
-    swap::SwapQuery,
     tenant::TenantQuery,
-    three_way_match::MatchPolicyQuery,
-    timeline::TimelineQuery,
-    undo::UndoQuery,
+);
+
+/// Who is told, and what is kept.
+#[derive(MergedObject, Default)]
+pub struct WatchQuery(
+    alert::AlertQuery,
+    audit::AuditQuery,
+    audit_stream::AuditStreamQuery,
 );
 
 #[derive(MergedObject, Default)]
-pub struct Mutation(
-    certificate::CertificateMutation,
-    account::AccountMutation,
-    alert::AlertMutation,
-    api_key::ApiKeyMutation,
-    arrival::ArrivalMutation,
-    audit::AuditMutation,
-    audit_stream::AuditStreamMutation,
-    backfill::BackfillMutation,
-    catch_up::CatchUpMutation,
-    connection::ConnectionMutation,
-    drift::DriftMutation,
-    email_domain::EmailDomainMutation,
+pub struct Mutation(RecordsMutation, FlowsMutation, SourcesMutation, PeopleMutation, WatchMutation);
+
+/// What comes and goes: messages, records, deliveries, and what needs a person.
+#[derive(MergedObject, Default)]
+pub struct RecordsMutation(
     exception::ExceptionEditMutation,
     exception::ExceptionFixMutation,
     exception::ExceptionMutation,
+    record::RecordMutation,
+    undo::UndoMutation,
+);
+
+/// What becomes of what, and how one moves on.
+#[derive(MergedObject, Default)]
+pub struct FlowsMutation(
+    certificate::CertificateMutation,
+    backfill::BackfillMutation,
+    catch_up::CatchUpMutation,
     flow::FlowMutation,
     flow::RunMutation,
-    identity_provider::IdentityProviderMutation,
-    impersonation::ImpersonationMutation,
+    reconciliation::ReconciliationMutation,
+    swap::SwapMutation,
+    three_way_match::MatchPolicyMutation,
+);
+
+/// Systems that are connected, and what is known of them.
+#[derive(MergedObject, Default)]
+pub struct SourcesMutation(
+    arrival::ArrivalMutation,
+    connection::ConnectionMutation,
+    drift::DriftMutation,
     inventory::InventoryMutation,
-    invitation::InvitationMutation,
     lookup_entry::LookupEntryMutation,
     lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
+    poll::PollMutation,
+    subscription::SubscriptionMutation,
+);
+
+/// Who may do what.
+#[derive(MergedObject, Default)]
+pub struct PeopleMutation(
+    account::AccountMutation,
+    api_key::ApiKeyMutation,
+    email_domain::EmailDomainMutation,
+    identity_provider::IdentityProviderMutation,
+    impersonation::ImpersonationMutation,
+    invitation::InvitationMutation,
     member::MemberMutation,
     passkey::PasskeyMutation,
     persisted_operation::PersistedOperationMutation,
-    poll::PollMutation,
-    reconciliation::ReconciliationMutation,
-    record::RecordMutation,
     scim_token::ScimTokenMutation,
     second_factor::SecondFactorMutation,
     session::SessionMutation,
     sign_in_policy::SignInPolicyMutation,
-    subscription::SubscriptionMutation,
     support::SupportMutation,
-    swap::SwapMutation,
     tenant::TenantMutation,
-    three_way_match::MatchPolicyMutation,
-    undo::UndoMutation,
+);
+
+/// Who is told, and what is kept.
+#[derive(MergedObject, Default)]
+pub struct WatchMutation(
+    alert::AlertMutation,
+    audit::AuditMutation,
+    audit_stream::AuditStreamMutation,
 );
 
 #[derive(MergedSubscription, Default)]
