@@ -24,7 +24,7 @@ use crate::mailing::Mailing;
 use crate::sso::Sso;
 use crate::web_app::{self, WebApp};
 use crate::web_session::Cookie;
-use crate::{audit, graphql, health, intake, sso, web_session};
+use crate::{audit, consent, graphql, health, intake, sso, web_session};
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -43,6 +43,8 @@ pub struct AppState {
     pub cookie: Cookie,
     pub mailing: Mailing,
     pub sso: Arc<Sso>,
+    /// The one door out, for what a person waits for.
+    pub outbound: Outbound,
     pub is_development: bool,
 }
 
@@ -73,7 +75,8 @@ impl AppState {
             public_url: config.public_url.clone(),
             cookie: config.cookie,
             mailing: Mailing::new(mailer, &config.public_url),
-            sso: Arc::new(Sso::new(outbound)),
+            sso: Arc::new(Sso::new(outbound.clone())),
+            outbound,
             is_development: config.is_development,
         })
     }
@@ -113,6 +116,7 @@ pub async fn serve(
             .configure(audit::routes)
             .configure(web_session::routes)
             .configure(sso::routes)
+            .configure(consent::routes)
             .configure(intake::routes)
             .configure(health::routes)
             .default_service(web::route().to(web_app::serve))

@@ -38,7 +38,7 @@ mod version;
 mod write;
 pub mod x12;
 
-pub use auth::{Callback, CallbackError, Pkce, TokenSet, callback_state, is_same_state};
+pub use auth::{Callback, CallbackError, OauthScope, Pkce, TokenSet, callback_state, is_same_state};
 pub use batch::ItemEnd;
 pub use catalog::{Catalog, CatalogError, CatalogErrors};
 pub use change::Change;

@@ -225,6 +225,9 @@ pub enum Action {
     EmailDomainEnforced,
     EmailDomainReleased,
     EmailDomainRemoved,
+    ConsentBegun,
+    ConsentGiven,
+    ConsentRefused,
 }
 
 impl Action {
@@ -416,6 +419,9 @@ impl Action {
             Self::EmailDomainEnforced => "email_domain.enforced",
             Self::EmailDomainReleased => "email_domain.released",
             Self::EmailDomainRemoved => "email_domain.removed",
+            Self::ConsentBegun => "consent.begun",
+            Self::ConsentGiven => "consent.given",
+            Self::ConsentRefused => "consent.refused",
         }
     }
 }

@@ -155,6 +155,8 @@ ids! {
     SupportConsentId = "spc", "support consent";
     /// A domain of mail addresses that a tenant says is its own.
     EmailDomainId = "edm", "email domain";
+    /// That a person lets us act for them at a vendor.
+    ConsentId = "cns", "consent";
 }
 
 impl ExceptionGroupId {

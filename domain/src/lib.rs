@@ -13,6 +13,7 @@ pub mod cell;
 pub mod certificate;
 pub mod comparison;
 pub mod connection;
+pub mod consent;
 pub mod counter_example;
 pub mod country;
 pub mod currency;

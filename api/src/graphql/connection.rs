@@ -12,6 +12,7 @@ use domain::secret::{SecretFields, SecretString};
 use infra::postgres::configure::Changed;
 use infra::postgres::entity::connection;
 
+use super::consent::{ConnectorConsent, ConsentNode};
 use super::error::{UserError, UserErrorCode, scope, state, within};
 use super::page::{cost, id, page, uuid};
 use super::tenant::reads;
@@ -19,7 +20,7 @@ use crate::auth::new_token;
 
 /// The description of one vendor's API. One whose files are broken is listed by its name, without the rest, and stops no other.
 #[derive(SimpleObject)]
-#[graphql(name = "Connector")]
+#[graphql(name = "Connector", complex)]
 pub struct ConnectorNode {
     name: String,
     /// False where its files are broken: until that is mended its webhooks are asked to come again, and its deliveries become exceptions.
@@ -35,6 +36,18 @@ pub struct ConnectorNode {
     credential: Vec<FormField>,
     /// The connect guide, in Markdown.
     setup: String,
+    /// The kinds of record that it reads.
+    reads: Vec<String>,
+    /// The kinds of record that it writes.
+    writes: Vec<String>,
+}
+
+#[ComplexObject]
+impl ConnectorNode {
+    /// What a person's consent is asked with; null where its accounts are connected by the credential alone.
+    async fn consent(&self, ctx: &Context<'_>) -> Option<ConnectorConsent> {
+        ConnectorConsent::of(state(ctx).catalog.get(&self.name)?, &state(ctx).public_url)
+    }
 }
 
 /// One field of the connect form.
@@ -69,6 +82,8 @@ impl From<&Connector> for ConnectorNode {
             settings: form(connector.settings()),
             credential: form(connector.credential()),
             setup: connector.setup().to_owned(),
+            reads: connector.kinds_read().map(|kind| kind.to_string()).collect(),
+            writes: connector.kinds_written().map(|kind| kind.to_string()).collect(),
         }
     }
 }
@@ -92,6 +107,8 @@ impl ConnectorNode {
             settings: vec![],
             credential: vec![],
             setup: String::new(),
+            reads: vec![],
+            writes: vec![],
         }
     }
 }
@@ -181,6 +198,12 @@ impl ConnectionNode {
     #[graphql(complexity = "10")]
     async fn subscription_check(&self, ctx: &Context<'_>) -> Result<Option<super::subscription::SubscriptionCheckNode>> {
         super::subscription::check_of(ctx, self.row.0).await
+    }
+
+    /// How the consent of a person at the vendor stands; null where the connector asks for none.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn consent(&self, ctx: &Context<'_>) -> Result<Option<ConsentNode>> {
+        ConsentNode::of(ctx, self.row, &self.connector).await
     }
 
     /// The last characters of the credential: all that is ever shown of it.

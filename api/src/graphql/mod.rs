@@ -25,6 +25,7 @@ mod catch_up;
 mod certificate;
 mod change;
 mod connection;
+mod consent;
 mod content;
 mod delivery;
 mod drift;
@@ -137,6 +138,7 @@ pub struct Mutation(
     backfill::BackfillMutation,
     catch_up::CatchUpMutation,
     connection::ConnectionMutation,
+    consent::ConsentMutation,
     drift::DriftMutation,
     email_domain::EmailDomainMutation,
     exception::ExceptionEditMutation,
@@ -236,8 +238,18 @@ async fn execute(
     if event_stream::is_asked_for(request.headers()) {
         return event_stream::answer(schema.execute_stream(query));
     }
-    match serde_json::to_vec(&schema.execute(query).await) {
-        Ok(answer) => HttpResponse::Ok().content_type("application/graphql-response+json").body(answer),
+    let answer = schema.execute(query).await;
+    match serde_json::to_vec(&answer) {
+        Ok(body) => {
+            let mut response = HttpResponse::Ok();
+            // What a mutation gives the browser to keep; nothing else is taken over.
+            for cookie in answer.http_headers.get_all("Set-Cookie") {
+                response
+                    .append_header((header::SET_COOKIE, cookie.as_bytes()))
+                    .insert_header((header::CACHE_CONTROL, "no-store"));
+            }
+            response.content_type("application/graphql-response+json").body(body)
+        }
         Err(error) => {
             warn!(%error, "An answer could not be written");
             refuse(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the answer could not be written")

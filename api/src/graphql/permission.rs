@@ -144,6 +144,7 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("backfillRun", Tenant(Configure)),
     ("catchUpRank", Tenant(WorkExceptions)),
     ("certificateMake", Tenant(ReadAudit)),
+    ("connectionConsentBegin", PersonOf(Configure)),
     ("connectionCreate", Tenant(Configure)),
     ("connectionPause", Tenant(Configure)),
     ("connectionReconnected", Tenant(Configure)),

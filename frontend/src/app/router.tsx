@@ -36,6 +36,13 @@ const company = createRoute({
   validateSearch: (search) => chosen(search, ["who", "to"]),
   component: lazyRouteComponent(() => import("../session/company"), "Company"),
 });
+// Where somebody comes back to from a vendor whose way here is not known.
+const consent = createRoute({
+  getParentRoute: () => root,
+  path: "/consent",
+  validateSearch: (search) => chosen(search, ["ended"]),
+  component: lazyRouteComponent(() => import("../session/consent"), "ConsentLost"),
+});
 // What is mailed to people leads here; the token stands behind # and is read by the page.
 const invitation = createRoute({
   getParentRoute: () => root,
@@ -104,6 +111,7 @@ const connect = createRoute({
 const connection = createRoute({
   getParentRoute: () => tenant,
   path: "/connections/$connectionId",
+  validateSearch: (search) => chosen(search, ["consent"]),
   component: lazyRouteComponent(() => import("../connections/detail"), "ConnectionPage"),
 });
 const flows = createRoute({
@@ -261,7 +269,7 @@ const stringifySearch = (search: Record<string, unknown>) => {
 };
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, company, invitation, password, verify, home, own.addChildren([account, support]), tenant.addChildren(pages)]),
+  routeTree: root.addChildren([signIn, company, consent, invitation, password, verify, home, own.addChildren([account, support]), tenant.addChildren(pages)]),
   parseSearch,
   stringifySearch,
   defaultPreload: "intent",

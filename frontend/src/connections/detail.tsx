@@ -1,6 +1,6 @@
 // One connection: how it is and what is to be done, its limits and how much of them is in use, its webhooks and polls, its settings and credential.
 import { useState } from "react";
-import { Link, useParams } from "@tanstack/react-router";
+import { Link, useParams, useSearch } from "@tanstack/react-router";
 import { useAsk } from "../api/hooks";
 import { Incidents } from "../incidents/incidents";
 import { useMay } from "../app/role";
@@ -10,6 +10,7 @@ import { useTell } from "../ui/notice";
 import { Empty, Loading, Problem } from "../ui/state";
 import { age, Time } from "../ui/time";
 import { CredentialDialog, SettingsDialog } from "./change";
+import { ConsentPanel, ConsentResult } from "./consent";
 import { Limits } from "./limits";
 import {
   ConnectionDetailDocument,
@@ -52,6 +53,8 @@ export function ConnectionPage() {
 function Shown({ connection, polls }: { connection: ConnectionNode; polls: ConnectionDetailQuery["polls"]["nodes"] }) {
   const [dialog, setDialog] = useState<"settings" | "credential" | null>(null);
   const may = useMay()("configure");
+  // The word only says that somebody comes back; what it came to is asked of the server.
+  const { consent: isBack } = useSearch({ from: "/t/$tenant/connections/$connectionId" });
   const isPaused = connection.state === "paused";
   const health: Record<string, string> = {
     healthy: "Deliveries get through, and things come from it as they usually do.",
@@ -82,6 +85,7 @@ function Shown({ connection, polls }: { connection: ConnectionNode; polls: Conne
         </div>
         )}
       </div>
+      {isBack && connection.consent && <ConsentResult consent={connection.consent} />}
       {connection.incidents.length > 0 && <Incidents incidents={connection.incidents} />}
       <div className="grid2">
         <div className="stack">
@@ -89,6 +93,7 @@ function Shown({ connection, polls }: { connection: ConnectionNode; polls: Conne
           <Listening connection={connection} polls={polls} />
         </div>
         <div className="stack">
+          <ConsentPanel connection={connection} />
           <section className="panel">
             <div className="row apart">
               <h2>Settings</h2>

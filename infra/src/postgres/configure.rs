@@ -178,14 +178,14 @@ pub enum Changed {
 }
 
 /// Seals a credential and makes it its connection's active one.
-async fn credential_store(
+pub(super) async fn credential_store(
     tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
     scope: &Scope,
     vault: &Vault,
     connection: ConnectionId,
     version: i32,
     credential: &SecretFields,
-) -> Result<(), StoreError> {
+) -> Result<CredentialId, StoreError> {
     let (data_key, data_key_version) = data_key(tx, vault, scope.tenant).await?;
     let id = CredentialId::generate();
     let sealed = data_key.seal(scope.tenant, Sealed::Credential(id), credential)?;
@@ -201,7 +201,8 @@ async fn credential_store(
     .bind(hint(credential))
     .execute(&mut **tx)
     .await?;
-    audit(tx, scope, Action::CredentialStored, "credential", &[id.0]).await
+    audit(tx, scope, Action::CredentialStored, "credential", &[id.0]).await?;
+    Ok(id)
 }
 
 /// The tenant's data key, made when first needed.

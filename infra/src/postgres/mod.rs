@@ -23,6 +23,7 @@ pub mod breaker;
 pub mod catch_up;
 mod certificate;
 pub mod configure;
+pub mod consent;
 pub mod data_key;
 pub mod deleted;
 pub mod difference;

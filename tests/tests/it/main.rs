@@ -8,6 +8,7 @@ mod audit;
 mod catch_up;
 mod certificate;
 mod change;
+mod consent;
 mod cross_tenant;
 mod deleted;
 mod drift;
