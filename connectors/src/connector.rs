@@ -158,7 +158,7 @@ impl Connector {
 
     /// The kinds that it reads: by a list, by files, by their ids or by webhooks.
     pub fn kinds_read(&self) -> impl Iterator<Item = RecordKind> {
-        let reads = |kind: &RecordKind| {
+        let reads = move |kind: &RecordKind| {
             let of_resource = |resource: &Resource| resource.read.is_some() || resource.files.is_some() || resource.get.is_some();
             self.resource(*kind).is_some_and(of_resource) || self.has_topic(*kind)
         };

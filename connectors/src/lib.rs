@@ -22,6 +22,7 @@ pub mod manifest;
 mod parse;
 mod path;
 mod print;
+mod probe;
 mod rates;
 mod read;
 mod receipt;

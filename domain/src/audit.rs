@@ -228,6 +228,7 @@ pub enum Action {
     ConsentBegun,
     ConsentGiven,
     ConsentRefused,
+    ConnectionProbed,
 }
 
 impl Action {
@@ -422,6 +423,7 @@ impl Action {
             Self::ConsentBegun => "consent.begun",
             Self::ConsentGiven => "consent.given",
             Self::ConsentRefused => "consent.refused",
+            Self::ConnectionProbed => "connection.probed",
         }
     }
 }

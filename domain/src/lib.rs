@@ -59,5 +59,6 @@ pub mod task;
 pub mod three_way_match;
 pub mod timeline;
 pub mod undo;
+pub mod upkeep;
 pub mod usage;
 pub mod value;

@@ -1,5 +1,6 @@
 // An account is connected by a person's consent at the vendor: there and back in one browser, with what came of it said in words.
 import assert from "node:assert/strict";
+import { sql } from "./database.mjs";
 import { heading } from "./journeys.mjs";
 import { inBothThemes, look, quiet, visit } from "./page.mjs";
 import { OWN_CONNECTORS, consenting, simulate } from "./simulators.mjs";
@@ -42,6 +43,29 @@ export const consents = {
     await page.setViewportSize({ width: 390, height: 844 });
     await look(page, "consent-given-phone");
     await page.setViewportSize({ width: 1440, height: 900 });
+  },
+
+  async a_connection_is_tested_and_what_ends_is_seen_before_it_does({ page, stack }) {
+    sql(stack, "UPDATE credentials SET ends_kind = 'secret', ends_at = now() + interval '6 days 2 hours' WHERE state = 'active' AND connection_id = (SELECT id FROM connections WHERE name = 'Our books')");
+    await visit(page, `${stack.url}/t/acme/connections`);
+    await page.getByRole("link", { name: "Health", exact: true }).click();
+    await heading(page, "Health of connections");
+    const row = page.getByRole("row").filter({ hasText: "Our books" });
+    await row.getByRole("button", { name: "Test Our books" }).click();
+    await page.getByText("Our books answers to its credential.").waitFor({ timeout: 30_000 });
+    await row.getByText("it answers").waitFor();
+    await row.getByText("6 days", { exact: true }).waitFor();
+    await quiet(page);
+    await inBothThemes(page, "connection-health");
+    await page.setViewportSize({ width: 390, height: 844 });
+    await look(page, "connection-health-phone");
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await row.getByRole("link", { name: "Our books" }).click();
+    await heading(page, "Our books");
+    await page.getByText(/^The secret of Our books ends on/).waitFor({ timeout: 30_000 });
+    await page.getByText("expiring", { exact: true }).waitFor();
+    await quiet(page);
+    await look(page, "connection-expiring");
   },
 
   async a_way_back_that_this_browser_did_not_begin_connects_nothing({ page, stack }) {

@@ -25,6 +25,7 @@ mod catch_up;
 mod certificate;
 mod change;
 mod connection;
+mod connection_health;
 mod consent;
 mod content;
 mod delivery;
@@ -87,6 +88,7 @@ pub struct Query(
     catch_up::CatchUpQuery,
     certificate::CertificateQuery,
     connection::ConnectionQuery,
+    connection_health::ConnectionHealthQuery,
     delivery::DeliveryQuery,
     drift::DriftQuery,
     email_domain::EmailDomainQuery,
@@ -138,6 +140,7 @@ pub struct Mutation(
     backfill::BackfillMutation,
     catch_up::CatchUpMutation,
     connection::ConnectionMutation,
+    connection_health::ConnectionHealthMutation,
     consent::ConsentMutation,
     drift::DriftMutation,
     email_domain::EmailDomainMutation,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::http::HttpRequest;
-use domain::secret::{ExposeSecret, SecretString};
+use domain::secret::{ExposeSecret, SecretFields, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::form_urlencoded;
@@ -104,6 +104,15 @@ impl Connector {
     #[must_use]
     pub fn uses_pkce(&self) -> bool {
         self.consent().is_some_and(|(_, authorize)| authorize.pkce)
+    }
+
+    /// True where what a person consented to is worth as much with the one credential as with the other: it was given to the client, whatever its
+    /// secret is now.
+    #[must_use]
+    pub fn keeps_consent(&self, before: &SecretFields, after: &SecretFields) -> bool {
+        let Some(id) = self.consent().and_then(|(oauth2, _)| oauth2.token.client_id.as_ref()) else { return false };
+        let of = |fields: &SecretFields| fields.get(id).map(|id| id.expose_secret().to_owned());
+        of(before).is_some() && of(before) == of(after)
     }
 
     fn consent(&self) -> Option<(&Oauth2, &Authorize)> {

@@ -499,6 +499,7 @@ impl<'c> Simulator<'c> {
             Operation::Renew => self.renew(found, now),
             Operation::Unsubscribe => self.unsubscribe(found, now),
             Operation::Rates => self.rates(),
+            Operation::Probe => Ok(SimAnswer::json(200, &Value::from(&serde_json::json!({})))),
             Operation::Authorize => Ok(self.authorize(incoming, now)),
             Operation::Token | Operation::LogIn => self.open(incoming, now),
         }?;

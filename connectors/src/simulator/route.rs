@@ -174,6 +174,9 @@ impl Routes {
         if let Some(rates) = &manifest.rates {
             routes.push(maker.route(Operation::Rates, &rates.read.request, None));
         }
+        if let Some(probe) = &manifest.probe {
+            routes.push(maker.route(Operation::Probe, probe, None));
+        }
         routes.extend(maker.of_auth(&manifest.auth));
         Self(routes)
     }

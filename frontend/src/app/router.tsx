@@ -108,6 +108,11 @@ const connect = createRoute({
   path: "/connections/new/$connector",
   component: lazyRouteComponent(() => import("../connections/connect"), "Connect"),
 });
+const connectionHealth = createRoute({
+  getParentRoute: () => tenant,
+  path: "/connections/health",
+  component: lazyRouteComponent(() => import("../connections/health"), "ConnectionHealth"),
+});
 const connection = createRoute({
   getParentRoute: () => tenant,
   path: "/connections/$connectionId",
@@ -259,7 +264,7 @@ const settingsParts = [
   settingsPart("/support", lazyRouteComponent(() => import("../support/settings"), "SupportSettings")),
 ];
 
-const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
+const pages = [overview, exceptions, exceptionGroup, records, record, connections, catalog, connect, connectionHealth, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
 
 /** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
 const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));

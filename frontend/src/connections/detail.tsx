@@ -11,9 +11,11 @@ import { Empty, Loading, Problem } from "../ui/state";
 import { age, Time } from "../ui/time";
 import { CredentialDialog, SettingsDialog } from "./change";
 import { ConsentPanel, ConsentResult } from "./consent";
+import { Answer, Ends, TestButton } from "./health";
 import { Limits } from "./limits";
 import {
   ConnectionDetailDocument,
+  ConnectionHealthDocument,
   ConnectionPauseDocument,
   ConnectionReconnectedDocument,
   ConnectionResumeDocument,
@@ -61,6 +63,7 @@ function Shown({ connection, polls }: { connection: ConnectionNode; polls: Conne
     refused: "It refuses the credential. Replace it below; what waits goes on by itself then.",
     failing: "An operation fails. What belongs to it is held, and tried again by itself.",
     silent: "Nothing comes that usually does. Look whether the source still sends.",
+    expiring: "What it needs to be called ends soon. What to do is said below.",
   };
   return (
     <>
@@ -135,6 +138,7 @@ function Shown({ connection, polls }: { connection: ConnectionNode; polls: Conne
               <span className="muted">It is sealed, and never shown.</span>
             </p>
           </section>
+          <Upkeep id={connection.id} name={connection.name} />
           {connection.hookUrl && <HookUrl url={connection.hookUrl} />}
         </div>
       </div>
@@ -150,6 +154,32 @@ function Fact({ name, value }: { name: string; value: string }) {
       <dt>{name}</dt>
       <dd>{value}</dd>
     </>
+  );
+}
+
+/** Whether it answers to its credential, and what of it ends. */
+function Upkeep({ id, name }: { id: string; name: string }) {
+  const may = useMay()("configure");
+  const asked = useAsk(ConnectionHealthDocument, { connectionId: id }, { everyMs: EVERY_MS });
+  const row = asked.data?.connectionHealth.nodes[0];
+  return (
+    <section className="panel stack tight">
+      <div className="row apart">
+        <h2>Does it answer?</h2>
+        {may && <TestButton id={id} name={name} />}
+      </div>
+      {row && (
+        <>
+          <div>
+            <Answer row={row} />
+          </div>
+          <h3>What ends</h3>
+          <div>
+            <Ends row={row} />
+          </div>
+        </>
+      )}
+    </section>
   );
 }
 

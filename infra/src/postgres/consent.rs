@@ -5,12 +5,13 @@ use domain::audit::Action;
 use domain::consent::ConsentEnd;
 use domain::id::{ConnectionId, ConsentId, CredentialId, SessionId, TenantId, UserId};
 use domain::secret::SecretFields;
+use domain::upkeep::{Ends, Upkeep};
 use sqlx::{Postgres, Row, Transaction};
 
-use super::configure::{credential_store, data_key};
+use super::configure::{NewCredential, credential_store, data_key};
 use super::receive::{audit, audit_each};
 use super::token::{bounded, plain, time};
-use super::{Store, StoreError, TenantStore, breaker};
+use super::{Store, StoreError, TenantStore, breaker, opened};
 use crate::vault::{Sealed, Vault};
 
 /// How long a consent is kept once there is a newer one, s: what it came to stands in the audit log.
@@ -158,13 +159,17 @@ impl TenantStore<'_> {
         if lock(&mut tx, taken.connection).await?.is_none_or(|settings| settings != taken.settings) {
             return Ok(false);
         }
-        let retire = sqlx::query_scalar::<_, i32>(
-            "UPDATE credentials SET state = 'retired' WHERE tenant_id = $1 AND connection_id = $2 AND id = $3 AND state = 'active' RETURNING version",
+        let retire = sqlx::query(
+            "UPDATE credentials SET state = 'retired' WHERE tenant_id = $1 AND connection_id = $2 AND id = $3 AND state = 'active'
+             RETURNING version, ends_kind, ends_at",
         );
         let retired =
             retire.bind(scope.tenant.0).bind(taken.connection.0).bind(taken.credential.0).fetch_optional(&mut *tx).await?;
-        let Some(version) = retired else { return Ok(false) };
-        let credential = credential_store(&mut tx, scope, vault, taken.connection, version + 1, brought.credential).await?;
+        let Some(retired) = retired else { return Ok(false) };
+        let kind = retired.try_get::<Option<&str>, _>("ends_kind")?.and_then(Upkeep::parse);
+        let ends = kind.zip(retired.try_get("ends_at")?).map(|(what, at)| Ends { what, at });
+        let (version, anew): (i32, _) = (retired.try_get("version")?, NewCredential { fields: brought.credential, ends });
+        let credential = credential_store(&mut tx, scope, vault, taken.connection, version + 1, &anew).await?;
         // Its own hook secret is what it was: what is known of that stays known.
         let follow = "UPDATE hook_secrets SET credential_id = $2 WHERE tenant_id = $3 AND credential_id = $1";
         sqlx::query(follow).bind(taken.credential.0).bind(credential.0).bind(scope.tenant.0).execute(&mut *tx).await?;
@@ -279,4 +284,43 @@ async fn grant_store(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// What was granted to a client goes on with its new secret. False where the vendor is asked for a new token at this moment: what it gives may be the
+/// only one that is any good, and would be kept with the old credential.
+pub(super) async fn grant_follow(
+    tx: &mut Transaction<'static, Postgres>,
+    store: &TenantStore<'_>,
+    vault: &Vault,
+    before: CredentialId,
+    after: CredentialId,
+) -> Result<bool, StoreError> {
+    let tenant = store.scope().tenant;
+    let row = sqlx::query(
+        "SELECT t.sealed, t.data_key_version, k.master_key_id, k.wrapped, coalesce(t.renewing_until > now(), false) AS is_renewed
+         FROM tokens t JOIN data_keys k ON k.tenant_id = t.tenant_id AND k.version = t.data_key_version
+         WHERE t.tenant_id = $1 AND t.credential_id = $2 FOR UPDATE OF t",
+    );
+    let Some(row) = row.bind(tenant.0).bind(before.0).fetch_optional(&mut **tx).await? else { return Ok(true) };
+    if row.try_get("is_renewed")? {
+        return Ok(false);
+    }
+    let fields = opened(&row, vault, tenant, Sealed::Token(before))?;
+    let (data_key, data_key_version) = data_key(tx, vault, tenant).await?;
+    let sealed = data_key.seal(tenant, Sealed::Token(after), &fields)?;
+    sqlx::query(
+        "INSERT INTO tokens (credential_id, tenant_id, version, data_key_version, sealed, renewed_at, granted_at, expires_at, ends_at, scope)
+         SELECT $3, tenant_id, 1, $4, $5, renewed_at, granted_at, expires_at, ends_at, scope FROM tokens WHERE tenant_id = $1 AND credential_id = $2",
+    )
+    .bind(tenant.0)
+    .bind(before.0)
+    .bind(after.0)
+    .bind(data_key_version)
+    .bind(sealed)
+    .execute(&mut **tx)
+    .await?;
+    // Whoever still works with the old credential renews nothing any more: of two who refresh one grant, the second ends it at some vendors.
+    let stop = "UPDATE tokens SET renewing_until = 'infinity' WHERE tenant_id = $1 AND credential_id = $2";
+    sqlx::query(stop).bind(tenant.0).bind(before.0).execute(&mut **tx).await?;
+    Ok(true)
 }

@@ -78,6 +78,7 @@ pub mod token;
 pub mod undo;
 pub mod undo_item;
 pub mod undo_plan;
+pub mod upkeep;
 pub mod work;
 
 /// What went wrong at the database.

@@ -337,6 +337,7 @@ async fn what_the_person_or_the_vendor_does_otherwise_is_told_in_words_and_chang
         let wrong = json!({"client_id": "made-up-client_id", "client_secret": "not-the-secret"});
         client.ask(CREDENTIAL, json!({"id": books.connection, "c": wrong})).await.unwrap();
         assert_eq!(browser.comes_back(platform, &back).await, "changed");
+        assert_eq!(last().await["given"], true, "the client is the same, so what was given to it stays");
         assert_eq!(browser.consents(platform, &books.connection).await, "vendor_refused");
         let refused = last().await;
         let sentence = refused["last"]["sentence"].as_str().unwrap();
@@ -350,6 +351,10 @@ async fn what_the_person_or_the_vendor_does_otherwise_is_told_in_words_and_chang
             .set_consenting(Consenting { redirect_uris: vec!["https://other.example/".into()], ..Consenting::default() });
         let there = browser.begins(&books.connection).await;
         assert_eq!(browser.get(&there).await, (400, String::new()));
+
+        let another = json!({"client_id": "another-client", "client_secret": "made-up-client_secret"});
+        client.ask(CREDENTIAL, json!({"id": books.connection, "c": another})).await.unwrap();
+        assert_eq!(last().await["given"], false, "another client has nobody's consent");
 
         let reasons: Vec<String> =
             told(world).await.into_iter().filter(|(action, _)| action == "consent.refused").map(|(_, detail)| detail).collect();

@@ -8,6 +8,7 @@ mod audit;
 mod catch_up;
 mod certificate;
 mod change;
+mod connection_health;
 mod consent;
 mod cross_tenant;
 mod deleted;
