@@ -26,7 +26,7 @@ use crate::passkey::Passkeys;
 use crate::sso::Sso;
 use crate::web_app::{self, WebApp};
 use crate::web_session::Cookie;
-use crate::{audit, graphql, health, intake, scim, sso, web_session};
+use crate::{audit, consent, graphql, health, intake, scim, sso, web_session};
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -48,6 +48,8 @@ pub struct AppState {
     pub mailing: Mailing,
     pub sso: Arc<Sso>,
     pub passkeys: Arc<Passkeys>,
+    /// The one door out, for what a person waits for.
+    pub outbound: Outbound,
     pub is_development: bool,
 }
 
@@ -80,7 +82,8 @@ impl AppState {
             public_url: config.public_url.clone(),
             cookie: config.cookie,
             mailing,
-            sso: Arc::new(Sso::new(outbound)),
+            sso: Arc::new(Sso::new(outbound.clone())),
+            outbound,
             passkeys: Arc::new(Passkeys::new(&config.public_url)),
             is_development: config.is_development,
         })
@@ -122,6 +125,7 @@ pub async fn serve(
             .configure(web_session::routes)
             .configure(sso::routes)
             .configure(scim::routes)
+            .configure(consent::routes)
             .configure(intake::routes)
             .configure(health::routes)
             .default_service(web::route().to(web_app::serve))

@@ -1,18 +1,12 @@
 //! Single sign-on by OpenID Connect: the browser goes to the tenant's own provider and comes back with a code, which we trade for who they are. Two addresses
 //! of ours, both for browsers: where it begins, and where it comes back.
-//!
-//! What binds the way back to the browser that left is one random text in a cookie. The proof of the code (PKCE) and the nonce are made of it, so that the
-//! database, which keeps hashes, could end no sign-in, and neither could whoever sees the code on its way.
+//! What binds the way back to the browser that left is a cookie ([`crate::round_trip`]).
 
 mod check;
 pub(crate) mod id_token;
 mod provider;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use actix_web::{HttpRequest, HttpResponse, web};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{Duration, Utc};
 use domain::id::TenantId;
 use domain::identity_provider::{EmailDomain, Refusal};
@@ -22,13 +16,12 @@ use infra::postgres::StoreError;
 use infra::postgres::identity_provider::Provider;
 use infra::postgres::sso::{Begun, Taken, Vouched, Vouching};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use tracing::{error, info, warn};
 use url::Url;
 use url::form_urlencoded;
 
 use crate::auth::{self, Caller, EMAIL_BYTES_MAX, Session};
-use crate::web_session::{self, Cookie};
+use crate::round_trip::{Returned, RoundTrip, digest, to};
 use crate::{AppState, password, quota};
 
 pub use check::{Finding, Result as CheckResult, Step, check};
@@ -37,9 +30,9 @@ use provider::{Client, Code, Metadata, ProviderError, Providers};
 
 /// Where both addresses are, and where the cookie goes.
 const PATH: &str = "/sso";
+const WAY: RoundTrip = RoundTrip { name: "sso", path: PATH };
 /// From the first step to the last, with a person typing in between.
 const MINUTES: i64 = 10;
-const QUERY_BYTES_MAX: usize = 16 * 1024;
 const NAME_CHARS_MAX: usize = 200;
 const GROUPS_MAX: usize = 5_000;
 
@@ -140,7 +133,7 @@ async fn start(state: web::Data<AppState>, request: HttpRequest, slug: web::Path
     match begin(&state, &caller, &slug, &mut tenant).await {
         Ok((address, browser)) => {
             info!(request.id = %caller.request, "A sign-in by SSO was begun");
-            to(&address, &[kept(state.cookie, &browser, MINUTES * 60)])
+            to(&address, &[WAY.kept(state.cookie, "", &browser, MINUTES * 60)])
         }
         Err(failure) => refused(&state, &caller, tenant, failure).await,
     }
@@ -182,8 +175,8 @@ async fn begin(state: &AppState, caller: &Caller, slug: &str, of: &mut Option<Te
         .append_pair("redirect_uri", &redirect_uri(&state.public_url))
         .append_pair("scope", &[&["openid".to_owned()], provider.scopes.as_slice()].concat().join(" "))
         .append_pair("state", &state_text)
-        .append_pair("nonce", &derived(&browser, "nonce"))
-        .append_pair("code_challenge", &digest(&derived(&browser, "verifier")))
+        .append_pair("nonce", &WAY.derived(&browser, "nonce"))
+        .append_pair("code_challenge", &digest(&WAY.derived(&browser, "verifier")))
         .append_pair("code_challenge_method", "S256");
     Ok((address.into(), browser))
 }
@@ -191,49 +184,6 @@ async fn begin(state: &AppState, caller: &Caller, slug: &str, of: &mut Option<Te
 /// Who acts until somebody is known.
 fn scope(tenant: TenantId, caller: &Caller) -> Scope {
     Scope { tenant, actor: Actor::system("sso"), request: caller.request }
-}
-
-fn digest(text: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes()))
-}
-
-/// What follows from the browser's text, and from nothing else. The text has 256 random bits, so none of it leads back or to the other.
-fn derived(browser: &str, what: &str) -> String {
-    digest(&format!("crossdock/sso/{what}\n{browser}"))
-}
-
-/// What a provider sent somebody back with.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Returned {
-    state: String,
-    code: Option<String>,
-    issuer: Option<String>,
-    error: Option<String>,
-}
-
-impl Returned {
-    /// `None` where it is no answer: without a state, or with something said twice (RFC 6749, 3.1).
-    fn read(query: &str) -> Option<Self> {
-        if query.len() > QUERY_BYTES_MAX {
-            return None;
-        }
-        let mut returned = Self::default();
-        let mut state = None;
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let place = match name.as_ref() {
-                "state" => &mut state,
-                "code" => &mut returned.code,
-                "iss" => &mut returned.issuer,
-                "error" => &mut returned.error,
-                _ => continue,
-            };
-            if place.replace(value.into_owned()).is_some() {
-                return None;
-            }
-        }
-        returned.state = state?;
-        Some(returned)
-    }
 }
 
 /// True of what a browser comes back with from a provider.
@@ -246,7 +196,7 @@ async fn callback(state: web::Data<AppState>, request: HttpRequest) -> HttpRespo
     let mut tenant = None;
     match end(&state, &caller, &request, &mut tenant).await {
         Ok(session) => {
-            let cookies = [kept(state.cookie, "", 0), state.cookie.of_session(&session)];
+            let cookies = [WAY.kept(state.cookie, "", "", 0), state.cookie.of_session(&session)];
             to(&format!("{}/sign-in?sso=done", state.public_url), &cookies)
         }
         Err(failure) => refused(&state, &caller, tenant, failure).await,
@@ -259,7 +209,7 @@ async fn end(state: &AppState, caller: &Caller, request: &HttpRequest, of: &mut 
     }
     let elsewhere = || Failure::of(Refusal::NotBegunHere);
     let returned = Returned::read(request.query_string()).ok_or_else(elsewhere)?;
-    let browser = web_session::find(request.headers(), cookie_name(state.cookie)).ok_or_else(elsewhere)?;
+    let browser = WAY.find(request.headers(), state.cookie, "").ok_or_else(elsewhere)?;
     let taken = state.store.sso_take(&auth::hashed(&returned.state), &auth::hashed(&browser)).await?.ok_or_else(elsewhere)?;
     *of = Some(taken.tenant);
     if let Some(error) = &returned.error {
@@ -290,12 +240,12 @@ async fn vouched(
     named(returned, &metadata)?;
     let client = Client { id: &provider.client_id, secret: &secret };
     let redirect_uri = redirect_uri(&state.public_url);
-    let code = Code { code, verifier: &derived(browser, "verifier"), redirect_uri: &redirect_uri };
+    let code = Code { code, verifier: &WAY.derived(browser, "verifier"), redirect_uri: &redirect_uri };
     let tokens = providers.tokens(&metadata, &client, &code).await?;
     let expected = Expected {
         issuer: &provider.issuer,
         client_id: &provider.client_id,
-        nonce: &derived(browser, "nonce"),
+        nonce: &WAY.derived(browser, "nonce"),
         now: u64::try_from(Utc::now().timestamp()).unwrap_or_default(),
     };
     let token = tokens.id_token()?;
@@ -419,30 +369,8 @@ async fn refused(state: &AppState, caller: &Caller, tenant: Option<TenantId>, fa
         warn!(request.id = %caller.request, error = infra::chain(&cause), "A refused sign-in by SSO is not in the audit log");
     }
     // A way back that this browser did not begin leaves what it did begin alone.
-    let cookies = if refusal == Refusal::NotBegunHere { vec![] } else { vec![kept(state.cookie, "", 0)] };
+    let cookies = if refusal == Refusal::NotBegunHere { vec![] } else { vec![WAY.kept(state.cookie, "", "", 0)] };
     to(&format!("{}/sign-in?sso={}", state.public_url, refusal.as_str()), &cookies)
-}
-
-fn to(address: &str, cookies: &[String]) -> HttpResponse {
-    let mut answer = HttpResponse::build(StatusCode::SEE_OTHER);
-    answer.insert_header((LOCATION, address)).insert_header((CACHE_CONTROL, "no-store"));
-    for cookie in cookies {
-        answer.append_header((SET_COOKIE, cookie.as_str()));
-    }
-    answer.finish()
-}
-
-fn cookie_name(cookie: Cookie) -> &'static str {
-    match cookie {
-        Cookie::Secure => "__Secure-crossdock-sso",
-        Cookie::Plain => "crossdock-sso",
-    }
-}
-
-/// `Lax`, unlike the session's: the provider sends the browser back here from its own pages.
-fn kept(cookie: Cookie, text: &str, seconds: i64) -> String {
-    let secure = if cookie == Cookie::Secure { "; Secure" } else { "" };
-    format!("{}={text}; Path={PATH}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", cookie_name(cookie))
 }
 
 #[cfg(test)]
@@ -453,17 +381,6 @@ mod tests {
 
     fn map(value: Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
-    }
-
-    #[test]
-    fn an_answer_has_a_state_and_says_nothing_twice() {
-        let returned = Returned::read("code=a%2Bb&state=s&iss=https%3A%2F%2Fid.example.com&session_state=x").unwrap();
-        assert_eq!((returned.code.as_deref(), returned.state.as_str()), (Some("a+b"), "s"));
-        assert_eq!(returned.issuer.as_deref(), Some("https://id.example.com"));
-        for query in ["", "code=a", "code=a&code=b&state=s", "state=s&state=t&code=a", "state=s&iss=a&iss=b"] {
-            assert_eq!(Returned::read(query), None, "{query}");
-        }
-        assert_eq!(Returned::read(&format!("state=s&code={}", "x".repeat(20_000))), None);
     }
 
     #[test]
@@ -517,25 +434,5 @@ mod tests {
         ] {
             assert_eq!(groups(&claims, name), expected, "{name}");
         }
-    }
-
-    #[test]
-    fn what_follows_from_the_browsers_text_fits_pkce_and_tells_nothing_of_it() {
-        let (text, _) = auth::new_token();
-        let (verifier, nonce) = (derived(&text, "verifier"), derived(&text, "nonce"));
-        assert_ne!(verifier, nonce);
-        assert!(verifier.len() == 43 && nonce.len() == 43, "RFC 7636, 4.1 wants 43 to 128 characters");
-        assert_eq!(
-            digest("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
-            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
-            "RFC 7636, B"
-        );
-    }
-
-    #[test]
-    fn the_cookie_comes_back_from_the_providers_pages_and_to_no_other_address() {
-        let set = kept(Cookie::Secure, "abc", 600);
-        assert_eq!(set, "__Secure-crossdock-sso=abc; Path=/sso; Max-Age=600; HttpOnly; SameSite=Lax; Secure");
-        assert_eq!(kept(Cookie::Plain, "", 0), "crossdock-sso=; Path=/sso; Max-Age=0; HttpOnly; SameSite=Lax");
     }
 }

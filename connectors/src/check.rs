@@ -184,6 +184,7 @@ pub(crate) fn requests(manifest: &Manifest) -> Vec<&Request> {
             out.extend(action.proof.as_ref().map(|proof| &proof.request));
         }
     }
+    out.extend(&manifest.probe);
     if let Some(hook) = &manifest.webhooks {
         if let Some(subscriptions) = &hook.subscriptions {
             out.push(&subscriptions.subscribe.request);

@@ -156,6 +156,22 @@ impl Connector {
         self.manifest.webhooks.as_ref()?.topics.get(topic)?.fetch.as_ref()
     }
 
+    /// The kinds that it reads: by a list, by files, by their ids or by webhooks.
+    pub fn kinds_read(&self) -> impl Iterator<Item = RecordKind> {
+        let reads = move |kind: &RecordKind| {
+            let of_resource = |resource: &Resource| resource.read.is_some() || resource.files.is_some() || resource.get.is_some();
+            self.resource(*kind).is_some_and(of_resource) || self.has_topic(*kind)
+        };
+        RecordKind::ALL.into_iter().filter(reads)
+    }
+
+    /// The kinds that it writes.
+    pub fn kinds_written(&self) -> impl Iterator<Item = RecordKind> {
+        let writes =
+            |kind: &RecordKind| self.resource(*kind).is_some_and(|resource| resource.write.is_some() || resource.batch.is_some());
+        RecordKind::ALL.into_iter().filter(writes)
+    }
+
     /// True where webhooks bring records of this kind.
     #[must_use]
     pub fn has_topic(&self, kind: RecordKind) -> bool {

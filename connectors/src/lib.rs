@@ -22,6 +22,7 @@ pub mod manifest;
 mod parse;
 mod path;
 mod print;
+mod probe;
 mod rates;
 mod read;
 mod receipt;
@@ -38,7 +39,7 @@ mod version;
 mod write;
 pub mod x12;
 
-pub use auth::{Callback, CallbackError, Pkce, TokenSet, callback_state, is_same_state};
+pub use auth::{Callback, CallbackError, OauthScope, Pkce, TokenSet, callback_state, is_same_state};
 pub use batch::ItemEnd;
 pub use catalog::{Catalog, CatalogError, CatalogErrors};
 pub use change::Change;

@@ -269,6 +269,10 @@ pub enum Action {
     PasskeyRemoved,
     PasskeyRefused,
     TaskRefused,
+    ConsentBegun,
+    ConsentGiven,
+    ConsentRefused,
+    ConnectionProbed,
 }
 
 impl Action {
@@ -481,6 +485,10 @@ impl Action {
             Self::PasskeyRemoved => "passkey.removed",
             Self::PasskeyRefused => "passkey.refused",
             Self::TaskRefused => "task.refused",
+            Self::ConsentBegun => "consent.begun",
+            Self::ConsentGiven => "consent.given",
+            Self::ConsentRefused => "consent.refused",
+            Self::ConnectionProbed => "connection.probed",
         }
     }
 }

@@ -169,6 +169,8 @@ ids! {
     PasskeyId = "psk", "passkey";
     /// What a passkey is asked to sign, once.
     PasskeyChallengeId = "pkc", "passkey challenge";
+    /// That a person lets us act for them at a vendor.
+    ConsentId = "cns", "consent";
 }
 
 impl ExceptionGroupId {

@@ -1,5 +1,6 @@
 // A stack of our own: the demo's processes and simulated vendors, started here and stopped again, or one that runs already.
 import { spawn } from "node:child_process";
+import { OWN_CONNECTORS } from "./simulators.mjs";
 
 const PATIENCE_MS = 180_000;
 
@@ -23,7 +24,7 @@ export async function demo() {
     throw new Error("Set CROSSDOCK_DEMO to the built demo (target/debug/demo) and CROSSDOCK_WEB_DIR to frontend/dist; `cargo xtask test` does both.");
   }
   // What is normal is learned in days elsewhere, and here of the demo's orders.
-  const env = { ...process.env, CROSSDOCK_DRIFT_DOCUMENTS: "30", CROSSDOCK_DRIFT_HOURS: "0", CROSSDOCK_DRIFT_FLUSH_MS: "1000" };
+  const env = { ...process.env, CROSSDOCK_CONNECTORS: OWN_CONNECTORS, CROSSDOCK_DRIFT_DOCUMENTS: "30", CROSSDOCK_DRIFT_HOURS: "0", CROSSDOCK_DRIFT_FLUSH_MS: "1000" };
   const child = spawn(program, [], { stdio: ["ignore", "pipe", "pipe"], env });
   let said = "";
   const note = (bytes) => (said += bytes);

@@ -1,13 +1,17 @@
 // Vendors' simulators: one of our own for each that a journey connects, served by `crossdock connector simulate`, and what is ordered from any of them.
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const PATIENCE_MS = 20_000;
 
-/** Serves a vendor until it is stopped; gives its settings and credential as it said them. */
-export async function simulate(name) {
+/** Vendors that nobody sells, for what those of the catalog do not show on one machine. */
+export const OWN_CONNECTORS = fileURLToPath(new URL("../../tests/connectors", import.meta.url));
+
+/** Serves a vendor until it is stopped; gives its settings and credential as it said them. Of the catalog, or of another folder. */
+export async function simulate(name, catalog) {
   const program = process.env.CROSSDOCK_BIN ?? join(dirname(process.env.CROSSDOCK_DEMO ?? ""), "crossdock");
-  const child = spawn(program, ["connector", "simulate", name, "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn(program, ["connector", "simulate", name, "--listen", "127.0.0.1:0", ...(catalog ? ["--catalog", catalog] : [])], { stdio: ["ignore", "pipe", "ignore"] });
   process.on("exit", () => child.kill());
   let said = "";
   child.stdout.on("data", (bytes) => (said += bytes));
@@ -37,3 +41,5 @@ export const fail = (url, operation, count, fault) => control(url, "fail", { ope
 export const records = (url, kind) => control(url, `records?kind=${kind}`);
 export const put = (url, kind, value) => control(url, "records", { kind, value });
 export const seed = (url, kind, count) => control(url, "records", { kind, count });
+/** How a person decides there who is asked for consent. */
+export const consenting = (url, how) => control(url, "consent", how);

@@ -96,6 +96,17 @@ impl Client {
         Ok(self.post(query, variables).send().await?.json().await?)
     }
 
+    /// As [`Self::raw`], with the cookies that the answer gives a browser.
+    ///
+    /// # Errors
+    /// Where no answer came.
+    pub async fn raw_with_cookies(&self, query: &str, variables: Value) -> Result<(Value, Vec<String>), ClientError> {
+        let answer = self.post(query, variables).send().await?;
+        let cookies = answer.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok().map(str::to_owned));
+        let cookies = cookies.collect();
+        Ok((answer.json().await?, cookies))
+    }
+
     /// What a subscription tells from now on.
     ///
     /// # Errors

@@ -23,6 +23,7 @@
 //! - [`subscription`]: webhooks are kept registered at vendors, and sources are listed, as published flows need it.
 //! - [`three_way_match`]: orders are compared with their shipments and invoices after one of them has changed.
 //! - [`sunset`]: the announced ends of API versions become notices.
+//! - [`upkeep`]: connections are asked whether they answer, and what of them ends is told before it does.
 //! - [`undo`]: what a bad version of a flow did at its destination is looked at, and planned back once a person approved it.
 
 use std::sync::Arc;
@@ -73,6 +74,7 @@ mod sweep;
 mod three_way_match;
 pub mod token;
 mod undo;
+mod upkeep;
 pub mod vendor;
 mod waiting;
 
@@ -156,6 +158,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(audit_stream::run(context.clone(), stop.clone()));
     stages.spawn(first::run(context.clone(), stop.clone()));
     stages.spawn(undo::run(context.clone(), stop.clone()));
+    stages.spawn(upkeep::run(context.clone(), directory.clone(), stop.clone()));
     let stopped = async {
         // A closed line means that whoever could tell us to stop is gone.
         let _ = stop.wait_for(|stop| *stop).await;

@@ -189,6 +189,33 @@ impl<'a> Listing<'a> {
         }
     }
 
+    /// Asks whether the account answers to its credential: by the probe that the connector declares, else by a list of what is newest; false where it
+    /// has neither.
+    ///
+    /// # Errors
+    /// As those of [`Self::next`].
+    pub async fn probe(&mut self) -> Result<bool, ListingError> {
+        let mut tries = Tries::default();
+        loop {
+            let access = self.access(&mut tries).await?;
+            let nonce = Uuid::new_v4().simple().to_string();
+            let request = self.connector.probe_request(&access.context(&self.connection.settings, &nonce));
+            let Some(request) = request.map_err(|error| self.unasked(error))? else { break };
+            let taken = match self.send(request, &access).await {
+                Ok(answer) => self.connector.read_probe_answer(&answer).map_err(|fault| access.told(fault)),
+                Err(fault) => Err(fault),
+            };
+            match taken {
+                Ok(()) => return Ok(true),
+                Err(fault) => self.rest(&mut tries, fault).await?,
+            }
+        }
+        let pages = self.connector.probe_kind().and_then(|kind| self.pages(kind, Utc::now()));
+        let Some(mut pages) = pages else { return Ok(false) };
+        self.next(&mut pages).await?;
+        Ok(true)
+    }
+
     async fn access(&mut self, tries: &mut Tries) -> Result<Access, ListingError> {
         loop {
             match self.directory.access(self.scope, &self.connection, self.connector).await? {

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use connectors::{
-    Change, Connector, Found, ListedSubscription, LookUpError, Position, ReadRecord, Reader, RequestContext, RequestError,
-    TokenSet,
+    CallbackError, Change, Connector, Found, ListedSubscription, LookUpError, Pkce, Position, ReadRecord, Reader, RequestContext,
+    RequestError, TokenSet, is_same_state,
 };
 use domain::fault::{Fault, FaultClass};
-use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
+use domain::http::{HttpAnswer, HttpRequest, Method, NoAnswer};
 use domain::record::RecordKind;
-use domain::secret::SecretFields;
+use domain::secret::{ExposeSecret, SecretFields};
 use domain::value::Value;
 use infra::outbound::Outbound;
 use tokio::sync::Mutex;
@@ -28,6 +28,10 @@ pub enum VendorError {
     Fault(Fault),
     #[error("the connector does not read the kind {0}")]
     Kind(RecordKind),
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+    #[error("the answer has another state than was sent")]
+    State,
 }
 
 impl From<Fault> for VendorError {
@@ -89,6 +93,27 @@ impl<'a> Vendor<'a> {
     pub fn at(mut self, origin: &str) -> Self {
         self.origin = Some(origin.trim_end_matches('/').to_owned());
         self
+    }
+
+    /// Goes the way of a person who is asked for consent, and turns the code that comes back into tokens: at a simulator, where the person decides
+    /// at once.
+    ///
+    /// # Errors
+    /// Where the vendor asks nobody, the answer sends the person nowhere or says no, or the code is not taken.
+    pub async fn consent(&self, redirect_uri: &str) -> Result<(), VendorError> {
+        let (nonce, random) = (Uuid::new_v4().simple().to_string(), rand::random());
+        let (context, pkce) = (self.context(WriteKeys::default(), None, &nonce), Pkce::new(&random));
+        let url = self.connector.authorize_url(&nonce, &pkce.challenge, redirect_uri, &context)?;
+        let request = HttpRequest { method: Method::Get, url, headers: vec![], body: Bytes::new(), identity: None };
+        let answer = self.send(request).await?;
+        let location = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location")).map(|(_, to)| to.as_str());
+        let query = location.and_then(|to| to.strip_prefix(redirect_uri)?.strip_prefix('?')).unwrap_or_default();
+        self.connector.check_issuer(query, &context)?;
+        let callback = self.connector.read_callback(query)?;
+        if !is_same_state(&nonce, &callback.state) {
+            return Err(VendorError::State);
+        }
+        self.connect(callback.code.expose_secret(), pkce.verifier.expose_secret(), redirect_uri).await
     }
 
     /// Turns the code that a person's consent brought into tokens (RFC 6749 section 4.1.3).

@@ -9,9 +9,10 @@ use domain::governor::RESERVE_PCT_MAX;
 use domain::id::{ConnectionId, TenantId};
 use domain::scope::Permission;
 use domain::secret::{SecretFields, SecretString};
-use infra::postgres::configure::Changed;
+use infra::postgres::configure::{Changed, NewCredential, Replaced};
 use infra::postgres::entity::connection;
 
+use super::consent::{ConnectorConsent, ConsentNode};
 use super::error::{UserError, UserErrorCode, scope, state, within};
 use super::page::{cost, id, page, uuid};
 use super::tenant::reads;
@@ -19,7 +20,7 @@ use crate::auth::new_token;
 
 /// The description of one vendor's API. One whose files are broken is listed by its name, without the rest, and stops no other.
 #[derive(SimpleObject)]
-#[graphql(name = "Connector")]
+#[graphql(name = "Connector", complex)]
 pub struct ConnectorNode {
     name: String,
     /// False where its files are broken: until that is mended its webhooks are asked to come again, and its deliveries become exceptions.
@@ -35,6 +36,18 @@ pub struct ConnectorNode {
     credential: Vec<FormField>,
     /// The connect guide, in Markdown.
     setup: String,
+    /// The kinds of record that it reads.
+    reads: Vec<String>,
+    /// The kinds of record that it writes.
+    writes: Vec<String>,
+}
+
+#[ComplexObject]
+impl ConnectorNode {
+    /// What a person's consent is asked with; null where its accounts are connected by the credential alone.
+    async fn consent(&self, ctx: &Context<'_>) -> Option<ConnectorConsent> {
+        ConnectorConsent::of(state(ctx).catalog.get(&self.name)?, &state(ctx).public_url)
+    }
 }
 
 /// One field of the connect form.
@@ -69,6 +82,8 @@ impl From<&Connector> for ConnectorNode {
             settings: form(connector.settings()),
             credential: form(connector.credential()),
             setup: connector.setup().to_owned(),
+            reads: connector.kinds_read().map(|kind| kind.to_string()).collect(),
+            writes: connector.kinds_written().map(|kind| kind.to_string()).collect(),
         }
     }
 }
@@ -92,6 +107,8 @@ impl ConnectorNode {
             settings: vec![],
             credential: vec![],
             setup: String::new(),
+            reads: vec![],
+            writes: vec![],
         }
     }
 }
@@ -142,7 +159,8 @@ impl ConnectionNode {
     }
 
     /// Whether deliveries to it get through and things come from it: healthy; refused, where its credential must be replaced; failing, where an
-    /// operation fails and what belongs to it is held; or silent, where nothing comes that usually does.
+    /// operation fails and what belongs to it is held, or it does not answer when it is asked; silent, where nothing comes that usually does; or expiring,
+    /// where what it needs ends within 30 days.
     #[graphql(complexity = "20")]
     async fn health(&self, ctx: &Context<'_>) -> Result<&'static str> {
         let incidents = super::incident::open_of(ctx, self.row.0).await?;
@@ -150,10 +168,13 @@ impl ConnectionNode {
         if is(super::incident::IncidentNode::is_credential) {
             return Ok("refused");
         }
-        if is(super::incident::IncidentNode::is_outage) {
+        if is(super::incident::IncidentNode::is_outage) || is(super::incident::IncidentNode::is_probe) {
             return Ok("failing");
         }
-        Ok(if is(super::incident::IncidentNode::is_silence) { "silent" } else { "healthy" })
+        if is(super::incident::IncidentNode::is_silence) {
+            return Ok("silent");
+        }
+        Ok(if is(super::incident::IncidentNode::is_expiry) { "expiring" } else { "healthy" })
     }
 
     /// What keeps deliveries to it from getting through now, and its alarms; newest first, at most 100.
@@ -183,6 +204,12 @@ impl ConnectionNode {
         super::subscription::check_of(ctx, self.row.0).await
     }
 
+    /// How the consent of a person at the vendor stands; null where the connector asks for none.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn consent(&self, ctx: &Context<'_>) -> Result<Option<ConsentNode>> {
+        ConsentNode::of(ctx, self.row, &self.connector).await
+    }
+
     /// The last characters of the credential: all that is ever shown of it.
     async fn credential_hint(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         within(ctx, Permission::ReadOperations, async |store| store.credential_hint(self.row).await).await
@@ -199,6 +226,8 @@ struct ConnectionCreateInput {
     settings: Json<serde_json::Value>,
     /// The secrets that the connector's `credential` declares, all of them text. Write only.
     credential: Json<std::collections::BTreeMap<String, String>>,
+    /// When the first of the secrets ends, where the vendor said so: it is told of from 30 days before. A certificate tells itself.
+    credential_ends_at: Option<DateTime<Utc>>,
 }
 
 #[derive(SimpleObject)]
@@ -300,6 +329,8 @@ impl ConnectionMutation {
         }
         let (token, _) = new_token();
         let vault = &state(ctx).vault;
+        let ends = connector.credential_ends(&credential, input.credential_ends_at, Utc::now());
+        let credential = NewCredential { fields: &credential, ends };
         let made = within(ctx, Permission::Configure, async |store| {
             let made =
                 store.connection_create(vault, connector.name(), &input.name, &input.settings.0, &credential, &token).await?;
@@ -366,12 +397,14 @@ impl ConnectionMutation {
     }
 
     /// Stores a new version of the credential and retires the one before, at once. All the secrets that the connector's `credential`
-    /// declares are given anew, all of them text of at most 16 KiB. Hooks are verified with the new one within 5 seconds.
+    /// declares are given anew, all of them text of at most 16 KiB. Hooks are verified with the new one within 5 seconds. `endsAt` is when the first of them
+    /// ends, where the vendor said so: it is told of from 30 days before.
     async fn credential_replace(
         &self,
         ctx: &Context<'_>,
         connection_id: ID,
         credential: Json<std::collections::BTreeMap<String, String>>,
+        ends_at: Option<DateTime<Utc>>,
     ) -> Result<ConnectionPayload> {
         let (row, connector) = match find(ctx, "connectionId", &connection_id).await? {
             Ok(found) => found,
@@ -383,13 +416,27 @@ impl ConnectionMutation {
             return Ok(ConnectionPayload::refused(user_errors));
         }
         let vault = &state(ctx).vault;
+        let ends = connector.credential_ends(&credential, ends_at, Utc::now());
+        let credential = NewCredential { fields: &credential, ends };
+        let id = ConnectionId(row.id);
         let replaced = within(ctx, Permission::Configure, async |store| {
-            if !store.credential_replace(vault, ConnectionId(row.id), &credential).await? {
-                return Ok(None);
-            }
-            store.find::<connection::Entity>(row.id).await
+            // What a person consented to was given to the client, whatever its secret is.
+            let before = store.connection_rows(&[id.0]).await?.pop().and_then(|row| row.credential);
+            let keeps_consent = match before.filter(|_| connector.needs_consent()) {
+                Some(before) => connector.keeps_consent(&store.credential_open(vault, before).await?, credential.fields),
+                None => false,
+            };
+            let replaced = store.credential_replace(vault, id, &credential, keeps_consent).await?;
+            Ok((replaced, store.find::<connection::Entity>(id.0).await?))
         });
-        Ok(ConnectionPayload::of("connectionId", replaced.await?))
+        Ok(match replaced.await? {
+            (Replaced::Busy, _) => {
+                let message = "a new access token is asked for at this moment; try again in a few seconds";
+                ConnectionPayload::refused(vec![UserError::new("connectionId", UserErrorCode::Changed, message)])
+            }
+            (Replaced::NotFound, _) => ConnectionPayload::of("connectionId", None),
+            (Replaced::Done, row) => ConnectionPayload::of("connectionId", row),
+        })
     }
 
     /// Pauses a connection: its hooks are answered 503 within 5 seconds, so that the vendor keeps them and sends them again, and nothing

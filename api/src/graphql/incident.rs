@@ -27,11 +27,15 @@ enum IncidentKind {
     Surge,
     /// A partner has not acknowledged in time what was sent to it.
     Acknowledgement,
+    /// What the connection needs to be called ends soon, or is over: a consent, a secret, a certificate.
+    Expiry,
+    /// It does not answer to its credential, though nothing was sent to it that would have told.
+    Probe,
 }
 
 /// A destination that fails, told once: deliveries are held without an attempt, and sent by themselves once it works again. Or a source that cannot
 /// be listed, or whose webhooks cannot be kept registered: what changed there comes once it can be. Or a source from which nothing comes any more, or far
-/// too much does. Or a partner that has not acknowledged what was sent to it.
+/// too much does. Or a partner that has not acknowledged what was sent to it. Or something that the connection needs and that ends.
 #[derive(SimpleObject)]
 #[graphql(name = "Incident", complex)]
 pub struct IncidentNode {
@@ -39,7 +43,7 @@ pub struct IncidentNode {
     kind: IncidentKind,
     connection_id: ID,
     /// The operation that fails: order.write, order.update, order.action.confirm, order.list, webhook.subscribe; empty for all of the connection. Of an
-    /// alarm what it is about: order.silence, order.surge, orders/create.silence; x12.acknowledgement.
+    /// alarm what it is about: order.silence, order.surge, orders/create.silence; x12.acknowledgement; upkeep.secret.
     operation: String,
     /// Stable and short: outage.http_503.
     code: String,
@@ -65,6 +69,8 @@ impl From<incident::Model> for IncidentNode {
                 (Some(_), "arrival.surge") => IncidentKind::Surge,
                 (Some(_), _) => IncidentKind::Silence,
                 (None, _) if row.sequence_id.is_some() => IncidentKind::Acknowledgement,
+                (None, _) if row.upkeep.as_deref() == Some("probe") => IncidentKind::Probe,
+                (None, _) if row.upkeep.is_some() => IncidentKind::Expiry,
                 (None, _) if row.operation == ACCOUNT => IncidentKind::Credential,
                 (None, _) => IncidentKind::Outage,
             },
@@ -89,6 +95,14 @@ impl IncidentNode {
 
     pub fn is_outage(&self) -> bool {
         self.kind == IncidentKind::Outage
+    }
+
+    pub fn is_expiry(&self) -> bool {
+        self.kind == IncidentKind::Expiry
+    }
+
+    pub fn is_probe(&self) -> bool {
+        self.kind == IncidentKind::Probe
     }
 
     pub fn is_silence(&self) -> bool {

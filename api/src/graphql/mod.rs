@@ -24,6 +24,8 @@ mod catch_up;
 mod certificate;
 mod change;
 mod connection;
+mod connection_health;
+mod consent;
 mod content;
 mod delivery;
 mod drift;
@@ -123,6 +125,7 @@ pub struct FlowsQuery(
 pub struct SourcesQuery(
     arrival::ArrivalQuery,
     connection::ConnectionQuery,
+    connection_health::ConnectionHealthQuery,
     drift::DriftQuery,
     file::FileQuery,
     incident::IncidentQuery,
@@ -192,6 +195,8 @@ pub struct FlowsMutation(
 pub struct SourcesMutation(
     arrival::ArrivalMutation,
     connection::ConnectionMutation,
+    connection_health::ConnectionHealthMutation,
+    consent::ConsentMutation,
     drift::DriftMutation,
     inventory::InventoryMutation,
     lookup_entry::LookupEntryMutation,
@@ -325,8 +330,18 @@ async fn answer(schema: &CrossdockSchema, request: &HttpRequest, query: async_gr
     if event_stream::is_asked_for(request.headers()) {
         return event_stream::answer(schema.execute_stream(query));
     }
-    match serde_json::to_vec(&schema.execute(query).await) {
-        Ok(answer) => HttpResponse::Ok().content_type("application/graphql-response+json").body(answer),
+    let answer = schema.execute(query).await;
+    match serde_json::to_vec(&answer) {
+        Ok(body) => {
+            let mut response = HttpResponse::Ok();
+            // What a mutation gives the browser to keep; nothing else is taken over.
+            for cookie in answer.http_headers.get_all("Set-Cookie") {
+                response
+                    .append_header((header::SET_COOKIE, cookie.as_bytes()))
+                    .insert_header((header::CACHE_CONTROL, "no-store"));
+            }
+            response.content_type("application/graphql-response+json").body(body)
+        }
         Err(error) => {
             warn!(%error, "An answer could not be written");
             refuse(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the answer could not be written")

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::http::HttpRequest;
-use domain::secret::{ExposeSecret, SecretString};
+use domain::secret::{ExposeSecret, SecretFields, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::form_urlencoded;
@@ -49,8 +49,16 @@ pub struct Callback {
     pub code: SecretString,
     /// Settings that came with it, as `authorize.keep` says.
     pub settings: BTreeMap<String, String>,
-    /// Those of the manifest's scopes that were not granted, where the vendor says here what was.
-    pub missing_scopes: Vec<String>,
+    /// What was granted, where the vendor says so here and not with the tokens.
+    pub scope: Option<String>,
+}
+
+/// A scope that the connector needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OauthScope<'c> {
+    pub name: &'c str,
+    /// What it lets us do; its name where the connector does not say.
+    pub title: &'c str,
 }
 
 /// Why there is no consent, for the person who asked.
@@ -64,6 +72,10 @@ pub enum CallbackError {
     Twice { title: String, name: &'static str },
     #[error("what {0} sent you back with is too long; connect {0} again")]
     TooLong(String),
+    #[error("the answer is not of {title}: it calls itself {said}, and {expected} was expected")]
+    OtherIssuer { title: String, said: String, expected: String },
+    #[error(transparent)]
+    Request(#[from] RequestError),
     #[error("this connector asks nobody for consent")]
     NoConsent,
 }
@@ -92,6 +104,15 @@ impl Connector {
     #[must_use]
     pub fn uses_pkce(&self) -> bool {
         self.consent().is_some_and(|(_, authorize)| authorize.pkce)
+    }
+
+    /// True where what a person consented to is worth as much with the one credential as with the other: it was given to the client, whatever its
+    /// secret is now.
+    #[must_use]
+    pub fn keeps_consent(&self, before: &SecretFields, after: &SecretFields) -> bool {
+        let Some(id) = self.consent().and_then(|(oauth2, _)| oauth2.token.client_id.as_ref()) else { return false };
+        let of = |fields: &SecretFields| fields.get(id).map(|id| id.expose_secret().to_owned());
+        of(before).is_some() && of(before) == of(after)
     }
 
     fn consent(&self) -> Option<(&Oauth2, &Authorize)> {
@@ -165,17 +186,52 @@ impl Connector {
         let (state, code) = (one("state")?, SecretString::from(one("code")?));
         let kept = authorize.keep.iter().filter_map(|(name, setting)| Some((setting.clone(), all(name).first()?.to_string())));
         let settings = kept.filter(|(_, value)| is_token(value)).collect();
-        let missing_scopes = all("scope").first().map(|granted| self.missing_scopes(granted)).unwrap_or_default();
-        Ok(Callback { state, code, settings, missing_scopes })
+        let scope = all("scope").first().map(|granted| printable(granted));
+        Ok(Callback { state, code, settings, scope })
     }
 
-    /// The manifest's scopes that are not among the granted ones. Some vendors name only the widest of several, so this is to be shown and is
-    /// no refusal.
+    /// Whether a call back is of the server that the person was sent to (RFC 9207), where the vendor's name themselves. A code that another
+    /// server gave would else be shown to this one, or the other way round.
+    ///
+    /// # Errors
+    /// Where it names none or another, or the connection lacks what the expected one is made of.
+    pub fn check_issuer(&self, query: &str, context: &RequestContext<'_>) -> Result<(), CallbackError> {
+        let Some((_, authorize)) = self.consent() else { return Err(CallbackError::NoConsent) };
+        let Some(template) = &authorize.issuer else { return Ok(()) };
+        let expected = context.fill(template, false)?;
+        let said: Vec<String> = form_urlencoded::parse(query.as_bytes())
+            .filter(|(name, _)| name == "iss")
+            .map(|(_, said)| said.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect())
+            .collect();
+        if said == [expected.as_str()] {
+            return Ok(());
+        }
+        let said = if said.is_empty() { "nothing".to_owned() } else { said.join(", ") };
+        Err(CallbackError::OtherIssuer { title: self.title().to_owned(), said, expected })
+    }
+
+    /// The scopes that the connector needs, in its order.
+    pub fn scopes(&self) -> impl Iterator<Item = OauthScope<'_>> {
+        let oauth2 = match stateful(&self.manifest.auth) {
+            Some(Stateful::Oauth2(oauth2)) => Some(oauth2),
+            _ => None,
+        };
+        oauth2.into_iter().flat_map(|oauth2| {
+            oauth2.scopes.iter().map(|name| OauthScope { name, title: oauth2.scope_titles.get(name).unwrap_or(name) })
+        })
+    }
+
+    /// Those of [`Self::scopes`] that are neither among the granted ones nor come with one of them.
     #[must_use]
-    pub fn missing_scopes(&self, granted: &str) -> Vec<String> {
+    pub fn missing_scopes(&self, granted: &str) -> Vec<OauthScope<'_>> {
         let Some(Stateful::Oauth2(oauth2)) = stateful(&self.manifest.auth) else { return Vec::new() };
         let granted: Vec<&str> = granted.split([' ', ',']).collect();
-        oauth2.scopes.iter().filter(|scope| !granted.contains(&scope.as_str())).cloned().collect()
+        let has = |scope: &str| {
+            let comes_with =
+                |wider: &str| oauth2.scope_implies.get(wider).is_some_and(|with| with.iter().any(|one| one == scope));
+            granted.iter().any(|one| *one == scope || comes_with(one))
+        };
+        self.scopes().filter(|scope| !has(scope.name)).collect()
     }
 
     /// The request that turns a code into tokens; [`Self::read_token_answer`] reads what it brings.

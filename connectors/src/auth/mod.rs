@@ -18,7 +18,7 @@ use percent_encoding::utf8_percent_encode;
 use sha2::Sha256;
 use url::Url;
 
-pub use code::{Callback, CallbackError, Pkce, callback_state, is_same_state};
+pub use code::{Callback, CallbackError, OauthScope, Pkce, callback_state, is_same_state};
 pub use token::TokenSet;
 
 use crate::hex::unhex;

@@ -124,6 +124,12 @@ impl Check<'_, '_> {
             };
             self.fail(format!("{at}.token.paths knows no \"{name}\"; {hint}"));
         }
+        let worded = oauth2.scope_titles.keys().chain(oauth2.scope_implies.values().flatten());
+        for scope in worded.filter(|scope| !oauth2.scopes.contains(*scope)) {
+            let near = nearest(scope, oauth2.scopes.iter().map(String::as_str));
+            let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+            self.fail(format!("{at} says something of the scope \"{scope}\", which scopes does not ask for{hint}"));
+        }
         let kept = oauth2.authorize.iter().flat_map(|authorize| authorize.keep.values()).chain(token.keep.values());
         for setting in kept.filter(|setting| !self.manifest.settings.contains_key(*setting)).collect::<Vec<_>>() {
             self.fail(format!("{at} keeps the setting \"{setting}\", which settings does not declare"));
@@ -131,7 +137,8 @@ impl Check<'_, '_> {
         self.templates(&format!("{at}.token.url"), [&token.url].into_iter().chain(&token.refresh_url), Secrets::Unknown, &[]);
         self.templates(&format!("{at}.token"), token.params.values().chain(token.headers.values()), Secrets::Known, &[]);
         if let Some(authorize) = &oauth2.authorize {
-            self.templates(&format!("{at}.authorize"), authorize.params.values().chain([&authorize.url]), Secrets::Unknown, &[]);
+            let templates = authorize.params.values().chain([&authorize.url]).chain(&authorize.issuer);
+            self.templates(&format!("{at}.authorize"), templates, Secrets::Unknown, &[]);
         }
         if let Some(assertion) = &oauth2.assertion {
             self.assertion(&format!("{at}.assertion"), assertion, &[]);
@@ -257,6 +264,7 @@ mod tests {
             (format!("{{oauth2: {{{code}}}}}"), ""),
             (format!("{{oauth2: {{{}}}}}", code.replace("authorize: {url: 'https://x.example/a'}, ", "")), "auth.oauth2.grant is authorization_code, but authorize does not say where a person consents"),
             (format!("{{oauth2: {{{}}}}}", code.replace("authorization_code", "client_credentials")), "auth.oauth2.authorize is for authorization_code, and grant is another"),
+            (format!("{{oauth2: {{{code}, scopes: [orders.read], scope_titles: {{orders.raed: read orders}}}}}}"), "auth.oauth2 says something of the scope \"orders.raed\", which scopes does not ask for; did you mean \"orders.read\"?"),
             (format!("{{oauth2: {{{}}}}}", code.replace("client_id: id, ", "")), "auth.oauth2.token needs client_id: who asks for the consent?"),
             (format!("{{oauth2: {{{}}}}}", code.replace("'https://x.example/a'", "'https://{{ credential.id }}/'")), "there is no \"credential.id\" to put into \"https://{{ credential.id }}/\" of auth.oauth2.authorize"),
             (format!("{{oauth2: {{{}}}}}", code.replace("/t,", "/t, paths: {acess_token: t}, ")), "auth.oauth2.token.paths knows no \"acess_token\"; did you mean \"access_token\"?"),

@@ -113,6 +113,12 @@ pub struct Oauth2 {
     pub token: TokenEndpoint,
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// What a scope lets us do, in words that people read when it was not granted: `orders.read: read orders`.
+    #[serde(default)]
+    pub scope_titles: IndexMap<String, String>,
+    /// Scopes that come with a wider one, where the vendor names only that: `orders.write: [orders.read]`.
+    #[serde(default)]
+    pub scope_implies: IndexMap<String, Vec<String>>,
     #[serde(default)]
     pub refresh: Refresh,
     /// Seconds that an access token lives where the answer does not say.
@@ -146,6 +152,10 @@ pub struct Authorize {
     /// Proof key for code exchange, S256.
     #[serde(default)]
     pub pkce: bool,
+    /// A template of what the call back names as its `iss` (RFC 9207), where the vendor says it always does: one that names none, or another, is
+    /// refused.
+    #[serde(default)]
+    pub issuer: Option<String>,
     /// Between scopes; a space where absent.
     #[serde(default)]
     pub scope_separator: Option<String>,

@@ -75,6 +75,9 @@ pub struct Manifest {
     pub headers: IndexMap<String, String>,
     #[serde(default)]
     pub limits: Vec<LimitRule>,
+    /// A cheap read that tells whether the account answers to its credential. Where there is none, the newest records of the first kind are listed.
+    #[serde(default)]
+    pub probe: Option<Request>,
     #[serde(default)]
     pub webhooks: Option<Hook>,
     /// What is read and written, by kind of record.
@@ -164,6 +167,9 @@ pub struct Field {
     pub required: bool,
     #[serde(default)]
     pub default: Option<String>,
+    /// Of a secret: how many days the vendor lets it live after it was made.
+    #[serde(default)]
+    pub lifetime_days: Option<u32>,
 }
 
 /// What a value of the connect form is; every one is kept as text.

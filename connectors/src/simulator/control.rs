@@ -125,13 +125,18 @@ impl Simulator<'_> {
                 self.delete_subscriptions();
                 said(&json!({}))
             }
+            (Method::Post, "consent") => {
+                let consenting = order(incoming)?;
+                self.set_consenting(consenting);
+                said(&json!({}))
+            }
             (Method::Post, "tokens/expire") => {
                 self.expire_tokens();
                 said(&json!({}))
             }
             _ => refused(
                 404,
-                "there are GET stats, records, writes, subscriptions; POST records, fail, emit, reset, tokens/expire; DELETE subscriptions",
+                "there are GET stats, records, writes, subscriptions; POST records, fail, emit, reset, consent, tokens/expire; DELETE subscriptions",
             ),
         })
     }

@@ -10,6 +10,7 @@ use domain::secret::{ExposeSecret, SecretFields};
 use domain::value::{Limits, Value};
 
 use super::Simulator;
+use super::consent::Code;
 use super::incoming::Incoming;
 use super::pattern::{Found, Pattern};
 use super::seed::hash;
@@ -32,6 +33,8 @@ pub(super) struct Guard {
     pub tokens: HashMap<String, (i64, u64)>,
     /// Refresh tokens: the grant they are of, and whether they were used up.
     pub refresh: HashMap<String, (u64, bool)>,
+    /// What people consented to, by the code that was given for it.
+    pub codes: HashMap<String, Code>,
     nonces: Nonces,
 }
 

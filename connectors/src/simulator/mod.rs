@@ -5,6 +5,7 @@
 //! What a manifest cannot tell (what the vendor refuses and computes) stands beside it in `simulator.yaml`.
 
 mod answer;
+mod consent;
 mod control;
 mod derive;
 mod extra;
@@ -54,6 +55,7 @@ use crate::connector::Connector;
 use crate::manifest::{Include, Read};
 
 pub use answer::{SimAnswer, SimCall, SimRecord, SimStats, Writes};
+pub use consent::Consenting;
 pub use fault::{Fault, FaultMatcher, Weather};
 pub use hook::{HookEvent, HookSubscription, OutgoingHook};
 pub use operation::Operation;
@@ -90,6 +92,7 @@ pub struct Simulator<'c> {
     samples: BTreeMap<RecordKind, Vec<Value>>,
     store: Store,
     guard: Guard,
+    consenting: Consenting,
     buckets: Buckets,
     faults: Faults,
     hooks: Hooks,
@@ -134,6 +137,7 @@ impl<'c> Simulator<'c> {
             no_rules: KindRules::default(),
             store: Store::default(),
             guard: Guard::new(seed),
+            consenting: Consenting::default(),
             buckets: Buckets::default(),
             faults: Faults::default(),
             hooks: Hooks::default(),
@@ -436,7 +440,7 @@ impl<'c> Simulator<'c> {
         (in_flight, points): (usize, u32),
         now: DateTime<Utc>,
     ) -> Result<(), Refusal> {
-        if matches!(operation, Some(Operation::Token | Operation::LogIn)) {
+        if matches!(operation, Some(Operation::Authorize | Operation::Token | Operation::LogIn)) {
             return Ok(());
         }
         let account = Account { connector: self.connector, settings: &self.settings, credential: &self.credential };
@@ -495,6 +499,8 @@ impl<'c> Simulator<'c> {
             Operation::Renew => self.renew(found, now),
             Operation::Unsubscribe => self.unsubscribe(found, now),
             Operation::Rates => self.rates(),
+            Operation::Probe => Ok(SimAnswer::json(200, &Value::from(&serde_json::json!({})))),
+            Operation::Authorize => Ok(self.authorize(incoming, now)),
             Operation::Token | Operation::LogIn => self.open(incoming, now),
         }?;
         if let Some(key) = remembered {

@@ -29,6 +29,10 @@ pub enum Operation {
     Unsubscribe,
     /// Exchange rates, as the sample has them.
     Rates,
+    /// Whether the account is there.
+    Probe,
+    /// Where a person consents.
+    Authorize,
     Token,
     LogIn,
 }
@@ -71,6 +75,8 @@ impl fmt::Display for Operation {
             Self::Renew => f.write_str("webhooks.renew"),
             Self::Unsubscribe => f.write_str("webhooks.unsubscribe"),
             Self::Rates => f.write_str("rates"),
+            Self::Probe => f.write_str("probe"),
+            Self::Authorize => f.write_str("auth.authorize"),
             Self::Token => f.write_str("auth.token"),
             Self::LogIn => f.write_str("auth.log_in"),
         }

@@ -174,6 +174,9 @@ impl Routes {
         if let Some(rates) = &manifest.rates {
             routes.push(maker.route(Operation::Rates, &rates.read.request, None));
         }
+        if let Some(probe) = &manifest.probe {
+            routes.push(maker.route(Operation::Probe, probe, None));
+        }
         routes.extend(maker.of_auth(&manifest.auth));
         Self(routes)
     }
@@ -293,7 +296,8 @@ impl Maker<'_> {
     fn of_auth(&self, auth: &Auth) -> Vec<Route> {
         let open = |operation: Operation, url: &str| {
             let request = Request {
-                method: Method::Post,
+                // A person's browser comes with a GET.
+                method: if operation == Operation::Authorize { Method::Get } else { Method::Post },
                 path: url.to_owned(),
                 query: Default::default(),
                 headers: Default::default(),
@@ -304,7 +308,9 @@ impl Maker<'_> {
         match auth {
             Auth::Oauth2(oauth) => {
                 let urls = [Some(&oauth.token.url), oauth.token.refresh_url.as_ref()];
-                urls.into_iter().flatten().map(|url| open(Operation::Token, url)).collect()
+                let tokens = urls.into_iter().flatten().map(|url| open(Operation::Token, url));
+                let authorize = oauth.authorize.iter().map(|authorize| open(Operation::Authorize, &authorize.url));
+                tokens.chain(authorize).collect()
             }
             Auth::Session(session) => {
                 // The log-in's own words are its secrets, so they are not what it is known by.

@@ -56,6 +56,7 @@ impl Guard {
         let said = |name: &str| incoming.body.as_ref().and_then(|body| body.get(name)).and_then(Value::to_text);
         let grant_type = said("grant_type").unwrap_or_default().into_owned();
         let ends = now.timestamp_millis() + i64::from(oauth.lifetime_s.unwrap_or(LIFETIME_S)) * 1_000;
+        let mut scope = None;
         let (grant, refresh) = match grant_type.as_str() {
             "refresh_token" => {
                 let token = said("refresh_token").unwrap_or_default().into_owned();
@@ -78,7 +79,14 @@ impl Guard {
                     Some((grant, false)) => (grant, false),
                 }
             }
-            "authorization_code" | "password" => {
+            "authorization_code" => match self.redeem(incoming, now) {
+                Ok((grant, granted)) => {
+                    scope = Some(granted).filter(|_| !oauth.scopes.is_empty());
+                    (grant, true)
+                }
+                Err(why) => return refuse(400, "invalid_grant", why),
+            },
+            "password" => {
                 self.given += 1;
                 (self.given, true)
             }
@@ -100,6 +108,9 @@ impl Guard {
         for (at, setting) in &oauth.token.keep {
             let own = account.settings.get(setting).and_then(serde_json::Value::as_str).unwrap_or("simulated");
             put(at, own.into());
+        }
+        if let Some(scope) = scope {
+            put("scope", scope.into());
         }
         if refresh {
             put("refresh_token", self.make("refresh", 0, grant).into());

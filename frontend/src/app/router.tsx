@@ -36,6 +36,13 @@ const company = createRoute({
   validateSearch: (search) => chosen(search, ["who", "to"]),
   component: lazyRouteComponent(() => import("../session/company"), "Company"),
 });
+// Where somebody comes back to from a vendor whose way here is not known.
+const consent = createRoute({
+  getParentRoute: () => root,
+  path: "/consent",
+  validateSearch: (search) => chosen(search, ["ended"]),
+  component: lazyRouteComponent(() => import("../session/consent"), "ConsentLost"),
+});
 // What is mailed to people leads here; the token stands behind # and is read by the page.
 const invitation = createRoute({
   getParentRoute: () => root,
@@ -108,9 +115,15 @@ const connect = createRoute({
   path: "/connections/new/$connector",
   component: lazyRouteComponent(() => import("../connections/connect"), "Connect"),
 });
+const connectionHealth = createRoute({
+  getParentRoute: () => tenant,
+  path: "/connections/health",
+  component: lazyRouteComponent(() => import("../connections/health"), "ConnectionHealth"),
+});
 const connection = createRoute({
   getParentRoute: () => tenant,
   path: "/connections/$connectionId",
+  validateSearch: (search) => chosen(search, ["consent"]),
   component: lazyRouteComponent(() => import("../connections/detail"), "ConnectionPage"),
 });
 const flows = createRoute({
@@ -263,7 +276,7 @@ const settingsParts = [
   settingsPart("/support", lazyRouteComponent(() => import("../support/settings"), "SupportSettings")),
 ];
 
-const pages = [overview, exceptions, exceptionGroup, deliveries, records, record, connections, catalog, connect, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
+const pages = [overview, exceptions, exceptionGroup, deliveries, records, record, connections, catalog, connect, connectionHealth, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
 
 /** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
 const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));
@@ -273,7 +286,7 @@ const stringifySearch = (search: Record<string, unknown>) => {
 };
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, company, invitation, password, verify, home, own.addChildren([account, support]), tenant.addChildren(pages)]),
+  routeTree: root.addChildren([signIn, company, consent, invitation, password, verify, home, own.addChildren([account, support]), tenant.addChildren(pages)]),
   parseSearch,
   stringifySearch,
   defaultPreload: "intent",

@@ -5,6 +5,7 @@ import { Field } from "../ui/field";
 import { Guide } from "../ui/guide";
 import { useTell } from "../ui/notice";
 import { Empty, Loading, Problem, sentence } from "../ui/state";
+import { useLeave } from "./consent";
 import { Fields, filled, others } from "./form";
 import { ConnectionCreateDocument, ConnectorFormDocument, type ConnectorFormQuery } from "./query.generated";
 
@@ -42,6 +43,7 @@ function Form({ connector, tenant }: { connector: ConnectorFormQuery["connectors
   const navigate = useNavigate();
   const tell = useTell();
   const create = useAct(ConnectionCreateDocument);
+  const { leave, isLeaving } = useLeave();
   const errors = create.data?.connectionCreate.userErrors ?? [];
   const submit = (form: FormData) => {
     const input = {
@@ -55,6 +57,7 @@ function Form({ connector, tenant }: { connector: ConnectorFormQuery["connectors
       {
         onSuccess: ({ connectionCreate: { connection } }) => {
           if (!connection) return;
+          if (connector.consent) return leave(connection.id);
           tell(`${input.name} is connected.`);
           void navigate({ to: "/t/$tenant/connections/$connectionId", params: { tenant, connectionId: connection.id } });
         },
@@ -90,9 +93,22 @@ function Form({ connector, tenant }: { connector: ConnectorFormQuery["connectors
             </div>
           )}
           <Fields fields={connector.credential} prefix="credential" errors={errors} />
+          {connector.consent && (
+            <div className="note">
+              <p>Next you are sent to {connector.title}, where you allow this:</p>
+              <ul>
+                {connector.consent.scopes.map((one) => (
+                  <li key={one.name}>{one.title}</li>
+                ))}
+              </ul>
+              <p>
+                Your app there must send people back to exactly this address: <code className="break">{connector.consent.redirectUri}</code>
+              </p>
+            </div>
+          )}
           <div>
-            <button type="submit" className="button main-act" disabled={create.isPending}>
-              {create.isPending ? "Connecting…" : "Connect"}
+            <button type="submit" className="button main-act" disabled={create.isPending || isLeaving}>
+              {create.isPending || isLeaving ? "Connecting…" : connector.consent ? `Go on to ${connector.title}` : "Connect"}
             </button>
           </div>
         </form>

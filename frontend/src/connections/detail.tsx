@@ -1,6 +1,6 @@
 // One connection: how it is and what is to be done, its limits and how much of them is in use, its webhooks and polls, its settings and credential.
 import { useState } from "react";
-import { Link, useParams } from "@tanstack/react-router";
+import { Link, useParams, useSearch } from "@tanstack/react-router";
 import { useAsk } from "../api/hooks";
 import { Incidents } from "../incidents/incidents";
 import { useMay } from "../app/role";
@@ -10,9 +10,12 @@ import { useTell } from "../ui/notice";
 import { Empty, Loading, Problem } from "../ui/state";
 import { age, Time } from "../ui/time";
 import { CredentialDialog, SettingsDialog } from "./change";
+import { ConsentPanel, ConsentResult } from "./consent";
+import { Answer, Ends, TestButton } from "./health";
 import { Limits } from "./limits";
 import {
   ConnectionDetailDocument,
+  ConnectionHealthDocument,
   ConnectionPauseDocument,
   ConnectionReconnectedDocument,
   ConnectionResumeDocument,
@@ -52,12 +55,15 @@ export function ConnectionPage() {
 function Shown({ connection, polls }: { connection: ConnectionNode; polls: ConnectionDetailQuery["polls"]["nodes"] }) {
   const [dialog, setDialog] = useState<"settings" | "credential" | null>(null);
   const may = useMay()("configure");
+  // The word only says that somebody comes back; what it came to is asked of the server.
+  const { consent: isBack } = useSearch({ from: "/t/$tenant/connections/$connectionId" });
   const isPaused = connection.state === "paused";
   const health: Record<string, string> = {
     healthy: "Deliveries get through, and things come from it as they usually do.",
     refused: "It refuses the credential. Replace it below; what waits goes on by itself then.",
     failing: "An operation fails. What belongs to it is held, and tried again by itself.",
     silent: "Nothing comes that usually does. Look whether the source still sends.",
+    expiring: "What it needs to be called ends soon. What to do is said below.",
   };
   return (
     <>
@@ -82,6 +88,7 @@ function Shown({ connection, polls }: { connection: ConnectionNode; polls: Conne
         </div>
         )}
       </div>
+      {isBack && connection.consent && <ConsentResult consent={connection.consent} />}
       {connection.incidents.length > 0 && <Incidents incidents={connection.incidents} />}
       <div className="grid2">
         <div className="stack">
@@ -89,6 +96,7 @@ function Shown({ connection, polls }: { connection: ConnectionNode; polls: Conne
           <Listening connection={connection} polls={polls} />
         </div>
         <div className="stack">
+          <ConsentPanel connection={connection} />
           <section className="panel">
             <div className="row apart">
               <h2>Settings</h2>
@@ -130,6 +138,7 @@ function Shown({ connection, polls }: { connection: ConnectionNode; polls: Conne
               <span className="muted">It is sealed, and never shown.</span>
             </p>
           </section>
+          <Upkeep id={connection.id} name={connection.name} />
           {connection.hookUrl && <HookUrl url={connection.hookUrl} />}
         </div>
       </div>
@@ -145,6 +154,32 @@ function Fact({ name, value }: { name: string; value: string }) {
       <dt>{name}</dt>
       <dd>{value}</dd>
     </>
+  );
+}
+
+/** Whether it answers to its credential, and what of it ends. */
+function Upkeep({ id, name }: { id: string; name: string }) {
+  const may = useMay()("configure");
+  const asked = useAsk(ConnectionHealthDocument, { connectionId: id }, { everyMs: EVERY_MS });
+  const row = asked.data?.connectionHealth.nodes[0];
+  return (
+    <section className="panel stack tight">
+      <div className="row apart">
+        <h2>Does it answer?</h2>
+        {may && <TestButton id={id} name={name} />}
+      </div>
+      {row && (
+        <>
+          <div>
+            <Answer row={row} />
+          </div>
+          <h3>What ends</h3>
+          <div>
+            <Ends row={row} />
+          </div>
+        </>
+      )}
+    </section>
   );
 }
 

@@ -44,11 +44,16 @@ export function Connections() {
           <h1>Connections</h1>
           <p>Your accounts at other systems: where records come from, and where they go.</p>
         </div>
-        {may("configure") && (
-          <Link className="button main-act" to="/t/$tenant/connections/new" params={{ tenant }}>
-            Connect a system
+        <div className="row">
+          <Link className="button" to="/t/$tenant/connections/health" params={{ tenant }}>
+            Health
           </Link>
-        )}
+          {may("configure") && (
+            <Link className="button main-act" to="/t/$tenant/connections/new" params={{ tenant }}>
+              Connect a system
+            </Link>
+          )}
+        </div>
       </div>
       <Asked of={asked} what="connections">
         <section className="panel flush">

@@ -18,7 +18,7 @@ interface Incident {
 }
 
 /** One that is over is told, and no alarm any more. */
-const toneOf = (one: Incident) => (one.closedAt ? "good" : one.kind === "SURGE" ? "warn" : "bad");
+const toneOf = (one: Incident) => (one.closedAt ? "good" : one.kind === "SURGE" || one.kind === "EXPIRY" ? "warn" : "bad");
 
 export function Incidents({ incidents, title = "Incidents" }: { incidents: readonly Incident[]; title?: string }) {
   const tenant = useTenant();

@@ -26,7 +26,7 @@ export function IncidentList() {
         {asked.rows.length === 0 ? (
           <div className="panel">
             <Empty title={all === "yes" ? "There was no incident yet" : "Nothing is broken"}>
-              <p>When a vendor fails, refuses a credential, is silent or sends far more than ever, it is said here, with what to do and how many deliveries wait.</p>
+              <p>When a vendor fails, refuses a credential, is silent or sends far more than ever, or what a connection needs ends soon, it is said here, with what to do and how many deliveries wait.</p>
             </Empty>
           </div>
         ) : (

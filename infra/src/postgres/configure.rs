@@ -5,9 +5,11 @@ use domain::connection::ConnectionState;
 use domain::id::{ConnectionId, CredentialId};
 use domain::scope::Scope;
 use domain::secret::{ExposeSecret, SecretFields};
+use domain::upkeep::Ends;
 use sqlx::Row;
 use uuid::Uuid;
 
+use super::consent::grant_follow;
 use super::receive::audit;
 use super::{StoreError, TenantStore};
 use super::{breaker, catch_up};
@@ -29,7 +31,7 @@ impl TenantStore<'_> {
         connector: &str,
         name: &str,
         settings: &serde_json::Value,
-        credential: &SecretFields,
+        credential: &NewCredential<'_>,
         hook_token: &str,
     ) -> Result<Option<ConnectionId>, StoreError> {
         let (scope, id) = (self.scope(), ConnectionId::generate());
@@ -51,7 +53,7 @@ impl TenantStore<'_> {
             made => made?,
         };
         audit(&mut tx, scope, Action::ConnectionCreated, "connection", &[id.0]).await?;
-        if !credential.0.is_empty() {
+        if !credential.fields.0.is_empty() {
             credential_store(&mut tx, scope, vault, id, 1, credential).await?;
         }
         tx.commit().await?;
@@ -123,7 +125,7 @@ impl TenantStore<'_> {
     }
 
     /// Stores the next version of a connection's credential and retires the one before. The new one has a new id, which is what workers
-    /// keep opened credentials by, so the old one is used no more from the next batch on. False where there is no such connection.
+    /// keep opened credentials by, so the old one is used no more from the next batch on. `keeps_consent`: what a person consented to goes on with it.
     ///
     /// # Errors
     /// Where the database does not answer or the system has no randomness.
@@ -131,14 +133,15 @@ impl TenantStore<'_> {
         &self,
         vault: &Vault,
         connection: ConnectionId,
-        credential: &SecretFields,
-    ) -> Result<bool, StoreError> {
+        credential: &NewCredential<'_>,
+        keeps_consent: bool,
+    ) -> Result<Replaced, StoreError> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
         // Two who replace at once come one after the other, so that their versions differ and one of them is active.
         let lock = sqlx::query("SELECT id FROM connections WHERE id = $1 FOR UPDATE");
         if lock.bind(connection.0).fetch_optional(&mut *tx).await?.is_none() {
-            return Ok(false);
+            return Ok(Replaced::NotFound);
         }
         let last = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM credentials WHERE connection_id = $1");
         let last: i32 = last.bind(connection.0).fetch_one(&mut *tx).await?;
@@ -147,12 +150,17 @@ impl TenantStore<'_> {
         );
         let retired: Vec<Uuid> = retire.bind(connection.0).fetch_all(&mut *tx).await?;
         audit(&mut tx, scope, Action::CredentialRetired, "credential", &retired).await?;
-        if !credential.0.is_empty() {
-            credential_store(&mut tx, scope, vault, connection, last + 1, credential).await?;
+        if !credential.fields.0.is_empty() {
+            let stored = credential_store(&mut tx, scope, vault, connection, last + 1, credential).await?;
+            if let Some(before) = retired.first().filter(|_| keeps_consent)
+                && !grant_follow(&mut tx, self, vault, CredentialId(*before), stored).await?
+            {
+                return Ok(Replaced::Busy);
+            }
         }
         breaker::try_now(&mut tx, connection).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(Replaced::Done)
     }
 
     /// The last characters of the active credential of each connection: all that is ever shown of it.
@@ -168,6 +176,23 @@ impl TenantStore<'_> {
     }
 }
 
+/// Secrets that are to be stored.
+#[derive(Debug, Clone, Copy)]
+pub struct NewCredential<'a> {
+    pub fields: &'a SecretFields,
+    /// When the first of them ends, where that is known.
+    pub ends: Option<Ends>,
+}
+
+/// What became of a credential that was to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    Done,
+    NotFound,
+    /// The vendor is asked for a new token at this moment, and what it gives must not be lost: the same works seconds later.
+    Busy,
+}
+
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
@@ -178,19 +203,20 @@ pub enum Changed {
 }
 
 /// Seals a credential and makes it its connection's active one.
-async fn credential_store(
+pub(super) async fn credential_store(
     tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
     scope: &Scope,
     vault: &Vault,
     connection: ConnectionId,
     version: i32,
-    credential: &SecretFields,
-) -> Result<(), StoreError> {
+    credential: &NewCredential<'_>,
+) -> Result<CredentialId, StoreError> {
     let (data_key, data_key_version) = data_key(tx, vault, scope.tenant).await?;
     let id = CredentialId::generate();
-    let sealed = data_key.seal(scope.tenant, Sealed::Credential(id), credential)?;
+    let sealed = data_key.seal(scope.tenant, Sealed::Credential(id), credential.fields)?;
     sqlx::query(
-        "INSERT INTO credentials (id, tenant_id, connection_id, version, data_key_version, sealed, hint) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO credentials (id, tenant_id, connection_id, version, data_key_version, sealed, hint, ends_kind, ends_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(id.0)
     .bind(scope.tenant.0)
@@ -198,10 +224,13 @@ async fn credential_store(
     .bind(version)
     .bind(data_key_version)
     .bind(sealed)
-    .bind(hint(credential))
+    .bind(hint(credential.fields))
+    .bind(credential.ends.map(|ends| ends.what.as_str()))
+    .bind(credential.ends.map(|ends| ends.at))
     .execute(&mut **tx)
     .await?;
-    audit(tx, scope, Action::CredentialStored, "credential", &[id.0]).await
+    audit(tx, scope, Action::CredentialStored, "credential", &[id.0]).await?;
+    Ok(id)
 }
 
 /// The tenant's data key, made when first needed.

@@ -100,7 +100,7 @@ entity!(audit_event, "audit_events", {
     tenant_id: Uuid, at: DateTimeUtc, actor: Json, action: String, subject_kind: String, subject_id: Uuid, request_id: Uuid, detail: Option<String>
 });
 entity!(incident, "incidents", {
-    tenant_id: Uuid, connection_id: Uuid, breaker_id: Option<Uuid>, poll_id: Option<Uuid>, subscription_check_id: Option<Uuid>, series_id: Option<Uuid>, sequence_id: Option<Uuid>, operation: String, code: String, sentence: String, owner: String, next_step: String,
+    tenant_id: Uuid, connection_id: Uuid, breaker_id: Option<Uuid>, poll_id: Option<Uuid>, subscription_check_id: Option<Uuid>, series_id: Option<Uuid>, sequence_id: Option<Uuid>, upkeep: Option<String>, ends_at: Option<DateTimeUtc>, operation: String, code: String, sentence: String, owner: String, next_step: String,
     opened_at: DateTimeUtc, probes: i32, closed_at: Option<DateTimeUtc>
 });
 entity!(poll, "polls", {

@@ -25,6 +25,7 @@ pub mod breaker;
 pub mod catch_up;
 mod certificate;
 pub mod configure;
+pub mod consent;
 pub mod data_key;
 pub mod deleted;
 pub mod difference;
@@ -87,6 +88,7 @@ pub mod token;
 pub mod undo;
 pub mod undo_item;
 pub mod undo_plan;
+pub mod upkeep;
 pub mod work;
 
 /// What went wrong at the database.

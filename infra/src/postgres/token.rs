@@ -1,9 +1,10 @@
 //! Tokens: what vendors give for credentials. One worker asks for a new one at a time, whichever process it is in; nobody holds a
 //! transaction open while the vendor is asked, and an old token never takes a newer one's place.
 
+use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::CredentialId;
-use domain::secret::SecretFields;
+use domain::secret::{ExposeSecret, SecretFields};
 use sqlx::Row;
 
 use super::configure::data_key;
@@ -86,13 +87,18 @@ impl TenantStore<'_> {
         let (data_key, data_key_version) = data_key(&mut tx, vault, scope.tenant).await?;
         let sealed = data_key.seal(scope.tenant, Sealed::Token(credential), fields)?;
         let version: Option<i32> = sqlx::query_scalar(
-            "UPDATE tokens SET version = version + 1, data_key_version = $3, sealed = $4, renewing_until = NULL, renewed_at = now()
+            "UPDATE tokens SET version = version + 1, data_key_version = $3, sealed = $4, renewing_until = NULL, renewed_at = now(),
+                 expires_at = $5, scope = $6, ends_at = CASE WHEN $7 THEN $8 WHEN granted_at IS NOT NULL THEN $5 END
              WHERE credential_id = $1 AND version = $2 RETURNING version",
         )
         .bind(credential.0)
         .bind(seen)
         .bind(data_key_version)
         .bind(sealed)
+        .bind(plain(fields, "expires_at").and_then(time))
+        .bind(plain(fields, "scope").map(bounded))
+        .bind(fields.get("refresh_token").is_some())
+        .bind(plain(fields, "refresh_expires_at").and_then(time))
         .fetch_optional(&mut *tx)
         .await?;
         if let Some(version) = version {
@@ -120,4 +126,20 @@ impl TenantStore<'_> {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// A field of a token that is no secret, and is shown without opening the others.
+pub(super) fn plain<'f>(fields: &'f SecretFields, name: &str) -> Option<&'f str> {
+    fields.get(name).map(ExposeSecret::expose_secret)
+}
+
+/// As tokens say when they end.
+pub(super) fn time(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc())
+}
+
+/// What was granted, as far as it is kept: no vendor grants more than a few hundred scopes.
+pub(super) fn bounded(scope: &str) -> String {
+    const SCOPE_CHARS_MAX: usize = 16_000;
+    scope.chars().take(SCOPE_CHARS_MAX).collect()
 }

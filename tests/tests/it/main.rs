@@ -9,6 +9,8 @@ mod audit_stream;
 mod catch_up;
 mod certificate;
 mod change;
+mod connection_health;
+mod consent;
 mod cross_tenant;
 mod deleted;
 mod drift;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::Utc;
 use connectors::{Catalog, Connector, RequestContext, TokenSet};
+use domain::http::{HttpRequest, Method};
 use domain::id::{CredentialId, TenantId};
 use domain::scope::Scope;
 use domain::secret::{ExposeSecret, SecretFields};
@@ -47,8 +49,13 @@ async fn worker(url: &str, vault: &Vault) -> Tokens {
 /// What a person's consent brings, as if it had ended an hour ago.
 async fn consented(connector: &Connector, settings: &Value, fields: &SecretFields) -> TokenSet {
     let context = RequestContext::new(settings, fields, Utc::now(), "nonce");
-    let (code, verifier) = ("code".into(), "verifier".into());
-    let request = connector.code_request(&code, &verifier, "https://crossdock.example/callback", &context).unwrap();
+    let redirect_uri = "https://crossdock.example/callback";
+    let url = connector.authorize_url("state", "", redirect_uri, &context).unwrap();
+    let sent = HttpRequest { method: Method::Get, url, headers: vec![], body: Bytes::new(), identity: None };
+    let back = outbound().send(sent).await.unwrap();
+    let (_, back) = back.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location")).unwrap();
+    let callback = connector.read_callback(back.split_once('?').unwrap().1).unwrap();
+    let request = connector.code_request(&callback.code, &"".into(), redirect_uri, &context).unwrap();
     let answer = outbound().send(request).await.unwrap();
     let set = connector.read_token_answer(&answer, None, Utc::now()).unwrap();
     TokenSet { expires_at: Some(Utc::now() - chrono::Duration::hours(1)), ..set }
@@ -60,7 +67,9 @@ fn quickbooks() -> &'static Connector {
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file());
     let file = |path: std::path::PathBuf| {
         let text = std::fs::read_to_string(&path).unwrap();
-        let text = text.replace("url: https://oauth.platform.intuit.com/", "url: /");
+        let text = text
+            .replace("url: https://oauth.platform.intuit.com/", "url: /")
+            .replace("url: https://appcenter.intuit.com/", "url: /");
         (path.file_name().unwrap().to_str().unwrap().to_owned(), text)
     };
     Box::leak(Box::new(Connector::from_files("quickbooks-online", files.map(file).collect()).unwrap()))

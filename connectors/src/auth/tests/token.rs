@@ -298,7 +298,9 @@ fn a_person_is_sent_to_consent_and_comes_back_with_a_code() {
     );
     let callback = code("").read_callback("code=c%2F1&state=st%26te&realmId=42&scope=a,x").unwrap();
     assert_eq!((callback.state.as_str(), callback.code.expose_secret()), ("st&te", "c/1"));
-    assert_eq!((callback.settings["company"].as_str(), callback.missing_scopes), ("42", vec!["b:c".to_owned()]));
+    assert_eq!((callback.settings["company"].as_str(), callback.scope.as_deref()), ("42", Some("a,x")));
+    let missing = |granted: &str| code("").missing_scopes(granted).iter().map(|scope| scope.name.to_owned()).collect::<Vec<_>>();
+    assert_eq!((missing("a,x"), missing("b:c a")), (vec!["b:c".to_owned()], vec![]));
     let request = code("").code_request(&callback.code, &"unused".into(), "https://c.example/cb", &context).unwrap();
     assert_eq!(
         form(&request),
@@ -319,6 +321,33 @@ fn a_person_is_sent_to_consent_and_comes_back_with_a_code() {
     }
     assert!(is_same_state("s", "s") && !is_same_state("s", "t") && !is_same_state("", ""));
     assert_eq!(callback_state("error=x&state=a+b").as_deref(), Some("a b"));
+}
+
+#[test]
+fn a_scope_that_was_not_granted_is_named_in_words_and_one_that_comes_with_a_wider_one_was_granted() {
+    let connector = connector(&format!(
+        "{{oauth2: {{grant: authorization_code, authorize: {{url: 'https://v.example/'}}, token: {{{CLIENT}}}, scopes: [r, w, z],
+          scope_titles: {{r: read orders, w: change orders}}, scope_implies: {{w: [r]}}}}}}"
+    ));
+    let missing =
+        |granted: &str| connector.missing_scopes(granted).iter().map(|scope| scope.title.to_owned()).collect::<Vec<_>>();
+    assert_eq!(missing(""), ["read orders", "change orders", "z"]);
+    assert_eq!(missing("z r"), ["change orders"]);
+    assert!(missing("z,w").is_empty());
+}
+
+#[test]
+fn an_answer_of_another_server_is_refused_where_the_vendor_names_itself() {
+    let credential = secrets(&[("id", "i"), ("secret", "s")]);
+    let context = context(&credential, IN_2026, "n", None);
+    let issuer = connector(&format!(
+        "{{oauth2: {{grant: authorization_code, authorize: {{url: 'https://v.example/', issuer: 'https://v.example'}}, token: {{{CLIENT}}}}}}}"
+    ));
+    assert!(issuer.check_issuer("code=c&iss=https%3A%2F%2Fv.example", &context).is_ok());
+    for query in ["code=c", "iss=https%3A%2F%2Fevil.example", "iss=https%3A%2F%2Fv.example&iss=https%3A%2F%2Fv.example"] {
+        assert!(matches!(issuer.check_issuer(query, &context), Err(CallbackError::OtherIssuer { .. })), "{query}");
+    }
+    assert!(code("").check_issuer("iss=https%3A%2F%2Fwhoever.example", &context).is_ok(), "nothing is known of its own name");
 }
 
 #[test]

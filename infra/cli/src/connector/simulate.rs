@@ -49,7 +49,10 @@ pub async fn run(catalog: &'static Catalog, name: &str, listen: SocketAddr, seed
     for field in connector.credential().keys() {
         say(&format!("credential  {field}: {}", secret(connector, field)))?;
     }
-    say(&format!("control     {}/_control/stats, records, fail, emit, reset, subscriptions, tokens/expire", served.url()))?;
+    say(&format!(
+        "control     {}/_control/stats, records, fail, emit, reset, subscriptions, consent, tokens/expire",
+        served.url()
+    ))?;
     let hooks = Outbound::new(AllowList::parse("127.0.0.1:*, localhost:*"), Duration::from_secs(10))?;
     loop {
         tokio::select! {

@@ -9,6 +9,7 @@ use domain::alert::{self, Group, Line, Rule};
 use domain::arrival::reminders;
 use domain::fault::Owner;
 use domain::id::{AlertReceiverId, ConnectionId, IncidentId};
+use domain::upkeep::{Ends, Upkeep};
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
@@ -32,7 +33,7 @@ impl TenantStore<'_> {
     ) -> Result<usize, StoreError> {
         let tenant = self.scope().tenant.0;
         let rows = sqlx::query(
-            "SELECT id, connection_id, operation, code, sentence, owner, next_step, opened_at, is_alarm
+            "SELECT id, connection_id, operation, code, sentence, owner, next_step, opened_at, ends_at, upkeep, is_alarm
              FROM (SELECT i.*, series_id IS NOT NULL OR sequence_id IS NOT NULL AS is_alarm FROM incidents i) i
              WHERE tenant_id = $1 AND closed_at IS NULL
                AND (is_alarm OR owner <> $3 OR opened_at < now() - make_interval(secs => $4)) ORDER BY id LIMIT $2",
@@ -47,9 +48,17 @@ impl TenantStore<'_> {
             let (id, connection): (Uuid, Uuid) = (row.try_get("id")?, row.try_get("connection_id")?);
             let (code, owner): (String, String) = (row.try_get("code")?, row.try_get("owner")?);
             let first_at = row.try_get("opened_at")?;
-            let (_, last_at) = reminders(first_at, now);
+            let (_, mut last_at) = reminders(first_at, now);
             // One that closes and opens again is the same to whoever is told of it: it is not told more often than they want.
-            let cause_key = format!("incident|{}|{}", ConnectionId(connection), row.try_get::<&str, _>("operation")?);
+            let mut cause_key = format!("incident|{}|{}", ConnectionId(connection), row.try_get::<&str, _>("operation")?);
+            let (mut count, mut cause): (i64, String) = (1, row.try_get("sentence")?);
+            let what = row.try_get::<Option<&str>, _>("upkeep")?.and_then(Upkeep::parse);
+            if let Some(ends) = what.zip(row.try_get("ends_at")?).map(|(what, at)| Ends { what, at }) {
+                // Told at its distances and not in between, and each end for itself.
+                (count, last_at) = ends.told(now).unwrap_or((0, first_at));
+                cause_key = format!("{cause_key}|{}", ends.at.timestamp());
+                cause = format!("{} ({})", cause.trim_end_matches('.'), ends.in_words(now)) + ".";
+            }
             told.groups.push(Group {
                 cause_key: cause_key.clone(),
                 owner: owner.clone(),
@@ -57,7 +66,7 @@ impl TenantStore<'_> {
                 connection: ConnectionId(connection),
                 flow: None,
                 tags: vec![],
-                count: 1,
+                count,
                 money: BTreeMap::new(),
                 first_at,
                 last_at,
@@ -68,7 +77,7 @@ impl TenantStore<'_> {
                 id: IncidentId(id).to_string(),
                 cause_key,
                 code,
-                cause: row.try_get("sentence")?,
+                cause,
                 owner,
                 next_step: row.try_get("next_step")?,
                 count: 1,

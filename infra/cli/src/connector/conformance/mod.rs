@@ -146,9 +146,7 @@ impl Stage {
     async fn vendor(&self) -> Result<Vendor<'_>, VendorError> {
         let vendor = self.stranger();
         if self.connector.needs_consent() {
-            vendor
-                .connect("a-code", "a-verifier-of-forty-three-characters-at-least", "https://crossdock.example/callback")
-                .await?;
+            vendor.consent("https://crossdock.example/oauth/callback").await?;
         }
         Ok(vendor)
     }

@@ -1,0 +1,15 @@
+DROP FUNCTION upkeep_moved(interval, integer);
+DROP FUNCTION connection_probes_take(integer, interval);
+DROP POLICY system ON tokens;
+DROP POLICY system ON incidents;
+REVOKE SELECT (credential_id, tenant_id, ends_at) ON tokens FROM crossdock_system;
+REVOKE SELECT (id, tenant_id, connection_id, upkeep, ends_at, closed_at) ON incidents FROM crossdock_system;
+DROP TRIGGER connections_probe ON connections;
+DROP FUNCTION connection_probe_of_connection();
+DELETE FROM incidents WHERE upkeep IS NOT NULL;
+ALTER TABLE incidents DROP CONSTRAINT incidents_of;
+ALTER TABLE incidents DROP COLUMN upkeep, DROP COLUMN ends_at;
+ALTER TABLE incidents ADD CONSTRAINT incidents_of CHECK (num_nonnulls(breaker_id, poll_id, subscription_check_id, series_id, sequence_id) <= 1);
+ALTER TABLE credentials DROP COLUMN ends_kind, DROP COLUMN ends_at;
+DROP INDEX tokens_ends;
+DROP TABLE connection_probes;
