@@ -9,8 +9,8 @@ use domain::secret::SecretString;
 use infra::drift::DriftSettings;
 use infra::files::DropFolders;
 
-use crate::master_key::MasterKeys;
 use crate::client_address::{Forwarding, Proxies};
+use crate::master_key::MasterKeys;
 use crate::quota::Quotas;
 use crate::web_session::Cookie;
 

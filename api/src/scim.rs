@@ -5,7 +5,6 @@ mod groups;
 mod resources;
 mod users;
 
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, CACHE_CONTROL, LOCATION, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, web};

@@ -8,7 +8,7 @@ use domain::id::ConnectionId;
 use domain::scope::Permission;
 use infra::postgres::consent::Consent;
 
-use super::error::{Code, UserError, UserErrorCode, fail, internal, scope, state, viewer, within};
+use super::error::{UserError, UserErrorCode, internal, scope, state, viewer, within};
 use super::page::uuid;
 use crate::consent::{self, DepartureError};
 
@@ -156,9 +156,8 @@ impl ConsentMutation {
         };
         match consent::begin(state(ctx), &scope, who, connection).await {
             Ok(departure) => {
-                if !ctx.append_http_header("Set-Cookie", departure.cookie) {
-                    return Err(fail(Code::Internal, "the answer could not be given its cookie; try again"));
-                }
+                // True where there is another one already, which is as good.
+                ctx.append_http_header("Set-Cookie", departure.cookie);
                 Ok(ConsentBeginPayload { authorize_url: Some(departure.authorize_url), user_errors: vec![] })
             }
             Err(DepartureError::Store(cause)) => Err(internal(ctx, &cause)),

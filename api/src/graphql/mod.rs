@@ -79,6 +79,8 @@ use persisted_operation::Unresolved;
 const DEPTH_MAX: usize = 12;
 /// Fields, counted with the sizes of the lists they are in.
 const COMPLEXITY_MAX: usize = 5_000;
+/// Errors of one answer.
+const ERRORS_MAX: usize = 50;
 const DIRECTIVES_MAX: usize = 20;
 const RECURSION_MAX: usize = 24;
 const QUERY_BYTES_MAX: usize = 1024 * 1024;
@@ -158,11 +160,7 @@ pub struct PeopleQuery(
 
 /// Who is told, and what is kept.
 #[derive(MergedObject, Default)]
-pub struct WatchQuery(
-    alert::AlertQuery,
-    audit::AuditQuery,
-    audit_stream::AuditStreamQuery,
-);
+pub struct WatchQuery(alert::AlertQuery, audit::AuditQuery, audit_stream::AuditStreamQuery);
 
 #[derive(MergedObject, Default)]
 pub struct Mutation(RecordsMutation, FlowsMutation, SourcesMutation, PeopleMutation, WatchMutation);
@@ -228,11 +226,7 @@ pub struct PeopleMutation(
 
 /// Who is told, and what is kept.
 #[derive(MergedObject, Default)]
-pub struct WatchMutation(
-    alert::AlertMutation,
-    audit::AuditMutation,
-    audit_stream::AuditStreamMutation,
-);
+pub struct WatchMutation(alert::AlertMutation, audit::AuditMutation, audit_stream::AuditStreamMutation);
 
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(change::ChangeSubscription);
@@ -330,7 +324,9 @@ async fn answer(schema: &CrossdockSchema, request: &HttpRequest, query: async_gr
     if event_stream::is_asked_for(request.headers()) {
         return event_stream::answer(schema.execute_stream(query));
     }
-    let answer = schema.execute(query).await;
+    let mut answer = schema.execute(query).await;
+    // A query of ten thousand wrong words needs no answer of ten thousand sentences.
+    answer.errors.truncate(ERRORS_MAX);
     match serde_json::to_vec(&answer) {
         Ok(body) => {
             let mut response = HttpResponse::Ok();

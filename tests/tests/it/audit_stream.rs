@@ -1,8 +1,8 @@
 //! The audit log arrives at the tenant's own systems: each event at least once and in the order of its seals, whatever breaks on the way.
 
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use serde_json::{Value, json};
 use tests::client::http;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;

@@ -72,6 +72,7 @@ impl Echo {
                 (Method::Post, Some("token")) => {
                     (200, json!({"access_token": token, "token_type": "bearer", "expires_in": 3600, "echo": echo}))
                 }
+                (Method::Get, Some(list)) if list.starts_with("webhooks") => (200, json!({"webhooks": [], "echo": echo})),
                 (Method::Post, Some("webhooks")) => (200, json!({"webhook": {"id": "1", "secret": hook_secret}, "echo": echo})),
                 _ => (status, json!({"error": {"code": "refused", "message": format!("{MARK} {echo} {HOSTILE}")}})),
             };

@@ -50,7 +50,7 @@ async fn cross_tenant_requests_side_by_side_see_their_own_and_nothing_else() {
         // One person, one session, one token: only the header says which tenant is meant. And a key of each.
         let mut clients = vec![(world.acme.client.clone(), 0), (other.client.clone(), 1)];
         for (at, tenant) in [&world.acme.client, &other.client].into_iter().enumerate() {
-            let create = "mutation { apiKeyCreate(input: {name: \"k\", callsPerMinute: 60000, permissions: [READ_OPERATIONS]}) { key userErrors { message } } }";
+            let create = "mutation { apiKeyCreate(input: {name: \"k\", callsPerMinute: 60000, permissions: [READ_OPERATIONS, READ_PERSONAL_DATA]}) { key userErrors { message } } }";
             let key = tenant.ask(create, json!({})).await.unwrap();
             clients.push((Client::new(&world.platform.url).with_token(key["apiKeyCreate"]["key"].as_str().unwrap()), at));
         }
@@ -297,7 +297,9 @@ async fn cross_tenant_paths_to_every_object_of_the_schema_show_nothing_of_anothe
         marked(world, &world.acme, &world.acme.hook_url, "canary-of-acme").await;
         marked(world, &other, &other.hook_url, "canary-of-other").await;
         let schema = other.client.ask(TYPES, json!({})).await.unwrap()["__schema"].take();
-        let queries = queries(&schema);
+        let mut queries = queries(&schema);
+        // Who asks is a member of both, and is told so.
+        queries.retain(|query| !query.starts_with("{ viewer"));
         assert!(queries.len() > 100, "{}", queries.len());
         let (mut own, mut answered) = (0, 0);
         for query in &queries {
