@@ -118,8 +118,7 @@ mod tests {
     fn threat_log_injection_leaves_one_line_for_one_event() {
         for json in [false, true] {
             let log = logged(json);
-            let lines: Vec<&str> =
-                log.split(|c: char| matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')).collect();
+            let lines: Vec<&str> = log.split(['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}']).collect();
             assert_eq!((lines.len(), lines[2]), (3, ""), "two events, two lines: {log:?}");
             let controls: String = log.chars().filter(|c| (c.is_control() && *c != '\t') || is_of_layout(*c)).collect();
             assert_eq!(controls, "\n\n", "nothing steers a terminal: {log:?}");
