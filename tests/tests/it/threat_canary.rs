@@ -130,14 +130,28 @@ async fn beside(world: &World) -> String {
 
 /// What a person may look at who may look at everything.
 async fn told(client: &Client) -> String {
-    let query = "{ connections { nodes { name settings credentialHint health incidents { sentence } subscriptions { failure } } }
-        deliveries { nodes { state attempts { url request answer outcome } exceptions { sentence nextStep value } } }
-        exceptions { nodes { sentence nextStep value } } incidents { nodes { sentence } } messages { nodes { body } }
-        alertReceivers { name address failure } alerts { nodes { subject failure } } apiKeys { name prefix } identityProvider { issuer clientId }
-        account { email } sessions { device address } }";
-    let audit = "{ auditEvents(first: 100) { nodes { action actor detail } } }";
-    let seen = [client.ask(query, json!({})).await.unwrap(), client.ask(audit, json!({})).await.unwrap()];
-    seen.map(|seen| seen.to_string()).concat()
+    // One at a time, because all of it is more than one query may cost.
+    let queries = [
+        "connections(first: 20) { nodes { name settings credentialHint health } }",
+        "connections(first: 20) { nodes { incidents { sentence } subscriptions { failure } } }",
+        "deliveries(first: 5) { nodes { state attempts { url request answer outcome } } }",
+        "exceptions(first: 20) { nodes { sentence nextStep value } }",
+        "incidents(first: 20) { nodes { sentence } }",
+        "messages(first: 20) { nodes { body } }",
+        "alertReceivers { name address failure }",
+        "alerts { nodes { subject failure } }",
+        "apiKeys { name prefix }",
+        "identityProvider { issuer clientId }",
+        "account { email }",
+        "sessions { device address }",
+        "auditEvents(first: 100) { nodes { action actor detail } }",
+    ];
+    let mut seen = String::new();
+    for query in queries {
+        let answer = client.ask(&format!("{{ {query} }}"), json!({})).await.unwrap_or_else(|error| panic!("{query}: {error:?}"));
+        seen.push_str(&answer.to_string());
+    }
+    seen
 }
 
 /// What tenants and people give us to keep, in a flow that each of them is used in.

@@ -35,6 +35,8 @@ use crate::{Context, leased};
 const AT_ONCE: usize = 16;
 /// What a call and the writing of its end may take beyond the call's own time, until another worker takes the check.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
+/// After what passes by itself.
+const AGAIN: Duration = Duration::from_secs(5);
 
 pub async fn run(context: Arc<Context>, directory: Arc<Directory>, stop: watch::Receiver<bool>) {
     if !context.settings.listens {
@@ -78,7 +80,11 @@ async fn check_once(
             store.subscription_calls(&check, &calls).await?;
             store.subscription_check_end(&check, check_at(Utc::now(), renew_at, rand::random())).await
         }
-        Err(ListingError::Store(error)) if error.is_passing() => Err(error),
+        Err(ListingError::Store(error)) if error.is_passing() => {
+            // A deadlock, say: what was done is found by the next check, which need not wait for our lease to end.
+            store.subscription_check_give_back(&check, Utc::now() + AGAIN).await?;
+            Err(error)
+        }
         Err(error) => {
             let due_at = again_at(Utc::now(), check.failures + 1, rand::random());
             let failure = crate::poll::failure(&error, "The webhooks of ", "could not be kept registered");
