@@ -92,8 +92,8 @@ mod tests {
         assert!(take(0, start));
         assert_eq!(
             (1..1_000).filter(|owner| take(*owner, start)).count(),
-            2 * 2 + 2,
-            "two with their own, and the rest with one"
+            2 + 2,
+            "each asks once: two with their own, and the rest with one of two calls"
         );
         assert!(take(0, start) && !take(0, start));
         assert!(take(5_000, start + Duration::from_secs(61)), "who has all back makes room");
@@ -136,6 +136,6 @@ mod tests {
             granted += u32::from(found.is_granted);
             refused += u32::from(!found.is_granted);
         }
-        assert!(granted > 100 && refused > 50, "the sequence does what is to be compared: {granted} {refused}");
+        assert!(granted > 100 && refused > 40, "the sequence does what is to be compared: {granted} {refused}");
     }
 }
