@@ -62,8 +62,8 @@ export const consents = {
     await page.setViewportSize({ width: 1440, height: 900 });
     await row.getByRole("link", { name: "Our books" }).click();
     await heading(page, "Our books");
-    await page.getByText(/^The secret of Our books ends on/).waitFor({ timeout: 30_000 });
-    await page.getByText("expiring", { exact: true }).waitFor();
+    await page.getByText(/The secret of Our books ends on/).first().waitFor({ timeout: 30_000 });
+    await page.getByText("expiring", { exact: true }).first().waitFor();
     await quiet(page);
     await look(page, "connection-expiring");
   },
