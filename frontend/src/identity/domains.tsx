@@ -17,6 +17,7 @@ import {
   EmailDomainsDocument,
   type EmailDomainsQuery,
 } from "./query.generated";
+import { NotMailed } from "../settings/not-mailed";
 import { Refusals } from "./refusals";
 import { plain, stateOf } from "./words";
 
@@ -87,7 +88,9 @@ function columns(hasProvider: boolean, act: (dialog: { act: Act; domain: string 
     {
       header: "State",
       enableSorting: false,
-      cell: ({ row: { original: domain } }) => (
+      cell: ({ row: { original: domain } }) => stateOf(domain) === "mailed" && domain.mailFailure ? (
+        <NotMailed failure={domain.mailFailure} next="Look whether the domain receives mail at that mailbox at all, and mail another code." />
+      ) : (
         <>
           <Badge tone={STATES[stateOf(domain)].tone}>{STATES[stateOf(domain)].word}</Badge>
           <p className="muted small cause">

@@ -37,7 +37,7 @@ const NEXT: readonly [string, Advice][] = [
   ["give the client's secret", { text: "Issuer or client are others now: copy the secret of that client from the provider.", at: null }],
   ["this installation sends no mail", { text: "Without mail no domain can be proven. People still sign in, whose address has no account here yet.", at: null }],
   ["a code was mailed there within the last ten minutes", { text: "Look in the mailbox, in its spam folder too. A new code ends the one before.", at: null }],
-  ["the mail server did not take the mail", { text: "Look whether the domain receives mail at that mailbox at all.", at: null }],
+  ["its table says what the groups of your directory give", { text: "They are revoked over the API; then nobody comes or goes by the directory any more.", at: null }],
   ["this is not the code that was mailed there last", { text: "Copy the whole code out of the newest mail, or let another be mailed.", at: null }],
   ["it is enforced; let it go first", { text: "Press “Let go” beside it first.", at: null }],
   ["a code was mailed there within the hour", { text: "It can be taken away an hour after its last code was mailed.", at: null }],
@@ -61,7 +61,8 @@ export function adviceOn(message: string): Advice | null {
 
 export type DomainState = "added" | "mailed" | "proven" | "enforced";
 
-export function stateOf(domain: Domain): DomainState {
+/** By what was done about it, whatever became of a mail. */
+export function stateOf(domain: Omit<Domain, "mailFailure">): DomainState {
   if (domain.enforcedAt) return "enforced";
   if (domain.provenAt) return "proven";
   return domain.mailedAt ? "mailed" : "added";

@@ -16,6 +16,7 @@ import { Empty, Loading, Problem } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { useUndo } from "../ui/undo";
+import { NotMailed } from "./not-mailed";
 import {
   InvitationCreateDocument,
   InvitationsDocument,
@@ -258,22 +259,6 @@ function Invite({ close }: { close: () => void }) {
   );
 }
 
-/** Why nobody has read an invitation yet, and what to do. */
-function NotMailed({ failure }: { failure: NonNullable<Invitation["mailFailure"]> }) {
-  return (
-    <p className="small break" role="note">
-      <Badge tone="bad">not mailed</Badge> {failure.message}.{" "}
-      {failure.againAt ? (
-        <>
-          It is tried again <Time at={failure.againAt} />.
-        </>
-      ) : (
-        "It is not tried again: withdraw it, correct the address, and invite anew."
-      )}
-    </p>
-  );
-}
-
 function Invitations({ members }: { members: readonly Member[] }) {
   const may = useMay();
   const asked = useAsk(InvitationsDocument, {}, { everyMs: 30_000 });
@@ -298,7 +283,7 @@ function Invitations({ members }: { members: readonly Member[] }) {
               {state === "waits" ? "until " : ""}
               <Time at={one.acceptedAt ?? one.withdrawnAt ?? one.expiresAt} />
             </span>
-            {state === "waits" && one.mailFailure && <NotMailed failure={one.mailFailure} />}
+            {state === "waits" && one.mailFailure && <NotMailed failure={one.mailFailure} next="It is not tried again: withdraw it, correct the address, and invite anew." />}
           </>
         );
       },
