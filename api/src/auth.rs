@@ -247,23 +247,32 @@ pub fn token(request: &HttpRequest) -> Option<&str> {
     request.headers().get("Authorization").and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "))
 }
 
+/// A request that was let in, before anybody knows whose it is.
+#[derive(Debug)]
+pub struct Came {
+    /// What it took of its address; `None` where its token was good a while ago.
+    spent: Option<Spent>,
+    token_hash: Option<[u8; 32]>,
+}
+
 /// Counts a request of whom nobody knows, before anything is done for it: one without a token, or with one that was not good a while ago.
 ///
 /// # Errors
 /// How long to wait where there were too many from its address.
-pub async fn come_in(state: &AppState, request: &HttpRequest, caller: &Caller) -> Result<Option<Spent>, Spent> {
-    if token(request).is_some_and(|token| state.known_tokens.has(&hashed(token), Instant::now())) {
-        return Ok(None);
+pub async fn come_in(state: &AppState, request: &HttpRequest, caller: &Caller) -> Result<Came, Spent> {
+    let token_hash = token(request).map(hashed);
+    if token_hash.is_some_and(|hash| state.known_tokens.has(&hash, Instant::now())) {
+        return Ok(Came { spent: None, token_hash });
     }
     let spent = quota::of_address(state, caller).await;
-    if spent.is_granted { Ok(Some(spent)) } else { Err(spent) }
+    if spent.is_granted { Ok(Came { spent: Some(spent), token_hash }) } else { Err(spent) }
 }
 
 /// Who is behind a request that came in, counted in their own quota.
 #[derive(Debug)]
 pub enum Admitted {
     Viewer(Arc<Viewer>, Spent),
-    Stranger(Option<Spent>),
+    Stranger(Spent),
     /// They are known and ask too often, or came with a token that is good no more, from an address of too many.
     TooMany(Option<Arc<Viewer>>, Spent),
 }
@@ -272,26 +281,18 @@ pub enum Admitted {
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn admit(
-    state: &AppState,
-    request: &HttpRequest,
-    caller: &Caller,
-    came: Option<Spent>,
-) -> Result<Admitted, StoreError> {
+pub async fn admit(state: &AppState, request: &HttpRequest, caller: &Caller, came: Came) -> Result<Admitted, StoreError> {
     let found = viewer(state, request, caller).await?;
-    if let Some(token) = token(request) {
-        state.known_tokens.note(hashed(token), found.is_some(), Instant::now());
+    if let Some(hash) = came.token_hash {
+        state.known_tokens.note(hash, found.is_some(), Instant::now());
     }
     let Some(viewer) = found else {
-        // It was good a while ago and is no more: it counts as any other stranger's.
-        return Ok(match came {
-            Some(spent) => Admitted::Stranger(Some(spent)),
-            None if token(request).is_none() => Admitted::Stranger(None),
-            None => {
-                let spent = quota::of_address(state, caller).await;
-                if spent.is_granted { Admitted::Stranger(Some(spent)) } else { Admitted::TooMany(None, spent) }
-            }
-        });
+        let Some(spent) = came.spent else {
+            // It was good a while ago and is no more: it counts as any other stranger's.
+            let spent = quota::of_address(state, caller).await;
+            return Ok(if spent.is_granted { Admitted::Stranger(spent) } else { Admitted::TooMany(None, spent) });
+        };
+        return Ok(Admitted::Stranger(spent));
     };
     let spent = quota::of_viewer(state, &viewer).await;
     Ok(if spent.is_granted { Admitted::Viewer(viewer, spent) } else { Admitted::TooMany(Some(viewer), spent) })

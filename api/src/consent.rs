@@ -9,8 +9,8 @@ use chrono::{Duration, Utc};
 use connectors::{CallbackError, Connector, RequestContext, TokenSet};
 use domain::consent::{CONSENT_MINUTES, ConsentEnd, said};
 use domain::fault::Fault;
-use domain::http::NoAnswer;
 use domain::id::{ConnectionId, SessionId, UserId};
+use domain::merkle::{Hash, hex};
 use domain::permission::Permission;
 use domain::scope::{Actor, Scope};
 use domain::secret::{Redactor, SecretFields, SecretString};
@@ -108,8 +108,8 @@ pub async fn begin(
 }
 
 /// Tells the cookies of ways that are under way at once apart; it says nothing of the state.
-fn which(state_hash: &[u8; 32]) -> String {
-    state_hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+fn which(state_hash: &Hash) -> String {
+    hex(state_hash)[..12].to_owned()
 }
 
 /// Why a consent came to nothing.
@@ -264,10 +264,8 @@ async fn end(state: &AppState, scope: &Scope, arrival: &Arrival, query: &str, ca
     let redirect_uri = redirect_uri(&state.public_url, connector.name());
     let request = connector.code_request(&callback.code, &arrival.verifier, &redirect_uri, &context);
     let request = request.map_err(|error| Failure::new(ConsentEnd::VendorRefused, error.to_string()))?;
-    let answer = state.outbound.send(request).await.map_err(|silence| {
-        let (NoAnswer::Refused(why) | NoAnswer::NotSent(why) | NoAnswer::Lost(why)) = silence;
-        Failure::new(ConsentEnd::VendorAway, why)
-    })?;
+    let answer = state.outbound.send(request).await;
+    let answer = answer.map_err(|silence| Failure::new(ConsentEnd::VendorAway, silence.into_why()))?;
     let token = connector.read_token_answer(&answer, None, Utc::now()).map_err(|fault| refused(&account, arrival, fault))?;
     let mut token = token.with_settings(callback.settings);
     // One that says nothing of it has granted what was asked for (RFC 6749, 5.1).

@@ -10,6 +10,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use domain::id::{ConnectionId, ScimTokenId, TenantId};
+use domain::merkle::hex;
 use domain::quota::{Quota, Spent};
 
 use crate::AppState;
@@ -120,8 +121,7 @@ pub async fn try_was_right(state: &AppState, caller: &Caller, account: &[u8; 32]
 }
 
 fn at_account(peer: IpAddr, account: &[u8; 32]) -> String {
-    let account: String = account[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("address:{peer}:account:{account}")
+    format!("address:{peer}:account:{}", &hex(account)[..32])
 }
 
 /// Guesses of hooks' addresses: `calls` is 0 for a look whether another one is let through.

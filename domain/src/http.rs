@@ -135,3 +135,12 @@ pub enum NoAnswer {
     #[error("no answer: {0}")]
     Lost(String),
 }
+
+impl NoAnswer {
+    /// Why, whatever it means for a next try.
+    #[must_use]
+    pub fn into_why(self) -> String {
+        let (Self::Refused(why) | Self::NotSent(why) | Self::Lost(why)) = self;
+        why
+    }
+}

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use chrono::Utc;
 use domain::alert::{ReceiverKind, try_again};
-use domain::http::NoAnswer;
 use domain::id::{AlertId, TenantId};
 use domain::scope::Scope;
 use domain::secret::{ExposeSecret, SecretString};
@@ -98,7 +97,7 @@ async fn try_once(context: &Context, alert: &Outgoing) -> Result<(), String> {
     match context.outbound.send(request).await {
         Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
         Ok(answer) => Err(format!("the receiver answered {}", answer.status)),
-        Err(NoAnswer::Refused(why) | NoAnswer::NotSent(why) | NoAnswer::Lost(why)) => Err(why),
+        Err(silence) => Err(silence.into_why()),
     }
 }
 

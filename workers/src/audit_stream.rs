@@ -72,7 +72,7 @@ async fn put(context: &Context, stream: &Streaming, tenant: TenantId, seal: u64,
             let address = SyslogAddress::parse(&stream.address).ok_or("its address is none of syslog")?;
             let host = syslog_host(context.settings.public_url.as_deref());
             let bytes: Vec<u8> = events.iter().flat_map(|event| syslog_frame(seal, event, &host)).collect();
-            context.outbound.stream(&address, stream.ca_pem.as_deref(), &bytes).await.map_err(told)
+            context.outbound.stream(&address, stream.ca_pem.as_deref(), &bytes).await.map_err(NoAnswer::into_why)
         }
         StreamKind::Http => {
             let secret = stream.secret.get("secret").ok_or("the stream has no secret any more; make it anew")?;
@@ -81,15 +81,10 @@ async fn put(context: &Context, stream: &Streaming, tenant: TenantId, seal: u64,
                 match context.outbound.send(request).await {
                     Ok(answer) if (200..300).contains(&answer.status) => {}
                     Ok(answer) => return Err(format!("the server answered {}", answer.status)),
-                    Err(error) => return Err(told(error)),
+                    Err(error) => return Err(error.into_why()),
                 }
             }
             Ok(())
         }
     }
-}
-
-fn told(error: NoAnswer) -> String {
-    let (NoAnswer::Refused(why) | NoAnswer::NotSent(why) | NoAnswer::Lost(why)) = error;
-    why
 }

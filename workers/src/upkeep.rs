@@ -141,9 +141,11 @@ async fn look(context: &Context) -> Result<usize, StoreError> {
         let scope = Scope::system(*tenant, "upkeep");
         let store = context.store.within(&scope);
         let row = store.connection_rows(&[moved.connection.0]).await?.pop();
-        let connector = row.as_ref().and_then(|row| context.catalog.get(&row.connector));
-        let title = connector.map_or("the vendor", |connector| connector.title());
-        store.upkeep_tell(moved, title).await?;
+        let named = row.as_ref().map(|row| {
+            let title = context.catalog.get(&row.connector).map_or("the vendor", |connector| connector.title());
+            (row.name.as_str(), title)
+        });
+        store.upkeep_tell(moved, named).await?;
     }
     Ok(moved.len())
 }

@@ -282,7 +282,7 @@ async fn execute(
         Err(refusal) => return refusal,
     };
     let (viewer, spent) = match admit(&state, &request, &caller, came).await {
-        Ok(Admitted::Viewer(viewer, spent)) => (Some(viewer), Some(spent)),
+        Ok(Admitted::Viewer(viewer, spent)) => (Some(viewer), spent),
         Ok(Admitted::Stranger(spent)) => (None, spent),
         Ok(Admitted::TooMany(viewer, spent)) => return quota::too_many(&spent, quota::reason(viewer.as_deref())),
         Err(error) => return unanswered(&caller, &error, "A request could not be authenticated"),
@@ -298,9 +298,7 @@ async fn execute(
             answer(&schema, &request, query).await
         }
     };
-    if let Some(spent) = &spent {
-        quota::tell(answer.headers_mut(), spent);
-    }
+    quota::tell(answer.headers_mut(), &spent);
     answer
 }
 

@@ -94,6 +94,16 @@ fn missing() -> PasskeyPayload {
     refuse("id", UserErrorCode::NotFound, "you have no such key; `account { passkeys { id } }` lists yours")
 }
 
+/// What a person calls a key; `None` where that is no name.
+fn named(name: &str) -> Option<&str> {
+    let name = name.trim();
+    ((1..=NAME_CHARS_MAX).contains(&name.chars().count()) && !name.chars().any(char::is_control)).then_some(name)
+}
+
+fn no_name() -> PasskeyPayload {
+    refuse("name", UserErrorCode::Invalid, "a key has a name of 1 to 100 characters")
+}
+
 #[derive(Default)]
 pub struct PasskeyMutation;
 
@@ -125,10 +135,7 @@ impl PasskeyMutation {
     async fn passkey_register(&self, ctx: &Context<'_>, name: String, answer: PasskeyAnswerInput) -> Result<PasskeyPayload> {
         let viewer = viewer(ctx)?;
         let ((user, session), state) = (viewer.person()?, state(ctx));
-        let name = name.trim();
-        if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-            return Ok(refuse("name", UserErrorCode::Invalid, "a key has a name of 1 to 100 characters"));
-        }
+        let Some(name) = named(&name) else { return Ok(no_name()) };
         let not_it = || {
             refuse(
                 "answer",
@@ -180,10 +187,7 @@ impl PasskeyMutation {
     async fn passkey_rename(&self, ctx: &Context<'_>, id: ID, name: String) -> Result<PasskeyPayload> {
         let (user, _) = viewer(ctx)?.person()?;
         let Some(id) = uuid::<PasskeyId>(&id).map(PasskeyId) else { return Ok(missing()) };
-        let name = name.trim();
-        if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-            return Ok(refuse("name", UserErrorCode::Invalid, "a key has a name of 1 to 100 characters"));
-        }
+        let Some(name) = named(&name) else { return Ok(no_name()) };
         let renamed = state(ctx).store.passkey_rename(user, id, name).await;
         if !renamed.map_err(|error| internal(ctx, &error))? {
             return Ok(missing());

@@ -6,7 +6,7 @@ import { ApiError, ask } from "../api/client";
 import { useHeld, useTenantIfAny } from "../api/hooks";
 import { ended } from "../session/impersonation";
 import { ViewerDocument } from "../session/query.generated";
-import { signOut } from "../session/session";
+import { WayOut } from "../session/way-out";
 import { Loading, Problem } from "../ui/state";
 
 /** How often support asks whether it is in the tenant's place still. That alone is no look, and does not stand in the audit log. */
@@ -65,12 +65,7 @@ export function Tenants() {
             )}
           </ul>
         )}
-        <div className="row apart">
-          <button type="button" className="button quiet" onClick={() => void signOut()}>
-            Sign out
-          </button>
-          <Link to="/account">Your account</Link>
-        </div>
+        <WayOut />
       </div>
     </main>
   );

@@ -7,7 +7,7 @@ import { membershipIn } from "../app/role";
 import { useViewer } from "../app/tenants";
 import { Passkeys } from "../settings/passkeys";
 import { SecondFactor } from "../settings/second-factor";
-import { signOut } from "./session";
+import { WayOut } from "./way-out";
 
 export function SecondFactorDemanded({ goOn }: { goOn: () => void }) {
   const tenant = useTenant();
@@ -41,12 +41,7 @@ export function SecondFactorDemanded({ goOn }: { goOn: () => void }) {
               ))}
             </ul>
           )}
-          <div className="row apart">
-            <button type="button" className="button quiet" onClick={() => void signOut()}>
-              Sign out
-            </button>
-            <Link to="/account">Your account</Link>
-          </div>
+          <WayOut />
         </div>
       </div>
     </main>

@@ -11,8 +11,8 @@ import { useTell } from "../ui/notice";
 import { sentence } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
-import { FEW, Paper } from "./second-factor";
-import { PasskeyAskDocument, PasskeyBeginDocument, PasskeyRegisterDocument, PasskeyRemoveDocument, PasskeyRenameDocument, RecoveryCodesMakeDocument, type AccountQuery } from "./query.generated";
+import { FEW, Paper, useOtherCodes } from "./second-factor";
+import { PasskeyAskDocument, PasskeyBeginDocument, PasskeyRegisterDocument, PasskeyRemoveDocument, PasskeyRenameDocument, type AccountQuery } from "./query.generated";
 
 type Key = NonNullable<AccountQuery["account"]>["passkeys"][number];
 /** Where people look for their keys most often: what the field offers. */
@@ -234,15 +234,7 @@ function Remove({ passkey, close }: { passkey: Key; close: () => void }) {
 }
 
 function OtherCodes({ close, show }: { close: () => void; show: (codes: readonly string[]) => void }) {
-  const act = useFormAct(
-    RecoveryCodesMakeDocument,
-    (result) => result.recoveryCodesMake,
-    ({ recoveryCodesMake: { recoveryCodes } }) => {
-      if (recoveryCodes) show(recoveryCodes);
-      return null;
-    },
-    close,
-  );
+  const act = useOtherCodes(show, close);
   const { wrong, submit } = useProof((proof) => act.run(proof));
   return (
     <FormDialog title="Make other recovery codes" about="Those that you have are no good any more then." label="Make them" act={act} fields={["password", "code"]} close={close} submit={submit}>

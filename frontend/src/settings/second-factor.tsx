@@ -116,8 +116,9 @@ function Confirm({ setup, close, show }: { setup: Setup; close: () => void; show
   );
 }
 
-function OtherCodes({ close, show }: { close: () => void; show: (codes: readonly string[]) => void }) {
-  const act = useFormAct(
+/** Makes other recovery codes, and shows them. */
+export function useOtherCodes(show: (codes: readonly string[]) => void, close: () => void) {
+  return useFormAct(
     RecoveryCodesMakeDocument,
     (result) => result.recoveryCodesMake,
     ({ recoveryCodesMake: { recoveryCodes } }) => {
@@ -126,6 +127,10 @@ function OtherCodes({ close, show }: { close: () => void; show: (codes: readonly
     },
     close,
   );
+}
+
+function OtherCodes({ close, show }: { close: () => void; show: (codes: readonly string[]) => void }) {
+  const act = useOtherCodes(show, close);
   return (
     <FormDialog title="Make other recovery codes" about="Those that you have are no good any more then." label="Make them" act={act} fields={["password", "code"]} close={close} submit={(form) => act.run(shown(form))}>
       <Password wrong={act.wrong("password")} />

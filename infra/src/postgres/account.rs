@@ -1,6 +1,8 @@
 //! A person's account: its password, and what is mailed to its address. It belongs to no tenant; what becomes of it is told to each that the person is a
 //! member of.
 
+use std::slice;
+
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{SessionId, UserId};
@@ -137,7 +139,7 @@ impl Store {
             tell(&mut tx, user, whence.request, Action::PasswordResetAsked, "user", &[user.0], Some(&detail)).await?;
         }
         if made {
-            mail::put(&mut tx, None, mail).await?;
+            mail::put(&mut tx, None, slice::from_ref(mail)).await?;
         }
         tx.commit().await?;
         Ok(made)

@@ -1,5 +1,7 @@
 //! The domains of mail addresses that a tenant says are its own. One is proven by what was mailed to whoever answers for its mail, and only then enforced.
 
+use std::slice;
+
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::EmailDomainId;
@@ -123,7 +125,7 @@ impl TenantStore<'_> {
             let id = id.bind(tenant.0).bind(domain.as_str()).fetch_one(&mut *tx).await?;
             // The code before is good for nothing any more.
             mail::withdraw(&mut tx, id).await?;
-            mail::put(&mut tx, Some((tenant, id)), mail).await?;
+            mail::put(&mut tx, Some((tenant, id)), slice::from_ref(mail)).await?;
         }
         tx.commit().await?;
         Ok(may)

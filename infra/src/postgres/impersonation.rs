@@ -11,8 +11,9 @@ use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::mail;
 use super::receive::audit_each;
-use super::support::{Errand, SupportRefusal, Told, Writer, mail_all, received};
+use super::support::{Errand, SupportRefusal, Told, Writer, received};
 use super::{Store, StoreError, TenantStore, enter};
 
 /// Of one look of a worker.
@@ -173,7 +174,7 @@ impl Store {
         });
         let detail = detail.to_string();
         audit_each(&mut tx, &scope, Action::ImpersonationBegun, "impersonation", &[id.0], &[Some(&detail)]).await?;
-        mail_all(&mut tx, write(&Told { ends_at: Some(ends_at), ..told })?).await?;
+        mail::put(&mut tx, None, &write(&Told { ends_at: Some(ends_at), ..told })?).await?;
         tx.commit().await?;
         Ok(Ok(id))
     }

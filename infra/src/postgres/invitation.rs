@@ -1,6 +1,8 @@
 //! Invitations: places in a tenant that wait for the person of an address. A tenant makes and withdraws them; whoever holds the token takes one, before
 //! they are anybody's member.
 
+use std::slice;
+
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{InvitationId, TenantId, UserId};
@@ -138,7 +140,7 @@ impl TenantStore<'_> {
         let detail = serde_json::json!({"email": made.email, "role": made.role}).to_string();
         audit_each(&mut tx, scope, Action::MemberInvited, "invitation", &[made.id.0], &[Some(&detail)]).await?;
         if let Some(new) = new.mail {
-            mail::put(&mut tx, Some((scope.tenant, made.id.0)), new).await?;
+            mail::put(&mut tx, Some((scope.tenant, made.id.0)), slice::from_ref(new)).await?;
         }
         tx.commit().await?;
         Ok(Ok(made))

@@ -73,15 +73,21 @@ pub struct MailFailure {
     pub again_at: Option<DateTime<Utc>>,
 }
 
-/// Keeps a mail with what the transaction does. `about` is what of the tenant it is about, where the tenant may see what becomes of it.
+/// Keeps mails with what the transaction does. `about` is what of the tenant they are about, where the tenant may see what becomes of them.
 pub(super) async fn put(
     tx: &mut Transaction<'static, Postgres>,
     about: Option<(TenantId, Uuid)>,
-    mail: &SealedMail,
+    mails: &[SealedMail],
 ) -> Result<(), StoreError> {
-    let put = sqlx::query("SELECT mail_put($1, $2, $3, $4, $5, $6)").bind(mail.id.0).bind(about.map(|(tenant, _)| tenant.0));
-    let put = put.bind(about.map(|(_, about)| about)).bind(&mail.master_key_id).bind(&mail.sealed).bind(mail.until);
-    put.execute(&mut **tx).await?;
+    let put = sqlx::query(
+        "SELECT mail_put(i.id, $1, $2, i.master_key_id, i.sealed, i.until)
+         FROM unnest($3::uuid[], $4::text[], $5::bytea[], $6::timestamptz[]) AS i (id, master_key_id, sealed, until)",
+    );
+    let put = put.bind(about.map(|(tenant, _)| tenant.0)).bind(about.map(|(_, about)| about));
+    let put = put.bind(mails.iter().map(|mail| mail.id.0).collect::<Vec<_>>());
+    let put = put.bind(mails.iter().map(|mail| mail.master_key_id.as_str()).collect::<Vec<_>>());
+    let put = put.bind(mails.iter().map(|mail| mail.sealed.as_slice()).collect::<Vec<_>>());
+    put.bind(mails.iter().map(|mail| mail.until).collect::<Vec<_>>()).execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -104,11 +104,8 @@ impl Store {
     /// # Errors
     /// Where the database does not answer.
     pub async fn polls_take(&self, count_max: i32, lease_s: f64) -> Result<Vec<(TenantId, (PollId, Uuid))>, StoreError> {
-        let rows = sqlx::query("SELECT tenant_id, id, lease_id FROM polls_take($1, make_interval(secs => $2))");
-        let rows = rows.bind(count_max).bind(lease_s).fetch_all(self.pool()).await?;
-        rows.into_iter()
-            .map(|row| Ok((TenantId(row.try_get("tenant_id")?), (PollId(row.try_get("id")?), row.try_get("lease_id")?))))
-            .collect()
+        self.take_leased("SELECT tenant_id, id, lease_id FROM polls_take($1, make_interval(secs => $2))", count_max, lease_s)
+            .await
     }
 }
 

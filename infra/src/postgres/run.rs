@@ -56,6 +56,17 @@ impl Store {
         let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(sql).bind(count_max).bind(lease_s).fetch_all(self.pool()).await?;
         Ok(rows.into_iter().map(|(tenant, id)| (TenantId(tenant), I::from(id))).collect())
     }
+
+    /// As [`Self::take`], where whoever takes it shows its lease with all that they write.
+    pub(super) async fn take_leased<I: From<Uuid>>(
+        &self,
+        sql: &'static str,
+        count_max: i32,
+        lease_s: f64,
+    ) -> Result<Vec<(TenantId, (I, Uuid))>, StoreError> {
+        let rows: Vec<(Uuid, Uuid, Uuid)> = sqlx::query_as(sql).bind(count_max).bind(lease_s).fetch_all(self.pool()).await?;
+        Ok(rows.into_iter().map(|(tenant, id, lease)| (TenantId(tenant), (I::from(id), lease))).collect())
+    }
 }
 
 impl TenantStore<'_> {

@@ -1,6 +1,8 @@
 //! The people of a tenant's directory: kept as it says, and made members as what their groups give. One change of a tenant's directory at a time, and each
 //! in one transaction with what follows from it.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{ScimUserId, UserId};
@@ -321,6 +323,7 @@ impl TenantStore<'_> {
         let query = sqlx::query("SELECT user_id, was, role, outcome FROM scim_apply($1)").bind(whom);
         let rows = query.fetch_all(&mut **tx).await?;
         let mut kept_owner = None;
+        let mut told: BTreeMap<&str, Told> = BTreeMap::new();
         for row in &rows {
             let (user, outcome): (Uuid, String) = (row.try_get("user_id")?, row.try_get("outcome")?);
             let (was, role): (Option<String>, Option<String>) = (row.try_get("was")?, row.try_get("role")?);
@@ -334,10 +337,23 @@ impl TenantStore<'_> {
                     (Action::ScimRefused, detail)
                 }
             };
-            audit_each(tx, self.scope(), action, "user", &[user], &[Some(&detail.to_string())]).await?;
+            let told = told.entry(action.as_str()).or_insert_with(|| Told { action, users: vec![], details: vec![] });
+            told.users.push(user);
+            told.details.push(detail.to_string());
+        }
+        for Told { action, users, details } in told.into_values() {
+            let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
+            audit_each(tx, self.scope(), action, "user", &users, &details).await?;
         }
         Ok(kept_owner)
     }
+}
+
+/// What happened to some people in the same way, told at once: a group may have thousands.
+struct Told {
+    action: Action,
+    users: Vec<Uuid>,
+    details: Vec<String>,
 }
 
 /// The names of what is another now.

@@ -66,12 +66,12 @@ impl Store {
         count_max: i32,
         lease_s: f64,
     ) -> Result<Vec<(TenantId, (SubscriptionCheckId, Uuid))>, StoreError> {
-        let rows = sqlx::query("SELECT tenant_id, id, lease_id FROM subscription_checks_take($1, make_interval(secs => $2))");
-        let rows = rows.bind(count_max).bind(lease_s).fetch_all(self.pool()).await?;
-        let taken = |row: sqlx::postgres::PgRow| {
-            Ok((TenantId(row.try_get("tenant_id")?), (SubscriptionCheckId(row.try_get("id")?), row.try_get("lease_id")?)))
-        };
-        rows.into_iter().map(taken).collect()
+        self.take_leased(
+            "SELECT tenant_id, id, lease_id FROM subscription_checks_take($1, make_interval(secs => $2))",
+            count_max,
+            lease_s,
+        )
+        .await
     }
 }
 

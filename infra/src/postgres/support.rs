@@ -212,7 +212,7 @@ impl Store {
         };
         let detail = json!({"reason": errand.reason, "ticket": errand.ticket, "may_write": errand.may_write}).to_string();
         audit_each(&mut tx, &scope, Action::SupportRequested, "support_request", &[id.0], &[Some(&detail)]).await?;
-        mail_all(&mut tx, write(&told)?).await?;
+        mail::put(&mut tx, None, &write(&told)?).await?;
         tx.commit().await?;
         Ok(Ok(id))
     }
@@ -247,17 +247,6 @@ pub(super) async fn received(
     let addresses = owners.bind(tenant.0).fetch_all(&mut **tx).await?;
     let scope = Scope { tenant, actor: Actor::staff(errand.user, &staff_name, tenant, errand.ticket, impersonation), request };
     Ok(Ok((scope, Told { tenant_name: row.try_get("tenant_name")?, staff_name, addresses, ends_at: None })))
-}
-
-/// What is done is told by mail, or not done.
-pub(super) async fn mail_all(
-    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
-    mails: Vec<SealedMail>,
-) -> Result<(), StoreError> {
-    for mail in &mails {
-        mail::put(tx, None, mail).await?;
-    }
-    Ok(())
 }
 
 impl TenantStore<'_> {

@@ -105,11 +105,12 @@ impl Store {
         count_max: i32,
         lease_s: f64,
     ) -> Result<Vec<(TenantId, (ConnectionId, Uuid))>, StoreError> {
-        let rows = sqlx::query("SELECT tenant_id, id, lease_id FROM connection_probes_take($1, make_interval(secs => $2))");
-        let rows = rows.bind(count_max).bind(lease_s).fetch_all(self.pool()).await?;
-        rows.into_iter()
-            .map(|row| Ok((TenantId(row.try_get("tenant_id")?), (ConnectionId(row.try_get("id")?), row.try_get("lease_id")?))))
-            .collect()
+        self.take_leased(
+            "SELECT tenant_id, id, lease_id FROM connection_probes_take($1, make_interval(secs => $2))",
+            count_max,
+            lease_s,
+        )
+        .await
     }
 
     /// What of any tenant must be told, or is told no more; `rows_max` at most, what ends first before the rest.
@@ -132,11 +133,12 @@ impl Store {
 }
 
 impl TenantStore<'_> {
-    /// Makes what is told of an end what it is now: closes the incident of before, and opens one of `title`, the connector's, where something ends.
+    /// Makes what is told of an end what it is now: closes the incident of before, and opens one where something of a connection that is there ends.
+    /// `named` is what the connection and its connector are called.
     ///
     /// # Errors
     /// Where the database does not answer: then the next look does it.
-    pub async fn upkeep_tell(&self, moved: &Moved, title: &str) -> Result<(), StoreError> {
+    pub async fn upkeep_tell(&self, moved: &Moved, named: Option<(&str, &str)>) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         if let Some(told) = moved.told {
             let close =
@@ -144,11 +146,10 @@ impl TenantStore<'_> {
             let closed: Vec<Uuid> = close.bind(told.0).fetch_all(&mut *tx).await?;
             audit(&mut tx, self.scope(), Action::IncidentClosed, "incident", &closed).await?;
         }
-        let named = sqlx::query_scalar::<_, String>("SELECT name FROM connections WHERE id = $1");
-        if let (Some(ends_at), Some(name)) = (moved.ends_at, named.bind(moved.connection.0).fetch_optional(&mut *tx).await?) {
+        if let (Some(ends_at), Some((name, title))) = (moved.ends_at, named) {
             let failure = ProbeFailure {
                 code: moved.what.code(),
-                sentence: moved.what.sentence(&name, ends_at),
+                sentence: moved.what.sentence(name, ends_at),
                 owner: Owner::Developer,
                 next_step: moved.what.next_step(title),
                 is_passing: false,
