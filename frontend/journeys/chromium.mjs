@@ -17,7 +17,8 @@ export function browser() {
   const isRoot = process.getuid?.() === 0;
   const install = isRoot ? ["apt-get"] : ["sudo", "-n", "apt-get"];
   console.log(`No Chromium on the PATH: installing the distribution's package (${install.join(" ")} install chromium)`);
-  const run = (...words) => execFileSync(install[0], [...install.slice(1), ...words], { stdio: "ignore", env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
+  // Whoever else installs something at this moment is waited for.
+  const run = (...words) => execFileSync(install[0], [...install.slice(1), "-o", "DPkg::Lock::Timeout=120", ...words], { stdio: "ignore", env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
   try {
     run("update");
     run("install", "-y", "--no-install-recommends", "chromium", "fonts-liberation");

@@ -2,7 +2,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { ApiError } from "./api/client";
+import { ApiError, isAskedAgain, waitBeforeMs } from "./api/client";
 import { router } from "./app/router";
 import "./app/style.css";
 
@@ -18,8 +18,8 @@ const queries: QueryClient = new QueryClient({
       staleTime: 2_000,
       // Whether Crossdock answers is seen by asking it: a browser's idea of being online says nothing of a server in the same building.
       networkMode: "always",
-      // What a person has to decide is not made right by asking again; a server that does not answer may be.
-      retry: (count, error) => count < 3 && error instanceof ApiError && ["OFFLINE", "INTERNAL"].includes(error.code),
+      retry: isAskedAgain,
+      retryDelay: waitBeforeMs,
     },
   },
 });

@@ -20,10 +20,23 @@ export class ApiError extends Error {
     message: string,
     readonly code: string,
     readonly requestId?: string,
+    /** After how long the server says that it may be asked again; where it says nothing, null. */
+    readonly waitMs: number | null = null,
   ) {
     super(message);
   }
 }
+
+const AGAIN = ["OFFLINE", "INTERNAL", "RATE_LIMITED"];
+const TRIES_MAX = 3;
+/** Longer than the server's windows are nobody waits in front of a page. */
+const WAIT_MAX_MS = 60_000;
+
+/** What a person has to decide is not made right by asking again; a server that does not answer, or asks for patience, may be. */
+export const isAskedAgain = (count: number, error: unknown) => count < TRIES_MAX && error instanceof ApiError && AGAIN.includes(error.code);
+
+/** As the server says; else twice as long each time. */
+export const waitBeforeMs = (count: number, error: unknown) => Math.min((error instanceof ApiError ? error.waitMs : null) ?? 1_000 * 2 ** count, WAIT_MAX_MS);
 
 /** How an answer's text becomes values: `digits.parse` where numbers of a JSON field must keep theirs. */
 export type Read = (text: string) => unknown;
@@ -95,7 +108,8 @@ export async function post<Result, Variables>(
   if (!Number.isNaN(ahead)) aheadMs = Math.abs(ahead) > UNNOTICED_MS ? ahead : 0;
   const answer = (await (read ? response.text().then(read) : response.json()).catch(() => null)) as Answer | null;
   const error = answer?.errors?.[0];
-  if (error) throw new ApiError(error.message, error.extensions?.code ?? "BAD_REQUEST", error.extensions?.requestId);
+  const waitS = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+  if (error) throw new ApiError(error.message, error.extensions?.code ?? "BAD_REQUEST", error.extensions?.requestId, Number.isNaN(waitS) ? null : waitS * 1_000);
   if (!response.ok || !answer?.data) {
     throw new ApiError(`Crossdock answered with ${response.status}. This page tries again by itself.`, "OFFLINE");
   }

@@ -53,6 +53,11 @@ export function useAsk<Result, Variables>(query: Query<Result, Variables>, value
   });
 }
 
+/** A list of more pages is asked for again less often, and not at each change or look: all of them come each time. */
+const PAGES_AT_ONCE = 3;
+
+const pagesIn = (data: unknown) => (data as { pages?: unknown[] } | undefined)?.pages?.length ?? 1;
+
 interface Page<Node> {
   nodes: Node[];
   pageInfo: { hasNextPage: boolean; endCursor?: string | null };
@@ -76,6 +81,8 @@ export function usePages<Result, Variables extends object, Node>(
     },
     // All pages are asked for again, so many of them less often.
     refetchInterval: (query) => (paceIn(tenant, options.everyMs) ?? 0) * Math.max(1, query.state.data?.pages.length ?? 1) || false,
+    // Who comes back to a long list finds it as they left it.
+    refetchOnWindowFocus: (query) => pagesIn(query.state.data) <= PAGES_AT_ONCE,
     enabled: options.isWanted ?? true,
     placeholderData: keepPreviousData,
   });
@@ -91,8 +98,6 @@ export function usePages<Result, Variables extends object, Node>(
 
 /** What is told is asked for again so often at most. */
 const TOLD_EVERY_MS = 2_000;
-/** A list of more pages is asked for again when its time comes: all of them would come each time. */
-const PAGES_TOLD_MAX = 3;
 
 /** Asks again for what is shown as soon as the server says that something changed, while the page is looked at. */
 export function useChanges<Result, Variables>(query: Query<Result, Variables>): void {
@@ -106,8 +111,7 @@ export function useChanges<Result, Variables>(query: Query<Result, Variables>): 
     let timer: ReturnType<typeof setTimeout> | undefined;
     const again = () => {
       timer = undefined;
-      const isShort = (data: unknown) => ((data as { pages?: unknown[] } | undefined)?.pages?.length ?? 1) <= PAGES_TOLD_MAX;
-      void client.invalidateQueries({ queryKey: [tenant], predicate: ({ state, meta }) => isShort(state.data) && !meta?.["isDear"] });
+      void client.invalidateQueries({ queryKey: [tenant], predicate: ({ state, meta }) => pagesIn(state.data) <= PAGES_AT_ONCE && !meta?.["isDear"] });
     };
     const tell = () => (timer ??= setTimeout(again, TOLD_EVERY_MS));
     const look = () => {

@@ -123,9 +123,11 @@ export function Deliveries() {
               </Empty>
             )
           ) : (
-            <Table label="Deliveries" columns={columns} rows={asked.rows} idOf={(row) => row.id} onSeenEnd={asked.more} />
+            <>
+              <Table label="Deliveries" columns={columns} rows={asked.rows} idOf={(row) => row.id} onSeenEnd={asked.more} />
+              <LoadMore of={asked} what="deliveries" />
+            </>
           )}
-          <LoadMore of={asked} what="deliveries" />
         </section>
       </Asked>
     </div>

@@ -2,7 +2,7 @@
 import { Link } from "@tanstack/react-router";
 import { useAsk, usePages, useTenant } from "../api/hooks";
 import { Badge } from "../ui/badge";
-import { Asked, Empty, LoadMore } from "../ui/state";
+import { Asked, Empty, LoadMore, type Pages } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { InterchangeConnectionsDocument, InterchangesDocument, SentGroupsDocument, type InterchangesQuery, type SentGroupsQuery } from "./query.generated";
@@ -86,7 +86,7 @@ export function Interchanges() {
 
 interface ListProps {
   title: string;
-  asked: { error: unknown; data: unknown; isPending: boolean; rows: unknown[]; hasNextPage: boolean; more: () => void; refetch: () => unknown };
+  asked: Pages & { rows: unknown[] };
   empty: string;
   about: string;
   children: React.ReactNode;

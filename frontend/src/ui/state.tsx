@@ -49,12 +49,13 @@ export function Problem({ error, retry }: { error: unknown; retry?: () => void }
 }
 
 /** A list as `usePages` gives it, as far as it is known whether it is there. */
-interface Pages {
+export interface Pages {
   error: unknown;
   data: unknown;
   isPending: boolean;
   refetch: () => unknown;
   hasNextPage: boolean;
+  isFetchNextPageError: boolean;
   more: () => void;
 }
 
@@ -69,6 +70,8 @@ export function Asked({ of, what, children }: { of: Pages; what: string; childre
 /** The next page of a list, where there is one. */
 export function LoadMore({ of, what = "" }: { of: Pages; what?: string }) {
   if (!of.hasNextPage) return null;
+  // Scrolling on asks for nothing any more until somebody says so: what is missing must not look like the end.
+  if (of.isFetchNextPageError) return <Problem error={of.error} retry={of.more} />;
   return (
     <div className="row">
       <button type="button" className="button" onClick={of.more}>

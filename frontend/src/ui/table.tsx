@@ -13,6 +13,8 @@ const ROW_PX = 53;
 const TELEPHONE = "(max-width: 600px)";
 const BLOCK_PX = 150;
 const OVERSCAN = 12;
+/** The next page is asked for so many rows before the end, so that who scrolls at a hand's pace meets no end. */
+const AHEAD = 40;
 
 interface TableProps<Row> {
   label: string;
@@ -59,7 +61,7 @@ export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId
   // Nothing is in sight yet in the first drawing: the end is seen only once a row says so.
   const last = items.at(-1)?.index ?? -1;
   useEffect(() => {
-    if (onSeenEnd && isVirtual && last >= rows.length - 10) onSeenEnd();
+    if (onSeenEnd && isVirtual && last >= rows.length - AHEAD) onSeenEnd();
   }, [last, rows.length, onSeenEnd, isVirtual]);
   useEffect(() => {
     if (focused < 0) return;

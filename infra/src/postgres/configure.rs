@@ -6,7 +6,7 @@ use domain::id::{ConnectionId, CredentialId};
 use domain::scope::Scope;
 use domain::secret::{ExposeSecret, SecretFields};
 use domain::upkeep::Ends;
-use sqlx::Row;
+use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::consent::grant_follow;
@@ -18,6 +18,16 @@ use crate::vault::{DataKey, KeyHasher, Sealed, Vault};
 /// True where a name is taken already.
 pub(super) fn is_taken(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+/// A connection's settings, while nobody else changes it or its secrets: those who do come one after the other. `None` where there is no such
+/// connection. Its key stays free: what comes for it meanwhile is written, and a page of a poll that names it does not wait for whoever waits for the poll.
+pub(super) async fn lock(
+    tx: &mut Transaction<'static, Postgres>,
+    connection: ConnectionId,
+) -> Result<Option<serde_json::Value>, StoreError> {
+    let lock = sqlx::query_scalar("SELECT settings FROM connections WHERE id = $1 FOR NO KEY UPDATE");
+    Ok(lock.bind(connection.0).fetch_optional(&mut **tx).await?)
 }
 
 impl TenantStore<'_> {
@@ -138,9 +148,8 @@ impl TenantStore<'_> {
     ) -> Result<Replaced, StoreError> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
-        // Two who replace at once come one after the other, so that their versions differ and one of them is active.
-        let lock = sqlx::query("SELECT id FROM connections WHERE id = $1 FOR UPDATE");
-        if lock.bind(connection.0).fetch_optional(&mut *tx).await?.is_none() {
+        // So that the versions of two who replace at once differ and one of them is active.
+        if lock(&mut tx, connection).await?.is_none() {
             return Ok(Replaced::NotFound);
         }
         let last = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM credentials WHERE connection_id = $1");

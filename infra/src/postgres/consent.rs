@@ -8,7 +8,7 @@ use domain::secret::SecretFields;
 use domain::upkeep::{Ends, Upkeep};
 use sqlx::{Postgres, Row, Transaction};
 
-use super::configure::{NewCredential, credential_store, data_key};
+use super::configure::{NewCredential, credential_store, data_key, lock};
 use super::receive::{audit, audit_each};
 use super::token::{bounded, plain, time};
 use super::{Store, StoreError, TenantStore, breaker, opened};
@@ -241,15 +241,6 @@ impl TenantStore<'_> {
         }
         Ok(consent)
     }
-}
-
-/// A connection's settings, while nobody else changes it.
-async fn lock(
-    tx: &mut Transaction<'static, Postgres>,
-    connection: ConnectionId,
-) -> Result<Option<serde_json::Value>, StoreError> {
-    let lock = sqlx::query_scalar("SELECT settings FROM connections WHERE id = $1 FOR UPDATE");
-    Ok(lock.bind(connection.0).fetch_optional(&mut **tx).await?)
 }
 
 async fn end(tx: &mut Transaction<'static, Postgres>, id: ConsentId, how: ConsentEnd, said: &str) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::receive::{audit, audit_each};
-use super::{StoreError, TenantStore, swap};
+use super::{StoreError, TenantStore, configure, swap};
 
 /// A flow, about to be made.
 #[derive(Debug)]
@@ -454,7 +454,7 @@ async fn conflict(
         return Ok(None);
     }
     // Two that are published at once come one after the other.
-    sqlx::query("SELECT id FROM connections WHERE id = $1 FOR UPDATE").bind(version.source.0).execute(&mut **tx).await?;
+    configure::lock(tx, version.source).await?;
     let beside = beside(tx, version).await?;
     Ok(beside.into_iter().find_map(|(flow, rules)| Some((flow, version.spec.source_mapping.conflict(&rules)?.to_owned()))))
 }

@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::configure::data_key;
+use super::configure::{data_key, lock};
 use super::receive::{audit, audit_each};
 use super::{StoreError, TenantStore, opened, subscription};
 use crate::vault::{Sealed, Vault};
@@ -172,14 +172,5 @@ pub(super) async fn credential_over(
            AND NOT EXISTS (SELECT FROM hook_secrets o WHERE o.credential_id = c.id)",
     );
     follow.bind(follower.0).bind(connection.0).bind(f64::from(overlap_s)).execute(&mut **tx).await?;
-    Ok(())
-}
-
-/// Two who change a connection's secrets at once come one after the other.
-async fn lock(tx: &mut Transaction<'static, Postgres>, connection: ConnectionId) -> Result<(), StoreError> {
-    sqlx::query_scalar::<_, Uuid>("SELECT id FROM connections WHERE id = $1 FOR UPDATE")
-        .bind(connection.0)
-        .fetch_optional(&mut **tx)
-        .await?;
     Ok(())
 }

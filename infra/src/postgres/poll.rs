@@ -98,6 +98,23 @@ pub struct PollFailure {
     pub next_step: String,
 }
 
+/// The polls of these kinds of connections read at once; one that reads already reads once more. They are taken in the order of their ids, so that two who
+/// want some of the same ones come one after the other.
+pub(super) async fn sweep_now(
+    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
+    kinds: &[(Uuid, &str)],
+) -> Result<(), StoreError> {
+    let (connections, kinds): (Vec<Uuid>, Vec<&str>) = kinds.iter().copied().unzip();
+    let sweep = sqlx::query(
+        "UPDATE polls SET due_at = now() WHERE id IN (
+             SELECT p.id FROM polls p JOIN unnest($1::uuid[], $2::text[]) AS i (connection_id, kind)
+                 ON p.connection_id = i.connection_id AND p.kind = i.kind
+             WHERE p.state = 'active' ORDER BY p.id FOR NO KEY UPDATE OF p)",
+    );
+    sweep.bind(connections).bind(kinds).execute(&mut **tx).await?;
+    Ok(())
+}
+
 impl Store {
     /// Polls of any tenant that are due, leased to the caller for so long.
     ///

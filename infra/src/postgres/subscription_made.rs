@@ -7,7 +7,9 @@ use domain::secret::SecretString;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::configure::lock;
 use super::hook_secret::credential_over;
+use super::poll::sweep_now;
 use super::receive::audit_each;
 use super::subscription::{SubscriptionCheck, audit_calls};
 use super::{StoreError, TenantStore};
@@ -73,8 +75,8 @@ impl TenantStore<'_> {
         calls: &[String],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        // As every way to a connection's secrets does: two who replace one come one after the other.
-        sqlx::query("SELECT id FROM connections WHERE id = $1 FOR UPDATE").bind(check.connection.0).execute(&mut *tx).await?;
+        // As every way to a connection's secrets does.
+        lock(&mut tx, check.connection).await?;
         let mut secret_id: Option<HookSecretId> = None;
         if let Some(secret) = made.secret {
             let id = self.hook_secret_keep(&mut tx, vault, check.connection, made.topic, secret, made.overlap_s).await?;
@@ -248,9 +250,8 @@ impl TenantStore<'_> {
         }
         let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
         audit_each(tx, self.scope(), Action::SubscriptionRestored, "subscription", &restored, &details).await?;
-        let sweep = "UPDATE polls SET due_at = now() WHERE connection_id = $1 AND kind = ANY($2) AND state = 'active'";
-        sqlx::query(sweep).bind(connection).bind(kinds).execute(&mut **tx).await?;
-        Ok(())
+        let kinds: Vec<_> = kinds.iter().map(|kind| (connection, kind.as_str())).collect();
+        sweep_now(tx, &kinds).await
     }
 
     async fn audit_topics(

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::count::{Counts, Key, count};
 use super::{alarm_word, of_row, policy, watch_lock};
 use crate::postgres::breaker::ACCOUNT;
+use crate::postgres::poll::sweep_now;
 use crate::postgres::receive::audit;
 use crate::postgres::{Store, StoreError, TenantStore};
 
@@ -191,23 +192,12 @@ impl TenantStore<'_> {
         audit(tx, self.scope(), Action::IncidentOpened, "incident", &opened).await?;
         let silent: Vec<&Key> =
             news.iter().filter(|at| to_tell[**at].1 == Alarm::Silence).map(|at| &to_tell[*at].0.key).collect();
-        sweep_now(tx, &silent).await?;
+        // They bring what webhooks missed, or say why they cannot.
+        let kinds: Vec<_> = silent.iter().map(|key| (key.connection.0, key.kind.as_str())).collect();
+        sweep_now(tx, &kinds).await?;
         sqlx::query("UPDATE alert_watches SET look_at = now() WHERE tenant_id = $1").bind(tenant.0).execute(&mut **tx).await?;
         Ok(looked)
     }
-}
-
-/// The poll of a kind that is silent reads at once: it brings what webhooks missed, or says why it cannot.
-async fn sweep_now(tx: &mut Transaction<'static, Postgres>, silent: &[&Key]) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE polls p SET due_at = now() FROM unnest($1::uuid[], $2::text[]) AS i (connection_id, kind)
-         WHERE p.connection_id = i.connection_id AND p.kind = i.kind AND p.state = 'active' AND p.due_at > now()",
-    )
-    .bind(silent.iter().map(|key| key.connection.0).collect::<Vec<_>>())
-    .bind(silent.iter().map(|key| key.kind.as_str()).collect::<Vec<_>>())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
 }
 
 fn code(alarm: Alarm) -> &'static str {
