@@ -264,12 +264,13 @@ const settings = createRoute({
   path: "/settings",
   component: lazyRouteComponent(() => import("../settings/settings"), "Settings"),
 });
-const settingsPart = (path: "/" | "/people" | "/sign-on" | "/api-keys" | "/account" | "/audit-log" | "/support", component: ReturnType<typeof lazyRouteComponent>) =>
+const settingsPart = (path: "/" | "/people" | "/sign-on" | "/directory" | "/api-keys" | "/account" | "/audit-log" | "/support", component: ReturnType<typeof lazyRouteComponent>) =>
   createRoute({ getParentRoute: () => settings, path, component });
 const settingsParts = [
   settingsPart("/", lazyRouteComponent(() => import("../settings/settings"), "FirstPart")),
   settingsPart("/people", lazyRouteComponent(() => import("../settings/people"), "People")),
   settingsPart("/sign-on", lazyRouteComponent(() => import("../identity/page"), "SignOn")),
+  settingsPart("/directory", lazyRouteComponent(() => import("../identity/directory"), "Directory")),
   settingsPart("/api-keys", lazyRouteComponent(() => import("../settings/api-keys"), "ApiKeys")),
   settingsPart("/account", lazyRouteComponent(() => import("../settings/account"), "Account")),
   settingsPart("/audit-log", lazyRouteComponent(() => import("../settings/audit-log"), "AuditLog")),

@@ -161,7 +161,7 @@ interface Shown {
 
 function ShownOnce({ of, close }: { of: Shown; close: () => void }) {
   return (
-    <Dialog title={`The key of ${of.name}`} about="It is shown this once and kept nowhere. Put it where the program finds its secrets; who loses it makes another." open close={close}>
+    <Dialog title={`The key of ${of.name}`} about="It is shown this once and kept nowhere. Put it where the program finds its secrets; who loses it makes another." isHeld open close={close}>
       <Copy text={of.key} label={`The key of ${of.name}`} />
       <p className="muted small">
         It is good until <Time at={of.expiresAt} />. {of.before}
