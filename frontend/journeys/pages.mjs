@@ -17,8 +17,8 @@ const NONE = "0".repeat(32);
 async function parts(stack) {
   const { ask } = await asDeveloper(stack);
   const query = `{ exceptionGroups(first: 1) { nodes { causeKey } } records(first: 1) { nodes { id } } connections(first: 1) { nodes { id } } flows(first: 15) { nodes { id name } }
-    lookupTables(first: 1) { nodes { id } } reconciliations(first: 1) { nodes { id } } flowUndos(first: 1) { nodes { id } } swaps(first: 1) { nodes { id } } }`;
-  const { exceptionGroups, records, connections, flows, lookupTables, reconciliations, flowUndos, swaps } = await ask(query, {});
+    lookupTables(first: 1) { nodes { id } } reconciliations(first: 1) { nodes { id } } flowUndos(first: 1) { nodes { id } } swaps(first: 1) { nodes { id } } auditEvents(first: 1, action: "attempt.started") { nodes { id } } }`;
+  const { exceptionGroups, records, connections, flows, lookupTables, reconciliations, flowUndos, swaps, auditEvents } = await ask(query, {});
   const first = (list, prefix) => list.nodes[0]?.id ?? `${prefix}_${NONE}`;
   return {
     $tenant: "acme",
@@ -31,6 +31,7 @@ async function parts(stack) {
     $reconciliationId: first(reconciliations, "rcn"),
     $undoId: first(flowUndos, "und"),
     $swapId: first(swaps, "swp"),
+    $eventId: first(auditEvents, "aud"),
   };
 }
 
