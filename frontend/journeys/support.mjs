@@ -164,12 +164,19 @@ export const support = {
     await toSettings(page, stack);
     const row = page.getByRole("region", { name: "Support in your place" }).getByRole("row").filter({ hasText: "HELP-1042" });
     await row.getByText("in now").waitFor();
+    await row.getByText(/^by the yes of/).waitFor();
+    await page.getByText("Sue of support is in your place now").waitFor();
     await inBothThemes(page, "settings-support-running");
     await row.getByRole("link", { name: /events in the audit log/ }).click();
     await page.getByRole("region", { name: "Events" }).getByRole("button", { name: "impersonation: used" }).first().waitFor();
     await page.getByText("Sue of support, ticket HELP-1042").first().waitFor();
     await look(page, "audit-impersonation");
-    await page.goBack();
+    // Whoever begins at the overview reads it there, too.
+    await visit(page, `${stack.url}/t/acme`);
+    await page.getByText("Sue of support is in your place now").waitFor();
+    await page.getByText(/They have changed nothing\.$/).waitFor();
+    await inBothThemes(page, "overview-support-in");
+    await toSettings(page, stack);
     await row.getByRole("button", { name: /^End it now/ }).click();
     await row.getByText(/ended here, by/).waitFor();
     await heading(desk, "Support console");
