@@ -52,9 +52,11 @@ async function inspect(page, pattern, titles) {
     await page.evaluate((theme) => { document.documentElement.dataset.theme = theme; }, theme);
     await look(page, slugOf(pattern));
   }
-  await page.evaluate(() => { document.documentElement.dataset.theme = "light"; });
   await page.setViewportSize(TELEPHONE);
-  await look(page, `${slugOf(pattern)}-telephone`);
+  for (const theme of ["dark", "light"]) {
+    await page.evaluate((theme) => { document.documentElement.dataset.theme = theme; }, theme);
+    await look(page, `${slugOf(pattern)}-telephone`);
+  }
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   assert.ok(wide <= 0, `${pattern} is ${wide} px wider than a telephone`);
   await page.setViewportSize(DESK);
