@@ -107,7 +107,7 @@ export const audit = {
     await page.keyboard.press("ArrowDown");
     assert.equal(await tree.locator('[aria-selected="true"]').getAttribute("aria-level"), "2");
     await page.getByRole("button", { name: "As text" }).click();
-    await page.getByRole("region", { name: "What was sent" }).last().waitFor();
+    await page.getByRole("region", { name: "All of it as text" }).waitFor();
     await look(page, "audit-payload-text");
     await page.setViewportSize({ width: 390, height: 844 });
     await page.getByRole("button", { name: "As a tree" }).click();

@@ -62,7 +62,7 @@ export const directory = {
     const schemas = ["urn:ietf:params:scim:schemas:core:2.0:User"];
     assert.equal(await asDirectory(address, token, "/Users", { schemas, userName: PERSON, externalId: "1", active: true, name: { givenName: "Ines", familyName: "Z" } }), 201);
     await toPage(page, stack);
-    await page.getByText(/^It came last/).waitFor();
+    await page.getByText(/^It last came/).waitFor();
     await inBothThemes(page, "settings-directory");
     await page.setViewportSize({ width: 390, height: 844 });
     await look(page, "settings-directory-telephone");
@@ -84,7 +84,7 @@ export const directory = {
     await look(page, "settings-directory-old");
     assert.equal(await asDirectory(address, next, "/Users"), 200);
     await toPage(page, stack);
-    await page.getByText(/^It came last/).waitFor();
+    await page.getByText(/^It last came/).waitFor();
     await page.getByText("replaced", { exact: true }).waitFor();
 
     // Both are revoked: the directory is a stranger, and it is said what that means.
@@ -95,7 +95,7 @@ export const directory = {
       await dialog.getByRole("button", { name: "Revoke it" }).click();
       await page.getByText(`The token ${prefix} is worth nothing any more.`).waitFor();
     }
-    await page.getByText(/^The directory is a stranger since/).waitFor();
+    await page.getByText(/^The directory has been a stranger since/).waitFor();
     await inBothThemes(page, "settings-directory-over");
     assert.equal(await asDirectory(address, next, "/Users"), 401);
     await page.getByRole("link", { name: /^See what was refused/ }).click();

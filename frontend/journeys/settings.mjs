@@ -282,7 +282,7 @@ export const settings = {
     const text = dialog.getByLabel("Operation", { exact: true });
     await text.fill("query Flows {\n  flows(first: 1) { nodes { id }\n}");
     await dialog.getByRole("button", { name: "Register it" }).click();
-    await dialog.getByText(/^Line 3, column \d+: here should stand/).waitFor();
+    await dialog.getByText(/^Line 3, column \d+: the operation ends too early/).waitFor();
     // The cursor stands where it is wrong.
     assert.equal(await text.evaluate((field) => field === document.activeElement), true);
     await look(page, "settings-operation-wrong");

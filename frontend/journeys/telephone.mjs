@@ -29,7 +29,7 @@ export const telephone = {
     assert.deepEqual(small, [], "what is pressed can be hit by a thumb");
     await look(page, "telephone-cause");
 
-    await page.getByRole("link", { name: "Find any id" }).click();
+    await page.getByRole("link", { name: "To the search" }).click();
     await heading(page, "Records");
     const box = page.getByLabel("Any id", { exact: true });
     assert.equal(await box.evaluate((field) => getComputedStyle(field).fontSize), "16px");

@@ -142,7 +142,7 @@ function TenantFrame() {
           <span className="row nowrap-row">
             <WaitingAtHand />
             {may("read") && (
-              <Link className="button at-hand" to="/t/$tenant/records" params={{ tenant }} search={{}} aria-label="Find any id">
+              <Link className="button at-hand" to="/t/$tenant/records" params={{ tenant }} search={{}} aria-label="To the search">
                 <Icon name="records" />
               </Link>
             )}

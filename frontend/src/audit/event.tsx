@@ -127,9 +127,17 @@ export function EventFacts({ event, names }: { event: AuditEvent; names: Names |
           <code>{event.id}</code>
         </dd>
       </dl>
-      <Document text={JSON.stringify(event.actor)} label="The actor as it is stored" />
-      {event.detail && <Document text={event.detail} label="The detail as it is stored" />}
-      {hiddenWhy(event.detail ?? "", seesPersons).slice(0, 1).map((why) => (
+      <div className="stack tight">
+        <h3>Who, as it is stored</h3>
+        <Document text={JSON.stringify(event.actor)} label="The actor as it is stored" />
+      </div>
+      {event.detail && (
+        <div className="stack tight">
+          <h3>More, as it is stored</h3>
+          <Document text={event.detail} label="The detail as it is stored" />
+        </div>
+      )}
+      {hiddenWhy(null, event.detail ?? "", seesPersons).map((why) => (
         <p key={why} className="muted small">
           {why}
         </p>

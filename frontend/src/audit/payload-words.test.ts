@@ -20,10 +20,12 @@ test("a payload that is not what was sealed is said to be, and one without a dig
 });
 
 test("whatever is hidden has a reason, and who sees it", () => {
-  expect(hiddenWhy('{"a":1}', false)).toEqual([]);
-  expect(hiddenWhy('{"token":"•••"}', true)).toHaveLength(1);
-  expect(hiddenWhy('{"name":"•••"}', false)[0]).toContain("Owners, admins and operators");
-  expect(hiddenWhy("••• (12 bytes that are not JSON: shown to who may read personal data)", false)).toEqual([expect.stringContaining("as a whole")]);
+  expect(hiddenWhy("sent", '{"a":1}', false)).toEqual([]);
+  expect(hiddenWhy("answered", '{"token":"•••"}', true)).toEqual([expect.stringContaining("secret of the connection")]);
+  expect(hiddenWhy("answered", '{"name":"•••"}', false)).toHaveLength(2);
+  expect(hiddenWhy("came", '{"name":"•••"}', false)).toEqual([expect.stringContaining("Owners, admins and operators")]);
+  expect(hiddenWhy(null, '{"name":"•••"}', true)).toEqual([]);
+  expect(hiddenWhy("sent", "••• (12 bytes that are not JSON: shown to who may read personal data)", false)).toEqual([expect.stringContaining("as a whole")]);
 });
 
 test("an answer that was cut says so", () => {

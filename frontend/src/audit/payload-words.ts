@@ -46,14 +46,15 @@ export function verdict(kind: PayloadKind, isAsSealed: boolean | null): Verdict 
   return { tone: null, sentence: kind === "came" ? "The log holds no digest of what comes, so it does not prove these bytes. The digest below is of what is kept now." : "The event holds no digest of it." };
 }
 
-/** Why something in it is not shown, in sentences. */
-export function hiddenWhy(text: string, seesPersons: boolean): string[] {
+/** Why something in it is not shown, in sentences; `kind` is null of what an event tells itself. */
+export function hiddenWhy(kind: PayloadKind | null, text: string, seesPersons: boolean): string[] {
   if (!text.includes(HIDDEN)) return [];
-  const secret = `What was a secret of the connection is ${HIDDEN} for everybody: it was taken out before anything was kept.`;
-  if (seesPersons) return [secret];
+  // Vendors echo what they were sent, and so their answers alone are gone through for it (workers/src/call.rs).
+  const secret = kind === "answered" ? [`What was a secret of the connection is ${HIDDEN} for everybody: it was taken out before anything was kept.`] : [];
+  if (seesPersons) return secret;
   const who = "Owners, admins and operators see it.";
   if (text.startsWith(`${HIDDEN} (`)) return [`It is hidden from your role as a whole, because it is no JSON and nobody can tell where in it a person is told of. ${who}`];
-  return [`What tells of a person (names, addresses, mail, telephones) is ${HIDDEN} for your role, whose work does not need it. ${who}`, secret];
+  return [`What tells of a person (names, addresses, mail, telephones) is ${HIDDEN} for your role, whose work does not need it. ${who}`, ...secret];
 }
 
 /** What is said of its length. */

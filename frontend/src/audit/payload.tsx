@@ -56,7 +56,7 @@ function Shown({ payload, kind, event, looked, look }: Props & { payload: Payloa
       <p className={tone ? `note ${tone}` : "note"} role={tone === "bad" ? "alert" : undefined}>
         {sentence}
       </p>
-      {hiddenWhy(payload.text, seesPersons).map((why) => (
+      {hiddenWhy(kind, payload.text, seesPersons).map((why) => (
         <p key={why} className="note">
           {why}
         </p>
@@ -96,7 +96,7 @@ function Shown({ payload, kind, event, looked, look }: Props & { payload: Payloa
               <Tree root={root} label={PAYLOAD_TITLES[kind]} text={looked.find ?? ""} chosen={looked.at ?? null} choose={(path) => look({ ...looked, at: path })} />
             </>
           ) : (
-            <Document text={payload.text} label={PAYLOAD_TITLES[kind]} />
+            <Document text={payload.text} label="All of it as text" />
           )}
         </>
       )}

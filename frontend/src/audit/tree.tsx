@@ -103,7 +103,7 @@ export function Tree({ root, label, text, chosen, choose }: TreeProps) {
               aria-posinset={row.position}
               aria-setsize={row.of}
               aria-selected={index === at}
-              aria-expanded={isContainer(row.value) ? row.isOpen : undefined}
+              aria-expanded={holds(row.value) ? row.isOpen : undefined}
               style={{ paddingInlineStart: `${8 + row.depth * 16}px` }}
               onClick={() => {
                 if (isContainer(row.value) && (row.path === chosen || !row.isOpen)) turn(row, !row.isOpen);
@@ -111,7 +111,7 @@ export function Tree({ root, label, text, chosen, choose }: TreeProps) {
               }}
             >
               <span className="turn" aria-hidden="true">
-                {isContainer(row.value) ? (row.isOpen ? "▾" : "▸") : ""}
+                {holds(row.value) ? (row.isOpen ? "▾" : "▸") : ""}
               </span>
               <Line row={row} isMarked={marked.has(row.path)} />
             </div>
@@ -122,6 +122,11 @@ export function Tree({ root, label, text, chosen, choose }: TreeProps) {
       {chosen !== null && <Chosen root={root} path={chosen} />}
     </div>
   );
+}
+
+/** An empty list has nothing to be opened for. */
+function holds(value: Exact): boolean {
+  return isContainer(value) && sizeOf(value) > 0;
 }
 
 function Line({ row: { key, value }, isMarked }: { row: Row; isMarked: boolean }) {

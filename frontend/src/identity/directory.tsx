@@ -151,7 +151,7 @@ function Standing({ of }: { of: Outlook }) {
     case "over":
       return (
         <p className="note bad" role="alert">
-          <strong>The directory is a stranger since <Time at={of.since} />:</strong> its last token {of.isRevoked ? "was revoked" : "has ended"}. Whom it brought stays, and nobody is taken away any more, whoever leaves you. Make a token, and enter it there.
+          <strong>The directory has been a stranger since <Time at={of.since} />:</strong> its last token {of.isRevoked ? "was revoked" : "has ended"}. Whom it brought stays, and nobody is taken away any more, whoever leaves you. Make a token, and enter it there.
         </p>
       );
     case "soon":
@@ -181,7 +181,7 @@ function Standing({ of }: { of: Outlook }) {
     case "good":
       return (
         <p>
-          It came last <Time at={of.lastUsedAt} as="ago" />, and its token is good until <Time at={of.until} />.
+          It last came <Time at={of.lastUsedAt} as="ago" />, and its token is good until <Time at={of.until} />.
         </p>
       );
   }
@@ -344,7 +344,7 @@ function Tokens({ tokens, now, revoke }: { tokens: readonly ScimToken[]; now: nu
       cell: ({ row: { original: one } }) => (
         <span className="row">
           {may("audit") && (
-            <Link className="button quiet" to="/t/$tenant/audit" params={{ tenant }} search={{ q: one.id, as: "actor" }} aria-label={`What ${one.prefix} did`}>
+            <Link className="button quiet" to="/t/$tenant/audit" params={{ tenant }} search={{ q: one.id, as: "actor" }} aria-label={`What it did: ${one.prefix}`}>
               What it did
             </Link>
           )}

@@ -59,7 +59,7 @@ function Keys() {
         <span className="break">
           <strong>{key.name}</strong>
           <br />
-          <code className="muted">cdk_{key.prefix}_…</code>
+          <code className="muted nowrap">cdk_{key.prefix}_…</code>
           {key.replacesId && <span className="muted small"> in the place of {all.find((one) => one.id === key.replacesId)?.name === key.name ? "an older one" : "another"}</span>}
         </span>
       ),

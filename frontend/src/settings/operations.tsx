@@ -106,7 +106,7 @@ export function Operations({ keys, makeKey }: { keys: readonly ApiKey[]; makeKey
               : `Kept to them, and to nothing else: ${listOf(kept.map((key) => key.name))}.`}
             {operations.length >= OPERATIONS_MAX && ` More than ${OPERATIONS_MAX} cannot be registered: remove one that nobody asks.`}
           </p>
-          <Table label="Registered operations" columns={columns} rows={operations} idOf={(one) => one.sha256} />
+          <Table label="What is registered" columns={columns} rows={operations} idOf={(one) => one.sha256} />
         </>
       )}
       {dialog === "register" && <Register all={operations} close={close} show={(of) => setDialog({ act: "show", of })} />}
@@ -235,10 +235,12 @@ function Register({ all, close, show }: { all: readonly Operation[]; close: () =
 function Place({ of, text }: { of: Wrong; text: string }) {
   const line = [...(text.split("\n")[of.line - 1] ?? "")];
   const at = Math.min(of.column - 1, line.length);
+  // The parser names a field there; what people forget is a bracket.
+  const isEnd = placeIn(text, of) >= text.trimEnd().length;
   return (
     <div className="field" id="operation-wrong" role="alert">
       <span className="wrong">
-        Line {of.line}, column {of.column}: {of.sentence}.
+        Line {of.line}, column {of.column}: {isEnd ? "the operation ends too early. A } may be missing" : of.sentence}.
       </span>
       <code className="document where">
         {line.slice(0, at).join("")}

@@ -27,7 +27,7 @@ export function InNow() {
         </p>
       </div>
       <span className="row">
-        <Link className="button" to="/t/$tenant/audit" params={{ tenant }} search={{ q: one.id, as: "actor" }} aria-label={`See what ${called(one.staff)} does, ticket ${one.ticket}`}>
+        <Link className="button" to="/t/$tenant/audit" params={{ tenant }} search={{ q: one.id, as: "actor" }} aria-label={`See what they do: ${called(one.staff)}, ticket ${one.ticket}`}>
           See what they do
         </Link>
         {may("support") && (
