@@ -44,7 +44,7 @@ test.each(["id", "customer.name", "customer.tags", "lines[1].price", '["a b"]', 
 });
 
 test("a path that is none of this payload leads nowhere", () => {
-  for (const path of ["lines[2]", "line", "id.x", "customer.nam"]) expect([way(tree(ORDER), path), valueAt(tree(ORDER), path)]).toEqual([null, undefined]);
+  for (const path of ["lines[2]", "line", "id.x", "customer.nam", "lines.0", "customer[0]", "lines[x", '["half', "..", "customer..name", "customer.name ", String.raw`["\x"]`]) expect([way(tree(ORDER), path), valueAt(tree(ORDER), path)]).toEqual([null, undefined]);
   // One name is the beginning of another.
   expect(way(tree('{"line":{"a":1},"lines":{"a":2}}'), "lines.a")).toEqual(["", "lines"]);
 });
@@ -72,3 +72,10 @@ test("of very much only the upper rows are open from the beginning", () => {
 test("what is no JSON, or none that holds others, is no tree", () => {
   for (const text of ["", "ISA*00*", "<a/>", '"text"', "12", '{"cut":', '{"a":1,"a":2}']) expect(treeOf(text)).toBeNull();
 });
+
+test("a place in very much is found by its steps", () => {
+  const root = tree(`{"items":[${Array.from({ length: 50_000 }, (_, n) => `{"sku":"S${n}","a.b":{"c d":${n}}}`).join(",")}]}`);
+  for (let n = 0; n < 100; n += 1) expect(valueAt(root, `items[${n * 499}]["a.b"]["c d"]`)?.toString()).toBe(String(n * 499));
+});
+
+test("a field without a name has a place, too", () => expect(valueAt(tree('{"":{"":1}}'), '[""][""]')?.toString()).toBe("1"));

@@ -96,24 +96,43 @@ export function find(root: Exact, text: string): string[] {
   return found;
 }
 
+const STEP = /\[(\d+)\]|\[("(?:\\.|[^"\\])*")\]|(?:^|\.)([A-Za-z_]\w*)/y;
+
+/** Undefined of what somebody has written into the address and is no text. */
+function textIn(quoted: string): string | undefined {
+  try {
+    return JSON.parse(quoted) as string;
+  } catch {
+    return undefined;
+  }
+}
+
+/** By its steps and not by looking through what is beside it, which may be very much. */
+function walk(root: Exact, path: string): { open: string[]; value: Exact } | null {
+  const open: string[] = [];
+  let value = root;
+  STEP.lastIndex = 0;
+  while (STEP.lastIndex < path.length) {
+    const before = path.slice(0, STEP.lastIndex);
+    const step = STEP.exec(path);
+    if (!step) return null;
+    const [, index, quoted, name] = step;
+    const key = quoted === undefined ? name : textIn(quoted);
+    const next = Array.isArray(value) && index !== undefined ? value[Number(index)] : value instanceof Map && key !== undefined ? value.get(key) : undefined;
+    if (next === undefined) return null;
+    open.push(before);
+    value = next;
+  }
+  return { open, value };
+}
+
 /** All that has to be open for this to be in sight; null where nothing is at that path. */
 export function way(root: Exact, path: string): string[] | null {
-  const open: string[] = [];
-  let [value, at] = [root, ""];
-  while (at !== path) {
-    if (!isContainer(value)) return null;
-    open.push(at);
-    const step = [...within(value, at)].find((one) => path === one.path || (path.startsWith(one.path) && /^[.[]/.test(path.slice(one.path.length))));
-    if (!step) return null;
-    [value, at] = [step.value, step.path];
-  }
-  return open;
+  return walk(root, path)?.open ?? null;
 }
 
 export function valueAt(root: Exact, path: string): Exact | undefined {
-  const open = way(root, path);
-  if (!open) return undefined;
-  return rowsOf(root, new Set(open)).find((row) => row.path === path)?.value;
+  return walk(root, path)?.value;
 }
 
 /** A value that holds no others, as people read it: a text without its quotes. */

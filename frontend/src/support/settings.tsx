@@ -156,7 +156,7 @@ function Consent() {
 function Before({ consents, nameOf }: { consents: readonly SupportConsentsQuery["supportConsents"][number][]; nameOf: (userId: string) => string }) {
   return (
     <details className="small">
-      <summary>{consents.length === 1 ? "It stood once before" : `It stood ${consents.length} times before`}</summary>
+      <summary>{consents.length === 1 ? "Support was let in once before" : `Support was let in ${consents.length} times before`}</summary>
       <ul className="stack tight padded-top">
         {consents.map((one) => (
           <li key={one.id}>
