@@ -129,6 +129,9 @@ export const support = {
     await desk.getByText("Your role here may look at exceptions and not work them.").waitFor();
     await desk.getByRole("region", { name: "The exception" }).waitFor();
     for (const act of ["Retry", "Assign", "Ignore", "Edit and retry"]) assert.equal(await desk.getByRole("button", { name: act }).count(), 0, act);
+    assert.equal(await desk.getByRole("region", { name: "Exceptions of this cause" }).getByRole("checkbox").count(), 0, "nothing is chosen where nothing can be done with it");
+    // Why there are dots in the place of the buyer is said beside them.
+    await desk.getByText(/of people are ••• for support/).waitFor();
     await look(desk, "in-place-cause");
     for (const [path, title, act] of [
       ["connections", "Connections", "Connect a system"],

@@ -2,6 +2,7 @@
 import { useState } from "react";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { nodeWith, useAsk, useTenant } from "../api/hooks";
+import { HiddenNote } from "../app/hidden";
 import { useMay } from "../app/role";
 import { Document } from "../ui/document";
 import { useKeys } from "../ui/keys";
@@ -66,6 +67,7 @@ export function ExceptionDetail({ id }: { id: string }) {
           .
         </span>
       </p>
+      <HiddenNote texts={[came?.body, stored?.document, attempt?.request, attempt?.answer]} />
       <div className="halves">
         {came && (
           <div>
