@@ -28,7 +28,7 @@ interface EventDialogProps {
 export function useEvent(id: string, known: AuditEvent | undefined) {
   const isId = /^aud_[0-9a-f]{32}$/.test(id);
   const tenant = useTenant();
-  const asked = useQuery({ queryKey: [tenant, "audit event", id], queryFn: ({ signal }) => find(id, tenant, signal), enabled: !known && isId, staleTime: Number.POSITIVE_INFINITY });
+  const asked = useQuery({ queryKey: [tenant, "audit event", id], queryFn: ({ signal }) => find(id, tenant, signal), enabled: !known && isId, staleTime: Number.POSITIVE_INFINITY, meta: { isDear: true } });
   return { event: known ?? asked.data ?? undefined, isMissing: !known && (asked.data === null || !isId), error: asked.data === undefined ? asked.error : null, refetch: () => void asked.refetch() };
 }
 

@@ -28,7 +28,8 @@ interface Props {
 export function PayloadSection({ event, kind, looked, look }: Props) {
   // By all that is known of it: the log has no question for one event.
   const filter = { subjectKind: event.subjectKind, requestId: event.requestId, from: event.at, until: new Date(Date.parse(event.at) + MS).toISOString() };
-  const asked = useAsk(AuditPayloadDocument, { subjectId: event.subjectId, action: event.action, filter });
+  // It may be megabytes and does not change: not with each order that comes meanwhile.
+  const asked = useAsk(AuditPayloadDocument, { subjectId: event.subjectId, action: event.action, filter }, { isDear: true });
   const payload = asked.data?.auditEvents.nodes.find((one) => one.id === event.id)?.payload ?? null;
   return (
     <section className="panel stack" aria-labelledby="payload">

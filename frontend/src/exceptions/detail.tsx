@@ -18,7 +18,8 @@ export function ExceptionDetail({ id }: { id: string }) {
   const record = useAsk(ExceptionRecordDocument, { id: exception?.recordId ?? "" }, { isWanted: Boolean(exception?.recordId) });
   const delivery = useAsk(ExceptionDeliveryDocument, { id: exception?.deliveryId ?? "" }, { isWanted: Boolean(exception?.deliveryId) });
   const messageId = exception?.messageId ?? record.data?.record?.revisions[0]?.messageId;
-  const message = useAsk(ExceptionMessageDocument, { id: messageId ?? "" }, { isWanted: Boolean(messageId) });
+  // What came stays as it came, and may be megabytes: on a telephone it is not asked for with each order that comes meanwhile.
+  const message = useAsk(ExceptionMessageDocument, { id: messageId ?? "" }, { isWanted: Boolean(messageId), isDear: true });
   const [isEditing, setEditing] = useState(false);
   const may = useMay();
   const navigate = useNavigate();

@@ -86,7 +86,7 @@ function tone(entry: Entry): string {
 }
 
 function MessageDialog({ id, close }: { id: string; close: () => void }) {
-  const asked = useAsk(RecordMessageDocument, { id });
+  const asked = useAsk(RecordMessageDocument, { id }, { isDear: true });
   const message = nodeWith(asked.data?.node, "body");
   return (
     <Dialog title="As it came" about={message ? `${message.origin} ${message.topic}` : undefined} open close={close}>
