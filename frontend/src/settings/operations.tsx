@@ -22,11 +22,11 @@ const EXAMPLE = 'query Open {\n  exceptions(state: "open", first: 50) {\n    nod
 
 /** How many are registered; undefined until it is known. */
 export function useOperationCount(): number | undefined {
-  return useAsk(PersistedOperationsDocument, {}).data?.persistedOperations.length;
+  return useAsk(PersistedOperationsDocument, {}, { isDear: true }).data?.persistedOperations.length;
 }
 
 export function Operations({ keys, makeKey }: { keys: readonly ApiKey[]; makeKey: () => void }) {
-  const asked = useAsk(PersistedOperationsDocument, {}, { everyMs: 60_000 });
+  const asked = useAsk(PersistedOperationsDocument, {}, { everyMs: 60_000, isDear: true });
   const members = useAsk(MembersDocument, {}).data?.members ?? [];
   const [dialog, setDialog] = useState<{ act: "show" | "remove"; of: Operation } | "register" | null>(null);
   const close = () => setDialog(null);

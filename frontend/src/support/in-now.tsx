@@ -13,7 +13,7 @@ const EVERY_MS = 15_000;
 export function InNow() {
   const tenant = useTenant();
   const may = useMay();
-  const asked = useAsk(ImpersonationsDocument, {}, { everyMs: EVERY_MS });
+  const asked = useAsk(ImpersonationsDocument, {}, { everyMs: EVERY_MS, isDear: true });
   const running = asked.data?.impersonations.filter((one) => one.state === "RUNNING") ?? [];
   return running.map((one) => (
     <div key={one.id} className={`note ${one.mayWrite ? "bad" : "warn"} row apart`} role="status">

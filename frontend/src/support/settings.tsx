@@ -355,7 +355,7 @@ function Impersonations() {
   const may = useMay();
   const nameOf = useNames();
   const tenant = useTenant();
-  const asked = useAsk(ImpersonationsDocument, {}, { everyMs: EVERY_MS });
+  const asked = useAsk(ImpersonationsDocument, {}, { everyMs: EVERY_MS, isDear: true });
   const consents = useAsk(SupportConsentsDocument, {}, { everyMs: EVERY_MS }).data?.supportConsents;
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data) return <Loading what="who was in your place" />;
