@@ -37,7 +37,7 @@ export const telephone = {
     await page.getByRole("region", { name: "Records that fit" }).getByRole("link", { name: "1001" }).first().waitFor();
     // Searched by the other box, from the very page that shows what was found.
     await page.getByRole("button", { name: "Pages" }).click();
-    await page.getByLabel("Find a record").fill("1002");
+    await page.getByRole("searchbox", { name: "Find a record" }).fill("1002");
     await page.keyboard.press("Enter");
     await page.getByRole("region", { name: "Records that fit" }).getByRole("link", { name: "1002" }).first().waitFor();
     await quiet(page);

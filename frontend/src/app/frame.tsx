@@ -119,9 +119,10 @@ function TenantFrame() {
     // A new page begins at its top, for screen readers too; the first one is left where the browser put the focus.
     if (first.current) first.current = false;
     else main.current?.focus({ preventScroll: true });
-    setOpen(false);
     window.scrollTo(0, 0);
   }, [pathname]);
+  // What was searched from the menu is shown by the same page, and not under the menu.
+  useEffect(() => setOpen(false), [href]);
   useKeys([
     ...pages.map((page) => ({ key: page.key, label: `Go to ${page.label.toLowerCase()}`, act: () => void navigate({ to: page.to, params: { tenant } }) })),
     { key: "?", label: "Show this list", act: () => setKeyList(true) },
