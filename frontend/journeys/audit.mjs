@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { colleague } from "./database.mjs";
-import { heading } from "./journeys.mjs";
+import { colleague, sql } from "./database.mjs";
+import { asDeveloper, heading } from "./journeys.mjs";
 import { inBothThemes, look, quiet, visit } from "./page.mjs";
 import { signIn } from "./people.mjs";
 
@@ -67,6 +67,76 @@ export const audit = {
     await other.page.getByRole("link", { name: "Audit log" }).waitFor({ state: "detached" });
     await visit(other.page, `${stack.url}/t/acme/audit`);
     await other.page.getByText("Your role does not see the audit log").waitFor();
+    await other.close();
+  },
+
+  async what_was_sent_is_looked_at_searched_and_held_against_its_seal_on_an_events_page({ page, browser, stack }) {
+    const { ask } = await asDeveloper(stack);
+    const { auditEvents } = await ask('{ auditEvents(action: "attempt.started", first: 10) { nodes { id subjectId detail payload { text length } } } }', {});
+    const event = auditEvents.nodes.find((one) => one.payload?.text.startsWith("{") && one.payload.length > 200) ?? assert.fail("a call that sent something");
+    await visit(page, `${stack.url}/t/acme/audit?q=${event.id}&as=event&event=${event.id}`);
+    await page.getByRole("dialog").getByRole("link", { name: "What was sent" }).click();
+    await heading(page, "attempt: started");
+    await page.getByText(/^It is what was sealed, to the byte/).waitFor();
+    const tree = page.getByRole("tree", { name: "What was sent" });
+    await inBothThemes(page, "audit-payload");
+
+    // Searched, gone through, and the place stands in the address.
+    const name = /"(\w+)":/g.exec(event.payload.text)[1];
+    await page.keyboard.press("/");
+    await page.keyboard.type(name);
+    await page.getByRole("button", { name: "Show the first" }).click();
+    await page.getByRole("region", { name: "What is chosen" }).waitFor();
+    const path = (await page.getByLabel("The path").innerText()).trim();
+    assert.ok(path.includes(name), path);
+    await inBothThemes(page, "audit-payload-found");
+    const link = page.url();
+    assert.equal(new URL(link).searchParams.get("at"), path);
+    await visit(page, link);
+    await page.getByRole("region", { name: "What is chosen" }).getByText(path, { exact: true }).waitFor();
+    assert.equal(await tree.locator('[aria-selected="true"]').count(), 1);
+
+    // By keys alone: the top, down, closed and opened again.
+    await tree.focus();
+    await page.keyboard.press("Home");
+    const rows = await tree.getByRole("treeitem").count();
+    await page.keyboard.press("ArrowLeft");
+    assert.equal(await tree.getByRole("treeitem").count(), 1);
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await tree.getByRole("treeitem").count(), rows);
+    await page.keyboard.press("ArrowDown");
+    assert.equal(await tree.locator('[aria-selected="true"]').getAttribute("aria-level"), "2");
+    await page.getByRole("button", { name: "As text" }).click();
+    await page.getByRole("region", { name: "All of it as text" }).waitFor();
+    await look(page, "audit-payload-text");
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.getByRole("button", { name: "As a tree" }).click();
+    await look(page, "audit-payload-telephone");
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)) <= 0, "no wider than a telephone");
+    await page.setViewportSize({ width: 1440, height: 900 });
+
+    // Somebody changes it in the database: it is said to be another.
+    const attempt = `delivery_id = '${event.subjectId.split("_")[1]}' AND number = ${JSON.parse(event.detail).attempt}`;
+    sql(stack, `UPDATE attempts SET request = request || ' '::bytea WHERE ${attempt}`);
+    await visit(page, `${stack.url}/t/acme/audit/events/${event.id}`);
+    await page.getByText(/^It is not what was sealed/).waitFor();
+    await inBothThemes(page, "audit-payload-altered");
+    sql(stack, `UPDATE attempts SET request = substring(request FOR length(request) - 1) WHERE ${attempt}`);
+
+    // What came has no digest in the log, and is not called proven.
+    const { auditEvents: came } = await ask('{ auditEvents(action: "message.received", first: 1) { nodes { id } } }', {});
+    await visit(page, `${stack.url}/t/acme/audit/events/${came.nodes[0].id}`);
+    await page.getByText(/^The log holds no digest of what comes/).waitFor();
+    await look(page, "audit-payload-came");
+    await visit(page, `${stack.url}/t/acme/audit/events/aud_${"0".repeat(32)}`);
+    await heading(page, "There is no such event");
+
+    // An auditor sees that it is as it was sealed, and no buyer's name; it is said why.
+    colleague(stack, "aud@acme.example", "auditor");
+    const other = await signIn(browser, stack, "aud@acme.example");
+    await visit(other.page, `${stack.url}/t/acme/audit/events/${came.nodes[0].id}`);
+    await other.page.getByText(/is ••• for your role, whose work does not need it/).waitFor();
+    await look(other.page, "audit-payload-hidden");
     await other.close();
   },
 

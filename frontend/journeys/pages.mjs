@@ -17,8 +17,8 @@ const NONE = "0".repeat(32);
 async function parts(stack) {
   const { ask } = await asDeveloper(stack);
   const query = `{ exceptionGroups(first: 1) { nodes { causeKey } } records(first: 1) { nodes { id } } connections(first: 1) { nodes { id } } flows(first: 15) { nodes { id name } }
-    lookupTables(first: 1) { nodes { id } } reconciliations(first: 1) { nodes { id } } flowUndos(first: 1) { nodes { id } } swaps(first: 1) { nodes { id } } }`;
-  const { exceptionGroups, records, connections, flows, lookupTables, reconciliations, flowUndos, swaps } = await ask(query, {});
+    lookupTables(first: 1) { nodes { id } } reconciliations(first: 1) { nodes { id } } flowUndos(first: 1) { nodes { id } } swaps(first: 1) { nodes { id } } auditEvents(first: 1, action: "attempt.started") { nodes { id } } }`;
+  const { exceptionGroups, records, connections, flows, lookupTables, reconciliations, flowUndos, swaps, auditEvents } = await ask(query, {});
   const first = (list, prefix) => list.nodes[0]?.id ?? `${prefix}_${NONE}`;
   return {
     $tenant: "acme",
@@ -31,6 +31,7 @@ async function parts(stack) {
     $reconciliationId: first(reconciliations, "rcn"),
     $undoId: first(flowUndos, "und"),
     $swapId: first(swaps, "swp"),
+    $eventId: first(auditEvents, "aud"),
   };
 }
 
@@ -51,9 +52,11 @@ async function inspect(page, pattern, titles) {
     await page.evaluate((theme) => { document.documentElement.dataset.theme = theme; }, theme);
     await look(page, slugOf(pattern));
   }
-  await page.evaluate(() => { document.documentElement.dataset.theme = "light"; });
   await page.setViewportSize(TELEPHONE);
-  await look(page, `${slugOf(pattern)}-telephone`);
+  for (const theme of ["dark", "light"]) {
+    await page.evaluate((theme) => { document.documentElement.dataset.theme = theme; }, theme);
+    await look(page, `${slugOf(pattern)}-telephone`);
+  }
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   assert.ok(wide <= 0, `${pattern} is ${wide} px wider than a telephone`);
   await page.setViewportSize(DESK);

@@ -5,6 +5,7 @@ import { bulk } from "./bulk.mjs";
 import { browser as findBrowser } from "./chromium.mjs";
 import { consents } from "./consents.mjs";
 import { demo } from "./demo.mjs";
+import { directory } from "./directory.mjs";
 import { drifts } from "./drifts.mjs";
 import { fromNothing } from "./from-nothing.mjs";
 import { inventory } from "./inventory.mjs";
@@ -20,6 +21,7 @@ import { signOn } from "./sign-on.mjs";
 import { streams } from "./streams.mjs";
 import { support } from "./support.mjs";
 import { swaps } from "./swaps.mjs";
+import { telephone } from "./telephone.mjs";
 import { triage } from "./triage.mjs";
 import { undos } from "./undos.mjs";
 import { usage } from "./usage.mjs";
@@ -28,7 +30,7 @@ import { work } from "./work.mjs";
 
 // Signing out comes last.
 const { a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last, ...before } = first;
-const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...consents, ...drifts, ...settings, ...signOn, ...support, ...audit, ...usage, ...inventory, ...undos, ...swaps, ...triage, ...volume, ...streams, ...bulk, ...pages, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
+const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...consents, ...drifts, ...settings, ...signOn, ...directory, ...support, ...audit, ...usage, ...inventory, ...undos, ...swaps, ...triage, ...telephone, ...volume, ...streams, ...bulk, ...pages, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
 const started = Date.now();
 const program = findBrowser();
 const stack = await demo();

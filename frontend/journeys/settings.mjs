@@ -1,6 +1,6 @@
 // Settings: who comes in, which programs may, one's own account, and how long the audit log is kept.
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { colleague } from "./database.mjs";
 import { heading } from "./journeys.mjs";
 import { inBothThemes, look, visit, wrong } from "./page.mjs";
@@ -269,6 +269,73 @@ export const settings = {
     assert.notEqual((await asProgram(stack, second)).errors, undefined);
     await page.getByRole("checkbox", { name: "Those that are over, too" }).check();
     await page.getByText("revoked", { exact: true }).waitFor();
+  },
+
+  async an_operation_is_registered_asked_by_its_hash_and_removed_with_what_breaks_in_settings({ page, stack }) {
+    await part(page, stack, "api-keys");
+    const registered = page.getByRole("region", { name: "Registered operations" }).first();
+    await registered.getByText("No operation is registered").waitFor();
+    await look(page, "settings-operations-empty");
+    await registered.getByRole("button", { name: "Register an operation" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("What it is for").fill("flows of the partner");
+    const text = dialog.getByLabel("Operation", { exact: true });
+    await text.fill("query Flows {\n  flows(first: 1) { nodes { id }\n}");
+    await dialog.getByRole("button", { name: "Register it" }).click();
+    await dialog.getByText(/^Line 3, column \d+: the operation ends too early/).waitFor();
+    // The cursor stands where it is wrong.
+    assert.equal(await text.evaluate((field) => field === document.activeElement), true);
+    await look(page, "settings-operation-wrong");
+    const operation = "query Flows {\n  flows(first: 1) { nodes { id } }\n}";
+    await text.fill(operation);
+    await dialog.getByText("reads", { exact: true }).waitFor();
+    const hash = createHash("sha256").update(operation).digest("hex");
+    await dialog.getByText(hash).waitFor();
+    await look(page, "settings-operation-new");
+    await dialog.getByRole("button", { name: "Register it" }).click();
+    assert.equal((await dialog.getByLabel("The hash").innerText()).trim(), hash);
+    const request = await dialog.getByLabel("The request").innerText();
+    await look(page, "settings-operation-shown");
+    await dialog.getByRole("button", { name: "Close" }).click();
+
+    await registered.getByRole("button", { name: "New key kept to them" }).click();
+    await dialog.getByLabel("What it is for").fill("partner");
+    assert.equal(await dialog.getByRole("checkbox", { name: /only the operations that are registered/ }).isChecked(), true);
+    await dialog.getByText(/^One is registered/).waitFor();
+    await look(page, "settings-operation-key");
+    await dialog.getByRole("button", { name: "Make the key" }).click();
+    const key = (await dialog.getByLabel("The key of partner").innerText()).trim();
+    await dialog.getByRole("button", { name: "I have kept it" }).click();
+    const asPartner = (body) => fetch(`${stack.url}/graphql`, { method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${key}` }, body }).then((answer) => answer.json());
+    assert.ok((await asPartner(request)).data.flows);
+    assert.equal((await asPartner(JSON.stringify({ query: "{ connections(first: 1) { nodes { id } } }" }))).errors[0].extensions.code, "FORBIDDEN");
+    await part(page, stack, "api-keys");
+    await registered.getByText(/^Kept to them, and to nothing else: “partner”/).waitFor();
+    await inBothThemes(page, "settings-operations");
+    await page.setViewportSize({ width: 390, height: 844 });
+    await look(page, "settings-operations-telephone");
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)) <= 0, "no wider than a telephone");
+    await page.setViewportSize({ width: 1440, height: 900 });
+
+    // The same text is the same operation: it gets another name.
+    await registered.getByRole("button", { name: "Register an operation" }).click();
+    await dialog.getByLabel("What it is for").fill("flows of the dashboard");
+    await text.fill(operation);
+    await dialog.getByText("It is registered already, as “flows of the partner”.").waitFor();
+    await dialog.getByRole("button", { name: "Give it this name" }).click();
+    await dialog.getByRole("button", { name: "Close" }).click();
+    await registered.getByRole("button", { name: "Remove flows of the dashboard" }).click();
+    await dialog.getByText("What would break:").waitFor();
+    await look(page, "settings-operation-remove");
+    await dialog.getByRole("button", { name: "Remove it" }).click();
+    await registered.getByText("The key partner is kept to registered operations, and can ask nothing.").waitFor();
+    assert.equal((await asPartner(request)).errors[0].extensions.code, "PERSISTED_QUERY_NOT_FOUND");
+    await page.keyboard.press("z");
+    await registered.getByRole("button", { name: "Remove flows of the dashboard" }).waitFor();
+    assert.ok((await asPartner(request)).data.flows);
+    await page.getByRole("button", { name: /^Revoke partner/ }).click();
+    await dialog.getByRole("button", { name: "Revoke" }).click();
+    await registered.getByText(/^No key is kept to them/).waitFor();
   },
 
   async whoever_is_signed_in_elsewhere_is_seen_and_ended_in_settings({ page, browser, stack }) {

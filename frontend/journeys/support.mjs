@@ -129,6 +129,9 @@ export const support = {
     await desk.getByText("Your role here may look at exceptions and not work them.").waitFor();
     await desk.getByRole("region", { name: "The exception" }).waitFor();
     for (const act of ["Retry", "Assign", "Ignore", "Edit and retry"]) assert.equal(await desk.getByRole("button", { name: act }).count(), 0, act);
+    assert.equal(await desk.getByRole("region", { name: "Exceptions of this cause" }).getByRole("checkbox").count(), 0, "nothing is chosen where nothing can be done with it");
+    // Why there are dots in the place of the buyer is said beside them.
+    await desk.getByText(/of people are ••• for support/).waitFor();
     await look(desk, "in-place-cause");
     for (const [path, title, act] of [
       ["connections", "Connections", "Connect a system"],
@@ -164,12 +167,19 @@ export const support = {
     await toSettings(page, stack);
     const row = page.getByRole("region", { name: "Support in your place" }).getByRole("row").filter({ hasText: "HELP-1042" });
     await row.getByText("in now").waitFor();
+    await row.getByText(/^by the yes of/).waitFor();
+    await page.getByText("Sue of support is in your place now").waitFor();
     await inBothThemes(page, "settings-support-running");
     await row.getByRole("link", { name: /events in the audit log/ }).click();
     await page.getByRole("region", { name: "Events" }).getByRole("button", { name: "impersonation: used" }).first().waitFor();
     await page.getByText("Sue of support, ticket HELP-1042").first().waitFor();
     await look(page, "audit-impersonation");
-    await page.goBack();
+    // Whoever begins at the overview reads it there, too.
+    await visit(page, `${stack.url}/t/acme`);
+    await page.getByText("Sue of support is in your place now").waitFor();
+    await page.getByText(/They have changed nothing\.$/).waitFor();
+    await inBothThemes(page, "overview-support-in");
+    await toSettings(page, stack);
     await row.getByRole("button", { name: /^End it now/ }).click();
     await row.getByText(/ended here, by/).waitFor();
     await heading(desk, "Support console");

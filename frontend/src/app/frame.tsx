@@ -119,9 +119,10 @@ function TenantFrame() {
     // A new page begins at its top, for screen readers too; the first one is left where the browser put the focus.
     if (first.current) first.current = false;
     else main.current?.focus({ preventScroll: true });
-    setOpen(false);
     window.scrollTo(0, 0);
   }, [pathname]);
+  // What was searched from the menu is shown by the same page, and not under the menu.
+  useEffect(() => setOpen(false), [href]);
   useKeys([
     ...pages.map((page) => ({ key: page.key, label: `Go to ${page.label.toLowerCase()}`, act: () => void navigate({ to: page.to, params: { tenant } }) })),
     { key: "?", label: "Show this list", act: () => setKeyList(true) },
@@ -139,9 +140,17 @@ function TenantFrame() {
           <Link to="/t/$tenant" params={{ tenant }} className="brand">
             <img src="/icon.svg" alt="" /> Crossdock
           </Link>
-          <button type="button" className="button pages-button" aria-expanded={isOpen} aria-controls="pages" onClick={() => setOpen(!isOpen)}>
-            <Icon name="menu" /> Pages
-          </button>
+          <span className="row nowrap-row">
+            <WaitingAtHand />
+            {may("read") && (
+              <Link className="button at-hand" to="/t/$tenant/records" params={{ tenant }} search={{}} aria-label="To the search">
+                <Icon name="records" />
+              </Link>
+            )}
+            <button type="button" className="button pages-button" aria-expanded={isOpen} aria-controls="pages" onClick={() => setOpen(!isOpen)}>
+              <Icon name="menu" /> Pages
+            </button>
+          </span>
         </div>
         <nav aria-label="Pages" id="pages">
           {may("read") && <Find />}
@@ -201,16 +210,35 @@ function TenantFrame() {
   );
 }
 
-/** How much waits for a person, beside the page where it is worked. That page says it, too: screen readers need not hear it at each of the links. */
-function Waiting() {
+function useWaiting(): number {
   const may = useMay();
   const held = useHeld();
   const asked = useAsk(WaitingDocument, {}, { everyMs: WAITING_EVERY_MS, isWanted: may("read") && held === null, isDear: true });
-  const count = asked.data?.ledger.deliveries.find((one) => one.state === "exception")?.count ?? 0;
+  return asked.data?.ledger.deliveries.find((one) => one.state === "exception")?.count ?? 0;
+}
+
+const short = (count: number) => (count > 999 ? "999+" : String(count));
+
+/** How much waits for a person, beside the page where it is worked. That page says it, too: screen readers need not hear it at each of the links. */
+function Waiting() {
+  const count = useWaiting();
   if (count === 0) return null;
   return (
     <span className="badge bad num" aria-hidden="true">
-      {count > 999 ? "999+" : count}
+      {short(count)}
     </span>
+  );
+}
+
+/** The same on a telephone, where the pages are behind a button: what one is woken for is one touch away. */
+function WaitingAtHand() {
+  const tenant = useTenant();
+  const count = useWaiting();
+  if (count === 0) return null;
+  return (
+    <Link className="button at-hand" to="/t/$tenant/exceptions" params={{ tenant }} search={{}} aria-label={`${short(count)} wait for a person`}>
+      <Icon name="exceptions" />
+      <span className="badge bad num">{short(count)}</span>
+    </Link>
   );
 }

@@ -18,6 +18,7 @@ export const PERMISSIONS = {
   owners: "MANAGE_OWNERS",
   keys: "MANAGE_API_KEYS",
   support: "MANAGE_SUPPORT",
+  personal: "READ_PERSONAL_DATA",
 } as const satisfies Record<string, Named>;
 export type Permission = keyof typeof PERMISSIONS;
 

@@ -242,6 +242,12 @@ const auditVerify = createRoute({
   path: "/audit/verify",
   component: lazyRouteComponent(() => import("../audit/check"), "AuditCheck"),
 });
+const auditEvent = createRoute({
+  getParentRoute: () => tenant,
+  path: "/audit/events/$eventId",
+  validateSearch: (search) => chosen(search, ["find", "at", "as"]),
+  component: lazyRouteComponent(() => import("../audit/event-page"), "AuditEventPage"),
+});
 const inventory = createRoute({
   getParentRoute: () => tenant,
   path: "/inventory",
@@ -264,19 +270,20 @@ const settings = createRoute({
   path: "/settings",
   component: lazyRouteComponent(() => import("../settings/settings"), "Settings"),
 });
-const settingsPart = (path: "/" | "/people" | "/sign-on" | "/api-keys" | "/account" | "/audit-log" | "/support", component: ReturnType<typeof lazyRouteComponent>) =>
+const settingsPart = (path: "/" | "/people" | "/sign-on" | "/directory" | "/api-keys" | "/account" | "/audit-log" | "/support", component: ReturnType<typeof lazyRouteComponent>) =>
   createRoute({ getParentRoute: () => settings, path, component });
 const settingsParts = [
   settingsPart("/", lazyRouteComponent(() => import("../settings/settings"), "FirstPart")),
   settingsPart("/people", lazyRouteComponent(() => import("../settings/people"), "People")),
   settingsPart("/sign-on", lazyRouteComponent(() => import("../identity/page"), "SignOn")),
+  settingsPart("/directory", lazyRouteComponent(() => import("../identity/directory"), "Directory")),
   settingsPart("/api-keys", lazyRouteComponent(() => import("../settings/api-keys"), "ApiKeys")),
   settingsPart("/account", lazyRouteComponent(() => import("../settings/account"), "Account")),
   settingsPart("/audit-log", lazyRouteComponent(() => import("../settings/audit-log"), "AuditLog")),
   settingsPart("/support", lazyRouteComponent(() => import("../support/settings"), "SupportSettings")),
 ];
 
-const pages = [overview, exceptions, exceptionGroup, deliveries, records, record, connections, catalog, connect, connectionHealth, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
+const pages = [overview, exceptions, exceptionGroup, deliveries, records, record, connections, catalog, connect, connectionHealth, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, auditEvent, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
 
 /** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
 const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));

@@ -3,12 +3,14 @@ import { Link } from "@tanstack/react-router";
 import { useQuery } from "@tanstack/react-query";
 import { ask } from "../api/client";
 import { useTenant } from "../api/hooks";
+import { may, usePermissions } from "../app/role";
 import { words } from "../ui/badge";
 import { Dialog } from "../ui/dialog";
 import { Document } from "../ui/document";
 import { Loading, Problem } from "../ui/state";
 import { dayOf } from "../ui/time";
 import type { AuditEvent } from "./list";
+import { hiddenWhy, PAYLOAD_TITLES, payloadKind } from "./payload-words";
 import { AuditEventsDocument, type AuditEventsQuery } from "./query.generated";
 import { actionInWords, idOfActor, timeAround, whoDid, type Names } from "./words";
 
@@ -22,25 +24,37 @@ interface EventDialogProps {
   close: () => void;
 }
 
-export function EventDialog({ id, known, names, close }: EventDialogProps) {
+/** An event by its id, where it is not known already. */
+export function useEvent(id: string, known: AuditEvent | undefined) {
   const isId = /^aud_[0-9a-f]{32}$/.test(id);
   const tenant = useTenant();
-  const asked = useQuery({ queryKey: [tenant, "audit event", id], queryFn: ({ signal }) => find(id, tenant, signal), enabled: !known && isId });
-  const event = known ?? asked.data;
+  const asked = useQuery({ queryKey: [tenant, "audit event", id], queryFn: ({ signal }) => find(id, tenant, signal), enabled: !known && isId, staleTime: Number.POSITIVE_INFINITY, meta: { isDear: true } });
+  return { event: known ?? asked.data ?? undefined, isMissing: !known && (asked.data === null || !isId), error: asked.data === undefined ? asked.error : null, refetch: () => void asked.refetch() };
+}
+
+export function EventDialog({ id, known, names, close }: EventDialogProps) {
+  const tenant = useTenant();
+  const { event, isMissing, error } = useEvent(id, known);
+  const kind = event && payloadKind(event);
   return (
     <Dialog title={event ? actionInWords(event.action) : "An event"} open close={close}>
       {event ? (
-        <Shown event={event} names={names} />
-      ) : asked.error ? (
-        <Problem error={asked.error} />
-      ) : asked.data === null || !isId ? (
+        <EventFacts event={event} names={names} />
+      ) : error ? (
+        <Problem error={error} />
+      ) : isMissing ? (
         <p>
           There is no event <code>{id}</code> here: it is none of this tenant’s, or was removed by the rule of how long the log is kept. A seal says so in an export.
         </p>
       ) : (
         <Loading what="the event" />
       )}
-      <div>
+      <div className="row">
+        {event && (
+          <Link className={kind ? "button main-act" : "button"} to="/t/$tenant/audit/events/$eventId" params={{ tenant, eventId: event.id }}>
+            {kind ? PAYLOAD_TITLES[kind] : "Open its page"}
+          </Link>
+        )}
         <button type="button" className="button" onClick={close}>
           Close
         </button>
@@ -61,8 +75,10 @@ async function find(id: string, tenant: string, signal: AbortSignal): Promise<Au
   throw new Error("Too much was done at its moment to find it by its id alone. Search by its time and by what was done.");
 }
 
-function Shown({ event, names }: { event: AuditEvent; names: Names | undefined }) {
+/** All that is known of it, and the ways on. */
+export function EventFacts({ event, names }: { event: AuditEvent; names: Names | undefined }) {
   const tenant = useTenant();
+  const seesPersons = may(usePermissions(), "personal");
   const actor = idOfActor(event.actor);
   return (
     <>
@@ -111,8 +127,21 @@ function Shown({ event, names }: { event: AuditEvent; names: Names | undefined }
           <code>{event.id}</code>
         </dd>
       </dl>
-      <Document text={JSON.stringify(event.actor)} label="The actor as it is stored" />
-      {event.detail && <Document text={event.detail} label="The detail as it is stored" />}
+      <div className="stack tight">
+        <h3>Who, as it is stored</h3>
+        <Document text={JSON.stringify(event.actor)} label="The actor as it is stored" />
+      </div>
+      {event.detail && (
+        <div className="stack tight">
+          <h3>More, as it is stored</h3>
+          <Document text={event.detail} label="The detail as it is stored" />
+        </div>
+      )}
+      {hiddenWhy(null, event.detail ?? "", seesPersons).map((why) => (
+        <p key={why} className="muted small">
+          {why}
+        </p>
+      ))}
     </>
   );
 }

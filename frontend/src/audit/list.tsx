@@ -125,10 +125,13 @@ function SearchForm({ names }: { names: Names | undefined }) {
     void navigate({ to: "/t/$tenant/audit", params: { tenant }, search: next });
   };
   const form = useRef<HTMLFormElement>(null);
+  const more = useRef<HTMLDetailsElement>(null);
   // What stands in the address is what the form says, whichever way one came there.
   useEffect(() => {
     const local = (at: string | undefined) => (at && !Number.isNaN(Date.parse(at)) ? toLocal(new Date(at)) : "");
     const { q = "", as = "", by = "", action = "", kind = "" } = search;
+    // What narrows the list is never out of sight.
+    if (more.current && (as || kind || search.from || search.until)) more.current.open = true;
     // Again when the names are there, because only then can a person be chosen.
     for (const [name, value] of Object.entries({ q, as, by, action, kind, from: local(search.from), until: local(search.until) })) {
       const field = form.current?.elements.namedItem(name);
@@ -149,16 +152,6 @@ function SearchForm({ names }: { names: Names | undefined }) {
       <div className="cards even">
         <Field label="Any id">
           {(props) => <input {...props} name="q" type="search" placeholder="An order, dlv_…, a request" autoComplete="off" spellCheck={false} />}
-        </Field>
-        <Field label="It is the id of">
-          {(props) => (
-            <select {...props} name="as" style={{ width: "100%" }}>
-              <option value="">what it looks like</option>
-              <option value="thing">the thing it was done to</option>
-              <option value="actor">whoever did it</option>
-              <option value="request">the request that did it</option>
-            </select>
-          )}
         </Field>
         <Field label="Who">
           {(props) => (
@@ -184,21 +177,37 @@ function SearchForm({ names }: { names: Names | undefined }) {
             </>
           )}
         </Field>
-        <Field label="To what kind of thing">
-          {(props) => (
-            <select {...props} name="kind" style={{ width: "100%" }}>
-              <option value="">any</option>
-              {KINDS.map((kind) => (
-                <option key={kind} value={kind}>
-                  {words(kind)}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
-        <Field label="From">{(props) => <input {...props} name="from" type="datetime-local" />}</Field>
-        <Field label="Until">{(props) => <input {...props} name="until" type="datetime-local" />}</Field>
       </div>
+      <details ref={more}>
+        <summary>More: the kind of thing, the time, what an id is of</summary>
+        <div className="cards even padded-top">
+          <Field label="To what kind of thing">
+            {(props) => (
+              <select {...props} name="kind" style={{ width: "100%" }}>
+                <option value="">any</option>
+                {KINDS.map((kind) => (
+                  <option key={kind} value={kind}>
+                    {words(kind)}
+                  </option>
+                ))}
+              </select>
+            )}
+          </Field>
+          <Field label="From">{(props) => <input {...props} name="from" type="datetime-local" />}</Field>
+          <Field label="Until">{(props) => <input {...props} name="until" type="datetime-local" />}</Field>
+          <Field label="It is the id of">
+            {(props) => (
+              <select {...props} name="as" style={{ width: "100%" }}>
+                <option value="">what it looks like</option>
+                <option value="thing">the thing it was done to</option>
+                <option value="actor">whoever did it</option>
+                <option value="request">the request that did it</option>
+                <option value="event">the event itself</option>
+              </select>
+            )}
+          </Field>
+        </div>
+      </details>
       <div className="row">
         <button type="submit" className="button main-act">
           Search

@@ -2,6 +2,7 @@
 import { useState } from "react";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { nodeWith, useAsk, useTenant } from "../api/hooks";
+import { HiddenNote } from "../app/hidden";
 import { useMay } from "../app/role";
 import { Document } from "../ui/document";
 import { useKeys } from "../ui/keys";
@@ -17,7 +18,8 @@ export function ExceptionDetail({ id }: { id: string }) {
   const record = useAsk(ExceptionRecordDocument, { id: exception?.recordId ?? "" }, { isWanted: Boolean(exception?.recordId) });
   const delivery = useAsk(ExceptionDeliveryDocument, { id: exception?.deliveryId ?? "" }, { isWanted: Boolean(exception?.deliveryId) });
   const messageId = exception?.messageId ?? record.data?.record?.revisions[0]?.messageId;
-  const message = useAsk(ExceptionMessageDocument, { id: messageId ?? "" }, { isWanted: Boolean(messageId) });
+  // What came stays as it came, and may be megabytes: on a telephone it is not asked for with each order that comes meanwhile.
+  const message = useAsk(ExceptionMessageDocument, { id: messageId ?? "" }, { isWanted: Boolean(messageId), isDear: true });
   const [isEditing, setEditing] = useState(false);
   const may = useMay();
   const navigate = useNavigate();
@@ -66,6 +68,7 @@ export function ExceptionDetail({ id }: { id: string }) {
           .
         </span>
       </p>
+      <HiddenNote texts={[came?.body, stored?.document, attempt?.request, attempt?.answer]} />
       <div className="halves">
         {came && (
           <div>

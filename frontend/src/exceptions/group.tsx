@@ -212,7 +212,7 @@ function Work({ group }: { group: Group }) {
         {asked.isPending ? (
           <Loading what="its exceptions" />
         ) : (
-          <Table label="Exceptions of this cause" columns={columns(group, chosen, turn)} rows={rows} idOf={(row) => row.id} isShort focused={focused} currentId={current?.id} onSeenEnd={asked.more} />
+          <Table label="Exceptions of this cause" columns={columns(group, chosen, may("work") ? turn : null)} rows={rows} idOf={(row) => row.id} isShort focused={focused} currentId={current?.id} onSeenEnd={asked.more} />
         )}
         <LoadMore of={asked} />
       </section>
@@ -230,13 +230,18 @@ function tryIt() {
   else button?.click();
 }
 
-function columns(group: Group, chosen: ReadonlySet<string>, turn: (id: string) => void): Column<Row>[] {
+/** Where nothing is done with what is chosen, nothing is chosen. */
+function columns(group: Group, chosen: ReadonlySet<string>, turn: ((id: string) => void) | null): Column<Row>[] {
   return [
-    {
-      id: "choose",
-      header: () => <span className="hidden-label">Chosen</span>,
-      cell: ({ row }) => <input type="checkbox" aria-label={`Choose: ${row.original.sentence}`} checked={chosen.has(row.original.id)} onChange={() => turn(row.original.id)} />,
-    },
+    ...(turn
+      ? [
+          {
+            id: "choose",
+            header: () => <span className="hidden-label">Chosen</span>,
+            cell: ({ row }) => <input type="checkbox" aria-label={`Choose: ${row.original.sentence}`} checked={chosen.has(row.original.id)} onChange={() => turn(row.original.id)} />,
+          } satisfies Column<Row>,
+        ]
+      : []),
     {
       header: "Exception",
       cell: ({ row }) => (

@@ -24,6 +24,11 @@ export function Refusals({ errors, fields = [] }: { errors: readonly UserError[]
                   Go to your account
                 </Link>
               )}
+              {advice.at === "directory" && (
+                <Link to="/t/$tenant/settings/directory" params={{ tenant }}>
+                  Go to the directory
+                </Link>
+              )}
             </p>
           )}
         </div>

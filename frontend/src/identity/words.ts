@@ -27,7 +27,7 @@ export const ADVICE: Record<Step, string> = {
 interface Advice {
   text: string;
   /** Where it is done: one’s own second factor, or the part of this page. */
-  at: "account" | "provider" | "domains" | null;
+  at: "account" | "provider" | "domains" | "directory" | null;
 }
 
 /** By the beginning of what the API says, what to do next, where its own words end with the name of a call. */
@@ -37,18 +37,19 @@ const NEXT: readonly [string, Advice][] = [
   ["give the client's secret", { text: "Issuer or client are others now: copy the secret of that client from the provider.", at: null }],
   ["this installation sends no mail", { text: "Without mail no domain can be proven. People still sign in, whose address has no account here yet.", at: null }],
   ["a code was mailed there within the last ten minutes", { text: "Look in the mailbox, in its spam folder too. A new code ends the one before.", at: null }],
-  ["its table says what the groups of your directory give", { text: "They are revoked over the API; then nobody comes or goes by the directory any more.", at: null }],
+  ["its table says what the groups of your directory give", { text: "Revoke its tokens first; then nobody comes or goes by the directory any more.", at: "directory" }],
   ["this is not the code that was mailed there last", { text: "Copy the whole code out of the newest mail, or let another be mailed.", at: null }],
   ["it is enforced; let it go first", { text: "Press “Let go” beside it first.", at: null }],
   ["a code was mailed there within the hour", { text: "It can be taken away an hour after its last code was mailed.", at: null }],
   ["prove first that the domain is yours", { text: "Press “Mail a code” beside it, then enter what came.", at: null }],
+  ["set the identity provider first", { text: "Set it up under “Single sign-on”, with the groups of your directory.", at: "provider" }],
   ["set the provider first", { text: "Set it up above, and test it.", at: "provider" }],
   ["nobody could get in where the provider does not answer", { text: "An owner sets one up under “Your account”.", at: "account" }],
   ["an owner with an address there could not get in any more", { text: "Each owner does so under “Your account”.", at: "account" }],
 ];
 
 /** Names of calls, as the API puts them in brackets or at the end: no button is called so. */
-const CALLS = / \((?:[a-z]+[A-Z]\w*(?:, )?)+\)|(?:; (?:set|add) (?:one|it) with) [a-z]+[A-Z]\w*/g;
+const CALLS = / \((?:[a-z]+[A-Z]\w*(?:, )?)+\)|(?:; (?:set|add) (?:one|it) with) [a-z]+[A-Z]\w*|; `\w+` lists them/g;
 
 /** What the API said, without the names of its calls. */
 export function plain(message: string): string {

@@ -1,6 +1,7 @@
 // A record: where it went, what belongs to it, and its story over all flows and systems.
 import { Link, useParams } from "@tanstack/react-router";
 import { useAsk, useTenant } from "../api/hooks";
+import { HiddenNote } from "../app/hidden";
 import { Badge, words } from "../ui/badge";
 import { Document } from "../ui/document";
 import { Empty, Loading, Problem } from "../ui/state";
@@ -119,6 +120,7 @@ function Shown({ record }: { record: RecordNode }) {
           <section className="panel stack tight">
             <h2>The record</h2>
             <Provenance key={record.revision} recordId={record.id} />
+            <HiddenNote texts={[record.document]} />
             {record.document ? <Document text={record.document} label="The record" /> : <p className="muted">It has no document.</p>}
           </section>
         </div>

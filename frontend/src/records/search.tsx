@@ -22,13 +22,24 @@ export function Records() {
   const { q = "", kind } = useSearch({ from: "/t/$tenant/records" });
   const [text, setText] = useState(q);
   const box = useRef<HTMLInputElement>(null);
+  /** What this box has put into the address itself. */
+  const own = useRef(q);
   useEffect(() => {
+    if (q === own.current) return;
+    // Searched from the frame's box, or gone back: the address says what is searched.
+    own.current = q;
+    setText(q);
+  }, [q]);
+  useEffect(() => {
+    if (text === own.current) return;
     const wait = setTimeout(() => {
       // Whoever has chosen a record meanwhile is on the way there, and is not brought back.
-      if (text !== q && router.state.status !== "pending") void navigate({ to: "/t/$tenant/records", params: { tenant }, search: { ...(text ? { q: text } : {}), ...(kind ? { kind } : {}) }, replace: true });
+      if (router.state.status === "pending") return;
+      own.current = text;
+      void navigate({ to: "/t/$tenant/records", params: { tenant }, search: { ...(text ? { q: text } : {}), ...(kind ? { kind } : {}) }, replace: true });
     }, TYPING_MS);
     return () => clearTimeout(wait);
-  }, [text, q, kind, navigate, router, tenant]);
+  }, [text, kind, navigate, router, tenant]);
   useKeys([{ key: "/", label: "Search for any id", act: () => box.current?.focus() }]);
   const wanted = q.trim();
   return (

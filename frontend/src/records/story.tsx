@@ -1,6 +1,7 @@
 // Everything that happened to a record, oldest first and day by day, with the bytes of each message and call one click away.
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { nodeWith, useAsk, usePages, useTenant } from "../api/hooks";
+import { HiddenNote } from "../app/hidden";
 import { Dialog } from "../ui/dialog";
 import { Document } from "../ui/document";
 import { Loading, Problem } from "../ui/state";
@@ -85,11 +86,16 @@ function tone(entry: Entry): string {
 }
 
 function MessageDialog({ id, close }: { id: string; close: () => void }) {
-  const asked = useAsk(RecordMessageDocument, { id });
+  const asked = useAsk(RecordMessageDocument, { id }, { isDear: true });
   const message = nodeWith(asked.data?.node, "body");
   return (
     <Dialog title="As it came" about={message ? `${message.origin} ${message.topic}` : undefined} open close={close}>
-      {asked.error ? <Problem error={asked.error} /> : message ? <Document text={message.body} label="The message" /> : <Loading what="the message" />}
+      {asked.error ? <Problem error={asked.error} /> : message ? (
+        <>
+          <HiddenNote texts={[message.body]} />
+          <Document text={message.body} label="The message" />
+        </>
+      ) : <Loading what="the message" />}
       <div>
         <button type="button" className="button" onClick={close}>
           Close
@@ -108,6 +114,7 @@ function AttemptDialog({ id, deliveryId, close }: { id: string; deliveryId: stri
         <Problem error={asked.error} />
       ) : attempt ? (
         <>
+          <HiddenNote texts={[attempt.request, attempt.answer]} />
           <h3>Sent</h3>
           <Document text={attempt.request || "Nothing was in it."} label="The request" />
           <h3>Answered{attempt.status ? ` with ${attempt.status}` : ""}</h3>

@@ -10,6 +10,7 @@ import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { Empty, Loading, Problem } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
+import { Operations, useOperationCount } from "./operations";
 import { nameOf } from "./people";
 import { ApiKeyCreateDocument, ApiKeyRevokeDocument, ApiKeyRotateDocument, ApiKeysDocument, MembersDocument, type ApiKeysQuery } from "./query.generated";
 
@@ -43,7 +44,7 @@ function Keys() {
   const asked = useAsk(ApiKeysDocument, {}, { everyMs: 30_000 });
   const members = useAsk(MembersDocument, {}).data?.members ?? [];
   const [hasAll, setAll] = useState(false);
-  const [dialog, setDialog] = useState<{ act: "rotate" | "revoke"; key: ApiKey } | "new" | null>(null);
+  const [dialog, setDialog] = useState<{ act: "rotate" | "revoke"; key: ApiKey } | { act: "new"; isKept: boolean } | null>(null);
   const [shown, setShown] = useState<Shown | null>(null);
   const close = () => setDialog(null);
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
@@ -58,7 +59,7 @@ function Keys() {
         <span className="break">
           <strong>{key.name}</strong>
           <br />
-          <code className="muted">cdk_{key.prefix}_…</code>
+          <code className="muted nowrap">cdk_{key.prefix}_…</code>
           {key.replacesId && <span className="muted small"> in the place of {all.find((one) => one.id === key.replacesId)?.name === key.name ? "an older one" : "another"}</span>}
         </span>
       ),
@@ -113,7 +114,7 @@ function Keys() {
                 Those that are over, too
               </label>
             )}
-            <button type="button" className="button main-act" onClick={() => setDialog("new")}>
+            <button type="button" className="button main-act" onClick={() => setDialog({ act: "new", isKept: false })}>
               New API key
             </button>
           </span>
@@ -127,9 +128,10 @@ function Keys() {
         )}
       </section>
       <p className="muted small">A key goes into the header “Authorization: Bearer …” of each request. It counts for this tenant only.</p>
-      {dialog === "new" && <Create close={close} show={setShown} />}
-      {dialog !== null && dialog !== "new" && dialog.act === "rotate" && <Rotate of={dialog.key} close={close} show={setShown} />}
-      {dialog !== null && dialog !== "new" && dialog.act === "revoke" && <Revoke of={dialog.key} close={close} />}
+      <Operations keys={all} makeKey={() => setDialog({ act: "new", isKept: true })} />
+      {dialog?.act === "new" && <Create isKept={dialog.isKept} close={close} show={setShown} />}
+      {dialog?.act === "rotate" && <Rotate of={dialog.key} close={close} show={setShown} />}
+      {dialog?.act === "revoke" && <Revoke of={dialog.key} close={close} />}
       {shown && <ShownOnce of={shown} close={() => setShown(null)} />}
     </>
   );
@@ -161,7 +163,7 @@ interface Shown {
 
 function ShownOnce({ of, close }: { of: Shown; close: () => void }) {
   return (
-    <Dialog title={`The key of ${of.name}`} about="It is shown this once and kept nowhere. Put it where the program finds its secrets; who loses it makes another." open close={close}>
+    <Dialog title={`The key of ${of.name}`} about="It is shown this once and kept nowhere. Put it where the program finds its secrets; who loses it makes another." isHeld open close={close}>
       <Copy text={of.key} label={`The key of ${of.name}`} />
       <p className="muted small">
         It is good until <Time at={of.expiresAt} />. {of.before}
@@ -175,7 +177,9 @@ function ShownOnce({ of, close }: { of: Shown; close: () => void }) {
   );
 }
 
-function Create({ close, show }: { close: () => void; show: (shown: Shown) => void }) {
+function Create({ isKept: isKeptFirst, close, show }: { isKept: boolean; close: () => void; show: (shown: Shown) => void }) {
+  const [isKept, setKept] = useState(isKeptFirst);
+  const operations = useOperationCount();
   const act = useFormAct(
     ApiKeyCreateDocument,
     (result) => result.apiKeyCreate,
@@ -200,7 +204,7 @@ function Create({ close, show }: { close: () => void; show: (shown: Shown) => vo
             permissions: form.getAll("permission").map((one) => String(one) as Grant),
             expiresAt: new Date(Date.now() + Number(form.get("days")) * DAY_MS).toISOString(),
             callsPerMinute: Number(form.get("callsPerMinute")),
-            persistedOnly: form.has("persistedOnly"),
+            persistedOnly: isKept,
           },
         })
       }
@@ -216,16 +220,20 @@ function Create({ close, show }: { close: () => void; show: (shown: Shown) => vo
             <span>{about}</span>
           </label>
         ))}
-        <label className="row nowrap-start">
-          <input type="checkbox" name="persistedOnly" />
-          <span>And of that only operations that are registered (persistedOperationRegister)</span>
-        </label>
         {act.wrong("permissions") && (
           <span className="bad-text" role="alert">
             {act.wrong("permissions")}
           </span>
         )}
       </fieldset>
+      <div className="stack tight">
+        <label className="row nowrap-start">
+          <input type="checkbox" checked={isKept} onChange={(event) => setKept(event.target.checked)} />
+          <span>And of that only the operations that are registered, so that whoever finds the key asks nothing else</span>
+        </label>
+        {isKept && operations === 0 && <p className="bad-text">None is registered yet: until one is, the key can ask nothing.</p>}
+        {isKept && Boolean(operations) && <p className="muted small">{operations === 1 ? "One is registered." : `${operations?.toLocaleString()} are registered.`} What this key may do has to include what they ask.</p>}
+      </div>
       <Field label="Ends in days" help={`1 to ${DAYS_MAX}. The key says nothing before it ends: rotate it in time.`} wrong={act.wrong("expiresAt")}>
         {(props) => <input {...props} name="days" type="number" min={1} max={DAYS_MAX} step={1} defaultValue={90} required style={{ maxWidth: 120 }} />}
       </Field>

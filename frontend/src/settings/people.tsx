@@ -231,7 +231,7 @@ function Invite({ close }: { close: () => void }) {
   });
   if (link) {
     return (
-      <Dialog title="Hand this link on" about={`This installation sends no mail. Give the link to ${link.email} by a way that only they read: whoever has it can take the place. It is shown this once, and works once, for seven days.`} open close={close}>
+      <Dialog title="Hand this link on" about={`This installation sends no mail. Give the link to ${link.email} by a way that only they read: whoever has it can take the place. It is shown this once, and works once, for seven days.`} isHeld open close={close}>
         <Copy text={link.address} label="The link of the invitation" />
         <div>
           <button type="button" className="button main-act" onClick={close}>

@@ -151,7 +151,7 @@ function Remove({ close }: { close: () => void }) {
 
 export function Paper({ codes, close }: { codes: readonly string[]; close: () => void }) {
   return (
-    <Dialog title="Your recovery codes" about="Each signs you in once in the place of a code, on the day your phone is lost. They are shown this once: print them, or keep them where your app is not." open close={close}>
+    <Dialog title="Your recovery codes" about="Each signs you in once in the place of a code, on the day your phone is lost. They are shown this once: print them, or keep them where your app is not." isHeld open close={close}>
       <ul className="stack tight">
         {codes.map((code) => (
           <li key={code}>

@@ -5,9 +5,10 @@ import { useMay, usePermissions, type Permission } from "../app/role";
 import { useSupportNews } from "../support/news";
 import { Badge } from "../ui/badge";
 
-const PARTS: { to: "/t/$tenant/settings/people" | "/t/$tenant/settings/sign-on" | "/t/$tenant/settings/api-keys" | "/t/$tenant/settings/audit-log" | "/t/$tenant/settings/support" | "/t/$tenant/settings/account"; label: string; needs?: Permission }[] = [
+const PARTS: { to: "/t/$tenant/settings/people" | "/t/$tenant/settings/sign-on" | "/t/$tenant/settings/directory" | "/t/$tenant/settings/api-keys" | "/t/$tenant/settings/audit-log" | "/t/$tenant/settings/support" | "/t/$tenant/settings/account"; label: string; needs?: Permission }[] = [
   { to: "/t/$tenant/settings/people", label: "People", needs: "read" },
   { to: "/t/$tenant/settings/sign-on", label: "Single sign-on", needs: "members" },
+  { to: "/t/$tenant/settings/directory", label: "Directory", needs: "members" },
   { to: "/t/$tenant/settings/api-keys", label: "API keys", needs: "keys" },
   { to: "/t/$tenant/settings/audit-log", label: "Audit log", needs: "audit" },
   { to: "/t/$tenant/settings/support", label: "Support", needs: "audit" },

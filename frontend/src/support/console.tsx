@@ -259,13 +259,22 @@ function Requests({ requests, mayBegin }: { requests: Request[]; mayBegin: boole
         return (
           <>
             <Badge tone={tone}>{said}</Badge> {one.state === "ALLOWED" && <Badge tone={one.mayWrite ? "bad" : "info"}>{one.mayWrite ? "with writes" : "read only"}</Badge>}
-            {until && (
+            {until ? (
               <>
                 <br />
                 <span className="muted small nowrap">
                   until <Time at={until} />
                 </span>
               </>
+            ) : (
+              one.answeredAt && (
+                <>
+                  <br />
+                  <span className="muted small nowrap">
+                    answered <Time at={one.answeredAt} />
+                  </span>
+                </>
+              )
             )}
           </>
         );

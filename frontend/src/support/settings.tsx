@@ -27,7 +27,8 @@ import {
   type SupportConsentsQuery,
   type SupportRequestsQuery,
 } from "./query.generated";
-import { called, ENDS, plainly, REQUEST_STATES } from "./words";
+import { InNow } from "./in-now";
+import { called, CONSENT_ENDS, ENDS, plainly, REQUEST_STATES } from "./words";
 
 type Request = SupportRequestsQuery["supportRequests"][number];
 type Impersonation = ImpersonationsQuery["impersonations"][number];
@@ -37,6 +38,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export function SupportSettings() {
   return (
     <Permitted to="audit" otherwise="Your role does not see what support does here" advice="Owners and admins let support in; they and auditors see what it did. Ask one of them.">
+      <InNow />
       <Consent />
       <PersonalData />
       <Requests />
@@ -92,6 +94,7 @@ function Consent() {
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data) return <Loading what="what support may" />;
   const standing = asked.data.supportConsents.find((one) => one.requestId == null && one.state === "ACTIVE");
+  const before = asked.data.supportConsents.filter((one) => one.requestId == null && one.state !== "ACTIVE");
   const change = (label: string) => (
     <button type="button" className="button" onClick={() => setOpen(true)}>
       {label}
@@ -143,8 +146,27 @@ function Consent() {
         </>
       )}
       {!may("support") && <p className="muted small">Owners and admins decide.</p>}
+      {before.length > 0 && <Before consents={before} nameOf={nameOf} />}
       {isOpen && <Give before={standing ?? null} close={() => setOpen(false)} />}
     </section>
+  );
+}
+
+/** What stood for all of the staff until it was over. */
+function Before({ consents, nameOf }: { consents: readonly SupportConsentsQuery["supportConsents"][number][]; nameOf: (userId: string) => string }) {
+  return (
+    <details className="small">
+      <summary>{consents.length === 1 ? "Support was let in once before" : `Support was let in ${consents.length} times before`}</summary>
+      <ul className="stack tight padded-top">
+        {consents.map((one) => (
+          <li key={one.id}>
+            <Time at={one.givenAt} /> to {one.endedAt ?? one.until ? <Time at={one.endedAt ?? one.until ?? ""} /> : "its end"}, {one.mayWrite ? "with writes" : "read only"}: given by {nameOf(one.givenBy)},{" "}
+            {one.state !== "ACTIVE" && CONSENT_ENDS[one.state]}
+            {one.endedBy && ` by ${nameOf(one.endedBy)}`}.
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 
@@ -333,9 +355,14 @@ function Impersonations() {
   const may = useMay();
   const nameOf = useNames();
   const tenant = useTenant();
-  const asked = useAsk(ImpersonationsDocument, {}, { everyMs: EVERY_MS });
+  const asked = useAsk(ImpersonationsDocument, {}, { everyMs: EVERY_MS, isDear: true });
+  const consents = useAsk(SupportConsentsDocument, {}, { everyMs: EVERY_MS }).data?.supportConsents;
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data) return <Loading what="who was in your place" />;
+  const restsOn = (id: string) => {
+    const consent = consents?.find((one) => one.id === id);
+    return consent && `${consent.requestId == null ? "by the consent for all of the staff, of" : "by the yes of"} ${nameOf(consent.givenBy)}`;
+  };
   const rows = [...asked.data.impersonations];
   const columns: Column<Impersonation>[] = [
     { header: "Who", accessorFn: (one) => called(one.staff), cell: ({ row: { original: one } }) => <Person {...one.staff} /> },
@@ -365,7 +392,17 @@ function Impersonations() {
         </>
       ),
     },
-    { header: "Allowed", accessorKey: "mayWrite", cell: ({ row }) => <Badge tone={row.original.mayWrite ? "bad" : "info"}>{row.original.mayWrite ? "with writes" : "read only"}</Badge> },
+    {
+      header: "Allowed",
+      accessorKey: "mayWrite",
+      cell: ({ row: { original: one } }) => (
+        <>
+          <Badge tone={one.mayWrite ? "bad" : "info"}>{one.mayWrite ? "with writes" : "read only"}</Badge>
+          <br />
+          <span className="muted small">{restsOn(one.consentId)}</span>
+        </>
+      ),
+    },
     {
       header: "What they did",
       accessorKey: "eventCount",

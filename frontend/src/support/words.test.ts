@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { countdown, overSentence, plain, plainly, warning, wayInto } from "./words";
+import { countdown, mayBeIn, overSentence, plain, plainly, warning, wayInto } from "./words";
 
 test.each([
   [3_600_000, "1:00:00", ""],
@@ -30,4 +30,13 @@ test("a link leads into the tenant that one is let into, and nowhere else", () =
   expect(wayInto("/t/acme/exceptions?text=1042", "acme")).toBe("/t/acme/exceptions?text=1042");
   expect(wayInto("/t/acme?x=1", "acme")).toBe("/t/acme?x=1");
   for (const to of ["/t/acme2/records", "/t/other", "https://evil.example/t/acme", "//t/acme", "/sign-in"]) expect(wayInto(to, "acme")).toBe("/t/acme");
+});
+
+test("who is in is asked only where somebody could be", () => {
+  const now = Date.parse("2026-11-29T12:00:00Z");
+  const before = (minutes: number) => new Date(now - minutes * 60_000).toISOString();
+  const standing = { requestId: null, state: "ACTIVE", usedAt: null } as const;
+  const once = { requestId: "srq_1", state: "USED", usedAt: before(59) } as const;
+  expect([standing, once].map((one) => mayBeIn(one, now))).toEqual([true, true]);
+  expect([{ ...standing, state: "WITHDRAWN" } as const, { ...once, usedAt: before(61) }, { ...once, usedAt: null, state: "ACTIVE" } as const, { ...once, state: "WITHDRAWN" } as const].map((one) => mayBeIn(one, now))).toEqual([false, false, false, false]);
 });

@@ -57,6 +57,25 @@ export const ENDS = {
   SESSION: "they signed out, or gave up their second factor",
 } as const;
 
+interface Consent {
+  requestId: string | null;
+  state: "ACTIVE" | "OVER" | "USED" | "WITHDRAWN";
+  usedAt: string | null;
+}
+
+/** domain/src/impersonation.rs */
+const LONGEST_MS = 60 * 60 * 1000;
+
+/** Whether somebody could be in by this consent now. Who is in is dear to ask, and on most days there is nobody to ask for. */
+export function mayBeIn({ requestId, state, usedAt }: Consent, now: number): boolean {
+  // What was begun by one that stands for all of the staff ends with it.
+  if (requestId === null) return state === "ACTIVE";
+  return state === "USED" && usedAt !== null && now - Date.parse(usedAt) < LONGEST_MS;
+}
+
+/** What became of a consent that stands no more. */
+export const CONSENT_ENDS = { OVER: "its time was over", USED: "begun once, and used up", WITHDRAWN: "taken back" } as const;
+
 /** What the API says to programs, too, as people read it: without the names of what a program would call. */
 export function plain(message: string): string {
   return message

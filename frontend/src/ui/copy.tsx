@@ -28,3 +28,26 @@ export function Copy({ text, label }: { text: string; label: string }) {
     </div>
   );
 }
+
+/** The same of a text that is shown elsewhere, or is too long to be shown beside it. */
+export function CopyButton({ text, label }: { text: string; label: string }) {
+  const [said, setSaid] = useState("");
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setSaid("Copied.");
+    } catch {
+      setSaid("This browser lets no page copy here. Choose the text itself, and press Ctrl+C.");
+    }
+  };
+  return (
+    <>
+      <button type="button" className="button" onClick={() => void copy()}>
+        {label}
+      </button>
+      <span role="status" className="muted small">
+        {said}
+      </span>
+    </>
+  );
+}

@@ -6,19 +6,23 @@ export function Dialog({
   about,
   open,
   close,
+  isHeld = false,
   children,
 }: {
   title: string;
   about?: React.ReactNode;
   open: boolean;
   close: () => void;
+  /** What it shows is shown once: only its own button closes it, and neither a click beside it nor Escape does. */
+  isHeld?: boolean;
   children: React.ReactNode;
 }) {
+  const stay = (event: Event) => isHeld && event.preventDefault();
   return (
     <Radix.Root open={open} onOpenChange={(next) => !next && close()}>
       <Radix.Portal>
         <div className="shade" />
-        <Radix.Content className="dialog" {...(about ? {} : { "aria-describedby": undefined })}>
+        <Radix.Content className="dialog" onInteractOutside={stay} onEscapeKeyDown={stay} {...(about ? {} : { "aria-describedby": undefined })}>
           <div>
             <Radix.Title asChild>
               <h2>{title}</h2>

@@ -24,7 +24,7 @@ export function Problem({ error, retry }: { error: unknown; retry?: () => void }
   const known = error instanceof ApiError ? error : null;
   const advice: Record<string, string> = {
     FORBIDDEN: "Your role in this tenant does not include it.",
-    NO_TENANT: "There is no such tenant, or you are no member of it. Choose another one at the bottom left.",
+    NO_TENANT: "There is no such tenant, or you are no member of it. Choose another one in the menu that has the tenant’s name, behind “Pages” on a telephone.",
     RATE_LIMITED: "Wait a minute, then try again.",
     TOO_COMPLEX: "This page asks for more at once than is allowed. Narrow what is shown, and tell whoever runs Crossdock.",
     CONFLICT: "Somebody else changed it meanwhile. Load it again, then decide anew.",

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { age, duration, fromLocal, toLocal } from "./time";
+import { age, ago, duration, fromLocal, toLocal } from "./time";
 
 test.each([
   [-3, "0 s"],
@@ -20,4 +20,8 @@ test.each([
 test("a moment goes into an input and comes back, whatever the zone", () => {
   expect(fromLocal(toLocal(new Date("2026-11-24T08:30:00Z")))).toBe("2026-11-24T08:30:00.000Z");
   expect([fromLocal(""), fromLocal("not a time")]).toEqual([null, null]);
+});
+
+test("what was this moment is now, whichever clock runs ahead", () => {
+  expect([ago(-2), ago(4.9), ago(5), ago(3_600)]).toEqual(["just now", "just now", "5 s ago", "1 h ago"]);
 });

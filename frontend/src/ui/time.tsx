@@ -6,7 +6,7 @@ const day = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
 
 export function Time({ at, as = "moment" }: { at: string; as?: "moment" | "clock" | "ago" }) {
   const date = new Date(at);
-  const text = as === "ago" ? `${age((Date.now() - date.getTime()) / 1000)} ago` : as === "clock" ? clock.format(date) : moment.format(date);
+  const text = as === "ago" ? ago((Date.now() - date.getTime()) / 1000) : as === "clock" ? clock.format(date) : moment.format(date);
   return (
     <time dateTime={at} title={exact.format(date)}>
       {text}
@@ -16,6 +16,14 @@ export function Time({ at, as = "moment" }: { at: string; as?: "moment" | "clock
 
 export function dayOf(at: string): string {
   return day.format(new Date(at));
+}
+
+/** Clocks differ by so much, and nobody's work by less. */
+const NOW_S = 5;
+
+/** just now, 45 s ago */
+export function ago(seconds: number): string {
+  return seconds < NOW_S ? "just now" : `${age(seconds)} ago`;
 }
 
 /** 45 s, 12 min, 3 h 20 min, 5 d */
