@@ -273,6 +273,9 @@ pub enum Action {
     ConsentGiven,
     ConsentRefused,
     ConnectionProbed,
+    PlanAgreed,
+    InvoiceClosed,
+    InvoiceCredited,
 }
 
 impl Action {
@@ -489,6 +492,9 @@ impl Action {
             Self::ConsentGiven => "consent.given",
             Self::ConsentRefused => "consent.refused",
             Self::ConnectionProbed => "connection.probed",
+            Self::PlanAgreed => "plan.agreed",
+            Self::InvoiceClosed => "invoice.closed",
+            Self::InvoiceCredited => "invoice.credited",
         }
     }
 }

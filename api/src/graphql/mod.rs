@@ -40,6 +40,7 @@ mod incident;
 mod interchange;
 mod inventory;
 mod invitation;
+mod invoice;
 mod ledger;
 mod lookup_entry;
 mod lookup_inbox;
@@ -160,7 +161,7 @@ pub struct PeopleQuery(
 
 /// Who is told, and what is kept.
 #[derive(MergedObject, Default)]
-pub struct WatchQuery(alert::AlertQuery, audit::AuditQuery, audit_stream::AuditStreamQuery);
+pub struct WatchQuery(alert::AlertQuery, audit::AuditQuery, audit_stream::AuditStreamQuery, invoice::InvoiceQuery);
 
 #[derive(MergedObject, Default)]
 pub struct Mutation(RecordsMutation, FlowsMutation, SourcesMutation, PeopleMutation, WatchMutation);

@@ -45,6 +45,7 @@ pub mod intake;
 pub mod interchange;
 pub mod inventory;
 pub mod invitation;
+pub mod invoice;
 pub mod ledger;
 pub mod lookup_entry;
 pub mod lookup_inbox;

@@ -28,6 +28,7 @@ mod flow_file;
 mod impersonation;
 mod intake;
 mod inventory;
+mod invoice;
 mod keys;
 mod lease;
 mod limit;
