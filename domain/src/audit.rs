@@ -276,6 +276,7 @@ pub enum Action {
     PlanAgreed,
     InvoiceClosed,
     InvoiceCredited,
+    MatchPolicyRemoved,
 }
 
 impl Action {
@@ -495,6 +496,7 @@ impl Action {
             Self::PlanAgreed => "plan.agreed",
             Self::InvoiceClosed => "invoice.closed",
             Self::InvoiceCredited => "invoice.credited",
+            Self::MatchPolicyRemoved => "match_policy.removed",
         }
     }
 }

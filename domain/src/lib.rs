@@ -68,3 +68,4 @@ pub mod undo;
 pub mod upkeep;
 pub mod usage;
 pub mod value;
+pub mod waiting;

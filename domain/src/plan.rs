@@ -62,7 +62,8 @@ pub struct Step {
 /// Money is read as its digits, never by way of a float.
 fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
     let text = String::deserialize(deserializer)?;
-    Decimal::from_str_exact(&text).map_err(|_| serde::de::Error::custom(format!("\"{text}\" is no amount; write its digits, such as \"12.50\"")))
+    Decimal::from_str_exact(&text)
+        .map_err(|_| serde::de::Error::custom(format!("\"{text}\" is no amount; write its digits, such as \"12.50\"")))
 }
 
 impl Plan {
@@ -175,9 +176,7 @@ pub(crate) mod tests {
             change(&mut plan);
             plan.problems().join("; ")
         };
-        let steps = |ends: &[Option<i64>]| {
-            ends.iter().map(|end| Step { up_to: *end, price: Decimal::ONE }).collect::<Vec<_>>()
-        };
+        let steps = |ends: &[Option<i64>]| ends.iter().map(|end| Step { up_to: *end, price: Decimal::ONE }).collect::<Vec<_>>();
         let with_steps = |ends: &[Option<i64>]| {
             let mut plan = good.clone();
             plan.meters.get_mut(&Meter::VendorCall).unwrap().beyond = steps(ends);

@@ -192,7 +192,8 @@ impl InvoiceDraft {
     fn new(draft: &Draft, now: DateTime<Utc>) -> Self {
         // What came late of earlier months is no part of the pace.
         let late: Vec<Line> = draft.lines.iter().filter(|line| Month::of(line.from) != draft.month).cloned().collect();
-        let estimate = invoice::estimate(draft.month, &draft.agreements, &draft.usage, now).filter(|_| now < draft.month.ends_at());
+        let estimate =
+            invoice::estimate(draft.month, &draft.agreements, &draft.usage, now).filter(|_| now < draft.month.ends_at());
         let estimate = estimate.map(|lines| lines.into_iter().chain(late).collect::<Vec<_>>());
         Self {
             month: draft.month.to_string(),
@@ -222,10 +223,11 @@ impl InvoiceQuery {
     async fn invoices(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "At most 100.", default = 20)] first: Option<i32>,
+        #[graphql(desc = "At most 100; 20 where it is not said.")] first: Option<i32>,
         after: Option<String>,
     ) -> Result<Connection<String, TenantInvoiceNode, EmptyFields, EmptyFields>> {
-        let place = after.map(|after| after.parse::<i64>().map_err(|_| fail(Code::BadRequest, "`after` is no cursor of this list")));
+        let place =
+            after.map(|after| after.parse::<i64>().map_err(|_| fail(Code::BadRequest, "`after` is no cursor of this list")));
         let (first, after) = (rows(first)?, place.transpose()?);
         let page = within(ctx, Permission::ReadInvoices, async |store| store.invoices(after, first).await).await?;
         let mut connection = Connection::new(after.is_some(), page.has_next);
@@ -252,9 +254,9 @@ impl InvoiceQuery {
         let running = Month::of(now.date_naive());
         let month = match month {
             None => running,
-            Some(text) => Month::parse(&text)
-                .filter(|month| *month <= running)
-                .ok_or_else(|| fail(Code::BadRequest, &format!("`month` is one such as {running}, and none that is still to come")))?,
+            Some(text) => Month::parse(&text).filter(|month| *month <= running).ok_or_else(|| {
+                fail(Code::BadRequest, &format!("`month` is one such as {running}, and none that is still to come"))
+            })?,
         };
         let draft = within(ctx, Permission::ReadInvoices, async |store| store.invoice_draft(month).await).await?;
         Ok(draft.map(|draft| InvoiceDraft::new(&draft, now)))

@@ -69,6 +69,7 @@ mod support;
 mod swap;
 mod tenant;
 mod three_way_match;
+mod throughput;
 mod timeline;
 mod undo;
 
@@ -102,6 +103,7 @@ pub struct RecordsQuery(
     node::NodeQuery,
     record::RecordQuery,
     search::SearchQuery,
+    throughput::ThroughputQuery,
     timeline::TimelineQuery,
     undo::UndoQuery,
 );

@@ -10,7 +10,7 @@ use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::currency::round_money;
+use crate::currency::{minor_units, round_money};
 use crate::plan::{Plan, Terms};
 use crate::usage::Meter;
 
@@ -206,7 +206,9 @@ impl Line {
         let counted: i64 = self.charges.iter().map(|charge| charge.quantity).sum();
         let wanted = match self.kind {
             LineKind::BaseFee => self.fee.map(|fee| part_of(fee, self.from, self.to, currency)),
-            LineKind::Usage | LineKind::LateUsage if counted == self.beyond && self.beyond == (self.used - self.included).max(0) => {
+            LineKind::Usage | LineKind::LateUsage
+                if counted == self.beyond && self.beyond == (self.used - self.included).max(0) =>
+            {
                 Some(charged)
             }
             LineKind::NoPlan => Some(Decimal::ZERO),
@@ -216,14 +218,24 @@ impl Line {
         match wanted {
             Some(wanted) if wanted == self.amount => Ok(()),
             Some(wanted) => Err(format!("it says {} and comes to {wanted}", self.amount)),
-            None => Err(format!("of {} used and {} included, {} are beyond and {counted} charged", self.used, self.included, self.beyond)),
+            None => Err(format!(
+                "of {} used and {} included, {} are beyond and {counted} charged",
+                self.used, self.included, self.beyond
+            )),
         }
     }
 }
 
+/// Rounded to the currency's places, and written with all of them.
+fn money(amount: Decimal, currency: &str) -> Decimal {
+    let mut rounded = round_money(amount, currency);
+    rounded.rescale(minor_units(currency));
+    rounded
+}
+
 /// What falls on some days of a month of what is for the whole of it, rounded to the currency's places.
 fn part_of(fee: Decimal, from: NaiveDate, to: NaiveDate, currency: &str) -> Decimal {
-    round_money(fee * Decimal::from(days(from, to)) / Decimal::from(Month::of(from).days()), currency)
+    money(fee * Decimal::from(days(from, to)) / Decimal::from(Month::of(from).days()), currency)
 }
 
 /// The same of a number of things, rounded up: half a thing is given, not kept.
@@ -319,7 +331,7 @@ impl Part<'_> {
         let (included, before) = ((whole - billed).max(0), (billed - whole).max(0));
         let beyond = (used - included).max(0);
         let charges = self.charges(terms, before, before + beyond, &plan.currency);
-        let amount = charges.iter().map(|charge| charge.amount).sum();
+        let amount = money(charges.iter().map(|charge| charge.amount).sum(), &plan.currency);
         Line { meter: Some(meter), used, included, beyond, charges, amount, ..self.line(kind) }
     }
 
@@ -331,7 +343,7 @@ impl Part<'_> {
             let step_end = step.up_to.map_or(end, |up_to| count_of(up_to, self.from, self.to).min(end));
             if step_end > at {
                 let quantity = step_end - at;
-                let amount = round_money(Decimal::from(quantity) * step.price, currency);
+                let amount = money(Decimal::from(quantity) * step.price, currency);
                 charges.push(Charge { quantity, price: step.price, amount });
                 at = step_end;
             }

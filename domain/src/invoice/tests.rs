@@ -67,7 +67,7 @@ fn a_whole_month_on_one_plan_is_its_fee_and_what_is_beyond() {
         [
             "BaseFee  1..30: 0 used, 0 included, 0 beyond [] 490.00",
             "Usage message_accepted 1..30: 1001 used, 1000 included, 1 beyond [1 at 0.0040 = 0.00] 0.00",
-            "Usage delivery_confirmed 1..30: 0 used, 1000 included, 0 beyond [] 0",
+            "Usage delivery_confirmed 1..30: 0 used, 1000 included, 0 beyond [] 0.00",
             "Usage vendor_call 1..30: 1501 used, 1000 included, 501 beyond [200 at 0.0040 = 0.80, 301 at 0.0015 = 0.45] 1.25",
         ]
     );
@@ -86,7 +86,7 @@ fn a_plan_that_begins_within_a_month_is_paid_by_days_and_gives_by_days() {
         calls,
         [
             "NoPlan vendor_call 1..10: 5 used, 0 included, 0 beyond [] 0",
-            "Usage vendor_call 11..30: 70 used, 67 included, 3 beyond [3 at 1 = 3] 3",
+            "Usage vendor_call 11..30: 70 used, 67 included, 3 beyond [3 at 1 = 3.00] 3.00",
         ]
     );
 }
@@ -102,7 +102,8 @@ fn a_plan_begins_when_it_is_valid_and_within_a_year() {
 
 #[test]
 fn what_was_on_no_plan_all_month_costs_nothing() {
-    let lines = lines(november(), &[on("2026-12-01", plan("9", 0, &[(None, "1")]))], &[counted("2026-11-02", Meter::VendorCall, 5)]);
+    let lines =
+        lines(november(), &[on("2026-12-01", plan("9", 0, &[(None, "1")]))], &[counted("2026-11-02", Meter::VendorCall, 5)]);
     assert_eq!((lines.len(), lines[0].kind, total(&lines)), (1, LineKind::NoPlan, Decimal::ZERO));
 }
 
@@ -122,9 +123,9 @@ fn what_is_counted_late_is_billed_once_and_at_the_price_it_would_have_had() {
         told,
         [
             "",
-            "LateUsage vendor_call 1..30: 10 used, 5 included, 5 beyond [5 at 1 = 5] 5",
+            "LateUsage vendor_call 1..30: 10 used, 5 included, 5 beyond [5 at 1 = 5.00] 5.00",
             "",
-            "LateUsage vendor_call 1..30: 25 used, 0 included, 25 beyond [5 at 1 = 5, 20 at 0.5 = 10.0] 15.0",
+            "LateUsage vendor_call 1..30: 25 used, 0 included, 25 beyond [5 at 1 = 5.00, 20 at 0.5 = 10.00] 15.00",
         ]
     );
     assert_eq!(total(&billed), total(&lines(november(), &agreed, &usage(130))));
@@ -187,8 +188,10 @@ fn any_plan() -> impl Strategy<Value = Plan> {
 fn any_usage() -> impl Strategy<Value = Vec<DayUsage>> {
     let one = (0u64..40, 0usize..3, 1i64..2_000);
     prop::collection::vec(one, 0..60).prop_map(|all| {
-        let of = |(days, meter, quantity): (u64, usize, i64)| {
-            DayUsage { day: day("2026-10-28") + Days::new(days), meter: Meter::ALL[meter], quantity }
+        let of = |(days, meter, quantity): (u64, usize, i64)| DayUsage {
+            day: day("2026-10-28") + Days::new(days),
+            meter: Meter::ALL[meter],
+            quantity,
         };
         all.into_iter().map(of).collect()
     })

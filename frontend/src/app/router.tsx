@@ -84,7 +84,7 @@ const exceptionGroup = createRoute({
 const deliveries = createRoute({
   getParentRoute: () => tenant,
   path: "/deliveries",
-  validateSearch: (search) => chosen(search, ["state", "flow"]),
+  validateSearch: (search) => chosen(search, ["state", "flow", "connection"]),
   component: lazyRouteComponent(() => import("../deliveries/list"), "Deliveries"),
 });
 const records = createRoute({

@@ -71,7 +71,9 @@ pub enum PlanRefusal {
     Tenant(String),
     #[error("the tenant is billed in {0} and stays so; make the plan in {0}, or a tenant of its own")]
     Currency(String),
-    #[error("{day} lies in a month that was billed; begin on {from} or later, and correct what was billed by `crossdock invoice credit`")]
+    #[error(
+        "{day} lies in a month that was billed; begin on {from} or later, and correct what was billed by `crossdock invoice credit`"
+    )]
     Closed { day: NaiveDate, from: NaiveDate },
 }
 
@@ -114,7 +116,10 @@ fn invoice(row: &PgRow) -> Result<Invoice, StoreError> {
         id: InvoiceId(row.try_get("id")?),
         number: row.try_get("number")?,
         month: Month::of(row.try_get("month")?),
-        corrects: corrects.map(serde_json::from_value).transpose().map_err(|why| corrupt("what is corrected", "invoices", why))?,
+        corrects: corrects
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|why| corrupt("what is corrected", "invoices", why))?,
         credit_notes: json_of(row, "credit_notes", "the credit notes")?,
         currency: row.try_get("currency")?,
         total: decimal(row, "total")?,
@@ -237,7 +242,7 @@ impl TenantStore<'_> {
         let (scope, id) = (self.scope(), InvoiceId::generate());
         let mut tx = self.begin().await?;
         // From here on nobody agrees a plan, and nobody else closes, until this is written or gone.
-        let begin = sqlx::query_scalar("SELECT invoice_begin($1)").bind(month.first_day());
+        let begin = sqlx::query_scalar::<_, bool>("SELECT invoice_begin($1)").bind(month.first_day());
         if !begin.fetch_one(&mut *tx).await? {
             return Ok(None);
         }
@@ -276,7 +281,12 @@ impl Store {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn plan_agree(&self, slug: &str, from: NaiveDate, plan: &Plan) -> Result<Result<TenantId, PlanRefusal>, StoreError> {
+    pub async fn plan_agree(
+        &self,
+        slug: &str,
+        from: NaiveDate,
+        plan: &Plan,
+    ) -> Result<Result<TenantId, PlanRefusal>, StoreError> {
         let mut tx = self.pool().begin().await?;
         let sql = "SELECT refusal, tenant_id, next_month FROM plan_agree($1, $2, $3)";
         let row = sqlx::query(sql).bind(slug).bind(from).bind(json!(plan)).fetch_one(&mut *tx).await?;

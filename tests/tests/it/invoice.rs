@@ -17,7 +17,8 @@ use uuid::Uuid;
 use crate::{World, eventually, world, world_with};
 
 const PASSWORD: &str = "a-password-of-who-pays";
-const SUM: &str = "total lines { kind plan from to meter used included beyond charges { quantity price amount } fee reason amount }";
+const SUM: &str =
+    "total lines { kind plan from to meter used included beyond charges { quantity price amount } fee reason amount }";
 const METERS: [&str; 3] = ["MESSAGE_ACCEPTED", "DELIVERY_CONFIRMED", "VENDOR_CALL"];
 
 /// 100 a month with 1,000 of each included; beyond that a cent each, and half a cent after 500.
@@ -59,7 +60,9 @@ async fn invoices(client: &Client) -> Vec<Value> {
 }
 
 async fn draft(client: &Client) -> Value {
-    let query = format!("{{ invoiceDraft {{ month currency closesAt nextMonth soFar {{ {SUM} }} estimate {{ {SUM} }} agreements {{ from plan }} }} }}");
+    let query = format!(
+        "{{ invoiceDraft {{ month currency closesAt nextMonth soFar {{ {SUM} }} estimate {{ {SUM} }} agreements {{ from plan }} }} }}"
+    );
     client.ask(&query, json!({})).await.unwrap()["invoiceDraft"].clone()
 }
 
@@ -67,14 +70,30 @@ async fn draft(client: &Client) -> Value {
 async fn usage(client: &Client, month: Month) -> Vec<i64> {
     let query = "query($f: DateTime!, $t: DateTime!) { usage(from: $f, to: $t) { meter quantity } }";
     let shown = client.ask(query, json!({"f": month.starts_at(), "t": month.ends_at()})).await.unwrap();
-    let of = |meter| shown["usage"].as_array().unwrap().iter().find(|line| line["meter"] == meter).map_or(0, |line| line["quantity"].as_i64().unwrap());
+    let of = |meter| {
+        shown["usage"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|line| line["meter"] == meter)
+            .map_or(0, |line| line["quantity"].as_i64().unwrap())
+    };
     METERS.into_iter().map(of).collect()
 }
 
 /// What lines of a month say was used, by meter.
 fn used(lines: &Value, month: Month) -> Vec<i64> {
     let is_of = |line: &&Value| line["from"].as_str().unwrap().starts_with(&month.to_string());
-    let of = |meter| lines.as_array().unwrap().iter().filter(is_of).filter(|line| line["meter"] == meter).map(|line| line["used"].as_i64().unwrap()).sum();
+    let of = |meter| {
+        lines
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(is_of)
+            .filter(|line| line["meter"] == meter)
+            .map(|line| line["used"].as_i64().unwrap())
+            .sum()
+    };
     METERS.into_iter().map(of).collect()
 }
 
@@ -107,8 +126,15 @@ async fn each_month_is_billed_once_however_many_workers_look_and_says_what_the_u
             .await;
             assert_eq!(closed.len(), 3);
             for (invoice, month) in closed.iter().rev().zip(&months) {
-                assert_eq!((invoice["month"].as_str().unwrap(), invoice["currency"].as_str().unwrap()), (month.to_string().as_str(), "EUR"));
-                assert_eq!(used(&invoice["lines"], *month), usage(tenant, *month).await, "{month}: the invoice says what the usage page says");
+                assert_eq!(
+                    (invoice["month"].as_str().unwrap(), invoice["currency"].as_str().unwrap()),
+                    (month.to_string().as_str(), "EUR")
+                );
+                assert_eq!(
+                    used(&invoice["lines"], *month),
+                    usage(tenant, *month).await,
+                    "{month}: the invoice says what the usage page says"
+                );
                 numbers.push(invoice["number"].as_i64().unwrap());
             }
         }
@@ -116,7 +142,12 @@ async fn each_month_is_billed_once_however_many_workers_look_and_says_what_the_u
         assert_eq!(numbers, [1, 2, 3, 4, 5, 6], "no number is missing and none is there twice");
         // A whole month: 1,202 of the first meter, and 1,802 calls, of which 500 cost a cent and 302 half of one.
         let second = &invoices(&world.acme.client).await[1];
-        let told: Vec<String> = second["lines"].as_array().unwrap().iter().map(|line| format!("{} {} {}", line["kind"], line["beyond"], line["amount"])).collect();
+        let told: Vec<String> = second["lines"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| format!("{} {} {}", line["kind"], line["beyond"], line["amount"]))
+            .collect();
         assert_eq!(told, [r#""BASE_FEE" 0 "100.00""#, r#""USAGE" 202 "2.02""#, r#""USAGE" 2 "0.02""#, r#""USAGE" 802 "6.51""#]);
         assert_eq!((second["total"].as_str(), second["tenantName"].as_str()), (Some("108.55"), Some("acme")));
         let first = &invoices(&world.acme.client).await[2];
@@ -125,7 +156,10 @@ async fn each_month_is_billed_once_however_many_workers_look_and_says_what_the_u
         let audited: i64 = sqlx::query_scalar(audited).bind(uuid(&world.acme.id)).fetch_one(&mut owner).await.unwrap();
         assert_eq!(audited, 3);
         let draft = draft(&world.acme.client).await;
-        assert_eq!((draft["month"].as_str().unwrap(), draft["nextMonth"].as_str().unwrap()), (running().to_string().as_str(), running().to_string().as_str()));
+        assert_eq!(
+            (draft["month"].as_str().unwrap(), draft["nextMonth"].as_str().unwrap()),
+            (running().to_string().as_str(), running().to_string().as_str())
+        );
         assert_eq!(used(&draft["soFar"]["lines"], running()), usage(&world.acme.client, running()).await);
     })
     .await;
@@ -135,10 +169,11 @@ async fn each_month_is_billed_once_however_many_workers_look_and_says_what_the_u
 async fn usage_that_comes_late_is_on_the_next_invoice_and_never_twice() {
     let database = Database::create().await.unwrap();
     let mut owner = database.connect().await.unwrap();
-    let acme: Uuid = sqlx::query_scalar("INSERT INTO tenants (id, slug, name) VALUES (gen_random_uuid(), 'acme', 'Acme') RETURNING id")
-        .fetch_one(&mut owner)
-        .await
-        .unwrap();
+    let acme: Uuid =
+        sqlx::query_scalar("INSERT INTO tenants (id, slug, name) VALUES (gen_random_uuid(), 'acme', 'Acme') RETURNING id")
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
     let store = Store::connect(&database.app_url, 2).await.unwrap();
     let scope = Scope::system(TenantId(acme), "test");
     let (before, last) = (running().minus(2), running().minus(1));
@@ -157,10 +192,24 @@ async fn usage_that_comes_late_is_on_the_next_invoice_and_never_twice() {
 
     let late = |lines: &[Line]| {
         let late = lines.iter().filter(|line| line.kind == LineKind::LateUsage);
-        late.map(|line| format!("{}: {} used, {} included, {} beyond, {}", Month::of(line.from), line.used, line.included, line.beyond, line.amount)).collect::<Vec<_>>()
+        late.map(|line| {
+            format!(
+                "{}: {} used, {} included, {} beyond, {}",
+                Month::of(line.from),
+                line.used,
+                line.included,
+                line.beyond,
+                line.amount
+            )
+        })
+        .collect::<Vec<_>>()
     };
     let invoices = tenant.invoices(None, 10).await.unwrap().rows;
-    assert_eq!(late(&invoices[0].lines), [format!("{before}: 25 used, 5 included, 20 beyond, 0.20")], "five of what was included were left");
+    assert_eq!(
+        late(&invoices[0].lines),
+        [format!("{before}: 25 used, 5 included, 20 beyond, 0.20")],
+        "five of what was included were left"
+    );
     assert_eq!((invoices[1].total, &invoices[1].lines), (closed.total, &closed.lines), "what was closed stays");
     let draft = tenant.invoice_draft(running()).await.unwrap().unwrap();
     assert_eq!(late(&draft.lines), [format!("{before}: 7 used, 0 included, 7 beyond, 0.07")], "and each of them once");
@@ -186,7 +235,12 @@ async fn a_closing_that_breaks_off_leaves_no_gap_and_many_at_once_close_each_mon
     // A number is taken, the invoice is there; and then the process is gone.
     let options: PgConnectOptions = database.app_url.parse().unwrap();
     let mut gone = options.connect().await.unwrap();
-    gone.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(format!("BEGIN; SELECT set_config('crossdock.tenant_id', '{}', true)", tenants[0])))).await.unwrap();
+    gone.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "BEGIN; SELECT set_config('crossdock.tenant_id', '{}', true)",
+        tenants[0]
+    ))))
+    .await
+    .unwrap();
     let close = "SELECT invoice_close($1, $2, 'EUR', '100.00', '[]'::jsonb)";
     let number: i64 = sqlx::query_scalar(close).bind(Uuid::now_v7()).bind(from).fetch_one(&mut gone).await.unwrap();
     assert_eq!(number, 1);
@@ -201,9 +255,11 @@ async fn a_closing_that_breaks_off_leaves_no_gap_and_many_at_once_close_each_mon
         let closed = join_all(closings).await.into_iter().flatten().count();
         assert_eq!(closed, TENANTS, "{month} is closed once for each");
     }
-    let numbers: Vec<i64> = sqlx::query_scalar("SELECT number FROM invoices ORDER BY number").fetch_all(&mut owner).await.unwrap();
+    let numbers: Vec<i64> =
+        sqlx::query_scalar("SELECT number FROM invoices ORDER BY number").fetch_all(&mut owner).await.unwrap();
     assert_eq!(numbers, (1..=(TENANTS as i64 * i64::from(MONTHS))).collect::<Vec<_>>());
-    let due: Vec<NaiveDate> = sqlx::query_scalar("SELECT DISTINCT next_month FROM billing_accounts").fetch_all(&mut owner).await.unwrap();
+    let due: Vec<NaiveDate> =
+        sqlx::query_scalar("SELECT DISTINCT next_month FROM billing_accounts").fetch_all(&mut owner).await.unwrap();
     assert_eq!(due, [running().first_day()]);
     assert_eq!(store.invoices_take(10, 30.0).await.unwrap(), [], "nothing is due any more");
 
@@ -224,30 +280,54 @@ async fn what_was_billed_is_given_back_by_credit_notes_and_never_more_of_it() {
         agree(world, "acme", running().minus(1).first_day()).await;
         eventually("the month is closed", async || invoices(&world.acme.client).await.pop()).await;
         let credit = async |arguments: &[&str]| {
-            let output = world.platform.run(&[&["invoice", "credit", "--number", "1", "--reason", "An outage of ours"], arguments].concat()).await.unwrap();
-            (output.status.success(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+            let output = world
+                .platform
+                .run(&[&["invoice", "credit", "--number", "1", "--reason", "An outage of ours"], arguments].concat())
+                .await
+                .unwrap();
+            (
+                output.status.success(),
+                format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+            )
         };
         assert!(credit(&["--amount", "12.50"]).await.1.contains("credit note 2 gives back of invoice 1"));
-        for (wrong, why) in [("87.51", "of invoice 1 87.50 EUR are left to give back"), ("0", "an amount is more than 0"), ("0.001", "has the places of EUR")] {
+        for (wrong, why) in [
+            ("87.51", "of invoice 1 87.50 EUR are left to give back"),
+            ("0", "an amount is more than 0"),
+            ("0.001", "has the places of EUR"),
+        ] {
             let (is_done, told) = credit(&["--amount", wrong]).await;
             assert!(!is_done && told.contains(why), "{told}");
         }
         assert!(credit(&[]).await.0, "all the rest");
         let of_a_note = world.platform.run(&["invoice", "credit", "--number", "2", "--reason", "x"]).await.unwrap();
         assert!(String::from_utf8_lossy(&of_a_note.stderr).contains("2 is a credit note itself"), "{of_a_note:?}");
-        let told: Vec<String> = invoices(&world.acme.client).await.iter().map(|one| format!("{} {} {}", one["number"], one["total"], one["creditNotes"])).collect();
-        assert_eq!(told, [r#"3 "-87.50" []"#, r#"2 "-12.50" []"#, r#"1 "100.00" [{"number":2,"total":"-12.50"},{"number":3,"total":"-87.50"}]"#]);
+        let told: Vec<String> = invoices(&world.acme.client)
+            .await
+            .iter()
+            .map(|one| format!("{} {} {}", one["number"], one["total"], one["creditNotes"]))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                r#"3 "-87.50" []"#,
+                r#"2 "-12.50" []"#,
+                r#"1 "100.00" [{"number":2,"total":"-12.50"},{"number":3,"total":"-87.50"}]"#
+            ]
+        );
         assert_eq!(invoices(&world.acme.client).await[0]["lines"][0]["reason"], "An outage of ours");
         // The plan of a month that was billed is what it was.
         let file = world.platform.logs.join("plan.yaml");
         let from = running().minus(1).last_day().to_string();
-        let late = world.platform.run(&["plan", "agree", "--tenant", "acme", "--from", &from, file.to_str().unwrap()]).await.unwrap();
+        let late =
+            world.platform.run(&["plan", "agree", "--tenant", "acme", "--from", &from, file.to_str().unwrap()]).await.unwrap();
         assert!(String::from_utf8_lossy(&late.stderr).contains("lies in a month that was billed"), "{late:?}");
         let mut dollars = plan();
         dollars.currency = "USD".into();
         std::fs::write(&file, serde_json::to_string(&dollars).unwrap()).unwrap();
         let from = running().plus(1).first_day().to_string();
-        let other = world.platform.run(&["plan", "agree", "--tenant", "acme", "--from", &from, file.to_str().unwrap()]).await.unwrap();
+        let other =
+            world.platform.run(&["plan", "agree", "--tenant", "acme", "--from", &from, file.to_str().unwrap()]).await.unwrap();
         assert!(String::from_utf8_lossy(&other.stderr).contains("is billed in EUR and stays so"), "{other:?}");
     })
     .await;
