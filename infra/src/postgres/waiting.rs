@@ -14,31 +14,32 @@ use uuid::Uuid;
 
 use super::{StoreError, TenantStore};
 
-/// Leans on the primary key of deliveries, deliveries_record, incidents_open, attempts_delivery and audit_events_subject.
+/// Leans on the primary key of deliveries, deliveries_record, incidents_open, attempts_delivery and audit_events_subject. The tenant is left to row-level
+/// security: named here, it would let the newest of a delivery be looked for among all that the tenant has.
 const WAITING_SQL: &str = "SELECT d.id, d.state, d.due_at, d.planned_at, d.lane, d.failures, c.name AS destination, c.state = 'paused' AS is_paused,
         p.at AS paused_at, e.revision AS earlier_revision, e.state AS earlier_state, e.planned_at AS earlier_planned_at,
         i.sentence AS incident, i.opened_at AS incident_at, b.next_at AS incident_next_at, w.at AS put_off_at, a.ended_at AS called_at, a.fault
     FROM deliveries d
-    JOIN connections c ON c.tenant_id = d.tenant_id AND c.id = d.connection_id
-    LEFT JOIN breakers b ON b.tenant_id = d.tenant_id AND b.id = d.held_by AND d.state = 'held'
-    LEFT JOIN incidents i ON i.tenant_id = d.tenant_id AND i.breaker_id = b.id AND i.closed_at IS NULL
+    JOIN connections c ON c.id = d.connection_id
+    LEFT JOIN breakers b ON b.id = d.held_by AND d.state = 'held'
+    LEFT JOIN incidents i ON i.breaker_id = b.id AND i.closed_at IS NULL
     -- As those who deliver it see it: what stands before it.
     LEFT JOIN LATERAL (
         SELECT o.revision, o.state, o.planned_at FROM deliveries o
-        WHERE o.tenant_id = $1 AND o.record_id = d.record_id AND o.connection_id = d.connection_id
+        WHERE o.record_id = d.record_id AND o.connection_id = d.connection_id
           AND (o.revision < d.revision OR (o.revision = d.revision AND o.id < d.id))
           AND o.state NOT IN ('confirmed', 'reconciled', 'superseded', 'cancelled')
         ORDER BY o.revision, o.id LIMIT 1) e ON true
     LEFT JOIN LATERAL (
         SELECT t.ended_at, t.fault FROM attempts t
-        WHERE t.tenant_id = $1 AND t.delivery_id = d.id AND t.kind <> 'read' AND t.ended_at IS NOT NULL ORDER BY t.id DESC LIMIT 1) a ON true
+        WHERE t.delivery_id = d.id AND t.kind <> 'read' AND t.ended_at IS NOT NULL ORDER BY t.id DESC LIMIT 1) a ON true
     LEFT JOIN LATERAL (
         SELECT v.at FROM audit_events v
-        WHERE v.tenant_id = $1 AND v.subject_id = d.id AND v.action = $3 AND d.state = 'waiting' ORDER BY v.id DESC LIMIT 1) w ON true
+        WHERE v.subject_id = d.id AND v.action = $2 AND d.state = 'waiting' ORDER BY v.id DESC LIMIT 1) w ON true
     LEFT JOIN LATERAL (
         SELECT v.at FROM audit_events v
-        WHERE v.tenant_id = $1 AND v.subject_id = c.id AND v.action = $4 AND c.state = 'paused' ORDER BY v.id DESC LIMIT 1) p ON true
-    WHERE d.tenant_id = $1 AND d.id = ANY($2)";
+        WHERE v.subject_id = c.id AND v.action = $3 AND c.state = 'paused' ORDER BY v.id DESC LIMIT 1) p ON true
+    WHERE d.id = ANY($1)";
 
 impl TenantStore<'_> {
     /// Why these wait, by their ids; those that do not are not in it.
@@ -50,7 +51,7 @@ impl TenantStore<'_> {
             return Ok(HashMap::new());
         }
         let mut tx = self.begin().await?;
-        let query = sqlx::query(WAITING_SQL).bind(self.scope().tenant.0).bind(deliveries);
+        let query = sqlx::query(WAITING_SQL).bind(deliveries);
         let query = query.bind(Action::DeliveryWaits.as_str()).bind(Action::ConnectionPaused.as_str());
         let rows = query.fetch_all(&mut *tx).await?;
         tx.commit().await?;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use chrono::{SubsecRound as _, TimeDelta, Utc};
 use infra::postgres::throughput::{SAMPLE_MAX, THROUGHPUT_SQL};
 use serde_json::{Value, json};
-use sqlx::PgConnection;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 use tests::sample;
 use uuid::Uuid;
 
@@ -85,14 +86,18 @@ async fn throughput_reads_the_newest_of_each_piece_by_their_index_and_no_history
         let sampled: Vec<&Value> = pieces.iter().filter(|piece| piece["isSampled"] == true).collect();
         assert_eq!((sampled.len(), &sampled[0]["live"]), (1, &json!(SAMPLE_MAX)), "{pieces:?}");
         let tenant: Uuid = world.acme.id.parse::<domain::id::TenantId>().unwrap().0;
-        let explain = format!("EXPLAIN {THROUGHPUT_SQL}");
-        let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+        // As the application asks: row-level security decides which conditions an index may serve.
+        let options: PgConnectOptions = world.platform.database.app_url.parse().unwrap();
+        let mut app = options.connect().await.unwrap();
+        let enter = format!("BEGIN; SELECT set_config('crossdock.tenant_id', '{tenant}', true)");
+        app.execute(sqlx::raw_sql(AssertSqlSafe(enter))).await.unwrap();
+        let plan: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN {THROUGHPUT_SQL}")))
             .bind(tenant)
             .bind(from)
             .bind(300.0_f64)
             .bind(12_i32)
             .bind(SAMPLE_MAX)
-            .fetch_all(&mut connection)
+            .fetch_all(&mut app)
             .await
             .unwrap();
         let plan = plan.join("\n");
