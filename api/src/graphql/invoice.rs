@@ -218,12 +218,12 @@ pub struct InvoiceQuery;
 
 #[Object]
 impl InvoiceQuery {
-    /// What the tenant was billed, and what was given back of it: invoices and credit notes, the newest first.
+    /// What the tenant was billed, and what was given back of it: invoices and credit notes, the newest first, at most 100 a page.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn invoices(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "At most 100; 20 where it is not said.")] first: Option<i32>,
+        first: Option<i32>,
         after: Option<String>,
     ) -> Result<Connection<String, TenantInvoiceNode, EmptyFields, EmptyFields>> {
         let place =
@@ -242,14 +242,10 @@ impl InvoiceQuery {
         Ok(found.map(Into::into))
     }
 
-    /// What a month comes to that is not closed, from what was metered: the running one, or another. Null where the tenant is on no plan in it, or it is
-    /// closed.
+    /// What a month comes to that is not closed, from what was metered: the running one, or an earlier one, as `2026-11`, in UTC. Null where the tenant is on
+    /// no plan in it, or it is closed.
     #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
-    async fn invoice_draft(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "As `2026-11`, in UTC; at most the running one.")] month: Option<String>,
-    ) -> Result<Option<InvoiceDraft>> {
+    async fn invoice_draft(&self, ctx: &Context<'_>, month: Option<String>) -> Result<Option<InvoiceDraft>> {
         let now = Utc::now();
         let running = Month::of(now.date_naive());
         let month = match month {

@@ -56,14 +56,15 @@ pub struct ThroughputQuery;
 
 #[Object]
 impl ThroughputQuery {
-    /// How much came and went, and how long it took, in pieces of some minutes that lie side by side, the oldest first.
+    /// How much came and went, and how long it took, in 1 to 48 pieces of 1 to 60 minutes that lie side by side, the oldest first. The first begins at `from`,
+    /// three days back at most.
     #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn throughput(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Where the first piece begins; three days back at most.")] from: DateTime<Utc>,
-        #[graphql(desc = "How long each is: 1 to 60.", default = 5)] piece_minutes: i32,
-        #[graphql(desc = "How many: 1 to 48.", default = 12)] pieces: i32,
+        from: DateTime<Utc>,
+        #[graphql(default = 5)] piece_minutes: i32,
+        #[graphql(default = 12)] pieces: i32,
     ) -> Result<Vec<ThroughputNode>> {
         let bounded = |name: &str, value: i32, max: i32| {
             u32::try_from(value)
