@@ -273,6 +273,10 @@ pub enum Action {
     ConsentGiven,
     ConsentRefused,
     ConnectionProbed,
+    PlanAgreed,
+    InvoiceClosed,
+    InvoiceCredited,
+    MatchPolicyRemoved,
 }
 
 impl Action {
@@ -489,6 +493,10 @@ impl Action {
             Self::ConsentGiven => "consent.given",
             Self::ConsentRefused => "consent.refused",
             Self::ConnectionProbed => "connection.probed",
+            Self::PlanAgreed => "plan.agreed",
+            Self::InvoiceClosed => "invoice.closed",
+            Self::InvoiceCredited => "invoice.credited",
+            Self::MatchPolicyRemoved => "match_policy.removed",
         }
     }
 }

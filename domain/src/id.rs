@@ -171,6 +171,8 @@ ids! {
     PasskeyChallengeId = "pkc", "passkey challenge";
     /// That a person lets us act for them at a vendor.
     ConsentId = "cns", "consent";
+    /// What a tenant is billed for a month, or given back of it.
+    InvoiceId = "inv", "invoice";
 }
 
 impl ExceptionGroupId {

@@ -42,13 +42,15 @@ pub enum Permission {
     ReadSchema,
     /// See what tells of a person in records and payloads ([`crate::personal`]); without it that is hidden.
     ReadPersonalData,
+    /// See what the tenant pays: its plan and its invoices.
+    ReadInvoices,
 }
 
 /// One row: a permission, the roles that have it, and whether an API key may be given it.
 struct Row(Permission, &'static [Role], bool);
 
 /// The table. What an API key may not have would let it outlive whoever made it: members, owners and other keys.
-static TABLE: [Row; 11] = {
+static TABLE: [Row; 12] = {
     use Permission::*;
     use Role::*;
     [
@@ -65,11 +67,13 @@ static TABLE: [Row; 11] = {
         Row(ReadSchema, &[Owner, Admin, Developer], true),
         // Who answers a buyer needs the name. Who maps fields, checks the log or pays the bill does not.
         Row(ReadPersonalData, &[Owner, Admin, Operator], true),
+        // What is paid is for who decides, who pays and who checks; who works orders sees what is counted.
+        Row(ReadInvoices, &[Owner, Admin, Auditor, Billing], true),
     ]
 };
 
 impl Permission {
-    pub const ALL: [Permission; 11] = {
+    pub const ALL: [Permission; 12] = {
         use Permission::*;
         [
             ReadOperations,
@@ -83,6 +87,7 @@ impl Permission {
             ManageSupport,
             ReadSchema,
             ReadPersonalData,
+            ReadInvoices,
         ]
     };
 
@@ -105,7 +110,15 @@ impl Permission {
     /// True where whoever has it changes nothing by it.
     #[must_use]
     pub fn is_read_only(self) -> bool {
-        matches!(self, Self::ReadOperations | Self::ReadAudit | Self::ReadUsage | Self::ReadSchema | Self::ReadPersonalData)
+        matches!(
+            self,
+            Self::ReadOperations
+                | Self::ReadAudit
+                | Self::ReadUsage
+                | Self::ReadSchema
+                | Self::ReadPersonalData
+                | Self::ReadInvoices
+        )
     }
 
     #[must_use]
@@ -122,6 +135,7 @@ impl Permission {
             Self::ManageSupport => "manage_support",
             Self::ReadSchema => "read_schema",
             Self::ReadPersonalData => "read_personal_data",
+            Self::ReadInvoices => "read_invoices",
         }
     }
 
@@ -187,8 +201,8 @@ mod tests {
     #[test]
     fn an_auditor_changes_nothing_and_billing_sees_what_is_billed_only() {
         use Permission::*;
-        assert_eq!(Role::Auditor.permissions().collect::<Vec<_>>(), [ReadOperations, ReadAudit, ReadUsage]);
-        assert_eq!(Role::Billing.permissions().collect::<Vec<_>>(), [ReadUsage]);
+        assert_eq!(Role::Auditor.permissions().collect::<Vec<_>>(), [ReadOperations, ReadAudit, ReadUsage, ReadInvoices]);
+        assert_eq!(Role::Billing.permissions().collect::<Vec<_>>(), [ReadUsage, ReadInvoices]);
         let of_owners = Permission::ALL.into_iter().filter(|permission| permission.roles() == [Role::Owner]);
         assert_eq!(of_owners.collect::<Vec<_>>(), [ManageOwners], "an admin may all the rest");
     }

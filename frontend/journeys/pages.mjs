@@ -1,6 +1,7 @@
 // Every page there is, as the router itself has them: axe, a screenshot in both themes and on a telephone, a title and one heading, and no text of a vendor's
 // that became markup. A page that is new is looked at by itself; one whose address has a new part says here what stands in it.
 import assert from "node:assert/strict";
+import { sql } from "./database.mjs";
 import { asDeveloper } from "./journeys.mjs";
 import { look, open, quiet, visit, watch } from "./page.mjs";
 
@@ -19,6 +20,7 @@ async function parts(stack) {
   const query = `{ exceptionGroups(first: 1) { nodes { causeKey } } records(first: 1) { nodes { id } } connections(first: 1) { nodes { id } } flows(first: 15) { nodes { id name } }
     lookupTables(first: 1) { nodes { id } } reconciliations(first: 1) { nodes { id } } flowUndos(first: 1) { nodes { id } } swaps(first: 1) { nodes { id } } auditEvents(first: 1, action: "attempt.started") { nodes { id } } }`;
   const { exceptionGroups, records, connections, flows, lookupTables, reconciliations, flowUndos, swaps, auditEvents } = await ask(query, {});
+  const invoice = sql(stack, "SELECT id FROM invoices ORDER BY number LIMIT 1").replaceAll("-", "");
   const first = (list, prefix) => list.nodes[0]?.id ?? `${prefix}_${NONE}`;
   return {
     $tenant: "acme",
@@ -32,6 +34,8 @@ async function parts(stack) {
     $undoId: first(flowUndos, "und"),
     $swapId: first(swaps, "swp"),
     $eventId: first(auditEvents, "aud"),
+    // Whoever builds flows does not see what is paid.
+    $invoiceId: `inv_${invoice || NONE}`,
   };
 }
 

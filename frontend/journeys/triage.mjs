@@ -146,6 +146,16 @@ export const triage = {
     const backlog = page.getByRole("region", { name: "Backlog" });
     await backlog.getByText("paused").first().waitFor({ timeout: 30_000 });
     await inBothThemes(page, "overview-backlog");
+    // Each says why it waits, on the page of deliveries as on that of its record.
+    await visit(page, `${stack.url}/t/acme/deliveries?state=planned`);
+    await page.getByLabel("Destination", { exact: true }).selectOption({ label: "Acme ERP" });
+    assert.equal(new URL(page.url()).searchParams.get("connection"), id);
+    await page.getByText("Acme ERP is paused: nothing is sent to it until somebody resumes it.").nth(3).waitFor();
+    await inBothThemes(page, "deliveries-waiting");
+    await page.getByRole("region", { name: "Deliveries" }).getByRole("link").first().click();
+    await page.getByText(/Acme ERP is paused: .* It waits since /).waitFor();
+    await look(page, "record-waiting");
+    await visit(page, `${stack.url}/t/acme`);
     const rank = backlog.getByLabel("What waits of it goes").first();
     await rank.selectOption("FIRST");
     await notice(page, /^What waits goes before everything else/);

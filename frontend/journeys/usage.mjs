@@ -1,7 +1,7 @@
 // What is billed, by month: for whoever pays for it, too.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { colleague } from "./database.mjs";
+import { colleague, sql } from "./database.mjs";
 import { heading } from "./journeys.mjs";
 import { inBothThemes, look, visit } from "./page.mjs";
 
@@ -39,6 +39,50 @@ export const usage = {
     assert.equal(await other.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true);
     await visit(other, `${stack.url}/t/acme/settings`);
     await other.getByText("Where you are signed in").waitFor();
+    await context.close();
+  },
+
+  async invoices_say_line_by_line_what_the_usage_costs_on_screen_as_a_sheet_and_on_paper({ page, browser, stack }) {
+    await visit(page, `${stack.url}/t/acme/usage/invoices`);
+    await page.getByRole("heading", { name: "No plan is agreed" }).waitFor();
+    await look(page, "invoices-none");
+    // As `crossdock plan agree` does it: from within the month before the last one.
+    const terms = { included: 10, beyond: [{ up_to: 20, price: "0.01" }, { price: "0.005" }] };
+    const plan = { id: "growth", name: "Growth", currency: "EUR", valid_from: "2020-01-01", base_fee: "490.00", meters: { message_accepted: terms, delivery_confirmed: terms, vendor_call: terms } };
+    sql(stack, `SELECT plan_agree('acme', (date_trunc('month', now() AT TIME ZONE 'UTC') - interval '2 months' + interval '9 days')::date, '${JSON.stringify(plan)}')`);
+    sql(stack, "INSERT INTO usage_events (id, tenant_id, at, meter, quantity) SELECT uuid7_floor(m.at), t.id, m.at, 'vendor_call', 1234 FROM tenants t, (SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') - interval '12 days') AT TIME ZONE 'UTC') m (at) WHERE t.slug = 'acme'");
+    await page.reload();
+    await page.getByRole("region", { name: "What is counted so far" }).waitFor();
+    const list = page.getByRole("region", { name: "Invoices", exact: true });
+    await list.getByRole("link", { name: /^Invoice \d+$/ }).nth(1).waitFor({ timeout: 60_000 });
+    await page.getByText("It would come to").waitFor();
+    await inBothThemes(page, "invoices");
+    await list.getByRole("link", { name: /^Invoice \d+$/ }).first().click();
+    await heading(page, /^Invoice \d+$/);
+    const calls = page.getByRole("region", { name: "Lines of the invoice" }).getByRole("row").filter({ hasText: "Calls to vendors" });
+    assert.match(await calls.innerText(), /1,234[^]*1,224[^]*20 × 0\.01 = 0\.20 EUR[^]*1,204 × 0\.005 = 6\.02 EUR[^]*6\.22 EUR/);
+    await page.getByRole("row").filter({ hasText: "Total, without taxes" }).getByText("496.22 EUR").waitFor();
+    await inBothThemes(page, "invoice");
+    const download = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Download as a sheet" }).click();
+    const sheet = (await readFile(await (await download).path(), "utf8")).trim().split("\r\n");
+    const cents = sheet.slice(1).map((row) => Math.round(Number(row.split(",").at(-2)) * 100));
+    assert.equal(cents.reduce((sum, amount) => sum + amount, 0), 49_622, sheet.join("\n"));
+    // On paper there is the invoice and nothing to press.
+    await page.emulateMedia({ media: "print" });
+    assert.equal(await page.getByRole("navigation", { name: "Pages" }).isVisible(), false);
+    assert.equal(await page.getByRole("button", { name: "Print" }).isVisible(), false);
+    await look(page, "invoice-paper");
+    await page.emulateMedia({ media: "screen" });
+    colleague(stack, "builder@acme.example", "developer");
+    const context = await browser.newContext({ viewport: { width: 390, height: 844 }, reducedMotion: "reduce", bypassCSP: true });
+    const other = await context.newPage();
+    await other.goto(`${stack.url}/t/acme/usage/invoices`);
+    await other.getByLabel("E-mail").fill("builder@acme.example");
+    await other.getByLabel("Password").fill(stack.password);
+    await other.getByRole("button", { name: "Sign in" }).click();
+    await other.getByRole("heading", { name: "Your role does not see what the tenant pays" }).waitFor();
+    await look(other, "invoices-refused-telephone");
     await context.close();
   },
 };

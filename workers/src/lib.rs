@@ -14,6 +14,7 @@
 //! - [`drift`]: what documents look like is gathered, and a message with news that must be looked at is held.
 //! - [`impersonation`]: those of support that are over are closed in the audit log.
 //! - [`inventory`]: what there is of each item is added up, and sellers are told what they may offer.
+//! - [`invoice`]: months that are over are billed, each once.
 //! - [`mail`]: mails to people leave.
 //! - [`poll`]: what sources list becomes messages.
 //! - [`reconcile`]: both sides of a flow are read and held against the ledger.
@@ -57,6 +58,7 @@ mod first;
 mod impersonation;
 mod interchange;
 mod inventory;
+mod invoice;
 mod lane;
 mod leased;
 mod listing;
@@ -151,6 +153,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(impersonation::run(context.clone(), stop.clone()));
     stages.spawn(mail::run(context.clone(), stop.clone()));
     stages.spawn(inventory::run(context.clone(), stop.clone()));
+    stages.spawn(invoice::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
     stages.spawn(drift::run(context.clone(), stop.clone()));
     stages.spawn(alert::run(context.clone(), stop.clone()));

@@ -44,6 +44,8 @@ pub enum PermissionName {
     ReadSchema,
     /// See what tells of a person in records and payloads: names, addresses, telephones. Without it that is hidden.
     ReadPersonalData,
+    /// See what the tenant pays: its plan and its invoices.
+    ReadInvoices,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]

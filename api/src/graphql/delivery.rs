@@ -1,11 +1,12 @@
 //! Deliveries: the duties, and how each stands.
 
 use async_graphql::connection::{Connection, EmptyFields};
-use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::delivery::DeliveryState;
 use domain::id::{AttemptId, ConnectionId, DeliveryId, FlowId, RecordId, UndoId};
 use domain::scope::Permission;
+use domain::waiting::{WaitReason, Waiting};
 use infra::postgres::entity::{attempt, delivery, exception, record};
 use infra::postgres::filter::{DeliveryFilter, ExceptionFilter, attempts_of};
 use uuid::Uuid;
@@ -41,6 +42,68 @@ pub struct DeliveryNode {
     row: Uuid,
     #[graphql(skip)]
     record: Uuid,
+    /// Known where a whole page was asked for at once.
+    #[graphql(skip)]
+    waiting: Option<Option<Waiting>>,
+}
+
+/// What a delivery waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "WaitReason")]
+enum DeliveryWaitReason {
+    /// A person: its destination is paused.
+    Pause,
+    /// An earlier delivery of the same record to the same destination.
+    EarlierRevision,
+    /// The end of an incident of its destination.
+    Incident,
+    /// Room under a limit: ours, or one that the destination has told.
+    Limit,
+    /// The next try, after a passing failure.
+    Retry,
+    /// The moment to ask the destination whether it has it.
+    Proof,
+    /// Its turn.
+    Turn,
+}
+
+/// Why a delivery waits.
+#[derive(SimpleObject)]
+struct DeliveryWaiting {
+    reason: DeliveryWaitReason,
+    /// For people. What a vendor's text tells of a person is hidden from who lacks READ_PERSONAL_DATA.
+    sentence: Personal,
+    since: DateTime<Utc>,
+    /// When it goes on, or is looked at again; null where nobody knows.
+    until: Option<DateTime<Utc>>,
+}
+
+impl From<Waiting> for DeliveryWaiting {
+    fn from(waiting: Waiting) -> Self {
+        Self {
+            reason: waiting.reason.into(),
+            sentence: Personal::sentence(waiting.sentence),
+            since: waiting.since,
+            until: waiting.until,
+        }
+    }
+}
+
+/// Asks for all rows of a page at once why they wait, where the query wants to know.
+pub async fn with_waiting(
+    ctx: &Context<'_>,
+    mut page: Connection<String, DeliveryNode, EmptyFields, EmptyFields>,
+) -> Result<Connection<String, DeliveryNode, EmptyFields, EmptyFields>> {
+    let ahead = ctx.look_ahead();
+    let wants = ahead.field("nodes").field("waiting").exists() || ahead.field("edges").field("node").field("waiting").exists();
+    if wants {
+        let rows: Vec<Uuid> = page.edges.iter().map(|edge| edge.node.row).collect();
+        let mut known = within(ctx, Permission::ReadOperations, async |store| store.waiting(&rows).await).await?;
+        for edge in &mut page.edges {
+            edge.node.waiting = Some(known.remove(&edge.node.row));
+        }
+    }
+    Ok(page)
 }
 
 impl From<delivery::Model> for DeliveryNode {
@@ -60,6 +123,7 @@ impl From<delivery::Model> for DeliveryNode {
             undo_id: row.undo_id.map(id::<UndoId>),
             row: row.id,
             record: row.record_id,
+            waiting: None,
         }
     }
 }
@@ -100,6 +164,16 @@ impl DeliveryNode {
     async fn record(&self, ctx: &Context<'_>) -> Result<Option<RecordNode>> {
         let row = within(ctx, Permission::ReadOperations, async |store| store.find::<record::Entity>(self.record).await).await?;
         Ok(row.map(RecordNode::from))
+    }
+
+    /// Why it waits; null of what is settled, under way, or waits for a person by its exception.
+    async fn waiting(&self, ctx: &Context<'_>) -> Result<Option<DeliveryWaiting>> {
+        if let Some(known) = &self.waiting {
+            return Ok(known.clone().map(Into::into));
+        }
+        let rows = [self.row];
+        let mut known = within(ctx, Permission::ReadOperations, async |store| store.waiting(&rows).await).await?;
+        Ok(known.remove(&self.row).map(Into::into))
     }
 
     /// Newest first, at most 100.
@@ -154,6 +228,8 @@ struct DeliveryFilterInput {
     state: Option<String>,
     flow_id: Option<ID>,
     record_id: Option<ID>,
+    /// The destination.
+    connection_id: Option<ID>,
 }
 
 #[derive(Default)]
@@ -180,8 +256,9 @@ impl DeliveryQuery {
         one_of("state", filter.state.as_deref(), &DeliveryState::ALL.map(DeliveryState::as_str))?;
         let flow = filter.flow_id.map(|id| uuid::<FlowId>(&id).unwrap_or_default());
         let record = filter.record_id.map(|id| uuid::<RecordId>(&id).unwrap_or_default());
-        let filter = DeliveryFilter { state: filter.state, flow, record };
-        page::<delivery::Entity, _>(
+        let connection = filter.connection_id.map(|id| uuid::<ConnectionId>(&id).unwrap_or_default());
+        let filter = DeliveryFilter { state: filter.state, flow, record, connection };
+        let page = page::<delivery::Entity, _>(
             ctx,
             Permission::ReadOperations,
             first,
@@ -189,7 +266,8 @@ impl DeliveryQuery {
             |s| filter.apply(s),
             |row| (row.id, row.into()),
         )
-        .await
+        .await?;
+        with_waiting(ctx, page).await
     }
 
     /// Of deliveries confirmed since then; at most a day back.

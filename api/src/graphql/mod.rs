@@ -40,6 +40,7 @@ mod incident;
 mod interchange;
 mod inventory;
 mod invitation;
+mod invoice;
 mod ledger;
 mod lookup_entry;
 mod lookup_inbox;
@@ -68,6 +69,7 @@ mod support;
 mod swap;
 mod tenant;
 mod three_way_match;
+mod throughput;
 mod timeline;
 mod undo;
 
@@ -101,6 +103,7 @@ pub struct RecordsQuery(
     node::NodeQuery,
     record::RecordQuery,
     search::SearchQuery,
+    throughput::ThroughputQuery,
     timeline::TimelineQuery,
     undo::UndoQuery,
 );
@@ -160,7 +163,7 @@ pub struct PeopleQuery(
 
 /// Who is told, and what is kept.
 #[derive(MergedObject, Default)]
-pub struct WatchQuery(alert::AlertQuery, audit::AuditQuery, audit_stream::AuditStreamQuery);
+pub struct WatchQuery(alert::AlertQuery, audit::AuditQuery, audit_stream::AuditStreamQuery, invoice::InvoiceQuery);
 
 #[derive(MergedObject, Default)]
 pub struct Mutation(RecordsMutation, FlowsMutation, SourcesMutation, PeopleMutation, WatchMutation);

@@ -14,7 +14,7 @@ use async_graphql::{
 use domain::id::UserId;
 use domain::permission::Permission;
 use domain::permission::Permission::{
-    Configure, ManageApiKeys, ManageMembers, ManageSupport, ReadAudit, ReadOperations, ReadUsage, WorkExceptions,
+    Configure, ManageApiKeys, ManageMembers, ManageSupport, ReadAudit, ReadInvoices, ReadOperations, ReadUsage, WorkExceptions,
 };
 use futures::{Stream, StreamExt as _, stream};
 use infra::postgres::impersonation::LiveImpersonation;
@@ -92,6 +92,9 @@ const QUERIES: &[(&str, Access)] = &[
     ("inventoryPolicy", Tenant(ReadOperations)),
     ("invitation", Anyone),
     ("invitations", Tenant(ManageMembers)),
+    ("invoice", Tenant(ReadInvoices)),
+    ("invoiceDraft", Tenant(ReadInvoices)),
+    ("invoices", Tenant(ReadInvoices)),
     ("latency", Tenant(ReadOperations)),
     ("ledger", Tenant(ReadOperations)),
     ("lookupInbox", Tenant(ReadOperations)),
@@ -124,6 +127,7 @@ const QUERIES: &[(&str, Access)] = &[
     ("swapGaps", Tenant(ReadOperations)),
     ("swaps", Tenant(ReadOperations)),
     ("tenant", SignedIn),
+    ("throughput", Tenant(ReadOperations)),
     ("timeline", Tenant(ReadOperations)),
     ("usage", Tenant(ReadUsage)),
     ("viewer", Anyone),
@@ -219,6 +223,7 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("lookupTableImport", Tenant(WorkExceptions)),
     ("lookupTableRename", Tenant(Configure)),
     ("lookupTableRollback", Tenant(WorkExceptions)),
+    ("matchPolicyRemove", Tenant(Configure)),
     ("matchPolicySet", Tenant(Configure)),
     ("memberRemove", Tenant(ManageMembers)),
     ("memberRoleSet", Tenant(ManageMembers)),

@@ -11,7 +11,7 @@ use infra::postgres::filter::{DeliveryFilter, RecordFilter, revisions_of};
 use uuid::Uuid;
 
 use super::content::RecordContent;
-use super::delivery::DeliveryNode;
+use super::delivery::{DeliveryNode, with_waiting};
 use super::error::{UserError, UserErrorCode, within};
 use super::flow::{ProvenanceNode, provenance};
 use super::page::{LARGE_COST, cost, id, page, uuid};
@@ -148,7 +148,7 @@ impl RecordNode {
         after: Option<String>,
     ) -> Result<Connection<String, DeliveryNode, EmptyFields, EmptyFields>> {
         let filter = DeliveryFilter { record: Some(self.row), ..DeliveryFilter::default() };
-        page::<delivery::Entity, _>(
+        let page = page::<delivery::Entity, _>(
             ctx,
             Permission::ReadOperations,
             first,
@@ -156,7 +156,8 @@ impl RecordNode {
             |s| filter.apply(s),
             |row| (row.id, row.into()),
         )
-        .await
+        .await?;
+        with_waiting(ctx, page).await
     }
 }
 

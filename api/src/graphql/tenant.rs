@@ -40,8 +40,9 @@ struct UsageLine {
     quantity: i64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Enum)]
-enum Meter {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::usage::Meter")]
+pub enum Meter {
     /// Messages accepted; duplicates are not counted.
     MessageAccepted,
     /// Deliveries confirmed by their destination.
@@ -73,12 +74,7 @@ impl TenantQuery {
     #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn usage(&self, ctx: &Context<'_>, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<UsageLine>> {
         let lines = within(ctx, Permission::ReadUsage, async |store| store.usage(from, to).await).await?;
-        let meter = |name: &str| match name {
-            "message_accepted" => Some(Meter::MessageAccepted),
-            "delivery_confirmed" => Some(Meter::DeliveryConfirmed),
-            "vendor_call" => Some(Meter::VendorCall),
-            _ => None,
-        };
+        let meter = |name: &str| domain::usage::Meter::parse(name).map(Meter::from);
         Ok(lines.into_iter().filter_map(|(name, quantity)| Some(UsageLine { meter: meter(&name)?, quantity })).collect())
     }
 }

@@ -75,6 +75,14 @@ struct MatchPolicyPayload {
     user_errors: Vec<UserError>,
 }
 
+#[derive(SimpleObject)]
+struct MatchPolicyRemovePayload {
+    done: bool,
+    /// Exceptions that it had found and that are closed now.
+    resolved: i32,
+    user_errors: Vec<UserError>,
+}
+
 #[derive(Default)]
 pub struct MatchPolicyQuery;
 
@@ -100,5 +108,19 @@ impl MatchPolicyMutation {
         };
         within(ctx, Permission::Configure, async |store| store.match_policy_set(&policy).await).await?;
         Ok(MatchPolicyPayload { match_policy: Some(policy.into()), user_errors: vec![] })
+    }
+
+    /// Compares orders with nothing any more, and closes the exceptions that it had found and that are open.
+    async fn match_policy_remove(&self, ctx: &Context<'_>) -> Result<MatchPolicyRemovePayload> {
+        let resolved = within(ctx, Permission::Configure, async |store| store.match_policy_remove().await).await?;
+        Ok(match resolved {
+            Some(count) => {
+                MatchPolicyRemovePayload { done: true, resolved: i32::try_from(count).unwrap_or(i32::MAX), user_errors: vec![] }
+            }
+            None => {
+                let none = UserError::new("", UserErrorCode::NotFound, "orders are not compared; there is nothing to take away");
+                MatchPolicyRemovePayload { done: false, resolved: 0, user_errors: vec![none] }
+            }
+        })
     }
 }

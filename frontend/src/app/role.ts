@@ -14,6 +14,7 @@ export const PERMISSIONS = {
   configure: "CONFIGURE",
   audit: "READ_AUDIT",
   usage: "READ_USAGE",
+  invoices: "READ_INVOICES",
   members: "MANAGE_MEMBERS",
   owners: "MANAGE_OWNERS",
   keys: "MANAGE_API_KEYS",
@@ -32,7 +33,7 @@ export const ROLES = {
   OPERATOR: "works exceptions",
   DEVELOPER: "works exceptions; changes connections, flows and lookup tables",
   AUDITOR: "reads everything, the audit log too, and changes nothing",
-  BILLING: "sees what is billed",
+  BILLING: "sees what is counted and what is billed",
 } as const;
 
 /** The viewer's place in a tenant, which its address names by slug or id. */

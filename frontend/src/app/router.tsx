@@ -84,7 +84,7 @@ const exceptionGroup = createRoute({
 const deliveries = createRoute({
   getParentRoute: () => tenant,
   path: "/deliveries",
-  validateSearch: (search) => chosen(search, ["state", "flow"]),
+  validateSearch: (search) => chosen(search, ["state", "flow", "connection"]),
   component: lazyRouteComponent(() => import("../deliveries/list"), "Deliveries"),
 });
 const records = createRoute({
@@ -265,6 +265,17 @@ const usage = createRoute({
   validateSearch: (search) => chosen(search, ["month"]),
   component: lazyRouteComponent(() => import("../usage/page"), "Usage"),
 });
+const invoices = createRoute({
+  getParentRoute: () => tenant,
+  path: "/usage/invoices",
+  validateSearch: (search) => chosen(search, ["month"]),
+  component: lazyRouteComponent(() => import("../invoices/list"), "Invoices"),
+});
+const invoice = createRoute({
+  getParentRoute: () => tenant,
+  path: "/usage/invoices/$invoiceId",
+  component: lazyRouteComponent(() => import("../invoices/detail"), "InvoicePage"),
+});
 const settings = createRoute({
   getParentRoute: () => tenant,
   path: "/settings",
@@ -283,7 +294,7 @@ const settingsParts = [
   settingsPart("/support", lazyRouteComponent(() => import("../support/settings"), "SupportSettings")),
 ];
 
-const pages = [overview, exceptions, exceptionGroup, deliveries, records, record, connections, catalog, connect, connectionHealth, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, auditEvent, inventory, inventoryPolicy, usage, settings.addChildren(settingsParts)];
+const pages = [overview, exceptions, exceptionGroup, deliveries, records, record, connections, catalog, connect, connectionHealth, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, auditEvent, inventory, inventoryPolicy, usage, invoices, invoice, settings.addChildren(settingsParts)];
 
 /** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
 const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));

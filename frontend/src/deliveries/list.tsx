@@ -16,10 +16,11 @@ export function Deliveries() {
   const navigate = useNavigate();
   const search = useSearch({ from: "/t/$tenant/deliveries" });
   const meaning = meaningOf(search.state);
-  const filter = { ...(meaning ? { state: meaning.state } : {}), ...(search.flow ? { flowId: search.flow } : {}) };
+  const filter = { ...(meaning ? { state: meaning.state } : {}), ...(search.flow ? { flowId: search.flow } : {}), ...(search.connection ? { connectionId: search.connection } : {}) };
   const asked = usePages(DeliveriesDocument, { filter }, (result) => result.deliveries, { everyMs: EVERY_MS });
   const names = useAsk(DeliveryNamesDocument, {});
   const flows = names.data?.flows.nodes ?? [];
+  const connections = names.data?.connections.nodes ?? [];
   const narrow = (change: Partial<typeof search>) => void navigate({ to: "/t/$tenant/deliveries", params: { tenant }, search: { ...search, ...change }, replace: true });
   const nameIn = (all: readonly { id: string; name: string }[] | undefined, id: string) => all?.find((one) => one.id === id)?.name ?? "";
   const columns: Column<Row>[] = [
@@ -44,16 +45,13 @@ export function Deliveries() {
       cell: ({ row: { original: one } }) => (
         <>
           <span className="break">{nameIn(flows, one.flowId)}</span>
-          <p className="muted small">to {nameIn(names.data?.connections.nodes, one.connectionId) || "a connection"}</p>
+          <p className="muted small">to {nameIn(connections, one.connectionId) || "a connection"}</p>
         </>
       ),
     },
     { header: "State", cell: ({ row }) => <Badge state={row.original.state} /> },
     { header: "Planned", cell: ({ row }) => <Time at={row.original.plannedAt} /> },
-    {
-      header: "Next step, or end",
-      cell: ({ row: { original: one } }) => (isOpen(one.state) ? <Time at={one.dueAt} as="clock" /> : one.settledAt ? <Time at={one.settledAt} /> : <span className="muted">–</span>),
-    },
+    { header: "Waits for, or end", cell: ({ row: { original: one } }) => <NextStep one={one} /> },
     { header: "Tries", cell: ({ row }) => <span className="num">{row.original.attemptCount}</span> },
     { header: "Its id there", cell: ({ row }) => (row.original.receiptId ? <code className="break">{row.original.receiptId}</code> : <span className="muted">–</span>) },
   ];
@@ -87,6 +85,17 @@ export function Deliveries() {
               </option>
             ))}
           </select>
+          <label className="hidden-label" htmlFor="delivery-connection">
+            Destination
+          </label>
+          <select id="delivery-connection" value={search.connection ?? ""} onChange={(event) => narrow({ connection: event.target.value })}>
+            <option value="">All destinations</option>
+            {connections.map((connection) => (
+              <option key={connection.id} value={connection.id}>
+                {connection.name}
+              </option>
+            ))}
+          </select>
         </div>
       </div>
       {meaning && (
@@ -110,8 +119,8 @@ export function Deliveries() {
             // A column that fills later would move the rows.
             <Loading what="deliveries" />
           ) : asked.rows.length === 0 ? (
-            meaning || search.flow ? (
-              <Empty title={meaning ? `No delivery is ${meaning.state}` : "This flow has delivered nothing yet"}>
+            meaning || search.flow || search.connection ? (
+              <Empty title={meaning ? `No delivery is ${meaning.state}` : search.connection ? "Nothing was to be delivered there yet" : "This flow has delivered nothing yet"}>
                 <p>{meaning ? "That is so now; the page looks again by itself." : "A delivery is planned for each record that comes once the flow is published."}</p>
                 <Link className="button" to="/t/$tenant/deliveries" params={{ tenant }} search={{}}>
                   Show all
@@ -132,4 +141,25 @@ export function Deliveries() {
       </Asked>
     </div>
   );
+}
+
+/** Why it waits and until when; of what is settled, when that was. */
+function NextStep({ one }: { one: Row }) {
+  if (one.waiting) {
+    return (
+      <>
+        <span className="break">{one.waiting.sentence}</span>
+        <p className="muted small">
+          since <Time at={one.waiting.since} as="ago" />
+          {one.waiting.until && (
+            <>
+              , until <Time at={one.waiting.until} as="clock" />
+            </>
+          )}
+        </p>
+      </>
+    );
+  }
+  if (isOpen(one.state)) return <Time at={one.dueAt} as="clock" />;
+  return one.settledAt ? <Time at={one.settledAt} /> : <span className="muted">–</span>;
 }

@@ -30,6 +30,8 @@ export interface Draft {
   isSaving: boolean;
   isKept: boolean;
   kept: Kept;
+  /** What is sound and not kept, once it rests: what is tried is this. */
+  unsaved: Spec | null;
   /** Why it cannot be kept. */
   refused: string | null;
   error: unknown;
@@ -89,6 +91,8 @@ export function useDraft(flow: FlowNode): Draft {
   const isChecked = check.data?.text === text;
   const isSound = isChecked && Object.values(problems).every((some) => some.length === 0);
 
+  const unsaved = useMemo(() => (isSound && soon !== kept.text ? (parse(soon) as Spec) : null), [isSound, soon, kept.text]);
+
   const save = useMutation({
     mutationFn: (next: string) => {
       const { filter, read, write } = parse(next) as Spec;
@@ -136,6 +140,7 @@ export function useDraft(flow: FlowNode): Draft {
     isChecking: !isChecked,
     isSaving: save.isPending,
     isKept: text === kept.text,
+    unsaved,
     kept,
     refused,
     error: check.error ?? save.error,

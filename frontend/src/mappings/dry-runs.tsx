@@ -4,28 +4,30 @@ import { Link } from "@tanstack/react-router";
 import { useAsk, useTenant } from "../api/hooks";
 import { Badge } from "../ui/badge";
 import { Problem } from "../ui/state";
-import type { FlowNode, Kept } from "./draft";
+import type { FlowNode, Kept, Spec } from "./draft";
+import { draftOf } from "./sample";
 import { MappingDryRunDocument, type MappingKnownQuery } from "./query.generated";
 
 interface DryRunsProps {
   flow: FlowNode;
   kept: Kept;
+  unsaved: Spec | null;
   records: MappingKnownQuery["records"]["nodes"];
   isKept: boolean;
 }
 
-export function DryRuns({ flow, kept, records, isKept }: DryRunsProps) {
+export function DryRuns({ flow, kept, unsaved, records, isKept }: DryRunsProps) {
   const tenant = useTenant();
   const [wanted, setWanted] = useState<string | null>(null);
   const isWanted = wanted === kept.id && records.length > 0;
-  const asked = useAsk(MappingDryRunDocument, { id: flow.id, input: { version: kept.version, recordIds: records.map((one) => one.id) } }, { isWanted, of: kept.id });
+  const asked = useAsk(MappingDryRunDocument, { id: flow.id, input: { version: kept.version, recordIds: records.map((one) => one.id), ...draftOf(unsaved) } }, { isWanted, of: kept.id });
   const runs = isWanted && !asked.isPlaceholderData ? asked.data?.flowDryRun : undefined;
   const sent = runs?.filter((run) => run.verdict === "SENT").length ?? 0;
   return (
     <section className="panel stack tight" aria-label="Dry run">
       <div className="row apart">
         <h2>Dry run</h2>
-        <button type="button" className="button" disabled={records.length === 0 || !isKept || asked.isFetching} onClick={() => (isWanted ? void asked.refetch() : setWanted(kept.id))}>
+        <button type="button" className="button" disabled={records.length === 0 || (!isKept && unsaved === null) || asked.isFetching} onClick={() => (isWanted ? void asked.refetch() : setWanted(kept.id))}>
           {asked.isFetching && isWanted ? "Running…" : `Run it over the newest ${records.length} records`}
         </button>
       </div>

@@ -66,7 +66,7 @@ function Editor({ flow, tenant }: { flow: FlowNode; tenant: string }) {
   const [selected, select] = useState<string | null>(null);
   const known = useAsk(MappingKnownDocument, { sourceId: flow.source?.id ?? "", destinationId: flow.destination?.id ?? "", kind: flow.recordKind }, { isWanted: Boolean(flow.source && flow.destination) });
   const records = known.data?.records.nodes;
-  const sample = useSample(flow, records, draft.kept, side);
+  const sample = useSample(flow, records, draft.kept, draft.unsaved, side);
   const running = useMemo(() => (flow.published ? specOf(flow.published) : null), [flow.published]);
   const rules = draft.spec[side];
   const canonical = CANONICAL[flow.recordKind] ?? [];
@@ -173,9 +173,9 @@ function Editor({ flow, tenant }: { flow: FlowNode; tenant: string }) {
             }}
           />
           <Differences running={running} version={flow.published?.version ?? null} spec={draft.spec} />
-          <DryRuns flow={flow} kept={draft.kept} records={records ?? []} isKept={draft.isKept} />
+          <DryRuns flow={flow} kept={draft.kept} unsaved={draft.unsaved} records={records ?? []} isKept={draft.isKept} />
         </div>
-        <SamplePanel flow={flow} records={records ?? []} sample={sample} side={side} isKept={draft.isKept} />
+        <SamplePanel flow={flow} records={records ?? []} sample={sample} side={side} isOlder={!draft.isKept && draft.unsaved === null} />
       </div>
     </>
   );

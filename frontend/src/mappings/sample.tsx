@@ -1,12 +1,12 @@
 // The sample beside the rules: one of the newest records, what the connector comes with, or a message that somebody pastes. What is made of it comes
-// from the server, by the draft as it is kept; nothing is sent.
+// from the server, by the draft as it stands, kept or not; nothing is sent.
 import { useMemo, useState } from "react";
 import { nodeWith, useAsk } from "../api/hooks";
 import { Badge } from "../ui/badge";
 import { Document } from "../ui/document";
 import { Field } from "../ui/field";
 import { Problem } from "../ui/state";
-import type { FlowNode, Kept, Side } from "./draft";
+import type { FlowNode, Kept, Side, Spec } from "./draft";
 import { treeOf } from "./paths";
 import { MappingDryRunDocument, MappingMessageDocument, MappingRecordDocument, type MappingDryRunQuery, type MappingKnownQuery } from "./query.generated";
 
@@ -33,7 +33,7 @@ export interface Sample {
   provenance: readonly { field: string; from: readonly string[] }[];
 }
 
-export function useSample(flow: FlowNode, records: Records | undefined, kept: Kept, side: Side): Sample {
+export function useSample(flow: FlowNode, records: Records | undefined, kept: Kept, unsaved: Spec | null, side: Side): Sample {
   const [picked, choose] = useState("");
   const [pasted, paste] = useState("");
   const chosen = picked || (records && records.length === 0 ? SAMPLES : (records?.[0]?.id ?? ""));
@@ -52,7 +52,7 @@ export function useSample(flow: FlowNode, records: Records | undefined, kept: Ke
       ? { messages: [body] }
       : { recordIds: [chosen] };
   const isWanted = kept.id !== "" && (isRecord ? Boolean(stored) && !message.isLoading : chosen === SAMPLES || pasted.trim() !== "");
-  const asked = useAsk(MappingDryRunDocument, { id: flow.id, input: { version: kept.version, ...over } }, { isWanted, of: kept.id });
+  const asked = useAsk(MappingDryRunDocument, { id: flow.id, input: { version: kept.version, ...over, ...draftOf(unsaved) } }, { isWanted, of: kept.id });
   const run = isWanted ? (asked.data?.flowDryRun[0] ?? null) : null;
   const before = side === "read" ? (isRecord ? body : chosen === OWN ? pasted : null) : (run?.document ?? stored?.document ?? null);
   const after = side === "read" ? (run?.document ?? null) : (run?.request?.body ?? null);
@@ -61,7 +61,12 @@ export function useSample(flow: FlowNode, records: Records | undefined, kept: Ke
   return { chosen, choose, pasted, paste, run, isRunning: asked.isFetching, error: asked.error, before, tree, after, made, provenance: stored?.provenance ?? [] };
 }
 
-export function SamplePanel({ flow, records, sample, side, isKept }: { flow: FlowNode; records: Records; sample: Sample; side: Side; isKept: boolean }) {
+/** What is written and not kept, for a dry run over it. */
+export function draftOf(unsaved: Spec | null) {
+  return unsaved ? { draft: { filter: unsaved.filter, sourceMapping: unsaved.read, mapping: unsaved.write } } : {};
+}
+
+export function SamplePanel({ flow, records, sample, side, isOlder }: { flow: FlowNode; records: Records; sample: Sample; side: Side; isOlder: boolean }) {
   const { run } = sample;
   return (
     <section className="panel stack beside" aria-label="Sample">
@@ -86,7 +91,7 @@ export function SamplePanel({ flow, records, sample, side, isKept }: { flow: Flo
       )}
       {Boolean(sample.error) && <Problem error={sample.error} />}
       {run && <Outcome run={run} />}
-      {!isKept && run && <p className="muted small">It is of the draft as it was kept last.</p>}
+      {isOlder && run && <p className="muted small">It is of the draft as it was kept last: what you wrote since is not whole yet.</p>}
       {sample.after !== null && (
         <div>
           <h3>{side === "read" ? "The record that is made" : "What would be sent"}</h3>

@@ -1,16 +1,15 @@
 import { expect, test } from "vitest";
-import { aMinute, bordersAt, PIECES, piecesOf } from "./rates";
+import { aMinute, bordersAt, lastConfirmed, type Piece } from "./rates";
 
-test("the pieces lie side by side and end with the minute that runs", () => {
-  const borders = Object.values(bordersAt(Date.parse("2026-11-29T10:00:30Z")));
-  expect([borders.length, borders[0], borders[1], borders.at(-1)]).toEqual([PIECES + 1, "2026-11-29T09:01:00.000Z", "2026-11-29T09:06:00.000Z", "2026-11-29T10:01:00.000Z"]);
+test("the pieces end with the minute that runs, and are the same while it does", () => {
+  expect(bordersAt(Date.parse("2026-11-29T10:00:30Z"))).toEqual({ from: "2026-11-29T09:01:00.000Z", since: "2026-11-28T10:02:00.000Z" });
   expect(bordersAt(Date.parse("2026-11-29T10:00:59Z"))).toEqual(bordersAt(Date.parse("2026-11-29T10:00:01Z")));
 });
 
-test("a piece has what was accepted and what was confirmed, and nothing where nothing was", () => {
-  const none = Object.fromEntries(Array.from({ length: PIECES }, (_, index) => [`b${index}`, []]));
-  const pieces = piecesOf({ ...none, b11: [{ meter: "MESSAGE_ACCEPTED", quantity: 7 }, { meter: "VENDOR_CALL", quantity: 90 }] } as never);
-  expect([pieces.length, pieces[0], pieces[11]]).toEqual([12, { accepted: 0, confirmed: 0 }, { accepted: 7, confirmed: 0 }]);
+test("times are told of the newest piece that has any", () => {
+  const piece = (from: string, p50Ms: number | null): Piece => ({ from, accepted: 0, confirmed: 0, live: 0, liveOrders: 0, isSampled: false, p50Ms, p95Ms: p50Ms });
+  expect(lastConfirmed([piece("a", 3), piece("b", 5), piece("c", null)])?.from).toBe("b");
+  expect(lastConfirmed([piece("a", null)])).toBeUndefined();
 });
 
 test("a minute is a whole number where it is large, and never 0 where something came", () => {

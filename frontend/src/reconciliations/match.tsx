@@ -3,10 +3,12 @@ import { useState } from "react";
 import { Link } from "@tanstack/react-router";
 import { useAsk, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
+import { ActButton } from "../ui/act-button";
 import { Badge } from "../ui/badge";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
-import { MatchPolicyDocument, MatchPolicySetDocument, type MatchPolicyQuery } from "./query.generated";
+import { useUndo } from "../ui/undo";
+import { MatchPolicyDocument, MatchPolicyRemoveDocument, MatchPolicySetDocument, type MatchPolicyQuery } from "./query.generated";
 
 type Policy = NonNullable<MatchPolicyQuery["matchPolicy"]>;
 const FIELDS = ["quantityPercent", "amount", "amountPercent", "billWithinDays"];
@@ -35,9 +37,12 @@ export function Match() {
           Orders, shipments and invoices {policy ? <Badge tone="good">compared</Badge> : <Badge>not compared</Badge>}
         </h2>
         {may("configure") && (
-          <button type="button" className="button" onClick={() => setOpen(true)}>
-            {policy ? "Change" : "Compare them"}
-          </button>
+          <span className="row">
+            <button type="button" className="button" onClick={() => setOpen(true)}>
+              {policy ? "Change" : "Compare them"}
+            </button>
+            {policy && <Remove policy={policy} />}
+          </span>
         )}
       </div>
       {policy ? (
@@ -59,6 +64,12 @@ export function Match() {
       {isOpen && <PolicyDialog policy={policy} close={() => setOpen(false)} />}
     </section>
   );
+}
+
+function Remove({ policy }: { policy: Policy }) {
+  const undo = useUndo();
+  const back = undo(MatchPolicySetDocument, { input: { ...policy } }, (result) => result.matchPolicySet, "They are compared again, and those of the last 30 days.");
+  return <ActButton isQuiet document={MatchPolicyRemoveDocument} values={{}} payloadOf={(result) => result.matchPolicyRemove} label="Compare no more" done="Orders are not compared any more; what was found and open is closed." undo={back} />;
 }
 
 function PolicyDialog({ policy, close }: { policy: Policy | null; close: () => void }) {

@@ -81,6 +81,16 @@ function Shown({ record }: { record: RecordNode }) {
                       <>
                         Settled <Time at={one.settledAt} />.
                       </>
+                    ) : one.waiting ? (
+                      <>
+                        {one.waiting.sentence} It waits since <Time at={one.waiting.since} />
+                        {one.waiting.until && (
+                          <>
+                            , until <Time at={one.waiting.until} />
+                          </>
+                        )}
+                        .
+                      </>
                     ) : (
                       <>
                         Next step <Time at={one.dueAt} />.

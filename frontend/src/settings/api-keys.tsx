@@ -26,7 +26,8 @@ const GRANTS = {
   WORK_EXCEPTIONS: "Retry and ignore exceptions, edit lookup tables",
   CONFIGURE: "Create and change connections, flows and lookup tables; publish",
   READ_AUDIT: "See the audit log",
-  READ_USAGE: "See what is billed",
+  READ_USAGE: "See what is counted",
+  READ_INVOICES: "See what the tenant pays: its plan and its invoices",
   READ_PERSONAL_DATA: "See names, addresses and telephones in records and payloads; without it they are hidden",
   READ_SCHEMA: "Read the schema of the API (introspection)",
 } as const;

@@ -1,7 +1,8 @@
 // What is billed: each meter by month, beside the month before.
-import { useNavigate, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useAsk, useTenant } from "../api/hooks";
 import { Permitted } from "../app/permitted";
+import { useMay } from "../app/role";
 import { Empty, Loading, Problem } from "../ui/state";
 import { History } from "./history";
 import { boundsOf, change, isMonth, lastMonths, monthName } from "./months";
@@ -20,6 +21,8 @@ const METERS: Record<Meter, [string, string]> = {
 };
 
 export function Usage() {
+  const tenant = useTenant();
+  const may = useMay();
   return (
     <div className="stack">
       <div className="head">
@@ -27,6 +30,11 @@ export function Usage() {
           <h1>Usage</h1>
           <p>What is counted and billed, by month. Each line is written together with the thing that it counts, so none is missing and none is there twice.</p>
         </div>
+        {may("invoices") && (
+          <Link className="button" to="/t/$tenant/usage/invoices" params={{ tenant }}>
+            Invoices
+          </Link>
+        )}
       </div>
       <Permitted to="usage" otherwise="Your role does not see what is billed" advice="Ask an owner or admin of the tenant.">
         <Months />

@@ -3,7 +3,9 @@
 mod audit;
 mod connector;
 mod flow;
+mod invoice;
 mod keys;
+mod plan;
 
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
@@ -81,6 +83,16 @@ enum Command {
         #[command(subcommand)]
         command: keys::KeysCommand,
     },
+    /// What tenants pay: plans, and who is on which.
+    Plan {
+        #[command(subcommand)]
+        command: plan::PlanCommand,
+    },
+    /// What tenants were billed.
+    Invoice {
+        #[command(subcommand)]
+        command: invoice::InvoiceCommand,
+    },
     /// Prints the GraphQL contract.
     Schema,
     /// Lists the environment that serve and work read.
@@ -150,6 +162,8 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Flow { command } => flow::run(command).await,
         Command::Audit { command } => return command.run().await,
         Command::Keys { command } => return command.run().await,
+        Command::Plan { command } => plan::run(command).await,
+        Command::Invoice { command } => invoice::run(command).await,
         Command::Schema => {
             std::io::stdout().write_all(api::graphql::sdl().as_bytes())?;
             Ok(())

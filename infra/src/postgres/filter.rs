@@ -42,6 +42,8 @@ pub struct DeliveryFilter {
     pub state: Option<String>,
     pub flow: Option<Uuid>,
     pub record: Option<Uuid>,
+    /// The destination.
+    pub connection: Option<Uuid>,
 }
 
 impl DeliveryFilter {
@@ -55,6 +57,9 @@ impl DeliveryFilter {
         }
         if let Some(record) = self.record {
             select = select.filter(delivery::Column::RecordId.eq(record));
+        }
+        if let Some(connection) = self.connection {
+            select = select.filter(delivery::Column::ConnectionId.eq(connection));
         }
         select
     }

@@ -45,6 +45,7 @@ pub mod intake;
 pub mod interchange;
 pub mod inventory;
 pub mod invitation;
+pub mod invoice;
 pub mod ledger;
 pub mod lookup_entry;
 pub mod lookup_inbox;
@@ -83,12 +84,14 @@ pub mod swap;
 pub mod swap_shadow;
 pub mod sweep;
 pub mod three_way_match;
+pub mod throughput;
 pub mod timeline;
 pub mod token;
 pub mod undo;
 pub mod undo_item;
 pub mod undo_plan;
 pub mod upkeep;
+pub mod waiting;
 pub mod work;
 
 /// What went wrong at the database.

@@ -75,6 +75,8 @@ impl<'a> TenantStore<'a> {
     pub async fn match_begin(&self, due: MatchDue) -> Result<Option<Matching<'a>>, StoreError> {
         let tenant = self.scope().tenant.0;
         let mut tx = self.begin().await?;
+        // Held until this comparison is written: who takes the policy away waits for it, and closes what it finds.
+        sqlx::query("SELECT FROM match_policies WHERE tenant_id = $1 FOR KEY SHARE").bind(tenant).execute(&mut *tx).await?;
         let Some(policy) = policy(&mut tx, tenant).await? else {
             done(&mut tx, due).await?;
             tx.commit().await?;
@@ -176,6 +178,26 @@ impl<'a> TenantStore<'a> {
         audit(&mut tx, self.scope(), Action::MatchPolicySet, "tenant", &[tenant]).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Compares nothing any more, and closes what was found and is open, because nobody else would. Returns how many; `None` where nothing is compared.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn match_policy_remove(&self) -> Result<Option<usize>, StoreError> {
+        let tenant = self.scope().tenant.0;
+        let mut tx = self.begin().await?;
+        let removed = sqlx::query("DELETE FROM match_policies WHERE tenant_id = $1").bind(tenant).execute(&mut *tx).await?;
+        if removed.rows_affected() == 0 {
+            return Ok(None);
+        }
+        sqlx::query("DELETE FROM match_dues WHERE tenant_id = $1").bind(tenant).execute(&mut *tx).await?;
+        let open = "SELECT id FROM exceptions WHERE tenant_id = $1 AND check_kind = $2 AND state = 'open'";
+        let open: Vec<Uuid> = sqlx::query_scalar(open).bind(tenant).bind(CHECK).fetch_all(&mut *tx).await?;
+        exception::resolve(&mut tx, self.scope(), &open, "Orders are not compared any more").await?;
+        audit(&mut tx, self.scope(), Action::MatchPolicyRemoved, "tenant", &[tenant]).await?;
+        tx.commit().await?;
+        Ok(Some(open.len()))
     }
 }
 

@@ -109,6 +109,28 @@ async fn what_is_billed_and_not_shipped_is_an_exception_that_closes_itself_when_
         let shipped = "Shipments S1 and S2 together sent 12 of HAT, but only 11 were ordered in #1042.";
         let billed = "Invoice INV-7 bills 12 of HAT, but only 11 were ordered in #1042.";
         opens(client, &[billed, shipped]).await;
+
+        // Nobody wants it any more: what is open is closed, and nothing more is found.
+        let remove = "mutation { matchPolicyRemove { done resolved userErrors { code } } }";
+        let removed = client.ask(remove, json!({})).await.unwrap();
+        assert_eq!(removed["matchPolicyRemove"], json!({"done": true, "resolved": 2, "userErrors": []}));
+        assert!(open(client).await.is_empty());
+        assert_eq!(shop.send("order", order("9")).await.unwrap(), 200);
+        world.acme.rest(8, PATIENCE).await.unwrap();
+        compared(&mut database, 0).await;
+        assert!(open(client).await.is_empty());
+        assert_eq!(client.ask("{ matchPolicy { amount } }", json!({})).await.unwrap()["matchPolicy"], Value::Null);
+        let again = client.ask(remove, json!({})).await.unwrap();
+        assert_eq!(again["matchPolicyRemove"]["userErrors"], json!([{"code": "NOT_FOUND"}]));
+        client.ask(SET, json!({"i": {"amount": "0.05"}})).await.unwrap();
+        opens(
+            client,
+            &[
+                "Invoice INV-7 bills 12 of HAT, but only 9 were ordered in #1042.",
+                "Shipments S1 and S2 together sent 12 of HAT, but only 9 were ordered in #1042.",
+            ],
+        )
+        .await;
     })
     .await;
 }

@@ -141,6 +141,19 @@ async fn a_dry_run_shows_the_exact_request_and_sends_none() {
         assert_eq!((&refused["reason"]["code"], &refused["issues"][0]["value"]), (&json!("no_entry"), &json!("HAT-XL")));
         let answer = client.ask(query, json!({"id": flow, "i": {"samples": true}})).await.unwrap();
         assert!(answer["flowDryRun"].as_array().unwrap().len() > 1, "{answer}");
+        // What nobody has saved: it is run, and is still not there.
+        let draft = json!({"filter": "number != \"#1002\"", "mapping": [{"to": "memo", "default": "not saved"}]});
+        let unsaved = client.ask(query, json!({"id": flow, "i": {"recordIds": ids, "draft": draft}})).await.unwrap();
+        let runs = unsaved["flowDryRun"].as_array().unwrap();
+        let made: Vec<&Value> = runs.iter().filter(|run| run["verdict"] == "SENT").collect();
+        assert!(made.len() < 12 && runs.iter().any(|run| run["verdict"] == "LEFT"), "its filter leaves some out: {unsaved}");
+        assert!(made.iter().all(|run| run["request"]["body"].as_str().unwrap().contains("not saved")), "{unsaved}");
+        let versions = client.ask("query($id: ID!) { flow(id: $id) { newest { version } } }", json!({"id": flow})).await.unwrap();
+        assert_eq!(versions["flow"]["newest"]["version"], 1, "{versions}");
+        for wrong in [json!({"filter": "number =="}), json!({"mapping": [{"too": "memo"}]})] {
+            let refused = client.raw(query, json!({"id": flow, "i": {"samples": true, "draft": wrong}})).await.unwrap();
+            assert_eq!(refused["errors"][0]["extensions"]["code"], "BAD_REQUEST", "{refused}");
+        }
         let after = world.erp.stats();
         assert_eq!((after.creates, after.updates, after.reads), (sent.creates, sent.updates, sent.reads));
     })

@@ -13,7 +13,8 @@ use infra::postgres::entity::record;
 use infra::trial::{Sides, TrialError, tables};
 
 use super::change::version;
-use crate::graphql::error::{Code, fail, internal, scope, state, within};
+use super::input::FlowDraftInput;
+use crate::graphql::error::{Code, UserError, fail, internal, scope, state, within};
 use crate::graphql::page::{LARGE_COST, cost, uuid};
 use crate::graphql::personal::Personal;
 
@@ -33,6 +34,8 @@ struct DryRunInput {
     messages: Option<Vec<String>>,
     /// The samples that the source's connector comes with.
     samples: Option<bool>,
+    /// What a draft would say that nobody has saved: laid over the version as `flowDraft` does, and saved nowhere.
+    draft: Option<FlowDraftInput>,
 }
 
 /// What would happen.
@@ -160,7 +163,11 @@ impl DryRunQuery {
         let store = state(ctx).store.within(&scope);
         let sides = Sides::load(&store, state(ctx).catalog, &version).await.map_err(|error| told(ctx, error))?;
         let things = things(ctx, &input, &sides).await?;
-        let trial = sides.trial(&version.spec).map_err(|error| told(ctx, error))?;
+        let spec = match &input.draft {
+            Some(draft) => draft.over(version.spec.clone()).map_err(|errors| unreadable(&errors))?,
+            None => version.spec.clone(),
+        };
+        let trial = sides.trial(&spec).map_err(|error| told(ctx, error))?;
         let tables = tables(&store, &trial).await.map_err(|error| internal(ctx, &error))?;
         let run = things.into_iter().map(|thing| dry_run(&sides, &trial, &tables, thing));
         Ok(run.collect())
@@ -257,6 +264,12 @@ async fn things(ctx: &Context<'_>, input: &DryRunInput, sides: &Sides) -> Result
         });
     }
     Ok(things)
+}
+
+/// What of an unsaved draft cannot be read, each with its field.
+fn unreadable(errors: &[UserError]) -> async_graphql::Error {
+    let told: Vec<String> = errors.iter().map(|error| format!("`draft.{}`: {}", error.field.join("."), error.message)).collect();
+    fail(Code::BadRequest, &told.join("; "))
 }
 
 /// What a person can mend is said; the rest is in the log.

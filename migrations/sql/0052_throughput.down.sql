@@ -1,0 +1,2 @@
+DROP INDEX deliveries_settled;
+REVOKE DELETE ON match_policies FROM crossdock_app;
