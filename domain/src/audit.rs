@@ -273,6 +273,17 @@ pub enum Action {
     ConsentGiven,
     ConsentRefused,
     ConnectionProbed,
+    RotationScheduled,
+    RotationUnscheduled,
+    RotationBegun,
+    RotationCalled,
+    RotationSecretKept,
+    RotationAccepted,
+    RotationRefused,
+    RotationOverlapOver,
+    RotationRetired,
+    RotationFellBack,
+    RotationFailed,
 }
 
 impl Action {
@@ -489,6 +500,17 @@ impl Action {
             Self::ConsentGiven => "consent.given",
             Self::ConsentRefused => "consent.refused",
             Self::ConnectionProbed => "connection.probed",
+            Self::RotationScheduled => "rotation.scheduled",
+            Self::RotationUnscheduled => "rotation.unscheduled",
+            Self::RotationBegun => "rotation.begun",
+            Self::RotationCalled => "rotation.called",
+            Self::RotationSecretKept => "rotation.secret_kept",
+            Self::RotationAccepted => "rotation.accepted",
+            Self::RotationRefused => "rotation.refused",
+            Self::RotationOverlapOver => "rotation.overlap_over",
+            Self::RotationRetired => "rotation.retired",
+            Self::RotationFellBack => "rotation.fell_back",
+            Self::RotationFailed => "rotation.failed",
         }
     }
 }

@@ -171,6 +171,8 @@ ids! {
     PasskeyChallengeId = "pkc", "passkey challenge";
     /// That a person lets us act for them at a vendor.
     ConsentId = "cns", "consent";
+    /// The exchange of a connection's secret for a new one.
+    RotationId = "rot", "rotation";
 }
 
 impl ExceptionGroupId {

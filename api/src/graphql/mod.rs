@@ -55,6 +55,7 @@ mod personal;
 mod poll;
 mod reconciliation;
 mod record;
+mod rotation;
 mod scim_token;
 mod search;
 mod second_factor;
@@ -201,6 +202,7 @@ pub struct SourcesMutation(
     lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
     poll::PollMutation,
+    rotation::RotationMutation,
     subscription::SubscriptionMutation,
 );
 
