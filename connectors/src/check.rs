@@ -2,6 +2,7 @@
 
 mod auth;
 mod change;
+mod rotation;
 mod template;
 
 use std::collections::BTreeSet;
@@ -58,6 +59,7 @@ pub(crate) fn check(folder: &str, manifest: &Manifest) -> Vec<String> {
     check_x12(manifest, &mut errors);
     template::check_templates(manifest, &mut errors);
     auth::check_auth(manifest, &mut errors);
+    rotation::check_rotation(manifest, &mut errors);
     errors
 }
 

@@ -55,6 +55,10 @@ pub struct CallVars<'a> {
     pub subscription_id: Option<&'a str>,
     /// The number, offset or cursor of a page, for a vendor that wants it within a text.
     pub page: Option<&'a str>,
+    /// What a key is called that is made at the vendor.
+    pub key_label: Option<&'a str>,
+    /// The vendor's id of a key that is removed there.
+    pub key_id: Option<&'a str>,
     pub payload: Option<&'a Value>,
     pub payloads: Option<&'a Value>,
 }
@@ -427,6 +431,8 @@ impl Connector {
             "topic" => vars.topic.map(Into::into),
             "subscription_id" => vars.subscription_id.map(Into::into),
             "page" => vars.page.map(Into::into),
+            "key_label" => vars.key_label.map(Into::into),
+            "key_id" => vars.key_id.map(Into::into),
             _ => context
                 .find(name)
                 .or_else(|| path::first(vars.payload?, name.strip_prefix("payload.")?)?.to_text())

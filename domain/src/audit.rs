@@ -277,6 +277,17 @@ pub enum Action {
     InvoiceClosed,
     InvoiceCredited,
     MatchPolicyRemoved,
+    RotationScheduled,
+    RotationUnscheduled,
+    RotationBegun,
+    RotationCalled,
+    RotationSecretKept,
+    RotationAccepted,
+    RotationRefused,
+    RotationOverlapOver,
+    RotationRetired,
+    RotationFellBack,
+    RotationFailed,
 }
 
 impl Action {
@@ -497,6 +508,17 @@ impl Action {
             Self::InvoiceClosed => "invoice.closed",
             Self::InvoiceCredited => "invoice.credited",
             Self::MatchPolicyRemoved => "match_policy.removed",
+            Self::RotationScheduled => "rotation.scheduled",
+            Self::RotationUnscheduled => "rotation.unscheduled",
+            Self::RotationBegun => "rotation.begun",
+            Self::RotationCalled => "rotation.called",
+            Self::RotationSecretKept => "rotation.secret_kept",
+            Self::RotationAccepted => "rotation.accepted",
+            Self::RotationRefused => "rotation.refused",
+            Self::RotationOverlapOver => "rotation.overlap_over",
+            Self::RotationRetired => "rotation.retired",
+            Self::RotationFellBack => "rotation.fell_back",
+            Self::RotationFailed => "rotation.failed",
         }
     }
 }

@@ -173,6 +173,8 @@ ids! {
     ConsentId = "cns", "consent";
     /// What a tenant is billed for a month, or given back of it.
     InvoiceId = "inv", "invoice";
+    /// The exchange of a connection's secret for a new one.
+    RotationId = "rot", "rotation";
 }
 
 impl ExceptionGroupId {

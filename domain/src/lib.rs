@@ -52,6 +52,7 @@ pub mod reconciliation;
 pub mod record;
 pub mod replay;
 pub mod retry_budget;
+pub mod rotation;
 pub mod schedule;
 pub mod scim;
 pub mod scope;

@@ -17,10 +17,17 @@ pub enum Upkeep {
     Certificate,
     /// The connection does not answer to its credential.
     Probe,
+    /// Something that the connector needs was not allowed.
+    Scopes,
+    /// A secret that a person is to exchange by then.
+    Rotation,
+    /// The exchange of a secret that does not go on without a person.
+    RotationHalted,
 }
 
 impl Upkeep {
-    pub const ALL: [Self; 4] = [Self::Consent, Self::Secret, Self::Certificate, Self::Probe];
+    pub const ALL: [Self; 7] =
+        [Self::Consent, Self::Secret, Self::Certificate, Self::Probe, Self::Scopes, Self::Rotation, Self::RotationHalted];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -29,6 +36,9 @@ impl Upkeep {
             Self::Secret => "secret",
             Self::Certificate => "certificate",
             Self::Probe => "probe",
+            Self::Scopes => "scopes",
+            Self::Rotation => "rotation",
+            Self::RotationHalted => "rotation_halted",
         }
     }
 
@@ -56,6 +66,9 @@ impl Upkeep {
                 format!("The client certificate of {connection} ends on {day}: nothing can be called there from then on.")
             }
             Self::Probe => format!("{connection} does not answer to its credential."),
+            Self::Scopes => format!("{connection} may do less than it needs."),
+            Self::Rotation => format!("The secret of {connection} is to be exchanged by {day}; it works on after that."),
+            Self::RotationHalted => format!("The exchange of the secret of {connection} does not go on by itself."),
         }
     }
 
@@ -73,6 +86,13 @@ impl Upkeep {
             Self::Probe => {
                 format!("Look at {title} whether the account and its rights are still there, then test the connection again.")
             }
+            Self::Scopes => format!("Open the connection, connect {title} again and allow it; its flows stay as they are."),
+            Self::Rotation => {
+                format!(
+                    "Open the connection and go through the steps of the exchange; the first is to make a new secret at {title}."
+                )
+            }
+            Self::RotationHalted => "Open the connection: it says what the exchange waits for.".to_owned(),
         }
     }
 }

@@ -16,6 +16,7 @@ import { open, SHOTS, visit, wrong } from "./page.mjs";
 import { pages } from "./pages.mjs";
 import { people } from "./people.mjs";
 import { reconciliations } from "./reconciliations.mjs";
+import { rotations } from "./rotations.mjs";
 import { settings } from "./settings.mjs";
 import { signOn } from "./sign-on.mjs";
 import { streams } from "./streams.mjs";
@@ -30,7 +31,7 @@ import { work } from "./work.mjs";
 
 // Signing out comes last.
 const { a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last, ...before } = first;
-const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...consents, ...drifts, ...settings, ...signOn, ...directory, ...support, ...audit, ...usage, ...inventory, ...undos, ...swaps, ...triage, ...telephone, ...volume, ...streams, ...bulk, ...pages, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
+const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...consents, ...rotations, ...drifts, ...settings, ...signOn, ...directory, ...support, ...audit, ...usage, ...inventory, ...undos, ...swaps, ...triage, ...telephone, ...volume, ...streams, ...bulk, ...pages, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
 const started = Date.now();
 const program = findBrowser();
 const stack = await demo();

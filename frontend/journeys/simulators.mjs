@@ -43,3 +43,9 @@ export const put = (url, kind, value) => control(url, "records", { kind, value }
 export const seed = (url, kind, count) => control(url, "records", { kind, count });
 /** How a person decides there who is asked for consent. */
 export const consenting = (url, how) => control(url, "consent", how);
+/** A key that a person makes there, and one that they remove. */
+export const keyAdd = (url, label, secrets) => control(url, "keys", { label, secrets });
+export const keyRemove = async (url, label) => {
+  const answer = await fetch(`${url}/_control/keys?label=${encodeURIComponent(label)}`, { method: "DELETE" });
+  if (!answer.ok) throw new Error(`the simulator removed no key: ${await answer.text()}`);
+};

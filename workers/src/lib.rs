@@ -19,6 +19,7 @@
 //! - [`poll`]: what sources list becomes messages.
 //! - [`reconcile`]: both sides of a flow are read and held against the ledger.
 //! - [`replay`]: a draft is run over what came before, and what would be different is told.
+//! - [`rotation`]: secrets are exchanged for new ones before they are old.
 //! - [`seal`]: what was done is closed in signed batches, so that nobody changes it unseen.
 //! - [`shadow`]: what a swap's candidate would be sent is made beside what is sent, and compared.
 //! - [`subscription`]: webhooks are kept registered at vendors, and sources are listed, as published flows need it.
@@ -68,6 +69,7 @@ mod poll;
 mod receive;
 mod reconcile;
 mod replay;
+mod rotation;
 mod seal;
 mod shadow;
 mod subscription;
@@ -161,6 +163,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(audit_stream::run(context.clone(), stop.clone()));
     stages.spawn(first::run(context.clone(), stop.clone()));
     stages.spawn(undo::run(context.clone(), stop.clone()));
+    stages.spawn(rotation::run(context.clone(), directory.clone(), stop.clone()));
     stages.spawn(upkeep::run(context.clone(), directory.clone(), stop.clone()));
     let stopped = async {
         // A closed line means that whoever could tell us to stop is gone.

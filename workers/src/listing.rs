@@ -4,12 +4,12 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use connectors::{Connector, Position, PublishedRate, ReadRecord, Reader, RequestError};
+use connectors::{Connector, ListedKey, MadeKey, Position, PublishedRate, ReadRecord, Reader, RequestContext, RequestError};
 use domain::delivery::Policy;
 use domain::fault::{Fault, FaultClass};
 use domain::governor::Told;
 use domain::http::{HttpAnswer, HttpRequest, NoAnswer};
-use domain::id::ConnectionId;
+use domain::id::{ConnectionId, CredentialId};
 use domain::record::RecordKind;
 use domain::scope::Scope;
 use infra::postgres::StoreError;
@@ -88,6 +88,13 @@ impl<'a> Listing<'a> {
     #[must_use]
     pub fn hasty(mut self) -> Self {
         self.tries_max = 1;
+        self
+    }
+
+    /// Is called with this credential instead of the one that is used.
+    #[must_use]
+    pub fn with(mut self, credential: CredentialId) -> Self {
+        self.connection.credential = Some(credential);
         self
     }
 
@@ -214,6 +221,62 @@ impl<'a> Listing<'a> {
         let Some(mut pages) = pages else { return Ok(false) };
         self.next(&mut pages).await?;
         Ok(true)
+    }
+
+    /// The keys that the account has.
+    ///
+    /// # Errors
+    /// As those of [`Self::next`].
+    pub async fn keys(&mut self) -> Result<Vec<ListedKey>, ListingError> {
+        let connector = self.connector;
+        self.ask(|context| connector.keys_request(context), |answer, _| connector.read_keys(answer)).await
+    }
+
+    /// Makes a key of this label. It is asked once: whoever gets no answer looks for the label before he asks again.
+    ///
+    /// # Errors
+    /// As those of [`Self::next`].
+    pub async fn key_create(&mut self, label: &str) -> Result<MadeKey, ListingError> {
+        let (connector, tries_max) = (self.connector, std::mem::replace(&mut self.tries_max, 1));
+        let made = self
+            .ask(
+                |context| connector.key_create_request(label, context),
+                |answer, access| connector.read_created_key(answer, &access.credential.fields),
+            )
+            .await;
+        self.tries_max = tries_max;
+        made
+    }
+
+    /// Removes a key, or finds that it is gone.
+    ///
+    /// # Errors
+    /// As those of [`Self::next`].
+    pub async fn key_retire(&mut self, id: &str) -> Result<(), ListingError> {
+        let connector = self.connector;
+        self.ask(|context| connector.key_retire_request(id, context), |answer, _| connector.read_retired_key(answer)).await
+    }
+
+    /// One call, as often as it takes.
+    async fn ask<T>(
+        &mut self,
+        build: impl Fn(&RequestContext<'_>) -> Result<HttpRequest, RequestError>,
+        read: impl Fn(&HttpAnswer, &Access) -> Result<T, Fault>,
+    ) -> Result<T, ListingError> {
+        let mut tries = Tries::default();
+        loop {
+            let access = self.access(&mut tries).await?;
+            let nonce = Uuid::new_v4().simple().to_string();
+            let request = build(&access.context(&self.connection.settings, &nonce)).map_err(|error| self.unasked(error))?;
+            let taken = match self.send(request, &access).await {
+                Ok(answer) => read(&answer, &access).map_err(|fault| access.told(fault)),
+                Err(fault) => Err(fault),
+            };
+            match taken {
+                Ok(taken) => return Ok(taken),
+                Err(fault) => self.rest(&mut tries, fault).await?,
+            }
+        }
     }
 
     async fn access(&mut self, tries: &mut Tries) -> Result<Access, ListingError> {

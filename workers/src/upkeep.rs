@@ -8,7 +8,7 @@ use chrono::Utc;
 use domain::fault::{FaultClass, Owner};
 use domain::id::{ConnectionId, TenantId};
 use domain::scope::Scope;
-use domain::upkeep::TOLD_DAYS;
+use domain::upkeep::{TOLD_DAYS, Upkeep};
 use infra::chain;
 use infra::postgres::StoreError;
 use infra::postgres::upkeep::{ProbeFailure, ProbeOutcome, Probed};
@@ -75,7 +75,8 @@ async fn probe_once(
     // A little apart from each other.
     let jitter_s = i64::from(rand::random::<u16>()) / 20;
     let due_at = Utc::now() + chrono::Duration::seconds(again_s + jitter_s);
-    let probed = Probed { outcome, took_ms, failure };
+    let missing = missing(context, scope, id).await?;
+    let probed = Probed { outcome, took_ms, failure, missing };
     context.store.within(scope).connection_probed(id, lease, &probed, &calls, due_at).await
 }
 
@@ -93,7 +94,28 @@ async fn ask(
     answered
 }
 
-fn failure(error: &ListingError) -> ProbeFailure {
+/// What the connector needs now and the vendor did not grant, or has taken back: after a token was renewed, or the connector needs more.
+async fn missing(context: &Context, scope: &Scope, id: ConnectionId) -> Result<Option<ProbeFailure>, StoreError> {
+    let store = context.store.within(scope);
+    let Some(granted) = store.granted_scope(id).await? else { return Ok(None) };
+    let Some(row) = store.connection_rows(&[id.0]).await?.pop() else { return Ok(None) };
+    let Some(connector) = context.catalog.get(&row.connector) else { return Ok(None) };
+    let missing: Vec<&str> = connector.missing_scopes(&granted).into_iter().map(|scope| scope.title).collect();
+    Ok((!missing.is_empty()).then(|| ProbeFailure {
+        code: Upkeep::Scopes.code(),
+        sentence: format!(
+            "{} may do less than it needs. Not allowed at {}: {}.",
+            row.name,
+            connector.title(),
+            missing.join(", ")
+        ),
+        owner: Owner::Developer,
+        next_step: Upkeep::Scopes.next_step(connector.title()),
+        is_passing: false,
+    }))
+}
+
+pub fn failure(error: &ListingError) -> ProbeFailure {
     match error {
         ListingError::Fault { connection, fault } => ProbeFailure {
             code: format!("{}.{}", fault.class.as_str(), fault.code),

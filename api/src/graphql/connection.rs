@@ -499,7 +499,7 @@ fn drop_folder_error(ctx: &Context<'_>, connector: &Connector, settings: &serde_
     Ok(refused.map(|why| UserError::new("settings.base_url", UserErrorCode::Blocked, why)))
 }
 
-fn form_errors(form: &str, checked: Result<(), Vec<FieldError>>) -> Vec<UserError> {
+pub fn form_errors(form: &str, checked: Result<(), Vec<FieldError>>) -> Vec<UserError> {
     let error = |error: FieldError| UserError::new(&format!("{form}.{}", error.field), UserErrorCode::Invalid, error.message);
     checked.err().into_iter().flatten().map(error).collect()
 }

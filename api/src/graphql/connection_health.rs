@@ -16,6 +16,7 @@ use super::connection::ConnectionNode;
 use super::consent::ScopeNode;
 use super::error::{Code, UserError, UserErrorCode, fail, state, within};
 use super::page::{LARGE_COST, cost, rows, uuid};
+use super::rotation::ConnectionRotationNode;
 
 /// How long somebody waits for a probe; after that they look again.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -89,6 +90,12 @@ enum UpkeepNode {
     Certificate,
     /// The connection does not answer to its credential.
     Probe,
+    /// Something that the connector needs was not allowed.
+    Scopes,
+    /// A secret that a person is to exchange by then.
+    Rotation,
+    /// The exchange of a secret that does not go on without a person.
+    RotationHalted,
 }
 
 /// Something of a connection that ends. An incident tells of it from 30 days before, and alerts do at 30, 14, 7 and 1 days and when it is over.
@@ -110,7 +117,7 @@ impl ConnectionEnd {
 /// How a connection is kept.
 #[derive(SimpleObject)]
 #[graphql(name = "ConnectionHealth")]
-struct HealthNode {
+pub struct HealthNode {
     connection: ConnectionNode,
     probe: Option<ProbeNode>,
     /// What ends one day, the soonest first; at most 2.
@@ -121,16 +128,26 @@ struct HealthNode {
     needs_consent: bool,
     /// What the connector needs now and was not granted, where the vendor says what was.
     missing_scopes: Vec<ScopeNode>,
+    /// When the secret that is used was stored; null where there is none.
+    secret_stored_at: Option<DateTime<Utc>>,
+    /// Whole days since then.
+    secret_age_days: Option<i64>,
+    /// How the secret is exchanged for a new one; null where the connector does not say.
+    rotation: Option<ConnectionRotationNode>,
 }
 
 impl HealthNode {
-    fn new(ctx: &Context<'_>, health: ConnectionHealth, now: DateTime<Utc>) -> Self {
+    pub fn new(ctx: &Context<'_>, health: ConnectionHealth, now: DateTime<Utc>) -> Self {
         let connector = state(ctx).catalog.get(&health.connection.connector);
         let title = connector.map_or("the vendor", |connector| connector.title());
         let granted = health.scope.as_deref().filter(|_| health.has_token);
         let missing = connector.zip(granted).map(|(connector, granted)| connector.missing_scopes(granted));
         let name = health.connection.name.clone();
+        let rotation = ConnectionRotationNode::of(&health, connector);
         Self {
+            secret_stored_at: health.stored_at,
+            secret_age_days: health.stored_at.map(|at| (now - at).num_days().max(0)),
+            rotation,
             probe: health.probe.map(|probe| ProbeNode::new(probe, &name)),
             ends: health.ends.into_iter().map(|ends| ConnectionEnd::new(ends, title, now)).collect(),
             token_expires_at: health.token_expires_at,

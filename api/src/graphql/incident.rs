@@ -31,6 +31,10 @@ enum IncidentKind {
     Expiry,
     /// It does not answer to its credential, though nothing was sent to it that would have told.
     Probe,
+    /// Something that its connector needs was not allowed at the vendor, or is not any more: what needs it fails.
+    Scopes,
+    /// Its secret is to be exchanged for a new one by a person, or an exchange does not go on without one.
+    Rotation,
 }
 
 /// A destination that fails, told once: deliveries are held without an attempt, and sent by themselves once it works again. Or a source that cannot
@@ -43,7 +47,7 @@ pub struct IncidentNode {
     kind: IncidentKind,
     connection_id: ID,
     /// The operation that fails: order.write, order.update, order.action.confirm, order.list, webhook.subscribe; empty for all of the connection. Of an
-    /// alarm what it is about: order.silence, order.surge, orders/create.silence; x12.acknowledgement; upkeep.secret.
+    /// alarm what it is about: order.silence, order.surge, orders/create.silence; x12.acknowledgement; upkeep.secret, upkeep.rotation.
     operation: String,
     /// Stable and short: outage.http_503.
     code: String,
@@ -70,6 +74,8 @@ impl From<incident::Model> for IncidentNode {
                 (Some(_), _) => IncidentKind::Silence,
                 (None, _) if row.sequence_id.is_some() => IncidentKind::Acknowledgement,
                 (None, _) if row.upkeep.as_deref() == Some("probe") => IncidentKind::Probe,
+                (None, _) if row.upkeep.as_deref() == Some("scopes") => IncidentKind::Scopes,
+                (None, _) if matches!(row.upkeep.as_deref(), Some("rotation" | "rotation_halted")) => IncidentKind::Rotation,
                 (None, _) if row.upkeep.is_some() => IncidentKind::Expiry,
                 (None, _) if row.operation == ACCOUNT => IncidentKind::Credential,
                 (None, _) => IncidentKind::Outage,
@@ -102,7 +108,7 @@ impl IncidentNode {
     }
 
     pub fn is_probe(&self) -> bool {
-        self.kind == IncidentKind::Probe
+        matches!(self.kind, IncidentKind::Probe | IncidentKind::Scopes)
     }
 
     pub fn is_silence(&self) -> bool {

@@ -56,6 +56,7 @@ mod personal;
 mod poll;
 mod reconciliation;
 mod record;
+mod rotation;
 mod scim_token;
 mod search;
 mod second_factor;
@@ -204,6 +205,7 @@ pub struct SourcesMutation(
     lookup_inbox::LookupInboxMutation,
     lookup_table::LookupTableMutation,
     poll::PollMutation,
+    rotation::RotationMutation,
     subscription::SubscriptionMutation,
 );
 

@@ -13,6 +13,8 @@ pub(super) struct Scope<'m> {
     pub found: Vec<&'m str>,
     pub version: bool,
     pub credential: bool,
+    /// Which of the names of a key that is made or removed.
+    pub key: Option<&'m str>,
 }
 
 pub(super) fn check_templates(manifest: &Manifest, errors: &mut Vec<String>) {
@@ -75,6 +77,13 @@ pub(super) fn check_template(manifest: &Manifest, template: &str, scope: &Scope<
             Some(("payload" | "payloads", _)) => true,
             _ if name == "receipt_version" && !scope.version => {
                 errors.push(format!("\"{template}\" names receipt_version, which only update and actions know"));
+                continue;
+            }
+            _ if matches!(name, "key_label" | "key_id") => {
+                if scope.key != Some(name) {
+                    let whose = if name == "key_id" { "retire" } else { "create" };
+                    errors.push(format!("\"{template}\" names {name}, which only rotation.automatic.{whose} knows"));
+                }
                 continue;
             }
             _ => NAMES.contains(&name) || matches!(name, "payload" | "payloads"),

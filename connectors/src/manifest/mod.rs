@@ -8,6 +8,7 @@ mod limit;
 mod rates;
 mod read;
 mod request;
+mod rotation;
 mod webhook;
 mod write;
 mod x12;
@@ -29,6 +30,7 @@ pub use limit::*;
 pub use rates::*;
 pub use read::*;
 pub use request::*;
+pub use rotation::*;
 pub use webhook::*;
 pub use write::*;
 pub use x12::*;
@@ -78,6 +80,9 @@ pub struct Manifest {
     /// A cheap read that tells whether the account answers to its credential. Where there is none, the newest records of the first kind are listed.
     #[serde(default)]
     pub probe: Option<Request>,
+    /// How the secret is exchanged for a new one, now and then.
+    #[serde(default)]
+    pub rotation: Option<Rotation>,
     #[serde(default)]
     pub webhooks: Option<Hook>,
     /// What is read and written, by kind of record.

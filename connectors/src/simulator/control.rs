@@ -54,6 +54,14 @@ struct Put {
     value: Option<serde_json::Value>,
 }
 
+/// A key that a person has made at the vendor.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyOrder {
+    label: String,
+    secrets: std::collections::BTreeMap<String, String>,
+}
+
 fn refused(status: u16, what: &str) -> SimAnswer {
     SimAnswer::json(status, &Value::from(&json!({"error": what})))
 }
@@ -130,13 +138,23 @@ impl Simulator<'_> {
                 self.set_consenting(consenting);
                 said(&json!({}))
             }
+            (Method::Get, "keys") => said(&json!(self.key_labels())),
+            (Method::Post, "keys") => {
+                let KeyOrder { label, secrets } = order(incoming)?;
+                self.key_add(&label, secrets.into_iter().map(|(field, secret)| (field, secret.into())).collect());
+                said(&json!({}))
+            }
+            (Method::Delete, "keys") => {
+                let label = incoming.parameter("label").ok_or_else(|| refused(400, "say which keys: ?label=…"))?.to_owned();
+                said(&json!({"removed": self.key_remove(&label)}))
+            }
             (Method::Post, "tokens/expire") => {
                 self.expire_tokens();
                 said(&json!({}))
             }
             _ => refused(
                 404,
-                "there are GET stats, records, writes, subscriptions; POST records, fail, emit, reset, consent, tokens/expire; DELETE subscriptions",
+                "there are GET stats, records, writes, subscriptions, keys; POST records, fail, emit, reset, consent, keys, tokens/expire; DELETE subscriptions, keys",
             ),
         })
     }

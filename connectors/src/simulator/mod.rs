@@ -13,6 +13,7 @@ mod fault;
 mod guard;
 mod hook;
 mod incoming;
+mod key;
 mod limit;
 mod list;
 mod look_up;
@@ -44,6 +45,7 @@ use self::fault::{Faults, Trouble};
 use self::guard::{Account, Guard};
 use self::hook::Hooks;
 use self::incoming::Incoming;
+use self::key::Keys;
 use self::limit::Buckets;
 use self::list::{Item, Listing};
 use self::pattern::Found;
@@ -83,6 +85,8 @@ pub struct Simulator<'c> {
     connector: &'c Connector,
     settings: serde_json::Value,
     credential: SecretFields,
+    /// What it may be called with: the credential, and what was made since.
+    keys: Keys,
     seed: u64,
     limits: bool,
     records: usize,
@@ -129,6 +133,7 @@ impl<'c> Simulator<'c> {
             samples: populate::samples(connector),
             connector,
             settings,
+            keys: Keys::new(&credential),
             credential,
             seed,
             limits: false,
@@ -443,8 +448,14 @@ impl<'c> Simulator<'c> {
         if matches!(operation, Some(Operation::Authorize | Operation::Token | Operation::LogIn)) {
             return Ok(());
         }
-        let account = Account { connector: self.connector, settings: &self.settings, credential: &self.credential };
-        let verdict = self.guard.verify(&self.connector.manifest.auth, account, incoming, now);
+        let mut verdict = Err("there is no key any more");
+        for key in &self.keys.rows {
+            let account = Account { connector: self.connector, settings: &self.settings, credential: &key.credential };
+            verdict = self.guard.verify(&self.connector.manifest.auth, account, incoming, now);
+            if verdict.is_ok() {
+                break;
+            }
+        }
         verdict.map_err(|why| Refusal::new(FaultClass::Authentication, &format!("Authentication failed: {why}.")))?;
         if self.limits {
             let call = (incoming.path.as_str(), in_flight, points);
@@ -500,6 +511,9 @@ impl<'c> Simulator<'c> {
             Operation::Unsubscribe => self.unsubscribe(found, now),
             Operation::Rates => self.rates(),
             Operation::Probe => Ok(SimAnswer::json(200, &Value::from(&serde_json::json!({})))),
+            Operation::MakeKey => self.make_key(found),
+            Operation::ListKeys => self.list_keys(),
+            Operation::RetireKey => self.retire_key(found),
             Operation::Authorize => Ok(self.authorize(incoming, now)),
             Operation::Token | Operation::LogIn => self.open(incoming, now),
         }?;

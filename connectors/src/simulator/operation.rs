@@ -31,6 +31,10 @@ pub enum Operation {
     Rates,
     /// Whether the account is there.
     Probe,
+    /// A key is made, those that there are are listed, one is removed.
+    MakeKey,
+    ListKeys,
+    RetireKey,
     /// Where a person consents.
     Authorize,
     Token,
@@ -76,6 +80,9 @@ impl fmt::Display for Operation {
             Self::Unsubscribe => f.write_str("webhooks.unsubscribe"),
             Self::Rates => f.write_str("rates"),
             Self::Probe => f.write_str("probe"),
+            Self::MakeKey => f.write_str("rotation.create"),
+            Self::ListKeys => f.write_str("rotation.list"),
+            Self::RetireKey => f.write_str("rotation.retire"),
             Self::Authorize => f.write_str("auth.authorize"),
             Self::Token => f.write_str("auth.token"),
             Self::LogIn => f.write_str("auth.log_in"),

@@ -177,6 +177,11 @@ impl Routes {
         if let Some(probe) = &manifest.probe {
             routes.push(maker.route(Operation::Probe, probe, None));
         }
+        if let Some(automatic) = manifest.rotation.as_ref().and_then(|rotation| rotation.automatic.as_deref()) {
+            routes.push(maker.route(Operation::MakeKey, &automatic.create.request, None));
+            routes.push(maker.route(Operation::ListKeys, &automatic.list.request, None));
+            routes.push(maker.route(Operation::RetireKey, &automatic.retire, None));
+        }
         routes.extend(maker.of_auth(&manifest.auth));
         Self(routes)
     }

@@ -4,15 +4,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use domain::fault::FaultClass;
+use domain::secret::SecretFields;
 use domain::value::Value;
 
 use super::guard::{Account, Guard};
 use super::incoming::Incoming;
+use super::key::Key;
 use super::refusal::{Refusal, concrete};
 use super::route::says;
 use super::seed::empty;
 use super::write::Served;
 use super::{SimAnswer, Simulator};
+use crate::connector::Connector;
 use crate::manifest::{Auth, ClientAuth, Oauth2, Session, TokenEndpoint};
 use crate::path;
 
@@ -34,11 +37,24 @@ impl Simulator<'_> {
                 _ => None,
             }
         }
+        fn account<'a>(connector: &'a Connector, settings: &'a serde_json::Value, credential: &'a SecretFields) -> Account<'a> {
+            Account { connector, settings, credential }
+        }
         let refused = || Refusal::new(FaultClass::Authentication, "The log-in is wrong.");
-        let account = Account { connector: self.connector, settings: &self.settings, credential: &self.credential };
-        match way(&self.connector.manifest.auth).ok_or_else(refused)? {
-            Way::Token(oauth) => Ok(self.guard.give_token(oauth, account, incoming, now)),
-            Way::LogIn(session) => self.guard.log_in(session, account, incoming, now).ok_or_else(refused),
+        let connector = self.connector;
+        match way(&connector.manifest.auth).ok_or_else(refused)? {
+            Way::Token(oauth) => {
+                // Whoever is none of the clients is refused in the words of the first.
+                let is_its = |key: &&Key| is_client(&oauth.token, account(connector, &self.settings, &key.credential), incoming);
+                let key = self.keys.rows.iter().find(is_its).or(self.keys.rows.first());
+                let key = key.map_or(&self.credential, |key| &key.credential);
+                Ok(self.guard.give_token(oauth, account(connector, &self.settings, key), incoming, now))
+            }
+            Way::LogIn(session) => {
+                let says = |key: &&Key| says(connector, &self.settings, &key.credential, &session.login, incoming);
+                let key = self.keys.rows.iter().find(says).ok_or_else(refused)?;
+                self.guard.log_in(session, account(connector, &self.settings, &key.credential), incoming, now).ok_or_else(refused)
+            }
         }
     }
 }

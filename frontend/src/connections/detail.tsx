@@ -13,6 +13,7 @@ import { CredentialDialog, SettingsDialog } from "./change";
 import { ConsentPanel, ConsentResult } from "./consent";
 import { Answer, Ends, TestButton } from "./health";
 import { Limits } from "./limits";
+import { RotationPanel } from "./rotation";
 import {
   ConnectionDetailDocument,
   ConnectionHealthDocument,
@@ -157,29 +158,32 @@ function Fact({ name, value }: { name: string; value: string }) {
   );
 }
 
-/** Whether it answers to its credential, and what of it ends. */
+/** Whether it answers to its credential, what of it ends, and how its secret is exchanged. */
 function Upkeep({ id, name }: { id: string; name: string }) {
   const may = useMay()("configure");
   const asked = useAsk(ConnectionHealthDocument, { connectionId: id }, { everyMs: EVERY_MS });
   const row = asked.data?.connectionHealth.nodes[0];
   return (
-    <section className="panel stack tight">
-      <div className="row apart">
-        <h2>Does it answer?</h2>
-        {may && <TestButton id={id} name={name} />}
-      </div>
-      {row && (
-        <>
-          <div>
-            <Answer row={row} />
-          </div>
-          <h3>What ends</h3>
-          <div>
-            <Ends row={row} />
-          </div>
-        </>
-      )}
-    </section>
+    <>
+      <section className="panel stack tight">
+        <div className="row apart">
+          <h2>Does it answer?</h2>
+          {may && <TestButton id={id} name={name} />}
+        </div>
+        {row && (
+          <>
+            <div>
+              <Answer row={row} />
+            </div>
+            <h3>What ends</h3>
+            <div>
+              <Ends row={row} />
+            </div>
+          </>
+        )}
+      </section>
+      {row && <RotationPanel id={id} row={row} />}
+    </>
   );
 }
 

@@ -7,6 +7,7 @@ import { useTell } from "../ui/notice";
 import { Asked, Empty, LoadMore, sentence } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
+import { SecretAge } from "./rotation";
 import { ConnectionHealthDocument, ConnectionTestDocument, type ConnectionHealthQuery } from "./query.generated";
 
 type Row = ConnectionHealthQuery["connectionHealth"]["nodes"][number];
@@ -17,10 +18,12 @@ const URGENT_DAYS = 7;
 
 const soonest = (row: Row) => row.ends[0]?.daysLeft ?? Number.POSITIVE_INFINITY;
 const isBroken = (row: Row) => row.probe?.state === "FAILS" || row.needsConsent;
+/** An exchange of the secret waits for somebody. */
+const isHalted = (row: Row) => row.rotation?.newest?.state === "FAILED" || row.rotation?.newest?.state === "REMOVING";
 
 /** What cannot be called at all, then what ends soonest, then the rest by name. */
 const byNeed = (a: Row, b: Row) =>
-  Number(isBroken(b)) - Number(isBroken(a)) || Math.min(soonest(a), 366) - Math.min(soonest(b), 366) || a.connection.name.localeCompare(b.connection.name);
+  Number(isBroken(b)) - Number(isBroken(a)) || Number(isHalted(b)) - Number(isHalted(a)) || Math.min(soonest(a), 366) - Math.min(soonest(b), 366) || a.connection.name.localeCompare(b.connection.name);
 
 export function ConnectionHealth() {
   const tenant = useTenant();
@@ -39,6 +42,7 @@ export function ConnectionHealth() {
     },
     { header: "Does it answer?", id: "probe", cell: ({ row }) => <Answer row={row.original} /> },
     { header: "What ends", id: "ends", cell: ({ row }) => <Ends row={row.original} /> },
+    { header: "The secret", id: "secret", cell: ({ row }) => <SecretAge row={row.original} /> },
     { header: "What is missing", id: "missing", cell: ({ row }) => <Missing row={row.original} /> },
     ...(may ? [{ header: "Test", id: "test", cell: ({ row }: { row: { original: Row } }) => <TestButton id={row.original.connection.id} name={row.original.connection.name} /> } satisfies Column<Row>] : []),
   ];

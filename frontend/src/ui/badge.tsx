@@ -4,7 +4,7 @@ type Tone = "good" | "warn" | "bad" | "info";
 const TONES: Record<string, Tone> = {
   confirmed: "good", reconciled: "good", healthy: "good", HEALTHY: "good", published: "good", active: "good", ACTIVE: "good", mapped: "good",
   stored: "good", STEADY: "good", resolved: "good", done: "good", proven: "good",
-  waiting: "warn", held: "warn", unknown: "warn", UNPROVEN: "warn", paused: "warn", review: "warn", silent: "warn", expiring: "warn", EXPIRY: "warn", PROBE: "bad", BLOCKED: "warn", WANTED: "warn",
+  waiting: "warn", held: "warn", unknown: "warn", UNPROVEN: "warn", paused: "warn", review: "warn", silent: "warn", expiring: "warn", EXPIRY: "warn", PROBE: "bad", ROTATION: "warn", BLOCKED: "warn", WANTED: "warn",
   exception: "bad", refused: "bad", failing: "bad", UNHEALTHY: "bad", failed: "bad", FAILED: "bad", SILENT: "bad", SURGING: "warn", open: "bad",
 };
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::consent::grant_follow;
 use super::receive::audit;
 use super::{StoreError, TenantStore};
-use super::{breaker, catch_up};
+use super::{breaker, catch_up, rotation};
 use crate::vault::{DataKey, KeyHasher, Sealed, Vault};
 
 /// True where a name is taken already.
@@ -152,8 +152,9 @@ impl TenantStore<'_> {
         if lock(&mut tx, connection).await?.is_none() {
             return Ok(Replaced::NotFound);
         }
-        let last = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM credentials WHERE connection_id = $1");
-        let last: i32 = last.bind(connection.0).fetch_one(&mut *tx).await?;
+        // What was being exchanged is not any more: this takes the place of both.
+        rotation::replaced(&mut tx, scope, connection).await?;
+        let last = last_version(&mut tx, connection).await?;
         let retire = sqlx::query_scalar(
             "UPDATE credentials SET state = 'retired' WHERE connection_id = $1 AND state = 'active' RETURNING id",
         );
@@ -211,6 +212,25 @@ pub enum Changed {
     Taken,
 }
 
+/// The version of the newest credential of a connection; 0 where it has none.
+pub(super) async fn last_version(
+    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
+    connection: ConnectionId,
+) -> Result<i32, StoreError> {
+    let last = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM credentials WHERE connection_id = $1");
+    Ok(last.bind(connection.0).fetch_one(&mut **tx).await?)
+}
+
+/// Where a credential stands when it is stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub connection: ConnectionId,
+    pub version: i32,
+    pub state: &'static str,
+    /// What the vendor calls it, where it made it for us.
+    pub key_id: Option<&'a str>,
+}
+
 /// Seals a credential and makes it its connection's active one.
 pub(super) async fn credential_store(
     tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
@@ -220,22 +240,38 @@ pub(super) async fn credential_store(
     version: i32,
     credential: &NewCredential<'_>,
 ) -> Result<CredentialId, StoreError> {
+    let place = Place { connection, version, state: "active", key_id: None };
+    let id = credential_insert(tx, scope, vault, place, credential).await?;
+    rotation::follow(tx, connection, None).await?;
+    Ok(id)
+}
+
+/// Seals a credential and keeps it.
+pub(super) async fn credential_insert(
+    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
+    scope: &Scope,
+    vault: &Vault,
+    place: Place<'_>,
+    credential: &NewCredential<'_>,
+) -> Result<CredentialId, StoreError> {
     let (data_key, data_key_version) = data_key(tx, vault, scope.tenant).await?;
     let id = CredentialId::generate();
     let sealed = data_key.seal(scope.tenant, Sealed::Credential(id), credential.fields)?;
     sqlx::query(
-        "INSERT INTO credentials (id, tenant_id, connection_id, version, data_key_version, sealed, hint, ends_kind, ends_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO credentials (id, tenant_id, connection_id, version, state, key_id, data_key_version, sealed, hint, ends_kind, ends_at)
+         VALUES ($1, $2, $3, $4, $10, $11, $5, $6, $7, $8, $9)",
     )
     .bind(id.0)
     .bind(scope.tenant.0)
-    .bind(connection.0)
-    .bind(version)
+    .bind(place.connection.0)
+    .bind(place.version)
     .bind(data_key_version)
     .bind(sealed)
     .bind(hint(credential.fields))
     .bind(credential.ends.map(|ends| ends.what.as_str()))
     .bind(credential.ends.map(|ends| ends.at))
+    .bind(place.state)
+    .bind(place.key_id)
     .execute(&mut **tx)
     .await?;
     audit(tx, scope, Action::CredentialStored, "credential", &[id.0]).await?;

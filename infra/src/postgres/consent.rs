@@ -186,6 +186,9 @@ impl TenantStore<'_> {
         audit_each(&mut tx, scope, Action::ConsentGiven, "connection", &[taken.connection.0], &[Some(&detail.to_string())])
             .await?;
         breaker::try_now(&mut tx, taken.connection).await?;
+        // Whether it answers, and what was not allowed, is told at once.
+        let ask = "UPDATE connection_probes SET due_at = now() WHERE tenant_id = $1 AND connection_id = $2";
+        sqlx::query(ask).bind(scope.tenant.0).bind(taken.connection.0).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(true)
     }

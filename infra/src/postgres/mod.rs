@@ -63,6 +63,7 @@ pub mod recipe;
 pub mod reconciliation;
 pub mod related;
 pub mod revision;
+pub mod rotation;
 pub mod run;
 pub mod scim_group;
 pub mod scim_token;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::entity::connection;
 use super::receive::{audit, audit_each};
+use super::rotation::{self, Rotation, Schedule};
 use super::{Store, StoreError, TenantStore};
 
 /// Failures in a row until a probe that may pass is an incident; one that does not pass is at once.
@@ -47,6 +48,8 @@ pub struct Probed {
     pub took_ms: i32,
     /// Of one that fails.
     pub failure: Option<ProbeFailure>,
+    /// What of that which the connector needs was not granted; nothing where all was, or the vendor does not say.
+    pub missing: Option<ProbeFailure>,
 }
 
 #[derive(Debug, Clone)]
@@ -93,6 +96,11 @@ pub struct ConnectionHealth {
     pub scope: Option<String>,
     /// The access token's end; it is renewed by itself.
     pub token_expires_at: Option<DateTime<Utc>>,
+    /// When the secret that is used was stored.
+    pub stored_at: Option<DateTime<Utc>>,
+    pub schedule: Option<Schedule>,
+    /// The newest one.
+    pub rotation: Option<Rotation>,
 }
 
 impl Store {
@@ -160,7 +168,7 @@ impl TenantStore<'_> {
         Ok(())
     }
 
-    async fn upkeep_open(
+    pub(super) async fn upkeep_open(
         &self,
         tx: &mut Transaction<'static, Postgres>,
         connection: ConnectionId,
@@ -185,6 +193,20 @@ impl TenantStore<'_> {
         .fetch_all(&mut **tx)
         .await?;
         audit(tx, self.scope(), Action::IncidentOpened, "incident", &opened).await
+    }
+
+    /// Closes the incident that tells of this, where one is open.
+    pub(super) async fn upkeep_close(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        connection: ConnectionId,
+        what: Upkeep,
+    ) -> Result<(), StoreError> {
+        let close = sqlx::query_scalar(
+            "UPDATE incidents SET closed_at = now() WHERE connection_id = $1 AND upkeep = $2 AND closed_at IS NULL RETURNING id",
+        );
+        let closed: Vec<Uuid> = close.bind(connection.0).bind(what.as_str()).fetch_all(&mut **tx).await?;
+        audit(tx, self.scope(), Action::IncidentClosed, "incident", &closed).await
     }
 
     /// Has a connection probed at once; false where there is no such connection.
@@ -240,17 +262,36 @@ impl TenantStore<'_> {
                     self.upkeep_open(&mut tx, connection, Upkeep::Probe, failure, None).await?;
                 }
             }
-            (Some(_), None) => {
-                let close = sqlx::query_scalar(
-                    "UPDATE incidents SET closed_at = now() WHERE connection_id = $1 AND upkeep = 'probe' AND closed_at IS NULL RETURNING id",
-                );
-                let closed: Vec<Uuid> = close.bind(connection.0).fetch_all(&mut *tx).await?;
-                audit(&mut tx, scope, Action::IncidentClosed, "incident", &closed).await?;
-            }
+            (Some(_), None) => self.upkeep_close(&mut tx, connection, Upkeep::Probe).await?,
             _ => {}
+        }
+        if failures.is_some() {
+            // What is missing may be another thing than before: it is told anew.
+            let told = "SELECT EXISTS (SELECT FROM incidents WHERE connection_id = $1 AND closed_at IS NULL AND upkeep = 'scopes' AND sentence = $2)";
+            let sentence = probed.missing.as_ref().map(|missing| missing.sentence.as_str());
+            if !sqlx::query_scalar::<_, bool>(told).bind(connection.0).bind(sentence).fetch_one(&mut *tx).await? {
+                self.upkeep_close(&mut tx, connection, Upkeep::Scopes).await?;
+                if let Some(missing) = &probed.missing {
+                    self.upkeep_open(&mut tx, connection, Upkeep::Scopes, missing, None).await?;
+                }
+            }
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    /// What a connection's token may do, as its vendor said; `None` where it has none, or the vendor does not say.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn granted_scope(&self, connection: ConnectionId) -> Result<Option<String>, StoreError> {
+        let mut tx = self.begin().await?;
+        let query = "SELECT t.scope FROM credentials k JOIN tokens t ON t.tenant_id = k.tenant_id AND t.credential_id = k.id
+                     WHERE k.tenant_id = $1 AND k.connection_id = $2 AND k.state = 'active' AND t.sealed IS NOT NULL";
+        let scope: Option<Option<String>> =
+            sqlx::query_scalar(query).bind(self.scope().tenant.0).bind(connection.0).fetch_optional(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(scope.flatten())
     }
 
     /// The newest probe of a connection; another tenant's is not found.
@@ -279,7 +320,7 @@ impl TenantStore<'_> {
         let rows = sqlx::query(
             "SELECT c.id, c.tenant_id, c.connector, c.name, c.settings, c.hook_token, c.state, c.reserve_pct, c.created_at,
                     k.ends_kind, k.ends_at AS secret_ends_at, t.sealed IS NOT NULL AS has_token, t.scope, t.expires_at, t.ends_at AS consent_ends_at,
-                    p.due_at, p.asked_at, p.probed_at, p.outcome, p.sentence, p.owner, p.next_step, p.took_ms
+                    p.due_at, p.asked_at, p.probed_at, p.outcome, p.sentence, p.owner, p.next_step, p.took_ms, k.created_at AS stored_at
              FROM connections c
              LEFT JOIN credentials k ON k.tenant_id = c.tenant_id AND k.connection_id = c.id AND k.state = 'active'
              LEFT JOIN tokens t ON t.tenant_id = c.tenant_id AND t.credential_id = k.id
@@ -292,8 +333,14 @@ impl TenantStore<'_> {
         .bind(rows_max)
         .fetch_all(&mut *tx)
         .await?;
+        let mut found = rows.iter().map(health).collect::<Result<Vec<_>, _>>()?;
+        let ids: Vec<Uuid> = found.iter().map(|health| health.connection.id).collect();
+        let mut kept = rotation::shown(&mut tx, self.scope().tenant, &ids).await?;
         tx.commit().await?;
-        rows.iter().map(health).collect()
+        for health in &mut found {
+            (health.schedule, health.rotation) = kept.remove(&health.connection.id).unwrap_or_default();
+        }
+        Ok(found)
     }
 }
 
@@ -338,5 +385,8 @@ fn health(row: &PgRow) -> Result<ConnectionHealth, StoreError> {
         has_token: row.try_get::<Option<bool>, _>("has_token")?.unwrap_or(false),
         scope: row.try_get("scope")?,
         token_expires_at: row.try_get("expires_at")?,
+        stored_at: row.try_get("stored_at")?,
+        schedule: None,
+        rotation: None,
     })
 }

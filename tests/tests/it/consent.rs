@@ -10,7 +10,7 @@ use tests::vendor::Vendor;
 use url::Url;
 use uuid::Uuid;
 
-use crate::{World, world_with};
+use crate::{World, eventually, world_with};
 
 const BEGIN: &str = "mutation($id: ID!) { connectionConsentBegin(id: $id) { authorizeUrl userErrors { field code message } } }";
 const CONSENT: &str =
@@ -239,6 +239,39 @@ async fn a_way_back_is_good_once_in_the_browser_that_left_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_way_back_that_is_gone_twice_at_once_connects_once_and_a_code_that_was_used_is_refused() {
+    with_books(async |world, books| {
+        let (platform, client) = (&world.platform, &world.acme.client);
+        let mut browser = Browser::of(client);
+        let back = browser.leaves(&books.connection).await;
+        let (mut one, mut two) = (browser.clone(), browser.clone());
+        let (first, second) = tokio::join!(one.comes_back(platform, &back), two.comes_back(platform, &back));
+        let mut words = [first, second];
+        words.sort();
+        assert_eq!(words, ["given", "not_begun_here"]);
+        let given = told(world).await.into_iter().filter(|(action, _)| action == "consent.given").count();
+        let mut database = platform.database.connect().await.unwrap();
+        let grants: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM tokens t JOIN credentials c ON c.id = t.credential_id WHERE c.state = 'active'",
+        )
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+        assert_eq!((given, grants), (1, 1));
+        assert_eq!(books.vendor.served.simulator().stats().refused.get("invalid_grant"), None, "the code was shown once");
+
+        // Its code under a state of our own: the vendor knows it as used.
+        let code = Url::parse(&back).unwrap().query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+        let again = browser.leaves(&books.connection).await;
+        assert_eq!(browser.comes_back(platform, &said(&again, "code", Some(&code))).await, "vendor_refused");
+        let last = consent(client, &books.connection).await["consent"]["last"].clone();
+        assert_eq!(last["end"], "VENDOR_REFUSED");
+        assert!(last["sentence"].as_str().unwrap().len() > 20 && last["nextStep"].as_str().unwrap().len() > 10, "{last}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_code_is_of_the_session_the_tenant_and_the_vendor_that_it_was_asked_for() {
     with_books(async |world, books| {
         let (platform, client) = (&world.platform, &world.acme.client);
@@ -316,10 +349,27 @@ async fn what_the_person_or_the_vendor_does_otherwise_is_told_in_words_and_chang
         let missing = json!([{"name": "offline", "title": "stay connected while nobody is signed in"}]);
         assert_eq!((&less["given"], &less["missingScopes"]), (&json!(true), &missing));
 
+        let incidents = async || {
+            let asked = "query($id: ID!) { connection(id: $id) { health incidents { kind code sentence nextStep owner } } }";
+            client.ask(asked, json!({"id": books.connection})).await.unwrap()["connection"].clone()
+        };
+        let told = eventually("what is missing is an incident", async || {
+            Some(incidents().await).filter(|of| of["incidents"] != json!([]))
+        })
+        .await;
+        let incident = &told["incidents"][0];
+        assert_eq!(
+            (&incident["kind"], &incident["code"], &incident["owner"]),
+            (&json!("SCOPES"), &json!("upkeep.scopes"), &json!("developer"))
+        );
+        let sentence = "Books may do less than it needs. Not allowed at Moor Books: stay connected while nobody is signed in.";
+        assert_eq!((&incident["sentence"], &told["health"]), (&json!(sentence), &json!("failing")));
+
         // Connecting again mends it.
         books.decides(Consenting::default());
         assert_eq!(browser.consents(platform, &books.connection).await, "given");
         assert_eq!(last().await["missingScopes"], json!([]));
+        eventually("and is none any more", async || (incidents().await["incidents"] == json!([])).then_some(())).await;
 
         // Another company of theirs is no mending: the orders would go into other books.
         books.decides(Consenting { account: Some("77".into()), ..Consenting::default() });

@@ -46,6 +46,7 @@ mod poll;
 mod quota;
 mod reconciliation;
 mod replay;
+mod rotation;
 mod schema;
 mod scim;
 mod second_factor;

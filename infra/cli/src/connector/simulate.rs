@@ -50,7 +50,7 @@ pub async fn run(catalog: &'static Catalog, name: &str, listen: SocketAddr, seed
         say(&format!("credential  {field}: {}", secret(connector, field)))?;
     }
     say(&format!(
-        "control     {}/_control/stats, records, fail, emit, reset, subscriptions, consent, tokens/expire",
+        "control     {}/_control/stats, records, fail, emit, reset, subscriptions, consent, keys, tokens/expire",
         served.url()
     ))?;
     let hooks = Outbound::new(AllowList::parse("127.0.0.1:*, localhost:*"), Duration::from_secs(10))?;
