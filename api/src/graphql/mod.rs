@@ -52,6 +52,7 @@ mod passkey;
 mod permission;
 mod persisted_operation;
 mod personal;
+mod personal_data;
 mod poll;
 mod reconciliation;
 mod record;
@@ -172,6 +173,7 @@ pub struct RecordsMutation(
     exception::ExceptionFixMutation,
     exception::ExceptionMutation,
     record::RecordMutation,
+    personal_data::PersonalDataMutation,
     undo::UndoMutation,
 );
 

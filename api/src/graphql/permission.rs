@@ -232,6 +232,7 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("passwordResetAsk", Anyone),
     ("persistedOperationRegister", PersonOf(ManageApiKeys)),
     ("persistedOperationRemove", PersonOf(ManageApiKeys)),
+    ("personalDataErase", PersonOf(ManageOwners)),
     ("pollPause", Tenant(Configure)),
     ("pollResume", Tenant(Configure)),
     ("pollSet", Tenant(Configure)),
