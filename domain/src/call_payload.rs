@@ -121,7 +121,8 @@ fn without_secrets(text: &str) -> String {
         hide(&mut value, 0);
         return value.to_string();
     }
-    let is_form = text.contains('=') && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_of_form = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~*+%=&:/,".contains(&byte);
+    let is_form = text.contains('=') && text.bytes().all(is_of_form);
     if !is_form {
         return format!("{SECRET} ({} bytes that are neither JSON nor a form)", text.len());
     }

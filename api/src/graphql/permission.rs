@@ -14,7 +14,7 @@ use async_graphql::{
 use domain::id::UserId;
 use domain::permission::Permission;
 use domain::permission::Permission::{
-    Configure, ManageApiKeys, ManageMembers, ManageSupport, ReadAudit, ReadOperations, ReadUsage, WorkExceptions,
+    Configure, ManageApiKeys, ManageMembers, ManageOwners, ManageSupport, ReadAudit, ReadOperations, ReadUsage, WorkExceptions,
 };
 use futures::{Stream, StreamExt as _, stream};
 use infra::postgres::impersonation::LiveImpersonation;
