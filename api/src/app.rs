@@ -26,7 +26,7 @@ use crate::quota::{KnownTokens, Quotas};
 use crate::sso::Sso;
 use crate::web_app::{self, WebApp};
 use crate::web_session::Cookie;
-use crate::{audit, consent, graphql, health, intake, scim, sso, web_session};
+use crate::{audit, consent, graphql, health, intake, scim, sso, unread, web_session};
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -120,6 +120,7 @@ pub async fn serve(
                     .add(("X-Content-Type-Options", "nosniff"))
                     .add(("Referrer-Policy", "no-referrer")),
             )
+            .wrap(middleware::from_fn(unread::close))
             .configure(graphql::routes)
             .configure(audit::routes)
             .configure(web_session::routes)
@@ -132,6 +133,7 @@ pub async fn serve(
     })
     .workers(2)
     .client_request_timeout(HEADER_TIMEOUT)
+    .client_disconnect_timeout(unread::LINGER)
     .keep_alive(Duration::from_secs(30))
     .shutdown_timeout(20)
     .disable_signals()

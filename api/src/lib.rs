@@ -25,6 +25,7 @@ mod round_trip;
 mod scim;
 mod second_factor;
 mod sso;
+mod unread;
 #[doc(hidden)]
 pub mod untrusted;
 mod web_app;

@@ -9,6 +9,7 @@ mod change;
 mod check;
 mod connector;
 mod decode;
+mod der;
 pub mod file;
 pub mod flow;
 mod flow_template;

@@ -1,17 +1,16 @@
 //! A probe: whether an account answers to its credential, asked by a read that changes nothing and costs little. And when the credential ends, as far as
 //! anybody can know.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Duration, Utc};
 use domain::fault::Fault;
 use domain::http::{HttpAnswer, HttpRequest};
 use domain::record::RecordKind;
 use domain::secret::{ExposeSecret, SecretFields};
 use domain::upkeep::{Ends, Upkeep};
-use simple_asn1::{ASN1Block, from_der};
+use simple_asn1::ASN1Block;
 
 use crate::connector::Connector;
+use crate::der;
 use crate::manifest::Auth;
 use crate::request::{CallVars, RequestContext, RequestError};
 use crate::response::parse;
@@ -65,14 +64,8 @@ fn is_given(fields: &SecretFields, name: &str) -> bool {
 
 /// The end of the chain's certificate that ends first; `None` where it is none.
 fn certificate_ends(chain: &str) -> Option<DateTime<Utc>> {
-    // A chain that was copied out of JSON has `\n` for its line breaks.
-    let text = chain.replace("\\n", "\n");
-    let blocks = text.split("-----BEGIN CERTIFICATE-----").skip(1).take(CHAIN_MAX);
-    let ends = blocks.filter_map(|block| {
-        let (base64, _) = block.split_once("-----END CERTIFICATE-----")?;
-        let base64: String = base64.split_whitespace().collect();
-        not_after(&from_der(&STANDARD.decode(base64).ok()?).ok()?)
-    });
+    let certificates = der::blocks(chain).filter(|block| block.label == "CERTIFICATE").take(CHAIN_MAX);
+    let ends = certificates.filter_map(|certificate| not_after(&certificate.read()?));
     DateTime::from_timestamp(ends.min()?, 0)
 }
 

@@ -240,3 +240,48 @@ fn every_target_has_seeds_and_stands_in_the_fuzzers_list() {
 fn what_a_directory_sends_is_read_or_refused() {
     smoke("scim");
 }
+
+#[test]
+fn any_file_is_records_with_their_lines_or_a_flaw() {
+    smoke("file");
+}
+
+#[test]
+fn any_sheet_is_entries_or_bad_rows_and_is_written_as_it_was_read() {
+    smoke("lookup_sheet");
+}
+
+#[test]
+fn any_flow_as_code_is_read_as_it_is_exported_or_refused() {
+    smoke("flow_file");
+}
+
+#[test]
+fn any_description_of_an_api_becomes_a_draft_that_loads_or_is_refused() {
+    smoke("openapi");
+}
+
+#[test]
+fn any_answer_of_a_token_server_is_a_token_that_can_be_kept_or_a_fault() {
+    smoke("token");
+}
+
+#[test]
+fn any_headers_tell_limits_waits_and_ends_that_can_be_kept() {
+    smoke("headers");
+}
+
+#[test]
+fn any_export_proves_something_or_names_what_is_wrong() {
+    smoke("audit_export");
+}
+
+#[test]
+fn any_certificate_or_key_is_read_or_refused() {
+    smoke("certificate");
+}
+
+#[test]
+fn any_id_is_of_one_kind_and_spelling() {
+    smoke("id");
+}

@@ -5,6 +5,7 @@ import { colleague } from "./database.mjs";
 import { heading } from "./journeys.mjs";
 import { inBothThemes, look, visit, wrong } from "./page.mjs";
 import { signIn } from "./people.mjs";
+import { send } from "./shop.mjs";
 
 const part = async (page, stack, path) => {
   await visit(page, `${stack.url}/t/acme/settings/${path}`);
@@ -384,5 +385,35 @@ export const settings = {
     await dialog.getByRole("checkbox", { name: /^A legal hold/ }).uncheck();
     await dialog.getByRole("button", { name: "Keep the rule" }).click();
     await page.getByText("For ever: no event is ever removed.").waitFor();
+  },
+
+  async a_persons_data_is_counted_and_then_erased_in_settings({ page, stack }) {
+    await send(stack.hookUrl, 6_700, (order) => {
+      order.email = order.contact_email = order.customer.email = "forget.me@example.com";
+    });
+    await part(page, stack, "audit-log");
+    await page.getByRole("button", { name: "Erase a person's data" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Why").fill("Request 2026-17");
+    await dialog.getByLabel("Address").fill("nobody.knows@example.com");
+    await dialog.getByRole("button", { name: "Count what there is" }).click();
+    await dialog.getByText(/^Nothing is known of that person here/).waitFor();
+    await dialog.getByLabel("Address").fill("forget.me@example.com");
+    // It is on its way here.
+    const counted = dialog.getByText(/^1 record/);
+    for (let tries = 0; tries < 30 && !(await counted.isVisible()); tries += 1) {
+      await dialog.getByRole("button", { name: "Count what there is" }).click();
+      await counted.waitFor({ timeout: 1_000 }).catch(() => null);
+    }
+    await dialog.getByText("1 message as it came").waitFor();
+    await look(page, "settings-erase");
+    // Another address is counted anew.
+    await dialog.getByLabel("Address").fill("forget.me@example.co");
+    await dialog.getByRole("button", { name: "Count what there is" }).waitFor();
+    await dialog.getByLabel("Address").fill("forget.me@example.com");
+    await dialog.getByRole("checkbox", { name: /^It cannot be brought back/ }).check();
+    await dialog.getByRole("button", { name: "Erase it for good" }).click();
+    await page.getByText(/^Erased in 1 record\./).waitFor();
+    await dialog.waitFor({ state: "detached" });
   },
 };

@@ -3,6 +3,8 @@
 //!
 //! cargo-fuzz calls them (`fuzz_targets/`), and so does a test of every build (`connectors/tests/fuzz_smoke.rs`), which has this file too.
 
+mod handed_in;
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -20,11 +22,13 @@ use domain::secret::SecretFields;
 use domain::value::{Limits, Value};
 use serde_json::json;
 
+pub use handed_in::{audit_export, certificate, file, flow_file, headers, id, lookup_sheet, openapi, token};
+
 /// True where the input was understood; false where it was refused, as nearly all of chance's are.
 pub type Target = fn(&[u8]) -> bool;
 
 /// By the name of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("manifest", manifest),
     ("answer", answer),
     ("pages", pages),
@@ -35,6 +39,15 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("jinja", jinja),
     ("x12", x12),
     ("scim", scim),
+    ("file", file),
+    ("lookup_sheet", lookup_sheet),
+    ("flow_file", flow_file),
+    ("openapi", openapi),
+    ("token", token),
+    ("headers", headers),
+    ("audit_export", audit_export),
+    ("certificate", certificate),
+    ("id", id),
 ];
 
 /// Between the parts of an input that has several.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::call_payload::ToldCall;
 use domain::id::{BackfillId, TenantId};
 use domain::poll::again_at;
 use domain::scope::Scope;
@@ -67,7 +68,7 @@ struct Bringing<'a> {
     backfill: &'a Backfill,
     listing: Listing<'a>,
     stop: watch::Receiver<bool>,
-    calls: Vec<String>,
+    calls: Vec<ToldCall>,
 }
 
 async fn work_once(

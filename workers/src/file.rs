@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use connectors::Connector;
 use connectors::file::{After, FILE_BYTES_MAX, FileFlaw, FileRecord, FileRecords, Inbox};
+use domain::call_payload::ToldCall;
 use domain::exception::Reason;
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::file::FileState;
@@ -67,7 +68,11 @@ impl FileReading<'_> {
     ///
     /// # Errors
     /// Where the folder cannot be read, or a file in it.
-    pub async fn read(&self, stop: &watch::Receiver<bool>, calls: &mut Vec<String>) -> Result<Option<Option<u32>>, ListingError> {
+    pub async fn read(
+        &self,
+        stop: &watch::Receiver<bool>,
+        calls: &mut Vec<ToldCall>,
+    ) -> Result<Option<Option<u32>>, ListingError> {
         let (access, lack) = self.directory.access(self.scope, self.connection, self.connector).await?;
         if let Some(fault) = lack {
             return Err(self.fault(fault));
@@ -131,7 +136,7 @@ impl FileReading<'_> {
         file: &OpenFile,
         manner: Manner,
         stop: &watch::Receiver<bool>,
-        calls: &mut Vec<String>,
+        calls: &mut Vec<ToldCall>,
     ) -> Result<Taken, FileError> {
         let store = self.context.store.within(self.scope);
         if file.state != FileState::Read {
@@ -153,7 +158,7 @@ impl FileReading<'_> {
         file: &OpenFile,
         manner: Manner,
         stop: &watch::Receiver<bool>,
-        calls: &mut Vec<String>,
+        calls: &mut Vec<ToldCall>,
     ) -> Result<Option<Taken>, FileError> {
         let store = self.context.store.within(self.scope);
         if file.size > FILE_BYTES_MAX {
@@ -318,7 +323,7 @@ impl FileReading<'_> {
     }
 
     /// Calls are in the audit before the next ones are made.
-    async fn flush(&self, calls: &mut Vec<String>) -> Result<(), ListingError> {
+    async fn flush(&self, calls: &mut Vec<ToldCall>) -> Result<(), ListingError> {
         if !calls.is_empty() {
             self.context.store.within(self.scope).poll_calls(self.poll, calls).await?;
             calls.clear();
@@ -327,14 +332,14 @@ impl FileReading<'_> {
     }
 
     /// The audit's row of a call.
-    fn told(&self, method: &str, inbox: &Inbox, name: &str, is_done: bool, calls: &mut Vec<String>) {
+    fn told(&self, method: &str, inbox: &Inbox, name: &str, is_done: bool, calls: &mut Vec<ToldCall>) {
         self.told_at(method, inbox, &path(&inbox.folder, name), is_done, calls);
     }
 
-    pub(crate) fn told_at(&self, method: &str, inbox: &Inbox, path: &str, is_done: bool, calls: &mut Vec<String>) {
+    pub(crate) fn told_at(&self, method: &str, inbox: &Inbox, path: &str, is_done: bool, calls: &mut Vec<ToldCall>) {
         let url = format!("{}{path}", inbox.site.url);
         let call = serde_json::json!({"connection": self.connection.id, "method": method, "url": url, "done": is_done});
-        calls.push(call.to_string());
+        calls.push(ToldCall::bare(call.to_string()));
     }
 
     /// The agreement says what no envelope can hold.

@@ -9,6 +9,7 @@ use connectors::file::{Inbox, whole};
 use connectors::x12::{
     Acknowledgement, Agreement, BYTES_MAX, ControlNumber, GroupNumber, Guide, ReceivedGroup, interchange_at, receive_only,
 };
+use domain::call_payload::ToldCall;
 use domain::exception::Reason;
 use domain::interchange::SentGroupState;
 use domain::record::RecordKind;
@@ -141,7 +142,7 @@ impl FileReading<'_> {
         session: &mut Session<'_>,
         agreement: &Agreement,
         inbox: &Inbox,
-        calls: &mut Vec<String>,
+        calls: &mut Vec<ToldCall>,
     ) -> Result<bool, FileError> {
         let store = self.context.store.within(self.scope);
         for answer in store.answers_open(self.poll).await? {

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use connectors::flow::{FlowPlan, developer_fault, external_key};
+use connectors::flow::{FlowPlan, developer_fault, external_key, thing};
 use domain::breaker::Gate;
+use domain::erasure;
 use domain::exception::Reason;
 use domain::fault::Fault;
 use domain::http::{HttpRequest, NoAnswer};
@@ -280,6 +281,13 @@ impl Work {
                 ends.push(finish(&parcel, None, Step::Stop(missing_connector(&parcel, broken))));
                 continue;
             };
+            if erasure::is_tombstone(parcel.document.as_bytes()) {
+                // A payload made of it would be blanks.
+                let thing = thing(parcel.kind, parcel.number.as_deref().unwrap_or(&parcel.source_id));
+                let reason = Reason::from_fault(&thing, connector.title(), &erasure::fault());
+                ends.push(finish(&parcel, None, Step::Stop(reason)));
+                continue;
+            }
             let source = connections.get(&parcel.source);
             let external_key =
                 external_key(source.map_or("", |source| source.connector.as_str()), parcel.source, &parcel.source_id);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use connectors::{Connector, ListedKey, MadeKey, Position, PublishedRate, ReadRecord, Reader, RequestContext, RequestError};
+use domain::call_payload::{Part, ToldCall};
 use domain::delivery::Policy;
 use domain::fault::{Fault, FaultClass};
 use domain::governor::Told;
@@ -66,8 +67,10 @@ pub struct Listing<'a> {
     pub connection: ConnectionRow,
     pub connector: &'static Connector,
     /// Each call that was made, as the audit keeps it.
-    calls: Vec<String>,
+    calls: Vec<ToldCall>,
     tries_max: u32,
+    /// Its calls may say new secrets, and hear them.
+    is_secretive: bool,
 }
 
 impl<'a> Listing<'a> {
@@ -81,7 +84,16 @@ impl<'a> Listing<'a> {
     ) -> Result<Self, ListingError> {
         let row = context.store.within(scope).connection_rows(&[connection.0]).await?.pop().ok_or(ListingError::Gone)?;
         let connector = context.catalog.get(&row.connector).ok_or(ListingError::Gone)?;
-        Ok(Self { context, directory, scope, connection: row, connector, calls: Vec::new(), tries_max: TRIES_MAX })
+        Ok(Self {
+            context,
+            directory,
+            scope,
+            connection: row,
+            connector,
+            calls: Vec::new(),
+            tries_max: TRIES_MAX,
+            is_secretive: false,
+        })
     }
 
     /// Gives up after the first failure: whoever lists again and again comes back by himself.
@@ -98,8 +110,15 @@ impl<'a> Listing<'a> {
         self
     }
 
+    /// Hides in what is kept of its calls whatever is not known to be no secret: registrations of webhooks agree on one.
+    #[must_use]
+    pub fn secretive(mut self) -> Self {
+        self.is_secretive = true;
+        self
+    }
+
     /// The calls that were made since this was last asked.
-    pub fn take_calls(&mut self) -> Vec<String> {
+    pub fn take_calls(&mut self) -> Vec<ToldCall> {
         std::mem::take(&mut self.calls)
     }
 
@@ -298,13 +317,20 @@ impl<'a> Listing<'a> {
         let permit = self.context.limiter.take_until(&buckets, Instant::now() + SLOT_WAIT).await;
         let permit = permit.map_err(|used_up| exhausted(self.connector, "limit", used_up))?;
         let (method, url) = (request.method.as_str(), access.redact(&request.url).into_owned());
+        let asked = request.body.clone();
         let answer = tokio::time::timeout(self.context.outbound.timeout(), self.context.outbound.send(request)).await;
         let said = answer.as_ref().map_or_else(|_| Told::nothing(), |answer| told(self.connector, answer));
         self.context.limiter.give(permit, &said).await;
         let status = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(|answer| answer.status);
-        self.calls.push(
-            serde_json::json!({"connection": self.connection.id, "method": method, "url": url, "status": status}).to_string(),
-        );
+        let said = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(|answer| &answer.body[..]);
+        let redact = |text: &str| access.redact(text).into_owned();
+        let (asked, said) = match self.is_secretive {
+            true => (Part::of_token(&asked, redact), said.map(|body| Part::of_token(body, redact))),
+            false => (Part::of_request(&asked, redact), said.map(|body| Part::of_answer(body, redact))),
+        };
+        let what = serde_json::json!({"connection": self.connection.id, "method": method, "url": url, "status": status});
+        let serde_json::Value::Object(what) = what else { unreachable!("it is written as an object") };
+        self.calls.push(ToldCall::new(what, Some(asked), said));
         let answer = match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(NoAnswer::Refused(why))) => {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::Utc;
+use domain::call_payload::ToldCall;
 use domain::fault::Owner;
 use domain::id::{LookupTableId, PollId, TenantId};
 use domain::poll::{WEBHOOK_PATIENCE, again_at, next_at};
@@ -102,7 +103,7 @@ async fn read(
     scope: &Scope,
     poll: &Poll,
     stop: watch::Receiver<bool>,
-    calls: &mut Vec<String>,
+    calls: &mut Vec<ToldCall>,
 ) -> Result<End, ListingError> {
     if !poll.is_connection_active {
         return Ok(End::Paused);
@@ -159,7 +160,7 @@ async fn feed(
     scope: &Scope,
     poll: &Poll,
     table: LookupTableId,
-    calls: &mut Vec<String>,
+    calls: &mut Vec<ToldCall>,
 ) -> Result<End, ListingError> {
     let mut listing = Listing::open(context, directory, scope, poll.connection).await?.hasty();
     let rates = listing.rates().await;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use connectors::flow::{Origin, unread};
 use domain::canonical;
 use domain::drift::Worth;
+use domain::erasure;
 use domain::exception::Reason;
 use domain::id::{ConnectionId, RecipeId, TenantId};
 use domain::mapping::{MappingErrors, Plan};
@@ -217,6 +218,9 @@ fn read(
     let Some((connector, source)) = connector else {
         return unreadable(&format!("there is no connector \"{}\" any more", message.connector));
     };
+    if erasure::is_tombstone(&message.body) {
+        return unreadable(&erasure::fault().reason);
+    }
     if message.topic == absent_topic(kind) || connector.tells_deleted(kind, &message.topic, &message.body) {
         return match message.source_id.clone() {
             Some(source_id) => Reading::Deleted { kind, source_id },

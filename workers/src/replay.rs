@@ -7,6 +7,7 @@ use chrono::Utc;
 use connectors::Inputs;
 use connectors::trial::{Revision, Tried, sent};
 use domain::delivery::DeliveryState;
+use domain::erasure;
 use domain::id::{DeliveryId, RunId, TenantId};
 use domain::replay::{After, Before, Of, Over, RECORDS_MAX, Report};
 use domain::scope::Scope;
@@ -128,7 +129,8 @@ impl Pass {
         let trial = self.sides.trial(&self.version.spec)?;
         let now = Utc::now();
         let (source, destination) = (self.sides.source().connector, self.sides.destination().connector);
-        for record in page {
+        // What was erased says nothing of a mapping any more.
+        for record in page.iter().filter(|record| !erasure::is_tombstone(record.revision.document.as_bytes())) {
             let lookups = TenantLookups::new(&self.tables, destination.tables(), record.revision.origin_at);
             let read = record.body.as_deref().map(|body| {
                 let lookups = TenantLookups::new(&self.tables, source.tables(), record.revision.origin_at);

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use chrono::Utc;
 use connectors::{Connector, RequestContext, TokenSet};
+use domain::call_payload::{Part, ToldCall};
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::NoAnswer;
 use domain::id::CredentialId;
@@ -156,10 +158,15 @@ impl Tokens {
         stored: Option<&TokenSet>,
     ) -> Result<Arc<Token>, TokenError> {
         let store = self.context.store.within(scope);
-        match self.exchange(account, stored).await {
+        let mut call = TokenCall::default();
+        match self.exchange(account, stored, &mut call).await {
             Ok(set) => {
                 // A crash before this commit loses what the vendor has just given; there is no step in between that could.
-                let kept = store.token_keep(&self.context.vault, account.credential, version, &set.to_secret_fields()).await?;
+                let token = Token::new(set.clone(), version);
+                let own = Redactor::new(account.fields);
+                let call = |version: i32| call.told("version", version.into(), &[&token.redactor, &own]);
+                let fields = set.to_secret_fields();
+                let kept = store.token_keep(&self.context.vault, account.credential, version, &fields, call).await?;
                 match kept {
                     Some(version) => Ok(Token::new(set, version)),
                     // We were taken to have died, and somebody else has a newer one.
@@ -171,18 +178,18 @@ impl Tokens {
                 }
             }
             Err(fault) => {
-                let fault = match stored {
-                    Some(set) => fault.redacted(&Token::new(set.clone(), version).redactor),
-                    None => fault,
-                };
-                let fault = fault.redacted(&Redactor::new(account.fields));
-                store.token_renewal_failed(account.credential, version, &fault.code).await?;
+                let before = stored.map(|set| Token::new(set.clone(), version));
+                let own = Redactor::new(account.fields);
+                let redactors: Vec<&Redactor> = before.iter().map(|token| &token.redactor).chain([&own]).collect();
+                let fault = redactors.iter().fold(fault, |fault, redactor| fault.redacted(redactor));
+                let call = call.told("code", fault.code.as_str().into(), &redactors);
+                store.token_renewal_failed(account.credential, version, call).await?;
                 Err(TokenError::Fault(fault))
             }
         }
     }
 
-    async fn exchange(&self, account: &Account<'_>, stored: Option<&TokenSet>) -> Result<TokenSet, Fault> {
+    async fn exchange(&self, account: &Account<'_>, stored: Option<&TokenSet>, call: &mut TokenCall) -> Result<TokenSet, Fault> {
         let connector = account.connector;
         let nonce = Uuid::new_v4().simple().to_string();
         let context =
@@ -191,13 +198,42 @@ impl Tokens {
         let unasked = |why: String| Fault::new(FaultClass::Authentication, "not_connected", why, Owner::Developer, fix);
         let request = connector.token_request(&context).map_err(|error| unasked(error.to_string()))?;
         let request = request.ok_or_else(|| unasked("the connector needs no token".into()))?;
+        call.asked = Some((request.method.as_str(), request.url.clone(), request.body.clone()));
         match self.context.outbound.send(request).await {
-            Ok(answer) => connector.read_token_answer(&answer, stored, Utc::now()),
+            Ok(answer) => {
+                call.answered = Some((answer.status, answer.body.clone()));
+                connector.read_token_answer(&answer, stored, Utc::now())
+            }
             Err(NoAnswer::Refused(why)) => Err(unasked(why)),
             Err(NoAnswer::NotSent(why) | NoAnswer::Lost(why)) => {
                 Err(silent(connector, FaultClass::Outage, "token_unreachable", &why))
             }
         }
+    }
+}
+
+/// The call that asks for a token, for the audit.
+#[derive(Default)]
+struct TokenCall {
+    asked: Option<(&'static str, String, Bytes)>,
+    answered: Option<(u16, Bytes)>,
+}
+
+impl TokenCall {
+    /// With one thing that is told beside, and without any secret: none of what is in an address behind its path, and of the bodies what is known to be none.
+    fn told(self, name: &str, value: serde_json::Value, redactors: &[&Redactor]) -> ToldCall {
+        let redact = |text: &str| redactors.iter().fold(text.to_owned(), |text, redactor| redactor.redact(&text).into_owned());
+        let mut what = serde_json::Map::from_iter([(name.to_owned(), value)]);
+        let asked = self.asked.map(|(method, url, body)| {
+            what.insert("method".into(), method.into());
+            what.insert("url".into(), redact(url.split(['?', '#']).next().unwrap_or_default()).into());
+            Part::of_token(&body, redact)
+        });
+        let answered = self.answered.map(|(status, body)| {
+            what.insert("status".into(), status.into());
+            Part::of_token(&body, redact)
+        });
+        ToldCall::new(what, asked, answered)
     }
 }
 

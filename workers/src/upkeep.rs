@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use domain::call_payload::ToldCall;
 use domain::fault::{FaultClass, Owner};
 use domain::id::{ConnectionId, TenantId};
 use domain::scope::Scope;
@@ -86,7 +87,7 @@ async fn ask(
     directory: &Directory,
     scope: &Scope,
     id: ConnectionId,
-    calls: &mut Vec<String>,
+    calls: &mut Vec<ToldCall>,
 ) -> Result<bool, ListingError> {
     let mut listing = Listing::open(context, directory, scope, id).await?.hasty();
     let answered = listing.probe().await;

@@ -4,6 +4,7 @@ use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{ComplexObject, Context, ID, InputObject, Json, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::audit::SealedDetail;
+use domain::erasure::digest;
 use domain::id::AuditEventId;
 use domain::merkle::{hash, hex};
 use domain::scope::Permission;
@@ -32,6 +33,8 @@ struct AuditEventNode {
     detail: Option<String>,
     #[graphql(skip)]
     pointer: Option<PayloadPointer>,
+    #[graphql(skip)]
+    answer_pointer: Option<PayloadPointer>,
 }
 
 /// What was sent, answered or received, beside the event that tells of it.
@@ -44,8 +47,46 @@ struct AuditPayload {
     length: i64,
     /// SHA-256 of the whole, as it is kept.
     sha256: String,
-    /// The event, which is sealed, holds this digest: nobody has changed the payload since. Null where the event holds none.
+    /// The event, which is sealed, holds this digest: nobody has changed the payload since. Of one that was erased, `text` is `{"erased":"<the digest of what was
+    /// there>"}`, and that digest is compared. Null where the event holds none.
     is_as_sealed: Option<bool>,
+    /// What was answered, where one event tells of a whole call: of a poll, a listing, a probe, a registration of a webhook, the asking for a token. At most 16 KiB
+    /// of it, without secrets and without what tells of a person; the event's detail has the length and the digest of the whole.
+    answer: Option<AuditAnswer>,
+}
+
+/// What was answered to a call that is told as a whole.
+#[derive(SimpleObject)]
+struct AuditAnswer {
+    /// As text; at most 16 KiB.
+    text: Personal,
+    /// Bytes of what is kept of it.
+    length: i64,
+    /// SHA-256 of what is kept of it.
+    sha256: String,
+    /// As of the payload.
+    is_as_sealed: Option<bool>,
+}
+
+impl AuditPayload {
+    async fn kept(ctx: &Context<'_>, pointer: &PayloadPointer) -> Result<Option<Self>> {
+        let found = within(ctx, Permission::ReadAudit, async |store| store.audit_payload(pointer).await).await?;
+        Ok(found.map(|bytes| Self::new(bytes, pointer)))
+    }
+
+    fn new(bytes: Vec<u8>, pointer: &PayloadPointer) -> Self {
+        let sha256 = hex(&hash(&[&bytes]));
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Self {
+            length: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+            // Of what was erased the digest stands in its place.
+            is_as_sealed: pointer.sealed_sha256().map(|sealed| sealed == digest(&text).unwrap_or(sha256.as_str())),
+            sha256,
+            // What tells of a person was hidden before it was kept.
+            text: if matches!(pointer, PayloadPointer::Call { .. }) { Personal::sentence(text) } else { Personal::payload(text) },
+            answer: None,
+        }
+    }
 }
 
 #[ComplexObject]
@@ -63,21 +104,23 @@ impl AuditEventNode {
         Ok(detail.map(|detail| Personal::detail(&self.subject_kind, detail)))
     }
 
-    /// The payload that the event is about: of `attempt.started` the request, of an attempt's end its answer, of `message.received` what came. Null of
-    /// everything else, and where it is not kept any more.
+    /// The payload that the event is about: of `attempt.started` the request, of an attempt's end its answer, of `message.received` what came, of a call that is
+    /// told as a whole (`poll.read`, `connection.probed`, `token.renewed` and others) what was sent, with its `answer`. Null of everything else, and where it is
+    /// not kept any more.
     #[graphql(complexity = "LARGE_COST")]
     async fn payload(&self, ctx: &Context<'_>) -> Result<Option<AuditPayload>> {
         let Some(pointer) = &self.pointer else { return Ok(None) };
-        let found = within(ctx, Permission::ReadAudit, async |store| store.audit_payload(pointer).await).await?;
-        Ok(found.map(|bytes| {
-            let sha256 = hex(&hash(&[&bytes]));
-            AuditPayload {
-                length: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
-                is_as_sealed: pointer.sealed_sha256().map(|sealed| sealed == sha256),
+        let Some(mut payload) = AuditPayload::kept(ctx, pointer).await? else { return Ok(None) };
+        if let Some(pointer) = &self.answer_pointer {
+            let answer = AuditPayload::kept(ctx, pointer).await?;
+            payload.answer = answer.map(|AuditPayload { text, length, sha256, is_as_sealed, .. }| AuditAnswer {
+                text,
+                length,
                 sha256,
-                text: Personal::payload(String::from_utf8_lossy(&bytes).into_owned()),
-            }
-        }))
+                is_as_sealed,
+            });
+        }
+        Ok(Some(payload))
     }
 }
 
@@ -85,7 +128,8 @@ impl From<audit_event::Model> for AuditEventNode {
     fn from(row: audit_event::Model) -> Self {
         let prefix =
             domain::id::PREFIXES.iter().find(|(_, noun)| noun.replace(' ', "_") == row.subject_kind).map(|(prefix, _)| *prefix);
-        let pointer = PayloadPointer::of(&row.action, row.subject_id, row.detail.as_deref());
+        let pointer = PayloadPointer::of(row.id, &row.action, row.subject_id, row.detail.as_deref());
+        let answer_pointer = pointer.as_ref().and_then(|pointer| pointer.answer(row.detail.as_deref()));
         Self {
             id: id::<AuditEventId>(row.id),
             at: row.at,
@@ -97,6 +141,7 @@ impl From<audit_event::Model> for AuditEventNode {
             request_id: row.request_id.to_string(),
             detail: row.detail,
             pointer,
+            answer_pointer,
         }
     }
 }

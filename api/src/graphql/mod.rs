@@ -53,6 +53,7 @@ mod passkey;
 mod permission;
 mod persisted_operation;
 mod personal;
+mod personal_data;
 mod poll;
 mod reconciliation;
 mod record;
@@ -176,6 +177,7 @@ pub struct RecordsMutation(
     exception::ExceptionFixMutation,
     exception::ExceptionMutation,
     record::RecordMutation,
+    personal_data::PersonalDataMutation,
     undo::UndoMutation,
 );
 

@@ -14,7 +14,7 @@ use async_graphql::{
 use domain::id::UserId;
 use domain::permission::Permission;
 use domain::permission::Permission::{
-    Configure, ManageApiKeys, ManageMembers, ManageSupport, ReadAudit, ReadInvoices, ReadOperations, ReadUsage, WorkExceptions,
+    Configure, ManageApiKeys, ManageMembers, ManageOwners, ManageSupport, ReadAudit, ReadInvoices, ReadOperations, ReadUsage, WorkExceptions,
 };
 use futures::{Stream, StreamExt as _, stream};
 use infra::postgres::impersonation::LiveImpersonation;
@@ -237,6 +237,7 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("passwordResetAsk", Anyone),
     ("persistedOperationRegister", PersonOf(ManageApiKeys)),
     ("persistedOperationRemove", PersonOf(ManageApiKeys)),
+    ("personalDataErase", PersonOf(ManageOwners)),
     ("pollPause", Tenant(Configure)),
     ("pollResume", Tenant(Configure)),
     ("pollSet", Tenant(Configure)),

@@ -147,7 +147,7 @@ impl Connector {
         let after = |seconds: Option<i64>| seconds.map(|seconds| now + Duration::seconds(seconds.clamp(0, LIFETIME_S_MAX)));
         let said = |name: &'static str| standard(name).and_then(|text| seconds(&text));
         let expires_at = after(said("expires_in"))
-            .or_else(|| standard("expires_at").and_then(|text| time(&text)))
+            .or_else(|| standard("expires_at").and_then(|text| time(&text)).map(|at| sensible(at, now)))
             .or_else(|| after(oauth2.lifetime_s.map(Into::into)));
         // A refresh that brings no new refresh token leaves the old one in force (RFC 6749 section 6); one that brings it ends the old one
         // at some vendors at once, so the last that was given is the one to keep.
@@ -296,10 +296,18 @@ fn seconds(text: &str) -> Option<i64> {
     Some(i64::try_from(seconds).unwrap_or(LIFETIME_S_MAX))
 }
 
+/// Some vendors tell milliseconds where others tell seconds: of a moment that nobody can mean, the nearest that we can keep.
+fn sensible(at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    at.clamp(DateTime::UNIX_EPOCH, now + Duration::seconds(LIFETIME_S_MAX))
+}
+
 /// Unix seconds, or RFC 3339.
 fn time(text: &str) -> Option<DateTime<Utc>> {
-    match seconds(text) {
-        Some(seconds) => DateTime::from_timestamp(seconds, 0),
+    match decimal(text.trim()) {
+        Some(seconds) => {
+            let at = i64::try_from(seconds.trunc()).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+            Some(at.unwrap_or(if seconds.is_sign_negative() { DateTime::UNIX_EPOCH } else { DateTime::<Utc>::MAX_UTC }))
+        }
         None => DateTime::parse_from_rfc3339(text.trim()).ok().map(|at| at.to_utc()),
     }
 }

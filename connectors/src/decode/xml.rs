@@ -10,6 +10,8 @@ use crate::path;
 
 const DEPTH_MAX: usize = 64;
 const NODES_MAX: usize = 1_000_000;
+/// Of one element. Each is compared with all before it, so more of them would take longer than a page may.
+const ATTRIBUTES_MAX: usize = 200;
 
 fn malformed(what: impl ToString) -> DecodeError {
     DecodeError::Malformed { format: "XML", what: what.to_string() }
@@ -95,7 +97,10 @@ pub(super) fn document(body: &[u8], rule: &Xml) -> Result<(String, Value), Decod
 fn begin(start: &BytesStart<'_>) -> Result<Open, DecodeError> {
     let local = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
     let mut children = Map::new();
-    for attribute in start.attributes() {
+    for (number, attribute) in start.attributes().enumerate() {
+        if number >= ATTRIBUTES_MAX {
+            return Err(DecodeError::TooMuch { max: ATTRIBUTES_MAX, of: "attributes of one element" });
+        }
         let attribute = attribute.map_err(malformed)?;
         if attribute.key.as_ref() == b"xmlns" || attribute.key.as_ref().starts_with(b"xmlns:") {
             continue;

@@ -5,6 +5,7 @@ use std::io::BufRead;
 
 use bytes::Bytes;
 use domain::value::{Map, Value};
+use indexmap::IndexMap;
 
 use super::rows::{FileFlaw, FileRecord, Lines, RECORD_BYTES_MAX, decoded};
 use super::{Encoding, Table};
@@ -14,6 +15,8 @@ use crate::path;
 const COLUMNS_MAX: usize = 2_000;
 /// Rows of one record.
 const GROUP_ROWS_MAX: usize = 10_000;
+/// Of a column's name that is a path. A document that is nested deeper could not be read again, and one without end takes the process along.
+const STEPS_MAX: usize = 16;
 
 pub(super) struct Rows<R> {
     lines: Lines<R>,
@@ -59,8 +62,14 @@ impl<R: BufRead> Rows<R> {
         if let Some(twice) = columns.iter().find(|name| !name.is_empty() && !seen.insert(name.as_str())) {
             return Err(malformed(format!("two of its columns are named \"{twice}\"")));
         }
-        if let Some(clash) = clash(columns).filter(|_| rows.table.has_paths) {
-            return Err(malformed(clash));
+        if rows.table.has_paths {
+            if let Some(deep) = columns.iter().find(|name| path::steps(name).len() > STEPS_MAX) {
+                let shown: String = deep.chars().take(60).collect();
+                return Err(malformed(format!("its column \"{shown}\" is a path of more than {STEPS_MAX} steps")));
+            }
+            if let Some(clash) = clash(columns) {
+                return Err(malformed(clash));
+            }
         }
         if let Some(group) = &rows.table.group {
             let at = columns.iter().position(|name| name == group);
@@ -197,29 +206,19 @@ impl<R: BufRead> Rows<R> {
     /// What the first row says at each path; of a path through `name[]`, one more of that list for each row that says something of it.
     fn of_paths(&self, rows: &[Vec<String>]) -> Value {
         let mut tree = Value::Map(Map::new());
-        let mut lists: Vec<(&str, Vec<Value>)> = Vec::new();
+        let mut lists: IndexMap<&str, Vec<Value>> = IndexMap::new();
         for (number, cells) in rows.iter().enumerate() {
-            let mut items: Vec<(&str, Value)> = Vec::new();
+            let mut items: IndexMap<&str, Value> = IndexMap::new();
             for (column, cell) in self.columns.iter().zip(cells).filter(|(column, cell)| !column.is_empty() && !cell.is_empty()) {
                 let cell = Value::Text(cell.clone());
                 match column.split_once(ITEM) {
-                    Some((list, rest)) => match items.iter_mut().find(|(known, _)| *known == list) {
-                        Some((_, item)) => path::put(item, rest, cell),
-                        None => {
-                            let mut item = Value::Null;
-                            path::put(&mut item, rest, cell);
-                            items.push((list, item));
-                        }
-                    },
+                    Some((list, rest)) => path::put(items.entry(list).or_insert(Value::Null), rest, cell),
                     None if number == 0 => path::put(&mut tree, column, cell),
                     None => {}
                 }
             }
             for (list, item) in items {
-                match lists.iter_mut().find(|(known, _)| *known == list) {
-                    Some((_, all)) => all.push(item),
-                    None => lists.push((list, vec![item])),
-                }
+                lists.entry(list).or_default().push(item);
             }
         }
         for (list, items) in lists {

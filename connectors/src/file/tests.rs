@@ -160,3 +160,39 @@ fn a_line_without_end_takes_no_more_memory_than_a_record_may() {
     let said = read(FileFormat::JsonLines, &file);
     assert_eq!(said, [format!("1 ! is longer than {} bytes", rows::RECORD_BYTES_MAX), "2 id=1 {\"id\":1}".to_owned()]);
 }
+
+#[test]
+fn threat_columns_that_are_paths_without_end_are_refused_before_a_tree_is_made_of_them() {
+    let deep = "a.".repeat(1_000_000);
+    for name in [deep.as_str(), "a[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]", "l[].a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q"] {
+        let said = read(csv(None, true), format!("{name}\n1\n").as_bytes());
+        assert!(said.len() == 1 && said[0].starts_with("! it is no CSV: its column \"") && said[0].len() < 160, "{said:?}");
+        assert!(said[0].ends_with("is a path of more than 16 steps"), "{said:?}");
+    }
+}
+
+#[test]
+fn threat_rows_of_many_lists_are_read_in_a_time_that_grows_with_their_bytes() {
+    let lists = 1_900;
+    let head: Vec<String> = (0..lists).map(|n| format!("l{n}[].v")).collect();
+    let row = vec!["1"; lists].join(",");
+    let file = format!("id,{}\n{}", head.join(","), format!("A,{row}\n").repeat(500));
+    let began = std::time::Instant::now();
+    let said = read(csv(Some("id"), true), file.as_bytes());
+    assert_eq!((said.len(), said[0].matches("\"v\":\"1\"").count()), (1, 500 * lists));
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn threat_a_part_of_xml_without_end_is_not_held_and_an_element_has_not_attributes_without_end() {
+    let text = vec![b'x'; 20 * 1024 * 1024];
+    for before in [&b"<orders>"[..], b"<orders a=\"", b"<!--", b"<![CDATA["] {
+        let said = read(xml("order"), &[before, &text].concat());
+        assert!(said.len() == 1 && said[0].contains("a tag, or a text, has more than 8388608 bytes"), "{said:?}");
+    }
+    let attributes: String = (0..300_000).map(|n| format!(" a{n}=''")).collect();
+    let began = std::time::Instant::now();
+    let said = read(xml("order"), format!("<orders><order{attributes}/><order><id>2</id></order></orders>").as_bytes());
+    assert_eq!(said, ["1 ! is more than 200 attributes of one element", "1 id=2 {\"id\":\"2\"}"]);
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+}

@@ -14,6 +14,8 @@ use crate::path;
 const DEPTH_MAX: usize = 64;
 /// Each takes sixteen bytes until it is read.
 const ELEMENTS_MAX: usize = 1_000_000;
+/// One tag, or the text between two. A record that is longer is passed over; a part that is longer would have to be held to be passed over.
+const PART_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
 
 pub(super) struct Elements<R> {
     reader: BufReader<R>,
@@ -33,11 +35,11 @@ fn malformed(what: impl ToString) -> FileFlaw {
 impl<F: Read + Seek> Elements<Plain<F>> {
     pub fn new(file: Plain<F>, records: &str, lists: &[String], encoding: Encoding, id: Option<&str>) -> Result<Self, FileFlaw> {
         let steps: Vec<&str> = records.split('.').filter(|step| !step.is_empty()).collect();
-        let mut reader = BufReader::new(file);
+        let mut reader = Bounded { inner: BufReader::new(file), left: PART_BYTES_MAX };
         let mut places = scan(&mut reader, &steps)?;
         places.reverse();
         Ok(Self {
-            reader: BufReader::new(reader.into_inner().again()?),
+            reader: BufReader::new(reader.inner.into_inner().again()?),
             places,
             at: 0,
             line: 1,
@@ -86,8 +88,37 @@ fn count(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
+/// A reader that gives so many bytes and then fails: the library reads on for the end of a part, however far that is, and keeps all of it.
+struct Bounded<R> {
+    inner: R,
+    left: usize,
+}
+
+impl<R: BufRead> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Bounded<R> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        let bytes = self.inner.fill_buf()?;
+        if self.left == 0 && !bytes.is_empty() {
+            return Err(std::io::Error::other(format!("a tag, or a text, has more than {PART_BYTES_MAX} bytes")));
+        }
+        Ok(&bytes[..bytes.len().min(self.left)])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.left = self.left.saturating_sub(amount);
+        self.inner.consume(amount);
+    }
+}
+
 /// Where the elements at this path begin and end, once the whole document was seen to be one.
-fn scan<R: BufRead>(reader: &mut R, steps: &[&str]) -> Result<Vec<(u64, u64)>, FileFlaw> {
+fn scan<R: BufRead>(reader: &mut Bounded<R>, steps: &[&str]) -> Result<Vec<(u64, u64)>, FileFlaw> {
     let start = reader.fill_buf()?;
     if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
         return Err(malformed("it is UTF-16; ask for it in UTF-8"));
@@ -99,6 +130,7 @@ fn scan<R: BufRead>(reader: &mut R, steps: &[&str]) -> Result<Vec<(u64, u64)>, F
     loop {
         let before = xml.buffer_position();
         buffer.clear();
+        xml.get_mut().left = PART_BYTES_MAX;
         let event =
             xml.read_event_into(&mut buffer).map_err(|error| malformed(format!("{error}, at byte {}", xml.error_position())))?;
         let after = xml.buffer_position();

@@ -192,7 +192,7 @@ impl<F: Fn(&[u8], &[u8], &[u8]) -> bool> Verifier<F> {
 
     fn begin_seal(&mut self, seal: Seal) -> Result<(), Tampered> {
         let said = &seal.statement;
-        let (number, expected) = (said.number, self.tip.number + 1);
+        let (number, expected) = (said.number, self.tip.number.saturating_add(1));
         if said.format != FORMAT {
             return Err(Tampered::Format(said.format));
         }

@@ -8,6 +8,7 @@ import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { Loading, Problem } from "../ui/state";
 import { AuditStreams } from "./audit-streams";
+import { PersonalData } from "./personal-data";
 import { AuditPolicyDocument, AuditPolicySetDocument } from "./query.generated";
 import { kept, takesMore, type Policy } from "./retention";
 
@@ -18,6 +19,7 @@ export function AuditLog() {
     <Permitted to="audit" otherwise="Your role does not see the audit log" advice="Owners, admins and auditors do. Ask one of them.">
       <Rule />
       <AuditStreams />
+      <PersonalData />
     </Permitted>
   );
 }

@@ -102,12 +102,14 @@ pub enum PayloadPointer {
     Answer { delivery: Uuid, sha256: String },
     /// What arrived.
     Message { message: Uuid },
+    /// What is kept of a call that was told after it was made: of its request, or of its answer.
+    Call { event: Uuid, is_answer: bool, sha256: String },
 }
 
 impl PayloadPointer {
     /// What this event is about; `None` of one that is about no payload.
     #[must_use]
-    pub fn of(action: &str, subject: Uuid, detail: Option<&str>) -> Option<Self> {
+    pub fn of(event: Uuid, action: &str, subject: Uuid, detail: Option<&str>) -> Option<Self> {
         if action == Action::MessageReceived.as_str() {
             return Some(Self::Message { message: subject });
         }
@@ -117,14 +119,25 @@ impl PayloadPointer {
             let attempt = i32::try_from(detail.get("attempt")?.as_i64()?).ok()?;
             return Some(Self::Request { delivery: subject, attempt, sha256: text("request_sha256")? });
         }
+        if let Some(sha256) = text("request_sha256") {
+            return Some(Self::Call { event, is_answer: false, sha256 });
+        }
         Some(Self::Answer { delivery: subject, sha256: text("answer_sha256")? })
+    }
+
+    /// The answer beside the request of a call whose event is about both.
+    #[must_use]
+    pub fn answer(&self, detail: Option<&str>) -> Option<Self> {
+        let Self::Call { event, is_answer: false, .. } = self else { return None };
+        let detail: serde_json::Value = serde_json::from_str(detail?).ok()?;
+        Some(Self::Call { event: *event, is_answer: true, sha256: detail.get("answer_sha256")?.as_str()?.to_owned() })
     }
 
     /// The digest that the event holds, in lower-case hexadecimal.
     #[must_use]
     pub fn sealed_sha256(&self) -> Option<&str> {
         match self {
-            Self::Request { sha256, .. } | Self::Answer { sha256, .. } => Some(sha256),
+            Self::Request { sha256, .. } | Self::Answer { sha256, .. } | Self::Call { sha256, .. } => Some(sha256),
             Self::Message { .. } => None,
         }
     }
@@ -146,6 +159,11 @@ impl TenantStore<'_> {
             PayloadPointer::Request { delivery, attempt, .. } => {
                 let sql = "SELECT request FROM attempts WHERE tenant_id = $1 AND delivery_id = $2 AND number = $3";
                 sqlx::query_scalar(sql).bind(tenant).bind(delivery).bind(attempt)
+            }
+            PayloadPointer::Call { event, is_answer, .. } => {
+                let sql = "SELECT convert_to(CASE WHEN $3 THEN answer ELSE request END, 'UTF8') FROM call_payloads
+                    WHERE tenant_id = $1 AND event_id = $2 AND CASE WHEN $3 THEN answer ELSE request END IS NOT NULL";
+                sqlx::query_scalar(sql).bind(tenant).bind(event).bind(is_answer)
             }
             // One that was altered is found by no digest: the last one that was answered is shown, and that it is not what was sealed.
             PayloadPointer::Answer { delivery, sha256 } => {

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
+use domain::call_payload::ToldCall;
 use domain::id::{BackfillId, ConnectionId, MessageId, TenantId};
 use domain::lane::Lane;
 use domain::message::Origin;
@@ -12,6 +13,7 @@ use domain::usage::Meter;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::call_payload::audit_calls;
 use super::poll::Listed;
 use super::receive::{audit, audit_each};
 use super::sweep::NUDGE_GRACE_S;
@@ -53,7 +55,7 @@ pub struct BackfillPage<'a> {
     pub missing: usize,
     pub position: Option<serde_json::Value>,
     pub next_id: usize,
-    pub calls: &'a [String],
+    pub calls: &'a [ToldCall],
 }
 
 impl Store {
@@ -245,10 +247,9 @@ impl TenantStore<'_> {
         &self,
         tx: &mut Transaction<'static, Postgres>,
         backfill: &Backfill,
-        calls: &[String],
+        calls: &[ToldCall],
     ) -> Result<(), StoreError> {
-        let details: Vec<Option<&str>> = calls.iter().map(|call| Some(call.as_str())).collect();
-        audit_each(tx, self.scope(), Action::BackfillRead, "backfill", &vec![backfill.id.0; details.len()], &details).await
+        audit_calls(tx, self.scope(), Action::BackfillRead, "backfill", backfill.id.0, calls).await
     }
 
     /// True where what the last page brought has come to rest: received, and delivered or in a person's hands. `None` where somebody else leads it.
@@ -280,7 +281,7 @@ impl TenantStore<'_> {
         backfill: &Backfill,
         estimate: Option<i64>,
         is_exact: bool,
-        calls: &[String],
+        calls: &[ToldCall],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         sqlx::query(
@@ -323,7 +324,7 @@ impl TenantStore<'_> {
         backfill: &Backfill,
         due_at: DateTime<Utc>,
         failure: Option<&str>,
-        calls: &[String],
+        calls: &[ToldCall],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let failed: Option<bool> = sqlx::query_scalar(

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
+use domain::call_payload::ToldCall;
 use domain::exception::Reason;
 use domain::file::FileState;
 use domain::id::{ConnectionId, FileId, MessageId};
@@ -14,6 +15,7 @@ use domain::usage::Meter;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::call_payload::audit_calls;
 use super::exception::{self, Subject};
 use super::poll::{Poll, PollSubject};
 use super::receive::{audit, audit_each};
@@ -106,10 +108,9 @@ impl TenantStore<'_> {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn poll_calls(&self, poll: &Poll, calls: &[String]) -> Result<(), StoreError> {
+    pub async fn poll_calls(&self, poll: &Poll, calls: &[ToldCall]) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let details: Vec<Option<&str>> = calls.iter().map(|call| Some(call.as_str())).collect();
-        audit_each(&mut tx, self.scope(), Action::PollRead, "poll", &vec![poll.id.0; details.len()], &details).await?;
+        audit_calls(&mut tx, self.scope(), Action::PollRead, "poll", poll.id.0, calls).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
+use domain::call_payload::ToldCall;
 use domain::fault::Owner;
 use domain::id::{ConnectionId, IncidentId, LookupTableId, MessageId, PollId, TenantId};
 use domain::lane::Lane;
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use uuid::Uuid;
 
+use super::call_payload::audit_calls;
 use super::receive::{audit, audit_each};
 use super::sweep::NUDGE_GRACE_S;
 use super::{Store, StoreError, TenantStore, subscription};
@@ -86,7 +88,7 @@ pub struct PolledPage<'a> {
     /// Everything is listed each time, so that what is on the page is written down, for [`TenantStore::poll_absent`].
     pub is_of_all: bool,
     /// The calls that read it, as the audit keeps them.
-    pub calls: &'a [String],
+    pub calls: &'a [ToldCall],
 }
 
 /// Why a read came to no end.
@@ -314,8 +316,7 @@ impl TenantStore<'_> {
             // Perhaps the vendor has dropped a subscription: that is looked at now and not when its turn comes.
             subscription::ask(tx, poll.connection).await?;
         }
-        let calls: Vec<Option<&str>> = page.calls.iter().map(|call| Some(call.as_str())).collect();
-        audit_each(tx, self.scope(), Action::PollRead, "poll", &vec![poll.id.0; calls.len()], &calls).await?;
+        audit_calls(tx, self.scope(), Action::PollRead, "poll", poll.id.0, page.calls).await?;
         let detail = |is_gap: bool| serde_json::json!({"poll": poll.id, "missed_by_webhook": is_gap}).to_string();
         let (plain, gap) = (detail(false), detail(true));
         let details: Vec<Option<&str>> =
@@ -355,7 +356,7 @@ impl TenantStore<'_> {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn poll_rates(&self, poll: &Poll, listed: usize, changed: usize, calls: &[String]) -> Result<(), StoreError> {
+    pub async fn poll_rates(&self, poll: &Poll, listed: usize, changed: usize, calls: &[ToldCall]) -> Result<(), StoreError> {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let mut tx = self.begin().await?;
         sqlx::query("UPDATE polls SET listed = $3, brought = $4 WHERE id = $1 AND lease_id = $2")
@@ -365,8 +366,7 @@ impl TenantStore<'_> {
             .bind(count(changed))
             .execute(&mut *tx)
             .await?;
-        let details: Vec<Option<&str>> = calls.iter().map(|call| Some(call.as_str())).collect();
-        audit_each(&mut tx, self.scope(), Action::PollRead, "poll", &vec![poll.id.0; details.len()], &details).await?;
+        audit_calls(&mut tx, self.scope(), Action::PollRead, "poll", poll.id.0, calls).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -392,7 +392,7 @@ impl TenantStore<'_> {
         &self,
         poll: &Poll,
         failure: &PollFailure,
-        calls: &[String],
+        calls: &[ToldCall],
         due_at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let scope = self.scope();
@@ -407,8 +407,7 @@ impl TenantStore<'_> {
         .bind(&failure.sentence)
         .fetch_optional(&mut *tx)
         .await?;
-        let calls: Vec<Option<&str>> = calls.iter().map(|call| Some(call.as_str())).collect();
-        audit_each(&mut tx, scope, Action::PollRead, "poll", &vec![poll.id.0; calls.len()], &calls).await?;
+        audit_calls(&mut tx, scope, Action::PollRead, "poll", poll.id.0, calls).await?;
         if let Some(failures) = failures {
             audit_each(&mut tx, scope, Action::PollFailed, "poll", &[poll.id.0], &[Some(&failure.sentence)]).await?;
             if failures == FAILURES_TOLD {

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
+use domain::call_payload::ToldCall;
 use domain::delivery::DeliveryState;
 use domain::id::{ConnectionId, DeliveryId, FlowId, FlowVersionId, ReconciliationId, RecordId, TenantId};
 use domain::lane::Lane;
@@ -12,6 +13,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
+use super::call_payload::audit_calls;
 use super::flow::FlowVersion;
 use super::receive::{audit, audit_each};
 use super::revision::RevisionRow;
@@ -204,11 +206,9 @@ impl TenantStore<'_> {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn reconciliation_read(&self, id: ReconciliationId, calls: &[String]) -> Result<(), StoreError> {
+    pub async fn reconciliation_read(&self, id: ReconciliationId, calls: &[ToldCall]) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let details: Vec<Option<&str>> = calls.iter().map(|call| Some(call.as_str())).collect();
-        let subjects = vec![id.0; calls.len()];
-        audit_each(&mut tx, self.scope(), Action::ReconciliationRead, "reconciliation", &subjects, &details).await?;
+        audit_calls(&mut tx, self.scope(), Action::ReconciliationRead, "reconciliation", id.0, calls).await?;
         tx.commit().await?;
         Ok(())
     }

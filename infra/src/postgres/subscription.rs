@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
+use domain::call_payload::ToldCall;
 use domain::id::{ConnectionId, IncidentId, PollId, SubscriptionCheckId, SubscriptionId, TenantId};
 use domain::poll::FAILURES_TOLD;
 use domain::record::RecordKind;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use super::poll::PollFailure;
 use super::receive::{audit, audit_each};
-use super::{Store, StoreError, TenantStore};
+use super::{Store, StoreError, TenantStore, call_payload};
 
 /// What an incident calls it.
 const OPERATION: &str = "webhook.subscribe";
@@ -248,7 +249,7 @@ impl TenantStore<'_> {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn subscription_calls(&self, check: &SubscriptionCheck, calls: &[String]) -> Result<(), StoreError> {
+    pub async fn subscription_calls(&self, check: &SubscriptionCheck, calls: &[ToldCall]) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         audit_calls(&mut tx, self, check, calls).await?;
         tx.commit().await?;
@@ -300,7 +301,7 @@ impl TenantStore<'_> {
         &self,
         check: &SubscriptionCheck,
         failure: &PollFailure,
-        calls: &[String],
+        calls: &[ToldCall],
         due_at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let scope = self.scope();
@@ -383,9 +384,7 @@ pub(super) async fn audit_calls(
     tx: &mut Transaction<'static, Postgres>,
     store: &TenantStore<'_>,
     check: &SubscriptionCheck,
-    calls: &[String],
+    calls: &[ToldCall],
 ) -> Result<(), StoreError> {
-    let details: Vec<Option<&str>> = calls.iter().map(|call| Some(call.as_str())).collect();
-    let subjects = vec![check.connection.0; details.len()];
-    audit_each(tx, store.scope(), Action::SubscriptionCalled, "connection", &subjects, &details).await
+    call_payload::audit_calls(tx, store.scope(), Action::SubscriptionCalled, "connection", check.connection.0, calls).await
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
+use domain::call_payload::ToldCall;
 use domain::id::{HookSecretId, SubscriptionId};
 use domain::secret::SecretString;
 use sqlx::{Postgres, Row, Transaction};
@@ -72,7 +73,7 @@ impl TenantStore<'_> {
         check: &SubscriptionCheck,
         ids: &[SubscriptionId],
         made: &NewRegistration<'_>,
-        calls: &[String],
+        calls: &[ToldCall],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         // As every way to a connection's secrets does.
@@ -120,7 +121,7 @@ impl TenantStore<'_> {
         seen: &[SeenRegistration<'_>],
         hook_url: &str,
         lost: &[SubscriptionId],
-        calls: &[String],
+        calls: &[ToldCall],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let ids: Vec<Uuid> = seen.iter().map(|seen| seen.subscription.0).collect();
@@ -161,7 +162,7 @@ impl TenantStore<'_> {
         ids: &[SubscriptionId],
         sentence: &str,
         is_unknown: bool,
-        calls: &[String],
+        calls: &[ToldCall],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         sqlx::query(
@@ -187,7 +188,7 @@ impl TenantStore<'_> {
         ids: &[SubscriptionId],
         expires_at: Option<DateTime<Utc>>,
         renew_at: Option<DateTime<Utc>>,
-        calls: &[String],
+        calls: &[ToldCall],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let rows = sqlx::query("UPDATE subscriptions SET expires_at = $2, renew_at = $3 WHERE id = ANY($1) RETURNING id, topic");

@@ -49,7 +49,7 @@ impl TenantStore<'_> {
              FROM deliveries d JOIN records r ON r.id = d.record_id
              JOIN record_revisions v ON v.tenant_id = d.tenant_id AND v.id = d.revision_id
              WHERE d.tenant_id = $1 AND d.id > $2 AND d.id < $3 AND d.flow_id = $4 AND d.connection_id = $5
-               AND d.undoes IS NULL ORDER BY d.id LIMIT $6",
+               AND d.undoes IS NULL AND NOT is_tombstone(v.document) ORDER BY d.id LIMIT $6",
         )
         .bind(self.scope().tenant.0)
         .bind(cursor)

@@ -3,12 +3,13 @@
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
+use domain::call_payload::ToldCall;
 use domain::id::CredentialId;
 use domain::secret::{ExposeSecret, SecretFields};
 use sqlx::Row;
 
+use super::call_payload::audit_calls;
 use super::configure::data_key;
-use super::receive::audit_each;
 use super::{StoreError, TenantStore, opened};
 use crate::vault::{Sealed, Vault};
 
@@ -71,7 +72,8 @@ impl TenantStore<'_> {
         Ok(ours == 1)
     }
 
-    /// Keeps the token that took the place of `seen`; returns its version, or `None` where a newer one is there already.
+    /// Keeps the token that took the place of `seen`; returns its version, or `None` where a newer one is there already. `call` tells of the call that
+    /// brought it, for the audit.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -81,6 +83,7 @@ impl TenantStore<'_> {
         credential: CredentialId,
         seen: i32,
         fields: &SecretFields,
+        call: impl FnOnce(i32) -> ToldCall,
     ) -> Result<Option<i32>, StoreError> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
@@ -102,8 +105,7 @@ impl TenantStore<'_> {
         .fetch_optional(&mut *tx)
         .await?;
         if let Some(version) = version {
-            let detail = serde_json::json!({"version": version}).to_string();
-            audit_each(&mut tx, scope, Action::TokenRenewed, "credential", &[credential.0], &[Some(&detail)]).await?;
+            audit_calls(&mut tx, scope, Action::TokenRenewed, "credential", credential.0, &[call(version)]).await?;
         }
         tx.commit().await?;
         Ok(version)
@@ -113,7 +115,7 @@ impl TenantStore<'_> {
     ///
     /// # Errors
     /// Where the database does not answer; then the lease ends it.
-    pub async fn token_renewal_failed(&self, credential: CredentialId, seen: i32, code: &str) -> Result<(), StoreError> {
+    pub async fn token_renewal_failed(&self, credential: CredentialId, seen: i32, call: ToldCall) -> Result<(), StoreError> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
         sqlx::query("UPDATE tokens SET renewing_until = NULL WHERE credential_id = $1 AND version = $2")
@@ -121,8 +123,7 @@ impl TenantStore<'_> {
             .bind(seen)
             .execute(&mut *tx)
             .await?;
-        let detail = serde_json::json!({"code": code}).to_string();
-        audit_each(&mut tx, scope, Action::TokenRefused, "credential", &[credential.0], &[Some(&detail)]).await?;
+        audit_calls(&mut tx, scope, Action::TokenRefused, "credential", credential.0, &[call]).await?;
         tx.commit().await?;
         Ok(())
     }

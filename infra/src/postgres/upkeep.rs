@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use domain::audit::Action;
+use domain::call_payload::ToldCall;
 use domain::fault::Owner;
 use domain::id::{ConnectionId, IncidentId, TenantId};
 use domain::upkeep::{Ends, Upkeep};
@@ -9,6 +10,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::call_payload::audit_calls;
 use super::entity::connection;
 use super::receive::{audit, audit_each};
 use super::rotation::{self, Rotation, Schedule};
@@ -230,13 +232,12 @@ impl TenantStore<'_> {
         connection: ConnectionId,
         lease: Uuid,
         probed: &Probed,
-        calls: &[String],
+        calls: &[ToldCall],
         due_at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
-        let calls: Vec<Option<&str>> = calls.iter().map(|call| Some(call.as_str())).collect();
-        audit_each(&mut tx, scope, Action::ConnectionProbed, "connection", &vec![connection.0; calls.len()], &calls).await?;
+        audit_calls(&mut tx, scope, Action::ConnectionProbed, "connection", connection.0, calls).await?;
         let failure = probed.failure.as_ref();
         let failures: Option<i32> = sqlx::query_scalar(
             "UPDATE connection_probes SET due_at = $3, lease_id = NULL, lease_until = NULL, asked_at = NULL, probed_at = now(), outcome = $4, took_ms = $5,

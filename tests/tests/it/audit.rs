@@ -355,11 +355,19 @@ async fn what_is_too_old_goes_by_the_tenants_rule_only_and_the_chain_says_so() {
     set(&log, Some(50), None).await;
     assert_eq!(retain(&log).await.unwrap(), 0, "nothing is so old");
     set(&log, Some(38), None).await;
+    log.as_root(format!(
+        "INSERT INTO call_payloads (event_id, tenant_id, answer) VALUES ('{}', '{tenant}', 'goes'), ('{}', '{tenant}', 'stays')",
+        ids[0], ids[5]
+    ))
+    .await;
     let take = log.logs.store.audit_policies_take(10).await.unwrap();
     assert_eq!(take, [log.scope.tenant], "it is looked at once a day");
     assert!(log.logs.store.audit_policies_take(10).await.unwrap().is_empty());
     assert_eq!(retain(&log).await.unwrap(), 4, "those of the first seal");
     assert_eq!(retain(&log).await.unwrap(), 0);
+    let mut database = log.logs.database.connect().await.unwrap();
+    let payloads: Vec<String> = sqlx::query_scalar("SELECT answer FROM call_payloads").fetch_all(&mut database).await.unwrap();
+    assert_eq!(payloads, ["stays"], "what is kept beside an event goes with it");
     let good = log.verify(Some(kept)).await.unwrap();
     assert_eq!((good.removed, good.head.removed), (4, 1));
 

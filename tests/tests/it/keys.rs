@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::call_payload::ToldCall;
 use domain::id::{CredentialId, TenantId, UserId};
 use domain::scope::Scope;
 use domain::secret::{ExposeSecret, SecretFields};
@@ -53,7 +54,12 @@ impl Sealed {
             root.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.unwrap();
             let scope = Scope::system(tenant, "test");
             let fields: SecretFields = [("access_token".to_owned(), tenant.to_string().into())].into_iter().collect();
-            store.within(&scope).token_keep(&vault(master), credential, 0, &fields).await.unwrap().unwrap();
+            store
+                .within(&scope)
+                .token_keep(&vault(master), credential, 0, &fields, |_| ToldCall::bare("{}".to_owned()))
+                .await
+                .unwrap()
+                .unwrap();
             made.push((scope, credential));
         }
         let person = store.user_create("ann@example.com", "Ann", "-").await.unwrap().unwrap();

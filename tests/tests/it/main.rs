@@ -6,6 +6,7 @@ mod alert;
 mod api_key;
 mod audit;
 mod audit_stream;
+mod call_payload;
 mod catch_up;
 mod certificate;
 mod change;

@@ -145,6 +145,9 @@ async fn told(client: &Client) -> String {
         "account { email }",
         "sessions { device address }",
         "auditEvents(first: 100) { nodes { action actor detail } }",
+        "auditEvents(first: 5, action: \"token.renewed\") { nodes { payload { text answer { text } } } }",
+        "auditEvents(first: 5, action: \"connection.probed\") { nodes { payload { text answer { text } } } }",
+        "auditEvents(first: 5, action: \"subscription.called\") { nodes { payload { text answer { text } } } }",
     ];
     let mut seen = String::new();
     for query in queries {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::Utc;
 use connectors::{Catalog, Connector, RequestContext, TokenSet};
+use domain::call_payload::ToldCall;
 use domain::http::{HttpRequest, Method};
 use domain::id::{CredentialId, TenantId};
 use domain::scope::Scope;
@@ -94,7 +95,11 @@ async fn twenty_workers_renew_one_rotating_token_once_and_lose_none() {
     let scope = Scope::system(tenant, "test");
     let store = Store::connect(&database.app_url, 2).await.unwrap();
     let first = consented(connector, &vendor.settings, &fields).await;
-    store.within(&scope).token_keep(&vault, credential, 0, &first.to_secret_fields()).await.unwrap();
+    store
+        .within(&scope)
+        .token_keep(&vault, credential, 0, &first.to_secret_fields(), |_| ToldCall::bare("{}".to_owned()))
+        .await
+        .unwrap();
 
     let mut workers = vec![];
     for _ in 0..WORKERS {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::comparison::compare;
 use domain::delivery::DeliveryState;
+use domain::erasure;
 use domain::id::MessageId;
 use domain::lane::Lane;
 use domain::message::Origin;
@@ -67,7 +68,10 @@ async fn page(pass: &mut Pass<'_>, records: Vec<ListedRecord>) -> Result<(), Rec
             Some(Came::UnderWay) => pass.report.under_way += 1,
             Some(Came::Stopped) => pass.report.exceptions += 1,
             Some(Came::Record { record, document, revised_at, delivery }) => {
-                if is_outdated(&document, &one.document) {
+                if erasure::is_tombstone(document.as_bytes()) {
+                    // That it is still there does not bring back what was erased here.
+                    pass.report.left += 1;
+                } else if is_outdated(&document, &one.document) {
                     differs(DifferenceKind::Outdated, Some(record), None);
                     bring.push(one);
                 } else if !one.is_taken {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use connectors::{ListedSubscription, RequestContext, RequestError, SecretSource};
+use domain::call_payload::ToldCall;
 use domain::fault::{Fault, FaultClass};
 use domain::http::{HttpAnswer, HttpRequest};
 use domain::id::{SubscriptionCheckId, SubscriptionId, TenantId};
@@ -99,7 +100,7 @@ async fn listen(
     directory: &Directory,
     scope: &Scope,
     check: &SubscriptionCheck,
-    calls: &mut Vec<String>,
+    calls: &mut Vec<ToldCall>,
 ) -> Result<Option<DateTime<Utc>>, ListingError> {
     let mut account = Account::open(context, directory, scope, check).await?;
     let kinds: Vec<RecordKind> = check.kinds.iter().map(|(kind, _)| *kind).collect();
@@ -140,7 +141,7 @@ impl<'a> Account<'a> {
         scope: &'a Scope,
         check: &'a SubscriptionCheck,
     ) -> Result<Self, ListingError> {
-        let listing = Listing::open(context, directory, scope, check.connection).await?.hasty();
+        let listing = Listing::open(context, directory, scope, check.connection).await?.hasty().secretive();
         let (access, lack) = directory.access(scope, &listing.connection, listing.connector).await?;
         let lack = match lack {
             // Nobody has connected it yet: that is no failure.

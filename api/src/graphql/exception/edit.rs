@@ -7,6 +7,7 @@ use connectors::trial::Tried;
 use domain::canonical;
 use domain::comparison::compare;
 use domain::edit::Edits;
+use domain::erasure;
 use domain::id::{DeliveryId, ExceptionId};
 use domain::mapping::Filter;
 use domain::scope::Permission;
@@ -120,6 +121,13 @@ async fn edit_record(ctx: &Context<'_>, record: Uuid, delivery: DeliveryId, edit
     let hasher = store.key_hasher(&state(ctx).vault).await.map_err(|error| internal(ctx, &error))?;
     let editing = store.record_edit(record, said).await.map_err(|error| internal(ctx, &error))?;
     let Some(mut editing) = editing else { return refuse(not_open()) };
+    if erasure::is_tombstone(editing.document.as_bytes()) {
+        return refuse(UserError::new(
+            "id",
+            UserErrorCode::Blocked,
+            format!("it cannot be corrected: {}", erasure::fault().reason),
+        ));
+    }
     let before = parsed(&editing.document);
     let mut document = before.clone();
     if let Err(error) = edits.apply(&mut document) {

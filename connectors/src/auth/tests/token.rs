@@ -145,10 +145,25 @@ fn an_answer_becomes_tokens_however_it_is_written() {
             Some(3_600),
         ),
         (odd.to_owned(), r#"{"data":{"tokens":[{"value":"t"}],"until":1790000060,"host":"eu.v.example"}}"#, Some(60)),
+        // Milliseconds where seconds should be, and moments that no clock can show: the token is still one that can be kept.
+        (
+            odd.to_owned(),
+            r#"{"data":{"tokens":[{"value":"t"}],"until":1790000060000,"host":"eu.v.example"}}"#,
+            Some(10 * 366 * 86_400),
+        ),
+        (odd.to_owned(), r#"{"data":{"tokens":[{"value":"t"}],"until":-8334601228800,"host":"eu.v.example"}}"#, Some(-IN_2026)),
+        (
+            odd.to_owned(),
+            r#"{"data":{"tokens":[{"value":"t"}],"until":99999999999999999999,"host":"eu.v.example"}}"#,
+            Some(10 * 366 * 86_400),
+        ),
     ] {
         let token = read(&connector(&auth), body, None).unwrap();
         assert_eq!(token.access_token.expose_secret(), "t");
         assert_eq!(token.expires_at.map(|end| end.timestamp() - IN_2026), seconds, "{body}");
+        let again = TokenSet::from_secret_fields(&token.to_secret_fields()).unwrap();
+        assert_eq!(again.expires_at, token.expires_at, "{body}");
+        let _ = connector(&auth).needs_token(Some(&again), now());
         let kept = token.settings.get("company").map(String::as_str);
         assert_eq!(kept, body.contains("host").then_some("eu.v.example"));
     }

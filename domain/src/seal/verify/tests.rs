@@ -332,3 +332,18 @@ fn a_digest_does_not_hang_on_the_order_of_the_actors_keys() {
     other.actor = json!({"role": "owner", "user": "usr_1", "kind": "member"});
     assert_eq!(event(1).digest(), other.digest());
 }
+
+#[test]
+fn tamper_numbers_that_no_log_has_are_named_and_not_counted_on() {
+    let beyond = |seal: u64, after: u64| HeadStatement { after, seal, ..head_of(&log()).statement };
+    let signed = |statement: HeadStatement| {
+        ExportLine::Head(Head { public_key: STANDARD.encode(KEY), signature: sign(KEY, &statement.to_sign()), statement })
+    };
+    let last = Tip { number: u64::MAX - 1, hash: "00".into(), events: u64::MAX, removed: 0 };
+    let (mut tip, events) = (last, [event(1)]);
+    let seals = [seal(&mut tip, &events, KEY), seal(&mut Tip { number: u64::MAX - 1, ..tip.clone() }, &events, KEY)];
+    assert_eq!(tip.events, u64::MAX);
+    let [first, again] = seals.map(|seal| ExportLine::Seal(Box::new(seal)));
+    let lines = [signed(beyond(u64::MAX, u64::MAX - 1)), first, ExportLine::Event(event(1)), again];
+    assert_eq!(verify(&lines).unwrap_err(), Tampered::EventMissing { id: id(1), seal: u64::MAX });
+}
