@@ -81,7 +81,7 @@ impl Connector {
             }
             Some(MadeKey { id, fields })
         });
-        made.ok_or_else(|| self.without("the new secret", answer.status))
+        made.ok_or_else(|| self.lacks("the new secret", answer.status))
     }
 
     /// # Errors
@@ -115,7 +115,7 @@ impl Connector {
             };
             there.map(listed).collect::<Option<Vec<_>>>()
         });
-        listed.filter(|keys| keys.len() <= KEYS_MAX).ok_or_else(|| self.without("the account's keys", answer.status))
+        listed.filter(|keys| keys.len() <= KEYS_MAX).ok_or_else(|| self.lacks("the account's keys", answer.status))
     }
 
     /// The key that a credential is of, as far as the vendor's list tells: by the end of its secret, where one key alone has it.
@@ -147,7 +147,7 @@ impl Connector {
     }
 
     /// Says nothing of the answer's own words: they may hold a secret that nobody knows yet.
-    fn without(&self, what: &str, status: u16) -> Fault {
+    fn lacks(&self, what: &str, status: u16) -> Fault {
         let reason = format!("{} answered {status} without {what}", self.title());
         let fix = "Compare the vendor's answer with the connector's rotation.";
         Fault::new(FaultClass::Unknown, "unreadable_answer", reason, Owner::Crossdock, fix).answered(status)

@@ -163,7 +163,8 @@ impl Desk<'_> {
     /// An account, called with one of the two secrets.
     async fn account(&self, now: &Rotation, credential: CredentialId) -> Result<Listing<'_>, ListingError> {
         let opened = Listing::open(self.context, self.directory, self.scope, now.connection).await?;
-        Ok(opened.hasty().with(credential))
+        // A new key stands in an answer that nobody has read yet.
+        Ok(opened.hasty().secretive().with(credential))
     }
 
     /// Writes down what was called. What was asked is not lost with the lines about it: a key may have been made.

@@ -14,7 +14,8 @@ use async_graphql::{
 use domain::id::UserId;
 use domain::permission::Permission;
 use domain::permission::Permission::{
-    Configure, ManageApiKeys, ManageMembers, ManageOwners, ManageSupport, ReadAudit, ReadInvoices, ReadOperations, ReadUsage, WorkExceptions,
+    Configure, ManageApiKeys, ManageMembers, ManageOwners, ManageSupport, ReadAudit, ReadInvoices, ReadOperations, ReadUsage,
+    WorkExceptions,
 };
 use futures::{Stream, StreamExt as _, stream};
 use infra::postgres::impersonation::LiveImpersonation;

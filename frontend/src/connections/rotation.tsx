@@ -31,7 +31,7 @@ const WORD: Record<Newest["state"], { word: string; tone: "good" | "warn" | "bad
   FAILED: { word: "not exchanged", tone: "bad" },
 };
 const SOON_MS = 30 * 24 * 60 * 60 * 1000;
-const isOpen = (newest: Newest | null | undefined): newest is Newest => Boolean(newest) && newest?.state !== "RETIRED" && newest?.state !== "FAILED";
+const isOpen = (newest: Newest | null | undefined) => newest != null && newest.state !== "RETIRED" && newest.state !== "FAILED";
 
 const days = (count: number) => `${count} ${count === 1 ? "day" : "days"}`;
 
@@ -101,7 +101,7 @@ export function RotationPanel({ id, row }: { id: string; row: Row }) {
 function Steps({ id, rotation }: { id: string; rotation: Rotation }) {
   const [isGuided, setGuided] = useState(false);
   const { newest, guide } = rotation;
-  const state = isOpen(newest) ? newest.state : null;
+  const state = newest && isOpen(newest) ? newest.state : null;
   const takeBack = <ActButton document={RotationCancelDocument} values={{ id }} payloadOf={(one) => one.rotationCancel} label="Take it back" done="The secret stays as it is." isQuiet />;
   const confirm = <ActButton document={RotationRemovalConfirmDocument} values={{ id }} payloadOf={(one) => one.rotationRemovalConfirm} label="It is removed" done="The secret is exchanged." isMain={state === "REMOVING"} />;
   if (!guide) {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Duration, Utc};
 use domain::audit::Action;
+use domain::call_payload::ToldCall;
 use domain::id::{ConnectionId, CredentialId, RotationId, TenantId};
 use domain::rotation::{self, Exchange, RotationEvent, RotationState, RotationWay};
 use domain::scope::Scope;
@@ -13,6 +14,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::call_payload::audit_calls;
 use super::configure::{NewCredential, Place, credential_insert, last_version};
 use super::receive::{audit, audit_each};
 use super::upkeep::ProbeFailure;
@@ -368,11 +370,9 @@ impl TenantStore<'_> {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn rotation_called(&self, of: &Rotation, calls: &[String]) -> Result<(), StoreError> {
+    pub async fn rotation_called(&self, of: &Rotation, calls: &[ToldCall]) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let details: Vec<Option<&str>> = calls.iter().map(|call| Some(call.as_str())).collect();
-        let subjects = vec![of.connection.0; details.len()];
-        audit_each(&mut tx, self.scope(), Action::RotationCalled, "connection", &subjects, &details).await?;
+        audit_calls(&mut tx, self.scope(), Action::RotationCalled, "connection", of.connection.0, calls).await?;
         tx.commit().await?;
         Ok(())
     }

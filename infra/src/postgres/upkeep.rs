@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::call_payload::audit_calls;
 use super::entity::connection;
-use super::receive::{audit, audit_each};
+use super::receive::audit;
 use super::rotation::{self, Rotation, Schedule};
 use super::{Store, StoreError, TenantStore};
 

@@ -353,17 +353,17 @@ async fn what_the_person_or_the_vendor_does_otherwise_is_told_in_words_and_chang
             let asked = "query($id: ID!) { connection(id: $id) { health incidents { kind code sentence nextStep owner } } }";
             client.ask(asked, json!({"id": books.connection})).await.unwrap()["connection"].clone()
         };
-        let told = eventually("what is missing is an incident", async || {
+        let missing = eventually("what is missing is an incident", async || {
             Some(incidents().await).filter(|of| of["incidents"] != json!([]))
         })
         .await;
-        let incident = &told["incidents"][0];
+        let incident = &missing["incidents"][0];
         assert_eq!(
             (&incident["kind"], &incident["code"], &incident["owner"]),
             (&json!("SCOPES"), &json!("upkeep.scopes"), &json!("developer"))
         );
         let sentence = "Books may do less than it needs. Not allowed at Moor Books: stay connected while nobody is signed in.";
-        assert_eq!((&incident["sentence"], &told["health"]), (&json!(sentence), &json!("failing")));
+        assert_eq!((&incident["sentence"], &missing["health"]), (&json!(sentence), &json!("failing")));
 
         // Connecting again mends it.
         books.decides(Consenting::default());
