@@ -174,6 +174,8 @@ fn every_declared_request_is_known_for_what_it_is() {
             topic: Some("orders"),
             subscription_id: Some("7"),
             page: Some("1"),
+            key_id: Some("7"),
+            key_label: Some("crossdock-7"),
             payload: Some(&payload),
             payloads: Some(&payloads),
         };
