@@ -172,7 +172,7 @@ ids! {
     /// That a person lets us act for them at a vendor.
     ConsentId = "cns", "consent";
     /// What a tenant is billed for a month, or given back of it.
-    InvoiceId = "inv", "invoice";
+    InvoiceId = "ivc", "invoice";
     /// The exchange of a connection's secret for a new one.
     RotationId = "rot", "rotation";
 }

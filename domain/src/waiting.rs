@@ -119,7 +119,7 @@ pub fn why(standing: &Standing, now: DateTime<Utc>) -> Option<Waiting> {
         }
         Unknown => {
             let sentence =
-                format!("It was sent, and no answer came: {name} is asked whether it has it before anything is sent again.");
+                format!("It was sent, and no answer says whether {name} has it: that is asked before anything is sent again.");
             Waiting { reason: WaitReason::Proof, sentence, since: called_at.unwrap_or(standing.planned_at), until: later }
         }
         Waits => waits(standing, later),
@@ -246,7 +246,7 @@ mod tests {
                 Standing { last_call: failed(FaultClass::Unknown), ..base(Unknown) },
                 (
                     WaitReason::Proof,
-                    "It was sent, and no answer came: Acme ERP is asked whether it has it before anything is sent again.",
+                    "It was sent, and no answer says whether Acme ERP has it: that is asked before anything is sent again.",
                     20,
                     Some(40),
                 ),

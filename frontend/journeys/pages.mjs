@@ -35,7 +35,7 @@ async function parts(stack) {
     $swapId: first(swaps, "swp"),
     $eventId: first(auditEvents, "aud"),
     // Whoever builds flows does not see what is paid.
-    $invoiceId: `inv_${invoice || NONE}`,
+    $invoiceId: `ivc_${invoice || NONE}`,
   };
 }
 

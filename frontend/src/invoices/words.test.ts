@@ -3,7 +3,7 @@ import { dayCount, daysOf, sheetOf, title, what, type Invoice, type Line } from 
 
 const line: Line = { kind: "USAGE", plan: "Growth", from: "2026-11-01", to: "2026-11-30", meter: "VENDOR_CALL", used: 1802, included: 1000, beyond: 802, charges: [{ quantity: 500, price: "0.01", amount: "5.00" }, { quantity: 302, price: "0.005", amount: "1.51" }], fee: null, reason: null, amount: "6.51" };
 const fee: Line = { ...line, kind: "BASE_FEE", meter: null, used: 0, included: 0, beyond: 0, charges: [], fee: "100.00", amount: "66.67", from: "2026-11-11" };
-const invoice: Invoice = { id: "inv_1", number: 7, month: "2026-11", currency: "EUR", total: "73.18", tenantName: "Acme", closedAt: "2026-12-02T00:00:00Z", corrects: null, creditNotes: [], lines: [fee, line] };
+const invoice: Invoice = { id: "ivc_1", number: 7, month: "2026-11", currency: "EUR", total: "73.18", tenantName: "Acme", closedAt: "2026-12-02T00:00:00Z", corrects: null, creditNotes: [], lines: [fee, line] };
 
 test("a line says what it is for, and for which days", () => {
   expect([what(fee), what(line), what({ ...line, kind: "LATE_USAGE" }), what({ ...line, kind: "NO_PLAN" })]).toEqual(["Base fee of Growth", "Calls to vendors", "Calls to vendors, counted after that month was closed", "Calls to vendors, on no plan"]);

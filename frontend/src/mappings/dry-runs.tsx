@@ -2,6 +2,7 @@
 import { useState } from "react";
 import { Link } from "@tanstack/react-router";
 import { useAsk, useTenant } from "../api/hooks";
+import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
 import { Problem } from "../ui/state";
 import type { FlowNode, Kept, Spec } from "./draft";
@@ -18,6 +19,8 @@ interface DryRunsProps {
 
 export function DryRuns({ flow, kept, unsaved, records, isKept }: DryRunsProps) {
   const tenant = useTenant();
+  // Whoever may keep it waits the moment until it is kept: what is run and what is shown beside it are one then.
+  const mayKeep = useMay()("configure");
   const [wanted, setWanted] = useState<string | null>(null);
   const isWanted = wanted === kept.id && records.length > 0;
   const asked = useAsk(MappingDryRunDocument, { id: flow.id, input: { version: kept.version, recordIds: records.map((one) => one.id), ...draftOf(unsaved) } }, { isWanted, of: kept.id });
@@ -27,7 +30,7 @@ export function DryRuns({ flow, kept, unsaved, records, isKept }: DryRunsProps) 
     <section className="panel stack tight" aria-label="Dry run">
       <div className="row apart">
         <h2>Dry run</h2>
-        <button type="button" className="button" disabled={records.length === 0 || (!isKept && unsaved === null) || asked.isFetching} onClick={() => (isWanted ? void asked.refetch() : setWanted(kept.id))}>
+        <button type="button" className="button" disabled={records.length === 0 || (mayKeep ? !isKept : !isKept && unsaved === null) || asked.isFetching} onClick={() => (isWanted ? void asked.refetch() : setWanted(kept.id))}>
           {asked.isFetching && isWanted ? "Running…" : `Run it over the newest ${records.length} records`}
         </button>
       </div>

@@ -354,7 +354,7 @@ async fn what_the_person_or_the_vendor_does_otherwise_is_told_in_words_and_chang
             client.ask(asked, json!({"id": books.connection})).await.unwrap()["connection"].clone()
         };
         let missing = eventually("what is missing is an incident", async || {
-            Some(incidents().await).filter(|of| of["incidents"] != json!([]))
+            Some(incidents().await).filter(|of| of["incidents"] != json!([]) && of["health"] != "healthy")
         })
         .await;
         let incident = &missing["incidents"][0];

@@ -61,7 +61,7 @@ async fn a_delivery_says_that_its_destination_is_paused_and_nothing_once_it_is_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_says_that_a_try_failed_and_that_it_was_called_too_often() {
+async fn a_delivery_says_that_nobody_knows_whether_it_arrived_and_that_it_was_called_too_often() {
     world(async |world| {
         // A flow whose waits are long enough to be looked at.
         let client = world.platform.sign_in().await.unwrap();
@@ -74,12 +74,12 @@ async fn a_delivery_says_that_a_try_failed_and_that_it_was_called_too_often() {
         let policy = json!({"attempts_max": 8, "backoff_ms": 3_600_000, "backoff_max_ms": 3_600_000});
         client.flow_publish("orders", &source, &destination, policy).await.unwrap();
         let shop = Shop::new(SHOP_DOMAIN, HOOK_SECRET, &hook);
-        for (n, (status, reason)) in [(503, "RETRY"), (429, "LIMIT")].into_iter().enumerate() {
+        for (n, (status, reason)) in [(503, "PROOF"), (429, "LIMIT")].into_iter().enumerate() {
             world.erp.fail([Fault::Status(status)]);
             shop.send("orders/create", Uuid::new_v4(), sample::order(n as u64)).await.unwrap();
             let waits = waits_for(&client, reason).await;
             let told = &waits["waiting"];
-            let end = if status == 503 { "It is tried again by itself." } else { "that is no failed try." };
+            let end = if status == 503 { "that is asked before anything is sent again." } else { "that is no failed try." };
             assert!(told["sentence"].as_str().unwrap().ends_with(end), "{waits}");
             assert!(told["until"].as_str() > told["since"].as_str(), "{waits}");
         }
