@@ -388,7 +388,7 @@ export const settings = {
   },
 
   async a_persons_data_is_counted_and_then_erased_in_settings({ page, stack }) {
-    await send(stack.hookUrl, 6_700, (order) => {
+    await send(stack.hookUrl, 6_680, (order) => {
       order.email = order.contact_email = order.customer.email = "forget.me@example.com";
     });
     await part(page, stack, "audit-log");
