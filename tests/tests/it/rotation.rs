@@ -73,8 +73,8 @@ async fn done(world: &World, mutation: &str, variables: Value) -> Value {
 }
 
 async fn refused(world: &World, mutation: &str, variables: Value) -> String {
-    let answer = world.acme.client.ask(mutation, variables).await.unwrap();
-    answer.as_object().unwrap().values().next().unwrap()["userErrors"][0]["message"].as_str().unwrap().to_owned()
+    let answer = world.acme.client.raw(mutation, variables).await.unwrap();
+    answer["data"].as_object().unwrap().values().next().unwrap()["userErrors"][0]["message"].as_str().unwrap().to_owned()
 }
 
 async fn sql(world: &World, sql: &str) {
