@@ -66,7 +66,7 @@ impl Part {
     fn kept(body: &[u8], shown: impl Fn(&str) -> String) -> Self {
         let text = match body.len() {
             0 => String::new(),
-            ..=READ_BYTES_MAX => {
+            1..=READ_BYTES_MAX => {
                 // Cut after it is redacted, so that no half of a secret is left at the end.
                 let mut text = shown(&String::from_utf8_lossy(body).replace('\0', ""));
                 text.truncate(text.floor_char_boundary(KEPT_BYTES_MAX));

@@ -37,7 +37,7 @@ fn story(line: &Line) -> String {
     )
 }
 
-fn of<'l>(lines: &'l [Line], meter: Meter) -> Vec<&'l Line> {
+fn of(lines: &[Line], meter: Meter) -> Vec<&Line> {
     lines.iter().filter(|line| line.meter == Some(meter)).collect()
 }
 
