@@ -79,6 +79,7 @@ impl From<RotationEvent> for Step<'_> {
 
 /// What came of a wish to begin one.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is made of a person's wish, and taken apart at once")]
 pub enum Begun {
     Done(Rotation),
     /// One is under way.
