@@ -54,12 +54,12 @@ async function inspect(page, pattern, titles) {
   assert.equal(await page.locator('img[src="x"], main script').count() + (await page.evaluate(() => Number(window.owned ?? 0))), 0, `a text became markup in ${pattern}`);
   for (const theme of ["light", "dark"]) {
     await page.evaluate((theme) => { document.documentElement.dataset.theme = theme; }, theme);
-    await look(page, slugOf(pattern));
+    await look(page, slugOf(pattern), theme === "dark");
   }
   await page.setViewportSize(TELEPHONE);
   for (const theme of ["dark", "light"]) {
     await page.evaluate((theme) => { document.documentElement.dataset.theme = theme; }, theme);
-    await look(page, `${slugOf(pattern)}-telephone`);
+    await look(page, `${slugOf(pattern)}-telephone`, theme === "light");
   }
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   assert.ok(wide <= 0, `${pattern} is ${wide} px wider than a telephone`);

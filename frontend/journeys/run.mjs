@@ -55,6 +55,9 @@ try {
     } catch (error) {
       problem = error.message;
       await page.screenshot({ path: `${SHOTS}/failed-${name}.png` }).catch(() => null);
+      // A tab that it left open stands before the next journey's, which would draw nothing behind it.
+      for (const left of context.pages()) if (left !== page) await left.close();
+      await page.bringToFront();
     }
     const found = [...(problem ? [problem] : []), ...wrong()];
     failed += found.length > 0 ? 1 : 0;

@@ -131,7 +131,7 @@ pub fn token(data: &[u8]) -> bool {
     static VENDORS: LazyLock<[Connector; 4]> = LazyLock::new(|| {
         [
             "oauth2: {grant: client_credentials, token: {url: /t, client: none}}",
-            "oauth2: {grant: authorization_code, authorize: {url: /a}, token: {url: /t, client: none, keep: {data.host: company}}, refresh: {rotates: true, lifetime_s: 8640000}}",
+            "oauth2: {grant: authorization_code, authorize: {url: /a}, token: {url: /t, client: none, client_id: key, keep: {data.host: company}}, refresh: {rotates: true, lifetime_s: 8640000}}",
             "oauth2: {grant: client_credentials, token: {url: /t, client: none, paths: {access_token: 'data.tokens[0].value', expires_at: data.until}}}",
             "session: {login: {method: POST, path: /l, body: {json: {a: b}}}, token: {header: [X-Token], path: token}, cookies: [S], send: {header: X-S}, lifetime_s: 60}",
         ]

@@ -1,5 +1,5 @@
 -- What is kept of calls that are told after they were made (polls, listings, probes, registrations of webhooks, the asking for tokens), beside their audit
--- events. The events hold the digests, and the seals over them hold those. It goes with its event, and by no other way but the erasing of a person's data.
+-- events. The events hold the digests, and the seals over them hold those. It goes with its event, and by no other way: what tells of a person was hidden before it was kept.
 CREATE TABLE call_payloads (
     event_id   uuid NOT NULL,
     tenant_id  uuid NOT NULL,

@@ -198,21 +198,8 @@ impl<'a> Listing<'a> {
     /// # Errors
     /// As those of [`Self::next`].
     pub async fn rates(&mut self) -> Result<Option<Vec<PublishedRate>>, ListingError> {
-        let mut tries = Tries::default();
-        loop {
-            let access = self.access(&mut tries).await?;
-            let nonce = Uuid::new_v4().simple().to_string();
-            let request = self.connector.rates_request(&access.context(&self.connection.settings, &nonce));
-            let Some(request) = request.map_err(|error| self.unasked(error))? else { return Ok(None) };
-            let taken = match self.send(request, &access).await {
-                Ok(answer) => self.connector.read_rates_answer(&answer).map_err(|fault| access.told(fault)),
-                Err(fault) => Err(fault),
-            };
-            match taken {
-                Ok(rates) => return Ok(Some(rates)),
-                Err(fault) => self.rest(&mut tries, fault).await?,
-            }
-        }
+        let connector = self.connector;
+        self.ask(|context| connector.rates_request(context), |answer, _| connector.read_rates_answer(answer)).await
     }
 
     /// Asks whether the account answers to its credential: by the probe that the connector declares, else by a list of what is newest; false where it
@@ -221,20 +208,10 @@ impl<'a> Listing<'a> {
     /// # Errors
     /// As those of [`Self::next`].
     pub async fn probe(&mut self) -> Result<bool, ListingError> {
-        let mut tries = Tries::default();
-        loop {
-            let access = self.access(&mut tries).await?;
-            let nonce = Uuid::new_v4().simple().to_string();
-            let request = self.connector.probe_request(&access.context(&self.connection.settings, &nonce));
-            let Some(request) = request.map_err(|error| self.unasked(error))? else { break };
-            let taken = match self.send(request, &access).await {
-                Ok(answer) => self.connector.read_probe_answer(&answer).map_err(|fault| access.told(fault)),
-                Err(fault) => Err(fault),
-            };
-            match taken {
-                Ok(()) => return Ok(true),
-                Err(fault) => self.rest(&mut tries, fault).await?,
-            }
+        let connector = self.connector;
+        let probed = self.ask(|context| connector.probe_request(context), |answer, _| connector.read_probe_answer(answer));
+        if probed.await?.is_some() {
+            return Ok(true);
         }
         let pages = self.connector.probe_kind().and_then(|kind| self.pages(kind, Utc::now()));
         let Some(mut pages) = pages else { return Ok(false) };
@@ -248,7 +225,7 @@ impl<'a> Listing<'a> {
     /// As those of [`Self::next`].
     pub async fn keys(&mut self) -> Result<Vec<ListedKey>, ListingError> {
         let connector = self.connector;
-        self.ask(|context| connector.keys_request(context), |answer, _| connector.read_keys(answer)).await
+        self.ask_one(|context| connector.keys_request(context), |answer, _| connector.read_keys(answer)).await
     }
 
     /// Makes a key of this label. It is asked once: whoever gets no answer looks for the label before he asks again.
@@ -258,7 +235,7 @@ impl<'a> Listing<'a> {
     pub async fn key_create(&mut self, label: &str) -> Result<MadeKey, ListingError> {
         let (connector, tries_max) = (self.connector, std::mem::replace(&mut self.tries_max, 1));
         let made = self
-            .ask(
+            .ask_one(
                 |context| connector.key_create_request(label, context),
                 |answer, access| connector.read_created_key(answer, &access.credential.fields),
             )
@@ -273,26 +250,37 @@ impl<'a> Listing<'a> {
     /// As those of [`Self::next`].
     pub async fn key_retire(&mut self, id: &str) -> Result<(), ListingError> {
         let connector = self.connector;
-        self.ask(|context| connector.key_retire_request(id, context), |answer, _| connector.read_retired_key(answer)).await
+        self.ask_one(|context| connector.key_retire_request(id, context), |answer, _| connector.read_retired_key(answer)).await
     }
 
-    /// One call, as often as it takes.
-    async fn ask<T>(
+    /// One call that every connector of the kind has.
+    async fn ask_one<T>(
         &mut self,
         build: impl Fn(&RequestContext<'_>) -> Result<HttpRequest, RequestError>,
         read: impl Fn(&HttpAnswer, &Access) -> Result<T, Fault>,
     ) -> Result<T, ListingError> {
+        let asked = self.ask(|context| build(context).map(Some), read).await?;
+        Ok(asked.expect("a request is always built here"))
+    }
+
+    /// One call, as often as it takes; `None` where the connector has none for it.
+    async fn ask<T>(
+        &mut self,
+        build: impl Fn(&RequestContext<'_>) -> Result<Option<HttpRequest>, RequestError>,
+        read: impl Fn(&HttpAnswer, &Access) -> Result<T, Fault>,
+    ) -> Result<Option<T>, ListingError> {
         let mut tries = Tries::default();
         loop {
             let access = self.access(&mut tries).await?;
             let nonce = Uuid::new_v4().simple().to_string();
-            let request = build(&access.context(&self.connection.settings, &nonce)).map_err(|error| self.unasked(error))?;
+            let request = build(&access.context(&self.connection.settings, &nonce));
+            let Some(request) = request.map_err(|error| self.unasked(error))? else { return Ok(None) };
             let taken = match self.send(request, &access).await {
                 Ok(answer) => read(&answer, &access).map_err(|fault| access.told(fault)),
                 Err(fault) => Err(fault),
             };
             match taken {
-                Ok(taken) => return Ok(taken),
+                Ok(taken) => return Ok(Some(taken)),
                 Err(fault) => self.rest(&mut tries, fault).await?,
             }
         }
@@ -328,8 +316,9 @@ impl<'a> Listing<'a> {
             true => (Part::of_token(&asked, redact), said.map(|body| Part::of_token(body, redact))),
             false => (Part::of_request(&asked, redact), said.map(|body| Part::of_answer(body, redact))),
         };
-        let what = serde_json::json!({"connection": self.connection.id, "method": method, "url": url, "status": status});
-        let serde_json::Value::Object(what) = what else { unreachable!("it is written as an object") };
+        let connection = self.connection.id.to_string();
+        let what = [("connection", connection.into()), ("method", method.into()), ("url", url.into()), ("status", status.into())];
+        let what = what.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         self.calls.push(ToldCall::new(what, Some(asked), said));
         let answer = match answer {
             Ok(Ok(answer)) => answer,

@@ -61,13 +61,9 @@ pub async fn run(context: Arc<Context>, directory: Arc<Directory>, stop: watch::
 async fn follow_advice(context: &Context) -> Result<(), StoreError> {
     let used = context.store.rotation_connectors().await?;
     let rules = used.iter().filter_map(|name| Some((name.as_str(), context.catalog.get(name)?.rotation()?)));
-    let advice: Vec<_> = rules.map(|(name, rule)| (name, rule.every_days(), way(rule))).collect();
+    let advice: Vec<_> = rules.map(|(name, rule)| (name, rule.every_days(), rule.way())).collect();
     context.store.rotation_advice_follow(&advice).await?;
     Ok(())
-}
-
-fn way(rule: &Rule) -> RotationWay {
-    if rule.automatic.is_some() { RotationWay::Automatic } else { RotationWay::Guided }
 }
 
 async fn rotate(context: Arc<Context>, directory: Arc<Directory>, tenant: TenantId, id: ConnectionId, lease: Uuid) {
@@ -88,7 +84,7 @@ async fn rotate_once(
     let Some(row) = store.connection_rows(&[id.0]).await?.pop() else { return Ok(()) };
     let connector = context.catalog.get(&row.connector);
     let rule = connector.and_then(|connector| Some((connector, connector.rotation()?)));
-    let way = rule.map_or(RotationWay::Guided, |(_, rule)| way(rule));
+    let way = rule.map_or(RotationWay::Guided, |(_, rule)| rule.way());
     let Some(mut now) = store.rotation_work(id, lease, way).await? else { return Ok(()) };
     let Some((connector, rule)) = rule.filter(|_| way == now.way) else {
         // Its connector was changed meanwhile, and does not say any more how this goes on.
@@ -233,11 +229,7 @@ impl Desk<'_> {
         let Some(new) = now.new else { return Ok(None) };
         let why = match self.probe(now, new).await? {
             Ok(_) => {
-                let hours = match (&self.rule.automatic, &self.rule.guided) {
-                    (Some(automatic), _) => Some(automatic.overlap_hours),
-                    (None, guided) => guided.as_ref().and_then(|guided| guided.overlap_hours),
-                };
-                let overlap = hours.map(|hours| chrono::Duration::hours(i64::from(hours)));
+                let overlap = self.rule.overlap_hours().map(|hours| chrono::Duration::hours(i64::from(hours)));
                 let accepted = RotationEvent::Accepted { stand_both: overlap.is_some() };
                 return self.step(now, Step { overlap, ..accepted.into() }).await;
             }

@@ -156,14 +156,12 @@ impl ConnectionRotationNode {
     pub fn of(health: &ConnectionHealth, connector: Option<&Connector>) -> Option<Self> {
         let connector = connector?;
         let rule = connector.rotation()?;
-        let hours = rule.automatic.as_ref().map(|automatic| automatic.overlap_hours);
-        let hours = hours.or_else(|| rule.guided.as_ref().and_then(|guided| guided.overlap_hours));
         let (schedule, name) = (health.schedule.as_ref(), &health.connection.name);
         Some(Self {
-            way: way(rule).into(),
+            way: rule.way().into(),
             advised_days: rule.every_days(),
             source: rule.source.clone(),
-            overlap_hours: hours.and_then(|hours| i32::try_from(hours).ok()),
+            overlap_hours: rule.overlap_hours().and_then(|hours| i32::try_from(hours).ok()),
             guide: rule.guided.as_ref().map(|guided| RotationGuide::new(guided, connector)),
             every_days: schedule.and_then(|schedule| schedule.every_days),
             follows_advice: schedule.is_some_and(|schedule| schedule.follows_advice),
@@ -171,10 +169,6 @@ impl ConnectionRotationNode {
             newest: health.rotation.clone().map(|rotation| RotationNode::new(rotation, name, connector.title())),
         })
     }
-}
-
-fn way(rule: &Rule) -> RotationWay {
-    if rule.automatic.is_some() { RotationWay::Automatic } else { RotationWay::Guided }
 }
 
 /// Either a number of days or the advice; neither: only when somebody says so.
@@ -239,6 +233,10 @@ fn moved() -> UserError {
     UserError::new("connectionId", UserErrorCode::Changed, "the exchange has moved on meanwhile; look at how it stands now")
 }
 
+fn no_secret() -> UserError {
+    UserError::new("connectionId", UserErrorCode::Blocked, "no secret is stored that could be exchanged")
+}
+
 #[derive(Default)]
 pub struct RotationMutation;
 
@@ -268,7 +266,7 @@ impl RotationMutation {
             RotationScheduleInput { every_days, .. } => every_days,
         };
         within(ctx, Permission::Configure, async |store| {
-            store.rotation_schedule_set(found.id, every_days, schedule.follow_advice, way(found.rule)).await
+            store.rotation_schedule_set(found.id, every_days, schedule.follow_advice, found.rule.way()).await
         })
         .await?;
         RotationPayload::of(ctx, found.id, vec![]).await
@@ -280,16 +278,14 @@ impl RotationMutation {
             Ok(found) => found,
             Err(error) => return RotationPayload::refused(vec![error]),
         };
-        let begun = within(ctx, Permission::Configure, async |store| store.rotation_begin(found.id, way(found.rule)).await);
+        let begun = within(ctx, Permission::Configure, async |store| store.rotation_begin(found.id, found.rule.way()).await);
         match begun.await? {
             Begun::Done(_) => RotationPayload::of(ctx, found.id, vec![]).await,
             Begun::UnderWay => {
                 let message = "the secret is being exchanged already; that one must end first";
                 RotationPayload::wrong("connectionId", UserErrorCode::Blocked, message)
             }
-            Begun::NoSecret => {
-                RotationPayload::wrong("connectionId", UserErrorCode::Blocked, "no secret is stored that could be exchanged")
-            }
+            Begun::NoSecret => RotationPayload::refused(vec![no_secret()]),
         }
     }
 
@@ -388,9 +384,7 @@ async fn open_guided(ctx: &Context<'_>, found: &Found) -> Result<std::result::Re
             match begun.await? {
                 Begun::Done(begun) => Ok(begun),
                 Begun::UnderWay => Err(moved()),
-                Begun::NoSecret => {
-                    Err(UserError::new("connectionId", UserErrorCode::Blocked, "no secret is stored that could be exchanged"))
-                }
+                Begun::NoSecret => Err(no_secret()),
             }
         }
     })

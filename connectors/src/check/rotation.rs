@@ -1,12 +1,14 @@
 //! Whether `rotation` can be gone through: the secrets that it names, what its calls must say, and that people are told enough.
 
+use domain::rotation::EVERY_DAYS_MAX;
+
 use super::template::{Scope, check_template};
 use super::{check_expression, names_of, templates};
 use crate::manifest::{AutomaticRotation, GuidedRotation, Manifest};
 use crate::parse::nearest;
 
-/// What [`domain::rotation::EVERY_DAYS_MAX`] is, as the manifest counts.
-const DAYS_MAX: u32 = 730;
+/// As the manifest counts.
+const DAYS_MAX: u32 = EVERY_DAYS_MAX.unsigned_abs();
 /// Hours that two secrets stand: a month.
 const OVERLAP_HOURS_MAX: u32 = 720;
 const STEPS_MAX: usize = 10;

@@ -1,5 +1,6 @@
 //! `rotation`: how the secret of a connection is exchanged for a new one, by us or by a person.
 
+use domain::rotation::RotationWay;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,6 +26,20 @@ impl Rotation {
     #[must_use]
     pub fn every_days(&self) -> i32 {
         i32::try_from(self.max_age_days).unwrap_or(i32::MAX)
+    }
+
+    #[must_use]
+    pub fn way(&self) -> RotationWay {
+        if self.automatic.is_some() { RotationWay::Automatic } else { RotationWay::Guided }
+    }
+
+    /// Hours that both secrets stand; absent: with the new one the old one ends.
+    #[must_use]
+    pub fn overlap_hours(&self) -> Option<u32> {
+        match (&self.automatic, &self.guided) {
+            (Some(automatic), _) => Some(automatic.overlap_hours),
+            (None, guided) => guided.as_ref().and_then(|guided| guided.overlap_hours),
+        }
     }
 }
 

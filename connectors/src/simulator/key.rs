@@ -2,7 +2,7 @@
 //! was removed is refused from then on.
 
 use domain::fault::FaultClass;
-use domain::secret::{SecretFields, SecretString};
+use domain::secret::{ExposeSecret, SecretFields, SecretString};
 use domain::value::{Map, Value};
 
 use super::pattern::Found;
@@ -10,6 +10,7 @@ use super::refusal::{Refusal, concrete};
 use super::seed::{empty, hash};
 use super::write::Served;
 use super::{SimAnswer, Simulator};
+use crate::manifest::AutomaticRotation;
 use crate::path;
 
 /// Of a secret, as many characters are shown.
@@ -38,6 +39,15 @@ impl Keys {
     }
 }
 
+impl<'c> Simulator<'c> {
+    fn automatic(&self) -> Result<&'c AutomaticRotation, Refusal> {
+        let rotation = self.connector.manifest.rotation.as_ref();
+        rotation
+            .and_then(|rotation| rotation.automatic.as_deref())
+            .ok_or_else(|| Refusal::new(FaultClass::NotFound, "There is nothing at this address."))
+    }
+}
+
 impl Simulator<'_> {
     /// What the vendor calls its keys, in the order in which they were made.
     #[must_use]
@@ -59,9 +69,7 @@ impl Simulator<'_> {
     }
 
     pub(super) fn make_key(&mut self, found: &Found) -> Served {
-        let nothing = || Refusal::new(FaultClass::NotFound, "There is nothing at this address.");
-        let rotation = self.connector.manifest.rotation.as_ref();
-        let automatic = rotation.and_then(|rotation| rotation.automatic.as_deref()).ok_or_else(nothing)?;
+        let automatic = self.automatic()?;
         if let Some(most) =
             automatic.held_at_most.filter(|most| self.keys.rows.len() >= usize::try_from(*most).unwrap_or(usize::MAX))
         {
@@ -84,10 +92,7 @@ impl Simulator<'_> {
     }
 
     pub(super) fn list_keys(&self) -> Served {
-        use domain::secret::ExposeSecret;
-        let nothing = || Refusal::new(FaultClass::NotFound, "There is nothing at this address.");
-        let rotation = self.connector.manifest.rotation.as_ref();
-        let automatic = rotation.and_then(|rotation| rotation.automatic.as_deref()).ok_or_else(nothing)?;
+        let automatic = self.automatic()?;
         let list = &automatic.list;
         let shown = |key: &Key| {
             let mut value = Value::Map(Map::new());

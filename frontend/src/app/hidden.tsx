@@ -1,9 +1,7 @@
 // Why dots stand in the place of names: said once beside what has them, because who meets ••• at night takes it for a defect.
 import { useHeld } from "../api/hooks";
+import { HIDDEN } from "../ui/hidden";
 import { may, usePermissions } from "./role";
-
-/** domain/src/personal.rs */
-const HIDDEN = "•••";
 
 export function HiddenNote({ texts }: { texts: readonly (string | null | undefined)[] }) {
   const sees = may(usePermissions(), "personal");

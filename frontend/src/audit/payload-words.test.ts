@@ -8,6 +8,8 @@ test.each([
   ["attempt.confirmed", '{"status":200,"answer_sha256":"ab"}', "answered"],
   ["attempt.failed", '{"status":500,"answer_sha256":"ab"}', "answered"],
   ["attempt.confirmed", '{"status":204}', null],
+  ["poll.read", '{"request_sha256":"ab","answer_sha256":"cd"}', "sent"],
+  ["attempt.started", '{"attempt":1,"answer_sha256":"ab"}', null],
   ["flow.published", '{"version":2}', null],
   ["flow.published", "no JSON", null],
   ["flow.published", undefined, null],
@@ -21,6 +23,7 @@ test("a payload that is not what was sealed is said to be, and one without a dig
 
 test("whatever is hidden has a reason, and who sees it", () => {
   expect(hiddenWhy("sent", '{"a":1}', false)).toEqual([]);
+  expect(hiddenWhy("sent", '{"token":"•••"}', true, true)).toEqual([expect.stringContaining("for everybody")]);
   expect(hiddenWhy("answered", '{"token":"•••"}', true)).toEqual([expect.stringContaining("secret of the connection")]);
   expect(hiddenWhy("answered", '{"name":"•••"}', false)).toHaveLength(2);
   expect(hiddenWhy("came", '{"name":"•••"}', false)).toEqual([expect.stringContaining("Owners, admins and operators")]);

@@ -1,4 +1,6 @@
 // What an event's payload is, and what is said of it: whether it is what was sealed, and why something in it is hidden.
+import { HIDDEN } from "../ui/hidden";
+
 export interface Payload {
   text: string;
   length: number;
@@ -6,8 +8,6 @@ export interface Payload {
   isAsSealed: boolean | null;
 }
 
-/** What stands in the place of what is hidden (domain/src/personal.rs, secret.rs). */
-const HIDDEN = "•••";
 /** Of an answer no more is kept (infra/src/postgres/ledger.rs); it is cut at a whole character. */
 const ANSWER_BYTES_MAX = 16 * 1024;
 const CHARACTER_BYTES_MAX = 4;
@@ -26,8 +26,8 @@ export function payloadKind(event: { action: string; detail?: string | null }): 
     return null;
   }
   if (typeof detail !== "object" || detail === null) return null;
-  if (event.action === "attempt.started") return "request_sha256" in detail ? "sent" : null;
-  return "answer_sha256" in detail ? "answered" : null;
+  if ("request_sha256" in detail) return "sent";
+  return event.action !== "attempt.started" && "answer_sha256" in detail ? "answered" : null;
 }
 
 export interface Verdict {
@@ -46,9 +46,10 @@ export function verdict(kind: PayloadKind, isAsSealed: boolean | null): Verdict 
   return { tone: null, sentence: kind === "came" ? "The log holds no digest of what comes, so it does not prove these bytes. The digest below is of what is kept now." : "The event holds no digest of it." };
 }
 
-/** Why something in it is not shown, in sentences; `kind` is null of what an event tells itself. */
-export function hiddenWhy(kind: PayloadKind | null, text: string, seesPersons: boolean): string[] {
+/** Why something in it is not shown, in sentences; `kind` is null of what an event tells itself. `isWhole`: of a call that one event tells with its answer. */
+export function hiddenWhy(kind: PayloadKind | null, text: string, seesPersons: boolean, isWhole = false): string[] {
   if (!text.includes(HIDDEN)) return [];
+  if (isWhole) return [`What was or may be a secret, and what tells of a person, is ${HIDDEN} for everybody: it was taken out before anything was kept.`];
   // Vendors echo what they were sent, and so their answers alone are gone through for it (workers/src/call.rs).
   const secret = kind === "answered" ? [`What was a secret of the connection is ${HIDDEN} for everybody: it was taken out before anything was kept.`] : [];
   if (seesPersons) return secret;

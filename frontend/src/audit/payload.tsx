@@ -6,6 +6,7 @@ import { may, usePermissions } from "../app/role";
 import { CopyButton } from "../ui/copy";
 import { Document } from "../ui/document";
 import { Field } from "../ui/field";
+import { HIDDEN } from "../ui/hidden";
 import { Loading, Problem } from "../ui/state";
 import type { AuditEvent } from "./list";
 import { hiddenWhy, lengthSentence, PAYLOAD_TITLES, verdict, type Payload, type PayloadKind } from "./payload-words";
@@ -31,23 +32,36 @@ export function PayloadSection({ event, kind, looked, look }: Props) {
   // It may be megabytes and does not change: not with each order that comes meanwhile.
   const asked = useAsk(AuditPayloadDocument, { subjectId: event.subjectId, action: event.action, filter }, { isDear: true });
   const payload = asked.data?.auditEvents.nodes.find((one) => one.id === event.id)?.payload ?? null;
+  // The address is about what was sent; what of the answer is looked at is not kept.
+  const [lookedAnswer, lookAnswer] = useState<Looked>({});
+  const answer = payload?.answer ?? null;
+  // Of an attempt another event tells the answer.
+  const isWhole = kind === "sent" && event.action !== "attempt.started";
   return (
-    <section className="panel stack" aria-labelledby="payload">
-      <h2 id="payload">{PAYLOAD_TITLES[kind]}</h2>
-      {asked.error && !asked.data ? (
-        <Problem error={asked.error} retry={() => void asked.refetch()} />
-      ) : asked.isPending ? (
-        <Loading what="the payload" />
-      ) : payload ? (
-        <Shown payload={payload} kind={kind} event={event} looked={looked} look={look} />
-      ) : (
-        <p>It is not kept any more. The event stays, with the digest of it where it has one.</p>
+    <>
+      <section className="panel stack" aria-labelledby="payload">
+        <h2 id="payload">{PAYLOAD_TITLES[kind]}</h2>
+        {asked.error && !asked.data ? (
+          <Problem error={asked.error} retry={() => void asked.refetch()} />
+        ) : asked.isPending ? (
+          <Loading what="the payload" />
+        ) : payload ? (
+          <Shown payload={payload} kind={kind} isWhole={isWhole} event={event} looked={looked} look={look} />
+        ) : (
+          <p>It is not kept any more. The event stays, with the digest of it where it has one.</p>
+        )}
+      </section>
+      {answer && (
+        <section className="panel stack" aria-labelledby="answer">
+          <h2 id="answer">{PAYLOAD_TITLES.answered}</h2>
+          <Shown payload={answer} kind="answered" isWhole event={event} looked={lookedAnswer} look={lookAnswer} />
+        </section>
       )}
-    </section>
+    </>
   );
 }
 
-function Shown({ payload, kind, event, looked, look }: Props & { payload: Payload }) {
+function Shown({ payload, kind, isWhole, event, looked, look }: Props & { payload: Payload; isWhole: boolean }) {
   const seesPersons = may(usePermissions(), "personal");
   const root = useMemo(() => treeOf(payload.text), [payload.text]);
   const { tone, sentence } = verdict(kind, payload.isAsSealed);
@@ -57,7 +71,7 @@ function Shown({ payload, kind, event, looked, look }: Props & { payload: Payloa
       <p className={tone ? `note ${tone}` : "note"} role={tone === "bad" ? "alert" : undefined}>
         {sentence}
       </p>
-      {hiddenWhy(kind, payload.text, seesPersons).map((why) => (
+      {hiddenWhy(kind, payload.text, seesPersons, isWhole).map((why) => (
         <p key={why} className="note">
           {why}
         </p>
@@ -68,7 +82,7 @@ function Shown({ payload, kind, event, looked, look }: Props & { payload: Payloa
         <dt>SHA-256</dt>
         <dd>
           <code>{payload.sha256}</code>
-          {payload.text.includes("•••") && <span className="muted small"> of the whole as it is kept, and not of what is shown</span>}
+          {payload.text.includes(HIDDEN) && <span className="muted small"> of the whole as it is kept, and not of what is shown</span>}
         </dd>
       </dl>
       {payload.text !== "" && (

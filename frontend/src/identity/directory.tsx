@@ -10,6 +10,7 @@ import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { Empty, Loading, Problem } from "../ui/state";
+import { Steps } from "../ui/steps";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { addressOf, outlook, stateOf, type Outlook, type ScimToken } from "./directory-tokens";
@@ -103,7 +104,6 @@ function Begin({ provider, proven, make }: { provider: Provider | null; proven: 
       ),
     },
   ];
-  const next = steps.findIndex((step) => !step.isDone);
   return (
     <section className="panel stack" aria-label="How to begin">
       <div className="stack tight">
@@ -113,20 +113,7 @@ function Begin({ provider, proven, make }: { provider: Provider | null; proven: 
           it says so.
         </p>
       </div>
-      <ol className="begin">
-        {steps.map((step, index) => (
-          <li key={step.title} className={step.isDone ? "done" : index === next ? "next" : ""}>
-            <span className="mark" aria-hidden="true">
-              {step.isDone ? "✓" : index + 1}
-            </span>
-            <div>
-              <strong>{step.title}</strong> {step.isDone && <span className="hidden-label">done</span>}
-              <p className="muted break">{step.about}</p>
-            </div>
-            {!step.isDone && step.act}
-          </li>
-        ))}
-      </ol>
+      <Steps steps={steps} />
     </section>
   );
 }

@@ -1,14 +1,9 @@
 // Invoices in words, and as a sheet. Money stays decimal digits from the API on: nothing here adds.
+import { METERS } from "../usage/meters";
 import type { InvoiceQuery } from "./query.generated";
 
 export type Invoice = NonNullable<InvoiceQuery["invoice"]>;
 export type Line = Invoice["lines"][number];
-
-const METERS: Record<NonNullable<Line["meter"]>, string> = {
-  MESSAGE_ACCEPTED: "Messages accepted",
-  DELIVERY_CONFIRMED: "Deliveries confirmed",
-  VENDOR_CALL: "Calls to vendors",
-};
 
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 
@@ -35,15 +30,18 @@ export function what(line: Line): string {
 
 /** Its days, where they are not the whole month of the invoice: "11 to 30 Nov 2026". */
 export function daysOf(line: Line, month: string): string {
-  const last = new Date(Date.UTC(Number(month.slice(0, 4)), Number(month.slice(5)), 0)).getUTCDate();
-  if (line.from === `${month}-01` && line.to === `${month}-${last}`) return "whole month";
+  if (line.from === `${month}-01` && line.to === `${month}-${daysIn(month)}`) return "whole month";
   return line.from === line.to ? dayName(line.from) : `${dayName(line.from)} to ${dayName(line.to)}`;
 }
 
 export function dayCount(line: Line): [days: number, ofMonth: number] {
   const [from, to] = [new Date(`${line.from}T00:00:00Z`), new Date(`${line.to}T00:00:00Z`)];
-  const ofMonth = new Date(Date.UTC(from.getUTCFullYear(), from.getUTCMonth() + 1, 0)).getUTCDate();
-  return [Math.round((to.getTime() - from.getTime()) / 86_400_000) + 1, ofMonth];
+  return [Math.round((to.getTime() - from.getTime()) / 86_400_000) + 1, daysIn(line.from)];
+}
+
+/** Of the month of a day or month: 2026-11 has 30. */
+function daysIn(text: string): number {
+  return new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)), 0)).getUTCDate();
 }
 
 /** Something counted has used, included and beyond; a fee and a credit have none. */

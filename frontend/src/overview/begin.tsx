@@ -3,13 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { useAsk, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
 import { OverviewFlowsDocument } from "./query.generated";
-
-interface Step {
-  title: string;
-  about: string;
-  isDone: boolean;
-  link: React.ReactNode;
-}
+import { Steps, type GuideStep } from "../ui/steps";
 
 /** Shown until something is published; then the page has something to show itself. */
 export function Begin({ connections }: { connections: number }) {
@@ -25,14 +19,14 @@ export function Begin({ connections }: { connections: number }) {
       {label}
     </Link>
   );
-  const steps: Step[] = [
-    { title: "Connect where your orders come from", about: "A shop, a marketplace, a folder of files. Its form asks what its API needs, and nothing else.", isDone: connections > 0, link: connect("Connect a system") },
-    { title: "Connect where they go", about: "An ERP, a warehouse, a 3PL.", isDone: connections > 1, link: connect("Connect another") },
+  const steps: GuideStep[] = [
+    { title: "Connect where your orders come from", about: "A shop, a marketplace, a folder of files. Its form asks what its API needs, and nothing else.", isDone: connections > 0, act: connect("Connect a system") },
+    { title: "Connect where they go", about: "An ERP, a warehouse, a 3PL.", isDone: connections > 1, act: connect("Connect another") },
     {
       title: "Make a flow between the two",
       about: "Begin with a template. It is a draft, and nothing runs by it yet.",
       isDone: flows.length > 0,
-      link: (
+      act: (
         <Link className="button" to="/t/$tenant/flows/new" params={{ tenant }} search={{}}>
           New flow
         </Link>
@@ -42,7 +36,7 @@ export function Begin({ connections }: { connections: number }) {
       title: "Look at what it would send, and publish it",
       about: "The mapping shows each field beside a sample. You can roll back at any time.",
       isDone: false,
-      link: first && (
+      act: first && (
         <Link className="button" to="/t/$tenant/flows/$flowId" params={{ tenant, flowId: first.id }} search={{}}>
           Open {first.name}
         </Link>
@@ -52,34 +46,20 @@ export function Begin({ connections }: { connections: number }) {
       title: "Say who is told",
       about: "When something needs a person, or nothing comes any more.",
       isDone: false,
-      link: (
+      act: (
         <Link className="button" to="/t/$tenant/alerts" params={{ tenant }}>
           Set up alerts
         </Link>
       ),
     },
   ];
-  const next = steps.findIndex((step) => !step.isDone);
   return (
     <section className="panel stack" aria-label="How to begin">
       <div>
         <h2>{connections === 0 ? "Nothing is connected yet" : "How to go on"}</h2>
         <p className="muted">Five steps, some minutes each. {!may("configure") && "Owners, admins and developers take them."}</p>
       </div>
-      <ol className="begin">
-        {steps.map((step, index) => (
-          <li key={step.title} className={step.isDone ? "done" : index === next ? "next" : ""}>
-            <span className="mark" aria-hidden="true">
-              {step.isDone ? "✓" : index + 1}
-            </span>
-            <div>
-              <strong>{step.title}</strong> {step.isDone && <span className="hidden-label">done</span>}
-              <p className="muted">{step.about}</p>
-            </div>
-            {!step.isDone && index <= next + 1 && may("configure") && step.link}
-          </li>
-        ))}
-      </ol>
+      <Steps steps={steps} mayAct={(index, next) => index <= next + 1 && may("configure")} />
     </section>
   );
 }

@@ -58,7 +58,7 @@ function RateCard({ title, figure, pieces, of, word, children }: RateCardProps) 
   const most = Math.max(1, ...pieces.map(of));
   const wide = WIDTH / Math.max(1, pieces.length);
   return (
-    <section className="panel" aria-label={title}>
+    <section className="panel rate" aria-label={title}>
       <h2 className="muted small">{title}</h2>
       <div className="row apart nowrap-row">
         <p className="figure">{figure ?? "–"}</p>

@@ -4,22 +4,16 @@ import { useRef, useState } from "react";
 
 export function Copy({ text, label }: { text: string; label: string }) {
   const shown = useRef<HTMLElement>(null);
-  const [said, setSaid] = useState("");
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      setSaid("Copied.");
-    } catch {
-      if (shown.current) window.getSelection()?.selectAllChildren(shown.current);
-      setSaid("This browser lets no page copy here. The text is chosen: press Ctrl+C.");
-    }
-  };
+  const { said, copy } = useCopy(text, () => {
+    if (shown.current) window.getSelection()?.selectAllChildren(shown.current);
+    return "The text is chosen: press Ctrl+C.";
+  });
   return (
     <div className="copy">
       <code ref={shown} className="document" aria-label={label} role="textbox" aria-readonly="true" tabIndex={0}>
         {text}
       </code>
-      <button type="button" className="button" onClick={() => void copy()}>
+      <button type="button" className="button" onClick={copy}>
         Copy
       </button>
       <span role="status" className="muted small">
@@ -31,18 +25,10 @@ export function Copy({ text, label }: { text: string; label: string }) {
 
 /** The same of a text that is shown elsewhere, or is too long to be shown beside it. */
 export function CopyButton({ text, label }: { text: string; label: string }) {
-  const [said, setSaid] = useState("");
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      setSaid("Copied.");
-    } catch {
-      setSaid("This browser lets no page copy here. Choose the text itself, and press Ctrl+C.");
-    }
-  };
+  const { said, copy } = useCopy(text, () => "Choose the text itself, and press Ctrl+C.");
   return (
     <>
-      <button type="button" className="button" onClick={() => void copy()}>
+      <button type="button" className="button" onClick={copy}>
         {label}
       </button>
       <span role="status" className="muted small">
@@ -50,4 +36,18 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
       </span>
     </>
   );
+}
+
+/** Copies, and what is said of it; `otherwise` does what can be done where a page may not, and says what is left to do. */
+function useCopy(text: string, otherwise: () => string): { said: string; copy: () => void } {
+  const [said, setSaid] = useState("");
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setSaid("Copied.");
+    } catch {
+      setSaid(`This browser lets no page copy here. ${otherwise()}`);
+    }
+  };
+  return { said, copy: () => void copy() };
 }

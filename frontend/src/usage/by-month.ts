@@ -1,9 +1,9 @@
 // The last months beside each other, and as a sheet for whoever books them.
 import type { UsageHistoryQuery, UsageHistoryQueryVariables } from "./history.generated";
+import type { Meter } from "./meters";
 import { lastMonths } from "./months";
 
 export const MONTHS = 13;
-export type Meter = UsageHistoryQuery["m0"][number]["meter"];
 export interface Month {
   month: string;
   quantities: Record<Meter, number>;

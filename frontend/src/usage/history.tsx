@@ -3,21 +3,18 @@ import { Link } from "@tanstack/react-router";
 import { save } from "../api/download";
 import { useAsk, useTenant } from "../api/hooks";
 import { UsageHistoryDocument } from "./history.generated";
-import { beginnings, type Meter, monthsOf, sheetOf } from "./by-month";
+import { beginnings, monthsOf, sheetOf } from "./by-month";
+import { METERS, type Meter } from "./meters";
 import { monthName } from "./months";
 
-const METERS: [Meter, string][] = [
-  ["MESSAGE_ACCEPTED", "Messages accepted"],
-  ["DELIVERY_CONFIRMED", "Deliveries confirmed"],
-  ["VENDOR_CALL", "Calls to vendors"],
-];
+const COUNTED = Object.entries(METERS) as [Meter, string][];
 
 export function History({ now, chosen }: { now: Date; chosen: string }) {
   const tenant = useTenant();
   const asked = useAsk(UsageHistoryDocument, beginnings(now), { isDear: true });
   if (!asked.data) return null;
   const months = monthsOf(asked.data, now);
-  const most = Object.fromEntries(METERS.map(([meter]) => [meter, Math.max(1, ...months.map((one) => one.quantities[meter]))])) as Record<Meter, number>;
+  const most = Object.fromEntries(COUNTED.map(([meter]) => [meter, Math.max(1, ...months.map((one) => one.quantities[meter]))])) as Record<Meter, number>;
   return (
     <section className="panel flush" aria-label="The last months">
       <div className="row apart">
@@ -31,7 +28,7 @@ export function History({ now, chosen }: { now: Date; chosen: string }) {
           <thead>
             <tr>
               <th scope="col">Month</th>
-              {METERS.map(([meter, name]) => (
+              {COUNTED.map(([meter, name]) => (
                 <th key={meter} scope="col" className="right">
                   {name}
                 </th>
@@ -47,7 +44,7 @@ export function History({ now, chosen }: { now: Date; chosen: string }) {
                   </Link>
                   {index === 0 && <span className="muted"> so far</span>}
                 </td>
-                {METERS.map(([meter, name]) => (
+                {COUNTED.map(([meter, name]) => (
                   <td key={meter} className="right num" data-label={name}>
                     <div>
                       {one.quantities[meter].toLocaleString()}

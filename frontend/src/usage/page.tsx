@@ -5,19 +5,19 @@ import { Permitted } from "../app/permitted";
 import { useMay } from "../app/role";
 import { Empty, Loading, Problem } from "../ui/state";
 import { History } from "./history";
+import { METERS, type Meter } from "./meters";
 import { boundsOf, change, isMonth, lastMonths, monthName } from "./months";
 import { UsageDocument, type UsageQuery } from "./query.generated";
 
 type Line = UsageQuery["month"][number];
-type Meter = Line["meter"];
 const MONTHS = 13;
 /** Bounds move with the clock, to the hour: what is asked for stays the same question while somebody looks. */
 const HOUR_MS = 60 * 60 * 1000;
 
-const METERS: Record<Meter, [string, string]> = {
-  MESSAGE_ACCEPTED: ["Messages accepted", "What arrived by webhook, poll, backfill, file or by hand, and was kept. What came twice counts once."],
-  DELIVERY_CONFIRMED: ["Deliveries confirmed", "Records that a destination was given and has confirmed. What is refused, superseded or waits does not count."],
-  VENDOR_CALL: ["Calls to vendors", "Each request to a shop, an ERP or another system: reads, writes, proofs, and what is tried again."],
+const ABOUT: Record<Meter, string> = {
+  MESSAGE_ACCEPTED: "What arrived by webhook, poll, backfill, file or by hand, and was kept. What came twice counts once.",
+  DELIVERY_CONFIRMED: "Records that a destination was given and has confirmed. What is refused, superseded or waits does not count.",
+  VENDOR_CALL: "Each request to a shop, an ERP or another system: reads, writes, proofs, and what is tried again.",
 };
 
 export function Usage() {
@@ -109,13 +109,13 @@ function Months() {
                   </tr>
                 </thead>
                 <tbody>
-                  {Object.entries(METERS).map(([meter, [name, about]]) => {
+                  {(Object.entries(METERS) as [Meter, string][]).map(([meter, name]) => {
                     const compared = of(isRunning ? all.beforeSoFar : all.before, meter);
                     return (
                       <tr key={meter}>
                         <td>
                           <strong>{name}</strong>
-                          <p className="muted small">{about}</p>
+                          <p className="muted small">{ABOUT[meter]}</p>
                         </td>
                         <td className="right num nowrap" data-label={monthName(month)}>
                           <strong>{of(all.month, meter).toLocaleString()}</strong>

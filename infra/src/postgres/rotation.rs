@@ -15,10 +15,10 @@ use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::call_payload::audit_calls;
-use super::configure::{NewCredential, Place, credential_insert, last_version};
+use super::configure::{NewCredential, Place, credential_insert, last_version, lock};
 use super::receive::{audit, audit_each};
 use super::upkeep::ProbeFailure;
-use super::{Store, StoreError, TenantStore, breaker};
+use super::{Store, StoreError, TenantStore, breaker, upkeep};
 use crate::vault::Vault;
 
 /// How often it is looked while both stand whether the new one is refused. No call is made for that.
@@ -137,7 +137,7 @@ impl TenantStore<'_> {
         way: RotationWay,
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        if !lock(&mut tx, connection).await? {
+        if lock(&mut tx, connection).await?.is_none() {
             return Ok(false);
         }
         sqlx::query(
@@ -198,7 +198,7 @@ impl TenantStore<'_> {
         way: RotationWay,
     ) -> Result<Option<Rotation>, StoreError> {
         let mut tx = self.begin().await?;
-        if !lock(&mut tx, connection).await? || !is_led(&mut tx, connection, Some(lease)).await? {
+        if lock(&mut tx, connection).await?.is_none() || !is_led(&mut tx, connection, Some(lease)).await? {
             return Ok(None);
         }
         let mut open = find_open(&mut tx, connection).await?;
@@ -237,7 +237,7 @@ impl TenantStore<'_> {
         let Some(begun) = row.as_ref().map(read).transpose()? else { return Ok(None) };
         let detail = serde_json::json!({"rotation": id, "way": way.as_str(), "old": begun.old}).to_string();
         audit_each(tx, self.scope(), Action::RotationBegun, "connection", &[connection.0], &[Some(&detail)]).await?;
-        self.upkeep_close(tx, connection, Upkeep::RotationHalted).await?;
+        upkeep::close(tx, self.scope(), connection, Upkeep::RotationHalted).await?;
         Ok(Some(begun))
     }
 
@@ -254,7 +254,7 @@ impl TenantStore<'_> {
         step: Step<'_>,
     ) -> Result<Option<Rotation>, StoreError> {
         let (scope, mut tx) = (self.scope(), self.begin().await?);
-        if !lock(&mut tx, of.connection).await? || !is_led(&mut tx, of.connection, lease).await? {
+        if lock(&mut tx, of.connection).await?.is_none() || !is_led(&mut tx, of.connection, lease).await? {
             return Ok(None);
         }
         let Some(mut now) = find_open(&mut tx, of.connection).await?.filter(|open| open.id == of.id) else { return Ok(None) };
@@ -325,7 +325,7 @@ impl TenantStore<'_> {
         let is_halted = matches!(now.state, RotationState::Failed | RotationState::Removing) && event != RotationEvent::Replaced;
         match reason {
             Some(reason) if is_halted => self.upkeep_open(tx, now.connection, Upkeep::RotationHalted, reason, None).await,
-            _ if now.state.is_over() => self.upkeep_close(tx, now.connection, Upkeep::RotationHalted).await,
+            _ if now.state.is_over() => upkeep::close(tx, self.scope(), now.connection, Upkeep::RotationHalted).await,
             _ => Ok(()),
         }
     }
@@ -343,7 +343,7 @@ impl TenantStore<'_> {
         is_told: bool,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        if !lock(&mut tx, of.connection).await? || !is_led(&mut tx, of.connection, Some(lease)).await? {
+        if lock(&mut tx, of.connection).await?.is_none() || !is_led(&mut tx, of.connection, Some(lease)).await? {
             return Ok(());
         }
         if let Some(reason) = reason {
@@ -415,12 +415,6 @@ impl TenantStore<'_> {
         tx.commit().await?;
         Ok(is_there)
     }
-}
-
-/// Two who change a connection's secrets at once come one after the other; false where there is none.
-async fn lock(tx: &mut Transaction<'static, Postgres>, connection: ConnectionId) -> Result<bool, StoreError> {
-    let locked = sqlx::query_scalar::<_, Uuid>("SELECT id FROM connections WHERE id = $1 FOR NO KEY UPDATE");
-    Ok(locked.bind(connection.0).fetch_optional(&mut **tx).await?.is_some())
 }
 
 /// True where it is leased to the caller, or he is a person, who needs no lease.
@@ -555,9 +549,7 @@ pub(super) async fn replaced(
     .await?;
     let detail = serde_json::json!({"rotation": open.id, "state": state.as_str(), "reason": "replaced"}).to_string();
     audit_each(tx, scope, Action::RotationFailed, "connection", &[connection.0], &[Some(&detail)]).await?;
-    let close = "UPDATE incidents SET closed_at = now() WHERE connection_id = $1 AND upkeep = 'rotation_halted' AND closed_at IS NULL RETURNING id";
-    let closed: Vec<Uuid> = sqlx::query_scalar(close).bind(connection.0).fetch_all(&mut **tx).await?;
-    audit(tx, scope, Action::IncidentClosed, "incident", &closed).await?;
+    upkeep::close(tx, scope, connection, Upkeep::RotationHalted).await?;
     wake(tx, connection, None).await
 }
 

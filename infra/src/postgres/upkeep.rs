@@ -5,6 +5,7 @@ use domain::audit::Action;
 use domain::call_payload::ToldCall;
 use domain::fault::Owner;
 use domain::id::{ConnectionId, IncidentId, TenantId};
+use domain::scope::Scope;
 use domain::upkeep::{Ends, Upkeep};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
@@ -142,6 +143,20 @@ impl Store {
     }
 }
 
+/// Closes the incident that tells of this, where one is open.
+pub(super) async fn close(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    connection: ConnectionId,
+    what: Upkeep,
+) -> Result<(), StoreError> {
+    let close = sqlx::query_scalar(
+        "UPDATE incidents SET closed_at = now() WHERE connection_id = $1 AND upkeep = $2 AND closed_at IS NULL RETURNING id",
+    );
+    let closed: Vec<Uuid> = close.bind(connection.0).bind(what.as_str()).fetch_all(&mut **tx).await?;
+    audit(tx, scope, Action::IncidentClosed, "incident", &closed).await
+}
+
 impl TenantStore<'_> {
     /// Makes what is told of an end what it is now: closes the incident of before, and opens one where something of a connection that is there ends.
     /// `named` is what the connection and its connector are called.
@@ -197,20 +212,6 @@ impl TenantStore<'_> {
         audit(tx, self.scope(), Action::IncidentOpened, "incident", &opened).await
     }
 
-    /// Closes the incident that tells of this, where one is open.
-    pub(super) async fn upkeep_close(
-        &self,
-        tx: &mut Transaction<'static, Postgres>,
-        connection: ConnectionId,
-        what: Upkeep,
-    ) -> Result<(), StoreError> {
-        let close = sqlx::query_scalar(
-            "UPDATE incidents SET closed_at = now() WHERE connection_id = $1 AND upkeep = $2 AND closed_at IS NULL RETURNING id",
-        );
-        let closed: Vec<Uuid> = close.bind(connection.0).bind(what.as_str()).fetch_all(&mut **tx).await?;
-        audit(tx, self.scope(), Action::IncidentClosed, "incident", &closed).await
-    }
-
     /// Has a connection probed at once; false where there is no such connection.
     ///
     /// # Errors
@@ -263,7 +264,7 @@ impl TenantStore<'_> {
                     self.upkeep_open(&mut tx, connection, Upkeep::Probe, failure, None).await?;
                 }
             }
-            (Some(_), None) => self.upkeep_close(&mut tx, connection, Upkeep::Probe).await?,
+            (Some(_), None) => close(&mut tx, self.scope(), connection, Upkeep::Probe).await?,
             _ => {}
         }
         if failures.is_some() {
@@ -271,7 +272,7 @@ impl TenantStore<'_> {
             let told = "SELECT EXISTS (SELECT FROM incidents WHERE connection_id = $1 AND closed_at IS NULL AND upkeep = 'scopes' AND sentence = $2)";
             let sentence = probed.missing.as_ref().map(|missing| missing.sentence.as_str());
             if !sqlx::query_scalar::<_, bool>(told).bind(connection.0).bind(sentence).fetch_one(&mut *tx).await? {
-                self.upkeep_close(&mut tx, connection, Upkeep::Scopes).await?;
+                close(&mut tx, self.scope(), connection, Upkeep::Scopes).await?;
                 if let Some(missing) = &probed.missing {
                     self.upkeep_open(&mut tx, connection, Upkeep::Scopes, missing, None).await?;
                 }

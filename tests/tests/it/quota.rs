@@ -115,6 +115,8 @@ async fn strangers_are_counted_by_their_address_as_far_as_a_named_proxy_tells_it
         assert!(flood(40).await >= 10, "one address is one, whatever it writes");
         assert_eq!(ask(&url, None, "203.0.113.8").await.status(), 200, "another address has its own");
         assert_eq!(ask(&url, Some(&key), "203.0.113.7").await.status(), 200, "who is known is not shut out by a neighbour");
+        // One is given back in three seconds: what a slow machine took since is taken again.
+        flood(3).await;
         assert_eq!(ask(&url, Some("cdk_0123456789ab_guess"), "203.0.113.7").await.status(), 429, "who guesses is");
         let sign_in = http().build().unwrap().post(format!("{url}/session/open")).header("Sec-Fetch-Site", "same-origin");
         let sign_in = sign_in.header("X-Forwarded-For", "203.0.113.7").json(&json!({"email": "a@example.com", "password": "x"}));
