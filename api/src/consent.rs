@@ -19,7 +19,8 @@ use infra::postgres::StoreError;
 use infra::postgres::consent::{Begin, Begun, Brought, Taken};
 use infra::postgres::ledger::ConnectionRow;
 use infra::postgres::people::Membership;
-use serde_json::Value;
+use infra::token_call::TokenCall;
+use serde_json::{Map, Value};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -264,9 +265,17 @@ async fn end(state: &AppState, scope: &Scope, arrival: &Arrival, query: &str, ca
     let redirect_uri = redirect_uri(&state.public_url, connector.name());
     let request = connector.code_request(&callback.code, &arrival.verifier, &redirect_uri, &context);
     let request = request.map_err(|error| Failure::new(ConsentEnd::VendorRefused, error.to_string()))?;
+    let mut call = TokenCall::default();
+    call.ask(&request);
     let answer = state.outbound.send(request).await;
+    if let Ok(answer) = &answer {
+        call.answer(answer);
+    }
+    let shown = shown(arrival, &callback.code);
+    let call = call.told(Map::new(), &[&Redactor::new(&account.fields), &Redactor::new(&shown)]);
+    state.store.within(scope).consent_exchanged(arrival.taken.connection, call).await?;
     let answer = answer.map_err(|silence| Failure::new(ConsentEnd::VendorAway, silence.into_why()))?;
-    let token = connector.read_token_answer(&answer, None, Utc::now()).map_err(|fault| refused(&account, arrival, fault))?;
+    let token = connector.read_token_answer(&answer, None, Utc::now()).map_err(|fault| refused(&account, &shown, fault))?;
     let mut token = token.with_settings(callback.settings);
     // One that says nothing of it has granted what was asked for (RFC 6749, 5.1).
     token.scope = token.scope.or(callback.scope);
@@ -299,10 +308,14 @@ fn settings(account: &Account, came: &std::collections::BTreeMap<String, String>
     Ok(settings)
 }
 
+/// What the vendor is shown and nobody else may see.
+fn shown(arrival: &Arrival, code: &SecretString) -> SecretFields {
+    [("verifier".to_owned(), arrival.verifier.clone()), ("code".to_owned(), code.clone())].into_iter().collect()
+}
+
 /// The vendor gave no tokens. Whatever it repeats of what it was shown is taken out.
-fn refused(account: &Account, arrival: &Arrival, fault: Fault) -> Failure {
-    let shown: SecretFields = [("verifier".to_owned(), arrival.verifier.clone())].into_iter().collect();
-    let fault = fault.redacted(&Redactor::new(&account.fields)).redacted(&Redactor::new(&shown));
+fn refused(account: &Account, shown: &SecretFields, fault: Fault) -> Failure {
+    let fault = fault.redacted(&Redactor::new(&account.fields)).redacted(&Redactor::new(shown));
     let end = if fault.class.is_passing() { ConsentEnd::VendorAway } else { ConsentEnd::VendorRefused };
     Failure::new(end, fault.reason)
 }

@@ -271,6 +271,8 @@ pub enum Action {
     PasskeyRefused,
     TaskRefused,
     ConsentBegun,
+    /// The code that a consent brought was traded for tokens, or the vendor gave none for it.
+    ConsentExchanged,
     ConsentGiven,
     ConsentRefused,
     ConnectionProbed,
@@ -503,6 +505,7 @@ impl Action {
             Self::PasskeyRefused => "passkey.refused",
             Self::TaskRefused => "task.refused",
             Self::ConsentBegun => "consent.begun",
+            Self::ConsentExchanged => "consent.exchanged",
             Self::ConsentGiven => "consent.given",
             Self::ConsentRefused => "consent.refused",
             Self::ConnectionProbed => "connection.probed",

@@ -15,6 +15,7 @@ pub mod process;
 pub mod simulator;
 pub mod sunset;
 pub mod telemetry;
+pub mod token_call;
 pub mod trial;
 pub mod vault;
 pub mod webhook;

@@ -733,8 +733,13 @@ pub fn exhausted(connector: &Connector, code: &str, used_up: UsedUp) -> Fault {
 
 /// What an attempt keeps of an answer: vendors echo what they were sent, so the credential is taken out.
 pub fn answer_text(answer: &HttpAnswer, access: &Access) -> Option<String> {
+    kept_text(&answer.body, access)
+}
+
+/// Without the credential, and bounded; none of what is empty.
+pub fn kept_text(body: &[u8], access: &Access) -> Option<String> {
     // Cut after it is redacted, so that no half of a secret is left at the end.
-    let whole = String::from_utf8_lossy(&answer.body).replace('\0', "");
+    let whole = String::from_utf8_lossy(body).replace('\0', "");
     let redacted = access.redact(&whole);
     let end = redacted.floor_char_boundary(ANSWER_BYTES_MAX);
     Some(redacted[..end].to_owned()).filter(|text| !text.is_empty())

@@ -30,7 +30,9 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::batch::{self, Sending};
-use crate::call::{CONCURRENCY_UNLIMITED, Call, Duty, Known, Made, Ready, finish, missing_connector, told};
+use crate::call::{
+    CONCURRENCY_UNLIMITED, Call, Duty, Known, Made, Ready, answer_text, finish, kept_text, missing_connector, told,
+};
 use crate::directory::{Directory, looked_into};
 use crate::pace::{Pace, SLOT_WAIT, Window, per_call};
 use crate::waiting::{Ids, Turns};
@@ -431,17 +433,31 @@ impl Work {
                 }
             };
             let (started_at, url) = (Utc::now(), duty.access.redact(&request.url).into_owned());
-            let method = request.method.as_str();
+            let (method, asked) = (request.method.as_str(), kept_text(&request.body, &duty.access));
             let answer = self.context.outbound.send(request).await;
             self.context.limiter.give(permit, &told(duty.connector, &answer)).await;
             let status = answer.as_ref().ok().map(|answer| answer.status);
+            let answered = answer.as_ref().ok().and_then(|answer| answer_text(answer, &duty.access));
             let read = match answer {
                 Ok(answer) => duty.take(&answer),
                 Err(no_answer) => Err(duty.silent(no_answer)),
             };
             let (connection, fault) = (duty.connection.id, read.as_ref().err().cloned());
             let delivery = duty.parcel.id;
-            reads.push(ReadBefore { delivery, connection, method, url, status, fault, started_at, ended_at: Utc::now() });
+            let ended_at = Utc::now();
+            let read_before = ReadBefore {
+                delivery,
+                connection,
+                method,
+                url,
+                request: asked,
+                answer: answered,
+                status,
+                fault,
+                started_at,
+                ended_at,
+            };
+            reads.push(read_before);
             if let Err(fault) = read {
                 return (duty, Err(fault), reads);
             }

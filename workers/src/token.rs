@@ -8,16 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use chrono::Utc;
 use connectors::{Connector, RequestContext, TokenSet};
-use domain::call_payload::{Part, ToldCall};
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::NoAnswer;
 use domain::id::CredentialId;
 use domain::scope::Scope;
 use domain::secret::{ExposeSecret, Redactor, SecretFields};
 use infra::postgres::StoreError;
+use infra::token_call::TokenCall;
+use serde_json::Map;
 use uuid::Uuid;
 
 use crate::Context;
@@ -164,7 +164,8 @@ impl Tokens {
                 // A crash before this commit loses what the vendor has just given; there is no step in between that could.
                 let token = Token::new(set.clone(), version);
                 let own = Redactor::new(account.fields);
-                let call = |version: i32| call.told("version", version.into(), &[&token.redactor, &own]);
+                let call =
+                    |version: i32| call.told(Map::from_iter([("version".into(), version.into())]), &[&token.redactor, &own]);
                 let fields = set.to_secret_fields();
                 let kept = store.token_keep(&self.context.vault, account.credential, version, &fields, call).await?;
                 match kept {
@@ -182,7 +183,7 @@ impl Tokens {
                 let own = Redactor::new(account.fields);
                 let redactors: Vec<&Redactor> = before.iter().map(|token| &token.redactor).chain([&own]).collect();
                 let fault = redactors.iter().fold(fault, |fault, redactor| fault.redacted(redactor));
-                let call = call.told("code", fault.code.as_str().into(), &redactors);
+                let call = call.told(Map::from_iter([("code".into(), fault.code.as_str().into())]), &redactors);
                 store.token_renewal_failed(account.credential, version, call).await?;
                 Err(TokenError::Fault(fault))
             }
@@ -198,10 +199,10 @@ impl Tokens {
         let unasked = |why: String| Fault::new(FaultClass::Authentication, "not_connected", why, Owner::Developer, fix);
         let request = connector.token_request(&context).map_err(|error| unasked(error.to_string()))?;
         let request = request.ok_or_else(|| unasked("the connector needs no token".into()))?;
-        call.asked = Some((request.method.as_str(), request.url.clone(), request.body.clone()));
+        call.ask(&request);
         match self.context.outbound.send(request).await {
             Ok(answer) => {
-                call.answered = Some((answer.status, answer.body.clone()));
+                call.answer(&answer);
                 connector.read_token_answer(&answer, stored, Utc::now())
             }
             Err(NoAnswer::Refused(why)) => Err(unasked(why)),
@@ -209,31 +210,6 @@ impl Tokens {
                 Err(silent(connector, FaultClass::Outage, "token_unreachable", &why))
             }
         }
-    }
-}
-
-/// The call that asks for a token, for the audit.
-#[derive(Default)]
-struct TokenCall {
-    asked: Option<(&'static str, String, Bytes)>,
-    answered: Option<(u16, Bytes)>,
-}
-
-impl TokenCall {
-    /// With one thing that is told beside, and without any secret: none of what is in an address behind its path, and of the bodies what is known to be none.
-    fn told(self, name: &str, value: serde_json::Value, redactors: &[&Redactor]) -> ToldCall {
-        let redact = |text: &str| redactors.iter().fold(text.to_owned(), |text, redactor| redactor.redact(&text).into_owned());
-        let mut what = serde_json::Map::from_iter([(name.to_owned(), value)]);
-        let asked = self.asked.map(|(method, url, body)| {
-            what.insert("method".into(), method.into());
-            what.insert("url".into(), redact(url.split(['?', '#']).next().unwrap_or_default()).into());
-            Part::of_token(&body, redact)
-        });
-        let answered = self.answered.map(|(status, body)| {
-            what.insert("status".into(), status.into());
-            Part::of_token(&body, redact)
-        });
-        ToldCall::new(what, asked, answered)
     }
 }
 

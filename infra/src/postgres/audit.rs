@@ -115,9 +115,10 @@ impl PayloadPointer {
         }
         let detail: serde_json::Value = serde_json::from_str(detail?).ok()?;
         let text = |name: &str| detail.get(name)?.as_str().map(str::to_owned);
-        if action == Action::AttemptStarted.as_str() {
+        let is_attempts = [Action::AttemptStarted, Action::AttemptRead].iter().any(|one| one.as_str() == action);
+        if let (true, Some(sha256)) = (is_attempts, text("request_sha256")) {
             let attempt = i32::try_from(detail.get("attempt")?.as_i64()?).ok()?;
-            return Some(Self::Request { delivery: subject, attempt, sha256: text("request_sha256")? });
+            return Some(Self::Request { delivery: subject, attempt, sha256 });
         }
         if let Some(sha256) = text("request_sha256") {
             return Some(Self::Call { event, is_answer: false, sha256 });
@@ -128,9 +129,13 @@ impl PayloadPointer {
     /// The answer beside the request of a call whose event is about both.
     #[must_use]
     pub fn answer(&self, detail: Option<&str>) -> Option<Self> {
-        let Self::Call { event, is_answer: false, .. } = self else { return None };
         let detail: serde_json::Value = serde_json::from_str(detail?).ok()?;
-        Some(Self::Call { event: *event, is_answer: true, sha256: detail.get("answer_sha256")?.as_str()?.to_owned() })
+        let sha256 = detail.get("answer_sha256")?.as_str()?.to_owned();
+        match self {
+            Self::Call { event, is_answer: false, .. } => Some(Self::Call { event: *event, is_answer: true, sha256 }),
+            Self::Request { delivery, .. } => Some(Self::Answer { delivery: *delivery, sha256 }),
+            _ => None,
+        }
     }
 
     /// The digest that the event holds, in lower-case hexadecimal.

@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
+use domain::call_payload::ToldCall;
 use domain::consent::ConsentEnd;
 use domain::id::{ConnectionId, ConsentId, CredentialId, SessionId, TenantId, UserId};
 use domain::secret::SecretFields;
 use domain::upkeep::{Ends, Upkeep};
 use sqlx::{Postgres, Row, Transaction};
 
+use super::call_payload::audit_calls;
 use super::configure::{NewCredential, credential_store, data_key, lock};
 use super::receive::{audit, audit_each};
 use super::token::{bounded, plain, time};
@@ -147,6 +149,17 @@ impl TenantStore<'_> {
         audit(&mut tx, self.scope(), Action::ConsentBegun, "connection", &[begun.connection.0]).await?;
         tx.commit().await?;
         Ok(Begin::Done)
+    }
+
+    /// Writes down the call that traded a consent's code, whatever came of it.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn consent_exchanged(&self, connection: ConnectionId, call: ToldCall) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        audit_calls(&mut tx, self.scope(), Action::ConsentExchanged, "connection", connection.0, &[call]).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Keeps what a consent brought: the token with a new version of the credential, the settings, and that it ended so. False where the credential or

@@ -135,6 +135,9 @@ pub struct ReadBefore {
     pub connection: ConnectionId,
     pub method: &'static str,
     pub url: String,
+    /// What was asked and answered, without the credential; both bounded, and none where it was empty.
+    pub request: Option<String>,
+    pub answer: Option<String>,
     pub status: Option<u16>,
     pub fault: Option<Fault>,
     pub started_at: DateTime<Utc>,
@@ -484,21 +487,25 @@ impl TenantStore<'_> {
         sqlx::query(
             "WITH i AS (
                  SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::jsonb[], $8::timestamptz[], $9::timestamptz[],
-                                      $10::uuid[])
-                     AS i (attempt_id, delivery_id, method, url, status, fault, started_at, ended_at, audit_id)
+                                      $10::uuid[], $14::text[], $15::text[])
+                     AS i (attempt_id, delivery_id, method, url, status, fault, started_at, ended_at, audit_id, request, answer)
              ), counted AS (
                  UPDATE deliveries d SET attempts = d.attempts + n.count
                  FROM (SELECT delivery_id, count(*)::int AS count FROM i GROUP BY delivery_id) n
                  WHERE d.id = ANY($3) AND d.id = n.delivery_id
                  RETURNING d.id, d.attempts - n.count AS before
              ), noted AS (
-                 INSERT INTO attempts (id, tenant_id, delivery_id, number, kind, method, url, request, started_at, ended_at, outcome, status, fault)
-                 SELECT attempt_id, $1, delivery_id, before + row_number() OVER (PARTITION BY delivery_id ORDER BY started_at), 'read', method, url, '',
-                        started_at, ended_at, CASE WHEN fault IS NULL THEN 'stored' ELSE 'failed' END, status, fault
+                 INSERT INTO attempts (id, tenant_id, delivery_id, number, kind, method, url, request, answer, started_at, ended_at, outcome, status, fault)
+                 SELECT attempt_id, $1, delivery_id, before + row_number() OVER (PARTITION BY delivery_id ORDER BY started_at), 'read', method, url,
+                        convert_to(coalesce(request, ''), 'UTF8'), answer, started_at, ended_at,
+                        CASE WHEN fault IS NULL THEN 'stored' ELSE 'failed' END, status, fault
                  FROM i JOIN counted ON counted.id = i.delivery_id
+                 RETURNING id, number
              )
              INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
-             SELECT audit_id, $1, $11, $12, 'delivery', delivery_id, $13, json_build_object('call', 'read', 'status', status)::text FROM i",
+             SELECT audit_id, $1, $11, $12, 'delivery', delivery_id, $13, json_strip_nulls(json_build_object('attempt', number, 'call', 'read', 'status', status,
+                        'request_sha256', encode(sha256(convert_to(request, 'UTF8')), 'hex'), 'answer_sha256', encode(sha256(convert_to(answer, 'UTF8')), 'hex')))::text
+             FROM i JOIN noted ON noted.id = i.attempt_id",
         )
         .bind(scope.tenant.0)
         .bind(reads.iter().map(|_| AttemptId::generate().0).collect::<Vec<_>>())
@@ -513,6 +520,8 @@ impl TenantStore<'_> {
         .bind(scope.actor_json())
         .bind(Action::AttemptRead.as_str())
         .bind(scope.request)
+        .bind(reads.iter().map(|read| read.request.as_deref()).collect::<Vec<_>>())
+        .bind(reads.iter().map(|read| read.answer.as_deref()).collect::<Vec<_>>())
         .execute(&mut *tx)
         .await?;
         count(&mut tx, scope, reads.iter().map(|read| (Meter::VendorCall, read.connection))).await?;

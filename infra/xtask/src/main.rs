@@ -16,7 +16,7 @@ const HELP: &str = "\
 cargo xtask demo [--exit] [--all-in-one] [--real]
                                              the main job: orders from a shop arrive in an ERP, exactly once;
                                              --real: from a Medusa shop, installed from npm when first needed
-cargo xtask test [FILTER]                    formatting, lints, every test, in both modes, and the web app in a browser
+cargo xtask test [FILTER]                    formatting, lints, every test, and the web app in a browser; in both modes what orders go through
 cargo xtask test --real [FILTER]             connectors against software of others (Medusa, localstripe, moto), installed from npm and
                                              PyPI when first needed; UPDATE_VERIFIED=1 writes what held into the catalog's verified.yaml
 cargo xtask test --web                       of all that, the web app alone: types, lints, unit tests, and what people do, in a browser

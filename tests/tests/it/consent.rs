@@ -178,7 +178,8 @@ async fn a_person_connects_an_account_and_orders_go_there_and_nothing_that_was_g
         let mut database = world.platform.database.connect().await.unwrap();
         let kept: String = sqlx::query_scalar(
             "SELECT (SELECT string_agg(c::text, '') FROM connection_consents c) || (SELECT string_agg(t::text, '') FROM tokens t)
-                 || (SELECT string_agg(coalesce(a.detail, ''), '') FROM audit_events a)",
+                 || (SELECT string_agg(coalesce(a.detail, ''), '') FROM audit_events a)
+                 || (SELECT string_agg(concat(p.request, p.answer), '') FROM call_payloads p)",
         )
         .fetch_one(&mut database)
         .await
@@ -189,7 +190,12 @@ async fn a_person_connects_an_account_and_orders_go_there_and_nothing_that_was_g
             assert!(!kept.contains(secret) && !logs.iter().any(|log| log.contains(secret)), "{secret} is shown");
         }
         let actions: Vec<String> = told(world).await.into_iter().map(|(action, _)| action).collect();
-        assert_eq!(actions, ["consent.begun", "consent.given"]);
+        assert_eq!(actions, ["consent.begun", "consent.exchanged", "consent.given"]);
+        let told = "{ auditEvents(action: \"consent.exchanged\", first: 1) { nodes { payload { text isAsSealed answer { text isAsSealed } } } } }";
+        let payload = client.ask(told, json!({})).await.unwrap()["auditEvents"]["nodes"][0]["payload"].clone();
+        assert_eq!((&payload["isAsSealed"], &payload["answer"]["isAsSealed"]), (&json!(true), &json!(true)), "{payload}");
+        assert!(payload["text"].as_str().unwrap().contains("authorization_code"), "{payload}");
+        assert!(payload["answer"]["text"].as_str().unwrap().contains("\"access_token\":\"•••\""), "{payload}");
     })
     .await;
 }

@@ -68,6 +68,27 @@ async fn an_order_is_looked_up_for_written_and_confirmed_and_a_change_of_it_name
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_to_a_look_before_a_write_stands_beside_its_audit_event_as_it_was_sealed() {
+    with_desk(async |world, desk| {
+        world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();
+        world.acme.rest(1, PATIENCE).await.unwrap();
+        let told = "{ auditEvents(action: \"attempt.read\", first: 5) { nodes { detail payload { text isAsSealed } } } }";
+        let told = world.acme.client.ask(told, json!({})).await.unwrap()["auditEvents"]["nodes"].clone();
+        let [read] = told.as_array().unwrap().as_slice() else { panic!("one look, one event: {told}") };
+        let mut connection = world.platform.database.connect().await.unwrap();
+        let kept: (i32, String) =
+            sqlx::query_as("SELECT number, answer FROM attempts WHERE kind = 'read'").fetch_one(&mut connection).await.unwrap();
+        let detail: serde_json::Value = serde_json::from_str(read["detail"].as_str().unwrap()).unwrap();
+        assert_eq!((&detail["attempt"], &detail["status"]), (&json!(kept.0), &json!(200)), "{detail}");
+        assert_eq!((&read["payload"]["text"], &read["payload"]["isAsSealed"]), (&json!(kept.1), &json!(true)), "{read}");
+        for secret in desk.credential.as_object().unwrap().values().filter_map(serde_json::Value::as_str) {
+            assert!(!kept.1.contains(secret), "{}", kept.1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_ended_early_is_renewed_once_for_all_that_were_refused() {
     with_desk(async |world, desk| {
         world.acme.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap();

@@ -55,9 +55,17 @@ pub struct Services {
 impl Services {
     /// Finds or starts them.
     pub fn up(rung: Option<Rung>) -> Result<Self, String> {
+        Self::found(rung, Found::default())
+    }
+
+    /// As [`Self::up`], with a Postgres that forgets, where it can be had and the environment names none.
+    pub fn for_tests(rung: Option<Rung>) -> Result<Self, String> {
+        Self::found(rung, Found { wants_scratch: true, ..Found::default() })
+    }
+
+    fn found(rung: Option<Rung>, mut found: Found) -> Result<Self, String> {
         let first = rung.unwrap_or(Rung::Environment);
         say("Services:");
-        let mut found = Found::default();
         for rung in [Rung::Environment, Rung::Local, Rung::Private, Rung::Install, Rung::Embedded] {
             if rung < first || found.is_complete() || process::is_stopped() {
                 continue;
@@ -124,6 +132,7 @@ impl Drop for Services {
 
 #[derive(Default)]
 struct Found {
+    wants_scratch: bool,
     postgres: Option<Server>,
     rabbitmq: Option<Server>,
     redis: Option<Server>,
@@ -138,6 +147,9 @@ impl Found {
     fn look(&mut self, rung: Rung) {
         if rung == Rung::Install && !install(self.postgres.is_none(), self.rabbitmq.is_none(), self.redis.is_none()) {
             return;
+        }
+        if self.wants_scratch && self.postgres.is_none() && rung != Rung::Environment {
+            self.postgres = note(&mut self.reasons, postgres::scratch());
         }
         if self.postgres.is_none() {
             self.postgres = note(&mut self.reasons, postgres::find(rung));

