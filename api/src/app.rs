@@ -74,7 +74,7 @@ impl AppState {
             catalog,
             sunsets: Sunsets::default(),
             drop_folders: config.outward.drop_folders.clone(),
-            tokens: Arc::new(Tokens::new(&config.jwt_key)),
+            tokens: Arc::new(Tokens::new(&config.jwt_key, config.jwt_key_also.as_ref())),
             proxies: Arc::new(config.proxies.clone()),
             quotas: config.quotas,
             known_tokens: Arc::default(),

@@ -59,10 +59,11 @@ struct Claims {
     imp: Option<ImpersonationId>,
 }
 
-/// Signs and reads access tokens: HS256 and nothing else.
+/// Signs and reads access tokens: HS256 and nothing else. By which of the keys a token was signed is found by its signature, and by no word of its own.
 pub struct Tokens {
     sign: EncodingKey,
-    read: DecodingKey,
+    /// The one that signs, and another one while it is replaced.
+    read: Vec<DecodingKey>,
     validation: Validation,
     support: Validation,
 }
@@ -145,11 +146,17 @@ pub struct Viewer {
 }
 
 impl Tokens {
+    /// `also` is read and signs nothing.
     #[must_use]
-    pub fn new(key: &SecretString) -> Self {
-        let bytes = key.expose_secret().as_bytes();
+    pub fn new(key: &SecretString, also: Option<&SecretString>) -> Self {
+        let bytes = |key: &SecretString| key.expose_secret().as_bytes().to_vec();
+        let read = [Some(key), also].into_iter().flatten().map(|key| DecodingKey::from_secret(&bytes(key))).collect();
         let (validation, support) = (validation(AUDIENCE, &[]), validation(SUPPORT_AUDIENCE, &["imp"]));
-        Self { sign: EncodingKey::from_secret(bytes), read: DecodingKey::from_secret(bytes), validation, support }
+        Self { sign: EncodingKey::from_secret(&bytes(key)), read, validation, support }
+    }
+
+    fn claims(&self, token: &str, validation: &Validation) -> Option<Claims> {
+        self.read.iter().find_map(|key| jsonwebtoken::decode::<Claims>(token, key, validation).ok()).map(|token| token.claims)
     }
 
     fn sign(&self, user: UserId, session: SessionId) -> Option<(String, DateTime<Utc>)> {
@@ -171,7 +178,7 @@ impl Tokens {
     }
 
     pub(crate) fn read(&self, token: &str) -> Option<(UserId, SessionId)> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.read, &self.validation).ok()?.claims;
+        let claims = self.claims(token, &self.validation)?;
         claims.imp.is_none().then_some((claims.sub, claims.sid))
     }
 
@@ -181,7 +188,7 @@ impl Tokens {
     }
 
     pub(crate) fn read_impersonation(&self, token: &str) -> Option<(ImpersonationId, UserId, SessionId)> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.read, &self.support).ok()?.claims;
+        let claims = self.claims(token, &self.support)?;
         Some((claims.imp?, claims.sub, claims.sid))
     }
 }

@@ -43,6 +43,8 @@ pub struct Config {
     pub master_keys: MasterKeys,
     /// `CROSSDOCK_JWT_KEY`: signs access tokens; 32 characters at least.
     pub jwt_key: SecretString,
+    /// `CROSSDOCK_JWT_KEY_ALSO`: another one whose tokens are taken, while it is replaced.
+    pub jwt_key_also: Option<SecretString>,
     /// `CROSSDOCK_ENV=development`: GraphiQL and introspection are open.
     pub is_development: bool,
     /// `CROSSDOCK_CONNECTORS`: a folder of connectors of your own, beside those that come with Crossdock.
@@ -163,13 +165,12 @@ impl Config {
         let need = |name: &'static str, what: &'static str| get(name).ok_or(ConfigError::Missing { name, what });
         let listen = get("CROSSDOCK_LISTEN").unwrap_or_else(|| "127.0.0.1:8080".to_owned());
         let jwt_key = need("CROSSDOCK_JWT_KEY", "the key that signs access tokens; make one with `openssl rand -base64 32`")?;
-        if jwt_key.len() < 32 {
-            return Err(ConfigError::Wrong {
-                name: "CROSSDOCK_JWT_KEY",
-                value: "…".into(),
-                what: "32 characters at least were expected",
-            });
-        }
+        let long_enough = |name: &'static str, key: String| {
+            let what = "32 characters at least were expected";
+            if key.len() < 32 { Err(ConfigError::Wrong { name, value: "…".into(), what }) } else { Ok(key.into()) }
+        };
+        let jwt_key_also = get("CROSSDOCK_JWT_KEY_ALSO").map(|key| long_enough("CROSSDOCK_JWT_KEY_ALSO", key)).transpose()?;
+        let jwt_key = long_enough("CROSSDOCK_JWT_KEY", jwt_key)?;
         let listens = match get("CROSSDOCK_LISTENING").as_deref() {
             None | Some("automatic") => true,
             Some("by_hand") => false,
@@ -209,7 +210,8 @@ impl Config {
             redis_url: get("REDIS_URL"),
             prefix: get("CROSSDOCK_PREFIX").unwrap_or_else(|| "crossdock.".to_owned()),
             master_keys: MasterKeys::from_env()?,
-            jwt_key: jwt_key.into(),
+            jwt_key,
+            jwt_key_also,
             is_development: get("CROSSDOCK_ENV").as_deref() == Some("development"),
             connectors: get("CROSSDOCK_CONNECTORS").map(PathBuf::from),
             web_dir: get("CROSSDOCK_WEB_DIR").map(PathBuf::from),

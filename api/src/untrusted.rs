@@ -22,10 +22,10 @@ const CUT: &[u8] = b"\n===\n";
 /// An access token, of a session or of an impersonation.
 pub fn access_token(data: &[u8]) -> bool {
     let Ok(token) = std::str::from_utf8(data) else { return false };
-    let tokens = Tokens::new(&KEY.into());
+    let tokens = Tokens::new(&KEY.into(), None);
     let (session, impersonation) = (tokens.read(token), tokens.read_impersonation(token));
     assert!(session.is_none() || impersonation.is_none(), "a token is of one kind");
-    let other = Tokens::new(&"another key, of which nobody has signed anything".into());
+    let other = Tokens::new(&"another key, of which nobody has signed anything".into(), None);
     assert!(other.read(token).is_none() && other.read_impersonation(token).is_none(), "nobody's token is good under every key");
     session.is_some() || impersonation.is_some()
 }

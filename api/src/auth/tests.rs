@@ -7,7 +7,7 @@ use super::*;
 const KEY: &str = "a key of the tests, of 32 characters at least";
 
 fn tokens() -> Tokens {
-    Tokens::new(&KEY.into())
+    Tokens::new(&KEY.into(), None)
 }
 
 /// A token of any header and any claims, signed by HMAC with SHA-256 and this key.
@@ -38,6 +38,25 @@ fn jwt_of_our_own_is_read() {
     assert_eq!(tokens().read(&token), Some((user, session)));
     assert!(expires_at <= Utc::now() + Duration::minutes(ACCESS_MINUTES));
     assert!(tokens().read(&made(&json!({"alg": "HS256", "typ": "JWT"}), &claims(json!({})), KEY)).is_some());
+}
+
+#[test]
+fn jwt_of_the_key_before_is_read_while_it_is_replaced_and_not_one_moment_longer() {
+    let (old, new): (SecretString, SecretString) = (KEY.into(), "the next key of the tests, as long as the one before".into());
+    let (user, session) = (UserId::generate(), SessionId::generate());
+    // First all read the new key, then all sign by it, then the old one is taken away: a process of each step beside one of the next.
+    let steps = [(&old, None), (&old, Some(&new)), (&new, Some(&old)), (&new, None)].map(|(key, also)| Tokens::new(key, also));
+    for pair in steps.windows(2) {
+        for (from, to) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+            let (token, _) = from.sign(user, session).unwrap();
+            assert_eq!(to.read(&token), Some((user, session)));
+        }
+    }
+    let (token, _) = steps[0].sign(user, session).unwrap();
+    assert_eq!(steps[3].read(&token), None);
+    // Nobody chooses the key: a `kid` is a word like any other.
+    let chosen = made(&json!({"alg": "HS256", "kid": "1"}), &claims(json!({})), "a key that nobody has configured anywhere");
+    assert!(steps[1].read(&chosen).is_none() && steps[2].read(&chosen).is_none());
 }
 
 #[test]

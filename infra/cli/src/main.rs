@@ -188,6 +188,7 @@ CROSSDOCK_MASTER_KEY_FILE       a file that holds it, in its place
 CROSSDOCK_MASTER_KEY_COMMAND    or a program with its arguments that prints it, such as the tool of a key service
 CROSSDOCK_MASTER_KEY_ALSO       another one that is read while the master key is replaced (`crossdock keys rotate`); or …_ALSO_FILE, …_ALSO_COMMAND
 CROSSDOCK_JWT_KEY               32 characters at least, signs access tokens
+CROSSDOCK_JWT_KEY_ALSO          another one whose access tokens are taken, while it is replaced
 CROSSDOCK_ENV                   production           development opens GraphiQL, and introspection to all
 CROSSDOCK_OUTBOUND_ALLOW        host:port, ...       addresses inside your own walls that connectors may call
 CROSSDOCK_DROP_FOLDERS          /path=ten_..., ...   folders of this machine that a tenant's connections may read and write
