@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::pin::Pin;
 
-use async_graphql::async_trait::async_trait;
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::resolver_utils::resolve_container;
@@ -356,7 +355,6 @@ fn impersonated(ctx: &Context<'_>, access: Access, is_mutation: bool, live: &Liv
     }
 }
 
-#[async_trait]
 impl<T: ObjectType> ContainerType for Guarded<T> {
     async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
         check(&T::type_name(), ctx).await?;
@@ -364,7 +362,6 @@ impl<T: ObjectType> ContainerType for Guarded<T> {
     }
 }
 
-#[async_trait]
 impl<T: ObjectType> OutputType for Guarded<T> {
     fn type_name() -> Cow<'static, str> {
         T::type_name()

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use async_graphql::async_trait::async_trait;
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::{Context, ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
@@ -101,7 +100,6 @@ pub fn seen_detail(ctx: &Context<'_>, detail: serde_json::Value) -> serde_json::
     serde_json::from_str(&personal::payload(&detail.to_string())).unwrap_or_default()
 }
 
-#[async_trait]
 impl OutputType for Personal {
     fn type_name() -> Cow<'static, str> {
         <String as OutputType>::type_name()
