@@ -6,6 +6,7 @@ use domain::permission::Role;
 use domain::secret::{ExposeSecret, SecretString};
 use infra::postgres::mail::{Mail, SealedMail};
 use infra::postgres::support::Told;
+use infra::postgres::tenant_deletion::DeletionTold;
 use infra::vault::{Vault, VaultError};
 
 /// What is told of an impersonation is news for a day.
@@ -120,6 +121,30 @@ impl Mailing {
             (format!("Support asks to look at {tenant}"), text)
         };
         let until = Utc::now() + TimeDelta::hours(NEWS_HOURS);
+        told.addresses.iter().map(|address| self.seal(address, &subject, text.clone(), until)).collect()
+    }
+
+    /// To each of a tenant's owners, that it is to be deleted, or is kept after all; none where there is no mail server.
+    ///
+    /// # Errors
+    /// As [`Self::invitation`].
+    pub fn tenant_deletion(&self, told: &DeletionTold) -> Result<Vec<SealedMail>, VaultError> {
+        if !self.is_set_up {
+            return Ok(vec![]);
+        }
+        let tenant = one_line(&told.tenant_name);
+        let (subject, text, until) = if let Some(deletes_at) = told.deletes_at {
+            let text = format!(
+                "An owner of {tenant} asked Crossdock to delete it. On {} all of it is destroyed: connections and their keys, records, messages, the audit log, members. \
+                 Nobody can bring it back then.\n\nUntil then everything goes on, and each of its owners can keep it (Settings, This tenant): {}",
+                deletes_at.format("%Y-%m-%d %H:%M UTC"),
+                self.public_url
+            );
+            (format!("{tenant} is to be deleted"), text, deletes_at)
+        } else {
+            let text = format!("{tenant} at Crossdock is not deleted: an owner took that back. Everything goes on as before.");
+            (format!("{tenant} is kept"), text, Utc::now() + TimeDelta::hours(NEWS_HOURS))
+        };
         told.addresses.iter().map(|address| self.seal(address, &subject, text.clone(), until)).collect()
     }
 

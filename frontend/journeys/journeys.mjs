@@ -355,7 +355,7 @@ export const journeys = {
       const gap = await page.evaluate(() => document.querySelector("main").getBoundingClientRect().top - document.querySelector(".side").getBoundingClientRect().bottom);
       assert.ok(Math.abs(gap) < 2, `a gap of ${gap} under the menu of ${name}`);
     }
-    for (const path of ["lookup-tables", "reconciliations", "incidents", "drifts", "backfills", "files", "alerts", "inventory", "inventory/policy", "audit", "audit/verify", "usage", "settings/people", "settings/api-keys", "settings/account", "settings/audit-log"]) {
+    for (const path of ["lookup-tables", "reconciliations", "incidents", "drifts", "backfills", "files", "alerts", "inventory", "inventory/policy", "audit", "audit/verify", "usage", "settings/people", "settings/api-keys", "settings/account", "settings/audit-log", "settings/tenant"]) {
       await visit(page, `${stack.url}/t/acme/${path}`);
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true, path);
     }

@@ -1,8 +1,8 @@
 // Settings: who comes in, which programs may, one's own account, and how long the audit log is kept.
 import assert from "node:assert/strict";
 import { createHash, createHmac } from "node:crypto";
-import { colleague } from "./database.mjs";
-import { heading } from "./journeys.mjs";
+import { colleague, sql } from "./database.mjs";
+import { asDeveloper, heading, until } from "./journeys.mjs";
 import { inBothThemes, look, visit, wrong } from "./page.mjs";
 import { signIn } from "./people.mjs";
 import { send } from "./shop.mjs";
@@ -415,5 +415,44 @@ export const settings = {
     await dialog.getByRole("button", { name: "Erase it for good" }).click();
     await page.getByText(/^Erased in 1 record\./).waitFor();
     await dialog.waitFor({ state: "detached" });
+  },
+
+  async a_tenant_is_deleted_by_its_slug_kept_once_more_and_then_gone_in_settings({ page, stack }) {
+    const { ask } = await asDeveloper(stack);
+    await ask("mutation($input: TenantCreateInput!) { tenantCreate(input: $input) { userErrors { message } } }", { input: { name: "Globex", slug: "globex" } });
+    await visit(page, `${stack.url}/t/globex/settings/tenant`);
+    await heading(page, "Settings");
+    const panel = page.getByRole("region", { name: "Delete this tenant" });
+    const dialog = page.getByRole("dialog");
+    const begin = async (slug) => {
+      await panel.getByRole("button", { name: "Delete this tenant" }).click();
+      await dialog.getByLabel("Type the slug of this tenant: globex").fill(slug);
+      await dialog.getByLabel("Why").fill("The contract ended");
+      await dialog.getByRole("checkbox", { name: /^I have an export/ }).check();
+      await dialog.getByRole("button", { name: "Delete it in 7 days" }).click();
+    };
+    await inBothThemes(page, "settings-tenant");
+    await begin("acme");
+    await dialog.getByText("This is not globex.").waitFor();
+    await look(page, "settings-tenant-delete");
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await begin("globex");
+    const banner = page.getByRole("status", { name: "This tenant is to be deleted" });
+    await banner.waitFor();
+    await panel.getByText("The contract ended").waitFor();
+    await inBothThemes(page, "settings-tenant-deleted");
+    // Wherever in it one is.
+    await visit(page, `${stack.url}/t/globex/flows`);
+    await look(page, "tenant-to-be-deleted");
+    await banner.getByRole("button", { name: "Keep it" }).click();
+    await banner.waitFor({ state: "detached" });
+    await visit(page, `${stack.url}/t/globex/settings/tenant`);
+    await begin("globex");
+    await banner.waitFor();
+    // Nobody is left to ask while its last rows go.
+    await visit(page, `${stack.url}/t/acme`);
+    await heading(page, "Overview");
+    sql(stack, "UPDATE tenant_deletions SET deletes_at = now(), due_at = now()");
+    await until("the tenant is gone", async () => sql(stack, "SELECT count(*) FROM deleted_tenants d WHERE d.slug = 'globex' AND d.place IS NULL AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = d.id)") === "1");
   },
 };

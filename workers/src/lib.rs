@@ -23,6 +23,7 @@
 //! - [`seal`]: what was done is closed in signed batches, so that nobody changes it unseen.
 //! - [`shadow`]: what a swap's candidate would be sent is made beside what is sent, and compared.
 //! - [`subscription`]: webhooks are kept registered at vendors, and sources are listed, as published flows need it.
+//! - [`tenant_deletion`]: tenants whose owners asked for it are deleted, whole.
 //! - [`three_way_match`]: orders are compared with their shipments and invoices after one of them has changed.
 //! - [`sunset`]: the announced ends of API versions become notices.
 //! - [`upkeep`]: connections are asked whether they answer, and what of them ends is told before it does.
@@ -75,6 +76,7 @@ mod shadow;
 mod subscription;
 mod sunset;
 mod sweep;
+mod tenant_deletion;
 mod three_way_match;
 pub mod token;
 mod undo;
@@ -156,6 +158,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     stages.spawn(mail::run(context.clone(), stop.clone()));
     stages.spawn(inventory::run(context.clone(), stop.clone()));
     stages.spawn(invoice::run(context.clone(), stop.clone()));
+    stages.spawn(tenant_deletion::run(context.clone(), stop.clone()));
     stages.spawn(sunset::run(context.clone(), stop.clone()));
     stages.spawn(drift::run(context.clone(), stop.clone()));
     stages.spawn(alert::run(context.clone(), stop.clone()));

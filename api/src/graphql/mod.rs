@@ -70,6 +70,7 @@ mod sunset;
 mod support;
 mod swap;
 mod tenant;
+mod tenant_deletion;
 mod three_way_match;
 mod throughput;
 mod timeline;
@@ -229,6 +230,7 @@ pub struct PeopleMutation(
     sign_in_policy::SignInPolicyMutation,
     support::SupportMutation,
     tenant::TenantMutation,
+    tenant_deletion::TenantDeletionMutation,
 );
 
 /// Who is told, and what is kept.

@@ -277,6 +277,8 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("swapDone", Tenant(Configure)),
     ("swapShadow", Tenant(Configure)),
     ("tenantCreate", Person),
+    ("tenantDelete", PersonOf(ManageOwners)),
+    ("tenantDeleteCancel", PersonOf(ManageOwners)),
 ];
 
 const SUBSCRIPTIONS: &[(&str, Access)] = &[("changes", Tenant(ReadOperations))];

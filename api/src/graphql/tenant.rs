@@ -1,22 +1,33 @@
 //! Tenants: the customer organisations.
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::id::TenantId;
 use domain::scope::{Actor, Permission, Role, Scope};
 
 use super::error::{UserError, UserErrorCode, internal, scope, state, viewer, within};
 use super::page::AGGREGATE_COST;
+use super::tenant_deletion::TenantDeletionNode;
 use crate::auth::Identity;
 
 #[derive(SimpleObject, Clone)]
-#[graphql(name = "Tenant")]
+#[graphql(name = "Tenant", complex)]
 pub struct TenantNode {
     pub id: ID,
     /// Short and unique: lower-case letters, digits and dashes, at most 63.
     pub slug: String,
     /// At most 200 characters.
     pub name: String,
+}
+
+#[ComplexObject]
+impl TenantNode {
+    /// That it is to be deleted, and when; null where it is not. Of the tenant that the request is about only.
+    async fn deletion(&self, ctx: &Context<'_>) -> Result<Option<TenantDeletionNode>> {
+        let Some(scope) = viewer(ctx)?.scope().filter(|scope| scope.tenant.to_string() == self.id.0) else { return Ok(None) };
+        let deletion = state(ctx).store.within(&scope).tenant_deletion().await.map_err(|error| internal(ctx, &error))?;
+        Ok(deletion.map(Into::into))
+    }
 }
 
 #[derive(InputObject)]

@@ -12,6 +12,7 @@ import { Icon, type IconName } from "../ui/icon";
 import { useKeys } from "../ui/keys";
 import { Menu } from "../ui/menu";
 import { ChangesDocument } from "./changes.generated";
+import { DeletionBanner } from "./deletion-banner";
 import { WaitingDocument } from "./frame.generated";
 import { Find } from "./find";
 import { KeyList } from "./key-list";
@@ -202,6 +203,7 @@ function TenantFrame() {
       </header>
       <main className="main" id="main" ref={main} tabIndex={-1}>
         <Offline />
+        <DeletionBanner />
         {/* Who sees only what is billed begins there. */}
         {pathname.replace(/\/$/, "") === `/t/${tenant}` && !may("read") ? <Navigate to="/t/$tenant/usage" params={{ tenant }} replace /> : <Outlet />}
       </main>

@@ -281,7 +281,7 @@ const settings = createRoute({
   path: "/settings",
   component: lazyRouteComponent(() => import("../settings/settings"), "Settings"),
 });
-const settingsPart = (path: "/" | "/people" | "/sign-on" | "/directory" | "/api-keys" | "/account" | "/audit-log" | "/support", component: ReturnType<typeof lazyRouteComponent>) =>
+const settingsPart = (path: "/" | "/people" | "/sign-on" | "/directory" | "/api-keys" | "/account" | "/audit-log" | "/support" | "/tenant", component: ReturnType<typeof lazyRouteComponent>) =>
   createRoute({ getParentRoute: () => settings, path, component });
 const settingsParts = [
   settingsPart("/", lazyRouteComponent(() => import("../settings/settings"), "FirstPart")),
@@ -290,6 +290,7 @@ const settingsParts = [
   settingsPart("/directory", lazyRouteComponent(() => import("../identity/directory"), "Directory")),
   settingsPart("/api-keys", lazyRouteComponent(() => import("../settings/api-keys"), "ApiKeys")),
   settingsPart("/account", lazyRouteComponent(() => import("../settings/account"), "Account")),
+  settingsPart("/tenant", lazyRouteComponent(() => import("../settings/tenant"), "ThisTenant")),
   settingsPart("/audit-log", lazyRouteComponent(() => import("../settings/audit-log"), "AuditLog")),
   settingsPart("/support", lazyRouteComponent(() => import("../support/settings"), "SupportSettings")),
 ];

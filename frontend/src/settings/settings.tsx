@@ -1,17 +1,18 @@
-// Settings: who may come in and how they sign in, which programs may, how long the audit log is kept, whether support is let in, and one's own account. Each part has an address of its own.
+// Settings: who may come in and how they sign in, which programs may, how long the audit log is kept, whether support is let in, the tenant itself, and one's own account. Each part has an address of its own.
 import { Link, Navigate, Outlet, useLocation } from "@tanstack/react-router";
 import { useHeld, useTenant } from "../api/hooks";
 import { useMay, usePermissions, type Permission } from "../app/role";
 import { useSupportNews } from "../support/news";
 import { Badge } from "../ui/badge";
 
-const PARTS: { to: "/t/$tenant/settings/people" | "/t/$tenant/settings/sign-on" | "/t/$tenant/settings/directory" | "/t/$tenant/settings/api-keys" | "/t/$tenant/settings/audit-log" | "/t/$tenant/settings/support" | "/t/$tenant/settings/account"; label: string; needs?: Permission }[] = [
+const PARTS: { to: "/t/$tenant/settings/people" | "/t/$tenant/settings/sign-on" | "/t/$tenant/settings/directory" | "/t/$tenant/settings/api-keys" | "/t/$tenant/settings/audit-log" | "/t/$tenant/settings/support" | "/t/$tenant/settings/tenant" | "/t/$tenant/settings/account"; label: string; needs?: Permission }[] = [
   { to: "/t/$tenant/settings/people", label: "People", needs: "read" },
   { to: "/t/$tenant/settings/sign-on", label: "Single sign-on", needs: "members" },
   { to: "/t/$tenant/settings/directory", label: "Directory", needs: "members" },
   { to: "/t/$tenant/settings/api-keys", label: "API keys", needs: "keys" },
   { to: "/t/$tenant/settings/audit-log", label: "Audit log", needs: "audit" },
   { to: "/t/$tenant/settings/support", label: "Support", needs: "audit" },
+  { to: "/t/$tenant/settings/tenant", label: "This tenant", needs: "owners" },
   { to: "/t/$tenant/settings/account", label: "Your account" },
 ];
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::page::{PAGE_MAX, Page};
 use super::receive::audit_each;
+use super::tenant_deletion::stands;
 use super::work::USAGE_BETWEEN;
 use super::{Store, StoreError, TenantStore, enter};
 
@@ -339,8 +340,12 @@ impl Store {
         let note: i64 = credit.fetch_one(&mut *tx).await?;
         let scope = Scope { tenant: TenantId(found.try_get("tenant_id")?), actor: Actor::Operator, request: Uuid::now_v7() };
         enter(&mut tx, scope.tenant).await?;
-        let detail = json!({"number": note, "of": number, "amount": amount, "currency": currency, "reason": reason}).to_string();
-        audit_each(&mut tx, &scope, Action::InvoiceCredited, "invoice", &[id.0], &[Some(&detail)]).await?;
+        // Invoices outlast their tenant; its audit log does not.
+        if stands(&mut tx, scope.tenant).await? {
+            let detail =
+                json!({"number": note, "of": number, "amount": amount, "currency": currency, "reason": reason}).to_string();
+            audit_each(&mut tx, &scope, Action::InvoiceCredited, "invoice", &[id.0], &[Some(&detail)]).await?;
+        }
         tx.commit().await?;
         Ok(Ok(note))
     }

@@ -86,6 +86,7 @@ pub mod support;
 pub mod swap;
 pub mod swap_shadow;
 pub mod sweep;
+pub mod tenant_deletion;
 pub mod three_way_match;
 pub mod throughput;
 pub mod timeline;

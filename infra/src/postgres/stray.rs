@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::receive::audit_each;
+use super::tenant_deletion::stands;
 
 /// Ids that an event names; it counts all of them.
 const NAMED_MAX: usize = 10;
@@ -44,9 +45,8 @@ pub(super) async fn refuse(
     }
     let (tenant, count) = (scope.tenant, strays.len());
     warn!(tenant.id = %tenant, stage = stage.as_str(), count, "Refused a task: it names {count} {table} that the tenant {tenant} does not have");
-    let is_known: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT FROM tenants WHERE id = $1)").bind(tenant.0).fetch_one(&mut **tx).await?;
-    if is_known {
+    // Of one that was deleted, tasks may be under way for a while: nobody is there who could be told.
+    if stands(tx, tenant).await? {
         let named = &strays[..count.min(NAMED_MAX)];
         let detail = serde_json::json!({"stage": stage.as_str(), "count": count, "ids": named}).to_string();
         audit_each(tx, scope, Action::TaskRefused, "tenant", &[tenant.0], &[Some(&detail)]).await?;

@@ -194,8 +194,10 @@ fn on_the_platform(test: &Test, services: &Services, filter: &[String], all_in_o
     if all_in_one {
         command.env("CROSSDOCK_ALL_IN_ONE", "1");
     }
-    // A platform waits more than it computes: more of them than two cores have room for keep both busy, and no more than a Postgres as it
-    // comes has room for: of its 100 connections four platforms of two or three processes take at most 96, the rest is the tests' own.
-    command.env("CROSSDOCK_DATABASE_CONNECTIONS", "8");
+    // A platform waits more than it computes: more of them than two cores have room for keep both busy.
+    if services.postgres.child.is_none() {
+        // Of the 100 connections of a Postgres as it comes four platforms of two or three processes take at most 96 then, the rest is the tests' own.
+        command.env("CROSSDOCK_DATABASE_CONNECTIONS", "8");
+    }
     failures::shown(command.args(["--test-threads", "4"]).args(filter), &test.to_string())
 }

@@ -60,6 +60,7 @@ mod subscription;
 mod sunset;
 mod swap;
 mod tenancy;
+mod tenant_delete;
 mod threat_canary;
 mod threat_load;
 mod threat_metering;

@@ -22,7 +22,7 @@ const EVERYTHING: [&str; 2] = [
 ];
 
 /// A tenant in which everything says whose it is.
-async fn marked(world: &World, tenant: &Connected, hook_url: &str, mark: &str) {
+pub async fn marked(world: &World, tenant: &Connected, hook_url: &str, mark: &str) {
     tenant.client.lookup_table_create(&format!("table {mark}"), &[("A".into(), mark.into())]).await.unwrap();
     let rename = "mutation($id: ID!, $n: String!) { connectionUpdate(id: $id, input: {name: $n}) { userErrors { message } } }";
     tenant.client.ask(rename, json!({"id": tenant.source, "n": format!("shop {mark}")})).await.unwrap();
@@ -109,7 +109,7 @@ async fn cross_tenant_ids_under_aliases_are_absent_beside_own_ones_and_a_batch_i
 }
 
 /// Publishes a task as whoever has the broker's password could.
-async fn publish(world: &World, stage: &str, task: &Value) {
+pub async fn publish(world: &World, stage: &str, task: &Value) {
     let url = world.platform.options.amqp_url.clone().unwrap();
     let amqp = lapin::Connection::connect(&url, lapin::ConnectionProperties::default()).await.unwrap();
     let channel = amqp.create_channel().await.unwrap();
