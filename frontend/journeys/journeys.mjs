@@ -366,6 +366,9 @@ export const journeys = {
     await page.goto(`${stack.url}/nowhere`);
     await page.getByText("There is no such page").waitFor();
     await look(page, "not-found");
+    await page.goto(`${stack.url}/t/acme/nowhere`);
+    await page.getByText("There is no such page").waitFor();
+    await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Overview" }).waitFor();
     await page.goto(`${stack.url}/t/acme`);
     await heading(page, "Overview");
     const cookie = (await page.context().cookies()).find(({ name }) => name.endsWith("crossdock-session"));
