@@ -86,14 +86,15 @@ export function usePages<Result, Variables extends object, Node>(
     enabled: options.isWanted ?? true,
     placeholderData: keepPreviousData,
   });
-  const { hasNextPage, isFetchingNextPage, fetchNextPage } = asked;
+  // Named one by one: a page is drawn anew for what is read here only, and not twice for each time that it asks and nothing is different.
+  const { data, error, isPending, hasNextPage, isFetchingNextPage, isFetchNextPageError, fetchNextPage, refetch } = asked;
   const more = useCallback(() => {
     if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
   }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
   // The same rows as long as nothing else came: a table of very many is not gone through anew with each drawing.
-  const pages = asked.data?.pages;
+  const pages = data?.pages;
   const rows = useMemo(() => pages?.flatMap((page) => pageOf(page).nodes) ?? [], [pages]);
-  return { ...asked, rows, more };
+  return { data, error, isPending, hasNextPage, isFetchNextPageError, refetch, rows, more };
 }
 
 /** What is told is asked for again so often at most. */
