@@ -12,6 +12,7 @@ import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { Time } from "../ui/time";
 import { Swaps } from "../swaps/begin";
 import { PrepareDialog, Undos } from "../undos/prepare";
+import { OpenExceptions } from "./open-exceptions";
 import { PublishDialog, RollBackDialog } from "./publish";
 import { FlowDetailDocument, FlowGatesSetDocument, FlowReconciliationsDocument, ReconciliationStartDocument, type FlowDetailQuery } from "./query.generated";
 import { Review } from "./review";
@@ -89,7 +90,8 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
         </div>
       </div>
       <FlowDrifts drifts={drifts} />
-      <div className="grid2">
+      <div className="grid2 aside-first">
+        <Health flow={flow} tenant={tenant} />
         <div className="stack">
           {draft && <Review flow={flow} draft={draft} />}
           <section className="panel flush">
@@ -153,7 +155,6 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
           )}
         </div>
         <div className="stack">
-          <Health flow={flow} tenant={tenant} />
           <Undos flowId={flow.id} />
           <Swaps flowId={flow.id} />
         </div>
@@ -200,7 +201,9 @@ function Health({ flow, tenant }: { flow: FlowNode; tenant: string }) {
       </div>
       <dl className="facts">
         <dt>Waits for a person</dt>
-        <dd>{health.openExceptions.toLocaleString()}</dd>
+        <dd>
+          <OpenExceptions flowId={flow.id} count={health.openExceptions} />
+        </dd>
         <dt>Open differences</dt>
         <dd>{health.openDifferences.toLocaleString()}</dd>
         <dt>Proven until</dt>
