@@ -109,7 +109,7 @@ function columns(names: Names | undefined, open: (id: string) => void): Column<A
         </>
       ),
     },
-    { header: "More", cell: ({ row }) => <code className="muted short-line">{row.original.detail ?? ""}</code> },
+    { header: "More", cell: ({ row }) => row.original.detail && <code className="muted short-line">{row.original.detail}</code> },
   ];
 }
 

@@ -3,7 +3,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useAsk, usePages, useTenant } from "../api/hooks";
 import { Badge, words } from "../ui/badge";
 import { Asked, Empty, LoadMore, Loading } from "../ui/state";
-import { Table, type Column } from "../ui/table";
+import { NUMBERS, Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { DeliveriesDocument, DeliveryNamesDocument, type DeliveriesQuery } from "./query.generated";
 import { isOpen, meaningOf, STATES } from "./states";
@@ -41,7 +41,7 @@ export function Deliveries() {
         ),
     },
     {
-      header: "Flow and destination",
+      header: "Flow",
       cell: ({ row: { original: one } }) => (
         <>
           <span className="break">{nameIn(flows, one.flowId)}</span>
@@ -50,10 +50,10 @@ export function Deliveries() {
       ),
     },
     { header: "State", cell: ({ row }) => <Badge state={row.original.state} /> },
-    { header: "Planned", cell: ({ row }) => <Time at={row.original.plannedAt} /> },
-    { header: "Waits for, or end", cell: ({ row: { original: one } }) => <NextStep one={one} /> },
-    { header: "Tries", cell: ({ row }) => <span className="num">{row.original.attemptCount}</span> },
-    { header: "Its id there", cell: ({ row }) => (row.original.receiptId ? <code className="break">{row.original.receiptId}</code> : <span className="muted">–</span>) },
+    { header: "Planned", cell: ({ row }) => <span className="nowrap"><Time at={row.original.plannedAt} /></span> },
+    { header: "Next step, or end", cell: ({ row: { original: one } }) => <NextStep one={one} /> },
+    { header: "Attempts", meta: NUMBERS, cell: ({ row: { original: one } }) => <span className={one.attemptCount > 1 ? undefined : "usual"}>{one.attemptCount}</span> },
+    { header: "Receipt", cell: ({ row }) => (row.original.receiptId ? <code className="break">{row.original.receiptId}</code> : <span className="muted usual">–</span>) },
   ];
   return (
     <div className="stack">
@@ -161,5 +161,5 @@ function NextStep({ one }: { one: Row }) {
     );
   }
   if (isOpen(one.state)) return <Time at={one.dueAt} as="clock" />;
-  return one.settledAt ? <Time at={one.settledAt} /> : <span className="muted">–</span>;
+  return one.settledAt ? <span className="nowrap"><Time at={one.settledAt} /></span> : <span className="muted usual">–</span>;
 }

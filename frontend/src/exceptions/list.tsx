@@ -8,7 +8,7 @@ import { Badge } from "../ui/badge";
 import { useKeys } from "../ui/keys";
 import { Money } from "../ui/money";
 import { Asked, Empty, LoadMore } from "../ui/state";
-import { Table, type Column } from "../ui/table";
+import { NUMBERS, Table, type Column } from "../ui/table";
 import { age } from "../ui/time";
 import { ActDialog, type Act, type Chosen } from "./act";
 import { ExceptionGroupsDocument, type ExceptionGroupsQuery } from "./query.generated";
@@ -213,9 +213,9 @@ function columns(tenant: string, choose: { picked: ReadonlySet<string>; turn: (k
         </div>
       ),
     },
-    { header: "Count", cell: ({ row }) => <span className="num">{row.original.count.toLocaleString()}</span> },
-    { header: "Oldest", cell: ({ row }) => <span className="nowrap">{age(row.original.oldestAgeS)}</span> },
-    { header: "At stake", cell: ({ row }) => <Money sums={row.original.money} /> },
+    { header: "Count", meta: NUMBERS, cell: ({ row }) => row.original.count.toLocaleString() },
+    { header: "Oldest", meta: NUMBERS, cell: ({ row }) => <span className="nowrap">{age(row.original.oldestAgeS)}</span> },
+    { header: "At stake", meta: NUMBERS, cell: ({ row }) => <Money sums={row.original.money} /> },
     { header: "Owner", cell: ({ row }) => row.original.owner },
     {
       header: "Assigned to",

@@ -153,7 +153,7 @@ function Entries({ table, edit }: { table: TableNode; edit: ((entry: Entry) => v
             )}
           </span>
         ) : (
-          <span className="muted">always</span>
+          <span className="muted usual">always</span>
         ),
     },
     ...(edit
