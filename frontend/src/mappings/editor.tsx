@@ -79,6 +79,7 @@ function Editor({ flow, tenant }: { flow: FlowNode; tenant: string }) {
     const profiled = side === "read" ? canonical : (known.data?.destination?.fields ?? []).map((one) => one.path);
     return [...new Set([...pathsOf(sample.made), ...profiled])];
   }, [side, known.data, canonical, sample.made]);
+  const hasDraft = draft.kept.state === "draft" || draft.kept.state === "review";
   const change = (next: readonly Rule[], isStep?: boolean) => draft.change({ ...draft.spec, [side]: next }, isStep);
   const current = selected === null ? undefined : rowsOf(rules).find((row) => addressOf(row.place) === selected);
   useBlocker({
@@ -105,8 +106,8 @@ function Editor({ flow, tenant }: { flow: FlowNode; tenant: string }) {
               Undo
             </button>
           )}
-          <Link className="button main-act" to="/t/$tenant/flows/$flowId" params={{ tenant, flowId: flow.id }}>
-            {draft.kept.state === "draft" || draft.kept.state === "review" ? "Go on to publish" : "Back to the flow"}
+          <Link className={hasDraft ? "button main-act" : "button"} to="/t/$tenant/flows/$flowId" params={{ tenant, flowId: flow.id }}>
+            {hasDraft ? "Go on to publish" : "Back to the flow"}
           </Link>
         </div>
       </div>
