@@ -40,7 +40,7 @@ export const fromNothing = {
       ["incidents", "Nothing is broken"],
       ["drifts", "Everything looks as it did"],
       ["sunsets", "No version ends soon"],
-      ["backfills", "Nothing was brought once more yet"],
+      ["backfills", "There is no backfill yet"],
       ["files", "No file was read yet"],
       ["interchanges", "No interchange came yet"],
       ["alerts", "Nobody is told yet"],

@@ -63,7 +63,7 @@ function Receivers({ receivers }: { receivers: readonly Receiver[] }) {
       </div>
       {receivers.length === 0 && (
         <Empty title="Nobody is told yet">
-          <p>Add a mail address or the webhook of a chat, test whether it arrives, then say in a rule below of what it hears.</p>
+          <p>Add a mail address or the webhook of a chat, test whether it arrives, then add a rule below that says what it hears of.</p>
         </Empty>
       )}
       <ul className="stack">
@@ -137,7 +137,7 @@ function Rules({ rules, receivers, names }: { rules: readonly AlertRule[]; recei
   return (
     <section className="panel stack tight" aria-label="Rules">
       <div className="row apart">
-        <h2>Of which causes</h2>
+        <h2>Rules</h2>
         {may("configure") && (
           <button type="button" className="button" onClick={() => setShown("new")}>
             Add a rule

@@ -71,7 +71,7 @@ function Make() {
           <Field label="Of what">
             {(props) => (
               <select {...props} value={isOfRecord ? "record" : "time"} onChange={(event) => setOfRecord(event.target.value === "record")}>
-                <option value="time">All that arrived in a time</option>
+                <option value="time">All that arrived in a period</option>
                 <option value="record">One record</option>
               </select>
             )}

@@ -58,11 +58,11 @@ export function ConnectorCatalog() {
       <ul className="cards even">
         {shown.map((one) => (
           <li key={one.name} className="panel stack tight">
-            <div className="row apart">
+            <div className="row apart nowrap-row">
               <h2 id={`connector-${one.name}`}>{one.title}</h2>
               <Badge>{one.category}</Badge>
             </div>
-            <p className="muted small">{one.version ? `API version ${one.version}` : "No versions"}</p>
+            <p className="muted small">{one.version ? `API version ${one.version}` : "Its API has no versions"}</p>
             {one.available ? (
               <Link className="button" aria-describedby={`connector-${one.name}`} to="/t/$tenant/connections/new/$connector" params={{ tenant, connector: one.name }}>
                 Connect

@@ -71,7 +71,7 @@ export function Files() {
             Connection
           </label>
           <select id="file-connection" value={connection ?? ""} onChange={(event) => void navigate({ to: "/t/$tenant/files", params: { tenant }, search: event.target.value ? { connection: event.target.value } : {}, replace: true })}>
-            <option value="">Of all connections</option>
+            <option value="">All connections</option>
             {connections.map((one) => (
               <option key={one.id} value={one.id}>
                 {one.name}

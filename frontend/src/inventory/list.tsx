@@ -40,7 +40,7 @@ function Page() {
       <div className="head">
         <div>
           <h1>Inventory</h1>
-          <p>What there is of an item over all connections, what open orders have reserved of it, and what each seller may offer. One that offers what is not there is an exception before it can sell it.</p>
+          <p>What there is of each item over all connections, what open orders have reserved, and what each seller may offer. A seller that offers more than there is becomes an exception before it sells it.</p>
         </div>
         {policy && (
           <Link className="button" to="/t/$tenant/inventory/policy" params={{ tenant }}>
@@ -59,11 +59,11 @@ function Page() {
         </>
       ) : (
         <div className="panel">
-          <Empty title="Nobody has said what is the stock">
-            <p>Say which connections know what is there (a warehouse, an ERP, a 3PL) and which sell it (shops, marketplaces). From then on each item is added up, and an offer of more than is free becomes an exception.</p>
+          <Empty title="The stock is not set up yet">
+            <p>Choose which connections know what is there (a warehouse, an ERP, a 3PL) and which sell it (shops, marketplaces). From then on each item is added up, and whoever offers more than is free becomes an exception.</p>
             {may("configure") ? (
               <Link className="button main-act" to="/t/$tenant/inventory/policy" params={{ tenant }}>
-                Say what is the stock
+                Set up the stock
               </Link>
             ) : (
               <p>Owners, admins and developers do that.</p>

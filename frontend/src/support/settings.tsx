@@ -223,7 +223,7 @@ function Requests() {
         {hasOver && (
           <label className="row">
             <input type="checkbox" checked={hasAll} onChange={(event) => setAll(event.target.checked)} />
-            Those that are over, too
+            Also those that are over
           </label>
         )}
       </div>
