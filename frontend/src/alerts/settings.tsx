@@ -1,6 +1,6 @@
 // Alerts: where they go, of which causes, and what was sent. What comes too late to be read on a page must reach somebody.
 import { useState } from "react";
-import { useAsk } from "../api/hooks";
+import { SELDOM, useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
 import { ActButton } from "../ui/act-button";
 import { Badge } from "../ui/badge";
@@ -22,7 +22,7 @@ export const KINDS: Record<Receiver["kind"], string> = { MAIL: "Mail", SLACK: "C
 
 export function Alerts() {
   const asked = useAsk(AlertSettingsDocument, {}, { everyMs: 10_000 });
-  const names = useAsk(AlertNamesDocument, {}).data;
+  const names = useAsk(AlertNamesDocument, {}, SELDOM).data;
   return (
     <div className="stack">
       <div className="head">

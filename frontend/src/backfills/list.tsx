@@ -1,7 +1,7 @@
 // Backfills: what a source has of a time, or of some ids, brought once more. Each says first how many records there are, and nothing comes before a
 // person has seen that.
 import { useState } from "react";
-import { useAsk, usePages } from "../api/hooks";
+import { SELDOM, useAsk, usePages } from "../api/hooks";
 import { useMay } from "../app/role";
 import { ActButton } from "../ui/act-button";
 import { Badge, words } from "../ui/badge";
@@ -22,7 +22,7 @@ const IDS_MAX = 1_000;
 export function Backfills() {
   const may = useMay();
   const asked = usePages(BackfillsDocument, {}, (result) => result.backfills, { everyMs: EVERY_MS });
-  const connections = useAsk(BackfillConnectionsDocument, {}).data?.connections.nodes ?? [];
+  const connections = useAsk(BackfillConnectionsDocument, {}, SELDOM).data?.connections.nodes ?? [];
   const [isNew, setNew] = useState(false);
   return (
     <div className="stack">

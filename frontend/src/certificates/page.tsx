@@ -1,7 +1,7 @@
 // A certificate: a signed statement of what became of all that arrived in a time, or of one record, that anybody can check without Crossdock.
 import { useState } from "react";
 import { Link } from "@tanstack/react-router";
-import { useAsk, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
 import { Document } from "../ui/document";
 import { Field } from "../ui/field";
@@ -42,7 +42,7 @@ export function Certificates() {
 }
 
 function Make() {
-  const key = useAsk(CertificateKeyDocument, {});
+  const key = useAsk(CertificateKeyDocument, {}, SELDOM);
   const [isOfRecord, setOfRecord] = useState(false);
   const [text, setText] = useState("");
   const [recordId, setRecordId] = useState("");

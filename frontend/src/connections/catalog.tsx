@@ -1,6 +1,6 @@
 // The catalog: every system that this installation can connect, by category and by what one types.
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useAsk, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, useTenant } from "../api/hooks";
 import { Badge } from "../ui/badge";
 import { Empty, Loading, Problem } from "../ui/state";
 import { CatalogDocument } from "./query.generated";
@@ -9,7 +9,7 @@ export function ConnectorCatalog() {
   const tenant = useTenant();
   const navigate = useNavigate();
   const { q = "", category = "" } = useSearch({ from: "/t/$tenant/connections/new" });
-  const asked = useAsk(CatalogDocument, {});
+  const asked = useAsk(CatalogDocument, {}, SELDOM);
   const all = asked.data?.connectors ?? [];
   const categories = [...new Set(all.map((one) => one.category))].sort();
   const text = q.trim().toLowerCase();

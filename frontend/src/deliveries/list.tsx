@@ -1,6 +1,6 @@
 // Deliveries, one by one: what each state holds now, of a flow or of all. Whoever sees a number on the overview comes here to see of what.
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useAsk, usePages, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, usePages, useTenant } from "../api/hooks";
 import { Badge, words } from "../ui/badge";
 import { Asked, Empty, LoadMore, Loading } from "../ui/state";
 import { NUMBERS, Table, type Column } from "../ui/table";
@@ -18,7 +18,7 @@ export function Deliveries() {
   const meaning = meaningOf(search.state);
   const filter = { ...(meaning ? { state: meaning.state } : {}), ...(search.flow ? { flowId: search.flow } : {}), ...(search.connection ? { connectionId: search.connection } : {}) };
   const asked = usePages(DeliveriesDocument, { filter }, (result) => result.deliveries, { everyMs: EVERY_MS });
-  const names = useAsk(DeliveryNamesDocument, {});
+  const names = useAsk(DeliveryNamesDocument, {}, SELDOM);
   const flows = names.data?.flows.nodes ?? [];
   const connections = names.data?.connections.nodes ?? [];
   const narrow = (change: Partial<typeof search>) => void navigate({ to: "/t/$tenant/deliveries", params: { tenant }, search: { ...search, ...change }, replace: true });

@@ -131,7 +131,7 @@ function Shown({ one, tenant, show, hold }: { one: Drift; tenant: string; show: 
 }
 
 function Example({ id, field, value, close }: { id: string; field: string; value: string; close: () => void }) {
-  const asked = useAsk(DriftExampleDocument, { id });
+  const asked = useAsk(DriftExampleDocument, { id }, { isDear: true });
   const message = nodeWith(asked.data?.node, "body");
   return (
     <Dialog title="A message that shows it" open close={close}>

@@ -19,7 +19,7 @@ export function NewFlow() {
   const { from: sourceId = "", to: destinationId = "" } = useSearch({ from: "/t/$tenant/flows/new" });
   const choose = (change: { from?: string; to?: string }) => void navigate({ to: "/t/$tenant/flows/new", params: { tenant }, search: { from: sourceId, to: destinationId, ...change }, replace: true });
   const isChosen = sourceId !== "" && destinationId !== "" && sourceId !== destinationId;
-  const asked = useAsk(FlowTemplatesDocument, { sourceId, destinationId }, { isWanted: isChosen });
+  const asked = useAsk(FlowTemplatesDocument, { sourceId, destinationId }, { isWanted: isChosen, isDear: true });
   const templates = isChosen && !asked.isPlaceholderData ? asked.data?.flowTemplates : undefined;
   const connections = ends.data?.connections.nodes ?? [];
   return (

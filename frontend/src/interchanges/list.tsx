@@ -1,6 +1,6 @@
 // X12: the interchanges that partners sent, and the groups that we sent, each of which waits for a 997.
 import { Link } from "@tanstack/react-router";
-import { useAsk, usePages, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, usePages, useTenant } from "../api/hooks";
 import { Badge } from "../ui/badge";
 import { Asked, Empty, LoadMore, type Pages } from "../ui/state";
 import { Table, type Column } from "../ui/table";
@@ -13,7 +13,7 @@ const EVERY_MS = 5_000;
 
 export function Interchanges() {
   const tenant = useTenant();
-  const names = useAsk(InterchangeConnectionsDocument, {}).data?.connections.nodes ?? [];
+  const names = useAsk(InterchangeConnectionsDocument, {}, SELDOM).data?.connections.nodes ?? [];
   const nameOf = (id: string) => names.find((one) => one.id === id)?.name ?? "a connection";
   const came = usePages(InterchangesDocument, {}, (result) => result.interchanges, { everyMs: EVERY_MS });
   const sent = usePages(SentGroupsDocument, { state: null }, (result) => result.sentGroups, { everyMs: EVERY_MS });

@@ -1,6 +1,6 @@
 // A record: where it went, what belongs to it, and its story over all flows and systems.
 import { Link, useParams } from "@tanstack/react-router";
-import { useAsk, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, useTenant } from "../api/hooks";
 import { HiddenNote } from "../app/hidden";
 import { isOpen, meaningOf } from "../deliveries/states";
 import { Badge, words } from "../ui/badge";
@@ -40,7 +40,7 @@ export function RecordPage() {
 
 function Shown({ record }: { record: RecordNode }) {
   const tenant = useTenant();
-  const names = useAsk(ConnectionNamesDocument, {});
+  const names = useAsk(ConnectionNamesDocument, {}, SELDOM);
   const nameOf = (id: string) => names.data?.connections.nodes.find((one) => one.id === id)?.name ?? "a connection";
   return (
     <>
@@ -60,7 +60,7 @@ function Shown({ record }: { record: RecordNode }) {
           {record.deliveries.nodes.length === 0 && <p className="muted">Nowhere yet: no published flow takes it.</p>}
           <ul className="stack">
             {record.deliveries.nodes.map((one) => (
-              <li key={one.id}>
+              <li key={one.id} className="stack tight">
                 <div className="row apart">
                   <span>
                     {nameOf(one.connectionId)}, revision {one.revision}
