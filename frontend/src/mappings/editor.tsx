@@ -64,8 +64,11 @@ function Editor({ flow, tenant }: { flow: FlowNode; tenant: string }) {
   const draft = useDraft(flow);
   const drifts = useFlowDrifts(flow.id);
   const [selected, select] = useState<string | null>(null);
-  const known = useAsk(MappingKnownDocument, { sourceId: flow.source?.id ?? "", destinationId: flow.destination?.id ?? "", kind: flow.recordKind }, { isWanted: Boolean(flow.source && flow.destination) });
-  const records = known.data?.records.nodes;
+  const known = useAsk(MappingKnownDocument, { sourceId: flow.source?.id ?? "", destinationId: flow.destination?.id ?? "", kind: flow.recordKind }, { isWanted: Boolean(flow.source && flow.destination), isDear: true });
+  // Those that were the newest as one came: where much comes, the sample that one works beside would be another every two seconds.
+  const newest = known.data?.records.nodes;
+  const [records, setRecords] = useState(newest);
+  if (newest !== records && !records?.length) setRecords(newest);
   const sample = useSample(flow, records, draft.kept, draft.unsaved, side);
   const running = useMemo(() => (flow.published ? specOf(flow.published) : null), [flow.published]);
   const rules = draft.spec[side];
