@@ -66,8 +66,12 @@ export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId
   useEffect(() => {
     if (onSeenEnd && isVirtual && last >= rows.length - AHEAD) onSeenEnd();
   }, [last, rows.length, onSeenEnd, isVirtual]);
+  const isDrawn = useRef(false);
   useEffect(() => {
-    if (focused < 0) return;
+    const isFirst = !isDrawn.current;
+    isDrawn.current = true;
+    // Who opens a page begins at its head, also where its first row is below it.
+    if (focused < 0 || (isFirst && focused === 0)) return;
     if (isVirtual) virtual.scrollToIndex(focused);
     else box.current?.querySelector('[data-focused="true"]')?.scrollIntoView({ block: "nearest" });
   }, [focused, isVirtual, virtual]);
