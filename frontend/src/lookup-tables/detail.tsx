@@ -1,5 +1,5 @@
 // One lookup table: its entries, as many as there are; a file in and out; and its versions, each of which can be said again.
-import { useEffect, useRef, useState } from "react";
+import { useState } from "react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { ask } from "../api/client";
 import { useAsk, usePages, useTenant } from "../api/hooks";
@@ -12,6 +12,7 @@ import { useTell } from "../ui/notice";
 import { Asked, Empty, LoadMore, Loading, Problem, sentence } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { fromLocal, Time, toLocal } from "../ui/time";
+import { useTyped } from "../ui/typed";
 import { useUndo } from "../ui/undo";
 import { ImportDialog } from "./import";
 import { KINDS } from "./list";
@@ -122,8 +123,6 @@ function Shown({ table }: { table: TableNode }) {
   );
 }
 
-/** Long enough that nobody's typing is asked for letter by letter. */
-const TYPING_MS = 180;
 const entryOf = ({ from, to, effectiveFrom, effectiveUntil }: Entry) => ({ from, to, effectiveFrom: effectiveFrom ?? null, effectiveUntil: effectiveUntil ?? null });
 
 function Entries({ table, edit }: { table: TableNode; edit: ((entry: Entry) => void) | null }) {
@@ -131,13 +130,7 @@ function Entries({ table, edit }: { table: TableNode; edit: ((entry: Entry) => v
   const tenant = useTenant();
   const navigate = useNavigate();
   const { q: search = "" } = useSearch({ from: "/t/$tenant/lookup-tables/$tableId" });
-  const typing = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => () => clearTimeout(typing.current), []);
-  // Asked once one has typed, and not letter by letter.
-  const setSearch = (q: string) => {
-    clearTimeout(typing.current);
-    typing.current = setTimeout(() => void navigate({ to: "/t/$tenant/lookup-tables/$tableId", params: { tenant, tableId: table.id }, search: q ? { q } : {}, replace: true, resetScroll: false }), TYPING_MS);
-  };
+  const setSearch = useTyped((q) => void navigate({ to: "/t/$tenant/lookup-tables/$tableId", params: { tenant, tableId: table.id }, search: q ? { q } : {}, replace: true, resetScroll: false }));
   const asked = usePages(LookupEntriesDocument, { id: table.id, search: search.trim() || null }, (result) => result.lookupTable?.entries ?? NO_ENTRIES, { everyMs: 30_000 });
   const [from, to] = CELLS[table.kind];
   const columns: Column<Entry>[] = [
