@@ -29,7 +29,12 @@ export function NewFlow() {
           Flows
         </Link>
       </p>
-      <h1>New flow</h1>
+      <div className="head">
+        <div>
+          <h1>New flow</h1>
+          <p>Choose the two connections. What the one can send and the other can take is offered next, and nothing runs before you publish it.</p>
+        </div>
+      </div>
       {ends.error && <Problem error={ends.error} retry={() => void ends.refetch()} />}
       {ends.data && connections.length < 2 ? (
         <div className="panel">
