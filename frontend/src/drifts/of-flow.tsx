@@ -18,7 +18,7 @@ const SHOWN_MAX = 2;
 
 /** The open drift that a published flow reads. */
 export function useFlowDrifts(flowId: string): FlowDrift[] {
-  const asked = useAsk(OpenDriftsDocument, {}, { everyMs: EVERY_MS });
+  const asked = useAsk(OpenDriftsDocument, {}, { everyMs: EVERY_MS, isDear: true });
   return (asked.data?.drifts.nodes ?? []).flatMap((one) => {
     const read = one.flows.find(({ flow }) => flow.id === flowId);
     return read ? [{ ...one, fields: read.fields }] : [];

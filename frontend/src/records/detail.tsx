@@ -79,7 +79,7 @@ function Shown({ record }: { record: RecordNode }) {
                     </>
                   ) : one.waiting ? (
                     <>
-                      {one.waiting.sentence} It waits since <Time at={one.waiting.since} />
+                      {one.waiting.sentence} It has waited since <Time at={one.waiting.since} />
                       {one.waiting.until && (
                         <>
                           , until <Time at={one.waiting.until} />

@@ -75,7 +75,7 @@ function Hits({ text }: { text: string }) {
   const tenant = useTenant();
   const nameOf = useConnectionNames();
   const asked = useAsk(SearchDocument, { text });
-  if (asked.error) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
+  if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data || !nameOf) return <Loading what="what fits" />;
   const hits = asked.data.search;
   if (hits.length === 0) {
