@@ -139,11 +139,14 @@ function Causes({ groups, hasMore }: { groups: OverviewQuery["exceptionGroups"][
 
 function ConnectionHealth({ connections }: { connections: OverviewQuery["connections"]["nodes"] }) {
   const tenant = useTenant();
+  const isWell = (one: (typeof connections)[number]) => one.state !== "paused" && one.health === "healthy";
+  // What is not well comes first: nobody looks for it among twenty that are.
+  const ordered = [...connections].sort((a, b) => Number(isWell(a)) - Number(isWell(b)));
   return (
     <section className="panel">
       <h2>Connections</h2>
       <ul className="stack tight">
-        {connections.map((one) => (
+        {ordered.map((one) => (
           <li key={one.id} className="row apart">
             <Link to="/t/$tenant/connections/$connectionId" params={{ tenant, connectionId: one.id }}>
               {one.name}
@@ -189,7 +192,7 @@ function Proof() {
               ) : (
                 "Never reconciled: nobody has compared both sides yet."
               )}
-              {flow.health.openDifferences > 0 && ` ${flow.health.openDifferences} differences are open.`}
+              {flow.health.openDifferences > 0 && ` ${flow.health.openDifferences.toLocaleString()} ${flow.health.openDifferences === 1 ? "difference is" : "differences are"} open.`}
             </p>
           </li>
         ))}
