@@ -153,7 +153,7 @@ export const fromNothing = {
     await dialog.getByRole("checkbox", { name: "On call" }).first().check();
     await look(page, "alert-rule");
     await dialog.getByRole("button", { name: "Keep the rule" }).click();
-    await page.getByText("A cause where at least 50 are open, and at least 10000.50 EUR are at stake: On call is told.").waitFor();
+    await page.getByText("A cause where at least 50 are open, and at least 10,000.50 EUR are at stake: On call is told.").waitFor();
     await page.getByRole("region", { name: "Alarms" }).getByRole("button", { name: "Change" }).click();
     await dialog.getByLabel("On the clock of").fill("Europe/Berlin");
     await dialog.getByLabel("Nobody is told").fill("22:00 to 07:00 Sat Sun");

@@ -38,7 +38,7 @@ export function AlarmPolicy({ policy }: { policy: Policy }) {
             : policy.quietHours.map((one) => (
                 <p key={`${one.from} ${one.days.join()}`}>
                   {one.from} to {one.until}
-                  {one.days.length > 0 && `, begun ${one.days.join(", ")}`}
+                  {one.days.length > 0 && `, starting ${one.days.join(", ")}`}
                 </p>
               ))}
         </dd>

@@ -71,7 +71,7 @@ function Receivers({ receivers }: { receivers: readonly Receiver[] }) {
           <li key={one.id} className="stack tight">
             <div className="row apart">
               <span className="break">
-                <strong>{one.name}</strong> <span className="muted">{KINDS[one.kind]} to {one.address}; of the same cause every {minutes(one.everyMinutes)} at most</span>
+                <strong>{one.name}</strong> <span className="muted">{KINDS[one.kind]} to {one.address}; of the same cause at most once in {minutes(one.everyMinutes)}</span>
               </span>
               <span>
                 {one.isPaused ? <Badge state="paused" /> : one.failure ? <Badge tone="bad">does not arrive</Badge> : one.sentAt ? <Badge tone="good">arrives</Badge> : <Badge>nothing was sent yet</Badge>}

@@ -44,7 +44,7 @@ export function Deliveries() {
       header: "Flow",
       cell: ({ row: { original: one } }) => (
         <>
-          <span className="break">{nameIn(flows, one.flowId)}</span>
+          <span className="break who">{nameIn(flows, one.flowId)}</span>
           <p className="muted small">to {nameIn(connections, one.connectionId) || "a connection"}</p>
         </>
       ),

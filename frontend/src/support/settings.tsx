@@ -329,7 +329,7 @@ function columnsOf(nameOf: (userId: string) => string, mayAct: boolean): Column<
 
 function Person({ name, email }: { name: string; email: string }) {
   return (
-    <span className="break who person">
+    <span className="break who">
       {name || email}
       {name && (
         <>
