@@ -36,6 +36,24 @@ test("each change is told, a stream that ends is begun anew, and pages ask less 
   expect(paced(1_000)).toBe(1_000);
 });
 
+test("a stream that breaks off is told once, so that who does not answer is found out at once", async () => {
+  const over = new AbortController();
+  let asked = 0;
+  vi.stubGlobal("fetch", () => {
+    asked += 1;
+    if (asked > 1) over.abort();
+    return Promise.resolve(asked > 1 ? new Response("no", { status: 503 }) : stream(NEXT));
+  });
+  vi.useFakeTimers();
+  const told: boolean[] = [];
+  const listening = listen("subscription { changes { at } }", "acme", over.signal, (isBeginning) => told.push(isBeginning));
+  await vi.runAllTimersAsync();
+  await listening;
+  vi.useRealTimers();
+  expect(told).toEqual([true, false]);
+  expect(asked).toBe(2);
+});
+
 test("where no stream comes, nothing is told and pages ask as often as they say", async () => {
   for (const answer of [() => new Response("no", { status: 503 }), () => stream('event: next\ndata: {"errors":[{"message":"no room"}]}\n\n'), () => stream(":\n\n")]) {
     const over = new AbortController();

@@ -65,6 +65,8 @@ export async function listen<Result, Variables>(query: Query<Result, Variables>,
   };
   while (!signal.aborted) {
     const ended = await once(query, tenant, signal, hear).catch(() => false);
+    // One that breaks off says something, too: whoever does not answer any more is found out at once, and not when the page would ask next.
+    if (isTold && !ended && !signal.aborted) tell(false);
     isTold = isTold && ended;
     waitMs = ended ? WAIT_FIRST_MS : Math.min(waitMs * 2, WAIT_MAX_MS);
     await new Promise<void>((resolve) => {
