@@ -158,7 +158,7 @@ export const fromNothing = {
     await dialog.getByLabel("On the clock of").fill("Europe/Berlin");
     await dialog.getByLabel("Nobody is told").fill("22:00 to 07:00 Sat Sun");
     await dialog.getByRole("button", { name: "Keep it" }).click();
-    await page.getByText("22:00 to 07:00, begun Sat, Sun").waitFor();
+    await page.getByText("22:00 to 07:00, starting Sat, Sun").waitFor();
     await inBothThemes(page, "alerts");
   },
 

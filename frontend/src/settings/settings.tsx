@@ -27,7 +27,9 @@ export function Settings() {
   const part = parts.find(({ to }) => pathname.endsWith(to.slice(to.lastIndexOf("/"))));
   // On a telephone they are one line that is drawn aside: where one is must be in sight.
   const parted = useRef<HTMLElement>(null);
-  useEffect(() => parted.current?.querySelector('[data-state="active"]')?.scrollIntoView({ block: "nearest", inline: "center" }), [pathname]);
+  useEffect(() => {
+    parted.current?.querySelector('[data-state="active"]')?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [pathname]);
   return (
     <div className="stack">
       <div className="head">
