@@ -20,7 +20,7 @@ export const drifts = {
     await dialog.getByLabel("When it drifts").selectOption("It is said, and what shows it waits for a person");
     await dialog.getByRole("button", { name: "Keep it" }).click();
     await page.getByText("It is done so from now on.").waitFor();
-    await notice.getByRole("button", { name: "It is right so" }).click();
+    await notice.getByRole("button", { name: "Accept it" }).click();
     await page.getByText(/^It is normal from now on/).waitFor();
   },
 };

@@ -40,7 +40,7 @@ export const fromNothing = {
       ["incidents", "Nothing is broken"],
       ["drifts", "Everything looks as it did"],
       ["sunsets", "No version ends soon"],
-      ["backfills", "Nothing was brought once more yet"],
+      ["backfills", "There is no backfill yet"],
       ["files", "No file was read yet"],
       ["interchanges", "No interchange came yet"],
       ["alerts", "Nobody is told yet"],
@@ -153,12 +153,12 @@ export const fromNothing = {
     await dialog.getByRole("checkbox", { name: "On call" }).first().check();
     await look(page, "alert-rule");
     await dialog.getByRole("button", { name: "Keep the rule" }).click();
-    await page.getByText("A cause where at least 50 are open, and at least 10000.50 EUR are at stake: On call is told.").waitFor();
+    await page.getByText("A cause where at least 50 are open, and at least 10,000.50 EUR are at stake: On call is told.").waitFor();
     await page.getByRole("region", { name: "Alarms" }).getByRole("button", { name: "Change" }).click();
     await dialog.getByLabel("On the clock of").fill("Europe/Berlin");
     await dialog.getByLabel("Nobody is told").fill("22:00 to 07:00 Sat Sun");
     await dialog.getByRole("button", { name: "Keep it" }).click();
-    await page.getByText("22:00 to 07:00, begun Sat, Sun").waitFor();
+    await page.getByText("22:00 to 07:00, starting Sat, Sun").waitFor();
     await inBothThemes(page, "alerts");
   },
 

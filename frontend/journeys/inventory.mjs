@@ -9,9 +9,9 @@ export const inventory = {
     await page.keyboard.press("g");
     await page.keyboard.press("n");
     await heading(page, "Inventory");
-    await page.getByText("Nobody has said what is the stock").waitFor();
+    await page.getByText("The stock is not set up yet").waitFor();
     await look(page, "inventory-empty");
-    await page.getByRole("link", { name: "Say what is the stock" }).click();
+    await page.getByRole("link", { name: "Set up the stock" }).click();
     await heading(page, "Stock, sellers and what is kept back");
     const keep = page.getByRole("button", { name: "Keep the policy" });
     assert.equal(await keep.isDisabled(), true);

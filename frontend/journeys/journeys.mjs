@@ -336,7 +336,8 @@ export const journeys = {
     await page.goto(`${stack.url}/t/acme`);
     await page.getByText("Where deliveries stand").waitFor();
     await page.route("**/graphql", (route) => route.abort());
-    await page.getByText(/Crossdock does not answer\. What you see is of/).waitFor();
+    // Nobody broke the stream off, so the page asks as seldom as one that is told.
+    await page.getByText(/Crossdock does not answer\. What you see is of/).waitFor({ timeout: 40_000 });
     await page.getByText("Where deliveries stand").waitFor();
     await look(page, "offline");
     await page.unroute("**/graphql");
@@ -366,6 +367,9 @@ export const journeys = {
     await page.goto(`${stack.url}/nowhere`);
     await page.getByText("There is no such page").waitFor();
     await look(page, "not-found");
+    await page.goto(`${stack.url}/t/acme/nowhere`);
+    await page.getByText("There is no such page").waitFor();
+    await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Overview" }).waitFor();
     await page.goto(`${stack.url}/t/acme`);
     await heading(page, "Overview");
     const cookie = (await page.context().cookies()).find(({ name }) => name.endsWith("crossdock-session"));

@@ -48,6 +48,8 @@ async function inspect(page, pattern, titles) {
   await page.getByRole("heading", { level: 1 }).first().waitFor();
   await quiet(page);
   assert.equal(await page.locator("h1").count(), 1, `${pattern} has one heading of the first level`);
+  // An address that leads nowhere is a page, too, and would be looked at in the place of the one that was meant.
+  assert.equal(await page.getByText("There is no such page").count(), 0, `${pattern} leads to a page`);
   const title = await page.title();
   assert.match(title, /^.+ · Crossdock$/, `${pattern} has a title of its own`);
   titles.push(title);
@@ -78,7 +80,7 @@ export const pages = {
     signedIn.setDefaultTimeout(15_000);
     for (const pattern of patterns) {
       if (LEADING.includes(pattern)) continue;
-      const path = OUTSIDE[pattern] ?? pattern.replace(/\$\w+/g, (part) => values[part] ?? assert.fail(`${pattern}: say in pages.mjs what stands for ${part}`));
+      const path = OUTSIDE[pattern] ?? pattern.replace(/\$\w+/g, (part) => encodeURIComponent(values[part] ?? assert.fail(`${pattern}: say in pages.mjs what stands for ${part}`)));
       const tab = pattern in OUTSIDE ? stranger.page : signedIn;
       // What stands behind # alone would load nothing.
       if (pattern in OUTSIDE) await tab.goto("about:blank");

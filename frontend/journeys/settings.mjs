@@ -237,7 +237,7 @@ export const settings = {
 
   async an_api_key_is_shown_once_rotated_with_overlap_and_revoked_in_settings({ page, stack }) {
     await part(page, stack, "api-keys");
-    await page.getByText("No program may come in").waitFor();
+    await page.getByText("There is no API key yet").waitFor();
     await page.getByRole("button", { name: "New API key" }).click();
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel("What it is for").fill("warehouse sync");
@@ -268,7 +268,7 @@ export const settings = {
     await dialog.getByRole("button", { name: "Revoke" }).click();
     await page.getByText("The key of warehouse sync is worth nothing any more.").waitFor();
     assert.notEqual((await asProgram(stack, second)).errors, undefined);
-    await page.getByRole("checkbox", { name: "Those that are over, too" }).check();
+    await page.getByRole("checkbox", { name: "Also those that are over" }).check();
     await page.getByText("revoked", { exact: true }).waitFor();
   },
 

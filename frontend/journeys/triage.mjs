@@ -153,7 +153,7 @@ export const triage = {
     await page.getByText("Acme ERP is paused: nothing is sent to it until somebody resumes it.").nth(3).waitFor();
     await inBothThemes(page, "deliveries-waiting");
     await page.getByRole("region", { name: "Deliveries" }).getByRole("link").first().click();
-    await page.getByText(/Acme ERP is paused: .* It waits since /).waitFor();
+    await page.getByText(/Acme ERP is paused: .* It has waited since /).waitFor();
     await look(page, "record-waiting");
     await visit(page, `${stack.url}/t/acme`);
     const rank = backlog.getByLabel("What waits of it goes").first();

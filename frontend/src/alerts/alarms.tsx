@@ -27,18 +27,18 @@ export function AlarmPolicy({ policy }: { policy: Policy }) {
         )}
       </div>
       <dl className="facts">
-        <dt>Raised</dt>
+        <dt>Sensitivity</dt>
         <dd>{SENSITIVITY[policy.sensitivity].toLowerCase()}</dd>
-        <dt>On the clock of</dt>
+        <dt>Time zone</dt>
         <dd>{policy.zone}</dd>
-        <dt>Nobody is told</dt>
+        <dt>Quiet hours</dt>
         <dd>
           {policy.quietHours.length === 0
-            ? "never"
+            ? "none"
             : policy.quietHours.map((one) => (
                 <p key={`${one.from} ${one.days.join()}`}>
                   {one.from} to {one.until}
-                  {one.days.length > 0 && `, begun ${one.days.join(", ")}`}
+                  {one.days.length > 0 && `, starting ${one.days.join(", ")}`}
                 </p>
               ))}
         </dd>

@@ -1,6 +1,6 @@
 // Alerts: where they go, of which causes, and what was sent. What comes too late to be read on a page must reach somebody.
 import { useState } from "react";
-import { useAsk } from "../api/hooks";
+import { SELDOM, useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
 import { ActButton } from "../ui/act-button";
 import { Badge } from "../ui/badge";
@@ -22,7 +22,7 @@ export const KINDS: Record<Receiver["kind"], string> = { MAIL: "Mail", SLACK: "C
 
 export function Alerts() {
   const asked = useAsk(AlertSettingsDocument, {}, { everyMs: 10_000 });
-  const names = useAsk(AlertNamesDocument, {}).data;
+  const names = useAsk(AlertNamesDocument, {}, SELDOM).data;
   return (
     <div className="stack">
       <div className="head">
@@ -63,7 +63,7 @@ function Receivers({ receivers }: { receivers: readonly Receiver[] }) {
       </div>
       {receivers.length === 0 && (
         <Empty title="Nobody is told yet">
-          <p>Add a mail address or the webhook of a chat, test whether it arrives, then say in a rule below of what it hears.</p>
+          <p>Add a mail address or the webhook of a chat, test whether it arrives, then add a rule below that says what it hears of.</p>
         </Empty>
       )}
       <ul className="stack">
@@ -71,7 +71,7 @@ function Receivers({ receivers }: { receivers: readonly Receiver[] }) {
           <li key={one.id} className="stack tight">
             <div className="row apart">
               <span className="break">
-                <strong>{one.name}</strong> <span className="muted">{KINDS[one.kind]} to {one.address}; of the same cause every {minutes(one.everyMinutes)} at most</span>
+                <strong>{one.name}</strong> <span className="muted">{KINDS[one.kind]} to {one.address}; of the same cause at most once in {minutes(one.everyMinutes)}</span>
               </span>
               <span>
                 {one.isPaused ? <Badge state="paused" /> : one.failure ? <Badge tone="bad">does not arrive</Badge> : one.sentAt ? <Badge tone="good">arrives</Badge> : <Badge>nothing was sent yet</Badge>}
@@ -137,7 +137,7 @@ function Rules({ rules, receivers, names }: { rules: readonly AlertRule[]; recei
   return (
     <section className="panel stack tight" aria-label="Rules">
       <div className="row apart">
-        <h2>Of which causes</h2>
+        <h2>Rules</h2>
         {may("configure") && (
           <button type="button" className="button" onClick={() => setShown("new")}>
             Add a rule

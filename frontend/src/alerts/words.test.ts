@@ -3,7 +3,7 @@ import { conditions, minutes, quietHoursOf } from "./words";
 
 test("a rule is read as a sentence", () => {
   expect(conditions({})).toBe("Every cause");
-  expect(conditions({ countMin: 50, moneyMin: { amount: "10000.50", currency: "EUR" } }, ["it is at Acme ERP"])).toBe("A cause where it is at Acme ERP, and at least 50 are open, and at least 10000.50 EUR are at stake");
+  expect(conditions({ countMin: 50, moneyMin: { amount: "10000.50", currency: "EUR" } }, ["it is at Acme ERP"])).toBe("A cause where it is at Acme ERP, and at least 50 are open, and at least 10,000.50 EUR are at stake");
   expect(conditions({ codePrefix: "authentication.", owner: "operations", ageMinMinutes: 90 })).toBe("A cause where its code begins with authentication., and it is for operations, and the oldest is open for 90 minutes");
 });
 

@@ -1,4 +1,6 @@
 // A rule in words: which causes it is about, and what is done about them.
+import { money } from "../ui/money";
+
 export interface RuleLike {
   ageMinMinutes?: number | null;
   codePrefix?: string | null;
@@ -24,7 +26,7 @@ export function conditions(rule: RuleLike, where: string[] = []): string {
     rule.tag && `it is tagged ${rule.tag}`,
     rule.countMin && `at least ${rule.countMin} are open`,
     rule.ageMinMinutes && `the oldest is open for ${minutes(rule.ageMinMinutes)}`,
-    rule.moneyMin && `at least ${rule.moneyMin.amount} ${rule.moneyMin.currency} are at stake`,
+    rule.moneyMin && `at least ${money(rule.moneyMin.amount, rule.moneyMin.currency)} are at stake`,
   ].filter(Boolean);
   return said.length === 0 ? "Every cause" : `A cause where ${said.join(", and ")}`;
 }

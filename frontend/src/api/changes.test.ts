@@ -23,15 +23,35 @@ test("each change is told, a stream that ends is begun anew, and pages ask less 
     asked.push(init);
     return Promise.resolve(stream(NEXT.slice(0, 9), NEXT.slice(9), "event: complete\ndata:\n\n"));
   });
-  let told = 0;
-  await listen("subscription { changes { at } }", "acme", over.signal, () => {
-    told += 1;
+  const told: boolean[] = [];
+  await listen("subscription { changes { at } }", "acme", over.signal, (isBeginning) => {
+    told.push(isBeginning);
     expect(paced(1_000)).toBe(6_000);
-    if (told === 2) over.abort();
+    if (told.length === 2) over.abort();
   });
+  // That one listens is told once; what comes with the next stream may have changed between the two.
+  expect(told).toEqual([true, false]);
   expect(asked.length).toBe(2);
   expect(asked[0]?.headers).toMatchObject({ Accept: "text/event-stream", "X-Crossdock-Tenant": "acme", Authorization: "Bearer token" });
   expect(paced(1_000)).toBe(1_000);
+});
+
+test("a stream that breaks off is told once, so that who does not answer is found out at once", async () => {
+  const over = new AbortController();
+  let asked = 0;
+  vi.stubGlobal("fetch", () => {
+    asked += 1;
+    if (asked > 1) over.abort();
+    return Promise.resolve(asked > 1 ? new Response("no", { status: 503 }) : stream(NEXT));
+  });
+  vi.useFakeTimers();
+  const told: boolean[] = [];
+  const listening = listen("subscription { changes { at } }", "acme", over.signal, (isBeginning) => told.push(isBeginning));
+  await vi.runAllTimersAsync();
+  await listening;
+  vi.useRealTimers();
+  expect(told).toEqual([true, false]);
+  expect(asked).toBe(2);
 });
 
 test("where no stream comes, nothing is told and pages ask as often as they say", async () => {

@@ -55,11 +55,18 @@ async function once<Result, Variables>(query: Query<Result, Variables>, tenant: 
   }
 }
 
-/** Listens until it is told to stop, one stream after the other; where none comes it waits longer each time. */
-export async function listen<Result, Variables>(query: Query<Result, Variables>, tenant: string, signal: AbortSignal, tell: () => void): Promise<void> {
+/** Listens until it is told to stop, one stream after the other; where none comes it waits longer each time. The first thing told is that it begins. */
+export async function listen<Result, Variables>(query: Query<Result, Variables>, tenant: string, signal: AbortSignal, tell: (isBeginning: boolean) => void): Promise<void> {
   let waitMs = WAIT_FIRST_MS;
+  let isBeginning = true;
+  const hear = () => {
+    tell(isBeginning);
+    isBeginning = false;
+  };
   while (!signal.aborted) {
-    const ended = await once(query, tenant, signal, tell).catch(() => false);
+    const ended = await once(query, tenant, signal, hear).catch(() => false);
+    // One that breaks off says something, too: whoever does not answer any more is found out at once, and not when the page would ask next.
+    if (isTold && !ended && !signal.aborted) tell(false);
     isTold = isTold && ended;
     waitMs = ended ? WAIT_FIRST_MS : Math.min(waitMs * 2, WAIT_MAX_MS);
     await new Promise<void>((resolve) => {

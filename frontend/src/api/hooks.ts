@@ -37,9 +37,12 @@ interface Options {
   /** What the answer depends on beside the values: it is asked for anew when that is another. */
   of?: string;
   read?: Read;
-  /** It costs the server much: asked for again when its time comes, and not at each change that is told. */
+  /** It costs the server much, or is hardly ever another: asked for again when its time comes, and not at each change that is told. */
   isDear?: boolean;
 }
+
+/** Of names and of what one chooses from: who works while much comes would ask for them every two seconds. */
+export const SELDOM: Options = { everyMs: 60_000, isDear: true };
 
 export function useAsk<Result, Variables>(query: Query<Result, Variables>, values: Variables, options: Options = {}) {
   const tenant = useTenantIfAny();
@@ -86,14 +89,15 @@ export function usePages<Result, Variables extends object, Node>(
     enabled: options.isWanted ?? true,
     placeholderData: keepPreviousData,
   });
-  const { hasNextPage, isFetchingNextPage, fetchNextPage } = asked;
+  // Named one by one: a page is drawn anew for what is read here only, and not twice for each time that it asks and nothing is different.
+  const { data, error, isPending, hasNextPage, isFetchingNextPage, isFetchNextPageError, fetchNextPage, refetch } = asked;
   const more = useCallback(() => {
     if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
   }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
   // The same rows as long as nothing else came: a table of very many is not gone through anew with each drawing.
-  const pages = asked.data?.pages;
+  const pages = data?.pages;
   const rows = useMemo(() => pages?.flatMap((page) => pageOf(page).nodes) ?? [], [pages]);
-  return { ...asked, rows, more };
+  return { data, error, isPending, hasNextPage, isFetchNextPageError, refetch, rows, more };
 }
 
 /** What is told is asked for again so often at most. */
@@ -109,11 +113,18 @@ export function useChanges<Result, Variables>(query: Query<Result, Variables>): 
     if (isHeld) return;
     let over = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
+    // Answers from before are old. That the listening begins says nothing of what was answered since: a page that was just loaded asks for nothing twice.
+    let oldBefore = 0;
     const again = () => {
+      const before = oldBefore;
       timer = undefined;
-      void client.invalidateQueries({ queryKey: [tenant], predicate: ({ state, meta }) => pagesIn(state.data) <= PAGES_AT_ONCE && !meta?.["isDear"] });
+      oldBefore = 0;
+      void client.invalidateQueries({ queryKey: [tenant], predicate: ({ state, meta }) => state.dataUpdatedAt < before && pagesIn(state.data) <= PAGES_AT_ONCE && !meta?.["isDear"] });
     };
-    const tell = () => (timer ??= setTimeout(again, TOLD_EVERY_MS));
+    const tell = (isBeginning: boolean) => {
+      oldBefore = Math.max(oldBefore, isBeginning ? Date.now() : Number.POSITIVE_INFINITY);
+      timer ??= setTimeout(again, TOLD_EVERY_MS);
+    };
     const look = () => {
       over.abort();
       over = new AbortController();

@@ -3,7 +3,7 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { isSignedIn } from "../session/session";
 import { Frame } from "./frame";
-import { NotFound, PageProblem } from "./problem";
+import { NoSuchPage, NotFound, PageProblem } from "./problem";
 import { Root } from "./root";
 import { Tenants } from "./tenants";
 
@@ -52,7 +52,7 @@ const invitation = createRoute({
 const password = createRoute({ getParentRoute: () => root, path: "/password", component: lazyRouteComponent(() => import("../session/password"), "Password") });
 const verify = createRoute({ getParentRoute: () => root, path: "/verify", component: lazyRouteComponent(() => import("../session/verify"), "Verify") });
 const home = createRoute({ getParentRoute: () => root, path: "/", beforeLoad: mustBeSignedIn, component: Tenants });
-const tenant = createRoute({ getParentRoute: () => root, path: "/t/$tenant", beforeLoad: mustBeSignedIn, component: Frame });
+const tenant = createRoute({ getParentRoute: () => root, path: "/t/$tenant", beforeLoad: mustBeSignedIn, component: Frame, notFoundComponent: NoSuchPage });
 
 // What is no tenant's: one's own account, and the desk of the staff.
 const own = createRoute({ getParentRoute: () => root, id: "own", beforeLoad: mustBeSignedIn, component: lazyRouteComponent(() => import("./own"), "OwnFrame") });

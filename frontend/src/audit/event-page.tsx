@@ -1,6 +1,6 @@
 // One event of the audit log with an address of its own: what was done, and what was sent, answered or came by it.
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useAsk, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, useTenant } from "../api/hooks";
 import { Permitted } from "../app/permitted";
 import { useKeys } from "../ui/keys";
 import { Empty, Loading, Problem } from "../ui/state";
@@ -24,7 +24,7 @@ function EventPage() {
   const navigate = useNavigate();
   const { eventId } = useParams({ from: "/t/$tenant/audit/events/$eventId" });
   const search = useSearch({ from: "/t/$tenant/audit/events/$eventId" });
-  const names = useAsk(AuditNamesDocument, {}).data;
+  const names = useAsk(AuditNamesDocument, {}, SELDOM).data;
   const { event, isMissing, error, refetch } = useEvent(eventId, undefined);
   useKeys([{ key: "/", label: "Find in the payload", act: () => document.querySelector<HTMLInputElement>('input[name="find"]')?.focus() }]);
   if (error) return <Problem error={error} retry={refetch} />;

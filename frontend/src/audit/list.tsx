@@ -1,7 +1,7 @@
 // The audit log: all that was done, by whom, to what; found by any id, person, act, kind of thing and time, and taken out as files.
 import { useEffect, useRef, useState } from "react";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useAsk, usePages, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, usePages, useTenant } from "../api/hooks";
 import { Permitted } from "../app/permitted";
 import { words } from "../ui/badge";
 import { Field } from "../ui/field";
@@ -29,7 +29,7 @@ function Log() {
   const tenant = useTenant();
   const navigate = useNavigate();
   const search = useSearch({ from: "/t/$tenant/audit" });
-  const names = useAsk(AuditNamesDocument, {}).data;
+  const names = useAsk(AuditNamesDocument, {}, SELDOM).data;
   const q = search.q?.trim() ?? "";
   const isText = q !== "" && (search.as ?? kindOfId(q)) === "text";
   const list = usePages(AuditEventsDocument, { ...asked(search), first: 50 }, (result) => result.auditEvents, { everyMs: EVERY_MS, isWanted: !isText });
@@ -109,7 +109,7 @@ function columns(names: Names | undefined, open: (id: string) => void): Column<A
         </>
       ),
     },
-    { header: "More", cell: ({ row }) => <code className="muted short-line">{row.original.detail ?? ""}</code> },
+    { header: "More", cell: ({ row }) => row.original.detail && <code className="muted short-line">{row.original.detail}</code> },
   ];
 }
 
@@ -223,7 +223,7 @@ function SearchForm({ names }: { names: Names | undefined }) {
 /** A text that is no id of ours: the records that are known by it. */
 function Records({ text }: { text: string }) {
   const tenant = useTenant();
-  const found = useAsk(AuditRecordsDocument, { text });
+  const found = useAsk(AuditRecordsDocument, { text }, { isDear: true });
   const hits = found.data?.search ?? [];
   return (
     <section className="panel stack tight" aria-label="Records">

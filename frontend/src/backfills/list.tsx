@@ -1,7 +1,7 @@
 // Backfills: what a source has of a time, or of some ids, brought once more. Each says first how many records there are, and nothing comes before a
 // person has seen that.
 import { useState } from "react";
-import { useAsk, usePages } from "../api/hooks";
+import { SELDOM, useAsk, usePages } from "../api/hooks";
 import { useMay } from "../app/role";
 import { ActButton } from "../ui/act-button";
 import { Badge, words } from "../ui/badge";
@@ -22,14 +22,14 @@ const IDS_MAX = 1_000;
 export function Backfills() {
   const may = useMay();
   const asked = usePages(BackfillsDocument, {}, (result) => result.backfills, { everyMs: EVERY_MS });
-  const connections = useAsk(BackfillConnectionsDocument, {}).data?.connections.nodes ?? [];
+  const connections = useAsk(BackfillConnectionsDocument, {}, SELDOM).data?.connections.nodes ?? [];
   const [isNew, setNew] = useState(false);
   return (
     <div className="stack">
       <div className="head">
         <div>
           <h1>Backfills</h1>
-          <p>What a source has of a time, or of some ids, brought once more. What is here as it is there is not brought again, and live work always goes first.</p>
+          <p>Records of a period, or with ids that you name, are fetched from their source once more. A record that is here already and unchanged is left alone, and live deliveries always go first.</p>
         </div>
         {may("configure") && (
           <button type="button" className="button main-act" onClick={() => setNew(true)}>
@@ -40,7 +40,7 @@ export function Backfills() {
       <Asked of={asked} what="backfills">
         {asked.rows.length === 0 ? (
           <div className="panel">
-            <Empty title="Nothing was brought once more yet">
+            <Empty title="There is no backfill yet">
               <p>When a new flow should begin with the orders of last month, or a vendor lost webhooks, prepare a backfill: it says how many records there are, and waits for you.</p>
             </Empty>
           </div>
@@ -143,7 +143,7 @@ function New({ connections, close }: { connections: Connections; close: () => vo
       <Field label="Which">
         {(props) => (
           <select {...props} value={isOfIds ? "ids" : "time"} onChange={(event) => setOfIds(event.target.value === "ids")}>
-            <option value="time">Those that changed in a time</option>
+            <option value="time">Those that changed in a period</option>
             <option value="ids">Those with these ids</option>
           </select>
         )}

@@ -1,13 +1,14 @@
 // A certificate: a signed statement of what became of all that arrived in a time, or of one record, that anybody can check without Crossdock.
 import { useState } from "react";
 import { Link } from "@tanstack/react-router";
-import { useAsk, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
 import { Document } from "../ui/document";
 import { Field } from "../ui/field";
 import { FormErrors, useFormAct } from "../ui/form-dialog";
 import { Empty, Problem } from "../ui/state";
 import { fromLocal, toLocal } from "../ui/time";
+import { useTyped } from "../ui/typed";
 import { CertificateKeyDocument, CertificateMakeDocument, CertificateSearchDocument } from "./query.generated";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -42,12 +43,16 @@ export function Certificates() {
 }
 
 function Make() {
-  const key = useAsk(CertificateKeyDocument, {});
+  const key = useAsk(CertificateKeyDocument, {}, SELDOM);
   const [isOfRecord, setOfRecord] = useState(false);
   const [text, setText] = useState("");
   const [recordId, setRecordId] = useState("");
-  const found = useAsk(CertificateSearchDocument, { text: text.trim() }, { isWanted: isOfRecord && text.trim() !== "" });
-  const hits = text.trim() === "" ? [] : (found.data?.search ?? []);
+  const [sought, setSought] = useState("");
+  const seek = useTyped(setSought);
+  const isWanted = isOfRecord && sought !== "";
+  const found = useAsk(CertificateSearchDocument, { text: sought }, { isWanted, isDear: true });
+  // What was found of other letters is nothing of what is typed.
+  const hits = isWanted && sought === text.trim() && !found.isPlaceholderData ? (found.data?.search ?? []) : [];
   const [made, setMade] = useState<{ text: string; nothingLost: boolean; name: string } | null>(null);
   const act = useFormAct(CertificateMakeDocument, (result) => result.certificateMake, ({ certificateMake: { certificate, nothingLost } }) => {
     if (certificate) setMade({ text: certificate, nothingLost: nothingLost ?? false, name: `certificate-${new Date().toISOString().slice(0, 10)}.json` });
@@ -71,7 +76,7 @@ function Make() {
           <Field label="Of what">
             {(props) => (
               <select {...props} value={isOfRecord ? "record" : "time"} onChange={(event) => setOfRecord(event.target.value === "record")}>
-                <option value="time">All that arrived in a time</option>
+                <option value="time">All that arrived in a period</option>
                 <option value="record">One record</option>
               </select>
             )}
@@ -79,9 +84,9 @@ function Make() {
           {isOfRecord ? (
             <>
               <Field label="Any id of the record" wrong={act.wrong("recordId")}>
-                {(props) => <input {...props} value={text} onChange={(event) => { setText(event.target.value); setRecordId(""); }} required autoComplete="off" spellCheck={false} />}
+                {(props) => <input {...props} value={text} onChange={(event) => { setText(event.target.value); seek(event.target.value.trim()); setRecordId(""); }} required autoComplete="off" spellCheck={false} />}
               </Field>
-              {text.trim() !== "" && found.data && hits.length === 0 && <p className="muted">Nothing is known by “{text}”.</p>}
+              {isWanted && sought === text.trim() && found.data && !found.isPlaceholderData && hits.length === 0 && <p className="muted">Nothing is known by “{sought}”.</p>}
               {hits.length > 0 && (
                 <Field label="The record">
                   {(props) => (
@@ -107,7 +112,7 @@ function Make() {
             </>
           )}
           <div>
-            <button type="submit" className="button main-act" disabled={act.isBusy || (isOfRecord && hits.length === 0)}>
+            <button type="submit" className={made ? "button" : "button main-act"} disabled={act.isBusy || (isOfRecord && hits.length === 0)}>
               {act.isBusy ? "Making…" : "Make the certificate"}
             </button>
           </div>

@@ -1,6 +1,6 @@
 // The catalog: every system that this installation can connect, by category and by what one types.
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useAsk, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, useTenant } from "../api/hooks";
 import { Badge } from "../ui/badge";
 import { Empty, Loading, Problem } from "../ui/state";
 import { CatalogDocument } from "./query.generated";
@@ -9,7 +9,7 @@ export function ConnectorCatalog() {
   const tenant = useTenant();
   const navigate = useNavigate();
   const { q = "", category = "" } = useSearch({ from: "/t/$tenant/connections/new" });
-  const asked = useAsk(CatalogDocument, {});
+  const asked = useAsk(CatalogDocument, {}, SELDOM);
   const all = asked.data?.connectors ?? [];
   const categories = [...new Set(all.map((one) => one.category))].sort();
   const text = q.trim().toLowerCase();
@@ -58,11 +58,11 @@ export function ConnectorCatalog() {
       <ul className="cards even">
         {shown.map((one) => (
           <li key={one.name} className="panel stack tight">
-            <div className="row apart">
+            <div className="row apart nowrap-row">
               <h2 id={`connector-${one.name}`}>{one.title}</h2>
               <Badge>{one.category}</Badge>
             </div>
-            <p className="muted small">{one.version ? `API version ${one.version}` : "No versions"}</p>
+            <p className="muted small">{one.version ? `API version ${one.version}` : "Its API has no versions"}</p>
             {one.available ? (
               <Link className="button" aria-describedby={`connector-${one.name}`} to="/t/$tenant/connections/new/$connector" params={{ tenant, connector: one.name }}>
                 Connect

@@ -1,6 +1,6 @@
 // Changing a connection's name and settings, and replacing its credential. All fields of a form are given anew: that is what the API takes.
 import type { UserError } from "../api/client";
-import { useAct, useAsk, wrongWith } from "../api/hooks";
+import { SELDOM, useAct, useAsk, wrongWith } from "../api/hooks";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { useTell } from "../ui/notice";
@@ -82,7 +82,7 @@ interface ChangeDialogProps extends ChangeProps {
 }
 
 function ChangeDialog({ title, about, connection, close, prefix, isBusy, error, errors, save }: ChangeDialogProps) {
-  const asked = useAsk(ConnectorFormDocument, {});
+  const asked = useAsk(ConnectorFormDocument, {}, SELDOM);
   const connector = asked.data?.connectors.find((one) => one.name === connection.connector);
   const fields = connector?.[prefix] ?? [];
   return (

@@ -1,6 +1,6 @@
 // The guided form of one connector: the guide on one side, what it asks for on the other.
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
-import { useAct, useAsk, wrongWith } from "../api/hooks";
+import { SELDOM, useAct, useAsk, wrongWith } from "../api/hooks";
 import { Field } from "../ui/field";
 import { Guide } from "../ui/guide";
 import { useTell } from "../ui/notice";
@@ -11,7 +11,7 @@ import { ConnectionCreateDocument, ConnectorFormDocument, type ConnectorFormQuer
 
 export function Connect() {
   const { tenant, connector: name } = useParams({ from: "/t/$tenant/connections/new/$connector" });
-  const asked = useAsk(ConnectorFormDocument, {});
+  const asked = useAsk(ConnectorFormDocument, {}, SELDOM);
   const connector = asked.data?.connectors.find((one) => one.name === name);
   return (
     <div className="stack">

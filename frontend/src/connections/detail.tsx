@@ -209,7 +209,7 @@ function Listening({ connection, polls }: { connection: ConnectionNode; polls: C
   return (
     <section className="panel stack tight">
       <div className="row apart">
-        <h2>How it is listened to</h2>
+        <h2>Webhooks and polls</h2>
         {check && may && <ActButton document={SubscriptionCheckDocument} values={{ id: connection.id }} payloadOf={(one) => one.subscriptionCheck} label="Check webhooks now" done="Compared with what is registered at the vendor." />}
       </div>
       {check?.failure && <p className="note bad">{check.failure}</p>}
@@ -240,7 +240,7 @@ function Listening({ connection, polls }: { connection: ConnectionNode; polls: C
       ))}
       {connection.subscriptions.length === 0 && polls.length === 0 && (
         <p className="muted">
-          {connection.hookUrl ? "Whoever set it up sends webhooks to the address on this page; none is registered and nothing is polled by Crossdock." : "No published flow reads it, so it is not listened to."}
+          {connection.hookUrl ? "Whoever set it up sends webhooks to the address on this page; none is registered and nothing is polled by Crossdock." : "No published flow reads it, so it is neither subscribed to nor polled."}
         </p>
       )}
     </section>

@@ -42,9 +42,9 @@ export function ConnectionHealth() {
     },
     { header: "Does it answer?", id: "probe", cell: ({ row }) => <Answer row={row.original} /> },
     { header: "What ends", id: "ends", cell: ({ row }) => <Ends row={row.original} /> },
-    { header: "The secret", id: "secret", cell: ({ row }) => <SecretAge row={row.original} /> },
+    { header: "Secret", id: "secret", cell: ({ row }) => <SecretAge row={row.original} /> },
     { header: "What is missing", id: "missing", cell: ({ row }) => <Missing row={row.original} /> },
-    ...(may ? [{ header: "Test", id: "test", cell: ({ row }: { row: { original: Row } }) => <TestButton id={row.original.connection.id} name={row.original.connection.name} /> } satisfies Column<Row>] : []),
+    ...(may ? [{ header: () => <span className="hidden-label">Acts</span>, id: "test", cell: ({ row }: { row: { original: Row } }) => <TestButton id={row.original.connection.id} name={row.original.connection.name} /> } satisfies Column<Row>] : []),
   ];
   return (
     <div className="stack">
@@ -56,7 +56,7 @@ export function ConnectionHealth() {
       <div className="head">
         <div>
           <h1>Health of connections</h1>
-          <p>Each is asked once a day whether it answers. What ends is told 30, 14, 7 and 1 days before, to whom the alert rules say.</p>
+          <p>Each is asked once a day whether it answers. Of what ends, the alert rules tell 30, 14, 7 and 1 days before.</p>
         </div>
       </div>
       <Asked of={asked} what="connections">

@@ -26,7 +26,7 @@ export function Limits({ budget }: { budget: readonly Bucket[] }) {
             <Gauge label={`${number(one.remaining)} of ${number(one.burst)} ${one.counts} are free now`} part={1 - one.remaining / one.burst} />
           )}
           {one.concurrency != null && (
-            <Gauge label={`${one.inFlight} of ${one.learnedConcurrency ?? one.concurrency} at once are under way`} part={one.inFlight / (one.learnedConcurrency ?? one.concurrency)} />
+            <Gauge label={`${one.inFlight} of ${one.learnedConcurrency ?? one.concurrency} calls at once are under way`} part={one.inFlight / (one.learnedConcurrency ?? one.concurrency)} />
           )}
           <p className="muted small">
             {one.perS != null && `${number(one.learnedPerS ?? one.perS)} ${one.counts} come back a second`}

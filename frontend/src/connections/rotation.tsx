@@ -41,7 +41,7 @@ export function SecretAge({ row }: { row: Pick<Row, "secretAgeDays" | "rotation"
   const due = row.rotation?.dueAt;
   return (
     <>
-      {row.secretAgeDays == null ? <span className="muted">None is stored</span> : <span>{row.secretAgeDays === 0 ? "Of today" : `${days(row.secretAgeDays)} old`}</span>}
+      {row.secretAgeDays == null ? <span className="muted">None is stored</span> : <span>{row.secretAgeDays === 0 ? "Set today" : `${days(row.secretAgeDays)} old`}</span>}
       {newest && (isOpen(newest) || newest.state === "FAILED") ? (
         <span className="block">
           <Badge tone={WORD[newest.state].tone}>{WORD[newest.state].word}</Badge>
@@ -71,7 +71,7 @@ export function RotationPanel({ id, row }: { id: string; row: Row }) {
         {newest && <Badge tone={WORD[newest.state].tone}>{WORD[newest.state].word}</Badge>}
       </div>
       <p>
-        {row.secretAgeDays != null && `The secret is ${row.secretAgeDays === 0 ? "of today" : `${days(row.secretAgeDays)} old`}. `}
+        {row.secretAgeDays != null && `The secret is ${row.secretAgeDays === 0 ? "new today" : `${days(row.secretAgeDays)} old`}. `}
         {rotation.everyDays == null ? "It is exchanged only when somebody says so." : `It is exchanged every ${days(rotation.everyDays)}${rotation.way === "AUTOMATIC" ? ", by itself" : "; you are told in time"}.`}{" "}
         {rotation.dueAt && !open && (
           <>

@@ -1,9 +1,9 @@
 // Deliveries, one by one: what each state holds now, of a flow or of all. Whoever sees a number on the overview comes here to see of what.
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useAsk, usePages, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, usePages, useTenant } from "../api/hooks";
 import { Badge, words } from "../ui/badge";
 import { Asked, Empty, LoadMore, Loading } from "../ui/state";
-import { Table, type Column } from "../ui/table";
+import { NUMBERS, Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { DeliveriesDocument, DeliveryNamesDocument, type DeliveriesQuery } from "./query.generated";
 import { isOpen, meaningOf, STATES } from "./states";
@@ -18,7 +18,7 @@ export function Deliveries() {
   const meaning = meaningOf(search.state);
   const filter = { ...(meaning ? { state: meaning.state } : {}), ...(search.flow ? { flowId: search.flow } : {}), ...(search.connection ? { connectionId: search.connection } : {}) };
   const asked = usePages(DeliveriesDocument, { filter }, (result) => result.deliveries, { everyMs: EVERY_MS });
-  const names = useAsk(DeliveryNamesDocument, {});
+  const names = useAsk(DeliveryNamesDocument, {}, SELDOM);
   const flows = names.data?.flows.nodes ?? [];
   const connections = names.data?.connections.nodes ?? [];
   const narrow = (change: Partial<typeof search>) => void navigate({ to: "/t/$tenant/deliveries", params: { tenant }, search: { ...search, ...change }, replace: true });
@@ -41,19 +41,19 @@ export function Deliveries() {
         ),
     },
     {
-      header: "Flow and destination",
+      header: "Flow",
       cell: ({ row: { original: one } }) => (
         <>
-          <span className="break">{nameIn(flows, one.flowId)}</span>
+          <span className="break who">{nameIn(flows, one.flowId)}</span>
           <p className="muted small">to {nameIn(connections, one.connectionId) || "a connection"}</p>
         </>
       ),
     },
     { header: "State", cell: ({ row }) => <Badge state={row.original.state} /> },
-    { header: "Planned", cell: ({ row }) => <Time at={row.original.plannedAt} /> },
-    { header: "Waits for, or end", cell: ({ row: { original: one } }) => <NextStep one={one} /> },
-    { header: "Tries", cell: ({ row }) => <span className="num">{row.original.attemptCount}</span> },
-    { header: "Its id there", cell: ({ row }) => (row.original.receiptId ? <code className="break">{row.original.receiptId}</code> : <span className="muted">–</span>) },
+    { header: "Planned", cell: ({ row }) => <span className="nowrap"><Time at={row.original.plannedAt} /></span> },
+    { header: "Next step, or end", cell: ({ row: { original: one } }) => <NextStep one={one} /> },
+    { header: "Attempts", meta: NUMBERS, cell: ({ row: { original: one } }) => <span className={one.attemptCount > 1 ? undefined : "usual"}>{one.attemptCount}</span> },
+    { header: "Receipt", cell: ({ row }) => (row.original.receiptId ? <code className="break">{row.original.receiptId}</code> : <span className="muted usual">–</span>) },
   ];
   return (
     <div className="stack">
@@ -161,5 +161,5 @@ function NextStep({ one }: { one: Row }) {
     );
   }
   if (isOpen(one.state)) return <Time at={one.dueAt} as="clock" />;
-  return one.settledAt ? <Time at={one.settledAt} /> : <span className="muted">–</span>;
+  return one.settledAt ? <span className="nowrap"><Time at={one.settledAt} /></span> : <span className="muted usual">–</span>;
 }

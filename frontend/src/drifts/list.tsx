@@ -1,5 +1,5 @@
 // Drift: where data or an API is not any more as the mappings were made for, who reads it, what it is worth, and what is done about it.
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { nodeWith, useAsk, usePages, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
@@ -12,6 +12,7 @@ import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { money } from "../ui/money";
 import { Asked, Empty, LoadMore, Loading, Problem } from "../ui/state";
 import { Time } from "../ui/time";
+import { byRisk, toneOf } from "./risk";
 import { DriftAcceptDocument, DriftExampleDocument, DriftPolicySetDocument, DriftsDocument, type DriftsQuery } from "./query.generated";
 
 type Drift = DriftsQuery["drifts"]["nodes"][number];
@@ -23,6 +24,7 @@ export function Drifts() {
   const search = useSearch({ from: "/t/$tenant/drifts" });
   const state = search.state ?? "open";
   const asked = usePages(DriftsDocument, { state: state === "all" ? null : state }, (result) => result.drifts, { everyMs: 15_000 });
+  const rows = useMemo(() => byRisk(asked.rows), [asked.rows]);
   const [example, setExample] = useState<Drift | null>(null);
   const [holding, setHolding] = useState<Drift | null>(null);
   return (
@@ -54,7 +56,7 @@ export function Drifts() {
             </Empty>
           </div>
         ) : (
-          asked.rows.map((one) => <Shown key={one.id} one={one} tenant={tenant} show={setExample} hold={setHolding} />)
+          rows.map((one) => <Shown key={one.id} one={one} tenant={tenant} show={setExample} hold={setHolding} />)
         )}
       </Asked>
       <LoadMore of={asked} />
@@ -71,14 +73,14 @@ function Shown({ one, tenant, show, hold }: { one: Drift; tenant: string; show: 
       <div className="row apart">
         <h2 className="break">{one.sentence}</h2>
         <span className="row">
-          <Badge tone={one.risk === "high" ? "bad" : one.risk === "medium" ? "warn" : "info"}>{one.risk} risk</Badge>
+          <Badge tone={toneOf(one.risk)}>{one.risk} risk</Badge>
           {one.state !== "open" && <Badge state={one.state} tone="good" />}
         </span>
       </div>
       <p>
-        {one.nextStep} <span className="muted">For {one.owner}.</span>
+        {one.nextStep} <span className="muted">Owner: {one.owner}.</span>
       </p>
-      <dl className="facts">
+      <dl className="facts in-pairs">
         <dt>Where</dt>
         <dd>
           <Link to="/t/$tenant/connections/$connectionId" params={{ tenant, connectionId: one.connection.id }}>
@@ -86,10 +88,6 @@ function Shown({ one, tenant, show, hold }: { one: Drift; tenant: string; show: 
           </Link>
           , {words(one.recordKind)}s that it {one.side === "source" ? "sends" : "took"}, field <code>{one.field}</code>
         </dd>
-        <dt>It was</dt>
-        <dd>{one.before}</dd>
-        <dt>It is</dt>
-        <dd>{one.after}</dd>
         <dt>Read by</dt>
         <dd>
           {one.flows.length === 0 && <span className="muted">no published flow</span>}
@@ -102,6 +100,10 @@ function Shown({ one, tenant, show, hold }: { one: Drift; tenant: string; show: 
             </span>
           ))}
         </dd>
+        <dt>It was</dt>
+        <dd>{one.before}</dd>
+        <dt>It is</dt>
+        <dd>{one.after}</dd>
         <dt>A day</dt>
         <dd>
           {Math.round(one.recordsPerDay).toLocaleString()} records{one.moneyPerDay.map((sum) => `, ${money(sum.amount, sum.currency)}`)}
@@ -112,7 +114,7 @@ function Shown({ one, tenant, show, hold }: { one: Drift; tenant: string; show: 
         </dd>
       </dl>
       <div className="row">
-        {one.state === "open" && may("work") && <ActButton document={DriftAcceptDocument} values={{ id: one.id }} payloadOf={(act) => act.driftAccept} label="It is right so" done="It is normal from now on. What was held for it passes with the next retry." />}
+        {one.state === "open" && may("work") && <ActButton document={DriftAcceptDocument} values={{ id: one.id }} payloadOf={(act) => act.driftAccept} label="Accept it" done="It is normal from now on. What was held for it passes with the next retry." />}
         {may("configure") && (
           <button type="button" className="button" onClick={() => hold(one)}>
             What is done about it
@@ -129,7 +131,7 @@ function Shown({ one, tenant, show, hold }: { one: Drift; tenant: string; show: 
 }
 
 function Example({ id, field, value, close }: { id: string; field: string; value: string; close: () => void }) {
-  const asked = useAsk(DriftExampleDocument, { id });
+  const asked = useAsk(DriftExampleDocument, { id }, { isDear: true });
   const message = nodeWith(asked.data?.node, "body");
   return (
     <Dialog title="A message that shows it" open close={close}>

@@ -3,6 +3,7 @@ import { useState } from "react";
 import { Link } from "@tanstack/react-router";
 import { useAsk, useTenant } from "../api/hooks";
 import { Badge } from "../ui/badge";
+import { byRisk, toneOf } from "./risk";
 import { OpenDriftsDocument, type OpenDriftsQuery } from "./query.generated";
 
 type Drift = OpenDriftsQuery["drifts"]["nodes"][number];
@@ -14,11 +15,10 @@ export interface FlowDrift extends Drift {
 const EVERY_MS = 60_000;
 /** More than that would stand before what the page is about. */
 const SHOWN_MAX = 2;
-const RISKS = ["high", "medium", "low"];
 
 /** The open drift that a published flow reads. */
 export function useFlowDrifts(flowId: string): FlowDrift[] {
-  const asked = useAsk(OpenDriftsDocument, {}, { everyMs: EVERY_MS });
+  const asked = useAsk(OpenDriftsDocument, {}, { everyMs: EVERY_MS, isDear: true });
   return (asked.data?.drifts.nodes ?? []).flatMap((one) => {
     const read = one.flows.find(({ flow }) => flow.id === flowId);
     return read ? [{ ...one, fields: read.fields }] : [];
@@ -29,7 +29,7 @@ export function FlowDrifts({ drifts }: { drifts: readonly FlowDrift[] }) {
   const tenant = useTenant();
   const [isAll, setAll] = useState(false);
   if (drifts.length === 0) return null;
-  const ordered = [...drifts].sort((a, b) => RISKS.indexOf(a.risk) - RISKS.indexOf(b.risk));
+  const ordered = byRisk(drifts);
   const rest = ordered.length - SHOWN_MAX;
   return (
     <section className="stack tight" aria-label="Drift">
@@ -37,7 +37,7 @@ export function FlowDrifts({ drifts }: { drifts: readonly FlowDrift[] }) {
         <div key={one.id} className={`note ${one.risk === "high" ? "bad" : "warn"}`}>
           <p className="row apart">
             <strong className="break">{one.sentence}</strong>
-            <Badge tone={one.risk === "high" ? "bad" : one.risk === "medium" ? "warn" : "info"}>{one.risk} risk</Badge>
+            <Badge tone={toneOf(one.risk)}>{one.risk} risk</Badge>
           </p>
           <p className="break">
             {one.fields.length > 0 && (
@@ -61,8 +61,8 @@ export function FlowDrifts({ drifts }: { drifts: readonly FlowDrift[] }) {
       ))}
       {rest > 0 && (
         <div>
-          <button type="button" className="button quiet" aria-expanded={isAll} onClick={() => setAll(!isAll)}>
-            {isAll ? "Show fewer" : `${rest.toLocaleString()} more ${rest === 1 ? "field is" : "fields are"} not as before`}
+          <button type="button" className="button" aria-expanded={isAll} onClick={() => setAll(!isAll)}>
+            {isAll ? "Show fewer" : `Show ${rest.toLocaleString()} more`}
           </button>
         </div>
       )}

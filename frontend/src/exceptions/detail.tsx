@@ -11,11 +11,14 @@ import { Time } from "../ui/time";
 import { EditDialog } from "./edit";
 import { ExceptionDeliveryDocument, ExceptionDetailDocument, ExceptionMessageDocument, ExceptionRecordDocument } from "./query.generated";
 
+/** It is another when somebody edits it, and may be long. */
+const RECORD_EVERY_MS = 15_000;
+
 export function ExceptionDetail({ id }: { id: string }) {
   const tenant = useTenant();
   const asked = useAsk(ExceptionDetailDocument, { id });
   const exception = nodeWith(asked.data?.node, "causeKey");
-  const record = useAsk(ExceptionRecordDocument, { id: exception?.recordId ?? "" }, { isWanted: Boolean(exception?.recordId) });
+  const record = useAsk(ExceptionRecordDocument, { id: exception?.recordId ?? "" }, { isWanted: Boolean(exception?.recordId), everyMs: RECORD_EVERY_MS, isDear: true });
   const delivery = useAsk(ExceptionDeliveryDocument, { id: exception?.deliveryId ?? "" }, { isWanted: Boolean(exception?.deliveryId) });
   const messageId = exception?.messageId ?? record.data?.record?.revisions[0]?.messageId;
   // What came stays as it came, and may be megabytes: on a telephone it is not asked for with each order that comes meanwhile.
@@ -32,7 +35,7 @@ export function ExceptionDetail({ id }: { id: string }) {
         ]
       : [],
   );
-  if (asked.error) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
+  if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!exception) return <Loading what="the exception" />;
   const came = nodeWith(message.data?.node, "body");
   const stored = record.data?.record;

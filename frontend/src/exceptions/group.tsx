@@ -7,8 +7,8 @@ import { Badge } from "../ui/badge";
 import { useKeys } from "../ui/keys";
 import { Money, money } from "../ui/money";
 import { Empty, LoadMore, Loading, Problem } from "../ui/state";
-import { Table, type Column } from "../ui/table";
-import { age, Time } from "../ui/time";
+import { NUMBERS, Table, type Column } from "../ui/table";
+import { Age, age, Time } from "../ui/time";
 import { ActDialog, type Act, type Before } from "./act";
 import { ExceptionDetail } from "./detail";
 import { Fixes } from "./fix";
@@ -256,7 +256,7 @@ function columns(group: Group, chosen: ReadonlySet<string>, turn: ((id: string) 
         </Link>
       ),
     },
-    { header: "Amount", cell: ({ row }) => <span className="num nowrap">{row.original.amount ? money(row.original.amount, row.original.currency ?? null) : "–"}</span> },
-    { header: "Open for", cell: ({ row }) => <span className="nowrap">{age((Date.now() - Date.parse(row.original.openedAt)) / 1000)}</span> },
+    { header: "Amount", meta: NUMBERS, cell: ({ row }) => <span className="nowrap">{row.original.amount ? money(row.original.amount, row.original.currency ?? null) : "–"}</span> },
+    { header: "Open for", meta: NUMBERS, cell: ({ row }) => <span className="nowrap"><Age since={row.original.openedAt} /></span> },
   ];
 }

@@ -1,5 +1,5 @@
 // The queue: causes, not rows. What is worked here is a cause, once, for all of its exceptions.
-import { useEffect, useRef, useState } from "react";
+import { useRef, useState } from "react";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { usePages, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
@@ -8,16 +8,15 @@ import { Badge } from "../ui/badge";
 import { useKeys } from "../ui/keys";
 import { Money } from "../ui/money";
 import { Asked, Empty, LoadMore } from "../ui/state";
-import { Table, type Column } from "../ui/table";
+import { NUMBERS, Table, type Column } from "../ui/table";
 import { age } from "../ui/time";
+import { useTyped } from "../ui/typed";
 import { ActDialog, type Act, type Chosen } from "./act";
 import { ExceptionGroupsDocument, type ExceptionGroupsQuery } from "./query.generated";
 import { useTake } from "./take";
 
 type Group = ExceptionGroupsQuery["exceptionGroups"]["nodes"][number];
 const EVERY_MS = 5_000;
-/** Long enough that nobody's typing is asked for letter by letter. */
-const TYPING_MS = 180;
 const OWNERS = ["operations", "developer", "vendor", "crossdock"];
 
 export function Exceptions() {
@@ -43,11 +42,10 @@ export function Exceptions() {
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const [act, setAct] = useState<{ act: Act; groups: readonly Group[] } | null>(null);
   const box = useRef<HTMLInputElement>(null);
-  const typing = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => () => clearTimeout(typing.current), []);
   const take = useTake();
   const narrow = (change: Partial<typeof search>) =>
     void navigate({ to: "/t/$tenant/exceptions", params: { tenant }, search: { ...search, ...change }, replace: true });
+  const type = useTyped((text) => narrow({ text }));
   const move = (by: number) => setChosenKey(rows[Math.min(rows.length - 1, Math.max(0, focused + by))]?.causeKey ?? null);
   // What keys and buttons are about: the causes that are chosen, and else the one that has the focus.
   const chosen = rows.filter((row) => picked.has(row.causeKey));
@@ -105,11 +103,7 @@ export function Exceptions() {
           placeholder="Search what happened: HAT-XL, #1042"
           style={{ maxWidth: 340 }}
           defaultValue={search.text ?? ""}
-          onChange={(event) => {
-            const text = event.target.value;
-            clearTimeout(typing.current);
-            typing.current = setTimeout(() => narrow({ text }), TYPING_MS);
-          }}
+          onChange={(event) => type(event.target.value)}
           onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
         />
         <label className="hidden-label" htmlFor="find-owner">Owner</label>
@@ -213,12 +207,12 @@ function columns(tenant: string, choose: { picked: ReadonlySet<string>; turn: (k
         </div>
       ),
     },
-    { header: "Count", cell: ({ row }) => <span className="num">{row.original.count.toLocaleString()}</span> },
-    { header: "Oldest", cell: ({ row }) => <span className="nowrap">{age(row.original.oldestAgeS)}</span> },
-    { header: "At stake", cell: ({ row }) => <Money sums={row.original.money} /> },
+    { header: "Count", meta: NUMBERS, cell: ({ row }) => row.original.count.toLocaleString() },
+    { header: "Oldest", meta: NUMBERS, cell: ({ row }) => <span className="nowrap">{age(row.original.oldestAgeS)}</span> },
+    { header: "At stake", meta: NUMBERS, cell: ({ row }) => <Money sums={row.original.money} /> },
     { header: "Owner", cell: ({ row }) => row.original.owner },
     {
-      header: "Assigned to",
+      header: "Assignee",
       cell: ({ row }) => row.original.assignee?.name || row.original.assignee?.email || <span className="muted">nobody</span>,
     },
     { header: "Fix", cell: ({ row }) => row.original.fixes[0]?.label ?? <span className="muted">retry</span> },

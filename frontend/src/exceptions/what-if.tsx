@@ -18,7 +18,7 @@ export function WhatIf({ selection, entries, label, isPossible = true, isAtOnce 
   const key = JSON.stringify([selection, entries]);
   const [pressed, setPressed] = useState<string | null>(isAtOnce ? key : null);
   const isWanted = pressed === key;
-  const asked = useAsk(ExceptionWhatIfDocument, { input: selection, lookupValues: entries }, { isWanted });
+  const asked = useAsk(ExceptionWhatIfDocument, { input: selection, lookupValues: entries }, { isWanted, isDear: true });
   const answer = isWanted && !asked.isPlaceholderData ? asked.data?.exceptionWhatIf : undefined;
   return (
     <div className="stack tight" aria-live="polite">

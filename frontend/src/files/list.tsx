@@ -1,6 +1,6 @@
 // Files that connections brought: how far each was read, and what of it could not be.
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useAsk, usePages, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, usePages, useTenant } from "../api/hooks";
 import { Badge, words } from "../ui/badge";
 import { Asked, Empty, LoadMore } from "../ui/state";
 import { Table, type Column } from "../ui/table";
@@ -16,7 +16,7 @@ export function Files() {
   const tenant = useTenant();
   const navigate = useNavigate();
   const { connection } = useSearch({ from: "/t/$tenant/files" });
-  const connections = useAsk(FileConnectionsDocument, {}).data?.connections.nodes ?? [];
+  const connections = useAsk(FileConnectionsDocument, {}, SELDOM).data?.connections.nodes ?? [];
   const asked = usePages(FilesDocument, { connectionId: connection ?? null }, (result) => result.files, { everyMs: 5_000 });
   const columns: Column<Row>[] = [
     {
@@ -71,7 +71,7 @@ export function Files() {
             Connection
           </label>
           <select id="file-connection" value={connection ?? ""} onChange={(event) => void navigate({ to: "/t/$tenant/files", params: { tenant }, search: event.target.value ? { connection: event.target.value } : {}, replace: true })}>
-            <option value="">Of all connections</option>
+            <option value="">All connections</option>
             {connections.map((one) => (
               <option key={one.id} value={one.id}>
                 {one.name}

@@ -19,7 +19,7 @@ export function NewFlow() {
   const { from: sourceId = "", to: destinationId = "" } = useSearch({ from: "/t/$tenant/flows/new" });
   const choose = (change: { from?: string; to?: string }) => void navigate({ to: "/t/$tenant/flows/new", params: { tenant }, search: { from: sourceId, to: destinationId, ...change }, replace: true });
   const isChosen = sourceId !== "" && destinationId !== "" && sourceId !== destinationId;
-  const asked = useAsk(FlowTemplatesDocument, { sourceId, destinationId }, { isWanted: isChosen });
+  const asked = useAsk(FlowTemplatesDocument, { sourceId, destinationId }, { isWanted: isChosen, isDear: true });
   const templates = isChosen && !asked.isPlaceholderData ? asked.data?.flowTemplates : undefined;
   const connections = ends.data?.connections.nodes ?? [];
   return (
@@ -29,7 +29,12 @@ export function NewFlow() {
           Flows
         </Link>
       </p>
-      <h1>New flow</h1>
+      <div className="head">
+        <div>
+          <h1>New flow</h1>
+          <p>Choose the two connections. What the one can send and the other can take is offered next, and nothing runs before you publish it.</p>
+        </div>
+      </div>
       {ends.error && <Problem error={ends.error} retry={() => void ends.refetch()} />}
       {ends.data && connections.length < 2 ? (
         <div className="panel">

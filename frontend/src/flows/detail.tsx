@@ -12,18 +12,23 @@ import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { Time } from "../ui/time";
 import { Swaps } from "../swaps/begin";
 import { PrepareDialog, Undos } from "../undos/prepare";
+import { OpenExceptions } from "./open-exceptions";
 import { PublishDialog, RollBackDialog } from "./publish";
-import { FlowDetailDocument, FlowGatesSetDocument, FlowReconciliationsDocument, ReconciliationStartDocument, type FlowDetailQuery } from "./query.generated";
+import { FlowDetailDocument, FlowGatesSetDocument, FlowReconciliationsDocument, ReconciliationStartDocument, type FlowDetailQuery, type FlowReconciliationsQuery } from "./query.generated";
 import { Review } from "./review";
 import { StopDialog } from "./stop";
 import { Changes, said, type Version } from "./version";
 
 type FlowNode = NonNullable<FlowDetailQuery["flow"]>;
+type Proof = FlowReconciliationsQuery["reconciliations"]["nodes"][number];
 const EVERY_MS = 10_000;
+const PROOFS_EVERY_MS = 5_000;
 
 export function FlowPage() {
   const { flowId, tenant } = useParams({ from: "/t/$tenant/flows/$flowId" });
   const asked = useAsk(FlowDetailDocument, { id: flowId }, { everyMs: EVERY_MS });
+  // Asked at the same time and waited for: it stands above other parts on a telephone, and would move them.
+  const proofs = useAsk(FlowReconciliationsDocument, { flowId }, { everyMs: PROOFS_EVERY_MS });
   return (
     <div className="stack">
       <p className="crumb">
@@ -33,10 +38,10 @@ export function FlowPage() {
       </p>
       {asked.error && !asked.data ? (
         <Problem error={asked.error} retry={() => void asked.refetch()} />
-      ) : !asked.data ? (
+      ) : !asked.data || proofs.isPending ? (
         <Loading what="the flow" />
       ) : asked.data.flow ? (
-        <Shown flow={asked.data.flow} tenant={tenant} />
+        <Shown flow={asked.data.flow} proofs={proofs.data?.reconciliations.nodes ?? []} tenant={tenant} />
       ) : (
         <Empty isPage title="There is no such flow">
           <p>It is none of this tenant’s, or the address is cut off.</p>
@@ -46,7 +51,7 @@ export function FlowPage() {
   );
 }
 
-function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
+function Shown({ flow, proofs, tenant }: { flow: FlowNode; proofs: readonly Proof[]; tenant: string }) {
   const may = useMay();
   const [publishing, setPublishing] = useState(false);
   const [back, setBack] = useState<Version | null>(null);
@@ -89,7 +94,8 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
         </div>
       </div>
       <FlowDrifts drifts={drifts} />
-      <div className="grid2">
+      <div className="grid2 aside-first">
+        <Health flow={flow} proofs={proofs} tenant={tenant} />
         <div className="stack">
           {draft && <Review flow={flow} draft={draft} />}
           <section className="panel flush">
@@ -98,9 +104,8 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
               <table>
                 <thead>
                   <tr>
-                    <th scope="col">Version</th>
+                    <th scope="col">Version and note</th>
                     <th scope="col">State</th>
-                    <th scope="col">Note</th>
                     <th scope="col">Published</th>
                     <th scope="col">
                       <span className="hidden-label">Acts</span>
@@ -110,15 +115,15 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
                 <tbody>
                   {flow.versions.map((one) => (
                     <tr key={one.id} aria-current={one.id === current?.id ? "true" : undefined}>
-                      <td>
+                      <td className="break">
                         <strong className="only-telephone">Version </strong>
                         {one.version}
+                        {(one.note || one.asVersion) && <p className="muted small">{one.note || `Says the same as version ${one.asVersion}`}</p>}
                       </td>
                       <td data-label="State">
                         <Badge state={one.state} />
                       </td>
-                      <td className="break" data-label="Note">{one.note || (one.asVersion ? `Says the same as version ${one.asVersion}` : <span className="muted">none</span>)}</td>
-                      <td data-label="Published">{one.publishedAt ? <Time at={one.publishedAt} /> : <span className="muted">never</span>}</td>
+                      <td className="nowrap" data-label="Published">{one.publishedAt ? <Time at={one.publishedAt} /> : <span className="muted">never</span>}</td>
                       <td>
                         <span className="row">
                           <button type="button" className="button" aria-label={`Show version ${one.version}`} onClick={() => void navigate({ to: "/t/$tenant/flows/$flowId", params: { tenant, flowId: flow.id }, search: { version: String(one.version) }, replace: true, resetScroll: false })}>
@@ -153,7 +158,6 @@ function Shown({ flow, tenant }: { flow: FlowNode; tenant: string }) {
           )}
         </div>
         <div className="stack">
-          <Health flow={flow} tenant={tenant} />
           <Undos flowId={flow.id} />
           <Swaps flowId={flow.id} />
         </div>
@@ -177,11 +181,10 @@ function ConnectionLink({ tenant, connection }: { tenant: string; connection: { 
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-function Health({ flow, tenant }: { flow: FlowNode; tenant: string }) {
+function Health({ flow, proofs, tenant }: { flow: FlowNode; proofs: readonly Proof[]; tenant: string }) {
   const tell = useTell();
   const may = useMay();
   const [isGating, setGating] = useState(false);
-  const asked = useAsk(FlowReconciliationsDocument, { flowId: flow.id }, { everyMs: 5_000 });
   const start = useAct(ReconciliationStartDocument);
   const compare = () =>
     start.mutate(
@@ -200,7 +203,9 @@ function Health({ flow, tenant }: { flow: FlowNode; tenant: string }) {
       </div>
       <dl className="facts">
         <dt>Waits for a person</dt>
-        <dd>{health.openExceptions.toLocaleString()}</dd>
+        <dd>
+          <OpenExceptions flowId={flow.id} count={health.openExceptions} />
+        </dd>
         <dt>Open differences</dt>
         <dd>{health.openDifferences.toLocaleString()}</dd>
         <dt>Proven until</dt>
@@ -225,7 +230,7 @@ function Health({ flow, tenant }: { flow: FlowNode; tenant: string }) {
         )}
       </div>
       {isGating && <GatesDialog flow={flow} close={() => setGating(false)} />}
-      {(asked.data?.reconciliations.nodes ?? []).map((one) => (
+      {proofs.map((one) => (
         <p key={one.id} className="small">
           <Badge state={one.isProof ? "proven" : one.state} />{" "}
           <Link to="/t/$tenant/reconciliations/$reconciliationId" params={{ tenant, reconciliationId: one.id }}>

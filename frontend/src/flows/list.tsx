@@ -4,8 +4,9 @@ import { usePages, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
 import { Badge, words } from "../ui/badge";
 import { Asked, Empty, LoadMore } from "../ui/state";
-import { Table, type Column } from "../ui/table";
+import { NUMBERS, Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
+import { OpenExceptions } from "./open-exceptions";
 import { FlowsDocument, type FlowsQuery } from "./query.generated";
 
 type Row = FlowsQuery["flows"]["nodes"][number];
@@ -51,7 +52,12 @@ export function Flows() {
         ),
     },
     { header: "Health", accessorFn: (flow) => flow.health.state, cell: ({ row }) => <Badge state={row.original.health.state} /> },
-    { header: "Waits for a person", accessorFn: (flow) => flow.health.openExceptions, cell: ({ row }) => <span className="num">{row.original.health.openExceptions.toLocaleString()}</span> },
+    {
+      header: "Waits for a person",
+      meta: NUMBERS,
+      accessorFn: (flow) => flow.health.openExceptions,
+      cell: ({ row: { original: flow } }) => <OpenExceptions flowId={flow.id} count={flow.health.openExceptions} />,
+    },
     {
       header: "Proven until",
       accessorFn: (flow) => flow.health.provenUntil ?? "",

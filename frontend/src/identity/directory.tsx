@@ -351,7 +351,7 @@ function Tokens({ tokens, now, revoke }: { tokens: readonly ScimToken[]; now: nu
         {tokens.some((one) => !isOpen(one, tokens, now)) && (
           <label className="row">
             <input type="checkbox" checked={hasAll} onChange={(event) => setAll(event.target.checked)} />
-            Those that are over, too
+            Also those that are over
           </label>
         )}
       </div>

@@ -39,7 +39,7 @@ export function Incidents({ incidents, title = "Incidents" }: { incidents: reado
             <Badge tone={toneOf(one)} state={one.kind} />
           </div>
           <p>
-            {one.nextStep} <span className="muted">For {one.owner}.</span>
+            {one.nextStep} <span className="muted">Owner: {one.owner}.</span>
           </p>
           <p className="muted small">
             {one.closedAt ? (

@@ -1,6 +1,6 @@
 // X12: the interchanges that partners sent, and the groups that we sent, each of which waits for a 997.
 import { Link } from "@tanstack/react-router";
-import { useAsk, usePages, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, usePages, useTenant } from "../api/hooks";
 import { Badge } from "../ui/badge";
 import { Asked, Empty, LoadMore, type Pages } from "../ui/state";
 import { Table, type Column } from "../ui/table";
@@ -13,7 +13,7 @@ const EVERY_MS = 5_000;
 
 export function Interchanges() {
   const tenant = useTenant();
-  const names = useAsk(InterchangeConnectionsDocument, {}).data?.connections.nodes ?? [];
+  const names = useAsk(InterchangeConnectionsDocument, {}, SELDOM).data?.connections.nodes ?? [];
   const nameOf = (id: string) => names.find((one) => one.id === id)?.name ?? "a connection";
   const came = usePages(InterchangesDocument, {}, (result) => result.interchanges, { everyMs: EVERY_MS });
   const sent = usePages(SentGroupsDocument, { state: null }, (result) => result.sentGroups, { everyMs: EVERY_MS });
@@ -71,10 +71,10 @@ export function Interchanges() {
       <div className="head">
         <div>
           <h1>Interchanges</h1>
-          <p>X12 from and to partners. What is missing in a row of control numbers is said; what we sent waits for the partner’s 997.</p>
+          <p>X12 from and to partners. A gap in their control numbers is named; what we sent waits for the partner’s 997.</p>
         </div>
       </div>
-      <List title="What came" asked={came} empty="No interchange came yet" about="Connect an X12 partner. Their files are taken apart here, acknowledged by a 997, and nothing of a broken one is taken.">
+      <List title="What came" asked={came} empty="No interchange came yet" about="Connect an X12 partner. Its files are taken apart here and acknowledged by a 997; of a broken one nothing is taken.">
         <Table label="Interchanges that came" columns={cameColumns} rows={came.rows} idOf={(row) => row.id} onSeenEnd={came.more} />
       </List>
       <List title="What was sent" asked={sent} empty="Nothing was sent as X12 yet" about="Each group has its control number before it is made, and stands here until the partner has acknowledged it.">

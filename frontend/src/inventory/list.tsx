@@ -7,8 +7,9 @@ import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
 import { useKeys } from "../ui/keys";
 import { Asked, Empty, LoadMore, Loading, Problem } from "../ui/state";
-import { Table, type Column } from "../ui/table";
+import { NUMBERS, Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
+import { useTyped } from "../ui/typed";
 import { ItemDialog } from "./item";
 import { InventoryItemsDocument, InventoryPolicyDocument, type InventoryItemsQuery, type InventoryPolicyQuery } from "./query.generated";
 import { compare } from "./quantity";
@@ -40,7 +41,7 @@ function Page() {
       <div className="head">
         <div>
           <h1>Inventory</h1>
-          <p>What there is of an item over all connections, what open orders have reserved of it, and what each seller may offer. One that offers what is not there is an exception before it can sell it.</p>
+          <p>What there is of each item over all connections, what open orders have reserved, and what each seller may offer. A seller that offers more than there is becomes an exception before it sells it.</p>
         </div>
         {policy && (
           <Link className="button" to="/t/$tenant/inventory/policy" params={{ tenant }}>
@@ -59,11 +60,11 @@ function Page() {
         </>
       ) : (
         <div className="panel">
-          <Empty title="Nobody has said what is the stock">
-            <p>Say which connections know what is there (a warehouse, an ERP, a 3PL) and which sell it (shops, marketplaces). From then on each item is added up, and an offer of more than is free becomes an exception.</p>
+          <Empty title="The stock is not set up yet">
+            <p>Choose which connections know what is there (a warehouse, an ERP, a 3PL) and which sell it (shops, marketplaces). From then on each item is added up, and whoever offers more than is free becomes an exception.</p>
             {may("configure") ? (
               <Link className="button main-act" to="/t/$tenant/inventory/policy" params={{ tenant }}>
-                Say what is the stock
+                Set up the stock
               </Link>
             ) : (
               <p>Owners, admins and developers do that.</p>
@@ -97,6 +98,7 @@ function Items({ nameOf }: { nameOf: NameOf }) {
   const [chosen, setChosen] = useState<string | null>(null);
   const focused = rows.length > 0 ? Math.max(0, rows.findIndex((one) => one.sku === chosen)) : -1;
   const narrow = (change: Partial<typeof search>) => void navigate({ to: "/t/$tenant/inventory", params: { tenant }, search: { ...search, ...change }, replace: true });
+  const type = useTyped((text) => narrow({ sku: text || undefined }));
   const open = (item: string | undefined) => {
     if (item) setChosen(item);
     narrow({ item });
@@ -124,15 +126,15 @@ function Items({ nameOf }: { nameOf: NameOf }) {
         </>
       ),
     },
-    { header: "There", cell: ({ row }) => (isKnown(row.original) ? <span className="num">{row.original.there}</span> : <span className="muted nowrap">no stock says</span>) },
-    { header: "Reserved", cell: ({ row }) => <span className="num">{row.original.reserved}</span> },
-    { header: "Free", cell: ({ row }) => (isKnown(row.original) ? <strong className={`num ${compare(row.original.free, "0") < 0 ? "bad-text" : ""}`}>{row.original.free}</strong> : <span className="muted nowrap">not known</span>) },
-    { header: "Kept back", cell: ({ row }) => <span className="num">{row.original.safetyStock}</span> },
+    { header: "There", meta: NUMBERS, cell: ({ row }) => (isKnown(row.original) ? row.original.there : <span className="muted nowrap usual">no stock says</span>) },
+    { header: "Reserved", meta: NUMBERS, cell: ({ row }) => <span className={compare(row.original.reserved, "0") === 0 ? "usual" : undefined}>{row.original.reserved}</span> },
+    { header: "Free", meta: NUMBERS, cell: ({ row }) => (isKnown(row.original) ? <strong className={compare(row.original.free, "0") < 0 ? "bad-text" : undefined}>{row.original.free}</strong> : <span className="muted nowrap usual">not known</span>) },
+    { header: "Kept back", meta: NUMBERS, cell: ({ row }) => row.original.safetyStock },
     {
       header: "Sellers",
       cell: ({ row: { original: item } }) =>
         !isKnown(item) ? (
-          <span className="muted nowrap">are told nothing of it</span>
+          <span className="muted nowrap usual">are told nothing of it</span>
         ) : (
         <ul className="small">
           {item.sellers.map((seller) => (
@@ -155,7 +157,7 @@ function Items({ nameOf }: { nameOf: NameOf }) {
         <label className="hidden-label" htmlFor="find-sku">
           Search by SKU
         </label>
-        <input id="find-sku" type="search" placeholder="An SKU begins with…" style={{ maxWidth: 280 }} defaultValue={sku} onChange={(event) => narrow({ sku: event.target.value || undefined })} autoComplete="off" spellCheck={false} />
+        <input id="find-sku" type="search" placeholder="An SKU begins with…" style={{ maxWidth: 280 }} defaultValue={sku} onChange={(event) => type(event.target.value)} autoComplete="off" spellCheck={false} />
         <label className="row">
           <input type="checkbox" checked={isAtRisk} onChange={(event) => narrow({ risk: event.target.checked ? "yes" : undefined })} />
           At risk only

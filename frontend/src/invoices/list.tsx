@@ -152,7 +152,7 @@ function Closed() {
       <Asked of={asked} what="the invoices">
         {asked.rows.length === 0 ? (
           <Empty title="No month is closed yet">
-            <p>The first one is, a day after its end.</p>
+            <p>A month is closed a day after its end.</p>
           </Empty>
         ) : (
           <Table label="Invoices" columns={columns} rows={asked.rows} idOf={(one) => one.id} />

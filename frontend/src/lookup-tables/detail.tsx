@@ -12,6 +12,7 @@ import { useTell } from "../ui/notice";
 import { Asked, Empty, LoadMore, Loading, Problem, sentence } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { fromLocal, Time, toLocal } from "../ui/time";
+import { useTyped } from "../ui/typed";
 import { useUndo } from "../ui/undo";
 import { ImportDialog } from "./import";
 import { KINDS } from "./list";
@@ -129,7 +130,7 @@ function Entries({ table, edit }: { table: TableNode; edit: ((entry: Entry) => v
   const tenant = useTenant();
   const navigate = useNavigate();
   const { q: search = "" } = useSearch({ from: "/t/$tenant/lookup-tables/$tableId" });
-  const setSearch = (q: string) => void navigate({ to: "/t/$tenant/lookup-tables/$tableId", params: { tenant, tableId: table.id }, search: q ? { q } : {}, replace: true, resetScroll: false });
+  const setSearch = useTyped((q) => void navigate({ to: "/t/$tenant/lookup-tables/$tableId", params: { tenant, tableId: table.id }, search: q ? { q } : {}, replace: true, resetScroll: false }));
   const asked = usePages(LookupEntriesDocument, { id: table.id, search: search.trim() || null }, (result) => result.lookupTable?.entries ?? NO_ENTRIES, { everyMs: 30_000 });
   const [from, to] = CELLS[table.kind];
   const columns: Column<Entry>[] = [
@@ -153,7 +154,7 @@ function Entries({ table, edit }: { table: TableNode; edit: ((entry: Entry) => v
             )}
           </span>
         ) : (
-          <span className="muted">always</span>
+          <span className="muted usual">always</span>
         ),
     },
     ...(edit

@@ -23,7 +23,7 @@ export function DryRuns({ flow, kept, unsaved, records, isKept }: DryRunsProps) 
   const mayKeep = useMay()("configure");
   const [wanted, setWanted] = useState<string | null>(null);
   const isWanted = wanted === kept.id && records.length > 0;
-  const asked = useAsk(MappingDryRunDocument, { id: flow.id, input: { version: kept.version, recordIds: records.map((one) => one.id), ...draftOf(unsaved) } }, { isWanted, of: kept.id });
+  const asked = useAsk(MappingDryRunDocument, { id: flow.id, input: { version: kept.version, recordIds: records.map((one) => one.id), ...draftOf(unsaved) } }, { isWanted, isDear: true, of: kept.id });
   const runs = isWanted && !asked.isPlaceholderData ? asked.data?.flowDryRun : undefined;
   const sent = runs?.filter((run) => run.verdict === "SENT").length ?? 0;
   return (

@@ -64,8 +64,11 @@ function Editor({ flow, tenant }: { flow: FlowNode; tenant: string }) {
   const draft = useDraft(flow);
   const drifts = useFlowDrifts(flow.id);
   const [selected, select] = useState<string | null>(null);
-  const known = useAsk(MappingKnownDocument, { sourceId: flow.source?.id ?? "", destinationId: flow.destination?.id ?? "", kind: flow.recordKind }, { isWanted: Boolean(flow.source && flow.destination) });
-  const records = known.data?.records.nodes;
+  const known = useAsk(MappingKnownDocument, { sourceId: flow.source?.id ?? "", destinationId: flow.destination?.id ?? "", kind: flow.recordKind }, { isWanted: Boolean(flow.source && flow.destination), isDear: true });
+  // Those that were the newest as one came: where much comes, the sample that one works beside would be another every two seconds.
+  const newest = known.data?.records.nodes;
+  const [records, setRecords] = useState(newest);
+  if (newest !== records && !records?.length) setRecords(newest);
   const sample = useSample(flow, records, draft.kept, draft.unsaved, side);
   const running = useMemo(() => (flow.published ? specOf(flow.published) : null), [flow.published]);
   const rules = draft.spec[side];
@@ -79,6 +82,7 @@ function Editor({ flow, tenant }: { flow: FlowNode; tenant: string }) {
     const profiled = side === "read" ? canonical : (known.data?.destination?.fields ?? []).map((one) => one.path);
     return [...new Set([...pathsOf(sample.made), ...profiled])];
   }, [side, known.data, canonical, sample.made]);
+  const hasDraft = draft.kept.state === "draft" || draft.kept.state === "review";
   const change = (next: readonly Rule[], isStep?: boolean) => draft.change({ ...draft.spec, [side]: next }, isStep);
   const current = selected === null ? undefined : rowsOf(rules).find((row) => addressOf(row.place) === selected);
   useBlocker({
@@ -105,8 +109,8 @@ function Editor({ flow, tenant }: { flow: FlowNode; tenant: string }) {
               Undo
             </button>
           )}
-          <Link className="button main-act" to="/t/$tenant/flows/$flowId" params={{ tenant, flowId: flow.id }}>
-            {draft.kept.state === "draft" || draft.kept.state === "review" ? "Go on to publish" : "Back to the flow"}
+          <Link className={hasDraft ? "button main-act" : "button"} to="/t/$tenant/flows/$flowId" params={{ tenant, flowId: flow.id }}>
+            {hasDraft ? "Go on to publish" : "Back to the flow"}
           </Link>
         </div>
       </div>

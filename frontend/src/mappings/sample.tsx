@@ -38,10 +38,10 @@ export function useSample(flow: FlowNode, records: Records | undefined, kept: Ke
   const [pasted, paste] = useState("");
   const chosen = picked || (records && records.length === 0 ? SAMPLES : (records?.[0]?.id ?? ""));
   const isRecord = chosen !== "" && chosen !== OWN && chosen !== SAMPLES;
-  const record = useAsk(MappingRecordDocument, { id: chosen }, { isWanted: isRecord });
+  const record = useAsk(MappingRecordDocument, { id: chosen }, { isWanted: isRecord, isDear: true });
   const stored = isRecord && !record.isPlaceholderData ? record.data?.record : null;
   const messageId = stored?.revisions[0]?.messageId ?? "";
-  const message = useAsk(MappingMessageDocument, { id: messageId }, { isWanted: messageId !== "" });
+  const message = useAsk(MappingMessageDocument, { id: messageId }, { isWanted: messageId !== "", isDear: true });
   const body = messageId !== "" && !message.isPlaceholderData ? (nodeWith(message.data?.node, "body")?.body ?? null) : null;
   // Reading begins with what came, writing with the record that was made of it.
   const over = !isRecord
@@ -52,7 +52,7 @@ export function useSample(flow: FlowNode, records: Records | undefined, kept: Ke
       ? { messages: [body] }
       : { recordIds: [chosen] };
   const isWanted = kept.id !== "" && (isRecord ? Boolean(stored) && !message.isLoading : chosen === SAMPLES || pasted.trim() !== "");
-  const asked = useAsk(MappingDryRunDocument, { id: flow.id, input: { version: kept.version, ...over, ...draftOf(unsaved) } }, { isWanted, of: kept.id });
+  const asked = useAsk(MappingDryRunDocument, { id: flow.id, input: { version: kept.version, ...over, ...draftOf(unsaved) } }, { isWanted, isDear: true, of: kept.id });
   const run = isWanted ? (asked.data?.flowDryRun[0] ?? null) : null;
   const before = side === "read" ? (isRecord ? body : chosen === OWN ? pasted : null) : (run?.document ?? stored?.document ?? null);
   const after = side === "read" ? (run?.document ?? null) : (run?.request?.body ?? null);

@@ -136,7 +136,7 @@ export function RuleTable(props: TableProps) {
         <button type="button" className="button" onClick={() => insert(rules.length === 0 ? [] : [rules.length - 1], { to: "", each: "", rules: [{ to: "" }] })}>
           Add a list
         </button>
-        <span className="muted small">
+        <span className="muted small keys-help">
           <kbd>Enter</kbd> down, <kbd>Ctrl</kbd> <kbd>Enter</kbd> a rule below, <kbd>Alt</kbd> <kbd>↑</kbd> <kbd>↓</kbd> move, <kbd>Alt</kbd> <kbd>Delete</kbd> take away, <kbd>↓</kbd> what could stand there
         </span>
       </div>

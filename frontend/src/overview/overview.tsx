@@ -51,10 +51,11 @@ function Sections({ data }: { data: OverviewQuery }) {
     <>
       <Begin connections={connections} />
       <div className="cards figures">
-        <RateCards />
+        {/* What one comes for first: is there something to do, does it move, then how fast. */}
+        <Card title="Waits for a person" figure={open.toLocaleString()} note={open === 0 ? "Nothing needs you" : "Deliveries stopped with a reason"} isBad={open > 0} />
+        <Card title="Still to deliver" figure={backlog.toLocaleString()} note={backlog === 0 ? "Nothing waits" : "Finish times are in the backlog"} />
         <Card title="Messages received" figure={received.toLocaleString()} note={`${data.ledger.duplicates.toLocaleString()} came twice and had no second effect`} />
-        <Card title="Still to deliver" figure={backlog.toLocaleString()} note={backlog === 0 ? "Nothing waits" : "Finish times are below"} />
-        <Card title="Waits for a person" figure={open.toLocaleString()} note={open === 0 ? "Nothing needs you" : "Deliveries stopped with a reason"} />
+        <RateCards />
       </div>
       <section className="panel">
         <h2>Where deliveries stand</h2>
@@ -77,11 +78,11 @@ function Sections({ data }: { data: OverviewQuery }) {
   );
 }
 
-function Card({ title, figure, note }: { title: string; figure: string; note: string }) {
+function Card({ title, figure, note, isBad = false }: { title: string; figure: string; note: string; isBad?: boolean }) {
   return (
     <section className="panel" aria-label={title}>
       <h2 className="muted small">{title}</h2>
-      <p className="figure">{figure}</p>
+      <p className={isBad ? "figure bad" : "figure"}>{figure}</p>
       <p className="muted small">{note}</p>
     </section>
   );
@@ -107,9 +108,9 @@ function Causes({ groups, hasMore }: { groups: OverviewQuery["exceptionGroups"][
             <thead>
               <tr>
                 <th scope="col">Cause and next step</th>
-                <th scope="col">Count</th>
-                <th scope="col">Oldest</th>
-                <th scope="col">At stake</th>
+                <th scope="col" className="right">Count</th>
+                <th scope="col" className="right">Oldest</th>
+                <th scope="col" className="right">At stake</th>
               </tr>
             </thead>
             <tbody>
@@ -121,9 +122,9 @@ function Causes({ groups, hasMore }: { groups: OverviewQuery["exceptionGroups"][
                     </Link>
                     <p className="muted small">{group.nextStep}</p>
                   </td>
-                  <td className="num" data-label="Count">{group.count.toLocaleString()}</td>
-                  <td className="nowrap" data-label="Oldest">{age(group.oldestAgeS)}</td>
-                  <td data-label="At stake">
+                  <td className="right num" data-label="Count">{group.count.toLocaleString()}</td>
+                  <td className="right num nowrap" data-label="Oldest">{age(group.oldestAgeS)}</td>
+                  <td className="right" data-label="At stake">
                     <Money sums={group.money} />
                   </td>
                 </tr>
@@ -138,11 +139,14 @@ function Causes({ groups, hasMore }: { groups: OverviewQuery["exceptionGroups"][
 
 function ConnectionHealth({ connections }: { connections: OverviewQuery["connections"]["nodes"] }) {
   const tenant = useTenant();
+  const isWell = (one: (typeof connections)[number]) => one.state !== "paused" && one.health === "healthy";
+  // What is not well comes first: nobody looks for it among twenty that are.
+  const ordered = [...connections].sort((a, b) => Number(isWell(a)) - Number(isWell(b)));
   return (
     <section className="panel">
       <h2>Connections</h2>
       <ul className="stack tight">
-        {connections.map((one) => (
+        {ordered.map((one) => (
           <li key={one.id} className="row apart">
             <Link to="/t/$tenant/connections/$connectionId" params={{ tenant, connectionId: one.id }}>
               {one.name}
@@ -188,7 +192,7 @@ function Proof() {
               ) : (
                 "Never reconciled: nobody has compared both sides yet."
               )}
-              {flow.health.openDifferences > 0 && ` ${flow.health.openDifferences} differences are open.`}
+              {flow.health.openDifferences > 0 && ` ${flow.health.openDifferences.toLocaleString()} ${flow.health.openDifferences === 1 ? "difference is" : "differences are"} open.`}
             </p>
           </li>
         ))}

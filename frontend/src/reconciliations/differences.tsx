@@ -78,7 +78,7 @@ export function Differences({ reconciliationId, kind, state }: { reconciliationI
         </>
       ),
     },
-    { header: "Since", accessorKey: "openedAt", cell: ({ row }) => <Time at={row.original.openedAt} as="ago" /> },
+    { header: "Since", accessorKey: "openedAt", cell: ({ row }) => <span className="nowrap"><Time at={row.original.openedAt} as="ago" /></span> },
   ];
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (asked.isPending) return <Loading what="differences" />;

@@ -48,7 +48,7 @@ export function Reconciliations() {
       <div className="head">
         <div>
           <h1>Reconciliations</h1>
-          <p>A flow that shows no error is not yet right. Both sides are listed and held against each other, down to the ids and fields.</p>
+          <p>A flow without an error may still be wrong. So both sides are listed and compared, down to the ids and the fields.</p>
         </div>
         <Link className="button" to="/t/$tenant/certificates" params={{ tenant }}>
           Certificates
@@ -106,7 +106,7 @@ function Proofs({ flows, compare, plan }: { flows: readonly FlowRow[]; compare: 
     return (
       <div className="panel">
         <Empty title="There is no flow to compare yet">
-          <p>Publish a flow first. Then its two sides can be held against each other.</p>
+          <p>Publish a flow first. Then its two sides can be compared.</p>
           <Link className="button main-act" to="/t/$tenant/flows" params={{ tenant }}>
             To the flows
           </Link>

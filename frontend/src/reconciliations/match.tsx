@@ -52,7 +52,7 @@ export function Match() {
           ))}
         </ul>
       ) : (
-        <p className="muted">What was ordered, shipped and billed can be held against each other: too much shipped, billed before it left, another price. What does not fit becomes an exception, before anybody pays it.</p>
+        <p className="muted">What was ordered, shipped and billed can be compared: too much shipped, billed before it left, another price. What does not fit becomes an exception, before anybody pays it.</p>
       )}
       {policy && (
         <p>

@@ -1,7 +1,8 @@
 // A record: where it went, what belongs to it, and its story over all flows and systems.
 import { Link, useParams } from "@tanstack/react-router";
-import { useAsk, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, useTenant } from "../api/hooks";
 import { HiddenNote } from "../app/hidden";
+import { isOpen, meaningOf } from "../deliveries/states";
 import { Badge, words } from "../ui/badge";
 import { Document } from "../ui/document";
 import { Empty, Loading, Problem } from "../ui/state";
@@ -39,7 +40,7 @@ export function RecordPage() {
 
 function Shown({ record }: { record: RecordNode }) {
   const tenant = useTenant();
-  const names = useAsk(ConnectionNamesDocument, {});
+  const names = useAsk(ConnectionNamesDocument, {}, SELDOM);
   const nameOf = (id: string) => names.data?.connections.nodes.find((one) => one.id === id)?.name ?? "a connection";
   return (
     <>
@@ -53,64 +54,68 @@ function Shown({ record }: { record: RecordNode }) {
           </p>
         </div>
       </div>
-      <div className="grid2">
+      <div className="grid2 aside-first">
+        <section className="panel">
+          <h2>Where it went</h2>
+          {record.deliveries.nodes.length === 0 && <p className="muted">Nowhere yet: no published flow takes it.</p>}
+          <ul className="stack">
+            {record.deliveries.nodes.map((one) => (
+              <li key={one.id} className="stack tight">
+                <div className="row apart">
+                  <span>
+                    {nameOf(one.connectionId)}, revision {one.revision}
+                  </span>
+                  <Badge state={one.state} />
+                </div>
+                <p className="muted small">
+                  {one.receiptId && (
+                    <>
+                      There it is <code>{one.receiptId}</code>.{" "}
+                    </>
+                  )}
+                  {one.settledAt ? (
+                    <>
+                      Settled <Time at={one.settledAt} />.
+                    </>
+                  ) : one.waiting ? (
+                    <>
+                      {one.waiting.sentence} It has waited since <Time at={one.waiting.since} />
+                      {one.waiting.until && (
+                        <>
+                          , until <Time at={one.waiting.until} />
+                        </>
+                      )}
+                      .
+                    </>
+                  ) : isOpen(one.state) ? (
+                    <>
+                      Next step <Time at={one.dueAt} />.
+                    </>
+                  ) : (
+                    meaningOf(one.state)?.means
+                  )}
+                </p>
+                {one.exceptions
+                  .filter((exception) => exception.state === "open")
+                  .map((exception) => (
+                    <div key={exception.id} className="note bad stack tight">
+                      <p className="break">{exception.sentence}</p>
+                      <div>
+                        <Link className="button main-act" to="/t/$tenant/exceptions/$causeKey" params={{ tenant, causeKey: exception.causeKey }} search={{ exception: exception.id }}>
+                          Work it
+                        </Link>
+                      </div>
+                    </div>
+                  ))}
+              </li>
+            ))}
+          </ul>
+        </section>
         <section className="panel">
           <h2>What happened</h2>
           <Story recordId={record.id} />
         </section>
         <div className="stack">
-          <section className="panel">
-            <h2>Where it went</h2>
-            {record.deliveries.nodes.length === 0 && <p className="muted">Nowhere yet: no published flow takes it.</p>}
-            <ul className="stack">
-              {record.deliveries.nodes.map((one) => (
-                <li key={one.id}>
-                  <div className="row apart">
-                    <span>
-                      {nameOf(one.connectionId)}, revision {one.revision}
-                    </span>
-                    <Badge state={one.state} />
-                  </div>
-                  <p className="muted small">
-                    {one.receiptId && (
-                      <>
-                        There it is <code>{one.receiptId}</code>.{" "}
-                      </>
-                    )}
-                    {one.settledAt ? (
-                      <>
-                        Settled <Time at={one.settledAt} />.
-                      </>
-                    ) : one.waiting ? (
-                      <>
-                        {one.waiting.sentence} It waits since <Time at={one.waiting.since} />
-                        {one.waiting.until && (
-                          <>
-                            , until <Time at={one.waiting.until} />
-                          </>
-                        )}
-                        .
-                      </>
-                    ) : (
-                      <>
-                        Next step <Time at={one.dueAt} />.
-                      </>
-                    )}
-                  </p>
-                  {one.exceptions
-                    .filter((exception) => exception.state === "open")
-                    .map((exception) => (
-                      <p key={exception.id} className="note bad">
-                        {exception.sentence}{" "}
-                        <Link to="/t/$tenant/exceptions/$causeKey" params={{ tenant, causeKey: exception.causeKey }} search={{ exception: exception.id }}>
-                          Work it
-                        </Link>
-                      </p>
-                    ))}
-                </li>
-              ))}
-            </ul>
-          </section>
           {record.related.length > 0 && (
             <section className="panel">
               <h2>What belongs to it</h2>

@@ -7,7 +7,7 @@ import { RecordProvenanceDocument } from "./query.generated";
 
 export function Provenance({ recordId }: { recordId: string }) {
   const [isOpen, setOpen] = useState(false);
-  const asked = useAsk(RecordProvenanceDocument, { id: recordId }, { isWanted: isOpen });
+  const asked = useAsk(RecordProvenanceDocument, { id: recordId }, { isWanted: isOpen, isDear: true });
   const fields = asked.data?.record?.provenance ?? [];
   return (
     <details onToggle={(event) => setOpen(event.currentTarget.open)}>

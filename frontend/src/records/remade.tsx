@@ -6,7 +6,7 @@ import { RecordRemadeDocument } from "./query.generated";
 
 export function Remade({ attemptId }: { attemptId: string }) {
   const [isWanted, setWanted] = useState(false);
-  const asked = useAsk(RecordRemadeDocument, { id: attemptId }, { isWanted });
+  const asked = useAsk(RecordRemadeDocument, { id: attemptId }, { isWanted, isDear: true });
   if (!isWanted) {
     return (
       <div className="row">

@@ -1,7 +1,7 @@
 // One box for any id. Nobody has to say which it is; each hit says by which it was found.
 import { useEffect, useRef, useState } from "react";
 import { Link, useNavigate, useRouter, useSearch } from "@tanstack/react-router";
-import { useAsk, usePages, useTenant } from "../api/hooks";
+import { SELDOM, useAsk, usePages, useTenant } from "../api/hooks";
 import { Badge, words } from "../ui/badge";
 import { KINDS } from "../ui/kinds";
 import { useKeys } from "../ui/keys";
@@ -66,7 +66,7 @@ export function Records() {
 
 /** Names of connections; null until they are there, because a column that fills later would move the rows. */
 function useConnectionNames(): ((id: string) => string) | null {
-  const names = useAsk(ConnectionNamesDocument, {});
+  const names = useAsk(ConnectionNamesDocument, {}, SELDOM);
   if (names.isPending) return null;
   return (id) => names.data?.connections.nodes.find((one) => one.id === id)?.name ?? "";
 }
@@ -75,7 +75,7 @@ function Hits({ text }: { text: string }) {
   const tenant = useTenant();
   const nameOf = useConnectionNames();
   const asked = useAsk(SearchDocument, { text });
-  if (asked.error) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
+  if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data || !nameOf) return <Loading what="what fits" />;
   const hits = asked.data.search;
   if (hits.length === 0) {

@@ -1,6 +1,6 @@
 // Taking an invitation. Its token stands behind # in the address, which no server sees; who has no account chooses a password here.
 import { useState } from "react";
-import { useNavigate } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { post } from "../api/client";
 import { wrongWith } from "../api/hooks";
@@ -36,7 +36,12 @@ export function Invitation() {
       >
         <h1>{invitation ? `Join ${invitation.tenantName}` : "This invitation is over"}</h1>
         {Boolean(offer.error ?? accept.error) && <Problem error={offer.error ?? accept.error} />}
-        {!invitation && <p>It was taken, withdrawn, or has expired. Ask for another one.</p>}
+        {!invitation && <p>It was taken, withdrawn, or has expired. If you have taken it, sign in; if not, ask for another one.</p>}
+        {!invitation && (
+          <Link to="/sign-in" search={{}}>
+            Sign in
+          </Link>
+        )}
         {invitation && (
           <>
             <p>

@@ -21,7 +21,7 @@ export function Verify() {
             Yes, it is mine
           </button>
         )}
-        <Link to="/">Go on</Link>
+        <Link to="/">Go to Crossdock</Link>
       </div>
     </main>
   );

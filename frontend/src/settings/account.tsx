@@ -164,7 +164,7 @@ function Sessions() {
         <h2>Where you are signed in</h2>
         {rows.length > 1 && <ActButton document={SessionRevokeOthersDocument} values={{}} payloadOf={(act) => act.sessionRevokeOthers} label="End all others" done="All of your sessions but this one have ended." />}
       </div>
-      <p className="muted small padded">When it was last used is known to ten minutes. What you do not know, end, and change your password.</p>
+      <p className="muted small padded">“Last used” is exact to ten minutes. If you do not know one of them, end it and change your password.</p>
       <Table label="Your sessions" columns={columns} rows={rows} idOf={(one) => one.id} />
     </section>
   );

@@ -112,7 +112,7 @@ function Keys() {
             {all.some((key) => key.state !== "ACTIVE") && (
               <label className="row">
                 <input type="checkbox" checked={hasAll} onChange={(event) => setAll(event.target.checked)} />
-                Those that are over, too
+                Also those that are over
               </label>
             )}
             <button type="button" className="button main-act" onClick={() => setDialog({ act: "new", isKept: false })}>
@@ -121,7 +121,7 @@ function Keys() {
           </span>
         </div>
         {rows.length === 0 ? (
-          <Empty title="No program may come in">
+          <Empty title="There is no API key yet">
             <p>A key lets a program of a partner or of your own ask the API, with no more than it needs, and until a day that you say. What it does stands in the audit log under its name.</p>
           </Empty>
         ) : (

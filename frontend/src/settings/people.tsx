@@ -306,7 +306,7 @@ function Invitations({ members }: { members: readonly Member[] }) {
         {all.length > 0 && (
           <label className="row">
             <input type="checkbox" checked={hasAll} onChange={(event) => setAll(event.target.checked)} />
-            Those that are over, too
+            Also those that are over
           </label>
         )}
       </div>

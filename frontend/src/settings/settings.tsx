@@ -1,4 +1,5 @@
 // Settings: who may come in and how they sign in, which programs may, how long the audit log is kept, whether support is let in, the tenant itself, and one's own account. Each part has an address of its own.
+import { useEffect, useRef } from "react";
 import { Link, Navigate, Outlet, useLocation } from "@tanstack/react-router";
 import { useHeld, useTenant } from "../api/hooks";
 import { useMay, usePermissions, type Permission } from "../app/role";
@@ -25,6 +26,11 @@ export function Settings() {
   const parts = PARTS.filter(({ needs }) => (needs ? may(needs) : held === null));
   const { pathname } = useLocation();
   const part = parts.find(({ to }) => pathname.endsWith(to.slice(to.lastIndexOf("/"))));
+  // On a telephone they are one line that is drawn aside: where one is must be in sight.
+  const parted = useRef<HTMLElement>(null);
+  useEffect(() => {
+    parted.current?.querySelector('[data-state="active"]')?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [pathname]);
   return (
     <div className="stack">
       <div className="head">
@@ -33,7 +39,7 @@ export function Settings() {
           <p>Who may come in and how they sign in, which programs may, how long the audit log is kept, whether support is let in, and your own account.</p>
         </div>
       </div>
-      <nav className="tabs" aria-label="Settings">
+      <nav ref={parted} className="tabs" aria-label="Settings">
         {parts.map((part) => (
           <Link key={part.to} to={part.to} params={{ tenant }} activeProps={{ "data-state": "active" }}>
             {part.label}

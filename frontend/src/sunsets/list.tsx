@@ -58,7 +58,7 @@ function Shown({ one }: { one: Sunset }) {
         <Badge tone={TONES[one.severity] ?? "info"}>{left}</Badge>
       </div>
       <p>
-        {one.nextStep} <span className="muted">For {one.owner}.</span>
+        {one.nextStep} <span className="muted">Owner: {one.owner}.</span>
       </p>
       <dl className="facts">
         <dt>Connection</dt>

@@ -223,7 +223,7 @@ function Requests() {
         {hasOver && (
           <label className="row">
             <input type="checkbox" checked={hasAll} onChange={(event) => setAll(event.target.checked)} />
-            Those that are over, too
+            Also those that are over
           </label>
         )}
       </div>
@@ -329,7 +329,7 @@ function columnsOf(nameOf: (userId: string) => string, mayAct: boolean): Column<
 
 function Person({ name, email }: { name: string; email: string }) {
   return (
-    <span className="break who person">
+    <span className="break who">
       {name || email}
       {name && (
         <>

@@ -135,7 +135,7 @@ function Shadow({ swap, report }: { swap: Swap; report: Report | null }) {
       ) : (
         <>
           <p>
-            Deliveries since <Time at={swap.shadowSince} />, {(report.deliveries ?? 0).toLocaleString()}:
+            Of {(report.deliveries ?? 0).toLocaleString()} {report.deliveries === 1 ? "delivery" : "deliveries"} since <Time at={swap.shadowSince} />:
           </p>
           <ul>
             {counts(report).map((one) => (

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { lastName, pretty } from "./document";
+import { lastName, piecesOf, pretty } from "./document";
 
 test("a document is indented without a digit being changed", () => {
   const text = '{"id":5123456789012345607,"total":10.50,"tags":[],"lines":[{"sku":"A \\"B\\" {,}"}]}';
@@ -18,4 +18,13 @@ test("a path's last name", () => {
   expect(lastName("item.items[].item.id")).toBe("id");
   expect(lastName("lines[2].sku")).toBe("sku");
   expect(lastName("tags[]")).toBe("tags");
+});
+
+test("what is at fault is marked line by line, and all else is one piece, however long", () => {
+  const long = Array.from({ length: 10_000 }, (_, index) => `  "line": ${index},`);
+  const text = ["{", ...long, '  "sku": "HAT-XL",', ...long, '  "code": "HAT-XL"', "}"].join("\n");
+  const pieces = piecesOf(text, "lines[0].sku", "HAT-XL");
+  expect(pieces.filter((one) => one.isMarked).map((one) => one.text)).toEqual(['  "sku": "HAT-XL",', '  "code": "HAT-XL"']);
+  expect(pieces.length).toBe(5);
+  expect(pieces.map((one) => one.text).join("")).toBe(text);
 });

@@ -16,23 +16,37 @@ interface DocumentProps {
 export function Document({ text, field, value, label }: DocumentProps) {
   const shown = useMemo(() => pretty(text), [text]);
   const cut = shown.length > CHARS_MAX;
-  const name = field ? lastName(field) : null;
-  const said = value ? JSON.stringify(value) : null;
-  const isMarked = (line: string) => (name !== null && line.trimStart().startsWith(`"${name}":`)) || (said !== null && line.includes(said));
-  const lines = (cut ? shown.slice(0, CHARS_MAX) : shown).split("\n");
+  const pieces = useMemo(() => piecesOf(cut ? shown.slice(0, CHARS_MAX) : shown, field, value), [shown, cut, field, value]);
   return (
     <>
       <pre className="document" tabIndex={0} role="region" aria-label={label}>
-        {lines.map((line, index) => (
-          <span key={index}>
-            {isMarked(line) ? <mark>{line}</mark> : line}
-            {"\n"}
-          </span>
-        ))}
+        {pieces.map(({ text, isMarked }, index) => (isMarked ? <mark key={index}>{text}</mark> : text))}
       </pre>
       {cut && <p className="muted small">Only the first {CHARS_MAX.toLocaleString()} characters are shown.</p>}
     </>
   );
+}
+
+interface Piece {
+  text: string;
+  isMarked: boolean;
+}
+
+/** The text in pieces, of which those are marked that are at fault: a document of ten thousand lines is a few, and drawn as fast as one line. */
+export function piecesOf(text: string, field?: string | null, value?: string | null): Piece[] {
+  const name = field ? lastName(field) : null;
+  const said = value ? JSON.stringify(value) : null;
+  const pieces: Piece[] = [];
+  const lines = text.split("\n");
+  lines.forEach((line, index) => {
+    const isMarked = (name !== null && line.trimStart().startsWith(`"${name}":`)) || (said !== null && line.includes(said));
+    const end = index < lines.length - 1 ? "\n" : "";
+    const last = pieces.at(-1);
+    if (isMarked) pieces.push({ text: line, isMarked }, { text: end, isMarked: false });
+    else if (last && !last.isMarked) last.text += line + end;
+    else pieces.push({ text: line + end, isMarked });
+  });
+  return pieces;
 }
 
 /** Indents JSON without reading it: a parser would change ids of 64 bits and money. What is no JSON stays as it is. */

@@ -6,6 +6,9 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 
 export type Column<Row> = ColumnDef<Row, unknown>;
 
+/** Of a column whose cells are numbers or sums: they are compared, so their ends stand under each other. */
+export const NUMBERS = { isNumber: true } as const;
+
 /** Fewer rows than these are all in the page: then the browser's own search finds each. */
 const VIRTUAL_FROM = 80;
 const ROW_PX = 53;
@@ -63,8 +66,12 @@ export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId
   useEffect(() => {
     if (onSeenEnd && isVirtual && last >= rows.length - AHEAD) onSeenEnd();
   }, [last, rows.length, onSeenEnd, isVirtual]);
+  const isDrawn = useRef(false);
   useEffect(() => {
-    if (focused < 0) return;
+    const isFirst = !isDrawn.current;
+    isDrawn.current = true;
+    // Who opens a page begins at its head, also where its first row is below it.
+    if (focused < 0 || (isFirst && focused === 0)) return;
     if (isVirtual) virtual.scrollToIndex(focused);
     else box.current?.querySelector('[data-focused="true"]')?.scrollIntoView({ block: "nearest" });
   }, [focused, isVirtual, virtual]);
@@ -82,7 +89,7 @@ export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId
                 const order = header.column.getIsSorted();
                 const title = flexRender(header.column.columnDef.header, header.getContext());
                 return (
-                  <th key={header.id} scope="col" role="columnheader" aria-sort={order ? (order === "asc" ? "ascending" : "descending") : undefined}>
+                  <th key={header.id} scope="col" role="columnheader" className={classOf(header.column.columnDef)} aria-sort={order ? (order === "asc" ? "ascending" : "descending") : undefined}>
                     {header.column.getCanSort() ? (
                       <button type="button" className="sort" onClick={header.column.getToggleSortingHandler()}>
                         {title}
@@ -112,7 +119,7 @@ export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId
                   data-focused={index === focused ? "true" : undefined}
                 >
                   {row.getVisibleCells().map((cell) => (
-                    <td key={cell.id} role="cell" data-label={labelOf(cell.column.columnDef)}>
+                    <td key={cell.id} role="cell" className={classOf(cell.column.columnDef)} data-label={labelOf(cell.column.columnDef)}>
                       <div>{flexRender(cell.column.columnDef.cell, cell.getContext())}</div>
                     </td>
                   ))}
@@ -129,6 +136,10 @@ export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId
 /** What stands before the cell where there is no head above it; the first of a row needs none. */
 function labelOf<Row>({ header, meta }: Column<Row>): string | undefined {
   return typeof header === "string" && !(meta as { isTitle?: boolean } | undefined)?.isTitle ? header : undefined;
+}
+
+function classOf<Row>({ meta }: Column<Row>): string | undefined {
+  return (meta as { isNumber?: boolean } | undefined)?.isNumber ? "right num" : undefined;
 }
 
 function useTelephone(): boolean {

@@ -1,4 +1,6 @@
 // Times in the person's own zone, exact on hover; ages in words that can be compared at a glance.
+import { useSyncExternalStore } from "react";
+
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -6,12 +8,37 @@ const day = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
 
 export function Time({ at, as = "moment" }: { at: string; as?: "moment" | "clock" | "ago" }) {
   const date = new Date(at);
-  const text = as === "ago" ? ago((Date.now() - date.getTime()) / 1000) : as === "clock" ? clock.format(date) : moment.format(date);
   return (
     <time dateTime={at} title={exact.format(date)}>
-      {text}
+      {as === "ago" ? <Age since={at} word={ago} /> : as === "clock" ? clock.format(date) : moment.format(date)}
     </time>
   );
+}
+
+/** Ages go on by themselves, all of them at once: an answer that is the same as the one before draws no page anew. */
+const TICK_MS = 10_000;
+const shown = new Set<() => void>();
+let ticks = 0;
+let clockwork: ReturnType<typeof setInterval> | undefined;
+
+function onTick(draw: () => void): () => void {
+  shown.add(draw);
+  clockwork ??= setInterval(() => {
+    ticks += 1;
+    for (const one of shown) one();
+  }, TICK_MS);
+  return () => {
+    shown.delete(draw);
+    if (shown.size > 0) return;
+    clearInterval(clockwork);
+    clockwork = undefined;
+  };
+}
+
+/** How long something is there already. */
+export function Age({ since, word = age }: { since: string; word?: (seconds: number) => string }) {
+  useSyncExternalStore(onTick, () => ticks);
+  return <>{word((Date.now() - Date.parse(since)) / 1000)}</>;
 }
 
 export function dayOf(at: string): string {

@@ -219,7 +219,7 @@ function ItemDialog({ item, tenant, close }: { item: Item; tenant: string; close
     <Dialog title={item.number ?? "A record without a number"} about={item.sentence} open close={close}>
       {item.nextStep && (
         <p>
-          {item.nextStep} <span className="muted">For {item.owner}.</span>
+          {item.nextStep} <span className="muted">Owner: {item.owner}.</span>
         </p>
       )}
       <p>

@@ -97,7 +97,7 @@ function Months() {
                     </th>
                     {isRunning && (
                       <th scope="col" className="right">
-                        {before}, as far as now
+                        {before}, up to this day
                       </th>
                     )}
                     <th scope="col" className="right">
@@ -120,7 +120,7 @@ function Months() {
                         <td className="right num nowrap" data-label={monthName(month)}>
                           <strong>{of(all.month, meter).toLocaleString()}</strong>
                         </td>
-                        {isRunning && <td className="right num nowrap" data-label={`${before}, as far as now`}>{compared.toLocaleString()}</td>}
+                        {isRunning && <td className="right num nowrap" data-label={`${before}, up to this day`}>{compared.toLocaleString()}</td>}
                         <td className="right num nowrap" data-label={before}>
                           {of(all.before, meter).toLocaleString()}
                         </td>
