@@ -6,7 +6,7 @@ import { Permitted } from "../app/permitted";
 import { words } from "../ui/badge";
 import { Field } from "../ui/field";
 import { useKeys } from "../ui/keys";
-import { Asked, Empty, LoadMore } from "../ui/state";
+import { Asked, Empty, LoadMore, Loading } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { fromLocal, Time, toLocal } from "../ui/time";
 import { EventDialog } from "./event";
@@ -29,7 +29,8 @@ function Log() {
   const tenant = useTenant();
   const navigate = useNavigate();
   const search = useSearch({ from: "/t/$tenant/audit" });
-  const names = useAsk(AuditNamesDocument, {}, SELDOM).data;
+  const known = useAsk(AuditNamesDocument, {}, SELDOM);
+  const names = known.data;
   const q = search.q?.trim() ?? "";
   const isText = q !== "" && (search.as ?? kindOfId(q)) === "text";
   const list = usePages(AuditEventsDocument, { ...asked(search), first: 50 }, (result) => result.auditEvents, { everyMs: EVERY_MS, isWanted: !isText });
@@ -72,7 +73,10 @@ function Log() {
       ) : (
         <Asked of={list} what="the audit log">
           <section className="panel flush">
-            {rows.length === 0 ? (
+            {known.isPending ? (
+              // A name that comes later would move the rows.
+              <Loading what="who did it" />
+            ) : rows.length === 0 ? (
               <Empty title={isNarrowed ? "No event fits" : "Nothing was done yet"}>
                 <p>{isNarrowed ? "Nothing in the log is as you searched: take something away above, or look at a longer time." : "The log begins with the first thing that is done here."}</p>
               </Empty>
