@@ -115,14 +115,25 @@ async fn strangers_are_counted_by_their_address_as_far_as_a_named_proxy_tells_it
         assert!(flood(40).await >= 10, "one address is one, whatever it writes");
         assert_eq!(ask(&url, None, "203.0.113.8").await.status(), 200, "another address has its own");
         assert_eq!(ask(&url, Some(&key), "203.0.113.7").await.status(), 200, "who is known is not shut out by a neighbour");
-        // One is given back in three seconds: what a slow machine took since is taken again.
-        flood(3).await;
-        assert_eq!(ask(&url, Some("cdk_0123456789ab_guess"), "203.0.113.7").await.status(), 429, "who guesses is");
-        let sign_in = http().build().unwrap().post(format!("{url}/session/open")).header("Sec-Fetch-Site", "same-origin");
-        let sign_in = sign_in.header("X-Forwarded-For", "203.0.113.7").json(&json!({"email": "a@example.com", "password": "x"}));
-        let refused = sign_in.send().await.unwrap();
-        assert_eq!(refused.status(), 429);
-        assert!(number(&refused, "Retry-After") >= 1);
+        // One is given back in three seconds, perhaps at this moment: then the next try has none.
+        let refused = async |request: &dyn Fn() -> reqwest::RequestBuilder| {
+            for _ in 0..3 {
+                flood(2).await;
+                let answer = request().send().await.unwrap();
+                if answer.status() == 429 {
+                    return answer;
+                }
+            }
+            panic!("a stranger whose address has used up all is let in");
+        };
+        let from_there = |path: &str, body: Value| {
+            let request = http().build().unwrap().post(format!("{url}{path}")).header("Sec-Fetch-Site", "same-origin");
+            request.header("X-Forwarded-For", "203.0.113.7").json(&body)
+        };
+        // Who guesses, and who signs in.
+        refused(&|| from_there("/graphql", json!({"query": "{ viewer { id } }"})).bearer_auth("cdk_0123456789ab_guess")).await;
+        let sign_in = refused(&|| from_there("/session/open", json!({"email": "a@example.com", "password": "x"}))).await;
+        assert!(number(&sign_in, "Retry-After") >= 1);
         for client in ["2001:db8:1:2::", "2001:db8:1:2:ffff::"] {
             assert!(ask(&url, None, client).await.status() == 200);
         }

@@ -127,6 +127,7 @@ impl Drop for Services {
             }
         }
         rabbitmq::forget();
+        postgres::clear();
     }
 }
 
@@ -211,15 +212,20 @@ fn other_user() -> Option<&'static str> {
     ["postgres", "nobody"].into_iter().find(|user| passwd.lines().any(|line| line.starts_with(&format!("{user}:"))))
 }
 
-/// The data folder of a server: within the clone, or where another user must reach it, under /var/tmp.
-fn folder(name: &str) -> Result<std::path::PathBuf, String> {
-    let path = if is_root() {
+/// Where servers have their folders: within the clone, or where another user must reach it, under /var/tmp.
+fn base() -> std::path::PathBuf {
+    if is_root() {
         let clone = process::root().display().to_string();
         let hash = clone.bytes().fold(5381_u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte));
-        std::path::PathBuf::from(format!("/var/tmp/crossdock-{hash:x}")).join(name)
+        std::path::PathBuf::from(format!("/var/tmp/crossdock-{hash:x}"))
     } else {
-        process::data().join(name)
-    };
+        process::data()
+    }
+}
+
+/// The data folder of a server.
+fn folder(name: &str) -> Result<std::path::PathBuf, String> {
+    let path = base().join(name);
     std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(path)
 }

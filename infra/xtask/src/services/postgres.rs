@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::{Rung, Server, as_other, folder, give, npm};
+use super::{Rung, Server, as_other, base, folder, give, npm};
 use crate::process::{find as find_program, free_port, quiet, say, step, wait};
 
 pub fn find(rung: Rung) -> Result<Option<Server>, String> {
@@ -36,18 +36,42 @@ pub fn find(rung: Rung) -> Result<Option<Server>, String> {
     }
 }
 
+/// The folders of those for tests; the id of the process that started it follows.
+const SCRATCH: &str = "postgres-scratch-";
+
 /// One for tests, where its programs are on this machine: new each time, and without a word to the disk. Each test makes a database of a thousand files, and a
 /// server that is to outlive a loss of power writes each of them to the disk before it drops another's: that is half of what the tests take.
 pub fn scratch() -> Result<Option<Server>, String> {
-    const NAME: &str = "postgres-scratch";
     let Some(bin) = binaries() else { return Ok(None) };
-    let data = folder(NAME)?.join("data");
-    // Whatever was left of one that was killed is worth nothing.
-    if data.exists() {
-        std::fs::remove_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
-    }
+    clear();
     let how = format!("{}, for these tests only", bin.display());
-    start(&bin, NAME, &how, &["-c", "fsync=off", "-c", "full_page_writes=off"]).map(Some)
+    start(&bin, &format!("{SCRATCH}{}", std::process::id()), &how, &["-c", "fsync=off", "-c", "full_page_writes=off"]).map(Some)
+}
+
+/// Removes what [`scratch`] made, and what is left of runs that were killed: their servers, too.
+pub fn clear() {
+    let runs = |pid: &str| Path::new("/proc").join(pid).is_dir();
+    for entry in std::fs::read_dir(base()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(owner) = name.to_str().and_then(|name| name.strip_prefix(SCRATCH)) else { continue };
+        // Where nobody can say what runs, those of others are left alone.
+        if owner != std::process::id().to_string() && (runs(owner) || !runs("self")) {
+            continue;
+        }
+        let data = entry.path().join("data");
+        let pid = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+        // Another program may have its number by now.
+        let is_server = |pid: &&str| {
+            let words = std::fs::read(Path::new("/proc").join(pid).join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&words).contains(&*data.to_string_lossy())
+        };
+        if let Some(pid) = pid.lines().next().filter(is_server) {
+            // SIGQUIT: at once. It has nothing that anybody keeps.
+            let _ = std::process::Command::new("kill").args(["-QUIT", pid]).status();
+        }
+        // What cannot be removed now is by the next run.
+        let _ = std::fs::remove_dir_all(entry.path());
+    }
 }
 
 /// Debian keeps them apart by version; the newest serves.
