@@ -419,40 +419,40 @@ export const settings = {
 
   async a_tenant_is_deleted_by_its_slug_kept_once_more_and_then_gone_in_settings({ page, stack }) {
     const { ask } = await asDeveloper(stack);
-    await ask("mutation($input: TenantCreateInput!) { tenantCreate(input: $input) { userErrors { message } } }", { input: { name: "Globex", slug: "globex" } });
-    await visit(page, `${stack.url}/t/globex/settings/tenant`);
+    await ask("mutation($input: TenantCreateInput!) { tenantCreate(input: $input) { userErrors { message } } }", { input: { name: "Passing", slug: "passing" } });
+    await visit(page, `${stack.url}/t/passing/settings/tenant`);
     await heading(page, "Settings");
     const panel = page.getByRole("region", { name: "Delete this tenant" });
     const dialog = page.getByRole("dialog");
     const begin = async (slug) => {
       await panel.getByRole("button", { name: "Delete this tenant" }).click();
-      await dialog.getByLabel("Type the slug of this tenant: globex").fill(slug);
+      await dialog.getByLabel("Type the slug of this tenant: passing").fill(slug);
       await dialog.getByLabel("Why").fill("The contract ended");
       await dialog.getByRole("checkbox", { name: /^I have an export/ }).check();
       await dialog.getByRole("button", { name: "Delete it in 7 days" }).click();
     };
     await inBothThemes(page, "settings-tenant");
     await begin("acme");
-    await dialog.getByText("This is not globex.").waitFor();
+    await dialog.getByText("This is not passing.").waitFor();
     await look(page, "settings-tenant-delete");
     await dialog.getByRole("button", { name: "Cancel" }).click();
-    await begin("globex");
+    await begin("passing");
     const banner = page.getByRole("status", { name: "This tenant is to be deleted" });
     await banner.waitFor();
     await panel.getByText("The contract ended").waitFor();
     await inBothThemes(page, "settings-tenant-deleted");
     // Wherever in it one is.
-    await visit(page, `${stack.url}/t/globex/flows`);
+    await visit(page, `${stack.url}/t/passing/flows`);
     await look(page, "tenant-to-be-deleted");
     await banner.getByRole("button", { name: "Keep it" }).click();
     await banner.waitFor({ state: "detached" });
-    await visit(page, `${stack.url}/t/globex/settings/tenant`);
-    await begin("globex");
+    await visit(page, `${stack.url}/t/passing/settings/tenant`);
+    await begin("passing");
     await banner.waitFor();
     // Nobody is left to ask while its last rows go.
     await visit(page, `${stack.url}/t/acme`);
     await heading(page, "Overview");
     sql(stack, "UPDATE tenant_deletions SET deletes_at = now(), due_at = now()");
-    await until("the tenant is gone", async () => sql(stack, "SELECT count(*) FROM deleted_tenants d WHERE d.slug = 'globex' AND d.place IS NULL AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = d.id)") === "1");
+    await until("the tenant is gone", async () => sql(stack, "SELECT count(*) FROM deleted_tenants d WHERE d.slug = 'passing' AND d.place IS NULL AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = d.id)") === "1");
   },
 };

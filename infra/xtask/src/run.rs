@@ -10,7 +10,7 @@ use crate::{failures, tidy, web};
 
 /// What asks the API only: who may come in, who may see and do what, and files that say it. The API is one and the same in both modes, so that these run once,
 /// in the first. Whatever a message or a delivery goes through runs in both.
-const OF_THE_API: [&str; 22] = [
+const OF_THE_API: [&str; 28] = [
     "account::",
     "api_key::",
     "audit::",
@@ -18,9 +18,12 @@ const OF_THE_API: [&str; 22] = [
     "consent::",
     "cross_tenant::",
     "erasure::",
+    "flow::",
     "flow_file::",
     "impersonation::",
     "invoice::",
+    "lookup_table::",
+    "lookup_version::",
     "mail::",
     "member::",
     "passkey::",
@@ -32,7 +35,10 @@ const OF_THE_API: [&str; 22] = [
     "sessions::",
     "sign_in_policy::",
     "sso::",
+    "ssrf::",
+    "threat_load::",
     "threat_surface::",
+    "timeline::",
 ];
 
 /// The demo runs the profile that builds fastest.
