@@ -60,13 +60,13 @@ function WhatBecomesOfIt() {
   return (
     <div className="stack">
       <h3>What goes</h3>
-      <ul>
+      <ul className="points">
         {GOES.map((one) => (
           <li key={one}>{one}</li>
         ))}
       </ul>
       <h3>What stays</h3>
-      <ul>
+      <ul className="points">
         {STAYS.map((one) => (
           <li key={one}>{one}</li>
         ))}
