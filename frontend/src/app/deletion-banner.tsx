@@ -1,16 +1,14 @@
 // On every page of a tenant that is to be deleted: when, and the way back for who may take it. Nobody closes it.
-import { useAsk, useHeld } from "../api/hooks";
+import { SELDOM, useAsk, useHeld } from "../api/hooks";
 import { ActButton } from "../ui/act-button";
 import { Time } from "../ui/time";
 import { TenantDeleteCancelDocument, TenantDeletionDocument } from "./frame.generated";
 import { useMay } from "./role";
 
-const EVERY_MS = 60_000;
-
 /** The tenant of the page, and that it is to be deleted. Support is not told: each of its looks would stand in the tenant's audit log. */
 export function useDeletion() {
   const isHeld = useHeld() !== null;
-  return useAsk(TenantDeletionDocument, {}, { everyMs: EVERY_MS, isWanted: !isHeld });
+  return useAsk(TenantDeletionDocument, {}, { ...SELDOM, isWanted: !isHeld });
 }
 
 export function DeletionBanner() {

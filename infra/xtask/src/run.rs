@@ -8,8 +8,8 @@ use crate::process::{self, say, shown};
 use crate::services::{Rung, Services};
 use crate::{failures, tidy, web};
 
-/// What asks the API only: who may come in, who may see and do what, and files that say it. The API is one and the same in both modes, so that these run once,
-/// in the first. Whatever a message or a delivery goes through runs in both.
+/// What is about the API and what workers do by the clock: who may come in, who may see and do what, mails, seals, invoices. The two modes differ by the broker and
+/// the limiter, which have no part in it, so that these run once, in the first. What a message or a delivery goes through runs in both.
 const OF_THE_API: [&str; 28] = [
     "account::",
     "api_key::",
