@@ -19,6 +19,7 @@ use crate::auth::Tokens;
 use crate::changes::Changes;
 use crate::client_address::Proxies;
 use crate::config::Config;
+use crate::hook_refusal::HookRefusals;
 use crate::intake::Intake;
 use crate::mailing::Mailing;
 use crate::passkey::Passkeys;
@@ -37,6 +38,7 @@ pub struct AppState {
     pub limiter: Limiter,
     pub catalog: &'static Catalog,
     pub sunsets: Sunsets,
+    pub hook_refusals: HookRefusals,
     pub drop_folders: DropFolders,
     pub tokens: Arc<Tokens>,
     pub proxies: Arc<Proxies>,
@@ -73,6 +75,7 @@ impl AppState {
             limiter,
             catalog,
             sunsets: Sunsets::default(),
+            hook_refusals: HookRefusals::default(),
             drop_folders: config.outward.drop_folders.clone(),
             tokens: Arc::new(Tokens::new(&config.jwt_key, config.jwt_key_also.as_ref())),
             proxies: Arc::new(config.proxies.clone()),
@@ -101,6 +104,8 @@ pub async fn serve(
     ready: impl FnOnce(std::net::SocketAddr),
 ) -> std::io::Result<()> {
     const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+    /// How long what is being told may take after the last answer, before this process ends all the same.
+    const TELLING_MAX: Duration = Duration::from_secs(5);
     let web_app = web::Data::new(WebApp::load(config.web_dir.as_deref(), config.public_url.starts_with("https://"))?);
     let schema = graphql::schema(&state);
     let intake = Intake::start(state.clone());
@@ -108,6 +113,9 @@ pub async fn serve(
     tokio::spawn(async move { sunsets.write(&store, stopped).await });
     let (changes, store, stopped) = (state.changes.clone(), state.store.clone(), stop.clone());
     tokio::spawn(async move { changes.run(store, stopped).await });
+    let (refusals, store, stopped) = (state.hook_refusals.clone(), state.store.clone(), stop.clone());
+    let telling = tokio::spawn(async move { refusals.write(&store, stopped).await });
+    let (refusals, store) = (state.hook_refusals.clone(), state.store.clone());
     let data = web::Data::new(state);
     let server = HttpServer::new(move || {
         App::new()
@@ -148,5 +156,10 @@ pub async fn serve(
         let _ = stop.wait_for(|stop| *stop).await;
         handle.stop(true).await;
     });
-    server.await
+    let ended = server.await;
+    // After the last answer. What is being told is told, and then the rest.
+    if tokio::time::timeout(TELLING_MAX, telling).await.is_ok() {
+        refusals.flush(&store).await;
+    }
+    ended
 }

@@ -1,16 +1,20 @@
 //! The audit log as files: `GET /audit/export` is what `crossdock audit verify` checks without us, `GET /audit/events.csv` is for people and their
 //! spreadsheets. The rows are read as they are sent: a log of any length takes the memory of a few seals.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, Weak};
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use domain::scope::{Permission, Scope};
+use domain::id::TenantId;
+use domain::scope::{Permission, Request, Scope};
 use infra::chain;
 use infra::postgres::StoreError;
 use infra::postgres::audit::AuditFilter;
 use serde::Deserialize;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tracing::warn;
 use uuid::Uuid;
 
@@ -19,7 +23,8 @@ use crate::graphql::{Code, SIGN_IN_FIRST, refuse};
 use crate::{AppState, quota};
 
 /// Exports of one process at a time: each takes a connection of the pool again and again.
-static EXPORTS: Semaphore = Semaphore::const_new(2);
+const EXPORTS_MAX: usize = 4;
+static EXPORTS: Exports = Exports(Mutex::new(BTreeSet::new()));
 /// Pieces that are ready before the reader takes them.
 const PIECES_MAX: usize = 4;
 
@@ -37,12 +42,62 @@ struct ExportQuery {
 
 type Piece = Result<Bytes, StoreError>;
 
+/// Whose exports are under way: one of a tenant at a time, so that none takes the places of all.
+struct Exports(Mutex<BTreeSet<TenantId>>);
+
+/// A place for one export; dropping it gives it back.
+struct Place {
+    exports: &'static Exports,
+    tenant: TenantId,
+}
+
+impl Exports {
+    /// `None` where all are taken, or the tenant has its own.
+    fn enter(&'static self, tenant: TenantId) -> Option<Place> {
+        let mut under_way = self.0.lock().expect("no code panics while it holds the exports");
+        let is_room = under_way.len() < EXPORTS_MAX && under_way.insert(tenant);
+        is_room.then(|| Place { exports: self, tenant })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Ok(mut under_way) = self.exports.0.lock() else { return };
+        under_way.remove(&self.tenant);
+    }
+}
+
+/// Pieces that are ready. Who reads them has them; whoever writes them can throw away what nobody reads.
+type Ready = Arc<tokio::sync::Mutex<mpsc::Receiver<Piece>>>;
+
+fn ready() -> (mpsc::Sender<Piece>, Ready) {
+    let (pieces, ready) = mpsc::channel(PIECES_MAX);
+    (pieces, Arc::new(tokio::sync::Mutex::new(ready)))
+}
+
+/// Ends what broke off: its place is another's at once, and the connection breaks off, too, because half a log must not look like a whole one.
+async fn break_off(
+    place: Place,
+    pieces: mpsc::Sender<Piece>,
+    ready: &Weak<tokio::sync::Mutex<mpsc::Receiver<Piece>>>,
+    error: StoreError,
+) {
+    drop(place);
+    // A reader who has the lock waits for a piece: then there is none to throw away.
+    if let Some(ready) = ready.upgrade()
+        && let Ok(mut ready) = ready.try_lock()
+    {
+        while ready.try_recv().is_ok() {}
+    }
+    let _ = pieces.send(Err(error)).await;
+}
+
 async fn export(state: web::Data<AppState>, request: HttpRequest, query: web::Query<ExportQuery>) -> HttpResponse {
     let (scope, _) = match allowed(&state, &request).await {
         Ok(allowed) => allowed,
         Err(refusal) => return refusal,
     };
-    let Ok(permit) = EXPORTS.try_acquire() else { return busy() };
+    let Some(place) = EXPORTS.enter(scope.tenant) else { return busy() };
     let head = match state.store.within(&scope).audit_export_begin(&state.vault, query.after).await {
         Ok(head) => head,
         Err(error) => {
@@ -52,16 +107,9 @@ async fn export(state: web::Data<AppState>, request: HttpRequest, query: web::Qu
         }
     };
     let name = format!("attachment; filename=\"audit-{}-{}.jsonl\"", scope.tenant, head.statement.seal);
-    let (pieces, taken) = mpsc::channel::<Piece>(PIECES_MAX);
-    tokio::spawn(async move {
-        if let Err(error) = state.store.within(&scope).audit_export(head, &pieces).await {
-            warn!(request.id = %scope.request, error = chain(&error), "An export of the audit log broke off");
-            // The connection breaks off: half a log must not look like a whole one.
-            let _ = pieces.send(Err(error)).await;
-        }
-        drop(permit);
-    });
-    streamed(taken, "application/jsonl; charset=utf-8", name)
+    begin(place, scope.request, "An export", ("application/jsonl; charset=utf-8", name), |pieces| async move {
+        state.store.within(&scope).audit_export(head, &pieces).await
+    })
 }
 
 /// What a sheet is narrowed to; all that is said must be so.
@@ -93,32 +141,58 @@ impl From<SheetQuery> for AuditFilter {
     }
 }
 
+/// What a sheet of this query would be narrowed to; `None` where the query is none.
+pub(crate) fn narrowed(query: &str) -> Option<AuditFilter> {
+    web::Query::<SheetQuery>::from_query(query).ok().map(|query| query.into_inner().into())
+}
+
 async fn sheet(state: web::Data<AppState>, request: HttpRequest, query: web::Query<SheetQuery>) -> HttpResponse {
     let (scope, sees_personal) = match allowed(&state, &request).await {
         Ok(allowed) => allowed,
         Err(refusal) => return refusal,
     };
-    let Ok(permit) = EXPORTS.try_acquire() else { return busy() };
+    let Some(place) = EXPORTS.enter(scope.tenant) else { return busy() };
     let filter = AuditFilter::from(query.into_inner());
     let name = format!("attachment; filename=\"audit-{}.csv\"", scope.tenant);
-    let (pieces, taken) = mpsc::channel::<Piece>(PIECES_MAX);
+    begin(place, scope.request, "A sheet", ("text/csv; charset=utf-8", name), |pieces| async move {
+        state.store.within(&scope).audit_sheet(filter, sees_personal, &state.vault, &pieces).await
+    })
+}
+
+/// Answers with what is written while it is sent.
+fn begin<W: Future<Output = Result<(), StoreError>> + Send + 'static>(
+    place: Place,
+    request: Request,
+    what: &'static str,
+    (kind, name): (&'static str, String),
+    write: impl FnOnce(mpsc::Sender<Piece>) -> W,
+) -> HttpResponse {
+    let (pieces, taken) = ready();
+    let unread = Arc::downgrade(&taken);
+    let written = write(pieces.clone());
     tokio::spawn(async move {
-        if let Err(error) = state.store.within(&scope).audit_sheet(filter, sees_personal, &state.vault, &pieces).await {
-            warn!(request.id = %scope.request, error = chain(&error), "A sheet of the audit log broke off");
-            let _ = pieces.send(Err(error)).await;
+        match written.await {
+            // Before its reader sees the end, and may ask for the next.
+            Ok(()) => drop(place),
+            Err(error) => {
+                warn!(request.id = %request, error = chain(&error), "{what} of the audit log broke off");
+                break_off(place, pieces, &unread, error).await;
+            }
         }
-        drop(permit);
     });
-    streamed(taken, "text/csv; charset=utf-8", name)
+    streamed(taken, kind, name)
 }
 
 fn busy() -> HttpResponse {
-    let reason = "as many exports as are made at a time are under way; try again in a while";
+    let reason = "as many exports as are made at a time are under way, one of a tenant and a few of all; try again in a while";
     refuse(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, reason)
 }
 
-fn streamed(taken: mpsc::Receiver<Piece>, kind: &'static str, name: String) -> HttpResponse {
-    let body = futures::stream::unfold(taken, async |mut taken| Some((taken.recv().await?, taken)));
+fn streamed(taken: Ready, kind: &'static str, name: String) -> HttpResponse {
+    let body = futures::stream::unfold(taken, async |taken| {
+        let piece = taken.lock().await.recv().await?;
+        Some((piece, taken))
+    });
     HttpResponse::Ok()
         .content_type(kind)
         .insert_header((header::CONTENT_DISPOSITION, name))
@@ -151,4 +225,40 @@ async fn allowed(state: &AppState, request: &HttpRequest) -> Result<(Scope, bool
         let status = if code == Code::NoTenant { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN };
         refuse(status, code, &why)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_tenant_has_one_export_at_a_time_and_all_have_a_few() {
+        static EXPORTS: Exports = Exports(Mutex::new(BTreeSet::new()));
+        let tenants: Vec<TenantId> = (0..=EXPORTS_MAX).map(|_| TenantId::generate()).collect();
+        let first = EXPORTS.enter(tenants[0]).unwrap();
+        assert!(EXPORTS.enter(tenants[0]).is_none(), "it has its own");
+        let others: Vec<Place> = tenants[1..EXPORTS_MAX].iter().map(|tenant| EXPORTS.enter(*tenant).unwrap()).collect();
+        assert!(EXPORTS.enter(tenants[EXPORTS_MAX]).is_none(), "all are taken");
+        drop(first);
+        assert!(EXPORTS.enter(tenants[EXPORTS_MAX]).is_some());
+        drop(others);
+        assert!(EXPORTS.enter(tenants[0]).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_reads_gives_its_place_back_and_looks_like_no_whole_log() {
+        static EXPORTS: Exports = Exports(Mutex::new(BTreeSet::new()));
+        let ((pieces, taken), tenant) = (ready(), TenantId::generate());
+        for _ in 0..PIECES_MAX {
+            pieces.send(Ok(Bytes::from_static(b"half a log\n"))).await.unwrap();
+        }
+        let place = EXPORTS.enter(tenant).unwrap();
+        let unread = StoreError::Unread(Duration::from_secs(60));
+        tokio::time::timeout(Duration::from_secs(10), break_off(place, pieces, &Arc::downgrade(&taken), unread)).await.unwrap();
+        assert!(EXPORTS.enter(tenant).is_some());
+        let answer = streamed(taken, "text/csv", "attachment".into());
+        assert!(actix_web::body::to_bytes(answer.into_body()).await.is_err());
+    }
 }

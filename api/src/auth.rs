@@ -13,7 +13,7 @@ use chrono::{DateTime, Duration, Utc};
 use domain::id::{ImpersonationId, SessionId, TenantId, UserId};
 use domain::permission::{Permission, Role};
 use domain::quota::Spent;
-use domain::scope::{Actor, Scope};
+use domain::scope::{ActingAccount, Actor, Request, Scope, TraceId};
 use domain::secret::{ExposeSecret, SecretString};
 use infra::postgres::StoreError;
 use infra::postgres::api_key::LiveKey;
@@ -25,7 +25,6 @@ use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::warn;
-use uuid::Uuid;
 
 use crate::passkey::{self, Challenge, PasskeyError};
 use crate::password::PasswordError;
@@ -41,6 +40,8 @@ const SUPPORT_AUDIENCE: &str = "crossdock-support";
 /// Names the tenant a request is about: an id or a slug. Not needed by who is a member of one only.
 pub const TENANT_HEADER: &str = "X-Crossdock-Tenant";
 
+/// Of W3C Trace Context.
+const TRACE_HEADER: &str = "traceparent";
 const DEVICE_CHARS_MAX: usize = 200;
 /// As long as an address may be.
 pub(crate) const EMAIL_BYTES_MAX: usize = 320;
@@ -80,8 +81,8 @@ pub struct Session {
 /// What is known of a request before anybody signed in.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// One request; the log and the audit log know it by this id.
-    pub request: Uuid,
+    /// One request; the log and the audit log know it by its id, and the audit log says whence it came.
+    pub request: Request,
     /// Where it comes from: the client's address as far as proxies that the operator named say it, else the connection's. Of IPv6 the /64 network.
     pub peer: IpAddr,
     /// `peer` as it is told and kept.
@@ -93,10 +94,11 @@ pub struct Caller {
 impl Caller {
     #[must_use]
     pub fn of(state: &AppState, request: &HttpRequest) -> Self {
-        let peer = client_address::peer(state.proxies.client(request));
+        let address = state.proxies.client(request);
+        let peer = client_address::peer(address);
         let device = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let device = device.chars().take(DEVICE_CHARS_MAX).collect();
-        Self { request: Uuid::now_v7(), peer, address: peer.to_string(), device }
+        Self { request: asked(request, address), peer, address: peer.to_string(), device }
     }
 
     /// Whence a session is opened or used.
@@ -142,17 +144,17 @@ pub struct Viewer {
     pub tenant: Option<TenantId>,
     /// The name of the tenant that was meant, where it demands a second factor that they do not have: then the request is about no tenant.
     pub kept_out_of: Option<String>,
-    pub request: Uuid,
+    pub request: Request,
 }
 
 impl Tokens {
     /// `also` is read and signs nothing.
     #[must_use]
     pub fn new(key: &SecretString, also: Option<&SecretString>) -> Self {
-        let bytes = |key: &SecretString| key.expose_secret().as_bytes().to_vec();
-        let read = [Some(key), also].into_iter().flatten().map(|key| DecodingKey::from_secret(&bytes(key))).collect();
+        let read =
+            [Some(key), also].into_iter().flatten().map(|key| DecodingKey::from_secret(key.expose_secret().as_bytes())).collect();
         let (validation, support) = (validation(AUDIENCE, &[]), validation(SUPPORT_AUDIENCE, &["imp"]));
-        Self { sign: EncodingKey::from_secret(&bytes(key)), read, validation, support }
+        Self { sign: EncodingKey::from_secret(key.expose_secret().as_bytes()), read, validation, support }
     }
 
     fn claims(&self, token: &str, validation: &Validation) -> Option<Claims> {
@@ -241,11 +243,22 @@ impl Viewer {
         let tenant = self.tenant?;
         let actor = match &self.identity {
             Identity::Person { user, .. } => Actor::Member { user: *user, role: self.role()? },
-            Identity::ApiKey(key) => Actor::ApiKey { key: key.id, name: key.name.clone(), user: key.created_by },
+            Identity::ApiKey(key) => {
+                let account = key.account.as_ref();
+                let account = account.map(|of| ActingAccount { service_account: of.id, service_account_name: of.name.clone() });
+                Actor::ApiKey { key: key.id, name: key.name.clone(), user: key.created_by, account }
+            }
             Identity::Impersonation(live) => live.actor(),
         };
         Some(Scope { tenant, actor, request: self.request })
     }
+}
+
+/// A request that comes in now from this client, and the trace that it says it is of.
+#[must_use]
+pub(crate) fn asked(request: &HttpRequest, address: IpAddr) -> Request {
+    let trace = request.headers().get(TRACE_HEADER).and_then(|value| value.to_str().ok()).and_then(TraceId::of_traceparent);
+    Request { address: Some(address), trace, ..Request::own() }
 }
 
 /// What a request shows of who sends it.
@@ -395,8 +408,8 @@ pub async fn sign_in(
     }
     match second_factor::show(state, caller, user, proof).await? {
         Shown::Enough => {}
-        Shown::Missing => return Ok(SignIn::CodeNeeded(asked(state, user).await?)),
-        Shown::Refused => return Ok(SignIn::CodeRefused(asked(state, user).await?)),
+        Shown::Missing => return Ok(SignIn::CodeNeeded(challenge(state, user).await?)),
+        Shown::Refused => return Ok(SignIn::CodeRefused(challenge(state, user).await?)),
     }
     let (refresh_token, hash) = new_token();
     let refresh_expires_at = Utc::now() + Duration::days(REFRESH_DAYS);
@@ -405,7 +418,7 @@ pub async fn sign_in(
 }
 
 /// What a key of theirs is asked; a code is enough where none can be.
-async fn asked(state: &AppState, user: UserId) -> Result<Option<Challenge>, StoreError> {
+async fn challenge(state: &AppState, user: UserId) -> Result<Option<Challenge>, StoreError> {
     match passkey::show_begin(state, user).await {
         Ok(challenge) => Ok(challenge),
         Err(PasskeyError::Store(error)) => Err(error),
@@ -476,8 +489,22 @@ pub async fn find(state: &AppState, caller: &Caller, email: &str) -> Result<Opti
 /// Counts a try of this peer, in all and at this account.
 async fn take(state: &AppState, caller: &Caller, email: &str) -> Result<[u8; 32], SignInError> {
     let account: [u8; 32] = Sha256::digest(email.to_lowercase().as_bytes()).into();
-    let spent = quota::of_try(state, caller, &account).await;
-    if spent.is_granted { Ok(account) } else { Err(SignInError::TooMany(spent)) }
+    try_of(state, caller, &account).await?;
+    Ok(account)
+}
+
+/// Counts a try of this peer, in all and with this mailed token. Nobody finds one by trying; but whoever has one could have passwords hashed with it as often
+/// as they ask.
+///
+/// # Errors
+/// Where there were too many.
+pub async fn try_mailed(state: &AppState, caller: &Caller, token_hash: &[u8; 32]) -> Result<(), SignInError> {
+    try_of(state, caller, token_hash).await
+}
+
+async fn try_of(state: &AppState, caller: &Caller, hash: &[u8; 32]) -> Result<(), SignInError> {
+    let spent = quota::of_try(state, caller, hash).await;
+    if spent.is_granted { Ok(()) } else { Err(SignInError::TooMany(spent)) }
 }
 
 /// Trades a refresh token for a new session's worth; `None` where it is no good.

@@ -17,6 +17,8 @@ use uuid::Uuid;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Streams of one process; whoever finds no room asks again and again instead.
 const STREAMS_MAX: usize = 2_000;
+/// One tenant has at most a quarter of them, so that none sends all others away.
+const SHARE: usize = 4;
 
 type Newest = Option<Uuid>;
 
@@ -56,7 +58,7 @@ impl Default for Changes {
 }
 
 impl Changes {
-    /// `None` where there is no room for one more, or this process is about to end.
+    /// `None` where there is no room for one more, at all or of this tenant, or this process is about to end.
     #[must_use]
     pub fn watch(&self, tenant: TenantId) -> Option<Watch> {
         let room = self.0.room.clone().try_acquire_owned().ok()?;
@@ -64,7 +66,11 @@ impl Changes {
         if watched.is_over {
             return None;
         }
-        let mut newest = watched.tenants.entry(tenant).or_insert_with(|| watch::Sender::new(None)).subscribe();
+        let newest = watched.tenants.entry(tenant).or_insert_with(|| watch::Sender::new(None));
+        if newest.receiver_count() >= STREAMS_MAX / SHARE {
+            return None;
+        }
+        let mut newest = newest.subscribe();
         drop(watched);
         // Whoever comes later is told of what was there before, too: it may have changed since their page was read.
         newest.mark_changed();
@@ -140,10 +146,22 @@ mod tests {
 
     #[tokio::test]
     async fn there_is_room_for_so_many_and_what_leaves_makes_room() {
-        let (changes, tenant) = (Changes::default(), TenantId::generate());
-        let mut all: Vec<Watch> = (0..STREAMS_MAX).map(|_| changes.watch(tenant).unwrap()).collect();
-        assert!(changes.watch(tenant).is_none());
+        let changes = Changes::default();
+        let tenants: Vec<TenantId> = (0..SHARE).map(|_| TenantId::generate()).collect();
+        let watches = |n: usize| changes.watch(tenants[n % SHARE]).unwrap();
+        let mut all: Vec<Watch> = (0..STREAMS_MAX).map(watches).collect();
+        assert!(changes.watch(TenantId::generate()).is_none());
         all.pop();
-        assert!(changes.watch(tenant).is_some());
+        assert!(changes.watch(TenantId::generate()).is_some());
+    }
+
+    #[tokio::test]
+    async fn one_tenant_fills_its_share_and_no_more() {
+        let (changes, greedy, other) = (Changes::default(), TenantId::generate(), TenantId::generate());
+        let mut held: Vec<Watch> = std::iter::from_fn(|| changes.watch(greedy)).take(STREAMS_MAX).collect();
+        assert_eq!(held.len(), STREAMS_MAX / SHARE);
+        assert!(changes.watch(other).is_some(), "the others have theirs");
+        held.pop();
+        assert!(changes.watch(greedy).is_some());
     }
 }

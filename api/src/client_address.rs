@@ -121,16 +121,18 @@ impl Proxies {
         self.behind(connection, request.headers())
     }
 
-    fn behind(&self, connection: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub(crate) fn behind(&self, connection: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = connection.to_canonical();
         if !self.believes(client) {
             return client;
         }
-        let lines: Vec<&str> = headers.get_all(self.forwarding.header()).filter_map(|value| value.to_str().ok()).collect();
+        // Bytes, because a line with one that is no ASCII is a line all the same: left out, what a client wrote before it would pass for the proxy's.
+        let lines: Vec<&[u8]> = headers.get_all(self.forwarding.header()).map(|value| value.as_bytes()).collect();
         // Split by commas whatever quotes say: an open quote of a client's must not swallow what a proxy wrote behind it.
-        for written in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(HOPS_MAX) {
+        for written in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')).take(HOPS_MAX) {
             // What cannot be read is nobody's address: the proxy that wrote it stands for whoever is behind.
-            let Some(address) = self.forwarding.address(written) else { break };
+            let address = std::str::from_utf8(written).ok().and_then(|written| self.forwarding.address(written));
+            let Some(address) = address else { break };
             client = address.to_canonical();
             if !self.believes(client) {
                 break;
@@ -196,6 +198,23 @@ mod tests {
             "10.1.2.3",
             "the other header is a client's"
         );
+    }
+
+    #[test]
+    fn threat_forwarded_line_that_is_no_text_is_a_line_and_brings_no_earlier_one_to_its_place() {
+        let proxies = Proxies::parse("10.0.0.0/8", Forwarding::XForwardedFor).unwrap();
+        let cases: [(&[&[u8]], &str); 3] = [
+            (&[b"1.1.1.1", b"\xff, 203.0.113.7"], "203.0.113.7"),
+            (&[b"1.1.1.1", b"\xff"], "10.1.2.3"),
+            (&[b"\xe9, 203.0.113.7, 10.9.9.9"], "203.0.113.7"),
+        ];
+        for (lines, client) in cases {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap());
+            }
+            assert_eq!(proxies.behind("10.1.2.3".parse().unwrap(), &headers).to_string(), client, "{lines:?}");
+        }
     }
 
     #[test]

@@ -10,10 +10,13 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 use connectors::{Connector, HookCall, HookInfo, HookRefusal, HookTrust};
+use domain::hook_refusal::Cause;
 use domain::id::{MessageId, TenantId};
 use domain::lane::Lane;
+use domain::merkle::hash;
 use domain::message::Origin;
 use domain::quota::Spent;
+use domain::scope::Request;
 use domain::secret::SecretFields;
 use domain::task::{Nudge, Stage};
 use infra::chain;
@@ -24,6 +27,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::AppState;
+use crate::auth::asked;
 use crate::body::{self, BodyError};
 use crate::client_address::peer;
 use crate::quota;
@@ -58,6 +62,8 @@ const UNKNOWN_CACHED_MAX: usize = 10_000;
 const COLD_AT_ONCE: usize = 4;
 const COLD_WAIT: Duration = Duration::from_secs(2);
 const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 20..=64;
+/// What the database refuses, and will again.
+const UNSTORABLE: &str = "it holds something that cannot be stored, such as a NUL character";
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("5");
 
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -271,7 +277,8 @@ async fn receive(
     if !is_token(&token) {
         return unknown();
     }
-    let from = peer(state.proxies.client(&request));
+    let address = state.proxies.client(&request);
+    let (from, asked) = (peer(address), asked(&request, address));
     let hook = match intake.hooks.find(&state, &token, from, HOOK_CACHE).await {
         Ok(Some(hook)) => hook,
         Ok(None) => return unknown(),
@@ -293,11 +300,18 @@ async fn receive(
         return too_many(&spent);
     }
     let Some(mut room) = intake.rooms.enter(hook.tenant) else { return later() };
+    // Told to the tenant beside the answers.
+    let note = |cause: Cause, said: &str| state.hook_refusals.note(hook.tenant, hook.connection, cause, asked, said);
     let read = body::read(request.headers(), payload, BODY_BYTES_MAX, body::READ_TIMEOUT, |bytes| room.grow(bytes));
     let body = match read.await {
         Ok(body) => body,
         Err(BodyError::NoRoom) => return later(),
-        Err(error) => return refuse(error.status(), &error.to_string()),
+        Err(error) => {
+            let said = error.to_string();
+            info!(request.id = %asked, connection.id = %hook.connection, reason = said, "Refused a delivery");
+            note(cause(error), &said);
+            return refuse(error.status(), &said);
+        }
     };
     let headers: Vec<(String, String)> = request
         .headers()
@@ -316,7 +330,10 @@ async fn receive(
     }
     let infos = match verified {
         Ok(infos) => infos,
-        Err(refusal) => return refused(&hook, &refusal),
+        Err(refusal) => {
+            note(refusal.cause(), &refusal.to_string());
+            return refused(&hook, asked, &refusal);
+        }
     };
     if !hook.is_active {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "the connection is paused; send it again later");
@@ -329,7 +346,7 @@ async fn receive(
         return later();
     }
     let is_list = infos.iter().all(|info| info.event.is_some());
-    let arrivals: Vec<Arrival> = infos.into_iter().map(|info| arrival(&hook, info, &body)).collect();
+    let arrivals: Vec<Arrival> = infos.into_iter().map(|info| arrival(&hook, info, &body, asked)).collect();
     if arrivals.is_empty() {
         // A list without events, by which a vendor sees whether we verify.
         return stored(is_list, &[]);
@@ -339,7 +356,19 @@ async fn receive(
         return later();
     }
     let Ok(Ok(outcomes)) = tokio::time::timeout(COMMIT_TIMEOUT, outcomes).await else { return later() };
+    if outcomes.contains(&Outcome::Refused) {
+        note(Cause::Unstorable, UNSTORABLE);
+    }
     stored(is_list, &outcomes)
+}
+
+/// As the tenant is told of a body that was not read to its end.
+fn cause(error: BodyError) -> Cause {
+    match error {
+        BodyError::TooLarge { .. } => Cause::TooLarge,
+        BodyError::Compressed => Cause::Compressed,
+        BodyError::TooSlow | BodyError::Broken | BodyError::NoRoom => Cause::Unfinished,
+    }
 }
 
 /// Held against the credential, as long as its own secrets are in use, and against what the vendor gave or a rotation made.
@@ -356,7 +385,8 @@ fn hook_url(public_url: &str, token: &str, query: &str) -> String {
     format!("{public_url}/hooks/{token}{separator}{query}")
 }
 
-fn arrival(hook: &Hook, info: HookInfo, body: &bytes::Bytes) -> Arrival {
+fn arrival(hook: &Hook, info: HookInfo, body: &bytes::Bytes, asked: Request) -> Arrival {
+    let body = info.event.unwrap_or_else(|| body.clone());
     Arrival {
         id: MessageId::generate(),
         tenant: hook.tenant,
@@ -367,8 +397,9 @@ fn arrival(hook: &Hook, info: HookInfo, body: &bytes::Bytes) -> Arrival {
         kind: info.kind,
         source_id: info.source_id,
         thin: info.fetch,
-        body: info.event.unwrap_or_else(|| body.clone()),
-        request: Uuid::now_v7(),
+        body_sha256: hash(&[&body]),
+        body,
+        request: Request { id: Uuid::now_v7(), ..asked },
     }
 }
 
@@ -384,7 +415,7 @@ fn stored(is_list: bool, outcomes: &[Outcome]) -> HttpResponse {
             Outcome::Committed(Committed::New(id)) => serde_json::json!({"message": id, "duplicate": false}),
             Outcome::Committed(Committed::Duplicate(id)) => serde_json::json!({"message": id, "duplicate": true}),
             Outcome::Later | Outcome::Refused => {
-                return refuse(StatusCode::BAD_REQUEST, "it holds something that cannot be stored, such as a NUL character");
+                return refuse(StatusCode::BAD_REQUEST, UNSTORABLE);
             }
         });
     }
@@ -407,8 +438,8 @@ fn unknown() -> HttpResponse {
     refuse(StatusCode::UNAUTHORIZED, "no hook accepts this delivery")
 }
 
-fn refused(hook: &Hook, refusal: &HookRefusal) -> HttpResponse {
-    info!(connection.id = %hook.connection, reason = %refusal, "Refused a delivery");
+fn refused(hook: &Hook, asked: Request, refusal: &HookRefusal) -> HttpResponse {
+    info!(request.id = %asked, connection.id = %hook.connection, reason = %refusal, "Refused a delivery");
     if refusal.is_forged() { unknown() } else { refuse(StatusCode::BAD_REQUEST, &refusal.to_string()) }
 }
 
@@ -534,7 +565,8 @@ mod tests {
             source_id: None,
             thin: false,
             body: bytes::Bytes::new(),
-            request: Uuid::now_v7(),
+            body_sha256: hash(&[]),
+            request: Request::own(),
         }
     }
 

@@ -15,6 +15,7 @@ mod consent;
 mod event_stream;
 pub mod graphql;
 mod health;
+mod hook_refusal;
 mod intake;
 mod mailing;
 pub mod master_key;

@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tracing::{error, info};
 use url::Url;
+use uuid::Uuid;
 use webauthn_rs::prelude::{
-    Passkey, PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential, Webauthn,
-    WebauthnBuilder, WebauthnError,
+    AuthenticationResult, Passkey, PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential,
+    Webauthn, WebauthnBuilder, WebauthnError,
 };
 
 use crate::AppState;
@@ -104,6 +105,48 @@ fn parse<T: DeserializeOwned>(credential: &Value) -> Option<T> {
     if text.len() > CREDENTIAL_BYTES_MAX { None } else { serde_json::from_str(&text).ok() }
 }
 
+impl Passkeys {
+    /// A new key, if this is what it answered to what it was asked.
+    pub(crate) fn registered(&self, asked: &str, credential: &Value) -> Option<Shown> {
+        let asked = serde_json::from_str::<PasskeyRegistration>(asked).ok()?;
+        let answer = parse::<RegisterPublicKeyCredential>(credential)?;
+        let key = self.0.as_ref()?.finish_passkey_registration(&answer, &asked).ok()?;
+        let (sign_count, credential) = (sign_count(&key), serde_json::to_string(&key).ok()?);
+        Some(Shown { id: key.cred_id().to_vec(), credential, sign_count })
+    }
+
+    /// The id of the key that answered, and whether that is right; `None` of what is no answer.
+    pub(crate) fn shown(
+        &self,
+        asked: &str,
+        credential: &Value,
+    ) -> Option<(Vec<u8>, Result<AuthenticationResult, WebauthnError>)> {
+        let asked = serde_json::from_str::<PasskeyAuthentication>(asked).ok()?;
+        let answer = parse::<PublicKeyCredential>(credential)?;
+        let shown = self.0.as_ref()?.finish_passkey_authentication(&answer, &asked);
+        Some((answer.raw_id, shown))
+    }
+
+    /// What a new key would be asked, with this challenge in the place of one by chance: to that, answers can be written down.
+    pub(crate) fn asks_new(&self, challenge: &str) -> Option<String> {
+        let begun = self.0.as_ref()?.start_passkey_registration(Uuid::nil(), "ann@example.com", "Ann", None);
+        fixed(&begun.ok()?.1, "rs", challenge)
+    }
+
+    /// As [`Self::asks_new`], of a key that is known.
+    pub(crate) fn asks_known(&self, key: &Shown, challenge: &str) -> Option<String> {
+        let key = serde_json::from_str::<Passkey>(&key.credential).ok()?;
+        let begun = self.0.as_ref()?.start_passkey_authentication(&[key]);
+        fixed(&begun.ok()?.1, "ast", challenge)
+    }
+}
+
+fn fixed(asked: &impl serde::Serialize, state: &str, challenge: &str) -> Option<String> {
+    let mut asked = serde_json::to_value(asked).ok()?;
+    *asked.get_mut(state)?.get_mut("challenge")? = Value::from(challenge);
+    Some(asked.to_string())
+}
+
 async fn keep(
     state: &AppState,
     user: UserId,
@@ -140,16 +183,8 @@ pub async fn register_end(
     challenge: PasskeyChallengeId,
     credential: &Value,
 ) -> Result<Option<Shown>, StoreError> {
-    let Some(webauthn) = &state.passkeys.0 else { return Ok(None) };
-    let Some(asked) = state.store.passkey_challenge_take(challenge, user, PasskeyPurpose::Register).await? else {
-        return Ok(None);
-    };
-    let Ok(asked) = serde_json::from_str::<PasskeyRegistration>(&asked) else { return Ok(None) };
-    let Some(answer) = parse::<RegisterPublicKeyCredential>(credential) else { return Ok(None) };
-    let Ok(key) = webauthn.finish_passkey_registration(&answer, &asked) else { return Ok(None) };
-    let sign_count = sign_count(&key);
-    let credential = serde_json::to_string(&key).ok();
-    Ok(credential.map(|credential| Shown { id: key.cred_id().to_vec(), credential, sign_count }))
+    let asked = state.store.passkey_challenge_take(challenge, user, PasskeyPurpose::Register).await?;
+    Ok(asked.and_then(|asked| state.passkeys.registered(&asked, credential)))
 }
 
 /// What the key had counted when it was made: the library keeps it within, and says it of an answer only.
@@ -177,15 +212,11 @@ pub async fn show_begin(state: &AppState, user: UserId) -> Result<Option<Challen
 /// # Errors
 /// Where the database does not answer.
 pub async fn show_end(state: &AppState, caller: &Caller, user: UserId, answer: &Answer) -> Result<bool, StoreError> {
-    let Some(webauthn) = &state.passkeys.0 else { return Ok(false) };
     let Some(asked) = state.store.passkey_challenge_take(answer.challenge, user, PasskeyPurpose::Show).await? else {
         return Ok(false);
     };
-    let Ok(asked) = serde_json::from_str::<PasskeyAuthentication>(&asked) else { return Ok(false) };
-    let Some(credential) = parse::<PublicKeyCredential>(&answer.credential) else { return Ok(false) };
     let keys = read(&state.store.passkeys(user).await?);
-    let shown = webauthn.finish_passkey_authentication(&credential, &asked);
-    let id = credential.raw_id;
+    let Some((id, shown)) = state.passkeys.shown(&asked, &answer.credential) else { return Ok(false) };
     let Some((key, mut kept)) = keys.into_iter().find(|(_, key)| key.cred_id().as_slice() == id.as_slice()) else {
         return Ok(false);
     };

@@ -1,5 +1,6 @@
-//! How often somebody may ask: each API key by its own setting, each person in each tenant, each hook of a connection, and each network address as long as
-//! nobody knows who asks. All of it is counted over all processes (`infra::limiter`), under names that begin with the tenant, so that none takes another's.
+//! How often somebody may ask: each API key by its own setting, all keys of a service account by its, each person in each tenant, each hook of a connection, and
+//! each network address as long as nobody knows who asks. All of it is counted over all processes (`infra::limiter`), under names that begin with the tenant, so
+//! that none takes another's.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use domain::id::{ConnectionId, ScimTokenId, TenantId};
 use domain::merkle::hex;
 use domain::quota::{Quota, Spent};
+use infra::postgres::api_key::LiveKey;
 
 use crate::AppState;
 use crate::auth::{Caller, Identity, Viewer};
@@ -80,7 +82,7 @@ pub async fn of_address(state: &AppState, caller: &Caller) -> Spent {
     state.limiter.spend(&format!("address:{}:calls", caller.peer), state.quotas.address, 1.0).await
 }
 
-/// Counts a call of who is known, in the tenant that the request is about.
+/// Counts a call of who is known, in the tenant that the request is about. One with a key of a service account counts for both, and needs room in both.
 pub async fn of_viewer(state: &AppState, viewer: &Viewer) -> Spent {
     let tenant = viewer.tenant.map_or_else(|| "none".to_owned(), |tenant| tenant.to_string());
     let (who, quota) = match &viewer.identity {
@@ -88,7 +90,19 @@ pub async fn of_viewer(state: &AppState, viewer: &Viewer) -> Spent {
         Identity::ApiKey(key) => (key.id.to_string(), Quota::per_minute(key.calls_per_minute)),
         Identity::Impersonation(live) => (live.id.to_string(), state.quotas.person),
     };
-    state.limiter.spend(&format!("{tenant}:{who}:calls"), quota, 1.0).await
+    let own = format!("{tenant}:{who}:calls");
+    let spent = state.limiter.spend(&own, quota, 1.0).await;
+    let Identity::ApiKey(LiveKey { account: Some(account), .. }) = &viewer.identity else { return spent };
+    if !spent.is_granted {
+        return spent;
+    }
+    let quota_of_all = Quota::per_minute(account.calls_per_minute);
+    let of_all = state.limiter.spend(&format!("{tenant}:{}:calls", account.id), quota_of_all, 1.0).await;
+    if !of_all.is_granted {
+        // A call that was not let in costs its key nothing.
+        state.limiter.spend(&own, quota, -1.0).await;
+    }
+    spent.tighter(of_all)
 }
 
 /// Counts a call of a tenant's directory.
@@ -106,7 +120,7 @@ pub async fn of_step(state: &AppState, caller: &Caller) -> Spent {
     state.limiter.spend(&format!("address:{}:steps", caller.peer), Quota::at_once(STEPS_PER_PEER), 1.0).await
 }
 
-/// Counts a try of a password: at all accounts, and at this one, whose hash `account` is.
+/// Counts a try of a password: at all accounts, and at this one, whose hash `account` is; or with what was mailed to one, by the token's hash.
 pub async fn of_try(state: &AppState, caller: &Caller, account: &[u8; 32]) -> Spent {
     let all = state.limiter.spend(&format!("address:{}:tries", caller.peer), Quota::at_once(TRIES_PER_PEER), 1.0).await;
     if !all.is_granted {
@@ -170,6 +184,9 @@ pub fn too_many(spent: &Spent, reason: &str) -> HttpResponse {
 #[must_use]
 pub fn reason(viewer: Option<&Viewer>) -> &'static str {
     match viewer.map(|viewer| &viewer.identity) {
+        Some(Identity::ApiKey(LiveKey { account: Some(_), .. })) => {
+            "this API key, or all keys of its service account together, ask more often than their callsPerMinute; wait, or have the account changed or a key made with more"
+        }
         Some(Identity::ApiKey(_)) => "this API key asks more often than its callsPerMinute; wait, or have it made with more",
         Some(_) => "you ask more often than a person may in this tenant; wait, or let a program ask with an API key",
         None => "too many requests from this network address; wait, and sign in before you ask",

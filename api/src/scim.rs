@@ -285,6 +285,12 @@ impl Query {
     }
 }
 
+/// The rows of a list that a query asks for: from where on, and how many.
+pub(crate) fn rows(query: &str) -> Option<std::ops::Range<i64>> {
+    let slice = Query::read(query).ok()?.slice;
+    Some(slice.offset..slice.offset + slice.count)
+}
+
 /// What was sent: JSON, whatever kind a directory says it is.
 async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Value, Failure> {
     let bytes =

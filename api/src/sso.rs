@@ -4,7 +4,7 @@
 
 mod check;
 pub(crate) mod id_token;
-mod provider;
+pub(crate) mod provider;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{Duration, Utc};
@@ -34,7 +34,7 @@ const WAY: RoundTrip = RoundTrip { name: "sso", path: PATH };
 /// From the first step to the last, with a person typing in between.
 const MINUTES: i64 = 10;
 const NAME_CHARS_MAX: usize = 200;
-const GROUPS_MAX: usize = 5_000;
+pub(crate) const GROUPS_MAX: usize = 5_000;
 
 /// What the sign-in by providers keeps.
 pub struct Sso {
@@ -282,6 +282,16 @@ fn named(returned: &Returned, metadata: &Metadata) -> Result<(), Failure> {
     };
     let why = "the answer is of another issuer".to_owned();
     if is_its { Ok(()) } else { Err(Failure::Refused { refusal: Refusal::NotBelieved, why }) }
+}
+
+/// Whom a provider vouches for by what stands in an ID token and what it says beside: the address, and the groups.
+pub(crate) fn vouched_for(
+    mut claims: Map<String, Value>,
+    more: Map<String, Value>,
+    groups_claim: &str,
+) -> (Option<String>, Vec<String>) {
+    complete(&mut claims, more);
+    (address(&claims).map(str::to_owned), groups(&claims, groups_claim))
 }
 
 /// A claim by its name, or by a JSON pointer: `/realm_access/roles`.

@@ -45,7 +45,9 @@ impl WebApp {
     pub fn load(folder: Option<&Path>, is_https: bool) -> std::io::Result<Self> {
         let Some(folder) = folder else { return Ok(Self::default()) };
         let mut bytes = HashMap::new();
-        read(folder, "", DEPTH_MAX, &mut bytes)?;
+        read(folder, "", DEPTH_MAX, &mut bytes).map_err(|error| {
+            Error::new(error.kind(), format!("CROSSDOCK_WEB_DIR: {} cannot be read: {error}", folder.display()))
+        })?;
         let mut files = HashMap::new();
         for (name, plain) in &bytes {
             if name.ends_with(".br") || name.ends_with(".gz") {
@@ -131,8 +133,7 @@ pub async fn serve(app: web::Data<WebApp>, request: HttpRequest) -> HttpResponse
 }
 
 fn read(folder: &Path, prefix: &str, depth: usize, found: &mut HashMap<String, Bytes>) -> std::io::Result<()> {
-    let too_large =
-        || Error::new(ErrorKind::InvalidInput, "CROSSDOCK_WEB_DIR: this is no built web app: too many files, or too large");
+    let too_large = || Error::new(ErrorKind::InvalidInput, "this is no built web app: too many files, or too large");
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
@@ -259,5 +260,8 @@ mod tests {
         let folder = Folder::with(&[]);
         let error = WebApp::load(Some(&folder.0), false).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("npm run build"), "{error}");
+        let missing = folder.0.join("nowhere");
+        let error = WebApp::load(Some(&missing), false).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("CROSSDOCK_WEB_DIR") && error.contains("nowhere"), "{error}");
     }
 }

@@ -62,11 +62,11 @@ pub(crate) fn find(headers: &HeaderMap, wanted: &str) -> Option<String> {
 }
 
 #[derive(Deserialize)]
-struct Open {
-    email: String,
-    password: String,
+pub(crate) struct Open {
+    pub(crate) email: String,
+    pub(crate) password: String,
     /// Of the second factor.
-    code: Option<String>,
+    pub(crate) code: Option<String>,
     /// What a key of theirs answered, in its place.
     passkey: Option<Answer>,
 }
@@ -165,8 +165,12 @@ async fn read<T: DeserializeOwned>(state: &AppState, request: &HttpRequest, payl
         .await
         .map_err(|error| refuse(error.status(), Code::BadRequest, &error.to_string()))?;
     // The cause could repeat the password.
-    let read: Option<T> = serde_json::from_slice(&bytes).ok().filter(|_| !bytes.contains(&0) && !has_nul(&bytes));
-    read.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, Code::BadRequest, "the body is not what was expected"))
+    parse(&bytes).ok_or_else(|| refuse(StatusCode::BAD_REQUEST, Code::BadRequest, "the body is not what was expected"))
+}
+
+/// A body, if it is what was expected.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_json::from_slice(bytes).ok().filter(|_| !bytes.contains(&0) && !has_nul(bytes))
 }
 
 /// Postgres has no NUL in a text; within JSON it is written as an escape.
@@ -176,7 +180,7 @@ fn has_nul(bytes: &[u8]) -> bool {
 
 /// True where the request comes from a page of this origin. Browsers of this decade say so in `Sec-Fetch-Site`; of others, and over plain http,
 /// the page's origin must be the address that they sent the request to, or the one that the operator says people use.
-fn is_own(headers: &HeaderMap, public_url: &str) -> bool {
+pub(crate) fn is_own(headers: &HeaderMap, public_url: &str) -> bool {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = header("Sec-Fetch-Site") {
         return site == "same-origin";

@@ -220,8 +220,13 @@ impl Connector {
     }
 
     pub(crate) fn text_at(&self, paths: &[String], body: Option<&Value>) -> Option<String> {
-        let text = paths.iter().find_map(|path| path::first(body?, path)?.to_text())?;
-        Some(text.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect())
+        // An empty text says nothing: a person would be shown a fault without a reason.
+        let said = |path: &String| {
+            let text = path::first(body?, path)?.to_text()?;
+            let text: String = text.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect();
+            (!text.is_empty()).then_some(text)
+        };
+        paths.iter().find_map(said)
     }
 
     /// The fault, and whether the vendor guarantees that nothing was done.
@@ -401,6 +406,13 @@ mod tests {
         let said =
             (fault.code.as_str(), fault.reason.as_str(), fault.owner, fault.fix.as_str(), fault.status, fault.retry_after_ms);
         assert_eq!(said, ("BUSY", "down: later", Owner::Vendor, "wait", Some(503), Some(2_000)));
+    }
+
+    #[test]
+    fn an_empty_text_of_a_vendor_is_no_reason_and_no_code() {
+        let listed = "{status: 500-599, class: outage, reason: '{{ message }}', owner: vendor, fix: wait}";
+        let fault = connector("", listed).classify(&answer(503, &[], r#"{"code":"","message":"\u0001"}"#));
+        assert_eq!((fault.code.as_str(), fault.reason.as_str()), ("http_503", "no message"));
     }
 
     #[test]

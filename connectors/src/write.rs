@@ -193,6 +193,17 @@ resources:
     }
 
     #[test]
+    fn an_id_that_no_row_of_an_index_holds_is_none() {
+        let read = |id: &str| {
+            let body = format!(r#"{{"data":{{"add":{{"id":"{id}"}}}}}}"#);
+            connector().read_change_answer(RecordKind::Order, Change::Write, &answer(&body), "")
+        };
+        assert_eq!(read(&"x".repeat(1_000)).unwrap().id.len(), 1_000);
+        let fault = read(&"x".repeat(1_001)).unwrap_err();
+        assert_eq!((fault.class, fault.code.as_str()), (FaultClass::Unknown, "unreadable_answer"));
+    }
+
+    #[test]
     fn an_action_is_a_form_and_is_proven_by_reading_back() {
         let connector = connector();
         assert_eq!(connector.actions_after_write(RecordKind::Order), ["confirm"]);

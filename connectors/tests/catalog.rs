@@ -81,6 +81,19 @@ fn mappings_read_and_write_only_what_the_canonical_model_has_a_word_for() {
     assert_eq!(unknown, [""; 0]);
 }
 
+/// Every vendor bounds an answer: what changed since a moment would end with the first one, and the rest would be taken for not there.
+#[test]
+fn what_is_read_from_a_moment_on_is_read_in_pages() {
+    let mut in_one = Vec::new();
+    for connector in Catalog::open(&catalog()).unwrap().iter() {
+        for (kind, resource) in &connector.manifest.resources {
+            let read = resource.read.as_ref().filter(|read| read.since.is_some() && read.page.is_none());
+            in_one.extend(read.map(|_| format!("{}/{kind}", connector.name())));
+        }
+    }
+    assert_eq!(in_one, [""; 0]);
+}
+
 /// `UPDATE_SAMPLES=1` writes it anew.
 #[test]
 fn the_schema_for_editors_is_fresh() {

@@ -19,8 +19,10 @@ const WAIT_MAX_MS: i64 = 5 * 60 * 1_000;
 /// A credential does not mend itself, and vendors lock accounts that try again and again.
 const REFUSED_WAIT_MS: i64 = 15_000;
 const REFUSED_WAIT_MAX_MS: i64 = 60 * 60 * 1_000;
-/// How long the answer to a probe is waited for before another is sent.
+/// How long the answer to a probe is waited for before another is sent; and how often it is looked whether the probe is still under way: a later
+/// revision may have taken its place, or a person has cancelled it.
 const PROBE_PATIENCE: Duration = Duration::minutes(2);
+const PROBE_LOOK: Duration = Duration::seconds(2);
 /// Between two batches of a recovery, and where none of the last one has answered yet.
 const STEP: Duration = Duration::seconds(1);
 const STEP_UNANSWERED: Duration = Duration::seconds(10);
@@ -120,7 +122,8 @@ impl Tally {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Breaker {
     pub state: BreakerState,
-    /// Calls and failures of the window that began at `window_at`, or since the breaker is no longer open.
+    /// Calls and failures of the window that began at `window_at`, or since the breaker is no longer open. Half open, `window_at` is when the probe
+    /// was let go.
     pub tally: Tally,
     pub window_at: DateTime<Utc>,
     /// How often it was opened since it was closed last, less one for each batch of a recovery that arrived: what the wait doubles with.
@@ -213,8 +216,8 @@ impl Breaker {
         };
     }
 
-    /// Its time has come, and so many wait for it.
-    pub fn due(&mut self, waits: u32, now: DateTime<Utc>) -> Release {
+    /// Its time has come, and so many wait for it. `is_probing`: the delivery that was let go as a probe has not come to its end.
+    pub fn due(&mut self, waits: u32, is_probing: bool, now: DateTime<Utc>) -> Release {
         let nothing = Release { count: 0, is_over: false };
         match self.state {
             // None can be left behind.
@@ -222,12 +225,17 @@ impl Breaker {
                 self.next_at = None;
                 Release { count: waits, is_over: false }
             }
+            BreakerState::HalfOpen if is_probing && now < self.window_at + PROBE_PATIENCE => {
+                self.next_at = Some(now + PROBE_LOOK);
+                nothing
+            }
             // Nothing came in all that time: whether it works nobody needs to know.
             BreakerState::HalfOpen if waits == 0 => self.close(waits, now),
             BreakerState::Open | BreakerState::HalfOpen => {
                 self.state = BreakerState::HalfOpen;
                 self.batch = waits.min(1);
-                self.next_at = Some(now + PROBE_PATIENCE);
+                self.window_at = now;
+                self.next_at = Some(now + if waits > 0 { PROBE_LOOK } else { PROBE_PATIENCE });
                 Release { count: self.batch, ..nothing }
             }
             BreakerState::Recovering => {
@@ -251,6 +259,7 @@ impl Breaker {
     pub fn has_none_to_let_go(&mut self) {
         if self.state == BreakerState::HalfOpen {
             self.batch = 0;
+            self.next_at = Some(self.window_at + PROBE_PATIENCE);
         }
     }
 

@@ -6,6 +6,8 @@ use crate::value::{Limits, Map, Value};
 /// Fields of one edit.
 pub const EDITS_MAX: usize = 50;
 const PATH_BYTES_MAX: usize = 200;
+/// All that one edit changes. It is kept within other documents, and what could not be read there would be forgotten without a word.
+const KEPT: Limits = Limits { bytes_max: 1024 * 1024, depth_max: 32, nodes_max: 100_000 };
 
 /// One field, and what it becomes.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +32,8 @@ pub enum EditError {
     Absent(String),
     #[error("one edit changes 1 to {EDITS_MAX} fields")]
     Count,
+    #[error("that is more than can be kept: {} bytes and {} values at most, nested {} deep", KEPT.bytes_max, KEPT.nodes_max, KEPT.depth_max)]
+    TooLarge,
 }
 
 /// A part of a path: a name, or a row.
@@ -71,7 +75,12 @@ impl Edits {
             let value = Value::parse(json.as_bytes(), &Limits::DEFAULT).map_err(|_| EditError::Value(path.to_owned()))?;
             read.push(Edit { path: path.to_owned(), value });
         }
-        if (1..=EDITS_MAX).contains(&read.len()) { Ok(Self(read)) } else { Err(EditError::Count) }
+        if !(1..=EDITS_MAX).contains(&read.len()) {
+            return Err(EditError::Count);
+        }
+        let edits = Self(read);
+        let is_kept = Value::parse(edits.to_value().to_json().as_bytes(), &KEPT).is_ok();
+        if is_kept { Ok(edits) } else { Err(EditError::TooLarge) }
     }
 
     #[must_use]
@@ -180,5 +189,7 @@ mod tests {
         assert_eq!(Edits::read([("a", "HAT")]), Err(EditError::Value("a".into())));
         assert_eq!(Edits::read([]), Err(EditError::Count));
         assert_eq!(Edits::read((0..51).map(|_| ("a", "1"))), Err(EditError::Count));
+        let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
+        assert_eq!(Edits::read([("a", deep.as_str())]), Err(EditError::TooLarge), "kept, it could not be read again");
     }
 }

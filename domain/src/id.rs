@@ -145,6 +145,8 @@ ids! {
     ArrivalSeriesId = "ars", "arrival series";
     /// A scoped key of a partner or a service.
     ApiKeyId = "key", "api key";
+    /// A program that stays who it is when its keys are exchanged.
+    ServiceAccountId = "sva", "service account";
     /// A place in a tenant that waits for the person it was offered to.
     InvitationId = "inv", "invitation";
     /// Support's view of a tenant: for a reason and a while.

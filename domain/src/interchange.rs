@@ -96,6 +96,14 @@ impl Reason {
     }
 }
 
+/// What the incident says of groups that were sent while nobody reads what comes back.
+#[must_use]
+pub fn unread_sentence(source: &str) -> String {
+    format!(
+        "What is sent to {source} goes out, and nobody reads its folder: a 997 that rejects it, or does not come, is not seen."
+    )
+}
+
 /// What the incident says of groups that are not acknowledged in time.
 #[must_use]
 pub fn late_sentence(source: &str, count: i64, oldest: &str) -> String {

@@ -30,6 +30,7 @@ pub mod file;
 pub mod fix;
 pub mod flow;
 pub mod governor;
+pub mod hook_refusal;
 pub mod http;
 pub mod id;
 pub mod identity_provider;

@@ -43,6 +43,26 @@ pub fn value<'a>(path: &str, value: &'a str) -> Cow<'a, str> {
     if is_personal(path) { Cow::Borrowed(HIDDEN) } else { sentence(value) }
 }
 
+/// A report of what differs: a value beside the path of its field, and words for people.
+pub fn report(told: &mut serde_json::Value) {
+    match told {
+        serde_json::Value::Array(items) => items.iter_mut().for_each(report),
+        serde_json::Value::Object(map) => {
+            let path = ["path", "field"].iter().find_map(|key| map.get(*key)?.as_str()).map(str::to_owned);
+            for (key, item) in map {
+                let serde_json::Value::String(text) = item else {
+                    report(item);
+                    continue;
+                };
+                let is_value = ["before", "after", "value"].contains(&key.as_str());
+                let hidden = path.as_deref().filter(|_| is_value).map_or_else(|| sentence(text), |path| value(path, text));
+                *text = hidden.into_owned();
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Things whose acts tell what stands in records. What is done to anything else is about a tenant's own people and settings, and the audit log is there to
 /// tell that.
 const OF_RECORDS: &[&str] = &["record", "message", "delivery", "attempt", "exception", "exception_group", "difference"];
@@ -181,6 +201,20 @@ mod tests {
             assert!(seen.contains(shown), "{shown}: {seen}");
         }
         assert_eq!(record(RecordKind::Order, "no JSON"), HIDDEN);
+    }
+
+    #[test]
+    fn a_report_shows_how_much_differs_and_nobodys_name() {
+        let mut told = serde_json::json!({"changed": 2, "fields": [
+            {"field": "customer.name", "examples": [{"path": "customer.name", "before": "Ada Byron", "after": null}]},
+            {"field": "lines[].sku", "examples": [{"path": "lines[0].sku", "before": "HAT", "after": "CAP"}]}],
+            "causes": [{"reason": {"code": "mapping.lookup", "sentence": "ada@example.com has no entry", "path": "customer.email", "value": "ada@example.com"}}]});
+        report(&mut told);
+        let expected = serde_json::json!({"changed": 2, "fields": [
+            {"field": "customer.name", "examples": [{"path": "customer.name", "before": HIDDEN, "after": null}]},
+            {"field": "lines[].sku", "examples": [{"path": "lines[0].sku", "before": "HAT", "after": "CAP"}]}],
+            "causes": [{"reason": {"code": "mapping.lookup", "sentence": format!("{HIDDEN} has no entry"), "path": "customer.email", "value": HIDDEN}}]});
+        assert_eq!(told, expected);
     }
 
     /// The table: each field of the model that tells of a person is hidden, in each kind, wherever it stands.

@@ -70,6 +70,15 @@ impl Quota {
     }
 }
 
+impl Spent {
+    /// Of two that both count, the one that lets less follow.
+    #[must_use]
+    pub fn tighter(self, other: Self) -> Self {
+        let room = |spent: &Self| (spent.is_granted, spent.left, spent.quota.per_minute);
+        if room(&other) < room(&self) { other } else { self }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +109,18 @@ mod tests {
         let (kept, _) = large.spend(0.0, 60_000.0, 0.0);
         let (_, spent) = Quota::per_minute(60).spend(kept, 1.0, 0.0);
         assert!(!spent.is_granted && spent.wait_ms <= 10_000.0, "{spent:?}");
+    }
+
+    #[test]
+    fn of_two_quotas_the_tighter_one_is_told() {
+        let (_, wide) = Quota::per_minute(600).spend(0.0, 1.0, 0.0);
+        let (kept, narrow) = Quota::per_minute(12).spend(0.0, 1.0, 0.0);
+        assert_eq!((wide.tighter(narrow), narrow.tighter(wide)), (narrow, narrow));
+        let (kept, _) = Quota::per_minute(12).spend(kept, 1.0, 0.0);
+        let (_, refused) = Quota::per_minute(12).spend(kept, 1.0, 0.0);
+        let (_, last) = Quota::per_minute(6).spend(0.0, 1.0, 0.0);
+        assert_eq!((refused.left, last.left), (0, 0));
+        assert_eq!((refused.tighter(last), last.tighter(refused)), (refused, refused), "what refuses comes first");
     }
 
     #[test]

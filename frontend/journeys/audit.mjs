@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { colleague, sql } from "./database.mjs";
 import { asDeveloper, heading } from "./journeys.mjs";
-import { inBothThemes, look, quiet, visit } from "./page.mjs";
+import { DESK, inBothThemes, look, quiet, TELEPHONE, visit } from "./page.mjs";
 import { signIn } from "./people.mjs";
 
 const find = async (page, values) => {
@@ -70,6 +70,38 @@ export const audit = {
     await other.close();
   },
 
+  async whence_something_was_asked_for_stands_on_its_events_page_to_be_copied({ page, context, stack }) {
+    const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const { ask } = await asDeveloper(stack, "acme", { traceparent: `00-${trace}-00f067aa0ba902b7-01` });
+    const { lookupTableCreate } = await ask("mutation($name: String!) { lookupTableCreate(name: $name) { lookupTable { id } userErrors { message } } }", { name: "Traced" });
+    const { id } = lookupTableCreate.lookupTable;
+    const { auditEvents } = await ask("query($id: ID!) { auditEvents(subjectId: $id, first: 1) { nodes { id requestId } } }", { id });
+    const [event] = auditEvents.nodes;
+    await visit(page, `${stack.url}/t/acme/audit/events/${event.id}`);
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    const shown = (label) => page.getByRole("textbox", { name: label, exact: true });
+    for (const [label, text] of [["The address", "127.0.0.1"], ["The request", event.requestId], ["The trace", trace], ["The event", event.id]]) {
+      assert.equal((await shown(label).innerText()).trim(), text);
+      await page.getByRole("button", { name: `Copy ${label.replace("The", "the")}`, exact: true }).click();
+      await page.locator(".copy", { has: shown(label) }).getByText("Copied.").waitFor();
+      assert.equal(await page.evaluate(() => navigator.clipboard.readText()), text);
+    }
+    await context.clearPermissions();
+    await inBothThemes(page, "audit-event-whence");
+    await page.setViewportSize(TELEPHONE);
+    await look(page, "audit-event-whence-telephone");
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)) <= 0, "no wider than a telephone");
+    await page.setViewportSize(DESK);
+    // The same in the list, and from there to all that the request did.
+    await visit(page, `${stack.url}/t/acme/audit?q=${id}&event=${event.id}`);
+    await page.getByRole("dialog").getByRole("textbox", { name: "The trace", exact: true }).waitFor();
+    await look(page, "audit-event-whence-dialog");
+    await page.getByRole("dialog").getByRole("link", { name: "All that it did" }).click();
+    await page.getByRole("region", { name: "Events" }).getByRole("button", { name: "lookup table: created" }).waitFor();
+    assert.equal(new URL(page.url()).searchParams.get("as"), "request");
+    await ask("mutation($id: ID!) { lookupTableDelete(id: $id) { userErrors { message } } }", { id });
+  },
+
   async what_was_sent_is_looked_at_searched_and_held_against_its_seal_on_an_events_page({ page, browser, stack }) {
     const { ask } = await asDeveloper(stack);
     const { auditEvents } = await ask('{ auditEvents(action: "attempt.started", first: 10) { nodes { id subjectId detail payload { text length } } } }', {});
@@ -123,12 +155,17 @@ export const audit = {
     await inBothThemes(page, "audit-payload-altered");
     sql(stack, `UPDATE attempts SET request = substring(request FOR length(request) - 1) WHERE ${attempt}`);
 
-    // What came has no digest in the log, and is not called proven.
-    const { auditEvents: received } = await ask('{ auditEvents(action: "message.received", first: 20) { nodes { id payload { text } } } }', {});
+    // What came is proven, too, until somebody changes it.
+    const { auditEvents: received } = await ask('{ auditEvents(action: "message.received", first: 20) { nodes { id subjectId payload { text } } } }', {});
     const came = { nodes: received.nodes.filter(({ payload }) => payload?.text.startsWith("{") && /@example\.com|•••/.test(payload.text)) };
     await visit(page, `${stack.url}/t/acme/audit/events/${came.nodes[0].id}`);
-    await page.getByText(/^The log holds no digest of what comes/).waitFor();
+    await page.getByText(/^It is what was sealed, to the byte/).waitFor();
     await look(page, "audit-payload-came");
+    const message = `id = '${came.nodes[0].subjectId.split("_")[1]}'`;
+    sql(stack, `UPDATE messages SET body = body || ' '::bytea WHERE ${message}`);
+    await visit(page, `${stack.url}/t/acme/audit/events/${came.nodes[0].id}`);
+    await page.getByText(/^It is not what was sealed/).waitFor();
+    sql(stack, `UPDATE messages SET body = substring(body FOR length(body) - 1) WHERE ${message}`);
     await visit(page, `${stack.url}/t/acme/audit/events/aud_${"0".repeat(32)}`);
     await heading(page, "There is no such event");
 

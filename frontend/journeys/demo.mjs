@@ -18,25 +18,31 @@ function doors(text) {
   return Object.values(found).every(Boolean) && text.includes("stays up until") ? found : null;
 }
 
-export async function demo() {
+/** Those that run: the demo must clean up, whoever ends us. */
+const running = new Set();
+// Sent to the whole group by a terminal's Ctrl-C, and to us alone by a runner.
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => void Promise.all([...running].map((stop) => stop())).then(() => process.exit(1)));
+
+/** `more` of the environment than all of them have. */
+export async function demo(more = {}) {
   const { CROSSDOCK_DEMO: program, CROSSDOCK_WEB_DIR: folder } = process.env;
   if (!program || !folder) {
     throw new Error("Set CROSSDOCK_DEMO to the built demo (target/debug/demo) and CROSSDOCK_WEB_DIR to frontend/dist; `cargo xtask test` does both.");
   }
   // What is normal is learned in days elsewhere, and here of the demo's orders.
-  const env = { ...process.env, CROSSDOCK_CONNECTORS: OWN_CONNECTORS, CROSSDOCK_DRIFT_DOCUMENTS: "30", CROSSDOCK_DRIFT_HOURS: "0", CROSSDOCK_DRIFT_FLUSH_MS: "1000" };
+  const env = { ...process.env, CROSSDOCK_CONNECTORS: OWN_CONNECTORS, CROSSDOCK_DRIFT_DOCUMENTS: "30", CROSSDOCK_DRIFT_HOURS: "0", CROSSDOCK_DRIFT_FLUSH_MS: "1000", ...more };
   const child = spawn(program, [], { stdio: ["ignore", "pipe", "pipe"], env });
   let said = "";
   const note = (bytes) => (said += bytes);
   child.stdout.on("data", note);
   child.stderr.on("data", note);
   const ended = new Promise((resolve) => child.on("exit", resolve));
-  // Sent to the whole group by a terminal's Ctrl-C, and to us alone by a runner: the demo must clean up in both cases.
   const stop = async () => {
     if (child.exitCode === null) child.kill("SIGINT");
     await ended;
+    running.delete(stop);
   };
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => void stop().then(() => process.exit(1)));
+  running.add(stop);
   const end = Date.now() + PATIENCE_MS;
   while (Date.now() < end && child.exitCode === null) {
     const found = doors(said);

@@ -1,6 +1,6 @@
 // What people come to do, one after the other with one sign-in. Each is named after what is true.
 import assert from "node:assert/strict";
-import { inBothThemes, look, visit, watch } from "./page.mjs";
+import { inBothThemes, look, open, visit, wrong } from "./page.mjs";
 import { HOSTILE, send, withSku } from "./shop.mjs";
 
 export const heading = (page, name) => page.getByRole("heading", { level: 1, name }).waitFor();
@@ -14,6 +14,12 @@ export async function until(what, isSo, patienceMs = 30_000) {
   }
   throw new Error(`${what} did not come about within ${patienceMs / 1000} s`);
 }
+
+/** What the API says where something on its side failed. */
+const FAILED = "something on our side failed; try again, and tell support the request id if it stays";
+const refusing = (route, code, message, headers = {}) => route.fulfill({ json: { errors: [{ message, extensions: { code } }] }, headers });
+/** That the page was refused what a journey refuses it is no news; that anything else went wrong is. */
+export const nothingBut = (...messages) => assert.deepEqual(wrong().filter((one) => !messages.some((message) => one.includes(message))), []);
 
 async function openCause(page, text) {
   await page.keyboard.press("g");
@@ -44,6 +50,15 @@ export const journeys = {
     await heading(page, "Overview");
     await page.getByText("Where deliveries stand").waitFor();
     await page.getByText("50 confirmed").first().waitFor();
+    // What comes and goes is gone through piece by piece, without a pointer, too.
+    const chart = page.getByRole("slider", { name: /^Messages a minute/ });
+    await until("the pieces", async () => (await chart.getAttribute("aria-valuemax")) === "12");
+    await chart.focus();
+    await page.keyboard.press("Home");
+    assert.equal(await chart.getAttribute("aria-valuenow"), "1");
+    assert.match(await chart.getAttribute("aria-valuetext"), /accepted, .* confirmed$/);
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await chart.getAttribute("aria-valuenow"), "2");
     await inBothThemes(page, "overview");
   },
 
@@ -200,6 +215,19 @@ export const journeys = {
     await page.getByRole("button", { name: "Connect", exact: true }).click();
     await page.getByRole("alert").first().waitFor();
     await look(page, "connect-refused");
+    // What was typed outlives an API that fails meanwhile: the form is asked for again when somebody comes back to the tab.
+    await page.route("**/graphql", (route) => (route.request().postData()?.includes("query ConnectorForm") ? refusing(route, "INTERNAL", FAILED) : route.fallback()));
+    const outage = page.getByText(/^Crossdock cannot answer: something on its side failed\./);
+    await until("the notice", async () => {
+      await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange", { bubbles: true })));
+      return outage.isVisible();
+    });
+    await page.getByRole("button", { name: "Connect", exact: true }).waitFor();
+    for (const box of await page.locator("form input[required]:not([name=name])").all()) assert.equal(await box.inputValue(), "not what it wants");
+    await page.unroute("**/graphql");
+    await outage.waitFor({ state: "detached", timeout: 60_000 });
+    for (const box of await page.locator("form input[required]:not([name=name])").all()) assert.equal(await box.inputValue(), "not what it wants");
+    nothingBut(FAILED);
   },
 
   async a_connection_shows_its_limits_and_is_paused_and_resumed({ page, stack }) {
@@ -262,8 +290,7 @@ export const journeys = {
     const policy = served.headers.get("content-security-policy") ?? "";
     assert.match(policy, /default-src 'none'/);
     assert.doesNotMatch(policy, /unsafe|\*/);
-    const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-    const page = watch(await context.newPage());
+    const { context, page } = await open(browser, "light", { width: 1280, height: 800 });
     await page.goto(stack.url);
     await page.getByLabel("E-mail").fill(stack.email);
     await page.getByLabel("Password").fill(stack.password);
@@ -292,14 +319,29 @@ export const journeys = {
     await page.getByLabel("The export").setInputFiles(path);
     await page.getByRole("button", { name: "Check it" }).click();
     await page.getByText(/^It is as it was sealed/).waitFor();
-    // And what the mapping editor draws over its table.
+    // So must what is drawn by libraries: charts, the map of flows and the steps of one.
+    await page.getByRole("link", { name: "Usage", exact: true }).click();
+    await page.getByRole("slider", { name: "Messages accepted, by month" }).locator("svg").waitFor();
     await page.getByRole("link", { name: "Flows", exact: true }).click();
-    await page.getByRole("link", { name: /orders: shopify/ }).click();
+    await page.getByRole("link", { name: "Map", exact: true }).click();
+    await page.getByRole("group", { name: "Map of flows" }).getByRole("link", { name: /orders: shopify/ }).click();
+    await page.getByRole("region", { name: "How it runs" }).getByRole("link", { name: /^Filter: / }).waitFor();
+    // And what the mapping editor draws over its table.
     await page.getByRole("link", { name: "Edit the mapping" }).click();
     // Wrong on purpose, so that it is never kept.
     await page.getByLabel("Filter", { exact: true }).pressSequentially("1 + + tot");
     await page.getByRole("option", { name: "totals.grand" }).waitFor();
+    assert.deepEqual(wrong(), []);
+    // What it forbids does not run, and fails whatever journey it happens in: here it is what is wanted.
+    await page.evaluate((text) => document.querySelector("main").append(document.createRange().createContextualFragment(text)), `${HOSTILE}<p style="color: red">`);
+    const refused = [];
+    await until("each of the three is told", () => {
+      refused.push(...wrong());
+      return ["script-src-elem", "script-src-attr", "style-src-attr"].every((directive) => refused.some((one) => one.includes(`the policy refused ${directive}`)));
+    });
+    assert.equal(await page.evaluate(() => window.owned), undefined);
     await context.close();
+    wrong();
   },
 
   async whoever_is_a_member_of_two_tenants_chooses_and_an_empty_one_says_how_to_begin({ page, stack }) {
@@ -344,6 +386,39 @@ export const journeys = {
     await page.getByText(/Crossdock does not answer/).waitFor({ state: "detached", timeout: 30_000 });
   },
 
+  async a_server_that_answers_and_cannot_is_said_and_a_part_that_is_refused_says_so_in_its_place({ page, stack }) {
+    let refuse = (route) => route.fallback();
+    // Nobody is told of changes, so that pages ask as often as they say.
+    await page.route("**/graphql", (route) => (route.request().headers()["accept"] === "text/event-stream" ? route.abort() : refuse(route)));
+    await page.goto(`${stack.url}/t/acme`);
+    await page.getByText("Where deliveries stand").waitFor();
+    const outage = page.getByText(/^Crossdock cannot answer/);
+    refuse = (route) => refusing(route, "INTERNAL", FAILED);
+    await page.getByText(/^Crossdock cannot answer: something on its side failed\. The oldest of what you see is of /).waitFor({ timeout: 60_000 });
+    await page.getByText("Where deliveries stand").waitFor();
+    await look(page, "failing");
+    refuse = (route) => route.fallback();
+    await outage.waitFor({ state: "detached", timeout: 60_000 });
+
+    const often = "you ask more often than a person may in this tenant; wait, or let a program ask with an API key";
+    refuse = (route) => refusing(route, "RATE_LIMITED", often, { "Retry-After": "5" });
+    await page.getByText(/^Crossdock cannot answer for a while: .* The oldest of what you see is of .* It is asked again by itself, at /).waitFor({ timeout: 60_000 });
+    refuse = (route) => route.fallback();
+    await outage.waitFor({ state: "detached", timeout: 60_000 });
+
+    // One part that one may not see any more is no outage, and does not look as if it were so still.
+    await page.goto(`${stack.url}/t/acme/records`);
+    const newest = page.getByRole("region", { name: "Newest records" });
+    await newest.waitFor();
+    refuse = (route) => (route.request().postData()?.includes("query Records(") ? refusing(route, "FORBIDDEN", "your role does not include this") : route.fallback());
+    await page.getByText("Your role in this tenant does not include it.").waitFor({ timeout: 60_000 });
+    assert.deepEqual([await newest.count(), await outage.count()], [0, 0]);
+    refuse = (route) => route.fallback();
+    await newest.waitFor({ timeout: 60_000 });
+    await page.unroute("**/graphql");
+    nothingBut(FAILED, often, "your role does not include this");
+  },
+
   async a_telephone_is_enough({ page, stack }) {
     await page.setViewportSize({ width: 390, height: 844 });
     for (const [name, title] of [["overview", ""], ["exceptions", "exceptions"], ["records", "records"], ["connections", "connections"], ["flows", "flows"]]) {
@@ -356,7 +431,7 @@ export const journeys = {
       const gap = await page.evaluate(() => document.querySelector("main").getBoundingClientRect().top - document.querySelector(".side").getBoundingClientRect().bottom);
       assert.ok(Math.abs(gap) < 2, `a gap of ${gap} under the menu of ${name}`);
     }
-    for (const path of ["lookup-tables", "reconciliations", "incidents", "drifts", "backfills", "files", "alerts", "inventory", "inventory/policy", "audit", "audit/verify", "usage", "settings/people", "settings/api-keys", "settings/account", "settings/audit-log", "settings/tenant"]) {
+    for (const path of ["flows/map", "lookup-tables", "reconciliations", "incidents", "drifts", "backfills", "files", "alerts", "inventory", "inventory/policy", "audit", "audit/verify", "usage", "settings/people", "settings/api-keys", "settings/account", "settings/audit-log", "settings/tenant"]) {
       await visit(page, `${stack.url}/t/acme/${path}`);
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true, path);
     }
@@ -377,20 +452,28 @@ export const journeys = {
     assert.equal(await page.evaluate(() => document.cookie + JSON.stringify(localStorage)).then((seen) => seen.includes(cookie.value)), false);
     await page.getByRole("button", { name: "acme" }).click();
     await look(page, "menu");
+    // Nobody is told that they are signed out by a server that was not told itself, and no address brings back what they left.
+    await page.route("**/session/close", (route) => route.abort());
     await page.getByRole("menuitem", { name: "Sign out" }).click();
     await heading(page, "Sign in to Crossdock");
+    await page.getByText("You are not signed out yet.").waitFor();
+    await look(page, "not-signed-out");
+    await page.goto(`${stack.url}/sign-in?sso=done`);
+    await page.getByText("You are not signed out yet.").waitFor();
+    await page.unroute("**/session/close");
+    await page.getByText("You are signed out now.").waitFor({ timeout: 30_000 });
     const headers = { "Content-Type": "application/json", Origin: stack.url, Cookie: `${cookie.name}=${cookie.value}` };
     const answer = await fetch(`${stack.url}/session/refresh`, { method: "POST", headers, body: "{}" });
     assert.equal((await answer.json()).session, null);
   },
 };
 
-/** The demo's person, as a program signs in. */
-export async function asDeveloper(stack, tenant = "acme") {
+/** The demo's person, as a program signs in; `more` headers go with each request. */
+export async function asDeveloper(stack, tenant = "acme", more = {}) {
   const post = async (query, variables, headers) => {
     const answer = await fetch(`${stack.url}/graphql`, {
       method: "POST",
-      headers: { "Content-Type": "application/json", "X-Crossdock-Tenant": tenant, ...headers },
+      headers: { "Content-Type": "application/json", "X-Crossdock-Tenant": tenant, ...more, ...headers },
       body: JSON.stringify({ query, variables }),
     });
     const { data, errors } = await answer.json();

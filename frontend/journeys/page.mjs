@@ -1,19 +1,29 @@
 // A browser's page that notices what nobody may miss: errors of the page or of the policy, and what axe finds.
-import { mkdir } from "node:fs/promises";
+import assert from "node:assert/strict";
+import { mkdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 /** What is different in the other theme. */
 const COLOURS = { type: "rule", values: ["color-contrast", "link-in-text-block"] };
 /** Outside of the repository: they are artefacts. */
 export const SHOTS = process.env.CROSSDOCK_SHOTS ?? join(tmpdir(), "crossdock-web-shots");
 
-export async function open(browser, theme) {
-  // axe is put into the page by the test, which the page's own policy forbids: so the checks of the policy use a page that has it (`strict`).
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: theme, reducedMotion: "reduce", bypassCSP: true });
+export const DESK = { width: 1440, height: 900 };
+export const TELEPHONE = { width: 390, height: 844 };
+
+/** A browser of its own, in which the policy is in force that the pages are served with. */
+export async function open(browser, theme, viewport = DESK) {
+  const context = await browser.newContext({ viewport, colorScheme: theme, reducedMotion: "reduce" });
+  // Said by the page itself, where the browser's own message names no element; whatever a page says as an error fails the journey.
+  await context.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI, target }) => {
+      console.error(`the policy refused ${effectiveDirective}, of ${blockedURI}, at ${target instanceof Element ? target.outerHTML.slice(0, 200) : "the document"}`);
+    });
+  });
   return { context, page: watch(await context.newPage()) };
 }
 
@@ -85,7 +95,8 @@ export async function look(page, name, isColoursOnly = false) {
   await page.waitForFunction(() => !document.querySelector(".loading"));
   await mkdir(SHOTS, { recursive: true });
   await page.screenshot({ path: join(SHOTS, `${name}-${theme}.png`), fullPage: true });
-  if (!(await page.evaluate(() => "axe" in window))) await page.addScriptTag({ path: axe });
+  // By the browser's own door for whoever examines a page: an element that loads it is what the policy forbids.
+  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(AXE);
   const { violations } = await page.evaluate((rules) => window.axe.run(document, { runOnly: rules, resultTypes: ["violations"] }), isColoursOnly ? COLOURS : RULES);
   for (const one of violations) problems.push(`axe, ${name} (${theme}): ${one.help} at ${one.nodes.map((node) => node.target.join(" ")).slice(0, 4).join(", ")}`);
 }
@@ -95,4 +106,10 @@ export async function inBothThemes(page, name) {
   await page.getByRole("button", { name: /theme$/ }).click();
   await look(page, name, true);
   await page.getByRole("button", { name: /theme$/ }).click();
+}
+
+/** No script of a text ran, and no element was made of it. */
+export async function nothingRan(page, where) {
+  assert.equal(await page.evaluate(() => window.owned), undefined, where);
+  assert.equal(await page.locator('img[src="x"], main script').count(), 0, where);
 }

@@ -3,19 +3,17 @@
 import assert from "node:assert/strict";
 import { sql } from "./database.mjs";
 import { asDeveloper } from "./journeys.mjs";
-import { look, open, quiet, visit, watch } from "./page.mjs";
+import { DESK, look, nothingRan, open, quiet, TELEPHONE, visit, watch } from "./page.mjs";
 
 /** Those whose reader is not signed in; a link by mail has its token behind #. */
 const OUTSIDE = { "/sign-in": "/sign-in", "/company": "/company?who=acme", "/invitation": "/invitation#no-such-token", "/password": "/password", "/verify": "/verify#no-such-token" };
 /** They lead on to another page at once. */
-const LEADING = ["/", "/t/$tenant/settings"];
-const TELEPHONE = { width: 390, height: 844 };
-const DESK = { width: 1440, height: 900 };
+export const LEADING = ["/", "/t/$tenant/settings"];
 /** Of a thing that no journey before has made: the page says that there is none. */
 const NONE = "0".repeat(32);
 
 /** What stands in the parts of an address. */
-async function parts(stack) {
+export async function parts(stack) {
   const { ask } = await asDeveloper(stack);
   const query = `{ exceptionGroups(first: 1) { nodes { causeKey } } records(first: 1) { nodes { id } } connections(first: 1) { nodes { id } } flows(first: 15) { nodes { id name } }
     lookupTables(first: 1) { nodes { id } } reconciliations(first: 1) { nodes { id } } flowUndos(first: 1) { nodes { id } } swaps(first: 1) { nodes { id } } auditEvents(first: 1, action: "attempt.started") { nodes { id } } }`;
@@ -40,7 +38,10 @@ async function parts(stack) {
 }
 
 /** As the router says them; a trailing slash means the same page. */
-const patternsOf = async (page) => [...new Set((await page.evaluate(() => Object.keys(window.__TSR_ROUTER__.routesByPath))).map((pattern) => pattern.replace(/(?<=.)\/$/, "")))].sort();
+export const patternsOf = async (page) => [...new Set((await page.evaluate(() => Object.keys(window.__TSR_ROUTER__.routesByPath))).map((pattern) => pattern.replace(/(?<=.)\/$/, "")))].sort();
+
+/** An address of the pattern. */
+export const pathOf = (pattern, values) => pattern.replace(/\$\w+/g, (part) => encodeURIComponent(values[part] ?? assert.fail(`${pattern}: say in pages.mjs what stands for ${part}`)));
 
 const slugOf = (pattern) => `page${pattern.replace("/t/$tenant", "").replaceAll("$", "").replaceAll("/", "-") || "-overview"}`;
 
@@ -53,7 +54,7 @@ async function inspect(page, pattern, titles) {
   const title = await page.title();
   assert.match(title, /^.+ · Crossdock$/, `${pattern} has a title of its own`);
   titles.push(title);
-  assert.equal(await page.locator('img[src="x"], main script').count() + (await page.evaluate(() => Number(window.owned ?? 0))), 0, `a text became markup in ${pattern}`);
+  await nothingRan(page, pattern);
   for (const theme of ["light", "dark"]) {
     await page.evaluate((theme) => { document.documentElement.dataset.theme = theme; }, theme);
     await look(page, slugOf(pattern), theme === "dark");
@@ -80,7 +81,7 @@ export const pages = {
     signedIn.setDefaultTimeout(15_000);
     for (const pattern of patterns) {
       if (LEADING.includes(pattern)) continue;
-      const path = OUTSIDE[pattern] ?? pattern.replace(/\$\w+/g, (part) => encodeURIComponent(values[part] ?? assert.fail(`${pattern}: say in pages.mjs what stands for ${part}`)));
+      const path = OUTSIDE[pattern] ?? pathOf(pattern, values);
       const tab = pattern in OUTSIDE ? stranger.page : signedIn;
       // What stands behind # alone would load nothing.
       if (pattern in OUTSIDE) await tab.goto("about:blank");

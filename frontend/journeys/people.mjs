@@ -41,7 +41,9 @@ export const people = {
     await page.getByText("It waits for somebody else than its author to approve it.").waitFor();
     await inBothThemes(page, "flow-review");
     await page.getByRole("button", { name: "Approve" }).click();
-    await page.getByText(/own|drafted|yourself|somebody else/i).first().waitFor();
+    // Nobody approves their own: it is said, and waits as before.
+    await page.getByText("Whoever drafted it cannot approve it; ask another admin, owner or developer.", { exact: true }).waitFor();
+    await page.getByText("It waits for somebody else than its author to approve it.").waitFor();
     const other = await signIn(browser, stack, "grace@acme.example");
     await openFlow(other.page, stack);
     await other.page.getByRole("button", { name: "Approve" }).click();
@@ -50,9 +52,13 @@ export const people = {
     await look(other.page, "flow-approved");
     await other.close();
     await page.getByText(/^Approved /).first().waitFor({ timeout: 30_000 });
+    // A note says what it is for and changes nothing of what was approved, so it is written beside it and the approval stays.
     await page.getByRole("button", { name: /^Publish version/ }).click();
+    await page.getByRole("dialog").getByLabel("Note").fill("Approved by Grace, with a note of its publisher");
     await page.getByRole("button", { name: "Publish", exact: true }).click();
     await page.getByText(/^Published\./).waitFor();
+    const version = page.getByRole("region", { name: "Versions" }).getByRole("row").filter({ hasText: "Approved by Grace, with a note of its publisher" });
+    await version.getByText("published", { exact: true }).waitFor();
     await page.getByRole("button", { name: "What a draft must pass" }).click();
     await page.getByRole("checkbox", { name: "A second person approves it" }).uncheck();
     await page.getByRole("dialog").getByRole("button", { name: "Keep it" }).click();

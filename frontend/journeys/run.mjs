@@ -8,13 +8,17 @@ import { demo } from "./demo.mjs";
 import { directory } from "./directory.mjs";
 import { drifts } from "./drifts.mjs";
 import { fromNothing } from "./from-nothing.mjs";
+import { hostile } from "./hostile.mjs";
 import { inventory } from "./inventory.mjs";
 import { journeys as first } from "./journeys.mjs";
 import { lookupTables } from "./lookup-tables.mjs";
+import { mails } from "./mails.mjs";
 import { mappings } from "./mappings.mjs";
+import { maps } from "./maps.mjs";
 import { open, SHOTS, visit, wrong } from "./page.mjs";
 import { pages } from "./pages.mjs";
 import { people } from "./people.mjs";
+import { progress } from "./progress.mjs";
 import { reconciliations } from "./reconciliations.mjs";
 import { rotations } from "./rotations.mjs";
 import { settings } from "./settings.mjs";
@@ -31,7 +35,7 @@ import { work } from "./work.mjs";
 
 // Signing out comes last.
 const { a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last, ...before } = first;
-const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...consents, ...rotations, ...drifts, ...settings, ...signOn, ...directory, ...support, ...audit, ...usage, ...inventory, ...undos, ...swaps, ...triage, ...telephone, ...volume, ...streams, ...bulk, ...pages, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
+const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...consents, ...rotations, ...drifts, ...settings, ...mails, ...signOn, ...directory, ...support, ...audit, ...usage, ...inventory, ...undos, ...swaps, ...triage, ...progress, ...telephone, ...volume, ...hostile, ...maps, ...streams, ...bulk, ...pages, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
 const started = Date.now();
 const program = findBrowser();
 const stack = await demo();
@@ -57,6 +61,8 @@ try {
       await page.screenshot({ path: `${SHOTS}/failed-${name}.png` }).catch(() => null);
       // A tab that it left open stands before the next journey's, which would draw nothing behind it.
       for (const left of context.pages()) if (left !== page) await left.close();
+      // And what it kept from the server would be kept from it in all that come.
+      await page.unrouteAll({ behavior: "ignoreErrors" });
       await page.bringToFront();
     }
     const found = [...(problem ? [problem] : []), ...wrong()];

@@ -28,7 +28,7 @@ export const signOn = {
   async people_sign_in_at_the_tenants_own_provider_as_what_their_groups_give({ page, browser, stack }) {
     const issuer = await startIssuer(`${stack.url}/sso/callback`, PERSON);
     await toPage(page, stack);
-    await page.getByText("People sign in by password").waitFor();
+    await page.getByRole("heading", { name: "People sign in by password" }).waitFor();
     await inBothThemes(page, "settings-sign-on-empty");
     await page.getByRole("button", { name: "Set up single sign-on" }).click();
     const form = page.getByRole("form", { name: "Identity provider" });
@@ -163,7 +163,7 @@ export const signOn = {
     await provider.getByRole("button", { name: "Remove" }).click();
     await look(page, "settings-sign-on-remove");
     await dialog.getByRole("button", { name: "Remove it" }).click();
-    await page.getByText("People sign in by password").waitFor();
+    await page.getByRole("heading", { name: "People sign in by password" }).waitFor();
     sql(stack, `DELETE FROM users WHERE email IN ('${OTHER_OWNER}', 'paul@${DOMAIN}', '${PERSON.email}')`);
   },
 

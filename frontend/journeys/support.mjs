@@ -30,7 +30,7 @@ async function secondFactor(page, stack) {
   await dialog.getByLabel("Your password").fill(stack.password);
   await dialog.getByRole("button", { name: "Go on" }).click();
   const secret = (await dialog.locator("code").innerText()).replaceAll(" ", "");
-  await dialog.getByLabel("The code of your app").fill(codeOf(secret, -1));
+  await dialog.getByLabel("The code of your app").fill(codeOf(secret));
   await dialog.getByRole("button", { name: "Turn it on" }).click();
   await dialog.getByRole("button", { name: "I have kept them" }).click();
 }
@@ -103,7 +103,7 @@ export const support = {
     await request.getByRole("button", { name: /^Yes, read only/ }).click();
     await page.getByRole("button", { name: /^Take the yes back/ }).waitFor();
 
-    await requests.getByText("allowed").waitFor();
+    await requests.getByText("allowed", { exact: true }).waitFor();
     await inBothThemes(desk, "support-allowed");
     await requests.getByRole("button", { name: /^Begin/ }).click();
     await desk.getByRole("dialog").getByLabel("Minutes").fill("30");
@@ -249,11 +249,7 @@ export const support = {
     await heading(desk, "Overview");
     await banner(desk).getByText("Less than a minute is left.").waitFor({ state: "attached" });
     await look(desk, "in-place-nearly-over");
-    // A minute is the least that can be asked for; nobody needs to wait for all of it.
-    sql(stack, "UPDATE impersonations SET ends_at = now() + interval '8 seconds' WHERE ticket = 'HELP-8'");
-    await visit(desk, `${stack.url}/support`);
-    await desk.getByRole("button", { name: "Go on in its place" }).click();
-    await banner(desk).waitFor();
+    // A minute is the least that can be asked for, and all of it is waited for: whatever is done within less of it is a race on a slow machine.
     await desk.getByText(/^The time in the place of/).waitFor({ timeout: 90_000 });
 
     await page.getByRole("button", { name: /^Take it back/ }).click();

@@ -6,7 +6,7 @@ import { send, withSku } from "./shop.mjs";
 
 export const telephone = {
   async what_one_is_woken_for_is_at_hand_on_a_telephone({ browser, stack }) {
-    for (let number = 5_400; number < 5_403; number += 1) await send(stack.hookUrl, number, withSku("SOCK-WARM"));
+    for (let number = 5_450; number < 5_453; number += 1) await send(stack.hookUrl, number, withSku("SOCK-WARM"));
     const { context, page } = await open(browser, "dark");
     page.setDefaultTimeout(15_000);
     await page.setViewportSize({ width: 390, height: 844 });
@@ -19,14 +19,17 @@ export const telephone = {
     await page.getByRole("link", { name: /wait for a person$/ }).click({ timeout: 30_000 });
     await heading(page, "Exceptions");
     const row = page.getByRole("row").filter({ hasText: "SOCK-WARM" });
-    await until("the three as one cause", async () => (await row.count()) === 1);
+    await row.first().waitFor({ timeout: 30_000 });
     await look(page, "telephone-exceptions");
+    assert.equal(await row.count(), 1, "one cause, and not one for each");
     await row.getByRole("link").first().click();
     const acts = page.getByRole("toolbar", { name: "Acts" });
     await acts.waitFor();
     assert.ok((await acts.boundingBox()).height < 70, "the acts take one line, and leave the rest for what is worked");
     const small = await page.evaluate(() => [...document.querySelectorAll(".button:not(.chip)")].filter((one) => one.getClientRects().length > 0 && one.getBoundingClientRect().height < 40).map((one) => one.textContent));
     assert.deepEqual(small, [], "what is pressed can be hit by a thumb");
+    const three = page.getByRole("region", { name: "Exceptions of this cause" }).locator("tbody tr");
+    await until("the three as exceptions of one cause", async () => (await three.count()) === 3);
     await look(page, "telephone-cause");
 
     await page.getByRole("link", { name: "To the search" }).click();

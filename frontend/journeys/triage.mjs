@@ -12,6 +12,20 @@ async function press(page, ...keys) {
   for (const key of keys) await page.keyboard.press(key);
 }
 
+/** Whatever asks this is not answered, until it is let through again. */
+async function unanswered(page, operation) {
+  const lost = (route) => (route.request().postData()?.includes(operation) ? route.abort() : route.fallback());
+  await page.route("**/graphql", lost);
+  return () => page.unroute("**/graphql", lost);
+}
+
+async function tag(page, text) {
+  await press(page, "t");
+  await page.getByRole("textbox", { name: "Tag" }).fill(text);
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+}
+
 export const triage = {
   async a_shift_is_worked_by_keys_and_each_act_is_taken_back({ page, stack }) {
     for (let number = 6_900; number < 6_903; number += 1) await send(stack.hookUrl, number, withSku(SKU));
@@ -67,6 +81,73 @@ export const triage = {
     await heading(page, /^Order #690\d$/);
   },
 
+  async what_one_works_on_stays_and_an_address_means_that_exception_alone({ page, stack }) {
+    for (const number of [6_920, 6_921]) await send(stack.hookUrl, number, withSku("STAY-1"));
+    await causeOf(page, stack, "STAY-1", 2);
+    const shown = page.getByRole("region", { name: "The exception", exact: true });
+    const sentence = () => shown.getByRole("heading", { level: 2 }).innerText();
+    const named = () => new URL(page.url()).searchParams.get("exception");
+    await shown.getByRole("heading", { level: 2 }).waitFor();
+    // The newest is shown, and stays when a newer one joins, with all that was typed about it.
+    const first = await sentence();
+    await press(page, "e");
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("New value").fill("half of an answer");
+    await send(stack.hookUrl, 6_922, withSku("STAY-1"));
+    await page.getByText(/^All 3$/).waitFor({ timeout: 30_000 });
+    await page.locator('[aria-label="Exceptions of this cause"] tbody tr').nth(2).waitFor();
+    assert.equal(await dialog.getByLabel("New value").inputValue(), "half of an answer");
+    await press(page, "Escape");
+    await dialog.waitFor({ state: "detached" });
+    assert.equal(await sentence(), first);
+
+    // One that is done makes room for the next, and its address stays its own.
+    await press(page, "j");
+    await until("the address names the oldest", async () => named() !== null && (await sentence()) !== first);
+    const [address, oldest, done] = [page.url(), await sentence(), named()];
+    await press(page, "x");
+    await page.getByText("1 chosen").waitFor();
+    await press(page, "i");
+    await dialog.getByLabel("Why").fill("Nobody waits for it");
+    await dialog.getByRole("button", { name: "Ignore" }).click();
+    await notice(page, "1 exception will not be sent.");
+    await until("the next is shown", async () => named() !== done && (await sentence()) !== oldest);
+    await visit(page, address);
+    await shown.getByText("It is ignored: nothing is to be done about it any more.").waitFor();
+    await shown.getByText("Nobody waits for it").waitFor();
+    assert.equal(await sentence(), oldest);
+    assert.equal(await shown.getByRole("button", { name: "Edit and retry" }).count(), 0);
+    await look(page, "exception-closed");
+
+    // What is not answered is said, and nothing is done with a choice that nobody could make.
+    const assigned = await unanswered(page, "mutation ExceptionAssign(");
+    await press(page, "m");
+    await notice(page, /^Crossdock does not answer/);
+    await assigned();
+    const members = await unanswered(page, "query Members ");
+    await press(page, "a");
+    const assign = dialog.getByRole("button", { name: "Assign", exact: true });
+    await assign.waitFor();
+    assert.equal(await assign.isDisabled(), true);
+    await dialog.getByRole("alert").getByText(/^Crossdock does not answer/).waitFor({ timeout: 30_000 });
+    assert.equal(await assign.isDisabled(), true);
+    await members();
+    // It is asked for again by itself, so that nobody need press anything.
+    await dialog.getByLabel("To whom").waitFor({ timeout: 30_000 });
+    assert.equal(await assign.isDisabled(), false);
+    await press(page, "Escape");
+    await dialog.waitFor({ state: "detached" });
+
+    // Also where nothing of the cause is open any more, the address means the one that it names.
+    await press(page, "i");
+    await dialog.getByLabel("Why").fill("Test orders");
+    await dialog.getByRole("button", { name: "Ignore" }).click();
+    await page.getByText("Nothing of this cause is open any more").waitFor();
+    await shown.getByText("Nobody waits for it").waitFor();
+    assert.equal(await sentence(), oldest);
+    await inBothThemes(page, "exception-worked-named");
+  },
+
   async several_causes_are_worked_as_one({ page, stack }) {
     for (const [number, sku] of [[6_905, "PAIR-A"], [6_906, "PAIR-B"]]) await send(stack.hookUrl, number, withSku(sku));
     await until("both causes", async () => {
@@ -84,6 +165,19 @@ export const triage = {
     await press(page, "z");
     await notice(page, "They are whose they were before.");
     await until("both are nobody's", async () => (await region.innerText()).match(/nobody/g)?.length === 2);
+    // A tag that one of them had before stays with it when the other gives it back.
+    const tagged = region.getByText("pair", { exact: true });
+    await press(page, "X");
+    await bar.waitFor({ state: "detached" });
+    await tag(page, "pair");
+    await until("one has the tag", async () => (await tagged.count()) === 1);
+    await press(page, "X");
+    await bar.getByText("2 causes, 2 exceptions").waitFor();
+    await tag(page, "pair");
+    await until("both have the tag", async () => (await tagged.count()) === 2);
+    await press(page, "z");
+    await notice(page, "The tag is taken away again.");
+    await until("one has it as before", async () => (await tagged.count()) === 1);
     await press(page, "i");
     await page.getByRole("dialog").getByLabel("Why").fill("Test orders");
     await page.getByRole("dialog").getByRole("button", { name: "Ignore" }).click();

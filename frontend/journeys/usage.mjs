@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { colleague, sql } from "./database.mjs";
-import { heading } from "./journeys.mjs";
-import { inBothThemes, look, visit } from "./page.mjs";
+import { heading, nothingBut } from "./journeys.mjs";
+import { inBothThemes, look, open, TELEPHONE, visit } from "./page.mjs";
 
 export const usage = {
   async what_is_billed_is_seen_by_month_in_usage_by_whoever_pays_for_it({ page, browser, stack }) {
@@ -24,8 +24,7 @@ export const usage = {
     await page.getByText(/^Nothing was counted in/).waitFor();
     await look(page, "usage-empty");
     colleague(stack, "bill@acme.example", "billing");
-    const context = await browser.newContext({ viewport: { width: 390, height: 844 }, reducedMotion: "reduce", bypassCSP: true });
-    const other = await context.newPage();
+    const { context, page: other } = await open(browser, "light", TELEPHONE);
     await other.goto(stack.url);
     await other.getByLabel("E-mail").fill("bill@acme.example");
     await other.getByLabel("Password").fill(stack.password);
@@ -40,6 +39,8 @@ export const usage = {
     await visit(other, `${stack.url}/t/acme/settings`);
     await other.getByText("Where you are signed in").waitFor();
     await context.close();
+    // The overview is asked for before it is known who is here.
+    nothingBut("the role billing may not do this");
   },
 
   async invoices_say_line_by_line_what_the_usage_costs_on_screen_as_a_sheet_and_on_paper({ page, browser, stack }) {
@@ -75,8 +76,7 @@ export const usage = {
     await look(page, "invoice-paper");
     await page.emulateMedia({ media: "screen" });
     colleague(stack, "builder@acme.example", "developer");
-    const context = await browser.newContext({ viewport: { width: 390, height: 844 }, reducedMotion: "reduce", bypassCSP: true });
-    const other = await context.newPage();
+    const { context, page: other } = await open(browser, "light", TELEPHONE);
     await other.goto(`${stack.url}/t/acme/usage/invoices`);
     await other.getByLabel("E-mail").fill("builder@acme.example");
     await other.getByLabel("Password").fill(stack.password);

@@ -1,23 +1,29 @@
-//! What people and partners hand in: files, sheets, flows, descriptions of APIs, keys and certificates, exports of the audit log, ids; and of answers what
-//! stands beside their records: tokens, and headers of limits and versions.
+//! What people and partners hand in: files, sheets, flows, plans, descriptions of APIs, keys and certificates, exports of the audit log, ids, what they type
+//! into fields; and of answers what stands beside their records: tokens, and headers of limits and versions.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Cursor;
 use std::sync::LazyLock;
 
-use connectors::file::FileRecords;
+use connectors::file::{FileRecords, Names};
 use connectors::import::openapi;
 use connectors::{Connector, Draft, DraftBody, RequestContext, TokenSet, callback_state};
+use domain::audit_stream::SyslogAddress;
 use domain::certificate::Certificate;
+use domain::edit::Edits;
 use domain::flow::FlowFile;
 use domain::http::Method;
 use domain::id::{AuditEventId, DeliveryId, IdError, PREFIXES, RecordId, TenantId};
+use domain::invoice::{self, Agreement, DayUsage, Month};
 use domain::lookup_table::sheet::{self, ROWS_MAX};
 use domain::lookup_table::{Entry, TableKind};
+use domain::plan::Plan;
 use domain::record::RecordKind;
 use domain::seal::{LINE_BYTES_MAX, Tampered, Verified, Verifier};
+use domain::search_key::Asked;
 use domain::secret::SecretFields;
 use domain::task::Task;
+use domain::usage::Meter;
 use domain::value::{Limits, Value};
 use serde_json::json;
 
@@ -286,4 +292,91 @@ pub fn id(data: &[u8]) -> bool {
         assert!(PREFIXES.iter().filter(|(prefix, _)| text.starts_with(&format!("{prefix}_"))).count() == 1);
     }
     !good.is_empty()
+}
+
+/// A plan, as an operator's file says it, and what a month of the most use on it comes to.
+pub fn plan(data: &[u8]) -> bool {
+    /// Of one meter in a month, as many as a plan can speak of.
+    const USED_MAX: i64 = 1_000_000_000_000;
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let plan: Plan = match connectors::yaml(text) {
+        Ok(plan) => plan,
+        Err(error) => return refused(&error),
+    };
+    let kept = serde_json::to_string(&plan).ok().and_then(|json| serde_json::from_str::<Plan>(&json).ok());
+    assert_eq!(kept.as_ref(), Some(&plan), "what is kept of it is what was read");
+    let problems = plan.problems();
+    assert!(problems.iter().all(|problem| !problem.is_empty()));
+    let Some(month) = Month::parse("2026-11").filter(|_| problems.is_empty()) else { return false };
+    let usage = Meter::ALL.map(|meter| DayUsage { day: month.last_day(), meter, quantity: USED_MAX });
+    let currency = plan.currency.clone();
+    let lines = invoice::lines(month, &[Agreement { from: month.first_day(), plan }], &usage);
+    assert_eq!(invoice::check(&lines, &currency), Ok(()), "a bill adds up");
+    assert!(invoice::total(&lines) >= lines.iter().map(|line| line.amount).max().unwrap_or_default(), "nothing is paid back");
+    true
+}
+
+/// What people type into a field, each a text. The first byte of an input is a place in the list, so that a new one stands last.
+pub fn typed(data: &[u8]) -> bool {
+    const FIELDS: [fn(&str) -> bool; 5] = [searched, edited, named, syslog, month];
+    let Some((choice, rest)) = data.split_first() else { return false };
+    std::str::from_utf8(rest).is_ok_and(FIELDS[usize::from(*choice) % FIELDS.len()])
+}
+
+fn searched(text: &str) -> bool {
+    match Asked::read(text) {
+        Some(Asked::Own { prefix, .. }) => {
+            assert!(PREFIXES.iter().any(|(known, _)| *known == prefix) && text.trim().starts_with(prefix));
+            true
+        }
+        Some(Asked::Keys { keys, text }) => {
+            assert!(keys.iter().all(|key| !key.text.is_empty() && !key.text.contains('\0')), "a key can be stored: {keys:?}");
+            !text.is_empty()
+        }
+        None => false,
+    }
+}
+
+/// A field of a record, a line break, and what it becomes.
+fn edited(text: &str) -> bool {
+    let (path, json) = text.split_once('\n').unwrap_or((text, "null"));
+    let edits = match Edits::read([(path, json)]) {
+        Ok(edits) => edits,
+        Err(error) => return refused(&error),
+    };
+    assert_eq!(Edits::from_json(&edits.to_value().to_json()), edits, "what is kept is what was typed");
+    let document = br#"{"lines": [{"sku": "A", "price": 10.50}, {"sku": "B"}], "customer": {"email": "ada@example.com"}}"#;
+    let Ok(mut document) = Value::parse(document, &Limits::DEFAULT) else { return false };
+    if let Err(error) = edits.apply(&mut document) {
+        return refused(&error);
+    }
+    let is_there = |value: &&Value| !value.is_null();
+    let typed = edits.0.first().map(|edit| &edit.value).filter(is_there);
+    assert_eq!(document.at(path).filter(is_there), typed, "what was typed stands where it was typed for");
+    true
+}
+
+/// Patterns of a folder's files, a line break, and a name there.
+fn named(text: &str) -> bool {
+    let (patterns, name) = text.split_once('\n').unwrap_or(("*", text));
+    let is_taken = Names::read(patterns).take(name);
+    assert!(!is_taken || Names::read("*").take(name), "what no folder has by this name, no pattern finds there");
+    assert!(!is_taken || !(name.contains('/') || name.starts_with('.')), "a name leads nowhere else: {name}");
+    is_taken
+}
+
+fn syslog(text: &str) -> bool {
+    let Some(address) = SyslogAddress::parse(text) else { return false };
+    let scheme = if address.is_tls { "tls" } else { "tcp" };
+    let again = SyslogAddress::parse(&format!("{scheme}://[{}]:{}", address.host, address.port));
+    assert_eq!(again.as_ref(), Some(&address), "an address is read as it is written");
+    true
+}
+
+fn month(text: &str) -> bool {
+    Month::parse(text).is_some_and(|month| {
+        assert_eq!(month.to_string(), text, "a month has one spelling");
+        assert!((28..=31).contains(&month.days()) && month.minus(1) < month);
+        true
+    })
 }

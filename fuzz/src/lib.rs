@@ -4,6 +4,7 @@
 //! cargo-fuzz calls them (`fuzz_targets/`), and so does a test of every build (`connectors/tests/fuzz_smoke.rs`), which has this file too.
 
 mod handed_in;
+mod told;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -22,13 +23,14 @@ use domain::secret::SecretFields;
 use domain::value::{Limits, Value};
 use serde_json::json;
 
-pub use handed_in::{audit_export, certificate, file, flow_file, headers, id, lookup_sheet, openapi, token};
+pub use handed_in::{audit_export, certificate, file, flow_file, headers, id, lookup_sheet, openapi, plan, token, typed};
+pub use told::{account, kept, value, written};
 
 /// True where the input was understood; false where it was refused, as nearly all of chance's are.
 pub type Target = fn(&[u8]) -> bool;
 
 /// By the name of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 25] = [
     ("manifest", manifest),
     ("answer", answer),
     ("pages", pages),
@@ -48,6 +50,12 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("audit_export", audit_export),
     ("certificate", certificate),
     ("id", id),
+    ("plan", plan),
+    ("typed", typed),
+    ("written", written),
+    ("account", account),
+    ("value", value),
+    ("kept", kept),
 ];
 
 /// Between the parts of an input that has several.

@@ -31,11 +31,11 @@ impl TokenCall {
         let asked = self.asked.map(|(method, url, body)| {
             what.insert("method".into(), method.into());
             what.insert("url".into(), redact(url.split(['?', '#']).next().unwrap_or_default()).into());
-            Part::of_token(&body, redact)
+            Part::of_token_request(&body, redact)
         });
         let answered = self.answered.map(|(status, body)| {
             what.insert("status".into(), status.into());
-            Part::of_token(&body, redact)
+            Part::of_token_answer(&body, redact)
         });
         ToldCall::new(what, asked, answered)
     }

@@ -1,5 +1,5 @@
 //! Envelope encryption: a master key wraps each tenant's data key, and that seals credentials with AES-256-GCM.
-//! Tenant, credential and version are authenticated with every secret, so a sealed value copied to another row does not open. The same data key
+//! The tenant and whose secret it is are authenticated with every one, so a sealed value copied to another row does not open. The same data key
 //! makes the hashes by which a person's address is found and not read.
 //!
 //! While the master key is replaced a process knows two: it wraps with its own and reads what either has wrapped, so that nothing stands still while

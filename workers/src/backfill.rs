@@ -2,7 +2,7 @@
 //! live work never stands behind more than one page of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::call_payload::ToldCall;
@@ -31,8 +31,13 @@ const LEASE_S: f64 = 90.0;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Ids of one page, each a call.
 const IDS_PAGE: usize = 25;
+/// A page ends after this, however few of its ids were asked for: well before its lease does.
+const PAGE_FOR: Duration = Duration::from_secs(30);
 /// Pages that an estimate reads.
 const ESTIMATE_PAGES: usize = 3;
+/// Calls that it makes for them, where each record takes some of its own, and how long it may take.
+const ESTIMATE_CALLS: usize = 500;
+const ESTIMATE_FOR: Duration = Duration::from_secs(45);
 /// A failure is tried again after this at first, s.
 const RETRY_S: i32 = 30;
 /// A connection that is paused is looked at again after this.
@@ -147,7 +152,7 @@ impl Bringing<'_> {
             if !self.rests().await? {
                 return Ok(false);
             }
-            let mut page = BackfillPage::default();
+            let (begun, mut page) = (Instant::now(), BackfillPage::default());
             for id in ids.iter().skip(next).take(IDS_PAGE) {
                 match self.listing.get(self.backfill.kind, id).await?.ok_or(ListingError::Single)? {
                     Some(body) => {
@@ -155,8 +160,11 @@ impl Bringing<'_> {
                     }
                     None => page.missing += 1,
                 }
+                next += 1;
+                if begun.elapsed() >= PAGE_FOR {
+                    break;
+                }
             }
-            next = (next + IDS_PAGE).min(ids.len());
             page.next_id = next;
             if !self.write(page).await? {
                 return Ok(false);
@@ -192,11 +200,15 @@ impl Bringing<'_> {
     async fn estimate(&mut self, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<(), ListingError> {
         let mut pages = self.listing.pages_from(self.backfill.kind, &self.backfill.position).ok_or(ListingError::Gone)?;
         let (mut count, mut times, mut is_exact) = (0_i64, Vec::new(), false);
-        for _ in 0..ESTIMATE_PAGES {
+        let (begun, mut read, mut calls) = (Instant::now(), 0, 0);
+        while read < ESTIMATE_PAGES && calls < ESTIMATE_CALLS && begun.elapsed() < ESTIMATE_FOR {
             let Some(records) = self.listing.next(&mut pages).await? else {
                 is_exact = true;
                 break;
             };
+            calls += 1;
+            // A call for a part of a record, or for the list of what has records, brings none.
+            read += usize::from(!records.is_empty());
             let within = records.iter().filter(|(_, changed_at)| changed_at.is_none_or(|at| at < until));
             count += i64::try_from(within.count()).unwrap_or(i64::MAX);
             times.extend(records.iter().filter_map(|(_, changed_at)| *changed_at));

@@ -13,6 +13,7 @@ use connectors::trial::EDIT_FIX;
 use connectors::x12::X12Error;
 use connectors::{CatalogErrors, Change, Connector, Found, Inputs, LookUpError, Proof, RequestContext, RequestError};
 use domain::breaker::{BreakerState, Gate, Signal};
+use domain::call_payload::Part;
 use domain::canonical;
 use domain::delivery::{self, DeliveryState, Next, Outcome, Receipt};
 use domain::drift::Worth;
@@ -28,7 +29,7 @@ use domain::value::{Limits, Value};
 use infra::limiter::{Buckets, UsedUp};
 use infra::lookup::TenantLookups;
 use infra::postgres::breaker::{ACCOUNT, OpenBreaker};
-use infra::postgres::ledger::{ANSWER_BYTES_MAX, ConnectionRow, Ended, Finish, Health, Parcel, Start, Step};
+use infra::postgres::ledger::{ConnectionRow, Ended, Finish, Health, Parcel, Start, Step};
 use infra::postgres::sent_group::{NumberedGroup, Partner, PlannedGroup};
 use uuid::Uuid;
 
@@ -676,7 +677,7 @@ impl Call {
             id: self.attempt,
             outcome,
             status: answer.map(|answer| answer.status),
-            answer: answer.and_then(|answer| answer_text(answer, &self.duty.access)),
+            answer: answer.and_then(|answer| kept(&answer.body, &self.duty.access)),
             fault,
             shares_call: false,
             ended_at: Utc::now(),
@@ -731,18 +732,9 @@ pub fn exhausted(connector: &Connector, code: &str, used_up: UsedUp) -> Fault {
     Fault { retry_after_ms, ..Fault::new(FaultClass::Limit, code, reason, Owner::Vendor, fix) }
 }
 
-/// What an attempt keeps of an answer: vendors echo what they were sent, so the credential is taken out.
-pub fn answer_text(answer: &HttpAnswer, access: &Access) -> Option<String> {
-    kept_text(&answer.body, access)
-}
-
-/// Without the credential, and bounded; none of what is empty.
-pub fn kept_text(body: &[u8], access: &Access) -> Option<String> {
-    // Cut after it is redacted, so that no half of a secret is left at the end.
-    let whole = String::from_utf8_lossy(body).replace('\0', "");
-    let redacted = access.redact(&whole);
-    let end = redacted.floor_char_boundary(ANSWER_BYTES_MAX);
-    Some(redacted[..end].to_owned()).filter(|text| !text.is_empty())
+/// What an attempt keeps of an answer, or of what was asked before: vendors echo what they were sent, so the credential is taken out.
+pub fn kept(body: &[u8], access: &Access) -> Option<Part> {
+    Part::of_attempt(body, |text| access.redact(text))
 }
 
 fn lost(connector: &Connector, why: &str, class: FaultClass) -> Fault {

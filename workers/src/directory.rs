@@ -147,6 +147,11 @@ impl Directory {
         }
     }
 
+    /// Waits until tokens that vendors gave are stored.
+    pub async fn settle(&self) {
+        self.tokens.settle().await;
+    }
+
     /// A tenant's share of the workers' time beside a tenant of weight 1.
     pub fn weight(&self, tenant: TenantId) -> u16 {
         self.weights.lock().expect("no code panics while it holds the weights").get(&tenant).copied().unwrap_or(1)

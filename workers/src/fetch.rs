@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::call::{answer_text, exhausted, silent, told};
+use crate::call::{exhausted, kept, silent, told};
 use crate::directory::{Access, Directory};
 use crate::pace::SLOT_WAIT;
 use crate::{Context, receive};
@@ -266,7 +266,7 @@ impl Call {
         };
         let fault = read.as_ref().err().cloned();
         // The thing itself is kept with the message; an attempt keeps what went wrong.
-        let text = if fault.is_some() { answer.and_then(|answer| answer_text(answer, &self.access)) } else { None };
+        let refusal = answer.filter(|_| fault.is_some()).and_then(|answer| kept(&answer.body, &self.access));
         let next = match read {
             Ok(body) => FetchNext::Kept(body.to_vec()),
             Err(fault) => after(&self.message, fault),
@@ -278,7 +278,7 @@ impl Call {
                 id: self.attempt,
                 outcome,
                 status: answer.map(|answer| answer.status),
-                answer: text,
+                answer: refusal,
                 fault,
                 shares_call: false,
                 ended_at: Utc::now(),

@@ -30,9 +30,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::batch::{self, Sending};
-use crate::call::{
-    CONCURRENCY_UNLIMITED, Call, Duty, Known, Made, Ready, answer_text, finish, kept_text, missing_connector, told,
-};
+use crate::call::{CONCURRENCY_UNLIMITED, Call, Duty, Known, Made, Ready, finish, kept, missing_connector, told};
 use crate::directory::{Directory, looked_into};
 use crate::pace::{Pace, SLOT_WAIT, Window, per_call};
 use crate::waiting::{Ids, Turns};
@@ -433,11 +431,11 @@ impl Work {
                 }
             };
             let (started_at, url) = (Utc::now(), duty.access.redact(&request.url).into_owned());
-            let (method, asked) = (request.method.as_str(), kept_text(&request.body, &duty.access));
+            let (method, asked) = (request.method.as_str(), kept(&request.body, &duty.access));
             let answer = self.context.outbound.send(request).await;
             self.context.limiter.give(permit, &told(duty.connector, &answer)).await;
             let status = answer.as_ref().ok().map(|answer| answer.status);
-            let answered = answer.as_ref().ok().and_then(|answer| answer_text(answer, &duty.access));
+            let answered = answer.as_ref().ok().and_then(|answer| kept(&answer.body, &duty.access));
             let read = match answer {
                 Ok(answer) => duty.take(&answer),
                 Err(no_answer) => Err(duty.silent(no_answer)),

@@ -174,6 +174,8 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
         tracing::info!("Stopping: finishing what was begun");
         while stages.join_next().await.is_some() {}
         drain(&context, "reading back", fetches.close()).await;
+        // What a vendor gave is nowhere else yet; whoever stores it has said so where the database does not take it.
+        let _ = tokio::time::timeout(DRAIN_MARGIN, directory.settle()).await;
     };
     stopped.await;
     tracing::info!("Workers stopped");

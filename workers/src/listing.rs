@@ -313,7 +313,7 @@ impl<'a> Listing<'a> {
         let said = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(|answer| &answer.body[..]);
         let redact = |text: &str| access.redact(text).into_owned();
         let (asked, said) = match self.is_secretive {
-            true => (Part::of_token(&asked, redact), said.map(|body| Part::of_token(body, redact))),
+            true => (Part::of_token_request(&asked, redact), said.map(|body| Part::of_token_answer(body, redact))),
             false => (Part::of_request(&asked, redact), said.map(|body| Part::of_answer(body, redact))),
         };
         let connection = self.connection.id.to_string();

@@ -1,8 +1,11 @@
 //! Seal: what was done is closed in signed batches, a tenant at a time, beside the way of orders. Several workers may do so at once: one of them
 //! seals a tenant, the others go on. What a process leaves undone is still unsealed, so the next look takes it.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use domain::id::TenantId;
 use domain::scope::Scope;
 use domain::seal::EVENTS_MAX;
@@ -17,15 +20,32 @@ use crate::Context;
 
 /// Tenants of one look.
 const TENANTS_MAX: i32 = 500;
+/// How long we may find another process at a tenant, and something unsealed that is as old, before that is told.
+const BUSY_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// Tenants that another process was at whenever we looked: since when, and whether it was told. Only those of the last round are in it.
+#[derive(Default)]
+struct Busy(HashMap<TenantId, (Instant, bool)>);
+
+impl Busy {
+    /// True, once, where it takes too long.
+    fn is_too_long(&mut self, tenant: TenantId, now: Instant) -> bool {
+        let (since, is_told) = self.0.entry(tenant).or_insert((now, false));
+        let is_too_long = !*is_told && now.duration_since(*since) >= BUSY_FOR;
+        *is_told |= is_too_long;
+        is_too_long
+    }
+}
 
 pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
+    let mut busy = Busy::default();
     loop {
         tokio::select! {
             () = tokio::time::sleep(context.settings.seal_every) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
         // A tenant with more than one seal holds comes again after all others.
-        while let Round::More = round(&context, &stop).await {}
+        while let Round::More = round(&context, &mut busy, &stop).await {}
         if let Err(error) = retain(&context, &stop).await {
             warn!(error = chain(&error), "What is too old could not be removed from the audit log; tomorrow's look tries again");
         }
@@ -56,8 +76,8 @@ enum Round {
 }
 
 /// One seal for each tenant that has something to seal.
-async fn round(context: &Context, stop: &watch::Receiver<bool>) -> Round {
-    let (mut after, mut outcome) = (TenantId(Uuid::nil()), Round::Done);
+async fn round(context: &Context, busy: &mut Busy, stop: &watch::Receiver<bool>) -> Round {
+    let (mut after, mut outcome, mut found_busy) = (TenantId(Uuid::nil()), Round::Done, HashSet::new());
     loop {
         let tenants = match context.store.audit_unsealed_tenants(after, TENANTS_MAX).await {
             Ok(tenants) => tenants,
@@ -73,7 +93,13 @@ async fn round(context: &Context, stop: &watch::Receiver<bool>) -> Round {
             let scope = Scope::system(*tenant, "seal");
             match context.store.within(&scope).audit_seal(&context.vault).await {
                 Ok(Sealing::Done(count)) if count == EVENTS_MAX => outcome = Round::More,
-                Ok(Sealing::Done(_) | Sealing::Busy) => {}
+                Ok(Sealing::Done(_)) => {}
+                Ok(Sealing::Busy) => {
+                    found_busy.insert(*tenant);
+                    if busy.is_too_long(*tenant, Instant::now()) && !tell_busy(context, &scope).await {
+                        found_busy.remove(tenant);
+                    }
+                }
                 Err(error) => {
                     warn!(error = chain(&error), tenant.id = %tenant, "The audit log of {tenant} was not sealed; the next look tries again")
                 }
@@ -81,7 +107,52 @@ async fn round(context: &Context, stop: &watch::Receiver<bool>) -> Round {
         }
         match tenants.last() {
             Some(last) if tenants.len() == TENANTS_MAX as usize => after = *last,
-            _ => return outcome,
+            _ => break,
         }
+    }
+    busy.0.retain(|tenant, _| found_busy.contains(tenant));
+    outcome
+}
+
+/// Says that a tenant is not sealed, though somebody is at it all the time: that may be a process that hangs. False where they get on with it, and it
+/// was only chance that we never found them away.
+async fn tell_busy(context: &Context, scope: &Scope) -> bool {
+    let tenant = scope.tenant;
+    match context.store.within(scope).audit_unsealed_since().await {
+        Ok(since) => {
+            let waits = since.and_then(|since| (Utc::now() - since).to_std().ok()).unwrap_or_default();
+            if waits < BUSY_FOR {
+                return false;
+            }
+            warn!(
+                tenant.id = %tenant,
+                waits_s = waits.as_secs(),
+                "The audit log of {tenant} is not sealed: for {} minutes another process has had it whenever we looked, and its oldest unsealed event \
+                 has waited for {} s. Look for a session of the database that hangs with an advisory lock",
+                BUSY_FOR.as_secs() / 60,
+                waits.as_secs()
+            );
+            true
+        }
+        Err(error) => {
+            warn!(error = chain(&error), tenant.id = %tenant, "How far the audit log of {tenant} is sealed could not be looked for");
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_that_stays_busy_is_told_of_once() {
+        let (mut busy, tenant, other, begin) = (Busy::default(), TenantId::generate(), TenantId::generate(), Instant::now());
+        let told: Vec<bool> = (0..=10).map(|minute| busy.is_too_long(tenant, begin + Duration::from_secs(60 * minute))).collect();
+        assert_eq!(told.iter().position(|told| *told), Some(5));
+        assert_eq!(told.iter().filter(|told| **told).count(), 1);
+        assert!(!busy.is_too_long(other, begin + BUSY_FOR), "it was seen for the first time");
+        busy.0.remove(&tenant);
+        assert!(!busy.is_too_long(tenant, begin + 2 * BUSY_FOR), "it was sealed in between, so it begins anew");
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! In this process one caller at a time asks and the others wait for him; between processes the row says who asks. A token that the vendor
 //! ended early is renewed once: whoever is refused with an old version takes the newer one.
+//!
+//! Many vendors end a refresh token with its first use. So what was given for it is never let go: where the database does not take it, this process
+//! keeps and uses it, and goes on trying.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,21 +13,34 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use connectors::{Connector, RequestContext, TokenSet};
+use domain::call_payload::ToldCall;
 use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::NoAnswer;
 use domain::id::CredentialId;
 use domain::scope::Scope;
 use domain::secret::{ExposeSecret, Redactor, SecretFields};
+use infra::chain;
 use infra::postgres::StoreError;
 use infra::token_call::TokenCall;
 use serde_json::Map;
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use crate::Context;
 use crate::call::silent;
 
-/// What asking may take beyond the call itself, before another worker takes it that we died.
-const LEASE_MARGIN: Duration = Duration::from_secs(5);
+/// What asking may take beyond the call itself, before another worker takes it that we died: a wait for a connection of the pool, and the commit.
+const LEASE_MARGIN: Duration = Duration::from_secs(15);
+/// How often the lease is taken anew while a token is not stored yet.
+const HOLD_EVERY: Duration = Duration::from_secs(2);
+/// How long whoever asked waits until their token is stored; then they use it as it is in memory.
+const KEEP_PATIENCE: Duration = Duration::from_secs(5);
+/// When a token that the database did not take is offered again: at first, and at last.
+const KEEP_AGAIN: Duration = Duration::from_millis(200);
+const KEEP_AGAIN_MAX: Duration = Duration::from_secs(5);
+/// How long that goes on: longer than a failover or a restart takes.
+const KEEP_FOR: Duration = Duration::from_secs(15 * 60);
 /// How often we look whether another process has the token by now.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a refusal is believed: a backlog must not ask once for every delivery.
@@ -71,6 +87,8 @@ struct Slot {
     token: Option<Arc<Token>>,
     /// What the vendor said when it gave none, and when.
     refusal: Option<(Fault, Instant)>,
+    /// Stores `token`. As long as it is at that, nobody asks: the refresh token in the row is used up.
+    keeping: Option<JoinHandle<Arc<Token>>>,
 }
 
 /// Whose token it is.
@@ -95,7 +113,8 @@ impl Tokens {
     fn slot(&self, credential: CredentialId) -> Arc<tokio::sync::Mutex<Slot>> {
         let mut slots = self.slots.lock().expect("no code panics while it holds the slots");
         if slots.len() >= ACCOUNTS_MAX && !slots.contains_key(&credential) {
-            slots.clear();
+            // What is in use or not stored yet stays.
+            slots.retain(|_, slot| slot.try_lock().map_or(true, |slot| slot.is_keeping()));
         }
         slots.entry(credential).or_default().clone()
     }
@@ -107,17 +126,21 @@ impl Tokens {
     pub async fn token(&self, scope: &Scope, account: &Account<'_>) -> Result<Arc<Token>, TokenError> {
         let slot = self.slot(account.credential);
         let mut slot = slot.lock().await;
+        slot.settle(Duration::ZERO).await;
         if let Some(token) = slot.token.as_ref().filter(|token| slot.serves(account, token.version, &token.set)) {
             return Ok(token.clone());
+        }
+        if slot.is_keeping() {
+            return Err(TokenError::Fault(late(account)));
         }
         if let Some((fault, at)) = &slot.refusal
             && at.elapsed() < REFUSED_FOR
         {
             return Err(TokenError::Fault(fault.clone()));
         }
-        match self.renew(scope, account, &slot).await {
+        match self.renew(scope, account, &mut slot).await {
             Ok(token) => {
-                *slot = Slot { token: Some(token.clone()), refusal: None };
+                (slot.token, slot.refusal) = (Some(token.clone()), None);
                 Ok(token)
             }
             Err(TokenError::Fault(fault)) => {
@@ -128,9 +151,17 @@ impl Tokens {
         }
     }
 
-    async fn renew(&self, scope: &Scope, account: &Account<'_>, slot: &Slot) -> Result<Arc<Token>, TokenError> {
+    /// Waits until what vendors gave is stored: for a process that ends, the last chance.
+    pub async fn settle(&self) {
+        let slots: Vec<_> = self.slots.lock().expect("no code panics while it holds the slots").values().cloned().collect();
+        for slot in slots {
+            slot.lock().await.settle(KEEP_FOR).await;
+        }
+    }
+
+    async fn renew(&self, scope: &Scope, account: &Account<'_>, slot: &mut Slot) -> Result<Arc<Token>, TokenError> {
         let store = self.context.store.within(scope);
-        let lease = self.context.outbound.timeout() + LEASE_MARGIN;
+        let lease = lease(&self.context);
         let give_up_at = Instant::now() + lease;
         loop {
             let row = store.token_find(&self.context.vault, account.credential).await?;
@@ -139,12 +170,10 @@ impl Tokens {
                 return Ok(Token::new(set.clone(), row.version));
             }
             if store.token_begin_renewal(account.credential, row.version, lease.as_secs_f64()).await? {
-                return self.ask(scope, account, row.version, stored.as_ref()).await;
+                return self.ask(scope, account, row.version, stored.as_ref(), slot).await;
             }
             if Instant::now() >= give_up_at {
-                let fix = "Nothing to do: it is tried again.";
-                let reason = format!("{} has not given a new access token in time", account.connector.title());
-                return Err(TokenError::Fault(Fault::new(FaultClass::Outage, "token_late", reason, Owner::Vendor, fix)));
+                return Err(TokenError::Fault(late(account)));
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -156,27 +185,21 @@ impl Tokens {
         account: &Account<'_>,
         version: i32,
         stored: Option<&TokenSet>,
+        slot: &mut Slot,
     ) -> Result<Arc<Token>, TokenError> {
-        let store = self.context.store.within(scope);
         let mut call = TokenCall::default();
         match self.exchange(account, stored, &mut call).await {
             Ok(set) => {
-                // A crash before this commit loses what the vendor has just given; there is no step in between that could.
-                let token = Token::new(set.clone(), version);
+                // Only a crash before the commit loses what the vendor has just given: nothing is awaited until it is in the slot, and there it stays.
+                let token = Token::new(set, version + 1);
                 let own = Redactor::new(account.fields);
-                let call =
-                    |version: i32| call.told(Map::from_iter([("version".into(), version.into())]), &[&token.redactor, &own]);
-                let fields = set.to_secret_fields();
-                let kept = store.token_keep(&self.context.vault, account.credential, version, &fields, call).await?;
-                match kept {
-                    Some(version) => Ok(Token::new(set, version)),
-                    // We were taken to have died, and somebody else has a newer one.
-                    None => {
-                        let row = store.token_find(&self.context.vault, account.credential).await?;
-                        let newer = row.fields.as_ref().and_then(TokenSet::from_secret_fields);
-                        Ok(Token::new(newer.unwrap_or(set), row.version))
-                    }
-                }
+                let call = call.told(Map::from_iter([("version".into(), token.version.into())]), &[&token.redactor, &own]);
+                let given =
+                    Given { scope: scope.clone(), credential: account.credential, seen: version, token: token.clone(), call };
+                slot.token = Some(token.clone());
+                slot.keeping = Some(tokio::spawn(given.keep(self.context.clone())));
+                slot.settle(KEEP_PATIENCE).await;
+                Ok(slot.token.clone().unwrap_or(token))
             }
             Err(fault) => {
                 let before = stored.map(|set| Token::new(set.clone(), version));
@@ -184,7 +207,7 @@ impl Tokens {
                 let redactors: Vec<&Redactor> = before.iter().map(|token| &token.redactor).chain([&own]).collect();
                 let fault = redactors.iter().fold(fault, |fault, redactor| fault.redacted(redactor));
                 let call = call.told(Map::from_iter([("code".into(), fault.code.as_str().into())]), &redactors);
-                store.token_renewal_failed(account.credential, version, call).await?;
+                self.context.store.within(scope).token_renewal_failed(account.credential, version, call).await?;
                 Err(TokenError::Fault(fault))
             }
         }
@@ -213,7 +236,119 @@ impl Tokens {
     }
 }
 
+/// What a vendor has given, and who has it to store.
+struct Given {
+    scope: Scope,
+    credential: CredentialId,
+    /// The version whose place it takes.
+    seen: i32,
+    token: Arc<Token>,
+    call: ToldCall,
+}
+
+impl Given {
+    /// Stores it, however often that has to be tried, and holds the renewal meanwhile. Gives what is good from then on.
+    async fn keep(self, context: Arc<Context>) -> Arc<Token> {
+        tokio::select! {
+            token = self.store(&context) => token,
+            () = self.hold(&context) => unreachable!("it is held until it is stored"),
+        }
+    }
+
+    async fn store(&self, context: &Context) -> Arc<Token> {
+        let (credential, began, mut wait) = (self.credential, Instant::now(), KEEP_AGAIN);
+        loop {
+            let error = match self.store_once(context).await {
+                Ok(token) => {
+                    if wait > KEEP_AGAIN {
+                        info!(credential.id = %credential, "The new token of {credential} is stored now");
+                    }
+                    return token;
+                }
+                Err(error) => error,
+            };
+            if began.elapsed() >= KEEP_FOR {
+                error!(
+                    credential.id = %credential,
+                    error = chain(&error),
+                    "The new token of {credential} was never stored: once this process ends or the token does, its account has to be connected again"
+                );
+                return self.token.clone();
+            }
+            if wait == KEEP_AGAIN {
+                error!(
+                    credential.id = %credential,
+                    error = chain(&error),
+                    "The new token of {credential} is in the memory of this process only, because the database did not take it: let the database work \
+                     within {} minutes and do not end this process before, or the account has to be connected again",
+                    KEEP_FOR.as_secs() / 60
+                );
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(KEEP_AGAIN_MAX);
+        }
+    }
+
+    async fn store_once(&self, context: &Context) -> Result<Arc<Token>, StoreError> {
+        let (store, fields) = (context.store.within(&self.scope), self.token.set.to_secret_fields());
+        let kept = store.token_keep(&context.vault, self.credential, self.seen, &fields, |_| self.call.clone()).await?;
+        if kept.is_some() {
+            return Ok(self.token.clone());
+        }
+        // It was stored by a commit of which we did not hear; or we were taken to have died, and somebody else has a newer one.
+        let row = store.token_find(&context.vault, self.credential).await?;
+        let stored = row.fields.as_ref().and_then(TokenSet::from_secret_fields);
+        let newer = stored.filter(|set| set.access_token.expose_secret() != self.token.set.access_token.expose_secret());
+        Ok(newer.map_or_else(|| self.token.clone(), |set| Token::new(set, row.version)))
+    }
+
+    /// Takes the lease anew, again and again: whoever else asked would send the refresh token that is used up, and so end the whole grant.
+    async fn hold(&self, context: &Context) {
+        let (store, lease_s, credential) = (context.store.within(&self.scope), lease(context).as_secs_f64(), self.credential);
+        let mut is_told = false;
+        loop {
+            tokio::time::sleep(HOLD_EVERY).await;
+            let held = store.token_hold_renewal(credential, self.seen, lease_s).await;
+            if let Err(error) = held.as_ref()
+                && !std::mem::replace(&mut is_told, true)
+            {
+                warn!(
+                    credential.id = %credential,
+                    error = chain(error),
+                    "The renewal of the token of {credential} could not be held; it is tried again as long as the token is not stored"
+                );
+            }
+        }
+    }
+}
+
+fn lease(context: &Context) -> Duration {
+    context.outbound.timeout() + LEASE_MARGIN
+}
+
+/// Somebody is at it, and it takes long.
+fn late(account: &Account<'_>) -> Fault {
+    let fix = "Nothing to do: it is tried again.";
+    let reason = format!("{} has not given a new access token in time", account.connector.title());
+    Fault::new(FaultClass::Outage, "token_late", reason, Owner::Vendor, fix)
+}
+
 impl Slot {
+    fn is_keeping(&self) -> bool {
+        self.keeping.as_ref().is_some_and(|keeping| !keeping.is_finished())
+    }
+
+    /// Takes what is stored by now; waits for it so long at most.
+    async fn settle(&mut self, patience: Duration) {
+        let Some(keeping) = &mut self.keeping else { return };
+        let Ok(kept) = tokio::time::timeout(patience, keeping).await else { return };
+        self.keeping = None;
+        // Where that task was ended, the token in memory is as good as it was.
+        if let Ok(token) = kept {
+            self.token = Some(token);
+        }
+    }
+
     /// True where it does not end at once and is none that was refused, nor an older one.
     fn serves(&self, account: &Account<'_>, version: i32, set: &TokenSet) -> bool {
         let refused = self.token.as_ref().filter(|token| token.is_refused.load(Ordering::Relaxed));

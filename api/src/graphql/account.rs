@@ -114,19 +114,20 @@ impl AccountMutation {
     /// Sets a password by what was mailed, and ends all sessions of the person. It signs nobody in.
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn password_reset(&self, ctx: &Context<'_>, token: String, password: String) -> Result<AccountPayload> {
-        let (state, caller) = (state(ctx), caller(ctx));
-        // Before the token is used up for a password that is too short.
+        let (state, caller, token_hash) = (state(ctx), caller(ctx), auth::hashed(&token));
+        auth::try_mailed(state, caller, &token_hash).await.map_err(|error| sign_in_refused(ctx, error))?;
+        // Looked at before anything is hashed, because all who sign in wait for the same few turns; and not used up yet, for a password that is too short.
+        let is_good = state.store.mailed_token_is_good(Purpose::Reset, &token_hash).await;
+        if !is_good.map_err(|error| internal(ctx, &error))? {
+            return Ok(refuse("token", UserErrorCode::NotFound, OVER));
+        }
         let hash = match hash(password.into()).await? {
             Ok(hash) => hash,
             Err(refusal) => return Ok(refusal),
         };
-        let used = state.store.mailed_token_use(Purpose::Reset, &auth::hashed(&token)).await;
-        let Some(user) = used.map_err(|error| internal(ctx, &error))? else {
-            return Ok(refuse("token", UserErrorCode::NotFound, OVER));
-        };
-        let set = state.store.password_set(user, &hash, None, caller.request).await;
-        set.map_err(|error| internal(ctx, &error))?;
-        Ok(done())
+        let set = state.store.password_reset(&token_hash, &hash, caller.request).await;
+        let user = set.map_err(|error| internal(ctx, &error))?;
+        Ok(user.map_or_else(|| refuse("token", UserErrorCode::NotFound, OVER), |_| done()))
     }
 
     /// Mails you a link that proves your address. It works once, within a day; three are sent within an hour.
@@ -145,8 +146,7 @@ impl AccountMutation {
     /// Proves an address by what was mailed to it.
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn email_verify(&self, ctx: &Context<'_>, token: String) -> Result<AccountPayload> {
-        let used = state(ctx).store.mailed_token_use(Purpose::Verify, &auth::hashed(&token)).await;
-        let user = used.map_err(|error| internal(ctx, &error))?;
+        let user = state(ctx).store.email_verify(&auth::hashed(&token)).await.map_err(|error| internal(ctx, &error))?;
         Ok(user.map_or_else(|| refuse("token", UserErrorCode::NotFound, OVER), |_| done()))
     }
 }

@@ -10,7 +10,7 @@ use domain::id::{AlertId, AlertReceiverId, AlertRuleId, ConnectionId, FlowId, Us
 use domain::scope::Permission;
 use domain::secret::{SecretFields, SecretString};
 use infra::postgres::alert::{ReceiverEdit, Set};
-use infra::postgres::entity::{alert, alert_receiver, alert_rule};
+use infra::postgres::entity::{alert, alert_receiver, alert_rule, connection, flow};
 use infra::postgres::filter;
 use infra::postgres::page::PAGE_MAX;
 use infra::{mail, webhook};
@@ -416,6 +416,18 @@ impl AlertMutation {
         let known = within(ctx, Permission::Configure, async |store| store.alert_receivers_known(&named).await).await?;
         if named.iter().any(|id| !known.contains(id)) {
             return refuse(not_found("input.receiverIds", "receiver"));
+        }
+        if let Some(connection) = when.connection {
+            let row = within(ctx, Permission::Configure, async |store| store.find::<connection::Entity>(connection.0).await);
+            if row.await?.is_none() {
+                return refuse(not_found("input.connectionId", "connection"));
+            }
+        }
+        if let Some(flow) = when.flow {
+            let row = within(ctx, Permission::Configure, async |store| store.find::<flow::Entity>(flow.0).await);
+            if row.await?.is_none() {
+                return refuse(not_found("input.flowId", "flow"));
+            }
         }
         let people = [then.assign_to, then.escalate.as_ref().and_then(|escalate| escalate.assign_to)];
         if people.iter().any(Option::is_some) {

@@ -2,18 +2,20 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Duration, Utc};
-use domain::id::ApiKeyId;
+use domain::id::{ApiKeyId, ServiceAccountId};
 use domain::permission::Permission;
 use domain::secret::ExposeSecret;
-use infra::postgres::api_key::{API_KEY_DAYS_MAX, API_KEYS_MAX, ApiKey, KeyText, NewApiKey};
+use infra::postgres::api_key::{API_KEY_DAYS_MAX, API_KEYS_MAX, ApiKey, KeyRefusal, KeyText, NewApiKey};
 
 use super::error::{UserError, UserErrorCode, viewer, within};
 use super::page::{cost, uuid};
+use super::service_account::{ServiceAccountNode, no_account};
 use crate::api_key::NewKey;
+use crate::auth::Viewer;
 
 /// What a key is good for where nobody says.
 const DAYS: i64 = 90;
-const CALLS_PER_MINUTE: i32 = 600;
+pub(super) const CALLS_PER_MINUTE: i32 = 600;
 const CALLS_PER_MINUTE_MAX: i32 = 60_000;
 const OVERLAP_HOURS: i32 = 24;
 const OVERLAP_HOURS_MAX: i32 = 720;
@@ -63,6 +65,7 @@ struct ApiKeyNode {
     name: String,
     /// The part of the key that is no secret, to tell keys apart: `cdk_<prefix>_…`.
     prefix: String,
+    /// What it may now: what it was given, as far as its service account has that.
     permissions: Vec<PermissionName>,
     /// A sixth of them at once.
     calls_per_minute: i32,
@@ -78,6 +81,8 @@ struct ApiKeyNode {
     revoked_at: Option<DateTime<Utc>>,
     /// The key that it took the place of.
     replaces_id: Option<ID>,
+    /// Whom it acts as; null of a key by itself.
+    service_account: Option<ServiceAccountNode>,
 }
 
 impl From<ApiKey> for ApiKeyNode {
@@ -101,6 +106,7 @@ impl From<ApiKey> for ApiKeyNode {
             last_used_at: key.last_used_at,
             revoked_at: key.revoked_at,
             replaces_id: key.replaces.map(|id| ID(id.to_string())),
+            service_account: key.account.map(Into::into),
         }
     }
 }
@@ -109,7 +115,7 @@ impl From<ApiKey> for ApiKeyNode {
 struct ApiKeyCreateInput {
     /// What it is for; 1 to 200 characters.
     name: String,
-    /// What it may do: no more than its program needs, and nothing that is not for API keys.
+    /// What it may do: no more than its program needs, nothing that is not for API keys, and nothing that its service account may not.
     permissions: Vec<PermissionName>,
     /// In 90 days where nothing is said; in 366 days at most.
     expires_at: Option<DateTime<Utc>>,
@@ -118,6 +124,8 @@ struct ApiKeyCreateInput {
     /// True keeps it to the operations that `persistedOperations` lists: a key that falls into other hands asks nothing else.
     #[graphql(default)]
     persisted_only: bool,
+    /// Whom it acts as, and so does every key that takes its place; a key by itself where nothing is said.
+    service_account_id: Option<ID>,
 }
 
 #[derive(SimpleObject)]
@@ -130,7 +138,11 @@ struct ApiKeyPayload {
 
 impl ApiKeyPayload {
     fn refuse(field: &str, code: UserErrorCode, message: impl Into<String>) -> Self {
-        Self { api_key: None, key: None, user_errors: vec![UserError::new(field, code, message)] }
+        Self::refused(UserError::new(field, code, message))
+    }
+
+    fn refused(wrong: UserError) -> Self {
+        Self { api_key: None, key: None, user_errors: vec![wrong] }
     }
 
     fn shown(made: ApiKey, new: &NewKey) -> Self {
@@ -158,14 +170,18 @@ pub struct ApiKeyMutation;
 impl ApiKeyMutation {
     /// A new key; at most 200 of a tenant can be used at once. It goes into the header `Authorization: Bearer …` of each request to this address.
     async fn api_key_create(&self, ctx: &Context<'_>, input: ApiKeyCreateInput) -> Result<ApiKeyPayload> {
-        let (user, _) = viewer(ctx)?.person()?;
+        let asks = viewer(ctx)?;
+        let (user, _) = asks.person()?;
         let now = Utc::now();
-        let mut permissions: Vec<Permission> = Vec::new();
-        for permission in input.permissions.into_iter().map(Permission::from) {
-            if !permissions.contains(&permission) {
-                permissions.push(permission);
-            }
-        }
+        let permissions = match granted(asks, input.permissions) {
+            Ok(permissions) => permissions,
+            Err(wrong) => return Ok(ApiKeyPayload::refused(wrong)),
+        };
+        let no_account = || ApiKeyPayload::refused(no_account("serviceAccountId"));
+        let account = match input.service_account_id.as_ref().map(uuid::<ServiceAccountId>) {
+            Some(None) => return Ok(no_account()),
+            said => said.flatten().map(ServiceAccountId),
+        };
         let new = NewApiKey {
             name: input.name.trim(),
             permissions: &permissions,
@@ -173,24 +189,34 @@ impl ApiKeyMutation {
             is_persisted_only: input.persisted_only,
             created_by: user,
             expires_at: input.expires_at.unwrap_or(now + Duration::days(DAYS)),
+            account,
         };
         if let Some(wrong) = wrong(&new, now) {
-            return Ok(ApiKeyPayload { api_key: None, key: None, user_errors: vec![wrong] });
+            return Ok(ApiKeyPayload::refused(wrong));
         }
         let key = NewKey::generate();
         let text = KeyText { prefix: &key.prefix, hash: &key.hash };
         let made = within(ctx, Permission::ManageApiKeys, async |store| store.api_key_create(&new, &text).await).await?;
         Ok(match made {
-            Some(made) => ApiKeyPayload::shown(made, &key),
-            None => {
+            Ok(made) => ApiKeyPayload::shown(made, &key),
+            Err(KeyRefusal::TooMany) => {
                 let message = format!("{API_KEYS_MAX} keys can be used already; revoke one that nobody needs");
                 ApiKeyPayload::refuse("name", UserErrorCode::TooMany, message)
+            }
+            Err(KeyRefusal::NoAccount) => no_account(),
+            Err(KeyRefusal::Beyond(account, beyond)) => {
+                let beyond: Vec<String> = beyond.into_iter().map(word).collect();
+                let message = format!(
+                    "the service account {account} may not {}; leave it out, or let the account have it first (serviceAccountChange)",
+                    beyond.join(", ")
+                );
+                ApiKeyPayload::refuse("permissions", UserErrorCode::Invalid, message)
             }
         })
     }
 
-    /// Another key in the place of one: it may the same, for as long again. The old one is good for `overlapHours` more (24; 0 to 720), so that its
-    /// program can be told the new one while it runs.
+    /// Another key in the place of one: it may the same, as the same service account, for as long again. The old one is good for `overlapHours` more (24; 0
+    /// to 720), so that its program can be told the new one while it runs.
     async fn api_key_rotate(
         &self,
         ctx: &Context<'_>,
@@ -225,24 +251,41 @@ fn missing() -> ApiKeyPayload {
     ApiKeyPayload::refuse("id", UserErrorCode::NotFound, "there is no such API key, or it is over; `apiKeys` lists them")
 }
 
+/// As the API calls it.
+pub(super) fn word(permission: Permission) -> String {
+    permission.as_str().to_uppercase()
+}
+
+/// What somebody gives a key, or an account of keys: something, nothing that is for people only, and no more than they may themselves.
+pub(super) fn granted(viewer: &Viewer, named: Vec<PermissionName>) -> std::result::Result<Vec<Permission>, UserError> {
+    let named: Vec<Permission> = named.into_iter().map(Permission::from).collect();
+    let permissions: Vec<Permission> = Permission::ALL.into_iter().filter(|permission| named.contains(permission)).collect();
+    let (code, message) = if permissions.is_empty() {
+        (UserErrorCode::Required, "say what it may do: one permission at least".to_owned())
+    } else if let Some(permission) = permissions.iter().find(|permission| !permission.is_for_api_keys()) {
+        (UserErrorCode::Invalid, format!("{} is for people only", word(*permission)))
+    } else if let Some(permission) = permissions.iter().find(|permission| !viewer.may(**permission)) {
+        (UserErrorCode::Invalid, format!("{} is more than you may yourself", word(*permission)))
+    } else {
+        return Ok(permissions);
+    };
+    Err(UserError::new("permissions", code, message))
+}
+
+pub(super) fn calls_wrong(calls_per_minute: i32) -> Option<UserError> {
+    let message = || format!("1 to {CALLS_PER_MINUTE_MAX} calls a minute");
+    (!(1..=CALLS_PER_MINUTE_MAX).contains(&calls_per_minute))
+        .then(|| UserError::new("callsPerMinute", UserErrorCode::Invalid, message()))
+}
+
 /// What a person has to mend before a key can be made.
 fn wrong(new: &NewApiKey<'_>, now: DateTime<Utc>) -> Option<UserError> {
     let invalid = |field: &str, message: String| Some(UserError::new(field, UserErrorCode::Invalid, message));
     if !(1..=200).contains(&new.name.chars().count()) {
         return invalid("name", "say what the key is for, in 1 to 200 characters".to_owned());
     }
-    if new.permissions.is_empty() {
-        let message = "say what the key may do: one permission at least";
-        return Some(UserError::new("permissions", UserErrorCode::Required, message));
-    }
-    if let Some(permission) = new.permissions.iter().find(|permission| !permission.is_for_api_keys()) {
-        return invalid("permissions", format!("{} is for people only", permission.as_str().to_uppercase()));
-    }
     if new.expires_at <= now || new.expires_at > now + Duration::days(API_KEY_DAYS_MAX) {
         return invalid("expiresAt", format!("a key ends in the future, in {API_KEY_DAYS_MAX} days at most"));
     }
-    if !(1..=CALLS_PER_MINUTE_MAX).contains(&new.calls_per_minute) {
-        return invalid("callsPerMinute", format!("1 to {CALLS_PER_MINUTE_MAX} calls a minute"));
-    }
-    None
+    calls_wrong(new.calls_per_minute)
 }

@@ -4,15 +4,16 @@ use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Duration, Utc};
 use domain::arrival::{Alarm, AlarmPolicy, PolicyError, READY_DAYS, Sensitivity};
-use domain::id::{ArrivalSeriesId, ConnectionId};
+use domain::id::{ArrivalSeriesId, ConnectionId, FlowId};
 use domain::scope::Permission;
 use infra::postgres::arrival::series;
-use infra::postgres::entity::{arrival_series, connection, incident};
+use infra::postgres::entity::{arrival_series, connection, flow, incident};
 use infra::postgres::filter::{arrivals_of, incidents_of};
 use uuid::Uuid;
 
 use super::connection::ConnectionNode;
 use super::error::{UserError, UserErrorCode, within};
+use super::flow::FlowNode;
 use super::incident::IncidentNode;
 use super::page::{cost, id, page, uuid};
 
@@ -39,15 +40,18 @@ struct ArrivalBand {
     high: f64,
 }
 
-/// What comes of a kind of record from a connection, whichever way; or by one topic of its webhooks. Counted to five minutes.
+/// What comes of a kind of record from a connection, whichever way; or by one topic of its webhooks; or what is planned for one flow of it. Counted to five
+/// minutes.
 #[derive(SimpleObject)]
 #[graphql(name = "ArrivalSeries", complex)]
 pub struct ArrivalSeriesNode {
     id: ID,
     connection_id: ID,
     record_kind: String,
-    /// The vendor's topic; null: all that comes of the kind.
+    /// The vendor's topic; null: all that comes of the kind, or passes the flow.
     topic: Option<String>,
+    /// What is planned for this flow alone; null: all that comes.
+    flow_id: Option<ID>,
     state: ArrivalState,
     /// Since when it is counted.
     begun_at: DateTime<Utc>,
@@ -86,7 +90,8 @@ impl ArrivalSeriesNode {
             id: id::<ArrivalSeriesId>(row.id),
             connection_id: id::<ConnectionId>(row.connection_id),
             record_kind: row.kind.clone(),
-            topic: Some(row.topic.clone()).filter(|topic| !topic.is_empty()),
+            topic: Some(row.topic.clone()).filter(|topic| !topic.is_empty() && row.flow_id.is_none()),
+            flow_id: row.flow_id.map(id::<FlowId>),
             state,
             begun_at: row.begun_at,
             counted_until: row.until_at,
@@ -106,6 +111,12 @@ impl ArrivalSeriesNode {
         let connection = self.row.connection_id;
         let row = within(ctx, Permission::ReadOperations, async |store| store.find::<connection::Entity>(connection).await);
         Ok(row.await?.map(ConnectionNode::from))
+    }
+
+    async fn flow(&self, ctx: &Context<'_>) -> Result<Option<FlowNode>> {
+        let Some(flow) = self.row.flow_id else { return Ok(None) };
+        let row = within(ctx, Permission::ReadOperations, async |store| store.find::<flow::Entity>(flow).await);
+        Ok(row.await?.map(FlowNode::from))
     }
 
     /// When it may raise alarms, where enough comes until then.
@@ -240,17 +251,19 @@ impl ArrivalQuery {
         Ok(within(ctx, Permission::ReadOperations, async |store| store.alarm_policy().await).await?.into())
     }
 
-    /// Newest first, at most 100 a page; of one connection, or of all. What is silent or surges is an incident, too.
+    /// Newest first, at most 100 a page; of one connection, of one flow, or of all. What is silent or surges is an incident, too.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn arrival_series(
         &self,
         ctx: &Context<'_>,
         connection_id: Option<ID>,
+        flow_id: Option<ID>,
         first: Option<i32>,
         after: Option<String>,
     ) -> Result<Connection<String, ArrivalSeriesNode, EmptyFields, EmptyFields>> {
-        // What is no id of a connection has no arrivals.
-        let filter = arrivals_of(connection_id.map(|id| uuid::<ConnectionId>(&id).unwrap_or_default()));
+        // What is no id has no arrivals.
+        let connection = connection_id.map(|id| uuid::<ConnectionId>(&id).unwrap_or_default());
+        let filter = arrivals_of(connection, flow_id.map(|id| uuid::<FlowId>(&id).unwrap_or_default()));
         let policy = within(ctx, Permission::ReadOperations, async |store| store.alarm_policy().await).await?;
         let node = |row: arrival_series::Model| (row.id, ArrivalSeriesNode::new(row, &policy, Utc::now()));
         page::<arrival_series::Entity, _>(ctx, Permission::ReadOperations, first, after, filter, node).await

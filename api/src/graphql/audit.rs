@@ -22,7 +22,8 @@ use super::personal::Personal;
 struct AuditEventNode {
     id: ID,
     at: DateTime<Utc>,
-    /// Who did it: a member, a stage of Crossdock, a vendor or an operator.
+    /// Who did it: a member, a stage of Crossdock, a vendor or an operator; with the `address` that they sent it from and, where they named one, the `trace`
+    /// of their own systems that it is of (W3C Trace Context).
     actor: Json<serde_json::Value>,
     action: String,
     subject_kind: String,
@@ -40,7 +41,7 @@ struct AuditEventNode {
 /// What was sent, answered or received, beside the event that tells of it.
 #[derive(SimpleObject)]
 struct AuditPayload {
-    /// As text; at most 2 MiB of what came, a few MiB of what was sent, 16 KiB of an answer. What tells of a person is hidden from who lacks
+    /// As text; at most 2 MiB of what came, a few MiB of what was sent or read back, 16 KiB of an answer. What tells of a person is hidden from who lacks
     /// READ_PERSONAL_DATA.
     text: Personal,
     /// Bytes of the whole, as it is kept.
@@ -48,7 +49,7 @@ struct AuditPayload {
     /// SHA-256 of the whole, as it is kept.
     sha256: String,
     /// The event, which is sealed, holds this digest: nobody has changed the payload since. Of one that was erased, `text` is `{"erased":"<the digest of what was
-    /// there>"}`, and that digest is compared. Null where the event holds none.
+    /// there>"}`, and that digest is compared. Null where the event holds none: messages came without one until the version that wrote it first.
     is_as_sealed: Option<bool>,
     /// What was answered, where one event tells of a whole call: of a poll, a listing, a probe, a registration of a webhook, the asking for a token. At most 16 KiB
     /// of it, without secrets and without what tells of a person; the event's detail has the length and the digest of the whole.
@@ -80,7 +81,7 @@ impl AuditPayload {
         Self {
             length: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
             // Of what was erased the digest stands in its place.
-            is_as_sealed: pointer.sealed_sha256().map(|sealed| sealed == digest(&text).unwrap_or(sha256.as_str())),
+            is_as_sealed: pointer.sealed_sha256().map(|sealed| sealed == sha256 || digest(&text) == Some(sealed)),
             sha256,
             // What tells of a person was hidden before it was kept.
             text: if matches!(pointer, PayloadPointer::Call { .. }) { Personal::sentence(text) } else { Personal::payload(text) },
@@ -104,9 +105,9 @@ impl AuditEventNode {
         Ok(detail.map(|detail| Personal::detail(&self.subject_kind, detail)))
     }
 
-    /// The payload that the event is about: of `attempt.started` the request, of an attempt's end its answer, of `message.received` what came, of a call that is
-    /// told as a whole (`poll.read`, `connection.probed`, `token.renewed` and others) what was sent, with its `answer`. Null of everything else, and where it is
-    /// not kept any more.
+    /// The payload that the event is about: of `attempt.started` the request, of an attempt's end its answer, of `message.received` what came, of
+    /// `message.fetched` what was read back for it, of a call that is told as a whole (`poll.read`, `connection.probed`, `token.renewed` and others) what was sent,
+    /// with its `answer`. Null of everything else, and where it is not kept any more.
     #[graphql(complexity = "LARGE_COST")]
     async fn payload(&self, ctx: &Context<'_>) -> Result<Option<AuditPayload>> {
         let Some(pointer) = &self.pointer else { return Ok(None) };
@@ -151,7 +152,7 @@ impl From<audit_event::Model> for AuditEventNode {
 struct AuditEventFilterInput {
     /// What it was done to: connection, flow, delivery, credential …
     subject_kind: Option<String>,
-    /// Who did it: the id of a person or of a key.
+    /// Who did it: the id of a person, of a service account or of a key.
     actor_id: Option<ID>,
     /// All that one request or task did.
     request_id: Option<ID>,

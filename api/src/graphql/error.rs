@@ -5,9 +5,11 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, Error, ErrorExtensions, Result, SimpleObject};
 use domain::id::{SessionId, UserId};
 use domain::scope::{Permission, Scope};
+use infra::postgres::api_key::LiveKey;
 use infra::postgres::{StoreError, TenantStore};
 use tracing::error;
 
+use super::api_key::word;
 use crate::AppState;
 use crate::auth::{Caller, Identity, Viewer};
 
@@ -99,6 +101,24 @@ impl UserError {
     }
 }
 
+/// The longest reason that stands in the audit log, characters; and where somebody else decides by it.
+pub const WHY_CHARS_MAX: usize = 500;
+pub const WHY_LONG_CHARS_MAX: usize = 2_000;
+
+/// Why somebody does a thing, as it stands in the audit log: 1 to `most` characters, without space at its ends.
+///
+/// # Errors
+/// What whoever said nothing, or too much, is told.
+pub fn said<'t>(field: &str, why: &'t str, most: usize) -> std::result::Result<&'t str, UserError> {
+    let why = why.trim();
+    let code = match why.chars().count() {
+        0 => UserErrorCode::Required,
+        count if count > most => UserErrorCode::Invalid,
+        _ => return Ok(why),
+    };
+    Err(UserError::new(field, code, format!("say why, in 1 to {most} characters: it stands in the audit log")))
+}
+
 /// Whoever showed who they are: a person or an API key.
 pub fn viewer<'c>(ctx: &Context<'c>) -> Result<&'c Arc<Viewer>> {
     ctx.data::<Arc<Viewer>>().map_err(|_| fail(Code::Unauthenticated, SIGN_IN_FIRST))
@@ -141,9 +161,14 @@ impl Viewer {
                 READ_ONLY_SUPPORT.to_owned()
             }
             (Identity::Impersonation(_), _) => NOT_FOR_SUPPORT.to_owned(),
+            (Identity::ApiKey(LiveKey { account: Some(account), .. }), _) => format!(
+                "this key of the service account {} may not {}; an owner or admin lets the account have it, and makes a key with it",
+                account.name,
+                word(permission)
+            ),
             (_, Some(role)) => format!("the role {role} may not do this; ask an owner or admin of the tenant"),
             (_, None) => {
-                format!("this API key was not given {}; an owner or admin can make another", permission.as_str().to_uppercase())
+                format!("this API key was not given {}; an owner or admin can make another", word(permission))
             }
         };
         Err((Code::Forbidden, why))

@@ -1,32 +1,36 @@
 //! Impersonations: support in the place of a tenant that let it, for a reason and an hour at most. The staff begin and leave them; the tenant reads what was
 //! done, and ends them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::convert::Infallible;
 
-use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
-use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, Value};
+use actix_web::http::StatusCode;
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet};
+use async_graphql::{Context, Enum, ID, InputObject, Name, Object, Result, SimpleObject, Value, Variables};
 use chrono::{DateTime, Utc};
 use domain::id::{ImpersonationId, SessionId};
 use domain::impersonation::{self, MINUTES_MAX};
 use domain::permission::Permission;
+use domain::scope::Scope;
 use infra::postgres::StoreError;
 use infra::postgres::impersonation::{Ended, Impersonation, LiveImpersonation};
 use infra::postgres::support::{Errand, Told};
 
-use super::error::{UserError, UserErrorCode, internal, state, viewer, within};
+use super::error::{Code, UserError, UserErrorCode, internal, state, viewer, within};
 use super::page::{cost, uuid};
+use super::persisted_operation::Unresolved;
+use super::size::TooLarge;
 use super::support::{refusal, writer, wrong};
+use super::{RECURSION_MAX, refuse};
 use crate::AppState;
 use crate::auth::{Identity, Viewer};
 
-/// Root fields and ids that are noted of one request of support.
-const NOTED_MAX: usize = 20;
+/// Root fields of one request of support: more than the schema has, so whoever names more names what there is not.
+const FIELDS_MAX: usize = 500;
+/// Ids of one request of support: the 1,000 that one act takes, and some beside. Each is noted, so that none hides behind others.
+const IDS_MAX: usize = 1_100;
 /// Longer than the name of any operation.
 const NAME_CHARS_MAX: usize = 60;
-/// What only asks who one is: the web app asks it again and again.
-const NOT_NOTED: [&str; 5] = ["viewer", "tenant", "__typename", "__schema", "__type"];
-/// Fragments within fragments at the root.
-const FRAGMENTS_MAX: usize = 10;
 
 /// Somebody of the staff.
 #[derive(SimpleObject)]
@@ -278,61 +282,135 @@ fn shown(ctx: &Context<'_>, live: Option<LiveImpersonation>, session: SessionId)
     ImpersonationBeginPayload { impersonation: Some((&live).into()), access_token: Some(token), user_errors: vec![] }
 }
 
+/// Why a request of support does not run: what it asks cannot be noted whole, and what is not noted is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotNoted {
+    #[error(transparent)]
+    Large(#[from] TooLarge),
+    #[error("the query names more than {FIELDS_MAX} operations, and there are not so many")]
+    Fields,
+    #[error("all that support asks about is noted for the tenant, {IDS_MAX} ids of a request at most; ask about fewer at once")]
+    Ids,
+}
+
 /// Notes in the tenant's audit log what support is about to ask in its place: which operations, about which things. What they say beside is not kept: it may
-/// be anything.
-pub async fn note(state: &AppState, viewer: &Viewer, request: &mut async_graphql::Request) -> Result<(), StoreError> {
+/// be anything. There is one note for each request, whatever it asks.
+///
+/// # Errors
+/// What the caller is told where it cannot be noted; or the database does not answer.
+pub async fn note(state: &AppState, viewer: &Viewer, request: &mut async_graphql::Request) -> Result<(), Unresolved> {
     let Identity::Impersonation(live) = &viewer.identity else { return Ok(()) };
-    let Some(scope) = viewer.scope() else { return Ok(()) };
-    let mut ids = BTreeSet::new();
-    request.variables.values().for_each(|value| ids_in(value, &mut ids));
+    let (operation, variables) = (request.operation_name.clone(), request.variables.clone());
     // What cannot be read is not run, either.
     let Ok(document) = request.parsed_query() else { return Ok(()) };
-    let asked = asked(document, &mut ids);
-    if asked.iter().all(|field| NOT_NOTED.contains(&field.as_str())) {
-        return Ok(());
-    }
-    let count = asked.len();
-    let (asked, ids): (Vec<_>, Vec<_>) = (asked.into_iter().take(NOTED_MAX).collect(), ids.into_iter().take(NOTED_MAX).collect());
-    let detail = serde_json::json!({"asked": asked, "count": count, "ids": ids}).to_string();
-    state.store.within(&scope).impersonation_used(live.id, &detail).await
+    let asked = asked(document, operation.as_deref(), &variables).map_err(NotNoted::from);
+    let detail = asked
+        .and_then(|asked| asked.detail())
+        .map_err(|error| Unresolved::Refused(refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &error.to_string())))?;
+    // Of the tenant that let them in, whichever one the request names.
+    let scope = Scope { tenant: live.tenant, actor: live.actor(), request: viewer.request };
+    state.store.within(&scope).impersonation_used(live.id, &detail).await?;
+    Ok(())
 }
 
-/// The root fields of a document, each once, and the ids that they name.
-pub(super) fn asked(document: &ExecutableDocument, ids: &mut BTreeSet<String>) -> BTreeSet<String> {
-    let mut asked = BTreeSet::new();
-    for (_, operation) in document.operations.iter() {
-        fields(document, &operation.node.selection_set.node, FRAGMENTS_MAX, &mut asked, ids);
-    }
-    asked
+/// What an operation asks: its root fields, each once, and the ids that it names, wherever it does.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) fields: BTreeSet<String>,
+    ids: BTreeSet<String>,
 }
 
-fn fields(
-    document: &ExecutableDocument,
-    set: &SelectionSet,
-    depth: usize,
-    asked: &mut BTreeSet<String>,
-    ids: &mut BTreeSet<String>,
-) {
-    for selection in &set.items {
-        let within = match &selection.node {
-            Selection::Field(field) => {
-                // It is not looked at yet whether there is such a field.
-                asked.insert(field.node.name.node.chars().take(NAME_CHARS_MAX).collect());
-                for (_, value) in &field.node.arguments {
-                    if let Some(value) = value.node.clone().into_const() {
-                        ids_in(&value, ids);
+impl Asked {
+    /// As it is told: all of it, or nothing is done.
+    fn detail(&self) -> Result<String, NotNoted> {
+        if self.fields.len() > FIELDS_MAX {
+            return Err(NotNoted::Fields);
+        }
+        if self.ids.len() > IDS_MAX {
+            return Err(NotNoted::Ids);
+        }
+        Ok(serde_json::json!({"asked": self.fields, "ids": self.ids}).to_string())
+    }
+}
+
+/// What is asked by the operation of a document that runs; by all of them where none of them does. A variable counts where it is used.
+///
+/// # Errors
+/// Where it is nested deeper than what runs.
+pub(super) fn asked(document: &ExecutableDocument, operation: Option<&str>, variables: &Variables) -> Result<Asked, TooLarge> {
+    let is_meant = |name: Option<&Name>| operation.is_some() && name.map(Name::as_str) == operation;
+    let mut operations: Vec<&OperationDefinition> =
+        document.operations.iter().filter(|(name, _)| is_meant(*name)).map(|(_, operation)| &operation.node).collect();
+    if operations.is_empty() {
+        operations = document.operations.iter().map(|(_, operation)| &operation.node).collect();
+    }
+    let mut walk = Walk { document, fragments: HashSet::new(), variables: BTreeSet::new(), asked: Asked::default() };
+    for operation in &operations {
+        walk.set(&operation.selection_set.node, true, 0)?;
+    }
+    let Walk { variables: used, mut asked, .. } = walk;
+    for name in &used {
+        // What is given is taken, and else what stands in the query.
+        if let Some(value) = variables.get(name) {
+            ids_in(value, &mut asked.ids);
+            continue;
+        }
+        let definitions = operations.iter().flat_map(|operation| &operation.variable_definitions);
+        for definition in definitions.filter(|definition| definition.node.name.node == *name) {
+            if let Some(value) = &definition.node.default_value {
+                ids_in(&value.node, &mut asked.ids);
+            }
+        }
+    }
+    Ok(asked)
+}
+
+struct Walk<'d> {
+    document: &'d ExecutableDocument,
+    /// Those that were walked, at the root and below it: once each, however often they are spread.
+    fragments: HashSet<(&'d Name, bool)>,
+    /// Those that arguments refer to.
+    variables: BTreeSet<Name>,
+    asked: Asked,
+}
+
+impl<'d> Walk<'d> {
+    /// `level` is how many sets it stands within. What runs nests as deep and no deeper.
+    fn set(&mut self, set: &'d SelectionSet, is_root: bool, level: usize) -> Result<(), TooLarge> {
+        if level > RECURSION_MAX {
+            return Err(TooLarge::Depth);
+        }
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) => self.field(&field.node, is_root, level)?,
+                Selection::InlineFragment(fragment) => self.set(&fragment.node.selection_set.node, is_root, level + 1)?,
+                Selection::FragmentSpread(spread) => {
+                    let name = &spread.node.fragment_name.node;
+                    // One that is not there is told by whoever runs it.
+                    let Some(fragment) = self.document.fragments.get(name) else { continue };
+                    if self.fragments.insert((name, is_root)) {
+                        self.set(&fragment.node.selection_set.node, is_root, level + 1)?;
                     }
                 }
-                continue;
             }
-            Selection::FragmentSpread(spread) => {
-                document.fragments.get(&spread.node.fragment_name.node).map(|fragment| &fragment.node.selection_set.node)
-            }
-            Selection::InlineFragment(fragment) => Some(&fragment.node.selection_set.node),
-        };
-        if let (Some(set), Some(depth)) = (within, depth.checked_sub(1)) {
-            fields(document, set, depth, asked, ids);
         }
+        Ok(())
+    }
+
+    fn field(&mut self, field: &'d Field, is_root: bool, level: usize) -> Result<(), TooLarge> {
+        if is_root {
+            // It is not looked at yet whether there is such a field.
+            self.asked.fields.insert(field.name.node.chars().take(NAME_CHARS_MAX).collect());
+        }
+        for (_, value) in &field.arguments {
+            let variables = &mut self.variables;
+            let Ok(literal) = value.node.clone().into_const_with(|name| {
+                variables.insert(name);
+                Ok::<_, Infallible>(Value::Null)
+            });
+            ids_in(&literal, &mut self.asked.ids);
+        }
+        if field.selection_set.node.items.is_empty() { Ok(()) } else { self.set(&field.selection_set.node, false, level + 1) }
     }
 }
 
@@ -340,6 +418,10 @@ fn ids_in(value: &Value, ids: &mut BTreeSet<String>) {
     match value {
         Value::String(text) if impersonation::is_id(text) => {
             ids.insert(text.clone());
+        }
+        // Without quotes, where anything may stand.
+        Value::Enum(word) if impersonation::is_id(word) => {
+            ids.insert(word.to_string());
         }
         Value::List(values) => values.iter().for_each(|value| ids_in(value, ids)),
         Value::Object(values) => values.values().for_each(|value| ids_in(value, ids)),
@@ -350,18 +432,105 @@ fn ids_in(value: &Value, ids: &mut BTreeSet<String>) {
 #[cfg(test)]
 mod tests {
     use async_graphql::parser::parse_query;
+    use serde_json::json;
 
     use super::*;
+
+    /// An id of a delivery, that may never have been.
+    fn id(n: u64) -> String {
+        format!("dlv_{n:032x}")
+    }
+
+    fn found(query: &str, operation: Option<&str>, variables: serde_json::Value) -> Result<Asked, TooLarge> {
+        asked(&parse_query(query).unwrap(), operation, &Variables::from_json(variables))
+    }
+
+    fn fields(query: &str) -> Vec<String> {
+        found(query, None, json!({})).unwrap().fields.into_iter().collect()
+    }
 
     #[test]
     fn what_is_asked_is_found_wherever_it_stands_and_nothing_else_is_kept() {
         let query = "query A($id: ID!) { one: delivery(id: $id) { id } two: delivery(id: \"dlv_01900000000070008000000000000001\") { id } ...F }
             fragment F on Query { ... on Query { records(filter: {text: \"Ann Lee\"}) { nodes { id } } } ...F }
             mutation B { exceptionRetry(input: {ids: [\"exc_01900000000070008000000000000001\", \"x\"]}) { count } }";
-        let mut ids = BTreeSet::new();
-        let found = asked(&parse_query(query).unwrap(), &mut ids);
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["delivery", "exceptionRetry", "records"]);
+        let all = found(query, None, json!({})).unwrap();
+        assert_eq!(all.fields.into_iter().collect::<Vec<_>>(), ["delivery", "exceptionRetry", "records"]);
         let expected = ["dlv_01900000000070008000000000000001", "exc_01900000000070008000000000000001"];
-        assert_eq!(ids.into_iter().collect::<Vec<_>>(), expected);
+        assert_eq!(all.ids.into_iter().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_is_asked_is_found_as_deep_as_anything_runs_and_deeper_is_refused() {
+        let inline = |levels: usize| {
+            let (begin, end) = ("... { ".repeat(levels), "} ".repeat(levels));
+            format!("{{ {begin} records(first: 100) {{ nodes {{ id document }} }} {end} }}")
+        };
+        let named = |levels: usize| {
+            let fragments = (0..levels).map(|n| format!("fragment F{n} on Query {{ ...F{} }} ", n + 1)).collect::<String>();
+            format!("{{ ...F0 }} {fragments} fragment F{levels} on Query {{ records(first: 100) {{ nodes {{ id document }} }} }}")
+        };
+        for levels in [0, 9, 10, 11, RECURSION_MAX - 3] {
+            for query in [inline(levels), named(levels)] {
+                assert_eq!(fields(&query), ["records"], "{query}");
+            }
+        }
+        for query in [inline(RECURSION_MAX - 1), named(RECURSION_MAX - 2)] {
+            assert_eq!(found(&query, None, json!({})), Err(TooLarge::Depth), "{query}");
+        }
+        // What is walked is what is run: both end at the same level.
+        for levels in 0..=RECURSION_MAX {
+            for query in [inline(levels), named(levels)] {
+                let is_run = super::super::size::check(&mut async_graphql::Request::new(&query)).is_ok();
+                assert_eq!(found(&query, None, json!({})).is_ok(), is_run, "{query}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_that_are_cheap_hide_no_other_and_fragments_are_walked_once() {
+        let cheap = (0..60).map(|n| format!("a{n:02} ")).collect::<String>();
+        let asked = fields(&format!(
+            "{{ {cheap} zone ...F ...F x {{ ...F }} }} fragment F on Query {{ ...G ...G }} fragment G on Query {{ last ...F }}"
+        ));
+        assert_eq!(asked.len(), 63);
+        assert!(["zone", "last", "x"].iter().all(|name| asked.iter().any(|asked| asked == name)), "{asked:?}");
+        let detail = found(&format!("{{ {cheap} zone }}"), None, json!({})).unwrap().detail().unwrap();
+        assert!(detail.contains("\"a00\"") && detail.contains("\"a59\"") && detail.contains("\"zone\""), "{detail}");
+        let invented = (0..=FIELDS_MAX).map(|n| format!("a{n} ")).collect::<String>();
+        assert_eq!(found(&format!("{{ {invented} }}"), None, json!({})).unwrap().detail(), Err(NotNoted::Fields));
+    }
+
+    #[test]
+    fn ids_are_kept_where_they_are_used_and_no_invented_one_hides_them() {
+        let query = format!(
+            "query A($ids: [ID!]!, $one: ID, $other: ID = \"{}\", $unused: ID = \"{}\") {{
+                things(ids: [$one, \"{}\"]) {{ parts(of: {{within: [{{id: $other}}]}}) {{ id }} ...F }}
+            }}
+            query B {{ delivery(id: \"{}\") {{ id }} }}
+            fragment F on Thing {{ more(ids: $ids) {{ id }} }}",
+            id(1),
+            id(2),
+            id(3),
+            id(4)
+        );
+        let invented: Vec<String> = (100..200).map(id).collect();
+        let variables = json!({"ids": [id(5), {"deep": [id(6)]}], "one": id(7), "nobodys": invented, "unused": id(8)});
+        let of = |operation, variables| found(&query, operation, variables).unwrap().ids.into_iter().collect::<Vec<_>>();
+        assert_eq!(of(Some("A"), variables.clone()), [1, 3, 5, 6, 7].map(id));
+        assert_eq!(of(Some("B"), variables.clone()), [id(4)]);
+        let given = json!({"other": id(9)});
+        assert_eq!(of(Some("A"), given), [3, 9].map(id), "what is given stands in the place of the default");
+        // Nothing runs: then it does not matter, and all is told.
+        for nothing in [None, Some("C")] {
+            assert_eq!(of(nothing, variables.clone()), [1, 3, 4, 5, 6, 7].map(id));
+        }
+
+        // So many as one act takes are all told, and more are refused.
+        let act = "mutation($i: I!) { exceptionRetry(input: $i) { count } }";
+        let ids = |count: u64| json!({"i": {"ids": (0..count).map(id).collect::<Vec<_>>()}});
+        let detail = found(act, None, ids(1_000)).unwrap().detail().unwrap();
+        assert!((0..1_000).all(|n| detail.contains(&id(n))), "{detail}");
+        assert_eq!(found(act, None, ids(IDS_MAX as u64 + 1)).unwrap().detail(), Err(NotNoted::Ids));
     }
 }

@@ -376,7 +376,11 @@ impl InventoryMutation {
         let mut seen = HashSet::new();
         kept.reverse();
         kept.retain(|keep| seen.insert((keep.sku.clone(), keep.seller)));
-        within(ctx, Permission::Configure, async |store| store.inventory_kept_set(&kept).await).await?;
+        let absent = within(ctx, Permission::Configure, async |store| store.inventory_kept_set(&kept).await).await?;
+        if let Some(absent) = absent {
+            let what = format!("there is no connection \"{absent}\"");
+            return refuse(UserError::new("input.connectionId", UserErrorCode::NotFound, what));
+        }
         Ok(InventoryKeptPayload { count: i32::try_from(kept.len()).unwrap_or(i32::MAX), user_errors: vec![] })
     }
 }

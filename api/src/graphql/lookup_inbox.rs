@@ -22,6 +22,7 @@ use super::exception::nudge;
 use super::lookup_entry::full;
 use super::lookup_table::{LookupTableNode, find, not_found};
 use super::page::{AGGREGATE_COST, cost, opened, rows, sealed};
+use super::personal::Personal;
 
 /// What an entry was found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -60,7 +61,7 @@ struct LookupInboxItem {
     table: String,
     /// Null where there is no such table: it is to be made first.
     lookup_table: Option<LookupTableNode>,
-    value: String,
+    value: Personal,
     /// How many deliveries wait for it.
     delivery_count: i64,
     /// Of how many records they are.
@@ -125,7 +126,7 @@ impl LookupInboxQuery {
             let node = LookupInboxItem {
                 lookup_table: tables.get(&key.0).cloned().map(LookupTableNode::from),
                 table: key.0,
-                value: key.1,
+                value: Personal::sentence(key.1),
                 delivery_count: item.deliveries,
                 record_count: item.records,
                 since: item.since,

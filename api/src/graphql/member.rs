@@ -71,7 +71,7 @@ impl MemberMutation {
     }
 
     /// Takes a member out of the tenant, from their next request on. Only an owner removes an owner; the last one stays. What they made stays, and
-    /// so do the API keys that they made.
+    /// so do the API keys that they made; what they offered to others and nobody took is withdrawn.
     async fn member_remove(&self, ctx: &Context<'_>, user_id: ID) -> Result<MemberPayload> {
         change(ctx, &user_id, async |store, user, may_owners| store.member_remove(user, may_owners).await).await
     }
@@ -140,6 +140,7 @@ impl Fellows {
             Ok(Actor::System { .. }) => "Crossdock".to_owned(),
             Ok(Actor::Vendor { .. }) => "the vendor".to_owned(),
             Ok(Actor::ScimToken { prefix, .. }) => format!("the directory, by the SCIM token {prefix}"),
+            Ok(Actor::ApiKey { account: Some(account), .. }) => format!("the service account {}", account.service_account_name),
             Ok(Actor::ApiKey { name, .. }) => format!("the API key {name}"),
             Ok(Actor::Staff { name, .. }) => format!("{name} of support"),
             Ok(Actor::Operator) | Err(_) => "an operator".to_owned(),

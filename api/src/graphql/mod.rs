@@ -62,6 +62,7 @@ mod scim_token;
 mod search;
 mod second_factor;
 mod sent_group;
+mod service_account;
 mod session;
 mod sign_in_policy;
 mod size;
@@ -158,6 +159,7 @@ pub struct PeopleQuery(
     member::MemberQuery,
     persisted_operation::PersistedOperationQuery,
     scim_token::ScimTokenQuery,
+    service_account::ServiceAccountQuery,
     session::SessionQuery,
     sign_in_policy::SignInPolicyQuery,
     support::SupportQuery,
@@ -226,6 +228,7 @@ pub struct PeopleMutation(
     persisted_operation::PersistedOperationMutation,
     scim_token::ScimTokenMutation,
     second_factor::SecondFactorMutation,
+    service_account::ServiceAccountMutation,
     session::SessionMutation,
     sign_in_policy::SignInPolicyMutation,
     support::SupportMutation,
@@ -373,11 +376,23 @@ async fn read(request: &HttpRequest, payload: web::Payload) -> Result<async_grap
 
 /// True of a body that would be run.
 pub(crate) fn is_read(body: &[u8]) -> bool {
-    let Ok(mut query) = serde_json::from_slice::<async_graphql::Request>(body) else { return false };
+    serde_json::from_slice(body).is_ok_and(is_run)
+}
+
+/// The hash of the registered operation that an extension of a request names.
+pub(crate) fn named(extension: &str) -> Option<String> {
+    persisted_operation::named_by(extension)
+}
+
+/// True of a request that would be run.
+pub(crate) fn is_run(mut query: async_graphql::Request) -> bool {
     if has_nul(&query) || size::check(&mut query).is_err() {
         return false;
     }
-    query.parsed_query().is_ok_and(|document| !impersonation::asked(document, &mut std::collections::BTreeSet::new()).is_empty())
+    let (operation, variables) = (query.operation_name.clone(), query.variables.clone());
+    query.parsed_query().is_ok_and(|document| {
+        impersonation::asked(document, operation.as_deref(), &variables).is_ok_and(|asked| !asked.fields.is_empty())
+    })
 }
 
 /// True of what one of our lists gives as a cursor.

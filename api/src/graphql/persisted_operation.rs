@@ -15,7 +15,7 @@ use infra::postgres::persisted_operation::{
 
 use super::error::{Code, SIGN_IN_FIRST, UserError, UserErrorCode, viewer, within};
 use super::page::{LARGE_COST, cost};
-use super::{refuse, refused_with};
+use super::{refuse, refused_with, size};
 use crate::AppState;
 use crate::auth::{Identity, Viewer};
 
@@ -193,7 +193,9 @@ pub async fn resolve(state: &AppState, viewer: Option<&Viewer>, request: &mut Re
     match state.store.within(&scope).persisted_document(&wanted).await? {
         Some(document) => {
             request.query = document;
-            Ok(())
+            // It came by no body, and was not looked at with one.
+            size::check(request)
+                .map_err(|error| Unresolved::Refused(refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &error.to_string())))
         }
         // As clients expect it: they read the errors, not the status.
         None if !has_text => {
@@ -214,6 +216,13 @@ fn named(request: &Request) -> std::result::Result<Option<Hash>, &'static str> {
         Some(Value::String(text)) if is_known => parse_hash(text).map(Some).ok_or(WRONG),
         _ => Err(WRONG),
     }
+}
+
+/// The hash that this extension of a request names, in hexadecimal digits.
+pub(super) fn named_by(extension: &str) -> Option<String> {
+    let mut request = Request::new("");
+    request.extensions.0.insert(EXTENSION.to_owned(), serde_json::from_str(extension).ok()?);
+    named(&request).ok().flatten().map(|hash| hex(&hash))
 }
 
 /// The schema is for those who build on it: `__schema` and `__type` are refused to everybody else. `__typename` is always allowed.

@@ -92,6 +92,14 @@ pub fn seen_record(ctx: &Context<'_>, kind: RecordKind, document: String) -> Str
     if sees(ctx) { document } else { personal::record(kind, &document) }
 }
 
+/// A report of what differs, for whoever asks.
+pub fn seen_report(ctx: &Context<'_>, mut report: serde_json::Value) -> serde_json::Value {
+    if !sees(ctx) {
+        personal::report(&mut report);
+    }
+    report
+}
+
 /// What is told of an act, for whoever asks: what a person changed or typed there may tell of another person.
 pub fn seen_detail(ctx: &Context<'_>, detail: serde_json::Value) -> serde_json::Value {
     if sees(ctx) {

@@ -6,10 +6,8 @@ use domain::permission::Permission;
 use domain::search_key::{KeyKind, SearchKey, normalised};
 use infra::postgres::personal_data::{Erased, Erasure, RECORDS_MAX, Whom};
 
-use super::error::{UserError, UserErrorCode, scope, state, within};
+use super::error::{UserError, UserErrorCode, WHY_CHARS_MAX, said, scope, state, within};
 use super::page::{LARGE_COST, id, uuid};
-
-const REASON_CHARS_MAX: usize = 500;
 
 /// Whose data is erased: either some records, or an address of mail.
 #[derive(InputObject)]
@@ -74,11 +72,12 @@ impl PersonalDataMutation {
     async fn personal_data_erase(&self, ctx: &Context<'_>, input: PersonalDataEraseInput) -> Result<PersonalDataErasePayload> {
         scope(ctx, Permission::ManageOwners)?;
         let refuse = |field, code, message: String| Ok(PersonalDataErasePayload::refused(field, code, message));
-        let reason = input.reason.trim();
-        if !(1..=REASON_CHARS_MAX).contains(&reason.chars().count()) {
-            let message = format!("say why, in 1 to {REASON_CHARS_MAX} characters: it stands in the audit log");
-            return refuse("input.reason", UserErrorCode::Invalid, message);
-        }
+        let reason = match said("input.reason", &input.reason, WHY_CHARS_MAX) {
+            Ok(reason) => reason,
+            Err(error) => {
+                return Ok(PersonalDataErasePayload { user_errors: vec![error], ..PersonalDataErasePayload::default() });
+            }
+        };
         let whom = match (input.record_ids, input.email) {
             (Some(ids), None) if ids.len() > RECORDS_MAX => {
                 return refuse("input.recordIds", UserErrorCode::TooMany, format!("at most {RECORDS_MAX} at once"));

@@ -12,7 +12,7 @@ use infra::postgres::filter::{self, DifferenceFilter};
 use infra::postgres::reconciliation::{Health, ReconciliationSchedule};
 use uuid::Uuid;
 
-use super::error::{UserError, UserErrorCode, scope, state, within};
+use super::error::{UserError, UserErrorCode, WHY_CHARS_MAX, said, scope, state, within};
 use super::page::{LARGE_COST, cost, id, one_of, page, uuid};
 use super::personal::Personal;
 
@@ -411,16 +411,15 @@ impl ReconciliationMutation {
     /// Takes differences as they are, at most 1,000 at once, with a reason of 1 to 500 characters: the same ones are not raised again.
     async fn difference_accept(&self, ctx: &Context<'_>, ids: Vec<ID>, reason: String) -> Result<DifferencePayload> {
         scope(ctx, Permission::WorkExceptions)?;
-        if !(1..=500).contains(&reason.trim().chars().count()) {
-            let error = UserError::new("reason", UserErrorCode::Required, "a reason has 1 to 500 characters");
-            return Ok(DifferencePayload { count: 0, user_errors: vec![error] });
-        }
+        let reason = match said("reason", &reason, WHY_CHARS_MAX) {
+            Ok(reason) => reason,
+            Err(error) => return Ok(DifferencePayload { count: 0, user_errors: vec![error] }),
+        };
         let ids = match select(&ids) {
             Ok(ids) => ids,
             Err(error) => return Ok(DifferencePayload { count: 0, user_errors: vec![error] }),
         };
-        let accept =
-            within(ctx, Permission::WorkExceptions, async |store| store.differences_accept(&ids, reason.trim()).await).await?;
+        let accept = within(ctx, Permission::WorkExceptions, async |store| store.differences_accept(&ids, reason).await).await?;
         Ok(DifferencePayload { count: i32::try_from(accept.len()).unwrap_or(i32::MAX), user_errors: vec![] })
     }
 }

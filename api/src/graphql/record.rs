@@ -12,13 +12,11 @@ use uuid::Uuid;
 
 use super::content::RecordContent;
 use super::delivery::{DeliveryNode, with_waiting};
-use super::error::{UserError, UserErrorCode, within};
+use super::error::{UserError, UserErrorCode, WHY_CHARS_MAX, said, within};
 use super::flow::{ProvenanceNode, provenance};
 use super::page::{LARGE_COST, cost, id, page, uuid};
 use super::personal::{Personal, seen_record};
 use super::timeline::{TimelineConnection, timeline};
-
-const REASON_CHARS_MAX: usize = 500;
 
 #[derive(SimpleObject)]
 #[graphql(name = "Record", complex)]
@@ -228,14 +226,13 @@ impl RecordMutation {
     /// Erases what the audit log tells of a record's own values: what people corrected in it and in what was sent. That it was done, by whom and when stays, and every
     /// proof over the log holds. It cannot be undone. The record, its revisions and what was sent are not touched. `reason`: 1 to 500 characters.
     async fn record_details_erase(&self, ctx: &Context<'_>, id: ID, reason: String) -> Result<RecordDetailsErasePayload> {
-        let reason = reason.trim();
         let refuse = |field: &str, code: UserErrorCode, message: String| {
             Ok(RecordDetailsErasePayload { done: false, user_errors: vec![UserError::new(field, code, message)] })
         };
-        if !(1..=REASON_CHARS_MAX).contains(&reason.chars().count()) {
-            let message = format!("say why, in 1 to {REASON_CHARS_MAX} characters: it stands in the audit log");
-            return refuse("reason", UserErrorCode::Invalid, message);
-        }
+        let reason = match said("reason", &reason, WHY_CHARS_MAX) {
+            Ok(reason) => reason,
+            Err(error) => return Ok(RecordDetailsErasePayload { done: false, user_errors: vec![error] }),
+        };
         let done = match uuid::<RecordId>(&id).map(RecordId) {
             Some(id) => {
                 within(ctx, Permission::ManageMembers, async |store| store.record_details_erase(id, reason).await).await?

@@ -11,6 +11,12 @@ use super::{COMPLEXITY_MAX, RECURSION_MAX};
 
 /// Brackets of all kinds within each other. A query nests `RECURSION_MAX` deep at most, and values that are written into it seldom a tenth of that.
 const BRACKETS_MAX: usize = 64;
+/// Words of a document: names, numbers, texts and brackets, counted before the library reads any of them, because reading is what so many cost. A field
+/// that may be asked for is given three, and what is written into a query is in variables where there is much of it.
+const WORDS_MAX: usize = 3 * COMPLEXITY_MAX;
+/// Bytes of a document, which the library looks at several times while it keeps a thread for itself: a text of a megabyte held up everybody else on that
+/// thread. What is in variables may be longer.
+const TEXT_BYTES_MAX: usize = 128 * 1024;
 /// Operations and fragments of a document; the largest of the web app has five.
 const DEFINITIONS_MAX: usize = 100;
 /// Selections with each fragment where it is spread. Each field costs one of the complexity at least, so no more than that could be asked for anyway.
@@ -21,6 +27,10 @@ const SELECTIONS_MAX: usize = 2 * COMPLEXITY_MAX;
 pub enum TooLarge {
     #[error("the query has more than {BRACKETS_MAX} brackets within each other")]
     Brackets,
+    #[error("the query has more than {WORDS_MAX} words; give what is long in variables, or ask for less at once")]
+    Words,
+    #[error("the query's text has more than {TEXT_BYTES_MAX} bytes; give what is long in variables")]
+    Text,
     #[error("the query has more than {DEFINITIONS_MAX} operations and fragments")]
     Definitions,
     #[error("the query is nested deeper than {RECURSION_MAX}, or a fragment spreads itself")]
@@ -34,8 +44,9 @@ pub enum TooLarge {
 /// # Errors
 /// Where it is too large.
 pub fn check(request: &mut async_graphql::Request) -> Result<(), TooLarge> {
-    if brackets(&request.query) > BRACKETS_MAX {
-        return Err(TooLarge::Brackets);
+    glance(&request.query)?;
+    if request.query.len() > TEXT_BYTES_MAX {
+        return Err(TooLarge::Text);
     }
     let Ok(document) = request.parsed_query() else { return Ok(()) };
     if document.fragments.len() + document.operations.iter().count() > DEFINITIONS_MAX {
@@ -105,31 +116,54 @@ impl<'d> Walk<'d> {
     }
 }
 
-/// The most brackets within each other, without those in texts and comments, which the grammar reads as here: a block text without an end is an empty
-/// text and what follows.
-fn brackets(query: &str) -> usize {
+/// Counts words, and brackets within each other, without those in texts and comments, which the grammar reads as here: a block text without an end is an
+/// empty text and what follows.
+fn glance(query: &str) -> Result<(), TooLarge> {
     let bytes = query.as_bytes();
-    let (mut open, mut most, mut at) = (0_usize, 0, 0);
+    let (mut open, mut words, mut at, mut endless) = (0_usize, 0_usize, 0, Endless::default());
     while let Some(byte) = bytes.get(at) {
         at += 1;
         match byte {
-            b'[' | b'{' | b'(' => {
-                open += 1;
-                most = most.max(open);
-            }
+            b'[' | b'{' | b'(' => open += 1,
             b']' | b'}' | b')' => open = open.saturating_sub(1),
-            b'#' => at += bytes[at..].iter().take_while(|byte| !matches!(byte, b'\n' | b'\r')).count(),
-            b'"' => at = text_end(bytes, at),
-            _ => {}
+            b'#' => {
+                at += bytes[at..].iter().take_while(|byte| !matches!(byte, b'\n' | b'\r')).count();
+                continue;
+            }
+            b'"' => at = text_end(bytes, at, &mut endless),
+            byte if is_of_word(*byte) => at += bytes[at..].iter().take_while(|byte| is_of_word(**byte)).count(),
+            _ => continue,
+        }
+        words += 1;
+        if open > BRACKETS_MAX {
+            return Err(TooLarge::Brackets);
+        }
+        if words > WORDS_MAX {
+            return Err(TooLarge::Words);
         }
     }
-    most
+    Ok(())
+}
+
+/// Of a name or a number; the dots before a spread are taken for its name.
+const fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'+')
+}
+
+/// Texts whose end was looked for in vain. It is not looked for again: a line of quotes that are all escaped, or lines of such block texts, would be read
+/// to their end once for each of them.
+#[derive(Default)]
+struct Endless {
+    /// No block text ends behind where one was looked for.
+    block: bool,
+    /// No other text ends before this place.
+    until: usize,
 }
 
 /// Where a text ends that began just before. One that has no end on its line is none: what follows is read as it is.
-fn text_end(bytes: &[u8], begun: usize) -> usize {
+fn text_end(bytes: &[u8], begun: usize, endless: &mut Endless) -> usize {
     if bytes[begun..].starts_with(b"\"\"") {
-        let mut at = begun + 2;
+        let mut at = if endless.block { bytes.len() } else { begun + 2 };
         while at < bytes.len() {
             match &bytes[at..] {
                 [b'\\', b'"', b'"', b'"', ..] => at += 4,
@@ -137,14 +171,21 @@ fn text_end(bytes: &[u8], begun: usize) -> usize {
                 _ => at += 1,
             }
         }
+        endless.block = true;
         return begun + 1;
+    }
+    if begun < endless.until {
+        return begun;
     }
     let mut at = begun;
     loop {
         match bytes.get(at) {
             Some(b'"') => return at + 1,
             Some(b'\\') => at += 2,
-            None | Some(b'\n' | b'\r') => return begun,
+            None | Some(b'\n' | b'\r') => {
+                endless.until = at;
+                return begun;
+            }
             Some(_) => at += 1,
         }
     }
@@ -208,6 +249,35 @@ mod tests {
     }
 
     #[test]
+    fn threat_query_of_words_without_end_is_refused_before_anybody_reads_them() {
+        let within = |part: &str, words: usize| format!("{{ {} }}", part.repeat((WORDS_MAX - 2) / words));
+        // A text, a comment and a number are as long as they are.
+        for (part, words) in
+            [("id ", 1), ("a{id}", 4), ("...f ", 1), ("a(b:-1.5e+3)", 5), ("a(b:\"c d e\")#f g\n", 5), ("a @b ", 2)]
+        {
+            let (most, more) = (within(part, words), format!("{} {}", within(part, words), part.repeat(3)));
+            assert_eq!((glance(&most), glance(&more)), (Ok(()), Err(TooLarge::Words)), "{part}");
+        }
+        assert_eq!(checked(&"query a { id } ".repeat(10_000)), Err(TooLarge::Words));
+        let text = |bytes: usize| format!("{{ node(id: \"{}\") {{ id }} }}", "x".repeat(bytes));
+        assert_eq!((checked(&text(130_000)), checked(&text(132_000))), (Ok(()), Err(TooLarge::Text)));
+    }
+
+    #[test]
+    fn threat_query_of_texts_that_never_end_is_read_once_and_not_for_each_of_them() {
+        let began = Instant::now();
+        for (begin, part, words) in [("\"", "\\\"", 1), ("\"\"\"", "\n\\\"\"\"", 2), ("\"\\\n", "\\\"", 1)] {
+            let query = format!("{begin}{}{}", part.repeat((WORDS_MAX - 100) / words), " ".repeat(1_000_000));
+            assert_eq!(glance(&query), Ok(()), "{query:.60}");
+            // A text on a line behind them is one still, and what is none is counted.
+            let brackets = "[".repeat(1_000);
+            let (text, none) = (format!("{query}\n a(b: \"{brackets}\")"), format!("{query}\n a(b: {brackets}"));
+            assert_eq!((glance(&text), glance(&none)), (Ok(()), Err(TooLarge::Brackets)), "{query:.60}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+
+    #[test]
     fn threat_query_of_brackets_without_end_is_refused_before_anybody_reads_them() {
         let many = 200_000;
         for query in [
@@ -225,9 +295,9 @@ mod tests {
             assert_eq!(checked(&query), Err(TooLarge::Brackets), "{query:.60}");
         }
         for query in [
-            format!("{{ node(id: \"{}\") {{ id }} }}", "[".repeat(many)),
-            format!("{{ node(id: \"\"\"{}\"\"\") {{ id }} }}", "{\n".repeat(many)),
-            format!("{{ id }} # {}", "(".repeat(many)),
+            format!("{{ node(id: \"{}\") {{ id }} }}", "[".repeat(100_000)),
+            format!("{{ node(id: \"\"\"{}\"\"\") {{ id }} }}", "{\n".repeat(50_000)),
+            format!("{{ id }} # {}", "(".repeat(100_000)),
             format!("{{ {} }}", "a(b: [{c: 1}]) ".repeat(500)),
             "{ node(id: \"\\\\\") { id } }".to_owned(),
         ] {

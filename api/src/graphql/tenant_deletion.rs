@@ -6,10 +6,8 @@ use domain::permission::Permission;
 use infra::postgres::TenantStore;
 use infra::postgres::tenant_deletion::{DeletionRefusal, DeletionTold, TenantDeletion};
 
-use super::error::{UserError, UserErrorCode, state, viewer, within};
+use super::error::{UserError, UserErrorCode, WHY_CHARS_MAX, said, state, viewer, within};
 use super::page::LARGE_COST;
-
-const WHY_CHARS_MAX: usize = 500;
 
 /// That a tenant is to be deleted. Until then everything goes on.
 #[derive(SimpleObject)]
@@ -71,11 +69,10 @@ impl TenantDeletionMutation {
     ) -> Result<TenantDeletePayload> {
         let (user, _) = viewer(ctx)?.person()?;
         let refuse = |field, code, message: String| Ok(TenantDeletePayload::refused(field, code, message));
-        let why = why.trim();
-        if !(1..=WHY_CHARS_MAX).contains(&why.chars().count()) {
-            let message = format!("say why, in 1 to {WHY_CHARS_MAX} characters: it stands in the audit log");
-            return refuse("why", UserErrorCode::Invalid, message);
-        }
+        let why = match said("why", &why, WHY_CHARS_MAX) {
+            Ok(why) => why,
+            Err(error) => return Ok(TenantDeletePayload { deletes_at: None, user_errors: vec![error] }),
+        };
         let mailing = &state(ctx).mailing;
         let write = |told: &DeletionTold| mailing.tenant_deletion(told);
         let delete = async |store: TenantStore<'_>| store.tenant_delete(user, &slug, why, &write).await;

@@ -157,7 +157,11 @@ impl From<TimelineRow> for TimelineEntry {
             id: part.id,
             at: row.at,
             what: part.what,
-            sentence: Personal::sentence(part.sentence),
+            sentence: Personal::sentence_about(
+                part.sentence,
+                row.exception.as_ref().and_then(|exception| exception.path.as_deref()),
+                row.exception.as_ref().and_then(|exception| exception.value.as_deref()),
+            ),
             actor: part.actor,
             who: part.who,
             request_id: part.request_id,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::flow::FlowState;
 use domain::id::{DeliveryId, FlowId, FlowVersionId, RecordId, UndoId};
 use domain::scope::Permission;
-use domain::undo::{Change, Goal, ItemKind, UndoState, WHY_CHARS_MAX};
+use domain::undo::{Change, Goal, ItemKind, UndoState};
 use infra::postgres::entity::undo;
 use infra::postgres::filter;
 use infra::postgres::flow::FlowVersion;
@@ -15,9 +15,9 @@ use infra::postgres::undo_item::UndoItem;
 use infra::postgres::{StoreError, TenantStore};
 use uuid::Uuid;
 
-use super::error::{UserError, UserErrorCode, scope, within};
+use super::error::{UserError, UserErrorCode, WHY_LONG_CHARS_MAX, said, scope, within};
 use super::page::{AGGREGATE_COST, LARGE_COST, cost, id, one_of, page, start, uuid};
-use super::personal::Personal;
+use super::personal::{Personal, seen_report};
 
 /// What is to stand at the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -193,8 +193,8 @@ impl UndoNode {
     /// What the preview comes to: items by kind, how many to restore are behind their source or not exact, and what differs by field and sum.
     /// Grows while it is prepared.
     #[graphql(complexity = "LARGE_COST")]
-    async fn report(&self) -> Json<serde_json::Value> {
-        Json(self.report.clone())
+    async fn report(&self, ctx: &Context<'_>) -> Json<serde_json::Value> {
+        Json(seen_report(ctx, self.report.clone()))
     }
 
     /// How far it came.
@@ -322,11 +322,12 @@ impl UndoMutation {
     /// person, whoever prepared it cannot.
     async fn flow_undo_approve(&self, ctx: &Context<'_>, id: ID, why: String) -> Result<FlowUndoPayload> {
         scope(ctx, Permission::Configure)?;
-        if !(1..=WHY_CHARS_MAX).contains(&why.trim().chars().count()) {
-            return refuse("why", UserErrorCode::Required, &format!("say why, in 1 to {WHY_CHARS_MAX} characters"));
-        }
+        let why = match said("why", &why, WHY_LONG_CHARS_MAX) {
+            Ok(why) => why,
+            Err(error) => return Ok(FlowUndoPayload { undo: None, user_errors: vec![error] }),
+        };
         let undo = UndoId(uuid::<UndoId>(&id).unwrap_or_default());
-        let step = within(ctx, Permission::Configure, async |store| store.undo_approve(undo, why.trim()).await).await?;
+        let step = within(ctx, Permission::Configure, async |store| store.undo_approve(undo, why).await).await?;
         payload(ctx, "id", step).await
     }
 

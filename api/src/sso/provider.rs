@@ -33,6 +33,11 @@ const KEYS_MAX: usize = 100;
 const KEPT_MAX: usize = 1_000;
 /// Of what a provider says of an error.
 const ERROR_CHARS_MAX: usize = 200;
+/// What was asked, as people are told.
+const DISCOVERY: &str = "its discovery document";
+const KEYS: &str = "its list of keys";
+const TOKENS: &str = "its token endpoint";
+const USER_INFO: &str = "its user info";
 
 /// Why a provider could not be asked, or its answer not be used.
 #[derive(Debug, thiserror::Error)]
@@ -136,9 +141,7 @@ impl Providers {
 
     /// True for an address that a provider may have: https, or one that the operator has opened.
     pub fn is_fit(&self, address: &str) -> bool {
-        let Ok(url) = Url::parse(address) else { return false };
-        let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none() && url.has_host();
-        is_plain && (url.scheme() == "https" || (url.scheme() == "http" && self.outbound.is_opened(address)))
+        is_fit(address, |address| self.outbound.is_opened(address))
     }
 
     /// What the provider of this issuer says of itself.
@@ -155,35 +158,15 @@ impl Providers {
 
     /// As [`Self::metadata`], asked for now.
     pub async fn discover(&self, issuer: &str) -> Result<Metadata, ProviderError> {
-        const WHAT: &str = "its discovery document";
         if !self.is_fit(issuer) {
             return Err(ProviderError::Insecure { what: "issuer" });
         }
         let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let (status, body) = self.call(WHAT, get(address, None)).await?;
+        let (status, body) = self.call(DISCOVERY, get(address, None)).await?;
         if status != 200 {
-            return Err(ProviderError::Status { what: WHAT, status });
+            return Err(ProviderError::Status { what: DISCOVERY, status });
         }
-        let metadata: Metadata = read(WHAT, &body)?;
-        // Else another provider could answer in its place (mix-up).
-        if metadata.issuer != issuer {
-            return Err(ProviderError::OtherIssuer { said: cut(&metadata.issuer) });
-        }
-        for (what, address) in [
-            ("authorization_endpoint", Some(&metadata.authorization_endpoint)),
-            ("token_endpoint", Some(&metadata.token_endpoint)),
-            ("jwks_uri", Some(&metadata.jwks_uri)),
-            ("userinfo_endpoint", metadata.userinfo_endpoint.as_ref()),
-        ] {
-            if address.is_some_and(|address| !self.is_fit(address)) {
-                return Err(ProviderError::Insecure { what });
-            }
-        }
-        let lacks = |list: &Option<Vec<String>>, word: &str| list.as_ref().is_some_and(|all| !all.iter().any(|one| one == word));
-        if lacks(&metadata.response_types_supported, "code") || lacks(&metadata.code_challenge_methods_supported, "S256") {
-            return Err(ProviderError::NoPkce);
-        }
-        Ok(metadata)
+        Metadata::read(issuer, &body, |address| self.is_fit(address))
     }
 
     /// The provider's keys. `again`: one that is not among those that are kept is wanted.
@@ -204,51 +187,16 @@ impl Providers {
         Ok(keys)
     }
 
-    /// As [`Self::keys`], asked for now. One of a kind that is not known is left out, as the standard wants it (RFC 7517, 5).
+    /// As [`Self::keys`], asked for now.
     pub async fn keys_now(&self, metadata: &Metadata) -> Result<Vec<Jwk>, ProviderError> {
-        const WHAT: &str = "its list of keys";
-        #[derive(Deserialize)]
-        struct Set {
-            keys: Vec<Value>,
-        }
-        let (status, body) = self.call(WHAT, get(metadata.jwks_uri.clone(), None)).await?;
-        if status != 200 {
-            return Err(ProviderError::Status { what: WHAT, status });
-        }
-        let set: Set = read(WHAT, &body)?;
-        let known = set.keys.into_iter().take(KEYS_MAX).filter_map(|key| serde_json::from_value(key).ok());
-        Ok(known.filter(is_usable).collect())
+        let (status, body) = self.call(KEYS, get(metadata.jwks_uri.clone(), None)).await?;
+        if status == 200 { read_keys(&body) } else { Err(ProviderError::Status { what: KEYS, status }) }
     }
 
     /// Trades a code for tokens.
     pub async fn tokens(&self, metadata: &Metadata, client: &Client<'_>, code: &Code<'_>) -> Result<Tokens, ProviderError> {
-        const WHAT: &str = "its token endpoint";
-        #[derive(Deserialize)]
-        struct Failure {
-            error: String,
-            error_description: Option<String>,
-        }
-        let (status, body) = self.call(WHAT, token_request(metadata, client, code)?).await?;
-        if status == 200 {
-            return read(WHAT, &body);
-        }
-        let Ok(Failure { error, error_description }) = serde_json::from_slice(&body) else {
-            // One that does not say why: 401 is what is said to a client (RFC 6749, 5.2).
-            let said = format!("status {status}");
-            return Err(if status == 401 {
-                ProviderError::Client { said }
-            } else {
-                ProviderError::Status { what: WHAT, status }
-            });
-        };
-        let said = cut(&match error_description {
-            Some(description) => format!("{error}: {description}"),
-            None => error.clone(),
-        });
-        Err(match error.as_str() {
-            "invalid_client" | "unauthorized_client" => ProviderError::Client { said },
-            _ => ProviderError::Grant { said },
-        })
+        let (status, body) = self.call(TOKENS, token_request(metadata, client, code)?).await?;
+        Tokens::read(status, &body)
     }
 
     /// What the provider says of a person beside the ID token.
@@ -258,18 +206,9 @@ impl Providers {
         tokens: &Tokens,
         subject: &str,
     ) -> Result<Map<String, Value>, ProviderError> {
-        const WHAT: &str = "its user info";
         let (Some(address), Some(token)) = (&metadata.userinfo_endpoint, &tokens.access_token) else { return Ok(Map::new()) };
-        let (status, body) = self.call(WHAT, get(address.clone(), Some(token))).await?;
-        if status != 200 {
-            return Err(ProviderError::Status { what: WHAT, status });
-        }
-        let claims: Map<String, Value> = read(WHAT, &body)?;
-        // A token of somebody else would bring their claims (OpenID Connect Core 1.0, 5.3.2).
-        if claims.get("sub").and_then(Value::as_str) != Some(subject) {
-            return Err(ProviderError::OtherSubject);
-        }
-        Ok(claims)
+        let (status, body) = self.call(USER_INFO, get(address.clone(), Some(token))).await?;
+        if status == 200 { read_user_info(&body, subject) } else { Err(ProviderError::Status { what: USER_INFO, status }) }
     }
 
     /// One call: status and body, bounded.
@@ -293,10 +232,90 @@ impl Providers {
     }
 }
 
+impl Metadata {
+    /// What a provider says of itself, if it is the one of this issuer and can do what is needed. `is_fit` says which addresses it may have.
+    pub fn read(issuer: &str, body: &[u8], is_fit: impl Fn(&str) -> bool) -> Result<Self, ProviderError> {
+        let metadata: Self = read(DISCOVERY, body)?;
+        // Else another provider could answer in its place (mix-up).
+        if metadata.issuer != issuer {
+            return Err(ProviderError::OtherIssuer { said: cut(&metadata.issuer) });
+        }
+        for (what, address) in [
+            ("authorization_endpoint", Some(&metadata.authorization_endpoint)),
+            ("token_endpoint", Some(&metadata.token_endpoint)),
+            ("jwks_uri", Some(&metadata.jwks_uri)),
+            ("userinfo_endpoint", metadata.userinfo_endpoint.as_ref()),
+        ] {
+            if address.is_some_and(|address| !is_fit(address)) {
+                return Err(ProviderError::Insecure { what });
+            }
+        }
+        let lacks = |list: &Option<Vec<String>>, word: &str| list.as_ref().is_some_and(|all| !all.iter().any(|one| one == word));
+        if lacks(&metadata.response_types_supported, "code") || lacks(&metadata.code_challenge_methods_supported, "S256") {
+            return Err(ProviderError::NoPkce);
+        }
+        Ok(metadata)
+    }
+}
+
 impl Tokens {
+    /// What was given for a code, or why nothing was.
+    pub fn read(status: u16, body: &[u8]) -> Result<Self, ProviderError> {
+        #[derive(Deserialize)]
+        struct Failure {
+            error: String,
+            error_description: Option<String>,
+        }
+        if status == 200 {
+            return read(TOKENS, body);
+        }
+        let Ok(Failure { error, error_description }) = serde_json::from_slice(body) else {
+            // One that does not say why: 401 is what is said to a client (RFC 6749, 5.2).
+            let said = format!("status {status}");
+            return Err(if status == 401 {
+                ProviderError::Client { said }
+            } else {
+                ProviderError::Status { what: TOKENS, status }
+            });
+        };
+        let said = cut(&match error_description {
+            Some(description) => format!("{error}: {description}"),
+            None => error.clone(),
+        });
+        Err(match error.as_str() {
+            "invalid_client" | "unauthorized_client" => ProviderError::Client { said },
+            _ => ProviderError::Grant { said },
+        })
+    }
+
     pub fn id_token(&self) -> Result<&str, ProviderError> {
         self.id_token.as_deref().ok_or(ProviderError::NoIdToken)
     }
+}
+
+/// One of a kind that is not known is left out, as the standard wants it (RFC 7517, 5).
+pub fn read_keys(body: &[u8]) -> Result<Vec<Jwk>, ProviderError> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<Value>,
+    }
+    let set: Set = read(KEYS, body)?;
+    let known = set.keys.into_iter().take(KEYS_MAX).filter_map(|key| serde_json::from_value(key).ok());
+    Ok(known.filter(is_usable).collect())
+}
+
+/// What is said of this person, and of nobody else: a token of somebody else would bring their claims (OpenID Connect Core 1.0, 5.3.2).
+pub fn read_user_info(body: &[u8], subject: &str) -> Result<Map<String, Value>, ProviderError> {
+    let claims: Map<String, Value> = read(USER_INFO, body)?;
+    let is_theirs = claims.get("sub").and_then(Value::as_str) == Some(subject);
+    if is_theirs { Ok(claims) } else { Err(ProviderError::OtherSubject) }
+}
+
+/// True for https, and for http where `is_opened`.
+pub fn is_fit(address: &str, is_opened: impl Fn(&str) -> bool) -> bool {
+    let Ok(url) = Url::parse(address) else { return false };
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none() && url.has_host();
+    is_plain && (url.scheme() == "https" || (url.scheme() == "http" && is_opened(address)))
 }
 
 fn get(url: String, token: Option<&SecretString>) -> HttpRequest {
@@ -305,7 +324,7 @@ fn get(url: String, token: Option<&SecretString>) -> HttpRequest {
     HttpRequest { method: Method::Get, url, headers, body: Bytes::new(), identity: None }
 }
 
-fn token_request(metadata: &Metadata, client: &Client<'_>, code: &Code<'_>) -> Result<HttpRequest, ProviderError> {
+pub fn token_request(metadata: &Metadata, client: &Client<'_>, code: &Code<'_>) -> Result<HttpRequest, ProviderError> {
     let methods = metadata.token_endpoint_auth_methods_supported.as_deref();
     let takes = |method: &str| methods.is_some_and(|all| all.iter().any(|one| one == method));
     let mut form = Serializer::new(String::new());

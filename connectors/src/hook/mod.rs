@@ -10,6 +10,7 @@ mod tests;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use domain::hook_refusal::Cause;
 use domain::record::RecordKind;
 use domain::secret::{SecretFields, SecretString};
 use domain::value::{Limits, Value};
@@ -31,7 +32,7 @@ use crate::template::fill;
 const DEDUPE_BYTES_MAX: usize = 200;
 const TOPIC_BYTES_MAX: usize = 100;
 /// Ids are part of index rows, which Postgres bounds.
-const SOURCE_ID_BYTES_MAX: usize = 200;
+pub(crate) const SOURCE_ID_BYTES_MAX: usize = 200;
 const API_VERSION_BYTES_MAX: usize = 100;
 /// Events of one delivery; the largest that a vendor states is 100.
 const EVENTS_MAX: usize = 1_000;
@@ -109,6 +110,23 @@ impl HookRefusal {
     #[must_use]
     pub fn is_forged(&self) -> bool {
         !matches!(self, Self::Unreadable(_))
+    }
+
+    /// As the tenant is told of it.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::NoHooks => Cause::NoHooks,
+            Self::MissingHeader(_) => Cause::MissingHeader,
+            Self::Doubled(_) => Cause::DoubledHeader,
+            Self::Malformed { .. } => Cause::MalformedHeader,
+            Self::BadSignature => Cause::BadSignature,
+            Self::Stale { .. } => Cause::Stale,
+            Self::WrongSource => Cause::OtherAccount,
+            Self::NoSecret => Cause::NoSecret,
+            Self::BadSecret(_) => Cause::BadSecret,
+            Self::Unreadable(_) => Cause::Unreadable,
+        }
     }
 }
 

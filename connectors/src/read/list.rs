@@ -289,12 +289,13 @@ impl<'r> List<'r> {
                     Some(Next::Offset(offset)) => offset,
                     _ => page.first.into(),
                 };
+                // What would stand on an empty page was left out after the vendor paged: what is behind it begins a page later.
+                let behind = offset.saturating_add(if count == 0 { u64::from(page.size.value).max(1) } else { count });
                 let last = match at(&page.total).and_then(|text| text.parse::<u64>().ok()) {
-                    // An empty page before the total is reached would come for ever.
-                    Some(total) => count == 0 || offset + count >= total.saturating_add(page.first.into()),
+                    Some(total) => behind >= total.saturating_add(page.first.into()),
                     None => is_short(Some(&page.size)),
                 };
-                (!last).then_some(Next::Offset(offset + count))
+                (!last).then_some(Next::Offset(behind))
             }
             Some(Page::Cursor(page)) => {
                 let next = at(&page.next).filter(|cursor| !cursor.is_empty());
@@ -320,8 +321,13 @@ impl<'r> List<'r> {
         let wrong = |what: String| stuck(connector, answer, "page_elsewhere", what);
         let asked = url::Url::parse(&self.asked).map_err(|error| wrong(format!("its own address cannot be read: {error}")))?;
         let url = asked.join(next).map_err(|error| wrong(format!("gave a next page whose address cannot be read: {error}")))?;
-        if url.origin() != asked.origin() {
-            return Err(wrong(format!("points to another host for its next page: {}", url.host_str().unwrap_or_default())));
+        let whence = |url: &url::Url| (url.origin(), url.username().to_owned(), url.password().map(str::to_owned));
+        // A user in it would be sent as a credential beside ours.
+        if whence(&url) != whence(&asked) {
+            return Err(wrong(format!(
+                "points to another host or user for its next page: {}",
+                url.host_str().unwrap_or_default()
+            )));
         }
         Ok(url.to_string())
     }

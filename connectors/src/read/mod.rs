@@ -24,6 +24,7 @@ use domain::value::{Limits, Value};
 
 use crate::connector::Connector;
 use crate::decode::Extracted;
+use crate::hook::SOURCE_ID_BYTES_MAX;
 use crate::manifest::{Page, Read, Resource, TimeFormat};
 use crate::path;
 use crate::request::{RequestContext, RequestError};
@@ -193,6 +194,7 @@ impl<'c> Reader<'c> {
     /// # Errors
     /// The classified fault. The read may be continued with the same request ([`Self::next`]), or given up: its position is what it was.
     pub fn take(&mut self, answer: &HttpAnswer, now: DateTime<Utc>) -> Result<Vec<ReadRecord>, Fault> {
+        self.hear_clock(answer, now);
         if self.whole.is_some() {
             return self.take_part(answer, now);
         }
@@ -245,10 +247,17 @@ impl<'c> Reader<'c> {
     /// # Errors
     /// As those of [`Self::take`].
     pub fn take_end(&mut self, head: &HttpAnswer, now: DateTime<Utc>) -> Result<Vec<ReadRecord>, Fault> {
+        self.hear_clock(head, now);
         let Some(list) = &mut self.list else { return Ok(Vec::new()) };
         let page = list.take_end(self.connector, head)?;
         let records = self.wanted(page, head)?;
         self.give(records, head, now)
+    }
+
+    fn hear_clock(&mut self, answer: &HttpAnswer, now: DateTime<Utc>) {
+        if let Some(tracker) = &mut self.tracker {
+            tracker.hear_clock(answer.header("date"), now);
+        }
     }
 
     /// Those that the connector's filter keeps.
@@ -315,6 +324,13 @@ impl<'c> Reader<'c> {
         let into = self.read.parent.as_ref().and_then(|parent| parent.into.as_deref()).zip(self.parent_id.clone());
         let mut given = Vec::with_capacity(records.len());
         for record in records {
+            if let Some(length) = record.id.as_ref().map(String::len).filter(|length| *length > SOURCE_ID_BYTES_MAX) {
+                return Err(unreadable(
+                    self.connector,
+                    answer,
+                    format!("its id has {length} bytes, more than the {SOURCE_ID_BYTES_MAX} allowed"),
+                ));
+            }
             let is_new = self
                 .tracker
                 .as_mut()
@@ -357,10 +373,11 @@ impl<'c> Reader<'c> {
 }
 
 pub(crate) fn parse(connector: &Connector, record: &Extracted, answer: &HttpAnswer) -> Result<Value, Fault> {
-    Value::parse(&record.bytes, &Limits::DEFAULT).map_err(|error| {
-        let error = crate::decode::DecodeError::Malformed { format: "a record", what: error.to_string() };
-        connector.unreadable_page(answer, &error)
-    })
+    Value::parse(&record.bytes, &Limits::DEFAULT).map_err(|error| unreadable(connector, answer, error.to_string()))
+}
+
+fn unreadable(connector: &Connector, answer: &HttpAnswer, what: String) -> Fault {
+    connector.unreadable_page(answer, &crate::decode::DecodeError::Malformed { format: "a record", what })
 }
 
 #[cfg(test)]

@@ -12,13 +12,17 @@ use crate::manifest::{Since, TimeFormat};
 /// Records around the position that are remembered. Beyond it the oldest are forgotten: they may come twice, which the ledger refuses, and
 /// none is ever skipped.
 const SEEN_MAX: usize = 20_000;
+/// Clocks differ by minutes, and by hours where a zone was left out. What is later was mistyped, and is no moment to ask a vendor from.
+const AHEAD_MAX_S: i64 = 86_400;
+/// A vendor's clock that is behind ours by more than this is believed, up to this, s: less is the way of an answer, and more an answer that was kept.
+const BEHIND_S: std::ops::RangeInclusive<i64> = 2..=3_600;
 
 /// The position of an incremental read, as it is stored between reads.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Position {
     /// The newest change that was seen: µs since 1970, or the number itself where the vendor counts.
     pub at: Option<i64>,
-    /// What was seen at or after the moment that the next read begins at: short hashes of id and time of change.
+    /// What was seen at or after the moment that the next read begins at: short hashes of id, time of change and content.
     #[serde(default)]
     pub seen: Vec<u64>,
 }
@@ -34,15 +38,17 @@ pub(crate) struct Tracker {
     newest: Option<i64>,
     /// Of the last read.
     known: HashMap<u64, ()>,
-    /// Of this one, with the moment of each.
+    /// Of this one, with the moment of each, as the vendor says it.
     seen: VecDeque<(i64, u64)>,
     /// Where this one goes on page by page from a moment of its own: one unit of the vendor's clock.
     step: Option<i64>,
-    /// The newest that came with this read, and from when on the vendor was asked for it.
+    /// The newest that came with this read, by the vendor's clock, and from when on the vendor was asked for it.
     reached: Option<i64>,
     asked_from: Option<i64>,
-    /// What came since then, which may come again.
+    /// What came since then, which may come again as it is.
     met: HashSet<u64>,
+    /// The vendor's own clock when it answered last, where that is behind ours.
+    clock: Option<i64>,
 }
 
 impl Tracker {
@@ -72,7 +78,16 @@ impl Tracker {
             reached: None,
             asked_from: position.at,
             met: HashSet::new(),
+            clock: None,
         }
+    }
+
+    /// Takes note of the vendor's own clock, as an answer's `Date` tells it (RFC 9110 section 6.6.1). Of one that is behind, what changes from now on has
+    /// times before ours: the position does not pass it.
+    pub fn hear_clock(&mut self, date: Option<&str>, now: DateTime<Utc>) {
+        let told = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()).map(|date| date.to_utc());
+        let behind = told.filter(|told| BEHIND_S.contains(&(now - told).num_seconds()));
+        self.clock = behind.filter(|_| self.record_format != TimeFormat::Integer).map(|told| told.timestamp_micros());
     }
 
     /// What a request for the next page says as `since`, where that is later than what was asked before. One unit back, because there may be
@@ -110,22 +125,27 @@ impl Tracker {
         Some(self.asked(self.begin?.saturating_sub(self.back)).1)
     }
 
-    /// Takes note of a record. False where the last read brought the same already.
+    /// Takes note of a record. False where the last read, or a page of this one, brought the same already, byte for byte: what changed again
+    /// within one unit of the vendor's clock differs in nothing else. An answer that is never the same twice comes again, and the ledger
+    /// compares it.
     pub fn is_new(&mut self, id: Option<&str>, updated_at: Option<&str>, bytes: &[u8], now: DateTime<Utc>) -> bool {
         let Some(at) = updated_at.and_then(|text| read(text, &self.record_format)) else { return true };
         let mut hash = Sha256::new();
-        match id {
-            Some(id) => hash.update(id.as_bytes()),
-            None => hash.update(bytes),
-        }
+        hash.update(id.unwrap_or_default().as_bytes());
         hash.update([0]);
         hash.update(updated_at.unwrap_or_default().as_bytes());
+        hash.update([0]);
+        hash.update(bytes);
         let digest = hash.finalize();
         let short = digest.iter().take(8).fold(0_u64, |short, byte| short << 8 | u64::from(*byte));
+        let now = now.timestamp_micros();
         // A clock that runs ahead, or a date that somebody mistyped, must not carry the position past what is still to come.
-        let at = if self.record_format == TimeFormat::Integer { at } else { at.min(now.timestamp_micros()) };
-        self.newest = self.newest.max(Some(at));
-        self.reached = self.reached.max(Some(at));
+        let is_time = self.record_format != TimeFormat::Integer;
+        self.newest = self.newest.max(Some(if is_time { at.min(now) } else { at }));
+        // Pages go on by the vendor's own clock: by ours, one that is ahead would be asked for the same page with every tick.
+        if at <= now.saturating_add(AHEAD_MAX_S * 1_000_000) {
+            self.reached = self.reached.max(Some(at));
+        }
         if self.step.is_some() && !self.met.insert(short) {
             return false;
         }
@@ -147,10 +167,11 @@ impl Tracker {
 
     /// The position after what was seen until now.
     pub fn position(&mut self) -> Position {
+        self.newest = self.newest.map(|newest| self.clock.map_or(newest, |clock| newest.min(clock)));
         self.forget();
         let mut seen: Vec<u64> = self.seen.iter().map(|(_, hash)| *hash).collect();
         // Where nothing newer came, what was known at the old position is still what the next read will meet.
-        if self.newest == self.begin {
+        if self.newest <= self.begin {
             seen.extend(self.known.keys());
         }
         seen.sort_unstable();
@@ -239,6 +260,69 @@ mod tests {
     }
 
     #[test]
+    fn pages_go_on_by_the_vendors_clock_and_never_from_a_date_that_was_mistyped() {
+        let since: Since = serde_saphyr::from_str("{field: at, ascending: true}").unwrap();
+        let now = DateTime::parse_from_rfc3339("2026-11-24T09:30:00Z").unwrap().to_utc();
+        let mut tracker = Tracker::new(&since, &Position::default());
+        assert!(tracker.is_new(Some("1"), Some("2026-11-24T09:35:00Z"), b"", now));
+        assert_eq!(tracker.go_on().as_deref(), Some("2026-11-24T09:34:59Z"), "five minutes ahead");
+        // Our clock goes on, the vendor's list does not: the page after this one is counted.
+        assert!(!tracker.is_new(Some("1"), Some("2026-11-24T09:35:00Z"), b"", now + chrono::TimeDelta::seconds(2)));
+        assert_eq!(tracker.go_on(), None);
+        assert!(tracker.is_new(Some("2"), Some("2099-01-01T00:00:00Z"), b"", now));
+        assert_eq!(tracker.go_on(), None);
+        assert_eq!(tracker.position().at, Some(now.timestamp_micros() + 2_000_000));
+
+        // As far from now as the format can say.
+        let since: Since = serde_saphyr::from_str("{field: at, format: unix_ms, ascending: true}").unwrap();
+        for at in [i64::MAX / 1_000, i64::MIN / 1_000] {
+            let mut tracker = Tracker::new(&since, &Position::default());
+            assert!(tracker.is_new(Some("1"), Some(&at.to_string()), b"", now));
+            tracker.go_on();
+            assert_eq!(tracker.go_on(), None, "{at}");
+        }
+    }
+
+    #[test]
+    fn of_a_vendor_whose_clock_is_behind_nothing_is_skipped_that_changes_from_now_on() {
+        let since: Since = serde_saphyr::from_str("{field: at}").unwrap();
+        let now = DateTime::parse_from_rfc3339("2026-11-24T09:30:00Z").unwrap().to_utc();
+        let begun = Position { at: Some(now.timestamp_micros()), seen: vec![] };
+        let next = |date: &str| {
+            let mut tracker = Tracker::new(&since, &begun);
+            tracker.hear_clock(Some(date), now);
+            Tracker::new(&since, &tracker.position()).since().unwrap()
+        };
+        assert_eq!(next("Tue, 24 Nov 2026 09:25:00 GMT"), "2026-11-24T09:24:59Z", "five minutes behind");
+        // The same, ahead, an answer that was kept for a day, and no date.
+        for date in ["Tue, 24 Nov 2026 09:29:59 GMT", "Tue, 24 Nov 2026 09:35:00 GMT", "Mon, 23 Nov 2026 09:25:00 GMT", "soon"] {
+            assert_eq!(next(date), "2026-11-24T09:29:59Z", "{date}");
+        }
+        // What was seen at the old position is still known.
+        let mut tracker = Tracker::new(&since, &Position::default());
+        assert!(tracker.is_new(Some("1"), Some("2026-11-24T09:24:00Z"), b"", now));
+        let mut again = Tracker::new(&since, &tracker.position());
+        again.hear_clock(Some("Tue, 24 Nov 2026 09:23:30 GMT"), now);
+        assert!(!Tracker::new(&since, &again.position()).is_new(Some("1"), Some("2026-11-24T09:24:00Z"), b"", now));
+    }
+
+    #[test]
+    fn what_changes_again_within_the_second_that_it_was_read_in_comes_once_more() {
+        let since: Since = serde_saphyr::from_str("{field: at, ascending: true}").unwrap();
+        let now = DateTime::parse_from_rfc3339("2026-11-24T10:00:00Z").unwrap().to_utc();
+        let at = Some("2026-11-24T09:30:00Z");
+        let mut tracker = Tracker::new(&since, &Position::default());
+        assert!(tracker.is_new(Some("1"), at, b"draft", now));
+        assert!(tracker.go_on().is_some());
+        assert!(!tracker.is_new(Some("1"), at, b"draft", now));
+        assert!(tracker.is_new(Some("1"), at, b"paid", now), "between two pages");
+        let mut next = Tracker::new(&since, &tracker.position());
+        assert!(!next.is_new(Some("1"), at, b"paid", now));
+        assert!(next.is_new(Some("1"), at, b"sent", now), "between two reads");
+        assert!(next.is_new(Some("2"), at, b"sent", now), "another that says the same");
+    }
+
+    #[test]
     fn what_comes_again_because_a_time_is_written_in_whole_seconds_is_known() {
         let since: Since = serde_saphyr::from_str("{field: at, ascending: true}").unwrap();
         let now = DateTime::parse_from_rfc3339("2026-11-24T10:00:00Z").unwrap().to_utc();
@@ -259,11 +343,12 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever changes between two reads, and however many share a second, the second read brings each change once.
+        /// Whatever changes between two reads, however many share a second, and though some change again within the second that they were
+        /// read in, the second read brings each change once.
         #[test]
         fn nothing_is_skipped_and_nothing_repeated_at_the_boundary(
-            first in proptest::collection::vec((0_u8..20, 0_i64..6), 1..30),
-            second in proptest::collection::vec((0_u8..20, 0_i64..6), 0..30),
+            first in proptest::collection::vec((0_u8..20, 0_i64..6, 0_u8..3), 1..30),
+            second in proptest::collection::vec((0_u8..20, 0_i64..6, 0_u8..3), 0..30),
             inclusive: bool,
         ) {
             let since: Since = serde_saphyr::from_str("{field: at}").unwrap();
@@ -272,31 +357,31 @@ mod tests {
             let text = |second: i64| write((base + second) * 1_000_000, &TimeFormat::Rfc3339);
             // The last change of each record wins, as at a vendor.
             let mut store = std::collections::BTreeMap::new();
-            for (id, at) in &first {
-                let at_now: &mut i64 = store.entry(*id).or_insert(0);
-                *at_now = (*at_now).max(*at);
+            for (id, at, content) in &first {
+                let last: &mut (i64, u8) = store.entry(*id).or_insert((*at, *content));
+                *last = (*last).max((*at, *content));
             }
             let mut tracker = Tracker::new(&since, &Position::default());
-            for (id, at) in &store {
-                prop_assert!(tracker.is_new(Some(&id.to_string()), Some(&text(*at)), b"", now));
+            for (id, (at, content)) in &store {
+                prop_assert!(tracker.is_new(Some(&id.to_string()), Some(&text(*at)), &[*content], now));
             }
             let position = tracker.position();
-            let newest = store.values().max().copied().unwrap_or_default();
-            // What changes later is as late as the newest, or later: many in the same second.
+            let newest = store.values().map(|(at, _)| *at).max().unwrap_or_default();
+            // What changes later is as late as the newest, or later: many in the same second, some of them there already with other content.
             let mut changed = std::collections::BTreeMap::new();
-            for (id, later) in &second {
-                let at = newest + later;
-                if store.get(id) != Some(&at) {
-                    changed.insert(*id, at);
+            for (id, later, content) in &second {
+                let version = (newest + later, *content);
+                if store.get(id) != Some(&version) {
+                    changed.insert(*id, version);
                 }
             }
             store.extend(changed.clone());
             let mut tracker = Tracker::new(&since, &position);
             let from = read(&tracker.since().unwrap(), &TimeFormat::Rfc3339).unwrap() / 1_000_000 - base;
             let mut brought = std::collections::BTreeMap::new();
-            for (id, at) in store.iter().filter(|(_, at)| if inclusive { **at >= from } else { **at > from }) {
-                if tracker.is_new(Some(&id.to_string()), Some(&text(*at)), b"", now) {
-                    brought.insert(*id, *at);
+            for (id, (at, content)) in store.iter().filter(|(_, (at, _))| if inclusive { *at >= from } else { *at > from }) {
+                if tracker.is_new(Some(&id.to_string()), Some(&text(*at)), &[*content], now) {
+                    brought.insert(*id, (*at, *content));
                 }
             }
             prop_assert_eq!(brought, changed);

@@ -1,8 +1,10 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use domain::secret::SecretFields;
+use chrono::{FixedOffset, TimeDelta};
+use domain::secret::{SecretFields, SecretString};
 
 use super::*;
+use crate::{Catalog, TokenSet};
 
 /// A vendor with one list of orders. `read` is YAML in one line.
 fn connector(read: &str) -> Connector {
@@ -29,17 +31,36 @@ struct Outcome {
 type Served = (u16, Vec<(&'static str, String)>, String);
 
 fn read_from(connector: &Connector, position: &Position, serve: impl Fn(&str, &str) -> Served) -> Outcome {
+    read_at(connector, position, |_| now(), serve)
+}
+
+/// `clock` says when an answer comes, by how many came before it.
+fn read_at(
+    connector: &Connector,
+    position: &Position,
+    clock: impl Fn(i64) -> DateTime<Utc>,
+    serve: impl Fn(&str, &str) -> Served,
+) -> Outcome {
     let (settings, credential) = (serde_json::json!({}), SecretFields::default());
     let context = RequestContext::new(&settings, &credential, now(), "");
-    let mut reader = connector.reader(RecordKind::Order, position).unwrap();
+    read_with(connector.reader(RecordKind::Order, position).unwrap(), &context, clock, serve)
+}
+
+fn read_with(
+    mut reader: Reader<'_>,
+    context: &RequestContext<'_>,
+    clock: impl Fn(i64) -> DateTime<Utc>,
+    serve: impl Fn(&str, &str) -> Served,
+) -> Outcome {
     let mut outcome = Outcome { ids: vec![], asked: vec![], fault: None, position: None, bytes: vec![] };
-    while let Some(request) = reader.next(&context).unwrap() {
+    while let Some(request) = reader.next(context).unwrap() {
         assert!(outcome.asked.len() < 5_000, "it never ends");
+        let at = clock(outcome.asked.len() as i64);
         let body = String::from_utf8(request.body.to_vec()).unwrap();
         let (status, headers, text) = serve(&request.url, &body);
         outcome.asked.push(format!("{}{body}", request.url.trim_start_matches("https://x.example")));
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        match reader.take(&HttpAnswer { status, headers, body: text.into() }, now()) {
+        match reader.take(&HttpAnswer { status, headers, body: text.into() }, at) {
             Ok(records) => {
                 for record in records {
                     outcome.ids.push(record.id.unwrap_or_default());
@@ -166,16 +187,115 @@ fn a_page_may_stand_within_a_text() {
 }
 
 #[test]
+fn a_backfill_goes_on_after_the_thousand_records_that_one_answer_of_quickbooks_has() {
+    let connector = Catalog::embedded().get("quickbooks-online").unwrap();
+    let (settings, credential) = (serde_json::json!({"realm_id": "9341453921234567"}), SecretFields::default());
+    let token = TokenSet {
+        access_token: SecretString::from("a"),
+        refresh_token: None,
+        expires_at: None,
+        refresh_expires_at: None,
+        cookies: vec![],
+        scope: None,
+        settings: BTreeMap::new(),
+    };
+    let context = RequestContext { token: Some(&token), ..RequestContext::new(&settings, &credential, now(), "") };
+    // An import: 1,500 in one second, which no later moment leads past. Then one each second.
+    let changed = |n: i64| now() - TimeDelta::hours(1) + TimeDelta::seconds((n - 1_500).max(0));
+    let zone = FixedOffset::west_opt(8 * 3_600).unwrap();
+    for (kind, entity) in [
+        (RecordKind::Order, "SalesReceipt"),
+        (RecordKind::Invoice, "Invoice"),
+        (RecordKind::Customer, "Customer"),
+        (RecordKind::Item, "Item"),
+        (RecordKind::InventoryLevel, "Item"),
+    ] {
+        let reader = connector.reader(kind, &Position::default()).unwrap();
+        let outcome = read_with(
+            reader,
+            &context,
+            |_| now(),
+            |url, _| {
+                let query = parameter(url, "query").unwrap();
+                let since = DateTime::parse_from_rfc3339(query.rsplit('\'').nth(1).unwrap()).unwrap();
+                let (_, page) = query.split_once(" orderby MetaData.LastUpdatedTime startposition ").unwrap();
+                let (from, most) = page.split_once(" maxresults ").unwrap();
+                let (from, most): (usize, usize) = (from.parse().unwrap(), most.parse().unwrap());
+                assert!(from >= 1 && most <= 1_000, "{query}");
+                let record = |n: i64| {
+                    let at = changed(n).with_timezone(&zone).to_rfc3339();
+                    format!(r#"{{"Id":"{n}","MetaData":{{"LastUpdatedTime":"{at}"}}}}"#)
+                };
+                let records = (1..=2_500_i64).filter(|n| changed(*n) >= since).skip(from - 1).take(most).map(record);
+                ok(format!(r#"{{"QueryResponse":{{"{entity}":[{}]}}}}"#, records.collect::<Vec<_>>().join(",")))
+            },
+        );
+        assert_eq!(outcome.fault, None, "{kind}");
+        assert_eq!(outcome.ids, (1..=2_500).map(|n: i64| n.to_string()).collect::<Vec<_>>(), "{kind}");
+        assert_eq!(outcome.asked.len(), 4, "{kind}");
+    }
+}
+
+#[test]
+fn records_behind_an_empty_page_are_read() {
+    type Serve<'a> = &'a dyn Fn(&str) -> Served;
+    let number = |url: &str, name: &str, or: usize| parameter(url, name).map_or(or, |text| text.parse().unwrap());
+    // What is on the second of four pages is left out, as by a vendor that filters after it pages.
+    let page = |n: usize| if n == 2 { String::new() } else { items(n * 2 - 1, 2) };
+    let next = |n: usize, text: String| if n < 4 { text } else { "null".into() };
+    let cases: [(&str, Serve<'_>); 5] = [
+        ("offset: {slot: {query: skip}, size: {value: 2}, total: {path: total}}", &|url| {
+            ok(format!(r#"{{"items":[{}],"total":7}}"#, page(number(url, "skip", 0) / 2 + 1)))
+        }),
+        ("number: {slot: {query: n}, size: {value: 2}, pages: {path: pages}}", &|url| {
+            ok(format!(r#"{{"items":[{}],"pages":4}}"#, page(number(url, "n", 1))))
+        }),
+        ("cursor: {slot: {query: c}, next: {path: next}, size: {value: 2}}", &|url| {
+            let n = number(url, "c", 1);
+            ok(format!(r#"{{"items":[{}],"next":{}}}"#, page(n), next(n, (n + 1).to_string())))
+        }),
+        ("link: {size: {value: 2}}", &|url| {
+            let n = number(url, "p", 1);
+            let link = ("link", format!("<https://x.example/o?p={}>; rel=\"next\"", n + 1));
+            (200, if n < 4 { vec![link] } else { vec![] }, format!(r#"{{"items":[{}]}}"#, page(n)))
+        }),
+        ("next_url: {next: {path: next}, size: {value: 2}}", &|url| {
+            let n = number(url, "p", 1);
+            ok(format!(r#"{{"items":[{}],"next":{}}}"#, page(n), next(n, format!(r#""/o?p={}""#, n + 1))))
+        }),
+    ];
+    for (rule, serve) in cases {
+        let read = format!("{{request: {{method: GET, path: /o}}, records: items, page: {{{rule}}}}}");
+        let outcome = read_all(&connector(&read), |url, _| serve(url));
+        assert_eq!(outcome.fault, None, "{rule}");
+        assert_eq!((outcome.ids.join(" ").as_str(), outcome.asked.len()), ("1 2 5 6 7", 4), "{rule}");
+    }
+}
+
+#[test]
 fn hostile_pages_meet_bounds_and_become_a_fault_with_a_reason() {
     let cursor = "{request: {method: GET, path: /o}, records: items, page: {cursor: {slot: {query: c}, next: {path: next}}}}";
     let number = "{request: {method: GET, path: /o}, records: items, page: {number: {slot: {query: page}, size: {value: 1}}}}";
     let url = "{request: {method: GET, path: /o}, records: items, page: {next_url: {next: {path: next}}}}";
-    let cases: [(&str, &str, &str); 9] = [
+    let cases: [(&str, &str, &str); 10] = [
         (cursor, r#"{"items":[{"id":1}],"next":"a"}"#, "X points from one page back to a page that was read already"),
         (url, r#"{"items":[{"id":1}],"next":"/o"}"#, "X points from one page back to a page that was read already"),
         (number, r#"{"items":[{"id":1}]}"#, "X answers the same page again and again"),
-        (url, r#"{"items":[],"next":"https://evil.example/o"}"#, "X points to another host for its next page: evil.example"),
-        (url, r#"{"items":[],"next":"http://169.254.169.254/"}"#, "X points to another host for its next page: 169.254.169.254"),
+        (
+            url,
+            r#"{"items":[],"next":"https://evil.example/o"}"#,
+            "X points to another host or user for its next page: evil.example",
+        ),
+        (
+            url,
+            r#"{"items":[],"next":"http://169.254.169.254/"}"#,
+            "X points to another host or user for its next page: 169.254.169.254",
+        ),
+        (
+            url,
+            r#"{"items":[],"next":"https://u:p@x.example/o?p=2"}"#,
+            "X points to another host or user for its next page: x.example",
+        ),
         (
             cursor,
             r#"{"items":[{"id":1}"#,
@@ -204,6 +324,15 @@ fn hostile_pages_meet_bounds_and_become_a_fault_with_a_reason() {
         ok(format!(r#"{{"items":[],"next":"{}"}}"#, pages.get()))
     });
     assert_eq!(outcome.fault.unwrap().reason, "X answered 1000 empty pages in a row");
+    // Counted ones, where the vendor says that there is more.
+    for page in [
+        "offset: {slot: {query: skip}, size: {value: 100}, total: {path: all}}",
+        "number: {slot: {query: n}, pages: {path: all}}",
+    ] {
+        let read = format!("{{request: {{method: GET, path: /o}}, records: items, page: {{{page}}}}}");
+        let outcome = read_all(&connector(&read), |_, _| ok(r#"{"items":[],"all":1000000}"#.into()));
+        assert_eq!(outcome.fault.unwrap().reason, "X answered 1000 empty pages in a row", "{page}");
+    }
 }
 
 #[test]
@@ -248,6 +377,80 @@ fn an_incremental_read_begins_where_the_last_one_ended_and_repeats_nothing() {
     // A read that broke off keeps no position, unless the vendor lists the oldest first.
     let broken = read_all(&connector, |_, _| (503, vec![], String::new()));
     assert_eq!(broken.position, None);
+}
+
+#[test]
+fn a_record_whose_parts_changed_within_its_second_comes_again() {
+    let read = "{request: {method: GET, path: /o, query: {since: '{{ since }}'}}, records: items, since: {overlap_s: 60},
+        include: [{into: lines, read: {request: {method: GET, path: '/o/{{ source_id }}/lines'}}}]}";
+    let connector = connector(read);
+    let serve = |lines: &'static str| {
+        move |url: &str, _: &str| {
+            ok(if url.ends_with("/lines") { lines.into() } else { r#"{"items":[{"id":1,"at":"2026-11-24T09:00:00Z"}]}"#.into() })
+        }
+    };
+    let first = read_all(&connector, serve(r#"[{"l":1}]"#));
+    assert_eq!(first.bytes, [r#"{"id":1,"at":"2026-11-24T09:00:00Z","lines":[{"l":1}]}"#]);
+    let second = read_from(&connector, &first.position.unwrap(), serve(r#"[{"l":1},{"l":2}]"#));
+    assert_eq!(second.bytes, [r#"{"id":1,"at":"2026-11-24T09:00:00Z","lines":[{"l":1},{"l":2}]}"#]);
+    let third = read_from(&connector, &second.position.unwrap(), serve(r#"[{"l":1},{"l":2}]"#));
+    assert!(third.ids.is_empty());
+}
+
+const OLDEST_FIRST: &str = "{request: {method: GET, path: /o, query: {since: '{{ since }}'}}, records: items,
+    page: {offset: {slot: {query: skip}, size: {value: 3}}}, since: {ascending: true}}";
+
+/// The vendor of such a list: ids, and how many seconds after now each changed.
+fn oldest_first(mut records: Vec<(i64, i64)>) -> impl Fn(&str, &str) -> Served {
+    records.sort_by_key(|(_, after_s)| *after_s);
+    let text = |after_s: i64| position::write((now() + TimeDelta::seconds(after_s)).timestamp_micros(), &TimeFormat::Rfc3339);
+    let records: Vec<(i64, String)> = records.into_iter().map(|(id, after_s)| (id, text(after_s))).collect();
+    move |url, _| {
+        let since = parameter(url, "since").unwrap_or_default();
+        let skip = parameter(url, "skip").map_or(0, |text| text.parse().unwrap());
+        let page = records.iter().filter(|(_, at)| *at >= since).skip(skip).take(3);
+        let page: Vec<String> = page.map(|(id, at)| format!(r#"{{"id":{id},"at":"{at}"}}"#)).collect();
+        ok(format!(r#"{{"items":[{}]}}"#, page.join(",")))
+    }
+}
+
+#[test]
+fn a_vendor_whose_clock_is_ahead_is_read_page_by_page_to_its_end() {
+    let connector = connector(OLDEST_FIRST);
+    // One after the other until five minutes from now, and all in one second.
+    for apart_s in [10, 0] {
+        let mut records: Vec<(i64, i64)> = (1..=7).map(|id| (id, 300 - (7 - id) * apart_s)).collect();
+        // Ours goes on while it is read.
+        let clock = |n: i64| now() + TimeDelta::seconds(n * 2);
+        let outcome = read_at(&connector, &Position::default(), clock, oldest_first(records.clone()));
+        assert_eq!((outcome.ids.as_slice(), outcome.asked.len()), (SEVEN.map(str::to_owned).as_slice(), 4), "{apart_s}");
+        let position = outcome.position.unwrap();
+        assert_eq!(position.at, Some(clock(3).timestamp_micros()), "{apart_s}");
+        records.push((8, 310));
+        let next = read_at(&connector, &position, |n| clock(n + 5), oldest_first(records));
+        assert_eq!(next.ids, ["8"], "{apart_s}");
+    }
+}
+
+#[test]
+fn a_date_that_was_mistyped_leads_neither_the_pages_nor_the_position_past_what_is_to_come() {
+    let connector = connector(OLDEST_FIRST);
+    let far_s = 2_300_000_000; // 2099
+    let mut records = vec![(1, -40), (2, -30), (3, -20), (4, -10), (5, far_s), (6, far_s + 10), (7, far_s + 20)];
+    let outcome = read_from(&connector, &Position::default(), oldest_first(records.clone()));
+    assert_eq!(outcome.ids, SEVEN);
+    let asked = [
+        "/o?skip=0",
+        "/o?since=2026-11-24T09%3A29%3A39Z&skip=0",
+        "/o?since=2026-11-24T09%3A29%3A49Z&skip=0",
+        "/o?since=2026-11-24T09%3A29%3A49Z&skip=3",
+    ];
+    assert_eq!(outcome.asked, asked);
+    let position = outcome.position.unwrap();
+    assert_eq!(position.at, Some(now().timestamp_micros()));
+    records.push((8, 5));
+    let next = read_at(&connector, &position, |n| now() + TimeDelta::seconds(10 + n), oldest_first(records));
+    assert_eq!(next.ids, ["8"]);
 }
 
 #[test]

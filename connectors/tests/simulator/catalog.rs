@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 use connectors::simulator::{Fault, FaultMatcher, Simulator, Writes};
-use connectors::{CallVars, Catalog, Change, Proof};
+use connectors::{CallVars, Catalog, Change, Position, Proof};
 use domain::fault::FaultClass;
 use domain::mapping::Vars;
 use domain::record::RecordKind;
@@ -204,4 +204,53 @@ fn every_declared_request_is_known_for_what_it_is() {
         }
     }
     assert!(known >= 100, "only {known} requests");
+}
+
+#[test]
+fn what_is_kept_apart_is_read_to_its_end_however_long_it_is() {
+    // More than the most that one answer of any of them has.
+    const LINES: usize = 2_500;
+    let mut read = BTreeSet::new();
+    for connector in Catalog::embedded().iter() {
+        for (kind, resource) in &connector.manifest.resources {
+            let includes = resource.read.iter().flat_map(|read| &read.include);
+            // Where no list is named it is one thing, such as a file.
+            for include in includes.filter(|include| include.read.records.is_some()) {
+                let mut vendor = Vendor::named(connector.name());
+                vendor.simulator = vendor.simulator.with_records(0);
+                let (_, sample) = connector.samples(*kind).next().unwrap();
+                let mut record: Json = serde_json::from_str(sample).unwrap();
+                let line = record[&include.into][0].as_object().cloned().unwrap_or_default();
+                let line = |n: usize| Json::Object(line.clone().into_iter().chain([("id".to_owned(), json!(n))]).collect());
+                record[&include.into] = (1..=LINES).map(line).collect();
+                vendor.simulator.put_record(*kind, Value::from(&record), now());
+
+                let mut reader = connector.reader(*kind, &Position::default()).unwrap();
+                let mut records = Vec::new();
+                while let Some(request) = vendor.context(keys("k"), |_, context| reader.next(context).unwrap()) {
+                    let answer = http(vendor.send(request));
+                    records.extend(reader.take(&answer, now()).unwrap());
+                }
+                let name = format!("{} {kind} {}", connector.name(), include.into);
+                assert_eq!(records.len(), 1, "{name}");
+                // A simulator gives all in one answer where no pages are declared, which no vendor does.
+                let calls = vendor.simulator.stats().requests[&format!("{kind}.include.{}", include.into)];
+                assert!(calls > 1, "{name}: declare its pages");
+                let record: Json = serde_json::from_slice(&records[0].bytes).unwrap();
+                let ids: BTreeSet<u64> =
+                    record[&include.into].as_array().unwrap().iter().map(|line| line["id"].as_u64().unwrap()).collect();
+                assert_eq!((ids.len(), record[&include.into].as_array().unwrap().len()), (LINES, LINES), "{name}");
+                read.insert(name);
+            }
+        }
+    }
+    let expected = [
+        "netsuite invoice lines",
+        "netsuite order lines",
+        "netsuite shipment lines",
+        "netsuite shipment packages",
+        "odoo order order_line",
+        "stripe invoice all_lines",
+    ];
+    assert_eq!(read, expected.map(str::to_owned).into());
 }

@@ -14,7 +14,7 @@ mod word;
 
 pub use policy::{AlarmPolicy, PolicyError, QuietHours, Sensitivity};
 pub use series::{Alarm, Band, Bucket, READY_DAYS, Series};
-pub use word::{Told, reminders, silence, surge, topic_silence};
+pub use word::{Told, flow_silence, reminders, silence, surge, topic_silence};
 
 /// Arrivals are counted by so many seconds.
 pub const BUCKET_S: i64 = 300;

@@ -64,6 +64,22 @@ pub fn topic_silence(topic: &str, connection: &str, silent: Duration, missing: f
     }
 }
 
+/// Nothing is planned for a flow, while the kind still comes from its source.
+#[must_use]
+pub fn flow_silence(flow: &str, kind: RecordKind, connection: &str, silent: Duration, missing: f32) -> Told {
+    let kinds = plural(kind);
+    Told {
+        sentence: format!(
+            "The flow \"{flow}\" has had nothing to deliver for {}; in such a time about {} {kinds} usually pass it, and others still arrive from {connection}.",
+            span(silent),
+            rounded(missing)
+        ),
+        next_step: format!(
+            "Look at the flow's filter and at the exceptions of its {kinds}. Where these are as they should be, look at {connection} whether such {kinds} are made as before."
+        ),
+    }
+}
+
 /// Far more of a kind comes than ever.
 #[must_use]
 pub fn surge(kind: RecordKind, connection: &str, seen: u32, hourly: f32) -> Told {

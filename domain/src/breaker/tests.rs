@@ -59,7 +59,7 @@ fn one_probe_then_ever_more_at_once_and_then_it_is_over() {
     assert_eq!(breaker.next_at, Some(at(2)));
     let (mut waits, mut now, mut batches) = (1_000, at(2), vec![]);
     loop {
-        let release = breaker.due(waits, now);
+        let release = breaker.due(waits, false, now);
         batches.push(release.count);
         waits -= release.count;
         if release.is_over {
@@ -84,7 +84,7 @@ fn a_destination_of_which_most_calls_arrive_is_not_waited_for_ever_longer() {
     for _ in 0..50 {
         let mut now = breaker.next_at.unwrap();
         for _ in 0..4 {
-            assert!(breaker.due(10_000, now).count > 0);
+            assert!(breaker.due(10_000, false, now).count > 0);
             breaker.note(tally("..x."), false, now, 1.0);
             now = breaker.next_at.unwrap();
         }
@@ -100,7 +100,7 @@ fn a_probe_that_fails_waits_twice_as_long_up_to_five_minutes() {
     let mut waits = vec![];
     for _ in 0..10 {
         let now = breaker.next_at.unwrap();
-        assert_eq!(breaker.due(100, now).count, 1);
+        assert_eq!(breaker.due(100, false, now).count, 1);
         assert_eq!(breaker.note(tally("x"), false, now, 1.0), Turn::Reopened);
         waits.push((breaker.next_at.unwrap() - now).num_seconds());
     }
@@ -114,33 +114,47 @@ fn a_refused_credential_opens_the_connections_at_once_and_a_new_one_is_tried_at_
     assert_eq!(breaker.next_at, Some(at(15)));
     breaker.try_now(at(3));
     assert_eq!(breaker.next_at, Some(at(3)));
-    assert_eq!(breaker.due(7, at(3)), Release { count: 1, is_over: false });
+    assert_eq!(breaker.due(7, false, at(3)), Release { count: 1, is_over: false });
     breaker.note(tally("."), true, at(4), 1.0);
-    assert_eq!(breaker.due(6, at(4)), Release { count: 2, is_over: false });
+    assert_eq!(breaker.due(6, false, at(4)), Release { count: 2, is_over: false });
 }
 
 #[test]
 fn a_probe_that_never_answers_is_followed_by_another() {
     let mut breaker = opened();
-    assert_eq!(breaker.due(5, at(2)).count, 1);
-    assert_eq!(breaker.due(5, breaker.next_at.unwrap()).count, 1);
+    assert_eq!(breaker.due(5, false, at(2)).count, 1);
+    for second in (4..122).step_by(2) {
+        assert_eq!((breaker.next_at, breaker.due(5, true, at(second)).count), (Some(at(second)), 0), "it is under way");
+    }
+    assert_eq!(breaker.due(5, true, at(122)).count, 1);
+}
+
+#[test]
+fn a_probe_that_a_later_revision_took_the_place_of_is_followed_by_another_at_once() {
+    let mut breaker = opened();
+    assert_eq!(breaker.due(5, false, at(2)).count, 1);
+    assert_eq!(breaker.next_at, Some(at(4)));
+    assert_eq!(breaker.due(5, false, at(4)).count, 1);
+    // None of those that wait can go now: whoever comes first is the probe, and has time to come.
+    breaker.has_none_to_let_go();
+    assert_eq!((breaker.gate(false), breaker.next_at), (Gate::One, Some(at(124))));
 }
 
 #[test]
 fn where_nothing_waits_whoever_comes_first_is_the_probe_and_where_nobody_comes_it_closes() {
     let mut breaker = opened();
-    assert_eq!(breaker.due(0, at(2)), Release { count: 0, is_over: false });
+    assert_eq!(breaker.due(0, false, at(2)), Release { count: 0, is_over: false });
     assert_eq!(breaker.gate(false), Gate::One);
-    assert_eq!(breaker.due(0, breaker.next_at.unwrap()), Release { count: 0, is_over: true });
+    assert_eq!(breaker.due(0, false, breaker.next_at.unwrap()), Release { count: 0, is_over: true });
     assert_eq!(breaker.gate(false), Gate::Passes);
 }
 
 #[test]
 fn a_few_failures_among_many_answers_do_not_end_a_recovery_and_many_do() {
     let mut breaker = opened();
-    breaker.due(500, at(2));
+    breaker.due(500, false, at(2));
     breaker.note(tally("."), false, at(3), 1.0);
-    breaker.due(499, at(3));
+    breaker.due(499, false, at(3));
     assert_eq!(breaker.note(tally("x.......x."), false, at(4), 1.0), Turn::Stays);
     assert_eq!(breaker.note(tally("xxxxx"), false, at(4), 1.0), Turn::Reopened);
 }
@@ -173,7 +187,7 @@ proptest! {
             arrived += arrivals;
             let mut released = 0;
             if breaker.next_at.is_some_and(|at| at <= now) {
-                let release = breaker.due(held, now);
+                let release = breaker.due(held, false, now);
                 prop_assert!(release.count <= held);
                 (held, released) = (held - release.count, release.count);
                 incidents -= i32::from(release.is_over);

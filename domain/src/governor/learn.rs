@@ -2,11 +2,14 @@
 //! might be sent in, and not above the rate that was refused. Between the two the rate goes a part of the way at a time, up to a little below
 //! where it was refused, and from there on it probes by steps so small that a settled connection meets its limit once in hundreds of calls.
 //!
+//! A vendor that counts by the minute shows two windows in two minutes, too few to feel one's way. But each of them is measured whole once it
+//! serves again: what it served from one end of its refusals to the next, in a time that is known to within the last wait ([`Budget::resumed`]).
+//!
 //! A vendor may also refuse for what has nothing to do with us: it is busy, or somebody else uses it. Each such refusal looks like a limit just
 //! below our rate, and believing them all ends at a crawl. But what is counted over time holds what was served before: where half of that is
 //! refused as often, the rate is taken back and so many refusals are pardoned ([`Budget::is_vain`]).
 
-use super::{Allowance, Budget, Heard, Verdict};
+use super::{Allowance, Budget, Heard, PROBE_REFUSALS, Verdict};
 
 /// Nothing asks us to wait longer than this, ms.
 const BLOCK_MAX: f64 = 86_400_000.0;
@@ -33,6 +36,16 @@ const WAY_MS: f64 = 3_000.0;
 /// A window that was full for the most of so long: no more than so many times what was served is to be expected.
 const WINDOW_MS: f64 = 30_000.0;
 const WINDOW_WAY: f64 = 1.5;
+/// A window is measured where its length is known to within so many times, and was between these, ms. Retry-After is in whole seconds.
+const MEASURED_WAY: f64 = 2.0;
+const MEASURED_MIN: f64 = 10_000.0;
+const SECOND: f64 = 1_000.0;
+/// Of what it may have served the rate takes so much of the way from the least to the most: it is met again each window that it is too high.
+const MEASURED_RATE: f64 = 0.1;
+/// The rate falls by it only where so much of the window was a wait: else it may have been a short window that was full by chance.
+const MEASURED_WAIT: f64 = 0.05;
+/// Where nothing was refused, a window is counted anew after so long, ms.
+const WINDOW_RECENT: f64 = 60_000.0;
 /// From there on it probes: by a step that grows while nothing is refused.
 const STEP_FIRST: f64 = 0.005;
 const STEP_UP: f64 = 1.3;
@@ -45,6 +58,10 @@ const TRIAL_CALLS: f64 = 1_000.0;
 const TRIAL_SERVED: f64 = 0.6;
 const TRIAL_REFUSED: f64 = 5.0;
 const TRIAL_WAY: f64 = 0.5;
+/// One that is refused again as soon as it is asked again speaks against it, as much as so many for it: a window that is full stays full. A window serves
+/// up to three times what it gives, if it was only begun: of a rate below this share of the first one that is no reason any more.
+const TRIAL_AGAIN: f64 = 2.0;
+const TRIAL_DEEP: f64 = 0.35;
 /// Then up to so many times that share of calls is refused without that anything is learned from it, so many in a row. It is believed the less
 /// the more calls were served since. The rate goes up soon: to what is declared, else to so many times what it was; and this is the next step.
 const WHIM_MAX: f64 = 0.05;
@@ -64,6 +81,14 @@ impl Budget {
     /// Takes what a call says of the bucket.
     pub fn hear(&mut self, allowed: &Allowance, heard: &Heard, now: f64) {
         self.note(allowed, heard, now);
+        let is_first = self.window_at == 0.0 && heard.verdict != Verdict::Silent;
+        let is_anew = self.rate == 0.0 && heard.verdict == Verdict::Served && now - self.window_at > WINDOW_RECENT;
+        if is_first {
+            self.begin_window(heard.sent_at, heard.sent_at);
+        } else if is_anew {
+            // It may be in the midst of a window, of which what was served before is not counted: it measures nothing.
+            self.begin_window(0.0, heard.sent_at);
+        }
         match heard.verdict {
             Verdict::Silent => {}
             Verdict::Served => self.served(allowed, heard, now),
@@ -95,8 +120,16 @@ impl Budget {
 
     fn served(&mut self, allowed: &Allowance, heard: &Heard, now: f64) {
         if heard.sent_at >= self.cut_at {
+            self.answered(now);
+            if self.refusals > 0.0 {
+                self.resumed(heard);
+                if self.rate > 0.0 {
+                    self.go_evenly(allowed, now);
+                }
+            }
             self.refusals = 0.0;
         }
+        self.window_served += heard.tokens;
         self.epoch_served += heard.tokens;
         self.pardon = (self.pardon + self.whim * WHIM_ROOM).min(WHIM_ROW);
         self.whim *= WHIM_LESS;
@@ -138,6 +171,38 @@ impl Budget {
         }
     }
 
+    /// A probe was answered: nobody waits for it any more, and all the while nothing was sent.
+    fn answered(&mut self, now: f64) {
+        if self.refusals >= PROBE_REFUSALS {
+            self.blocked_until = self.blocked_until.min(now);
+            self.epoch_blocked += (now - self.cut_at).max(0.0);
+        }
+    }
+
+    /// The vendor serves again. What it served since it did so before filled one window, or several: from some moment after it last refused before
+    /// that, up to some moment since it last refused now.
+    fn resumed(&mut self, heard: &Heard) {
+        let (shortest, longest) = (self.closed_at - self.window_at, heard.sent_at - self.window_from);
+        let is_known = shortest >= MEASURED_MIN && longest <= EPOCH_MAX && longest <= MEASURED_WAY * shortest;
+        // The rate was cut since: the refusal was not pardoned, nor for nothing.
+        if is_known && self.rate > 0.0 && self.epoch_at >= self.window_at && self.whim == 0.0 {
+            let (low, high) = (self.window_served * 1000.0 / longest, self.window_served * 1000.0 / shortest);
+            let rate = (low + (high - low) * MEASURED_RATE).min(high * BELOW);
+            if rate > self.rate || self.closed_at - self.epoch_at >= MEASURED_WAIT * longest {
+                self.rate = rate;
+                self.ceiling = high;
+            }
+        }
+        self.begin_window(self.closed_at, heard.sent_at);
+    }
+
+    /// From here on it is counted what is served: the vendor may have begun to serve at any moment between these.
+    fn begin_window(&mut self, from: f64, at: f64) {
+        self.window_from = from;
+        self.window_at = at;
+        self.window_served = 0.0;
+    }
+
     fn grow_at_once(&mut self, allowed: &Allowance, heard: &Heard, now: f64) {
         if self.concurrency == 0.0 {
             return;
@@ -161,7 +226,12 @@ impl Budget {
     fn refused(&mut self, allowed: &Allowance, heard: &Heard, now: f64) {
         let is_new = heard.sent_at >= self.cut_at;
         if is_new {
+            self.answered(now);
             self.refusals += 1.0;
+            // What is refused for nothing is served when it is asked again.
+            if self.refusals == PROBE_REFUSALS && self.rate > self.trial * TRIAL_DEEP {
+                self.trial_refused -= TRIAL_AGAIN;
+            }
         }
         let is_pardoned = self.pardon >= 1.0;
         if is_new && is_pardoned {
@@ -186,6 +256,7 @@ impl Budget {
         }
         self.blocked_until = until;
         if is_new {
+            self.closed_at = if heard.retry_after >= 0.0 { now.max(until - SECOND) } else { now };
             // Nothing was served since the last one: it says the same, and that it was too early.
             if self.refusals == 1.0 && !is_pardoned {
                 self.cut(allowed, heard, now);
@@ -255,9 +326,13 @@ impl Budget {
         self.epoch_at = now;
         self.epoch_served = 0.0;
         self.epoch_blocked = self.blocked_until - now;
-        // What has come back meanwhile is not sent at once.
+        self.go_evenly(allowed, self.changed_at);
+    }
+
+    /// What came back while the vendor refused is not sent at once when it serves again: what it counts by may still be nearly full. Of a learned rate.
+    fn go_evenly(&mut self, allowed: &Allowance, from: f64) {
         let pace = self.pace(allowed);
-        self.tat = self.tat.max(self.changed_at + (pace.burst - 1.0) * (1000.0 / pace.per_s));
+        self.tat = self.tat.max(from + (pace.burst - 1.0) * (1000.0 / pace.per_s));
     }
 
     /// Takes a refusal at `old` tokens a second into the trial. True where that ends and says that the rate has nothing to do with it.

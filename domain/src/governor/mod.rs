@@ -18,6 +18,10 @@ pub const RESERVE_PCT: u32 = 10;
 pub const RESERVE_PCT_MAX: u32 = 90;
 /// What a call is taken to cost in points before an answer has said it.
 const COST_FIRST: f64 = 10.0;
+/// Where a vendor refused twice in a row, one call asks whether it serves again. The others wait for its answer, at most so long, ms.
+const PROBE: f64 = 1_000.0;
+/// So many refusals in a row are meant.
+const PROBE_REFUSALS: f64 = 2.0;
 
 /// What a bucket allows as its connector declares it. Times are in ms, as a double.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -144,6 +148,12 @@ pub struct Budget {
     /// The share of calls that is refused whatever the rate, as the last trial found it, and the refusals that nothing is learned from for it.
     pub whim: f64,
     pub pardon: f64,
+    /// The window that is being counted: when the vendor still refused before it, when it served again, and the tokens served since.
+    pub window_from: f64,
+    pub window_at: f64,
+    pub window_served: f64,
+    /// The last moment at which it is known to have refused.
+    pub closed_at: f64,
 }
 
 /// What a bucket gives now: declared, told and learned together, without the reserve.
@@ -196,7 +206,7 @@ pub enum Verdict {
 
 impl Budget {
     /// How many numbers it is.
-    pub const NUMBERS: usize = 25;
+    pub const NUMBERS: usize = 29;
 
     /// As it is stored: every number exactly, in the order of the fields.
     #[must_use]
@@ -228,6 +238,10 @@ impl Budget {
             b.trial_refused,
             b.whim,
             b.pardon,
+            b.window_from,
+            b.window_at,
+            b.window_served,
+            b.closed_at,
         ]
     }
 
@@ -261,6 +275,10 @@ impl Budget {
             trial_refused: at(22),
             whim: at(23),
             pardon: at(24),
+            window_from: at(25),
+            window_at: at(26),
+            window_served: at(27),
+            closed_at: at(28),
         }
     }
 
@@ -274,8 +292,10 @@ impl Budget {
     pub fn pace(&self, allowed: &Allowance) -> Pace {
         let (cap, scale) = (self.cap(allowed), if self.scale > 0.0 { self.scale } else { 1.0 });
         let rate = if self.rate > 0.0 { self.rate } else { cap };
+        // Who gives less than is declared gives less of it at once, too.
+        let share = if cap > 0.0 { (rate / cap).min(1.0) } else { 1.0 };
         // What nobody declared is sent evenly: who knows what the vendor counts it by.
-        let burst = if cap > 0.0 { (allowed.burst * scale * allowed.keep).max(1.0) } else { 1.0 };
+        let burst = if cap > 0.0 { (allowed.burst * scale * share * allowed.keep).max(1.0) } else { 1.0 };
         let learned = self.concurrency > 0.0 && (allowed.concurrency == 0.0 || self.concurrency < allowed.concurrency);
         let concurrency = if learned { self.concurrency } else { allowed.concurrency };
         Pace { per_s: rate * allowed.keep, burst, concurrency }
@@ -311,6 +331,9 @@ impl Budget {
         let pace = self.pace(&want.allowed);
         if pace.per_s > 0.0 {
             self.tat = self.tat.max(now) + self.tokens(want) * (1000.0 / pace.per_s);
+        }
+        if self.refusals >= PROBE_REFUSALS {
+            self.blocked_until = self.blocked_until.max(now) + PROBE;
         }
     }
 

@@ -77,7 +77,8 @@ impl Vendor {
             Kind::Leaky => {
                 let each = 1000.0 / per_s;
                 let wait = self.tat.max(now) + each - most * each - now;
-                if wait > 0.0 {
+                // Less than a double tells at these moments is no time.
+                if wait > 1e-6 {
                     return Err(wait);
                 }
                 self.tat = self.tat.max(now) + each;
@@ -217,16 +218,22 @@ fn worst(hidden: Hidden, allowed: Allowance, seeds: std::ops::Range<u64>) -> Out
 }
 
 fn check(hidden: Hidden, outcome: Outcome) {
-    // A window of a minute cannot be known within two: there it is found less exactly.
-    let is_minute = hidden.kind != Kind::Leaky && hidden.window_ms >= 60_000.0;
-    let (least, most) = if is_minute { (70.0, 2.0) } else { (90.0, 1.0) };
-    assert!(outcome.used_pct >= least && outcome.refused_pct < most, "{hidden:?}: {outcome:?}");
+    assert!(outcome.used_pct >= 90.0 && outcome.refused_pct < 1.0, "{hidden:?}: {outcome:?}");
 }
 
 #[test]
 fn a_hidden_limit_is_found_within_two_minutes_and_is_seldom_met_after_that() {
     for hidden in [1.0, 5.0, 50.0].into_iter().flat_map(vendors) {
         check(hidden, worst(hidden, UNDECLARED, 0..1));
+    }
+}
+
+/// A window of ten seconds that is full once or twice each time, while the rate comes down to a half: no refusal of these is for nothing.
+#[test]
+fn a_window_that_is_full_each_time_is_not_taken_for_refusals_for_nothing() {
+    let hidden = Hidden { kind: Kind::Fixed, per_s: 10.0, window_ms: 10_000.0, says_when: false, whims: 0.0 };
+    for seed in [5, 46, 51, 92] {
+        check(hidden, run(hidden, UNDECLARED, seed));
     }
 }
 
@@ -239,13 +246,34 @@ fn the_reserve_is_kept_of_what_is_learned() {
     }
 }
 
+/// So many times what the vendor gives, with a burst of a tenth of a second of that.
+fn declared(hidden: Hidden, times: f64) -> Allowance {
+    let per_s = hidden.per_s * times;
+    Allowance { per_s, burst: (per_s / 10.0).max(1.0), ..UNDECLARED }
+}
+
 #[test]
 fn a_declared_limit_that_is_too_high_is_learned_too() {
-    for hidden in vendors(10.0).filter(|hidden| hidden.window_ms < 60_000.0) {
-        let declared = Allowance { per_s: 40.0, burst: 4.0, ..UNDECLARED };
-        let outcome = worst(hidden, declared, 0..1);
-        // Its burst is taken to be as declared, which a vendor that counts each second does not have.
-        assert!(outcome.used_pct >= 85.0 && outcome.refused_pct < 1.0, "{hidden:?}: {outcome:?}");
+    for (hidden, times) in vendors(10.0).flat_map(|hidden| [1.2, 4.0].map(|times| (hidden, times))) {
+        check(hidden, worst(hidden, declared(hidden, times), 0..3));
+    }
+}
+
+/// The calls that began a window came before the count began anew: the rate is not measured by what is left of it.
+#[test]
+fn a_window_that_was_begun_before_it_is_counted_measures_nothing() {
+    for (per_s, says_when) in [(2.0, true), (2.0, false), (5.0, true)] {
+        let hidden = Hidden { kind: Kind::Fixed, per_s, window_ms: 60_000.0, says_when, whims: 0.0 };
+        check(hidden, worst(hidden, declared(hidden, 1.2), 0..5));
+    }
+}
+
+/// What has come back during the wait is not sent at once: it would be refused, and the rate be taken for too high once more.
+#[test]
+fn a_declared_burst_is_not_sent_into_a_window_that_is_nearly_full() {
+    let hidden = Hidden { kind: Kind::Sliding, per_s: 5.0, window_ms: 1_000.0, says_when: false, whims: 0.0 };
+    for (per_s, burst) in [(6.0, 6.0), (10.0, 10.0), (50.0, 5.0)] {
+        check(hidden, worst(hidden, Allowance { per_s, burst, ..UNDECLARED }, 0..3));
     }
 }
 
@@ -270,13 +298,34 @@ fn a_vendor_that_refuses_for_nothing_is_not_left_at_a_crawl() {
 fn the_table_of_the_documentation() {
     for per_s in RATES {
         for hidden in vendors(per_s) {
-            let outcome = worst(hidden, UNDECLARED, 0..5);
+            let outcome = worst(hidden, UNDECLARED, 0..20);
             let Outcome { used_pct, refused_pct } = outcome;
             let Hidden { kind, window_ms, says_when, .. } = hidden;
             println!(
                 "{per_s:>5}/s {kind:?} {window_ms:>6} ms, Retry-After {says_when:<5}: {used_pct:6.1} % used, {refused_pct:5.2} % refused"
             );
             check(hidden, outcome);
+        }
+    }
+}
+
+#[test]
+#[ignore = "minutes without optimisation: what docs/limits.md says of limits that are declared too high"]
+fn the_table_of_limits_that_are_declared_too_high() {
+    for (per_s, times) in
+        [1.0, 2.0, 5.0, 10.0, 50.0].into_iter().flat_map(|per_s| [1.2, 2.0, 4.0, 10.0].map(|times| (per_s, times)))
+    {
+        for hidden in vendors(per_s) {
+            let outcome = worst(hidden, declared(hidden, times), 0..5);
+            let Outcome { used_pct, refused_pct } = outcome;
+            let Hidden { kind, window_ms, says_when, .. } = hidden;
+            println!(
+                "{per_s:>5}/s, {times:>4} times that declared, {kind:?} {window_ms:>6} ms, Retry-After {says_when:<5}: {used_pct:6.1} % used, {refused_pct:5.2} % refused"
+            );
+            // A full minute of which nobody says when it ends is asked a few times in vain: of a call or two a second that is more than one of a hundred.
+            let is_terse = kind == Kind::Fixed && window_ms == 60_000.0 && !says_when && per_s <= 2.0;
+            let refused_max = if is_terse { 2.0 } else { 1.0 };
+            assert!(used_pct >= 90.0 && refused_pct < refused_max, "{times} times declared, {hidden:?}: {outcome:?}");
         }
     }
 }

@@ -78,6 +78,43 @@ fn a_vendor_that_does_not_say_when_is_left_alone_ever_longer() {
 }
 
 #[test]
+fn after_two_refusals_one_call_asks_for_all() {
+    let (want, mut budget, mut now) = (one(allowance(100.0, 10.0, 0.0)), Budget::default(), NOW);
+    for _ in 0..2 {
+        budget.hear(&want.allowed, &heard(Verdict::Refused, now), now);
+        now += 1_000.0;
+    }
+    assert_eq!(at_once(&mut budget, &want, now), 1, "the others wait for its answer");
+    assert!((budget.wait_ms(&want, now) - 1_000.0).abs() < 1.0);
+    // It had none: another one asks.
+    assert_eq!(at_once(&mut budget, &want, now + 1_000.0), 1);
+    // It was refused: they wait on, and the wait begins with the answer.
+    budget.hear(&want.allowed, &heard(Verdict::Refused, now + 1_000.0), now + 1_100.0);
+    assert!((budget.wait_ms(&want, now + 1_100.0) - 2_250.0).abs() < 1.0);
+    assert_eq!(at_once(&mut budget, &want, now + 3_350.0), 1);
+    budget.hear(&want.allowed, &heard(Verdict::Served, now + 3_350.0), now + 3_400.0);
+    assert_eq!(at_once(&mut budget, &want, now + 3_400.0), 1, "it serves again");
+    let wait = budget.wait_ms(&want, now + 3_400.0);
+    assert!((5.0..20.0).contains(&wait), "evenly, and nobody waits for the rest of the second: {wait}");
+}
+
+#[test]
+fn a_window_of_a_minute_is_known_once_it_serves_again() {
+    let allowed = allowance(0.0, 1.0, 0.0);
+    let mut budget = Budget::default();
+    // Sixty calls are served in six seconds; the next is refused until a minute has passed.
+    for call in 0..60 {
+        let at = NOW + f64::from(call) * 100.0;
+        budget.hear(&allowed, &heard(Verdict::Served, at), at);
+    }
+    let at = NOW + 6_000.0;
+    budget.hear(&allowed, &Heard { retry_after: 54_000.0, ..heard(Verdict::Refused, at) }, at);
+    assert!(budget.rate > 9.0, "until then all that is known is how fast they came: {budget:?}");
+    budget.hear(&allowed, &heard(Verdict::Served, NOW + 60_000.0), NOW + 60_050.0);
+    assert!((0.96..=1.0).contains(&budget.rate), "sixty a minute: {budget:?}");
+}
+
+#[test]
 fn others_of_the_account_are_seen_by_what_is_left() {
     let allowed = Allowance { keep: 0.9, ..allowance(2.0, 40.0, 0.0) };
     let mut budget = Budget::default();

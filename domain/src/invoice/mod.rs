@@ -40,7 +40,9 @@ impl Month {
         if text.len() != 7 {
             return None;
         }
-        NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").ok().map(Self)
+        let month = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").ok().map(Self);
+        // Chrono takes signs, and spaces for digits: a month has one spelling.
+        month.filter(|month| month.to_string() == text)
     }
 
     #[must_use]

@@ -46,7 +46,7 @@ fn a_month_is_one_of_utc_and_has_its_days() {
     assert_eq!(Month::of(day("2028-02-29")).days(), 29);
     assert_eq!(november().plus(2).to_string(), "2027-01");
     assert_eq!(november().ends_at().to_rfc3339(), "2026-12-01T00:00:00+00:00");
-    for wrong in ["2026-13", "2026-1", "26-11", "2026-11-01", ""] {
+    for wrong in ["2026-13", "2026-1", "26-11", "2026-11-01", "", "-026-11", "  26-11"] {
         assert_eq!(Month::parse(wrong), None, "{wrong}");
     }
 }

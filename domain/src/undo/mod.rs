@@ -17,8 +17,6 @@ pub use told::{About, Told};
 
 /// Deliveries of one undo; what is beyond is told, and another undo's.
 pub const ITEMS_MAX: u64 = 50_000;
-/// Of why it is approved.
-pub const WHY_CHARS_MAX: usize = 2_000;
 /// Fields that an item tells; what is beyond is counted.
 pub const CHANGES_TOLD_MAX: usize = 50;
 const CHANGES_MAX: usize = 2_000;

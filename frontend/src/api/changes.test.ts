@@ -54,6 +54,38 @@ test("a stream that breaks off is told once, so that who does not answer is foun
   expect(asked).toBe(2);
 });
 
+test("a stream that falls silent is left after a while, and pages ask as often as they say again", async () => {
+  const over = new AbortController();
+  const asked: AbortSignal[] = [];
+  const hanging = ({ signal }: RequestInit) => {
+    if (signal) asked.push(signal);
+    const body = new ReadableStream({
+      start: (begun) => {
+        begun.enqueue(new TextEncoder().encode(NEXT));
+        signal?.addEventListener("abort", () => begun.error(signal.reason));
+        // A sign of life is heard, too.
+        setTimeout(() => signal?.aborted || begun.enqueue(new TextEncoder().encode(":\n\n")), 60_000);
+      },
+    });
+    return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
+  };
+  vi.stubGlobal("fetch", (_url: string, init: RequestInit) => Promise.resolve(hanging(init)));
+  vi.useFakeTimers();
+  const told: boolean[] = [];
+  const listening = listen("subscription { changes { at } }", "acme", over.signal, (isBeginning) => told.push(isBeginning));
+  await vi.advanceTimersByTimeAsync(149_000);
+  expect([asked.length, asked[0]?.aborted, paced(1_000)]).toEqual([1, false, 6_000]);
+  await vi.advanceTimersByTimeAsync(2_000);
+  // What was missed is asked for at once.
+  expect([asked.length, asked[0]?.aborted, told, paced(1_000)]).toEqual([1, true, [true, false], 1_000]);
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect([asked.length, paced(1_000)]).toEqual([2, 6_000]);
+  over.abort();
+  await vi.runAllTimersAsync();
+  await listening;
+  vi.useRealTimers();
+});
+
 test("where no stream comes, nothing is told and pages ask as often as they say", async () => {
   for (const answer of [() => new Response("no", { status: 503 }), () => stream('event: next\ndata: {"errors":[{"message":"no room"}]}\n\n'), () => stream(":\n\n")]) {
     const over = new AbortController();

@@ -7,6 +7,8 @@ import { type Query } from "./client";
 const AGAIN_MS = 250;
 const WAIT_FIRST_MS = 2_000;
 const WAIT_MAX_MS = 60_000;
+/** Whoever says nothing for so long is gone, whatever the connection looks like: a stream ends after a minute, and gives a sign of life each 15 s until then. */
+const SILENT_MAX_MS = 90_000;
 /** Pages ask so many times less often by themselves while they are told. */
 const TOLD_FACTOR = 6;
 
@@ -28,8 +30,23 @@ export function events(text: string): { told: { event: string; data: string }[];
   return { told: told.filter(({ event }) => event !== ""), rest };
 }
 
-/** Listens to one stream until it ends; true where it ended as it should. */
+/** Listens to one stream until it ends or falls silent; true where it ended as it should. */
 async function once<Result, Variables>(query: Query<Result, Variables>, tenant: string, signal: AbortSignal, tell: () => void): Promise<boolean> {
+  const silence = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const hear = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => silence.abort(), SILENT_MAX_MS);
+  };
+  hear();
+  try {
+    return await read(query, tenant, AbortSignal.any([signal, silence.signal]), hear, tell);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function read<Result, Variables>(query: Query<Result, Variables>, tenant: string, signal: AbortSignal, hear: () => void, tell: () => void): Promise<boolean> {
   const token = await accessToken();
   if (token === null) return false;
   const response = await fetch("/graphql", {
@@ -44,6 +61,7 @@ async function once<Result, Variables>(query: Query<Result, Variables>, tenant: 
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return false;
+    hear();
     const { told, rest } = events(text + value);
     text = rest;
     for (const { event, data } of told) {

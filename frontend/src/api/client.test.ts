@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { ApiError, isAskedAgain, post, waitBeforeMs } from "./client";
+import { ApiError, isAskedAgain, isRefused, post, restMs, waitBeforeMs } from "./client";
 
 afterEach(() => void vi.unstubAllGlobals());
 
@@ -24,4 +24,16 @@ test("where the server says nothing the waits double, and nobody waits for longe
 test("what a person has to decide is not asked again", () => {
   expect(isAskedAgain(0, new ApiError("no", "FORBIDDEN"))).toBe(false);
   expect(isAskedAgain(0, new Error("a mistake of the page"))).toBe(false);
+});
+
+test("a server that asks for patience is given it, and no longer", () => {
+  const error = new ApiError("too often", "RATE_LIMITED", undefined, 8_000, 1_000);
+  expect([1_000, 8_999, 9_000, 20_000].map((now) => restMs(error, now))).toEqual([8_000, 1, 0, 0]);
+  expect([restMs(new ApiError("away", "OFFLINE"), 1_000), restMs(null, 1_000)]).toEqual([0, 0]);
+});
+
+test("an older answer outlives an outage, and no refusal", () => {
+  expect([null, ...["OFFLINE", "INTERNAL", "RATE_LIMITED"].map((code) => new ApiError("no", code))].map(isRefused)).toEqual([false, false, false, false]);
+  expect(["FORBIDDEN", "NO_TENANT", "BAD_REQUEST"].map((code) => isRefused(new ApiError("no", code)))).toEqual([true, true, true]);
+  expect(isRefused(new Error("a mistake of the page"))).toBe(true);
 });

@@ -22,6 +22,8 @@ export class ApiError extends Error {
     readonly requestId?: string,
     /** After how long the server says that it may be asked again; where it says nothing, null. */
     readonly waitMs: number | null = null,
+    /** When it was said. */
+    readonly at: number = Date.now(),
   ) {
     super(message);
   }
@@ -33,10 +35,18 @@ const TRIES_MAX = 3;
 const WAIT_MAX_MS = 60_000;
 
 /** What a person has to decide is not made right by asking again; a server that does not answer, or asks for patience, may be. */
-export const isAskedAgain = (count: number, error: unknown) => count < TRIES_MAX && error instanceof ApiError && AGAIN.includes(error.code);
+export const isPassing = (error: unknown): error is ApiError => error instanceof ApiError && AGAIN.includes(error.code);
+
+export const isAskedAgain = (count: number, error: unknown) => count < TRIES_MAX && isPassing(error);
+
+/** What was answered before is no older answer, but one that this person has no more: it is taken away, gone, or not to be read by this page. */
+export const isRefused = (error: unknown) => error !== null && !isPassing(error);
 
 /** As the server says; else twice as long each time. */
 export const waitBeforeMs = (count: number, error: unknown) => Math.min((error instanceof ApiError ? error.waitMs : null) ?? 1_000 * 2 ** count, WAIT_MAX_MS);
+
+/** For how long yet the server wants nobody to ask again. */
+export const restMs = (error: unknown, now: number) => (error instanceof ApiError && error.waitMs !== null ? Math.max(0, error.at + error.waitMs - now) : 0);
 
 /** How an answer's text becomes values: `digits.parse` where numbers of a JSON field must keep theirs. */
 export type Read = (text: string) => unknown;

@@ -4,7 +4,7 @@ import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClie
 import { useParams } from "@tanstack/react-router";
 import { heldIn, onImpersonation, type Running } from "../session/impersonation";
 import { listen, paced } from "./changes";
-import { ask, type Query, type Read, type UserError } from "./client";
+import { ask, isRefused, restMs, type Query, type Read, type UserError } from "./client";
 
 /** The tenant that the page's address names. */
 export function useTenant(): string {
@@ -25,9 +25,11 @@ export function useHeld(): Running | null {
 /** Each look of support stands in the tenant's audit log: pages that ask again by themselves do it less often then, so that people find there what people did. */
 const SUPPORT_EVERY_MS = 60_000;
 
-function paceIn(tenant: string | undefined, everyMs: number | undefined): number | undefined {
-  if (everyMs === undefined) return undefined;
-  return heldIn(tenant) ? Math.max(everyMs, SUPPORT_EVERY_MS) : paced(everyMs);
+/** False where it is not asked again by itself. A server that asked for patience is given it. */
+function paceIn(tenant: string | undefined, everyMs: number | undefined, error: unknown, pages = 1): number | false {
+  if (everyMs === undefined) return false;
+  const ms = heldIn(tenant) ? Math.max(everyMs, SUPPORT_EVERY_MS) : paced(everyMs);
+  return Math.max(ms * pages, restMs(error, Date.now()));
 }
 
 interface Options {
@@ -39,21 +41,26 @@ interface Options {
   read?: Read;
   /** It costs the server much, or is hardly ever another: asked for again when its time comes, and not at each change that is told. */
   isDear?: boolean;
+  /** It stays whatever is answered next: names are no news, and what somebody has typed into a form must not go with it. */
+  isKept?: boolean;
 }
 
 /** Of names and of what one chooses from: who works while much comes would ask for them every two seconds. */
-export const SELDOM: Options = { everyMs: 60_000, isDear: true };
+export const SELDOM: Options = { everyMs: 60_000, isDear: true, isKept: true };
 
 export function useAsk<Result, Variables>(query: Query<Result, Variables>, values: Variables, options: Options = {}) {
   const tenant = useTenantIfAny();
-  return useQuery({
+  const asked = useQuery({
     queryKey: options.of === undefined ? [tenant ?? null, query, values] : [tenant ?? null, query, values, options.of],
     queryFn: ({ signal }) => ask(query, values, tenant, signal, options.read),
-    refetchInterval: () => paceIn(tenant, options.everyMs) ?? false,
+    refetchInterval: ({ state }) => paceIn(tenant, options.everyMs, state.error),
     enabled: options.isWanted ?? true,
     meta: { isDear: options.isDear ?? false },
     placeholderData: keepPreviousData,
   });
+  // An older answer is more than none while Crossdock is away, which is said above the page. A refusal is about this part: it is said in its place.
+  if (options.isKept || !asked.isRefetchError || !isRefused(asked.error)) return asked;
+  return { ...asked, data: undefined, isLoadingError: true as const, isRefetchError: false as const };
 }
 
 /** A list of more pages is asked for again less often, and not at each change or look: all of them come each time. */
@@ -83,14 +90,19 @@ export function usePages<Result, Variables extends object, Node>(
       return pageInfo.hasNextPage ? (pageInfo.endCursor ?? null) : null;
     },
     // All pages are asked for again, so many of them less often.
-    refetchInterval: (query) => (paceIn(tenant, options.everyMs) ?? 0) * Math.max(1, query.state.data?.pages.length ?? 1) || false,
+    refetchInterval: ({ state }) => paceIn(tenant, options.everyMs, state.error, Math.max(1, state.data?.pages.length ?? 1)),
     // Who comes back to a long list finds it as they left it.
     refetchOnWindowFocus: (query) => pagesIn(query.state.data) <= PAGES_AT_ONCE,
     enabled: options.isWanted ?? true,
+    meta: { isDear: options.isDear ?? false },
     placeholderData: keepPreviousData,
   });
   // Named one by one: a page is drawn anew for what is read here only, and not twice for each time that it asks and nothing is different.
-  const { data, error, isPending, hasNextPage, isFetchingNextPage, isFetchNextPageError, fetchNextPage, refetch } = asked;
+  const { error, isPending, isFetchingNextPage, isFetchNextPageError, fetchNextPage, refetch } = asked;
+  // As above; where only the next page is refused, the ones before stand as they did.
+  const isOver = isRefused(error) && !isFetchNextPageError;
+  const data = isOver ? undefined : asked.data;
+  const hasNextPage = asked.hasNextPage && !isOver;
   const more = useCallback(() => {
     if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
   }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
@@ -119,7 +131,7 @@ export function useChanges<Result, Variables>(query: Query<Result, Variables>): 
       const before = oldBefore;
       timer = undefined;
       oldBefore = 0;
-      void client.invalidateQueries({ queryKey: [tenant], predicate: ({ state, meta }) => state.dataUpdatedAt < before && pagesIn(state.data) <= PAGES_AT_ONCE && !meta?.["isDear"] });
+      void client.invalidateQueries({ queryKey: [tenant], predicate: ({ state, meta }) => state.dataUpdatedAt < before && pagesIn(state.data) <= PAGES_AT_ONCE && !meta?.["isDear"] && restMs(state.error, Date.now()) === 0 });
     };
     const tell = (isBeginning: boolean) => {
       oldBefore = Math.max(oldBefore, isBeginning ? Date.now() : Number.POSITIVE_INFINITY);

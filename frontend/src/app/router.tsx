@@ -131,6 +131,11 @@ const flows = createRoute({
   path: "/flows",
   component: lazyRouteComponent(() => import("../flows/list"), "Flows"),
 });
+const flowsMap = createRoute({
+  getParentRoute: () => tenant,
+  path: "/flows/map",
+  component: lazyRouteComponent(() => import("../flows/map"), "FlowsMap"),
+});
 const newFlow = createRoute({
   getParentRoute: () => tenant,
   path: "/flows/new",
@@ -295,7 +300,7 @@ const settingsParts = [
   settingsPart("/support", lazyRouteComponent(() => import("../support/settings"), "SupportSettings")),
 ];
 
-const pages = [overview, exceptions, exceptionGroup, deliveries, records, record, connections, catalog, connect, connectionHealth, connection, flows, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, auditEvent, inventory, inventoryPolicy, usage, invoices, invoice, settings.addChildren(settingsParts)];
+const pages = [overview, exceptions, exceptionGroup, deliveries, records, record, connections, catalog, connect, connectionHealth, connection, flows, flowsMap, newFlow, flow, mapping, undo, newSwap, swap, lookupTables, lookupTable, reconciliations, reconciliation, certificates, backfills, alerts, drifts, sunsets, files, interchanges, incidents, audit, auditVerify, auditEvent, inventory, inventoryPolicy, usage, invoices, invoice, settings.addChildren(settingsParts)];
 
 /** A query is text in the address and stays text: `q=1042` is no number, and `q="1042"` would be ugly to read. */
 const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));

@@ -35,7 +35,7 @@ export function useViewer() {
 export function Tenants() {
   const asked = useViewer();
   const viewer = asked.data?.viewer;
-  if (asked.error) return <main className="main"><Problem error={asked.error} retry={() => void asked.refetch()} /></main>;
+  if (asked.error && !viewer) return <main className="main"><Problem error={asked.error} retry={() => void asked.refetch()} /></main>;
   if (!viewer) return <Loading what="your tenants" />;
   const { memberships, isStaff } = viewer;
   const [only] = memberships;

@@ -13,13 +13,15 @@ import { canVerify, readHead, Tampered, verify, type Verified } from "./verify";
 
 const COMMAND = "crossdock audit verify audit.jsonl --key";
 
+/** Whoever has an export may check it; only the key and the head are for those who see the log. */
+const useHead = (isWanted: boolean) => useAsk(AuditHeadDocument, {}, { isWanted });
+
 export function AuditCheck() {
   const tenant = useTenant();
   const may = useMay();
   const isKnown = usePermissions() !== undefined;
-  // Whoever has an export may check it; only the key and the head are for those who see the log.
-  const head = useAsk(AuditHeadDocument, {}, { isWanted: isKnown && may("audit") });
-  const key = head.data?.certificateKey;
+  const head = useHead(isKnown && may("audit"));
+  const isReady = (isKnown && !may("audit")) || Boolean(head.data ?? head.error);
   return (
     <div className="stack">
       <p className="crumb">
@@ -33,36 +35,43 @@ export function AuditCheck() {
           <p>Reads an export of the audit log and names what is wrong first: an event that was altered, is missing, was added or moved, or a seal that was forged. The file stays in this browser.</p>
         </div>
       </div>
-      <div className="grid2">
-        {(isKnown && !may("audit")) || head.data || head.error ? <Check known={key ?? ""} /> : <Loading what="the key" />}
-        <div className="stack">
+      {isReady ? <Ways head={head} /> : <Loading what="the key" />}
+    </div>
+  );
+}
+
+/** Beside each other once it is known what stands in each: the key would push away what is below it. */
+function Ways({ head }: { head: ReturnType<typeof useHead> }) {
+  const may = useMay();
+  const key = head.data?.certificateKey;
+  return (
+    <div className="grid2">
+      <Check known={key ?? ""} />
+      <div className="stack">
+        <section className="panel stack tight">
+          <h2>On another machine</h2>
+          <p>These pages come from the installation whose log they check. Who does not want to rely on that checks with the program, which needs no network:</p>
+          <code className="document">
+            {COMMAND} "{key ?? "…"}"
+          </code>
+          <p className="muted small">Give the key to your auditor by another way than the file.</p>
+        </section>
+        {may("audit") && (
           <section className="panel stack tight">
-            <h2>On another machine</h2>
-            <p>These pages come from the installation whose log they check. Who does not want to rely on that checks with the program, which needs no network:</p>
-            <code className="document">
-              {COMMAND} "{key ?? "…"}"
-            </code>
-            <p className="muted small">Give the key to your auditor by another way than the file.</p>
+            <h2>Keep a head elsewhere</h2>
+            <p>A log whose end was cut off is a good one, only shorter. This line says how far it went: keep one, from time to time, where nobody of this installation reaches it.</p>
+            {head.data ? (
+              <>
+                <Copy text={head.data.auditHead.document} label="The head" />
+                <p className="muted small">
+                  {counted(head.data.auditHead.events, "event")} in {counted(head.data.auditHead.seal, "seal")}, as of <Time at={head.data.auditHead.madeAt} />.
+                </p>
+              </>
+            ) : (
+              <Problem error={head.error} retry={() => void head.refetch()} />
+            )}
           </section>
-          {may("audit") && (
-            <section className="panel stack tight">
-              <h2>Keep a head elsewhere</h2>
-              <p>A log whose end was cut off is a good one, only shorter. This line says how far it went: keep one, from time to time, where nobody of this installation reaches it.</p>
-              {head.error && !head.data ? (
-                <Problem error={head.error} retry={() => void head.refetch()} />
-              ) : head.data ? (
-                <>
-                  <Copy text={head.data.auditHead.document} label="The head" />
-                  <p className="muted small">
-                    {counted(head.data.auditHead.events, "event")} in {counted(head.data.auditHead.seal, "seal")}, as of <Time at={head.data.auditHead.madeAt} />.
-                  </p>
-                </>
-              ) : (
-                <Loading what="the head" />
-              )}
-            </section>
-          )}
-        </div>
+        )}
       </div>
     </div>
   );

@@ -6,8 +6,9 @@ import { useKeys } from "../ui/keys";
 import { Empty, Loading, Problem } from "../ui/state";
 import { Time } from "../ui/time";
 import { EventFacts, useEvent } from "./event";
+import type { AuditEvent } from "./list";
 import { payloadKind } from "./payload-words";
-import { PayloadSection } from "./payload";
+import { PayloadSection, usePayload } from "./payload";
 import { AuditNamesDocument } from "./query.generated";
 import { actionInWords } from "./words";
 
@@ -21,10 +22,7 @@ export function AuditEventPage() {
 
 function EventPage() {
   const tenant = useTenant();
-  const navigate = useNavigate();
   const { eventId } = useParams({ from: "/t/$tenant/audit/events/$eventId" });
-  const search = useSearch({ from: "/t/$tenant/audit/events/$eventId" });
-  const names = useAsk(AuditNamesDocument, {}, SELDOM).data;
   const { event, isMissing, error, refetch } = useEvent(eventId, undefined);
   useKeys([{ key: "/", label: "Find in the payload", act: () => document.querySelector<HTMLInputElement>('input[name="find"]')?.focus() }]);
   if (error) return <Problem error={error} retry={refetch} />;
@@ -42,8 +40,16 @@ function EventPage() {
       </div>
     );
   }
-  if (!event) return <Loading what="the event" />;
+  return event ? <Shown key={event.id} event={event} /> : <Loading what="the event" />;
+}
+
+function Shown({ event }: { event: AuditEvent }) {
+  const tenant = useTenant();
+  const navigate = useNavigate();
+  const search = useSearch({ from: "/t/$tenant/audit/events/$eventId" });
+  const names = useAsk(AuditNamesDocument, {}, SELDOM);
   const kind = payloadKind(event);
+  const { asked, isComing } = usePayload(event, kind);
   return (
     <div className="stack">
       <div className="head">
@@ -61,17 +67,20 @@ function EventPage() {
       </div>
       {kind && (
         <PayloadSection
-          key={event.id}
+          asked={asked}
           event={event}
           kind={kind}
           looked={search}
-          look={(next) => void navigate({ to: "/t/$tenant/audit/events/$eventId", params: { tenant, eventId }, search: next, replace: true, resetScroll: false })}
+          look={(next) => void navigate({ to: "/t/$tenant/audit/events/$eventId", params: { tenant, eventId: event.id }, search: next, replace: true, resetScroll: false })}
         />
       )}
-      <section className="panel stack" aria-labelledby="facts">
-        <h2 id="facts">The event</h2>
-        <EventFacts event={event} names={names} />
-      </section>
+      {/* What stands above would push it away, and without their names all members would have left. */}
+      {!isComing && !names.isPending && (
+        <section className="panel stack" aria-labelledby="facts">
+          <h2 id="facts">The event</h2>
+          <EventFacts event={event} names={names.data} />
+        </section>
+      )}
     </div>
   );
 }

@@ -5,6 +5,7 @@ import { ask } from "../api/client";
 import { useTenant } from "../api/hooks";
 import { may, usePermissions } from "../app/role";
 import { words } from "../ui/badge";
+import { Copy } from "../ui/copy";
 import { Dialog } from "../ui/dialog";
 import { Document } from "../ui/document";
 import { Loading, Problem } from "../ui/state";
@@ -12,7 +13,7 @@ import { dayOf } from "../ui/time";
 import type { AuditEvent } from "./list";
 import { hiddenWhy, PAYLOAD_TITLES, payloadKind } from "./payload-words";
 import { AuditEventsDocument, type AuditEventsQuery } from "./query.generated";
-import { actionInWords, idOfActor, timeAround, whoDid, type Names } from "./words";
+import { actionInWords, idOfActor, sentencesOf, timeAround, whence, whoDid, type Names } from "./words";
 
 const PAGES_MAX = 20;
 
@@ -80,8 +81,12 @@ export function EventFacts({ event, names }: { event: AuditEvent; names: Names |
   const tenant = useTenant();
   const seesPersons = may(usePermissions(), "personal");
   const actor = idOfActor(event.actor);
+  const { address, trace } = whence(event.actor);
   return (
     <>
+      {sentencesOf(event.detail).map((sentence) => (
+        <p key={sentence}>{sentence}</p>
+      ))}
       <dl className="facts">
         <dt>When</dt>
         <dd>
@@ -101,6 +106,14 @@ export function EventFacts({ event, names }: { event: AuditEvent; names: Names |
             </>
           )}
         </dd>
+        {address && (
+          <>
+            <dt>Address</dt>
+            <dd>
+              <Copy text={address} label="The address" />
+            </dd>
+          </>
+        )}
         <dt>What</dt>
         <dd>
           <code>{event.action}</code>
@@ -116,15 +129,23 @@ export function EventFacts({ event, names }: { event: AuditEvent; names: Names |
         </dd>
         <dt>Request</dt>
         <dd>
-          <code>{event.requestId}</code>
-          <br />
+          <Copy text={event.requestId} label="The request" />
           <Link to="/t/$tenant/audit" params={{ tenant }} search={{ q: event.requestId, as: "request" }}>
             All that it did
           </Link>
         </dd>
+        {trace && (
+          <>
+            <dt>Trace</dt>
+            <dd>
+              <Copy text={trace} label="The trace" />
+              <span className="muted small">As whoever asked says, of their own systems: what the request was a part of is found there by it.</span>
+            </dd>
+          </>
+        )}
         <dt>Event</dt>
         <dd>
-          <code>{event.id}</code>
+          <Copy text={event.id} label="The event" />
         </dd>
       </dl>
       <div className="stack tight">

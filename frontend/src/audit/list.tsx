@@ -84,7 +84,8 @@ function Log() {
               <Table label="Events" columns={columns(names, open)} rows={rows} idOf={(row) => row.id} focused={focused} currentId={search.event} onSeenEnd={list.more} />
             )}
           </section>
-          <LoadMore of={list} what="events" />
+          {/* It would stand below “who did it” until the rows come, and then be pushed away. */}
+          {!known.isPending && <LoadMore of={list} what="events" />}
         </Asked>
       )}
       {shown && <EventDialog id={shown} known={rows.find((one) => one.id === shown)} names={names} close={() => { setChosenId(shown); open(undefined); }} />}

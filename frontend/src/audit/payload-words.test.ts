@@ -3,6 +3,11 @@ import { hiddenWhy, lengthSentence, payloadKind, verdict } from "./payload-words
 
 test.each([
   ["message.received", null, "came"],
+  ["message.received", '{"body_sha256":"ab"}', "came"],
+  ["message.fetched", '{"body_sha256":"ab"}', "came"],
+  ["message.fetched", null, null],
+  ["message.duplicate", '{"body_sha256":"ab"}', null],
+  ["message.exception", '{"call":"fetch","status":404,"answer_sha256":"ab"}', "answered"],
   ["attempt.started", '{"attempt":1,"request_sha256":"ab"}', "sent"],
   ["attempt.started", '{"attempt":1}', null],
   ["attempt.confirmed", '{"status":200,"answer_sha256":"ab"}', "answered"],

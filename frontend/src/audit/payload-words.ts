@@ -26,6 +26,8 @@ export function payloadKind(event: { action: string; detail?: string | null }): 
     return null;
   }
   if (typeof detail !== "object" || detail === null) return null;
+  // What was read back of a webhook that brought an id alone.
+  if (event.action === "message.fetched") return "body_sha256" in detail ? "came" : null;
   if ("request_sha256" in detail) return "sent";
   return event.action !== "attempt.started" && "answer_sha256" in detail ? "answered" : null;
 }
@@ -43,7 +45,7 @@ export function verdict(kind: PayloadKind, isAsSealed: boolean | null): Verdict 
       sentence: "It is not what was sealed: it was changed in the database after it was done. What the event itself says still holds. Tell your operator, and keep an export of the log.",
     };
   }
-  return { tone: null, sentence: kind === "came" ? "The log holds no digest of what comes, so it does not prove these bytes. The digest below is of what is kept now." : "The event holds no digest of it." };
+  return { tone: null, sentence: kind === "came" ? "It came before the log held digests of what comes, so it does not prove these bytes. The digest below is of what is kept now." : "The event holds no digest of it." };
 }
 
 /** Why something in it is not shown, in sentences; `kind` is null of what an event tells itself. `isWhole`: of a call that one event tells with its answer. */

@@ -26,11 +26,16 @@ interface Props {
   look: (next: Looked) => void;
 }
 
-export function PayloadSection({ event, kind, looked, look }: Props) {
+/** What the event is about, where it is about one. */
+export function usePayload(event: AuditEvent, kind: PayloadKind | null) {
   // By all that is known of it: the log has no question for one event.
   const filter = { subjectKind: event.subjectKind, requestId: event.requestId, from: event.at, until: new Date(Date.parse(event.at) + MS).toISOString() };
   // It may be megabytes and does not change: not with each order that comes meanwhile.
-  const asked = useAsk(AuditPayloadDocument, { subjectId: event.subjectId, action: event.action, filter }, { isDear: true });
+  const asked = useAsk(AuditPayloadDocument, { subjectId: event.subjectId, action: event.action, filter }, { isDear: true, isWanted: kind !== null });
+  return { asked, isComing: kind !== null && asked.isPending && !asked.error };
+}
+
+export function PayloadSection({ asked, event, kind, looked, look }: Props & { asked: ReturnType<typeof usePayload>["asked"] }) {
   const payload = asked.data?.auditEvents.nodes.find((one) => one.id === event.id)?.payload ?? null;
   // The address is about what was sent; what of the answer is looked at is not kept.
   const [lookedAnswer, lookAnswer] = useState<Looked>({});

@@ -10,7 +10,7 @@ export interface Names {
 
 /** Who did it, as domain/src/scope.rs has it: what is not known is shown as it is. */
 export function whoDid(actor: unknown, names: Names | undefined): string {
-  const { kind, user, stage, connection, name, ticket, prefix } = (typeof actor === "object" && actor !== null ? actor : {}) as Record<string, unknown>;
+  const { kind, user, stage, connection, name, ticket, prefix, service_account_name: account } = (typeof actor === "object" && actor !== null ? actor : {}) as Record<string, unknown>;
   if (kind === "member") {
     const member = names?.members.find((one) => one.userId === user);
     return member ? member.name || member.email : `a member who left, ${String(user)}`;
@@ -18,17 +18,23 @@ export function whoDid(actor: unknown, names: Names | undefined): string {
   if (kind === "system") return `Crossdock, at ${String(stage)}`;
   if (kind === "vendor") return `the vendor of ${names?.connections.nodes.find((one) => one.id === connection)?.name ?? String(connection)}`;
   if (kind === "operator") return "an operator of the installation";
-  if (kind === "api_key") return `the API key ${String(name)}`;
+  if (kind === "api_key") return account === undefined ? `the API key ${String(name)}` : `the service account ${String(account)}`;
   if (kind === "scim_token") return `the directory, by the SCIM token ${String(prefix)}`;
   if (kind === "staff") return `${String(name)} of support, ticket ${String(ticket)}`;
   return JSON.stringify(actor);
 }
 
-/** The id by which all that they did is found: of a person, a key, or what support did in the tenant's place that time. */
+/** The id by which all that they did is found: of a person, a service account, a key by itself, or what support did in the tenant's place that time. */
 export function idOfActor(actor: unknown): string | null {
-  const { kind, user, key, token, impersonation } = (typeof actor === "object" && actor !== null ? actor : {}) as Record<string, unknown>;
-  const id = kind === "member" ? user : kind === "api_key" ? key : kind === "scim_token" ? token : kind === "staff" ? (impersonation ?? user) : null;
+  const { kind, user, key, token, impersonation, service_account: account } = (typeof actor === "object" && actor !== null ? actor : {}) as Record<string, unknown>;
+  const id = kind === "member" ? user : kind === "api_key" ? (account ?? key) : kind === "scim_token" ? token : kind === "staff" ? (impersonation ?? user) : null;
   return typeof id === "string" ? id : null;
+}
+
+/** Whence it was asked for: the network address, and the trace of the caller's own systems that they say it is of. Neither is there of what Crossdock does by itself. */
+export function whence(actor: unknown): { address: string | null; trace: string | null } {
+  const { address, trace } = (typeof actor === "object" && actor !== null ? actor : {}) as Record<string, unknown>;
+  return { address: typeof address === "string" ? address : null, trace: typeof trace === "string" ? trace : null };
 }
 
 /** lookup_table.entries_set is "lookup table: entries set" */
@@ -36,12 +42,25 @@ export function actionInWords(action: string): string {
   return action.replace(".", ": ").replaceAll("_", " ");
 }
 
+/** What an event says in sentences of its own, where it does: what happened, and what to do next. */
+export function sentencesOf(detail: string | null | undefined): string[] {
+  let told: unknown;
+  try {
+    told = JSON.parse(detail ?? "null");
+  } catch {
+    return [];
+  }
+  if (typeof told !== "object" || told === null) return [];
+  const { sentence, next_step: next } = told as Record<string, unknown>;
+  return [sentence, next].filter((text) => typeof text === "string");
+}
+
 export type As = "thing" | "actor" | "request" | "event" | "text";
 
 /** What an id is most likely of: its prefix says it, a request's is a bare UUID. Anything else is a text that records are searched by. */
 export function kindOfId(text: string): As {
   if (/^aud_[0-9a-f]{32}$/.test(text)) return "event";
-  if (/^(usr|key|imp|sct)_[0-9a-f]{32}$/.test(text)) return "actor";
+  if (/^(usr|sva|key|imp|sct)_[0-9a-f]{32}$/.test(text)) return "actor";
   if (/^[a-z]{3}_[0-9a-f]{32}$/.test(text)) return "thing";
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return "request";
   return "text";

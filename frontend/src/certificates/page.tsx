@@ -9,6 +9,7 @@ import { FormErrors, useFormAct } from "../ui/form-dialog";
 import { Empty, Problem } from "../ui/state";
 import { fromLocal, toLocal } from "../ui/time";
 import { useTyped } from "../ui/typed";
+import { Working } from "../ui/working";
 import { CertificateKeyDocument, CertificateMakeDocument, CertificateSearchDocument } from "./query.generated";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -114,7 +115,8 @@ function Make() {
           <div>
             <button type="submit" className={made ? "button" : "button main-act"} disabled={act.isBusy || (isOfRecord && hits.length === 0)}>
               {act.isBusy ? "Making…" : "Make the certificate"}
-            </button>
+            </button>{" "}
+            <Working isBusy={act.isBusy}>{isOfRecord ? "What became of the record is gone through." : "What became of each message of the time is gone through."}</Working>
           </div>
         </form>
         {made && (

@@ -1,5 +1,6 @@
 // The catalog: every system that this installation can connect, by category and by what one types.
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { isRefused } from "../api/client";
 import { SELDOM, useAsk, useTenant } from "../api/hooks";
 import { Badge } from "../ui/badge";
 import { Empty, Loading, Problem } from "../ui/state";
@@ -46,7 +47,7 @@ export function ConnectorCatalog() {
           ))}
         </select>
       </div>
-      {asked.error && <Problem error={asked.error} retry={() => void asked.refetch()} />}
+      {asked.error && (!asked.data || isRefused(asked.error)) && <Problem error={asked.error} retry={() => void asked.refetch()} />}
       {!asked.data && !asked.error && <Loading what="the catalog" />}
       {asked.data && shown.length === 0 && (
         <div className="panel">

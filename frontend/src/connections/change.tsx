@@ -1,5 +1,5 @@
 // Changing a connection's name and settings, and replacing its credential. All fields of a form are given anew: that is what the API takes.
-import type { UserError } from "../api/client";
+import { isRefused, type UserError } from "../api/client";
 import { SELDOM, useAct, useAsk, wrongWith } from "../api/hooks";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
@@ -87,8 +87,8 @@ function ChangeDialog({ title, about, connection, close, prefix, isBusy, error, 
   const fields = connector?.[prefix] ?? [];
   return (
     <Dialog title={title} about={about} open close={close}>
-      {asked.error && <Problem error={asked.error} />}
-      {!asked.data && <Loading what="the form" />}
+      {asked.error && (!asked.data || isRefused(asked.error)) && <Problem error={asked.error} />}
+      {!asked.data && !asked.error && <Loading what="the form" />}
       {asked.data && (
         <form
           className="stack"

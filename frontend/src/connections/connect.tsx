@@ -1,5 +1,6 @@
 // The guided form of one connector: the guide on one side, what it asks for on the other.
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
+import { isRefused } from "../api/client";
 import { SELDOM, useAct, useAsk, wrongWith } from "../api/hooks";
 import { Field } from "../ui/field";
 import { Guide } from "../ui/guide";
@@ -24,10 +25,10 @@ export function Connect() {
           Connect a system
         </Link>
       </p>
-      {asked.error ? (
-        <Problem error={asked.error} retry={() => void asked.refetch()} />
-      ) : !asked.data ? (
-        <Loading what="the form" />
+      {/* Beside the form, and not in its place: what was typed into it is kept nowhere else. */}
+      {asked.error && (!asked.data || isRefused(asked.error)) && <Problem error={asked.error} retry={() => void asked.refetch()} />}
+      {!asked.data ? (
+        !asked.error && <Loading what="the form" />
       ) : connector?.available ? (
         <Form connector={connector} tenant={tenant} />
       ) : (

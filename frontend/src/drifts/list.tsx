@@ -135,7 +135,7 @@ function Example({ id, field, value, close }: { id: string; field: string; value
   const message = nodeWith(asked.data?.node, "body");
   return (
     <Dialog title="A message that shows it" open close={close}>
-      {asked.error ? <Problem error={asked.error} /> : message ? <Document text={message.body} field={field} value={value} label="The message" /> : asked.data ? <p>The message is not kept any more.</p> : <Loading what="the message" />}
+      {asked.error && !asked.data ? <Problem error={asked.error} /> : message ? <Document text={message.body} field={field} value={value} label="The message" /> : asked.data ? <p>The message is not kept any more.</p> : <Loading what="the message" />}
       <div>
         <button type="button" className="button" onClick={close}>
           Close

@@ -16,9 +16,10 @@ const EVERY_MS = 60_000;
 /** More than that would stand before what the page is about. */
 const SHOWN_MAX = 2;
 
-/** The open drift that a published flow reads. */
-export function useFlowDrifts(flowId: string): FlowDrift[] {
+/** The open drift that a published flow reads; undefined until that is known, because it stands above what a page is about and would move it. */
+export function useFlowDrifts(flowId: string): FlowDrift[] | undefined {
   const asked = useAsk(OpenDriftsDocument, {}, { everyMs: EVERY_MS, isDear: true });
+  if (asked.isPending) return undefined;
   return (asked.data?.drifts.nodes ?? []).flatMap((one) => {
     const read = one.flows.find(({ flow }) => flow.id === flowId);
     return read ? [{ ...one, fields: read.fields }] : [];

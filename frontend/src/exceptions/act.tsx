@@ -1,5 +1,5 @@
 // The acts on exceptions that ask something first: whom, until when, why. One dialog for a cause, for some of its exceptions, and for one.
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { ask, type Query, type UserError } from "../api/client";
 import { useAsk, useTenant, wrongWith } from "../api/hooks";
@@ -7,8 +7,10 @@ import { useViewer } from "../app/tenants";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { useTell, type Undo } from "../ui/notice";
-import { Problem, sentence } from "../ui/state";
+import { Loading, Problem, sentence } from "../ui/state";
 import { useUndo } from "../ui/undo";
+import { Working } from "../ui/working";
+import { many, meanwhile, stopped, type Progress } from "./progress";
 import {
   ExceptionAssignDocument,
   ExceptionCommentDocument,
@@ -19,6 +21,7 @@ import {
   MembersDocument,
   type ExceptionSelectionInput,
 } from "./query.generated";
+import { wayBack, type Tagged } from "./tags";
 import { WhatIf } from "./what-if";
 
 export type Act = "retry" | "assign" | "comment" | "snooze" | "ignore" | "tag";
@@ -33,6 +36,8 @@ export interface ActPayload {
 export interface Before {
   assigneeId: string | null | undefined;
   isSnoozed: boolean | undefined;
+  /** Each cause, or each exception, by itself: they need not have the same. */
+  tagged: readonly Tagged[];
 }
 
 /** A cause, or some exceptions of one; an act may be about several causes. */
@@ -68,15 +73,33 @@ export function ActDialog({ act, about, ...props }: ActProps & { act: Act; about
   );
 }
 
-/** Does an act, about one cause after the other where it is about several; says what came of it, and closes. What a person must mend stays in the form. */
-export function useExceptionAct<Result, Variables>(document: Query<Result, Variables>, payloadOf: (result: Result) => ActPayload, close: () => void) {
+interface Asked<Variables> {
+  all: readonly Variables[];
+  done: (count: number) => string;
+  undo?: Undo | undefined;
+}
+
+/**
+ * Does an act, about one cause after the other where it is about several; says what came of it, and closes. What a person must mend stays in the form, with
+ * what went wrong otherwise; who has no form says that by `fail`. It goes on when its form is closed, and is told all the same.
+ */
+export function useExceptionAct<Result, Variables>(document: Query<Result, Variables>, payloadOf: (result: Result) => ActPayload, close: () => void, fail?: (error: Error) => void) {
   const tell = useTell();
   const tenant = useTenant();
   const client = useQueryClient();
+  const [progress, setProgress] = useState<Progress>({ done: 0, count: 0, of: 0 });
+  const isThere = useRef(false);
+  useEffect(() => {
+    isThere.current = true;
+    return () => {
+      isThere.current = false;
+    };
+  }, []);
   const act = useMutation({
-    mutationFn: async (all: readonly Variables[]) => {
+    mutationFn: async ({ all }: Asked<Variables>) => {
       const sum: ActPayload = { count: 0, hasMore: false, userErrors: [] };
-      for (const values of all) {
+      for (const [done, values] of all.entries()) {
+        setProgress({ done, count: sum.count, of: all.length });
         const { count, hasMore, userErrors } = payloadOf(await ask(document, values, tenant));
         sum.count += count;
         sum.hasMore ||= hasMore;
@@ -85,35 +108,61 @@ export function useExceptionAct<Result, Variables>(document: Query<Result, Varia
       }
       return sum;
     },
+    // What cannot be asked is told at once: an act that waited for the network would be done when nobody thinks of it any more.
+    networkMode: "always",
+    onSuccess: ({ userErrors, count, hasMore }, { done, undo }) => {
+      const refused = userErrors[0];
+      if (refused) {
+        if (!isThere.current) tell(sentence(refused.message), "bad");
+        return;
+      }
+      tell(done(count) + (hasMore ? " More of it are open: do it again for them." : ""), "good", undo);
+      // Another form may stand in its place by now.
+      if (isThere.current) close();
+    },
+    onError: (error) => {
+      if (fail) fail(error);
+      else if (!isThere.current) tell(sentence(error.message), "bad");
+    },
     onSettled: () => void client.invalidateQueries({ queryKey: [tenant] }),
   });
   const run = (values: Variables | readonly Variables[], done: (count: number) => string, undo?: Undo) =>
-    act.mutate(Array.isArray(values) ? (values as readonly Variables[]) : [values as Variables], {
-      onSuccess: ({ userErrors, count, hasMore }) => {
-        if (userErrors.length > 0) return;
-        tell(done(count) + (hasMore ? " More of it are open: do it again for them." : ""), "good", undo);
-        close();
-      },
-    });
-  return { run, errors: act.data?.userErrors ?? [], isBusy: act.isPending, error: act.error };
+    act.mutate({ all: Array.isArray(values) ? (values as readonly Variables[]) : [values as Variables], done, undo });
+  const errors = act.data?.userErrors ?? [];
+  return { run, errors, isBusy: act.isPending, error: act.error, progress, stopped: errors.length > 0 || act.error ? stopped(progress, !act.error) : null };
 }
 
-const many = (count: number) => `${count.toLocaleString()} ${count === 1 ? "exception" : "exceptions"}`;
+interface ButtonsProps {
+  label: string;
+  act: { isBusy: boolean; progress: Progress };
+  count: number;
+  isReady?: boolean;
+  close: () => void;
+}
 
-function Buttons({ label, isBusy, close }: { label: string; isBusy: boolean; close: () => void }) {
+function Buttons({ label, act: { isBusy, progress }, count, isReady = true, close }: ButtonsProps) {
   return (
     <div className="row">
-      <button type="submit" className="button main-act" disabled={isBusy}>
+      <button type="submit" className="button main-act" disabled={isBusy || !isReady}>
         {isBusy ? "Working…" : label}
       </button>
       <button type="button" className="button" onClick={close}>
-        Cancel
+        {isBusy ? "Close" : "Cancel"}
       </button>
+      <Working isBusy={isBusy}>{meanwhile(progress, count)} It goes on if you close this.</Working>
     </div>
   );
 }
 
-function Form({ submit, error, errors, children }: { submit: (form: FormData) => void; error: unknown; errors: UserError[]; children: React.ReactNode }) {
+interface FormProps {
+  submit: (form: FormData) => void;
+  error: unknown;
+  errors: UserError[];
+  stopped: string | null;
+  children: React.ReactNode;
+}
+
+function Form({ submit, error, errors, stopped, children }: FormProps) {
   return (
     <form
       className="stack"
@@ -128,6 +177,7 @@ function Form({ submit, error, errors, children }: { submit: (form: FormData) =>
           {sentence(one.message)}
         </p>
       ))}
+      {stopped && <p className="note warn">{stopped}</p>}
       {children}
     </form>
   );
@@ -154,7 +204,7 @@ function Retry({ chosen, count, close }: ActProps) {
           </select>
         )}
       </Field>
-      <Buttons label="Retry" isBusy={act.isBusy} close={close} />
+      <Buttons label="Retry" act={act} count={count} close={close} />
     </Form>
   );
 }
@@ -169,15 +219,26 @@ export function useBackToOwner() {
   };
 }
 
-function Assign({ chosen, close }: ActProps) {
+/** Whom a form chose; null for nobody. */
+export function assigneeIn(form: FormData): string | null {
+  const id = form.get("userId");
+  return typeof id === "string" && id !== "" ? id : null;
+}
+
+function Assign({ chosen, count, close }: ActProps) {
   const viewer = useViewer();
   const members = useAsk(MembersDocument, {});
   const act = useExceptionAct(ExceptionAssignDocument, (result) => result.exceptionAssign, close);
   const me = viewer.data?.viewer?.id ?? "";
   const back = useBackToOwner()(chosen);
+  // Who one is, is chosen beforehand: without it the choice would be nobody, which nobody chose.
+  const isReady = Boolean(members.data && viewer.data);
+  const failed = [members, viewer].find((asked) => asked.error && !asked.data);
   return (
-    <Form {...act} submit={(form) => act.run(chosen.map(({ selection }) => ({ input: selection, userId: String(form.get("userId")) || null })), () => "Assigned.", back)}>
-      {members.data && (
+    <Form {...act} submit={(form) => act.run(chosen.map(({ selection }) => ({ input: selection, userId: assigneeIn(form) })), () => "Assigned.", back)}>
+      {failed && <Problem error={failed.error} retry={() => void failed.refetch()} />}
+      {!isReady && !failed && <Loading what="the members" />}
+      {isReady && members.data && (
         <Field label="To whom" help="What joins this cause later is theirs too.">
           {(props) => (
             <select {...props} name="userId" defaultValue={me} autoFocus>
@@ -192,19 +253,19 @@ function Assign({ chosen, close }: ActProps) {
           )}
         </Field>
       )}
-      <Buttons label="Assign" isBusy={act.isBusy} close={close} />
+      <Buttons label="Assign" act={act} count={count} isReady={isReady} close={close} />
     </Form>
   );
 }
 
-function Comment({ chosen, close }: ActProps) {
+function Comment({ chosen, count, close }: ActProps) {
   const act = useExceptionAct(ExceptionCommentDocument, (result) => result.exceptionComment, close);
   return (
     <Form {...act} errors={[]} submit={(form) => act.run(chosen.map(({ selection }) => ({ input: selection, text: String(form.get("text")) })), () => "Your comment is kept.")}>
       <Field label="What is to be known" help="Comments stay, with your name." wrong={act.errors[0]?.message}>
         {(props) => <textarea {...props} name="text" required maxLength={4000} autoFocus />}
       </Field>
-      <Buttons label="Comment" isBusy={act.isBusy} close={close} />
+      <Buttons label="Comment" act={act} count={count} close={close} />
     </Form>
   );
 }
@@ -218,7 +279,7 @@ const SNOOZES = [
   ["0", "Show it again now"],
 ] as const;
 
-function Snooze({ chosen, close }: ActProps) {
+function Snooze({ chosen, count, close }: ActProps) {
   const undo = useUndo();
   const act = useExceptionAct(ExceptionSnoozeDocument, (result) => result.exceptionSnooze, close);
   const back = undo(ExceptionSnoozeDocument, chosen.map(({ selection }) => ({ input: selection, until: null, above: null })), (result) => result.exceptionSnooze, "It is shown again.");
@@ -246,7 +307,7 @@ function Snooze({ chosen, close }: ActProps) {
           {(props) => <input {...props} name="above" type="number" min={1} step={1} />}
         </Field>
       )}
-      <Buttons label="Snooze" isBusy={act.isBusy} close={close} />
+      <Buttons label="Snooze" act={act} count={count} close={close} />
     </Form>
   );
 }
@@ -259,22 +320,23 @@ function Ignore({ chosen, count, close }: ActProps) {
       <Field label="Why" help="Kept in the audit log, with your name." wrong={wrongWith(act.errors, "reason")}>
         {(props) => <input {...props} name="reason" required maxLength={500} autoFocus />}
       </Field>
-      <Buttons label="Ignore" isBusy={act.isBusy} close={close} />
+      <Buttons label="Ignore" act={act} count={count} close={close} />
     </Form>
   );
 }
 
-function Tag({ chosen, close }: ActProps) {
+function Tag({ chosen, count, close }: ActProps) {
   const act = useExceptionAct(ExceptionTagDocument, (result) => result.exceptionTag, close);
   const [tag, setTag] = useState("");
   const undo = useUndo();
-  const values = (isAdded: boolean) => chosen.map(({ selection }) => ({ input: selection, add: isAdded ? [tag.trim()] : [], remove: isAdded ? [] : [tag.trim()] }));
-  const change = (isAdded: boolean) =>
+  const change = (isAdded: boolean) => {
+    const back = wayBack(chosen.flatMap(({ before }) => before.tagged), tag, isAdded);
     act.run(
-      values(isAdded),
+      chosen.map(({ selection }) => ({ input: selection, add: isAdded ? [tag.trim()] : [], remove: isAdded ? [] : [tag.trim()] })),
       () => (isAdded ? "Tagged." : "The tag is taken away."),
-      undo(ExceptionTagDocument, values(!isAdded), (result) => result.exceptionTag, isAdded ? "The tag is taken away again." : "The tag is back."),
+      back.length > 0 ? undo(ExceptionTagDocument, back, (result) => result.exceptionTag, isAdded ? "The tag is taken away again." : "The tag is back.") : undefined,
     );
+  };
   return (
     <Form {...act} errors={[]} submit={() => change(true)}>
       <Field label="Tag" wrong={act.errors[0]?.message}>
@@ -288,8 +350,9 @@ function Tag({ chosen, close }: ActProps) {
           Take away
         </button>
         <button type="button" className="button" onClick={close}>
-          Cancel
+          {act.isBusy ? "Close" : "Cancel"}
         </button>
+        <Working isBusy={act.isBusy}>{meanwhile(act.progress, count)} It goes on if you close this.</Working>
       </div>
     </Form>
   );

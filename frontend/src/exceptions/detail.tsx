@@ -6,15 +6,30 @@ import { HiddenNote } from "../app/hidden";
 import { useMay } from "../app/role";
 import { Document } from "../ui/document";
 import { useKeys } from "../ui/keys";
-import { Loading, Problem } from "../ui/state";
+import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { Time } from "../ui/time";
+import { endOf } from "./current";
 import { EditDialog } from "./edit";
-import { ExceptionDeliveryDocument, ExceptionDetailDocument, ExceptionMessageDocument, ExceptionRecordDocument } from "./query.generated";
+import {
+  ExceptionDeliveryDocument,
+  ExceptionDetailDocument,
+  ExceptionMessageDocument,
+  ExceptionRecordDocument,
+  type ExceptionDeliveryQuery,
+  type ExceptionDetailQuery,
+  type ExceptionMessageQuery,
+  type ExceptionRecordQuery,
+} from "./query.generated";
+
+type Exception = Extract<ExceptionDetailQuery["node"], { causeKey: string }>;
+type Message = Extract<ExceptionMessageQuery["node"], { body: string }>;
+type StoredRecord = NonNullable<ExceptionRecordQuery["record"]>;
+type Attempt = NonNullable<ExceptionDeliveryQuery["delivery"]>["attempts"][number];
 
 /** It is another when somebody edits it, and may be long. */
 const RECORD_EVERY_MS = 15_000;
 
-export function ExceptionDetail({ id }: { id: string }) {
+export function ExceptionDetail({ id, causeKey }: { id: string; causeKey: string }) {
   const tenant = useTenant();
   const asked = useAsk(ExceptionDetailDocument, { id });
   const exception = nodeWith(asked.data?.node, "causeKey");
@@ -27,17 +42,31 @@ export function ExceptionDetail({ id }: { id: string }) {
   const may = useMay();
   const navigate = useNavigate();
   const recordId = exception?.recordId;
+  const end = exception ? endOf(exception) : null;
+  const mayEdit = may("work") && end === null;
   useKeys(
     recordId
       ? [
-          ...(may("work") ? [{ key: "e", label: "Edit and retry this exception", act: () => setEditing(true) }] : []),
+          ...(mayEdit ? [{ key: "e", label: "Edit and retry this exception", act: () => setEditing(true) }] : []),
           { key: "o", label: "Its whole story", act: () => void navigate({ to: "/t/$tenant/records/$recordId", params: { tenant, recordId } }) },
         ]
       : [],
   );
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
-  if (!exception) return <Loading what="the exception" />;
+  if (!asked.data) return <Loading what="the exception" />;
+  if (!exception) {
+    return (
+      <section className="panel" aria-label="The exception">
+        <Empty title="There is no such exception">
+          <p>It is none of this tenant’s, or the address is cut off.</p>
+        </Empty>
+      </section>
+    );
+  }
   const came = nodeWith(message.data?.node, "body");
+  const isComing = (one: { data: unknown; error: unknown }, isWanted: unknown) => Boolean(isWanted) && !one.data && !one.error;
+  // How many stand beside each other is known with both of these: before that each that comes would push the others aside.
+  const isPlaced = !isComing(record, exception.recordId) && !isComing(delivery, exception.deliveryId);
   const stored = record.data?.record;
   const attempt = delivery.data?.delivery?.attempts[0];
   return (
@@ -47,7 +76,7 @@ export function ExceptionDetail({ id }: { id: string }) {
         <span className="row">
           {exception.recordId && (
             <>
-              {may("work") && (
+              {mayEdit && (
                 <button type="button" className="button main-act" onClick={() => setEditing(true)}>
                   Edit and retry <kbd>e</kbd>
                 </button>
@@ -59,10 +88,32 @@ export function ExceptionDetail({ id }: { id: string }) {
           )}
         </span>
       </div>
+      {end && (
+        <p className="note break">
+          <strong>It is {exception.state}: nothing is to be done about it any more.</strong> {sentence(end.how)}
+          {(end.by || end.at) && (
+            <span className="muted small">
+              {" "}
+              {end.by && `By ${end.by}`}
+              {end.by && end.at && ", "}
+              {end.at && <Time at={end.at} />}.
+            </span>
+          )}
+        </p>
+      )}
+      {exception.causeKey !== causeKey && (
+        <p className="note warn">
+          It is of another cause than the one above:{" "}
+          <Link to="/t/$tenant/exceptions/$causeKey" params={{ tenant, causeKey: exception.causeKey }} search={{ exception: exception.id }}>
+            see it there
+          </Link>
+          .
+        </p>
+      )}
       <p>
-        {exception.nextStep}{" "}
+        {end === null && `${exception.nextStep} `}
         <span className="muted small">
-          Open since <Time at={exception.openedAt} />. Code {exception.code}
+          {end ? "Opened" : "Open since"} <Time at={exception.openedAt} />. Code {exception.code}
           {exception.path && (
             <>
               , field <code>{exception.path}</code>
@@ -71,44 +122,73 @@ export function ExceptionDetail({ id }: { id: string }) {
           .
         </span>
       </p>
+      {[record, delivery, message].map((one, index) => one.error && !one.data && <Problem key={index} error={one.error} retry={() => void one.refetch()} />)}
       <HiddenNote texts={[came?.body, stored?.document, attempt?.request, attempt?.answer]} />
-      <div className="halves">
-        {came && (
-          <div>
-            <h3>
-              As it came{" "}
-              <span className="muted">
-                ({came.origin}, <Time at={came.receivedAt} />)
-              </span>
-            </h3>
-            <Document text={came.body} value={exception.value ?? null} label="The message as it came" />
-          </div>
-        )}
-        {stored?.document && (
-          <div>
-            <h3>
-              The record <span className="muted">({stored.kind} {stored.number ?? stored.sourceId}, revision {stored.revision})</span>
-            </h3>
-            <Document text={stored.document} value={exception.value ?? null} label="The record" />
-          </div>
-        )}
-        {attempt && (
-          <div>
-            <h3>
-              As it was sent <span className="muted">({attempt.method}, {attempt.status ? `answered ${attempt.status}` : (attempt.outcome ?? "no answer")})</span>
-            </h3>
-            <Document text={attempt.request || "Nothing was in it."} value={exception.value ?? null} field={exception.path ?? null} label="The payload as it was sent" />
-            {attempt.answer && (
-              <>
-                <h3>The answer</h3>
-                <Document text={attempt.answer} label="The answer" />
-              </>
-            )}
-          </div>
-        )}
-      </div>
-      {delivery.data && !attempt && <p className="muted">Nothing was sent for it: it stopped before the first call.</p>}
+      {isPlaced ? (
+        <>
+          {delivery.data && !attempt && <p className="muted">Nothing was sent for it: it stopped before the first call.</p>}
+          <Beside exception={exception} came={came} isStillComing={isComing(message, messageId)} stored={stored ?? null} attempt={attempt} />
+        </>
+      ) : (
+        <Loading what="what came, and what became of it" />
+      )}
       {isEditing && stored && <EditDialog exception={exception} document={stored.document ?? "{}"} payload={attempt?.kind === "write" || attempt?.kind === "update" ? attempt.request : null} close={() => setEditing(false)} />}
     </section>
+  );
+}
+
+interface BesideProps {
+  exception: Exception;
+  came: Message | null;
+  isStillComing: boolean;
+  stored: StoredRecord | null;
+  attempt: Attempt | undefined;
+}
+
+/** What came, what it became and what was sent, with what is wrong marked in each. */
+function Beside({ exception, came, isStillComing, stored, attempt }: BesideProps) {
+  const value = exception.value ?? null;
+  return (
+    <div className="halves">
+      {came && (
+        <div>
+          <h3>
+            As it came{" "}
+            <span className="muted">
+              ({came.origin}, <Time at={came.receivedAt} />)
+            </span>
+          </h3>
+          <Document text={came.body} value={value} label="The message as it came" />
+        </div>
+      )}
+      {isStillComing && (
+        <div>
+          <h3>As it came</h3>
+          <Loading what="the message" />
+        </div>
+      )}
+      {stored?.document && (
+        <div>
+          <h3>
+            The record <span className="muted">({stored.kind} {stored.number ?? stored.sourceId}, revision {stored.revision})</span>
+          </h3>
+          <Document text={stored.document} value={value} label="The record" />
+        </div>
+      )}
+      {attempt && (
+        <div>
+          <h3>
+            As it was sent <span className="muted">({attempt.method}, {attempt.status ? `answered ${attempt.status}` : (attempt.outcome ?? "no answer")})</span>
+          </h3>
+          <Document text={attempt.request || "Nothing was in it."} value={value} field={exception.path ?? null} label="The payload as it was sent" />
+          {attempt.answer && (
+            <>
+              <h3>The answer</h3>
+              <Document text={attempt.answer} label="The answer" />
+            </>
+          )}
+        </div>
+      )}
+    </div>
   );
 }

@@ -4,7 +4,9 @@ import { Link } from "@tanstack/react-router";
 import { useTenant, wrongWith } from "../api/hooks";
 import { Field } from "../ui/field";
 import { Problem, sentence } from "../ui/state";
+import { Working } from "../ui/working";
 import { useExceptionAct } from "./act";
+import { many } from "./progress";
 import {
   ExceptionCreateFirstDocument,
   ExceptionFixLookupValueDocument,
@@ -72,6 +74,7 @@ function AddLookupValue({ group }: { group: Group }) {
             <button type="submit" className="button main-act" disabled={act.isBusy || !to.trim()}>
               {act.isBusy ? "Working…" : "Add and retry all"}
             </button>
+            <Working isBusy={act.isBusy}>Adding it, and setting {many(group.count)} free.</Working>
           </div>
         )}
       </Field>
@@ -98,7 +101,8 @@ function CreateFirst({ group, picked, label }: { group: Group; picked: string[];
           onClick={() => act.run({ input: picked.length > 0 ? { ids: picked } : { causeKey: group.causeKey } }, (count) => `${count.toLocaleString()} wait for what must be there first, and go on by themselves.`)}
         >
           {label}
-        </button>
+        </button>{" "}
+        <Working isBusy={act.isBusy}>Working on {many(picked.length > 0 ? picked.length : group.count)}.</Working>
       </div>
     </div>
   );

@@ -1,18 +1,19 @@
 // One cause: what it is, the fix, and its exceptions, one of which is shown in full. Decisions here hold for what joins the cause later.
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useAsk, usePages, useTenant } from "../api/hooks";
+import { nodeWith, useAsk, usePages, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
 import { useKeys } from "../ui/keys";
 import { Money, money } from "../ui/money";
-import { Empty, LoadMore, Loading, Problem } from "../ui/state";
+import { Asked, Empty, LoadMore, Loading, Problem } from "../ui/state";
 import { NUMBERS, Table, type Column } from "../ui/table";
 import { Age, age, Time } from "../ui/time";
 import { ActDialog, type Act, type Before } from "./act";
+import { currentOf, type Current } from "./current";
 import { ExceptionDetail } from "./detail";
 import { Fixes } from "./fix";
-import { ExceptionGroupDocument, ExceptionGroupsDocument, ExceptionsDocument, type ExceptionGroupQuery, type ExceptionsQuery, type ExceptionSelectionInput } from "./query.generated";
+import { ExceptionDetailDocument, ExceptionGroupDocument, ExceptionGroupsDocument, ExceptionsDocument, type ExceptionGroupQuery, type ExceptionsQuery, type ExceptionSelectionInput } from "./query.generated";
 import { Said } from "./said";
 import { useTake } from "./take";
 
@@ -25,7 +26,8 @@ export function ExceptionGroup() {
   const asked = useAsk(ExceptionGroupDocument, { causeKey }, { everyMs: EVERY_MS });
   const group = asked.data?.exceptionGroup;
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
-  if (!asked.data) return <Loading what="the cause" />;
+  // What stands there while another cause is asked for is the one before, and this address names none of its exceptions.
+  if (!asked.data || asked.isPlaceholderData) return <Loading what="the cause" />;
   return (
     <div className="stack">
       <p className="crumb">
@@ -33,7 +35,7 @@ export function ExceptionGroup() {
           Exceptions
         </Link>
       </p>
-      {group ? <Work group={group} /> : <Worked causeKey={causeKey} />}
+      {group ? <Work key={group.causeKey} group={group} /> : <Worked causeKey={causeKey} />}
     </div>
   );
 }
@@ -41,6 +43,7 @@ export function ExceptionGroup() {
 function Worked({ causeKey }: { causeKey: string }) {
   const tenant = useTenant();
   const navigate = useNavigate();
+  const named = useSearch({ from: "/t/$tenant/exceptions/$causeKey" }).exception;
   const next = useAsk(ExceptionGroupsDocument, { first: 1, filter: { isSnoozed: false } }).data?.exceptionGroups.nodes[0];
   const back = () => void navigate({ to: "/t/$tenant/exceptions", params: { tenant } });
   useKeys([
@@ -65,6 +68,8 @@ function Worked({ causeKey }: { causeKey: string }) {
           </div>
         </Empty>
       </div>
+      {named && <ExceptionDetail key={named} id={named} causeKey={causeKey} />}
+      {asked.error && !asked.data && <Problem error={asked.error} retry={() => void asked.refetch()} />}
       {asked.rows.length > 0 && (
         <section className="panel flush">
           <h2>What became of them</h2>
@@ -94,9 +99,14 @@ function Work({ group }: { group: Group }) {
   const search = useSearch({ from: "/t/$tenant/exceptions/$causeKey" });
   const asked = usePages(ExceptionsDocument, { causeKey: group.causeKey, state: "open", first: 100 }, (result) => result.exceptions, { everyMs: EVERY_MS });
   const rows = asked.rows;
-  const found = rows.findIndex((row) => row.id === search.exception);
-  const focused = found < 0 && rows.length > 0 ? 0 : found;
-  const current = rows[focused];
+  const [before, setCurrent] = useState<Current | null>(null);
+  const isListed = rows.some((row) => row.id === before?.id);
+  // One that is older than what was loaded of the list, or closed meanwhile, is asked for by itself.
+  const alone = useAsk(ExceptionDetailDocument, { id: before?.id ?? "" }, { isWanted: before !== null && !asked.isPending && !isListed, everyMs: EVERY_MS });
+  const node = nodeWith(alone.data?.node, "causeKey");
+  const current = currentOf(before, search.exception, rows, node);
+  if (current !== before) setCurrent(current);
+  const focused = rows.findIndex((row) => row.id === current?.id);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const picked = rows.filter((row) => chosen.has(row.id)).map((row) => row.id);
   const [act, setAct] = useState<Act | null>(null);
@@ -109,14 +119,23 @@ function Work({ group }: { group: Group }) {
       if (!next.delete(id)) next.add(id);
       return next;
     });
+  // The one that the address named is done: it names the next, as the page does.
+  const nextId = search.exception && current && current.named === search.exception && current.id !== search.exception ? current.id : null;
+  useEffect(() => {
+    if (nextId) void navigate({ to: "/t/$tenant/exceptions/$causeKey", params: { tenant, causeKey: group.causeKey }, search: { exception: nextId }, replace: true });
+  }, [nextId, navigate, tenant, group.causeKey]);
   const selection: ExceptionSelectionInput = picked.length > 0 ? { ids: picked } : { causeKey: group.causeKey };
   const count = picked.length > 0 ? picked.length : group.count;
   // Those that are chosen may be several people's: then there is no one to give them back to.
   const ownersOfPicked = new Set(rows.filter((row) => chosen.has(row.id)).map((row) => row.assigneeId ?? null));
-  const before: Before =
+  const stood: Before =
     picked.length > 0
-      ? { assigneeId: ownersOfPicked.size === 1 ? [...ownersOfPicked][0] : undefined, isSnoozed: rows.some((row) => chosen.has(row.id) && row.snoozedUntil) }
-      : { assigneeId: group.assignee?.userId ?? null, isSnoozed: group.isSnoozed };
+      ? {
+          assigneeId: ownersOfPicked.size === 1 ? [...ownersOfPicked][0] : undefined,
+          isSnoozed: rows.some((row) => chosen.has(row.id) && row.snoozedUntil),
+          tagged: rows.filter((row) => chosen.has(row.id)).map(({ id, tags }) => ({ selection: { ids: [id] }, tags })),
+        }
+      : { assigneeId: group.assignee?.userId ?? null, isSnoozed: group.isSnoozed, tagged: [{ selection, tags: group.tags }] };
   const may = useMay();
   const take = useTake();
   const acts: { act: Act; key: string; label: string }[] = !may("work") ? [] : [
@@ -130,9 +149,9 @@ function Work({ group }: { group: Group }) {
   useKeys([
     { key: "j", label: "Next exception", act: () => move(1) },
     { key: "k", label: "Exception before", act: () => move(-1) },
-    ...(may("work") ? [{ key: "x", label: "Choose this exception, or not", act: () => current && turn(current.id) }] : []),
+    ...(may("work") ? [{ key: "x", label: "Choose this exception, or not", act: () => current && focused >= 0 && turn(current.id) }] : []),
     { key: "f", label: "To the fix", act: () => document.querySelector<HTMLElement>("#fix input, #fix button, #fix a")?.focus() },
-    ...(may("work") ? [{ key: "m", label: "Make mine what is chosen, or all of the cause", act: () => take([{ selection, before }]) }] : []),
+    ...(may("work") ? [{ key: "m", label: "Make mine what is chosen, or all of the cause", act: () => take([{ selection, before: stood }]) }] : []),
     ...acts.map((one) => ({ key: one.key, label: `${one.label} what is chosen, or all of the cause`, act: () => setAct(one.act) })),
     ...(may("work")
       ? [
@@ -189,11 +208,11 @@ function Work({ group }: { group: Group }) {
           </>
         )}
       </dl>
-      {may("work") ? <Fixes group={group} picked={picked} currentId={current?.id} /> : <p className="note">Your role here may look at exceptions and not work them.</p>}
+      {may("work") ? <Fixes group={group} picked={picked} currentId={current?.wasOpen ? current.id : undefined} /> : <p className="note">Your role here may look at exceptions and not work them.</p>}
       {acts.length > 0 && (
       <div className="row actbar" role="toolbar" aria-label="Acts">
         <strong>{picked.length > 0 ? `${picked.length} chosen` : `All ${group.count.toLocaleString()}`}</strong>
-        <button type="button" className="button" onClick={() => take([{ selection, before }])}>
+        <button type="button" className="button" onClick={() => take([{ selection, before: stood }])}>
           Make it mine <kbd>m</kbd>
         </button>
         {acts.map((one) => (
@@ -209,16 +228,14 @@ function Work({ group }: { group: Group }) {
       </div>
       )}
       <section className="panel flush">
-        {asked.isPending ? (
-          <Loading what="its exceptions" />
-        ) : (
+        <Asked of={asked} what="its exceptions">
           <Table label="Exceptions of this cause" columns={columns(group, chosen, may("work") ? turn : null)} rows={rows} idOf={(row) => row.id} isShort focused={focused} currentId={current?.id} onSeenEnd={asked.more} />
-        )}
-        <LoadMore of={asked} />
+          <LoadMore of={asked} />
+        </Asked>
       </section>
-      {current && <ExceptionDetail key={current.id} id={current.id} />}
+      {current && <ExceptionDetail key={current.id} id={current.id} causeKey={group.causeKey} />}
       <Said comments={group.comments} history={group.history} about="this cause" />
-      {act && <ActDialog act={act} chosen={[{ selection, before }]} count={count} about={group.cause} close={() => setAct(null)} />}
+      {act && <ActDialog act={act} chosen={[{ selection, before: stood }]} count={count} about={group.cause} close={() => setAct(null)} />}
     </>
   );
 }

@@ -174,7 +174,10 @@ export function Exceptions() {
 }
 
 const countOf = (groups: readonly Group[]) => groups.reduce((sum, group) => sum + group.count, 0);
-const chosenOf = (group: Group): Chosen => ({ selection: { causeKey: group.causeKey }, before: { assigneeId: group.assignee?.userId ?? null, isSnoozed: group.isSnoozed } });
+function chosenOf({ causeKey, assignee, isSnoozed, tags }: Group): Chosen {
+  const selection = { causeKey };
+  return { selection, before: { assigneeId: assignee?.userId ?? null, isSnoozed, tagged: [{ selection, tags }] } };
+}
 
 function columns(tenant: string, choose: { picked: ReadonlySet<string>; turn: (key: string) => void } | null): Column<Group>[] {
   return [

@@ -17,6 +17,7 @@ export function useTake(): (chosen: readonly Chosen[]) => void {
       return result.exceptionAssign;
     },
     () => undefined,
+    (error) => tell(sentence(error.message), "bad"),
   );
   return (chosen) => {
     if (!me || chosen.length === 0) return;

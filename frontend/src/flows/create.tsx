@@ -19,7 +19,7 @@ export function NewFlow() {
   const { from: sourceId = "", to: destinationId = "" } = useSearch({ from: "/t/$tenant/flows/new" });
   const choose = (change: { from?: string; to?: string }) => void navigate({ to: "/t/$tenant/flows/new", params: { tenant }, search: { from: sourceId, to: destinationId, ...change }, replace: true });
   const isChosen = sourceId !== "" && destinationId !== "" && sourceId !== destinationId;
-  const asked = useAsk(FlowTemplatesDocument, { sourceId, destinationId }, { isWanted: isChosen, isDear: true });
+  const asked = useAsk(FlowTemplatesDocument, { sourceId, destinationId }, { isWanted: isChosen, isDear: true, isKept: true });
   const templates = isChosen && !asked.isPlaceholderData ? asked.data?.flowTemplates : undefined;
   const connections = ends.data?.connections.nodes ?? [];
   return (
@@ -35,7 +35,7 @@ export function NewFlow() {
           <p>Choose the two connections. What the one can send and the other can take is offered next, and nothing runs before you publish it.</p>
         </div>
       </div>
-      {ends.error && <Problem error={ends.error} retry={() => void ends.refetch()} />}
+      {ends.error && !ends.data && <Problem error={ends.error} retry={() => void ends.refetch()} />}
       {ends.data && connections.length < 2 ? (
         <div className="panel">
           <Empty title="A flow is between two connections">
@@ -52,7 +52,7 @@ export function NewFlow() {
         </div>
       )}
       {sourceId !== "" && sourceId === destinationId && <p className="note warn">Choose two different connections.</p>}
-      {asked.error && isChosen && <Problem error={asked.error} retry={() => void asked.refetch()} />}
+      {asked.error && isChosen && !templates && <Problem error={asked.error} retry={() => void asked.refetch()} />}
       {isChosen && !templates && !asked.error && <Loading what="what the two can do" />}
       {templates?.length === 0 && (
         <div className="panel">

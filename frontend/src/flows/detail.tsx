@@ -3,7 +3,7 @@ import { useState } from "react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useAct, useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
-import { FlowDrifts, useFlowDrifts } from "../drifts/of-flow";
+import { FlowDrifts, useFlowDrifts, type FlowDrift } from "../drifts/of-flow";
 import { Badge, words } from "../ui/badge";
 import { Document } from "../ui/document";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
@@ -16,6 +16,7 @@ import { OpenExceptions } from "./open-exceptions";
 import { PublishDialog, RollBackDialog } from "./publish";
 import { FlowDetailDocument, FlowGatesSetDocument, FlowReconciliationsDocument, ReconciliationStartDocument, type FlowDetailQuery, type FlowReconciliationsQuery } from "./query.generated";
 import { Review } from "./review";
+import { HowItRuns } from "./runs";
 import { StopDialog } from "./stop";
 import { Changes, said, type Version } from "./version";
 
@@ -29,6 +30,7 @@ export function FlowPage() {
   const asked = useAsk(FlowDetailDocument, { id: flowId }, { everyMs: EVERY_MS });
   // Asked at the same time and waited for: it stands above other parts on a telephone, and would move them.
   const proofs = useAsk(FlowReconciliationsDocument, { flowId }, { everyMs: PROOFS_EVERY_MS });
+  const drifts = useFlowDrifts(flowId);
   return (
     <div className="stack">
       <p className="crumb">
@@ -38,10 +40,10 @@ export function FlowPage() {
       </p>
       {asked.error && !asked.data ? (
         <Problem error={asked.error} retry={() => void asked.refetch()} />
-      ) : !asked.data || proofs.isPending ? (
+      ) : !asked.data || proofs.isPending || !drifts ? (
         <Loading what="the flow" />
       ) : asked.data.flow ? (
-        <Shown flow={asked.data.flow} proofs={proofs.data?.reconciliations.nodes ?? []} tenant={tenant} />
+        <Shown flow={asked.data.flow} proofs={proofs.data?.reconciliations.nodes ?? []} drifts={drifts} tenant={tenant} />
       ) : (
         <Empty isPage title="There is no such flow">
           <p>It is none of this tenant’s, or the address is cut off.</p>
@@ -51,7 +53,7 @@ export function FlowPage() {
   );
 }
 
-function Shown({ flow, proofs, tenant }: { flow: FlowNode; proofs: readonly Proof[]; tenant: string }) {
+function Shown({ flow, proofs, drifts, tenant }: { flow: FlowNode; proofs: readonly Proof[]; drifts: readonly FlowDrift[]; tenant: string }) {
   const may = useMay();
   const [publishing, setPublishing] = useState(false);
   const [back, setBack] = useState<Version | null>(null);
@@ -59,7 +61,6 @@ function Shown({ flow, proofs, tenant }: { flow: FlowNode; proofs: readonly Proo
   const [stopping, setStopping] = useState(false);
   const navigate = useNavigate();
   const search = useSearch({ from: "/t/$tenant/flows/$flowId" });
-  const drifts = useFlowDrifts(flow.id);
   const running = flow.versions.find((one) => one.id === flow.published?.id);
   const draft = flow.versions.find((one) => one.state === "draft" || one.state === "review");
   const current = flow.versions.find((one) => String(one.version) === search.version) ?? draft ?? running ?? flow.versions[0];
@@ -93,6 +94,7 @@ function Shown({ flow, proofs, tenant }: { flow: FlowNode; proofs: readonly Proo
           )}
         </div>
       </div>
+      {current && <HowItRuns flow={flow} version={running ?? current} drifts={drifts} runs={running !== undefined} />}
       <FlowDrifts drifts={drifts} />
       <div className="grid2 aside-first">
         <Health flow={flow} proofs={proofs} tenant={tenant} />

@@ -71,11 +71,16 @@ export function Flows() {
           <h1>Flows</h1>
           <p>One kind of record from one connection to another, by rules that have versions.</p>
         </div>
-        {may("configure") && (
-          <Link className="button main-act" to="/t/$tenant/flows/new" params={{ tenant }}>
-            New flow
+        <div className="row">
+          <Link className="button" to="/t/$tenant/flows/map" params={{ tenant }}>
+            Map
           </Link>
-        )}
+          {may("configure") && (
+            <Link className="button main-act" to="/t/$tenant/flows/new" params={{ tenant }}>
+              New flow
+            </Link>
+          )}
+        </div>
       </div>
       <Asked of={asked} what="flows">
         <section className="panel flush">

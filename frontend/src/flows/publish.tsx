@@ -1,13 +1,11 @@
-// Publishing a draft and rolling back: both say first what will run differently. A note is kept with the version, so it is written into the draft
-// before that is published.
+// Publishing a draft and rolling back: both say first what will run differently.
 import { useState } from "react";
-import { ask } from "../api/client";
-import { useAct, useTenant } from "../api/hooks";
+import { useAct } from "../api/hooks";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { useTell } from "../ui/notice";
 import { Problem, sentence } from "../ui/state";
-import { FlowDetailDocument, FlowDraftDocument, FlowPublishDocument, FlowRollBackDocument } from "./query.generated";
+import { FlowPublishDocument, FlowRollBackDocument } from "./query.generated";
 import { Changes, type Version } from "./version";
 
 interface Flow {
@@ -17,9 +15,7 @@ interface Flow {
 }
 
 export function PublishDialog({ flow, draft, running, close }: { flow: Flow; draft: Version; running: Version | undefined; close: () => void }) {
-  const tenant = useTenant();
   const tell = useTell();
-  const redraft = useAct(FlowDraftDocument);
   const publish = useAct(FlowPublishDocument);
   const [note, setNote] = useState(draft.note);
   const [wrong, setWrong] = useState<string | null>(null);
@@ -28,14 +24,7 @@ export function PublishDialog({ flow, draft, running, close }: { flow: Flow; dra
     setWrong(null);
     setError(null);
     try {
-      let versionId = draft.id;
-      if (note.trim() !== draft.note) {
-        const { flowDraft } = await redraft.mutateAsync({ id: flow.id, basedOn: draft.version, basedOnId: draft.id, input: { note: note.trim() } });
-        if (flowDraft.userErrors[0]) return setWrong(flowDraft.userErrors[0].message);
-        const { flow: now } = await ask(FlowDetailDocument, { id: flow.id }, tenant);
-        versionId = now?.newest?.id ?? versionId;
-      }
-      const { flowPublish } = await publish.mutateAsync({ id: flow.id, versionId });
+      const { flowPublish } = await publish.mutateAsync({ id: flow.id, versionId: draft.id, note: note.trim() });
       if (flowPublish.userErrors[0]) return setWrong(flowPublish.userErrors[0].message);
       tell("Published. Work under way finishes on the version it began with.");
       close();
@@ -63,7 +52,7 @@ export function PublishDialog({ flow, draft, running, close }: { flow: Flow; dra
           {(props) => <textarea {...props} value={note} maxLength={2000} onChange={(event) => setNote(event.target.value)} autoFocus />}
         </Field>
         <div className="row">
-          <button type="submit" className="button main-act" disabled={redraft.isPending || publish.isPending}>
+          <button type="submit" className="button main-act" disabled={publish.isPending}>
             Publish
           </button>
           <button type="button" className="button" onClick={close}>

@@ -49,7 +49,7 @@ export function Review({ flow, draft }: { flow: { id: string; needsApproval: boo
         <span>{flow.needsReplay ? "A replay must change nothing, or what it changes is accepted with a reason." : "Try it over what was delivered. Nothing is sent."}</span>
         {may && <ActButton document={FlowReplayDocument} values={{ id: flow.id, input: { last: REPLAYED } }} payloadOf={(one) => one.flowReplay} label={`Replay the last ${REPLAYED.toLocaleString()} records`} done="The replay runs." />}
       </div>
-      {asked.error && <Problem error={asked.error} />}
+      {asked.error && !asked.data && <Problem error={asked.error} />}
       {runs.map((run) => (
         <div key={run.id} className="stack tight">
           <div className="row">

@@ -27,7 +27,7 @@ export function ItemDialog({ sku, known, nameOf, close }: { sku: string; known: 
           <Sellers item={item} nameOf={nameOf} />
           {may("configure") && <Kept item={item} nameOf={nameOf} />}
         </>
-      ) : asked.error ? (
+      ) : asked.error && !asked.data ? (
         <Problem error={asked.error} />
       ) : asked.data ? (
         <p>Nothing is known of this item: no stock and no order names it.</p>

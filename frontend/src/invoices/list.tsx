@@ -31,18 +31,32 @@ export function Invoices() {
         </div>
       </div>
       <Permitted to="invoices" otherwise="Your role does not see what the tenant pays" advice="Owners, admins, auditors and billing do. What is counted stands under Usage.">
-        <Running />
-        <Closed />
+        <Parts />
       </Permitted>
     </div>
+  );
+}
+
+function useDraft() {
+  const { month } = useSearch({ from: "/t/$tenant/usage/invoices" });
+  return { month, asked: useAsk(InvoiceDraftDocument, { month: isMonth(month) ? month : null }, { everyMs: 60_000, isDear: true }) };
+}
+
+/** What is closed stands below the running month, and waits for its height. */
+function Parts() {
+  const { asked } = useDraft();
+  return (
+    <>
+      <Running />
+      {!asked.isPending && <Closed />}
+    </>
   );
 }
 
 function Running() {
   const tenant = useTenant();
   const navigate = useNavigate();
-  const { month } = useSearch({ from: "/t/$tenant/usage/invoices" });
-  const asked = useAsk(InvoiceDraftDocument, { month: isMonth(month) ? month : null }, { everyMs: 60_000, isDear: true });
+  const { month, asked } = useDraft();
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data) return <Loading what="the running month" />;
   const draft = asked.data.invoiceDraft;

@@ -14,6 +14,7 @@ import { Table, type Column } from "../ui/table";
 import { fromLocal, Time, toLocal } from "../ui/time";
 import { useTyped } from "../ui/typed";
 import { useUndo } from "../ui/undo";
+import { Working } from "../ui/working";
 import { ImportDialog } from "./import";
 import { KINDS } from "./list";
 import {
@@ -250,9 +251,12 @@ function Export({ table }: { table: TableNode }) {
     }
   };
   return (
-    <button type="button" className="button" disabled={isBusy} onClick={() => void run()}>
-      {isBusy ? "Exporting…" : "Export"}
-    </button>
+    <>
+      <Working isBusy={isBusy}>Writing {table.entryCount.toLocaleString()} entries into a file.</Working>
+      <button type="button" className="button" disabled={isBusy} onClick={() => void run()}>
+        {isBusy ? "Exporting…" : "Export"}
+      </button>
+    </>
   );
 }
 

@@ -1,11 +1,12 @@
 // A file into a table: first what it would do and which rows are bad, then, as a second act, the same for good. Cells stay text.
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useAct } from "../api/hooks";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { useTell } from "../ui/notice";
 import { Problem, sentence } from "../ui/state";
-import { LookupTableImportDocument, type LookupTableDetailQuery } from "./query.generated";
+import { Working } from "../ui/working";
+import { LookupTableImportDocument, type LookupTableDetailQuery, type LookupTableImportMutation } from "./query.generated";
 
 type TableNode = NonNullable<LookupTableDetailQuery["lookupTable"]>;
 const COLUMNS: Record<TableNode["kind"], string> = {
@@ -16,6 +17,9 @@ const COLUMNS: Record<TableNode["kind"], string> = {
 /** A request has at most a MiB, and the text in it is escaped. */
 const BYTES_MAX = 900_000;
 
+/** Lines that say something: what is read, give or take a header. */
+const rowsOf = (csv: string) => csv.split(/\r?\n/).filter((line) => line.trim() !== "").length;
+
 export function ImportDialog({ table, close }: { table: TableNode; close: () => void }) {
   const tell = useTell();
   const act = useAct(LookupTableImportDocument);
@@ -23,23 +27,33 @@ export function ImportDialog({ table, close }: { table: TableNode; close: () => 
   const [mode, setMode] = useState<"MERGE" | "REPLACE">("MERGE");
   const [skips, setSkips] = useState(false);
   // What was said counts for what it was said of.
-  const [asked, setAsked] = useState("");
+  const [answer, setAnswer] = useState<{ of: string; said: LookupTableImportMutation["lookupTableImport"] } | null>(null);
   const now = `${mode}\n${csv}`;
-  const said = asked === now ? act.data?.lookupTableImport : undefined;
+  const said = answer?.of === now ? answer.said : undefined;
   const refused = said?.userErrors[0];
-  const run = (preview: boolean) => {
-    setAsked(now);
-    act.mutate(
-      { id: table.id, csv, mode, preview, skipBadRows: !preview && skips, basedOn: table.version },
-      {
-        onSuccess: ({ lookupTableImport: done }) => {
-          if (preview || !done.written) return;
-          tell(`${done.added.toLocaleString()} entries were added, ${done.changed.toLocaleString()} changed and ${done.removed.toLocaleString()} taken away.`);
-          close();
-        },
-      },
-    );
+  const isThere = useRef(false);
+  useEffect(() => {
+    isThere.current = true;
+    return () => {
+      isThere.current = false;
+    };
+  }, []);
+  const run = async (preview: boolean) => {
+    try {
+      const { lookupTableImport: done } = await act.mutateAsync({ id: table.id, csv, mode, preview, skipBadRows: !preview && skips, basedOn: table.version });
+      setAnswer({ of: now, said: done });
+      if (preview) return;
+      if (done.written) tell(`${done.added.toLocaleString()} entries were added, ${done.changed.toLocaleString()} changed and ${done.removed.toLocaleString()} taken away.`);
+      // Whoever has closed it is told all the same.
+      else if (!isThere.current) tell(`Nothing was imported into “${table.name}”. ${sentence(done.userErrors[0]?.message ?? "Some of its rows are bad")}`, "bad");
+      if (done.written && isThere.current) close();
+    } catch (error) {
+      if (!preview && !isThere.current) tell(sentence(error instanceof Error ? error.message : "It could not be imported"), "bad");
+    }
   };
+  // Of what is asked, and not of what is typed meanwhile.
+  const isWriting = act.isPending && act.variables.preview === false;
+  const rows = act.isPending ? rowsOf(act.variables.csv) : 0;
   const isTooLarge = csv.length > BYTES_MAX;
   return (
     <Dialog title={`Import into “${table.name}”`} about="One file is one version. Nothing is written before you have seen what it would do." open close={close}>
@@ -89,17 +103,20 @@ export function ImportDialog({ table, close }: { table: TableNode; close: () => 
         </div>
       )}
       <div className="row">
-        <button type="button" className={said ? "button" : "button main-act"} disabled={act.isPending || csv.trim() === "" || isTooLarge} onClick={() => run(true)}>
-          {act.isPending ? "Reading…" : "What would it do?"}
+        <button type="button" className={said ? "button" : "button main-act"} disabled={act.isPending || csv.trim() === "" || isTooLarge} onClick={() => void run(true)}>
+          {act.isPending && !isWriting ? "Reading…" : "What would it do?"}
         </button>
         {said && !refused && (
-          <button type="button" className="button main-act" disabled={act.isPending || (said.badRowCount > 0 && !skips)} onClick={() => run(false)}>
-            Import
+          <button type="button" className="button main-act" disabled={act.isPending || (said.badRowCount > 0 && !skips)} onClick={() => void run(false)}>
+            {isWriting ? "Importing…" : "Import"}
           </button>
         )}
         <button type="button" className="button" onClick={close}>
-          Cancel
+          {isWriting ? "Close" : "Cancel"}
         </button>
+        <Working isBusy={act.isPending}>
+          {isWriting ? `Writing ${rows.toLocaleString()} rows as one version, all of it or nothing. It goes on if you close this.` : `Reading ${rows.toLocaleString()} rows. Nothing is written.`}
+        </Working>
       </div>
     </Dialog>
   );

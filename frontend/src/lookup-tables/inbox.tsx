@@ -6,6 +6,7 @@ import { useMay } from "../app/role";
 import { FormErrors, useFormAct } from "../ui/form-dialog";
 import { Asked, Empty, LoadMore } from "../ui/state";
 import { Time } from "../ui/time";
+import { Working } from "../ui/working";
 import { LookupInboxDocument, LookupInboxResolveDocument, LookupTableCreateDocument, type LookupInboxQuery } from "./query.generated";
 
 type Item = LookupInboxQuery["lookupInbox"]["nodes"][number];
@@ -100,6 +101,7 @@ function Answer({ item }: { item: Item }) {
               <button type="submit" className="button main-act" disabled={act.isBusy || !to.trim()}>
                 {act.isBusy ? "Working…" : "Add and retry all"}
               </button>
+              <Working isBusy={act.isBusy}>Adding it, and setting {item.deliveryCount.toLocaleString()} free.</Working>
             </div>
             {item.suggestions.length > 0 && (
               <div className="row small">

@@ -1,12 +1,14 @@
 // The draft while somebody writes it: checked at every pause, and kept on the server as soon as it is sound and its cell was left, so that the page
-// knows nothing for long that the server does not. What somebody else drafted meanwhile is never written over.
+// knows nothing for long that the server does not. What could not be kept is tried again by itself. What somebody else drafted meanwhile is never
+// written over.
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useMutation, useQuery, keepPreviousData } from "@tanstack/react-query";
 import { ask } from "../api/client";
 import { parse, stringify } from "../api/digits";
 import { useTenant } from "../api/hooks";
+import { againInMs, saysTheSame } from "./again";
 import { byPart, probes, type Problems } from "./problems";
-import { MappingCheckDocument, MappingDraftDocument, type MappingFlowQuery } from "./query.generated";
+import { MappingCheckDocument, MappingDraftDocument, MappingFlowDocument, type MappingFlowQuery } from "./query.generated";
 import type { Rules } from "./rules";
 
 export type FlowNode = NonNullable<MappingFlowQuery["flow"]>;
@@ -35,6 +37,8 @@ export interface Draft {
   /** Why it cannot be kept. */
   refused: string | null;
   error: unknown;
+  /** It could not be kept, and is tried again by itself. */
+  isTriedAgain: boolean;
 }
 
 const CHECK_MS = 250;
@@ -93,12 +97,30 @@ export function useDraft(flow: FlowNode): Draft {
 
   const unsaved = useMemo(() => (isSound && soon !== kept.text ? (parse(soon) as Spec) : null), [isSound, soon, kept.text]);
 
+  const [failed, setFailed] = useState<{ count: number; error: Error } | null>(null);
+  // What was sent and not answered may be kept there.
+  const unanswered = useRef(new Set<string>());
   const save = useMutation({
-    mutationFn: (next: string) => {
+    // Whether Crossdock answers is seen by asking it.
+    networkMode: "always",
+    mutationFn: async (next: string) => {
       const { filter, read, write } = parse(next) as Spec;
-      return ask(MappingDraftDocument, { id: flow.id, basedOnId: kept.id, input: { filter, sourceMapping: read, mapping: write, note: newest?.note ?? "" } }, tenant);
+      const put = (basedOnId: string) =>
+        ask(MappingDraftDocument, { id: flow.id, basedOnId, input: { filter, sourceMapping: read, mapping: write, note: newest?.note ?? "" } }, tenant);
+      const answer = await put(kept.id);
+      if (unanswered.current.size === 0 || answer.flowDraft.userErrors[0]?.code !== "CHANGED") return answer;
+      // Somebody has drafted meanwhile: that may have been ourselves.
+      const there = (await ask(MappingFlowDocument, { id: flow.id }, tenant, undefined, readFlow)).flow?.newest;
+      const isOwn = there && [...unanswered.current].some((text) => saysTheSame(parse(text), specOf(there)));
+      return isOwn ? put(there.id) : answer;
+    },
+    onError: (error, next) => {
+      unanswered.current.add(next);
+      setFailed((before) => ({ count: (before?.count ?? 0) + 1, error }));
     },
     onSuccess: ({ flowDraft }, next) => {
+      unanswered.current.clear();
+      setFailed(null);
       const now = flowDraft.flow?.newest;
       if (flowDraft.userErrors.length === 0 && now) setKept({ ...now, text: next });
     },
@@ -108,10 +130,17 @@ export function useDraft(flow: FlowNode): Draft {
   const refused = answer && (answer.code === "CHANGED" || save.variables === text) ? answer.message : null;
   const isTried = save.isError && save.variables === text;
   const isDue = isSound && text !== kept.text && (quiet === text || left === text) && !save.isPending && refused === null && !isTried;
-  const { mutate } = save;
+  const { mutate, reset } = save;
   useEffect(() => {
     if (isDue) mutate(text);
   }, [isDue, mutate, text]);
+  const againMs = save.isError && failed ? againInMs(failed.count, failed.error) : null;
+  useEffect(() => {
+    if (againMs === null) return;
+    // What was never tried is due.
+    const wait = setTimeout(reset, againMs);
+    return () => clearTimeout(wait);
+  }, [againMs, reset]);
 
   const change = (next: Spec, isStep = false) => {
     if (isStep || isFresh.current) setPast((all) => [...all.slice(-PAST_MAX), spec]);
@@ -126,6 +155,9 @@ export function useDraft(flow: FlowNode): Draft {
     leave: () => {
       isFresh.current = true;
       setLeft(text);
+      // Whoever leaves a cell has it tried at once.
+      if (againMs !== null) reset();
+      if (check.isError) void check.refetch();
     },
     undo: before
       ? () => {
@@ -143,7 +175,8 @@ export function useDraft(flow: FlowNode): Draft {
     unsaved,
     kept,
     refused,
-    error: check.error ?? save.error,
+    error: check.error ?? (text === kept.text ? null : failed?.error),
+    isTriedAgain: text !== kept.text && failed !== null && againInMs(failed.count, failed.error) !== null,
   };
 }
 

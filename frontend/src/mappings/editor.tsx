@@ -2,9 +2,10 @@
 // at every pause and kept as the flow's draft; nothing runs by it before it is published.
 import { useMemo, useState } from "react";
 import { Link, useBlocker, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { Tabs } from "radix-ui";
 import { useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
-import { FlowDrifts, useFlowDrifts } from "../drifts/of-flow";
+import { FlowDrifts, useFlowDrifts, type FlowDrift } from "../drifts/of-flow";
 import { Badge } from "../ui/badge";
 import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { CANONICAL } from "./canonical.generated";
@@ -15,7 +16,7 @@ import { DryRuns } from "./dry-runs";
 import { More } from "./more";
 import { pathsOf, pathsWithin } from "./paths";
 import { addressOf, changed, rowsOf, ruleAt, targetOf, type Rule } from "./rules";
-import { problemsAt, said } from "./problems";
+import { describedBy, problemsAt, said, wrongId } from "./problems";
 import { MappingFlowDocument, MappingKnownDocument } from "./query.generated";
 import { SamplePanel, useSample } from "./sample";
 import { Suggest } from "./suggest";
@@ -25,6 +26,7 @@ import { TakeOver } from "./take-over";
 export function MappingEditor() {
   const { flowId, tenant } = useParams({ from: "/t/$tenant/flows/$flowId/mapping" });
   const asked = useAsk(MappingFlowDocument, { id: flowId }, { read: readFlow });
+  const drifts = useFlowDrifts(flowId);
   const flow = asked.data?.flow;
   return (
     <div className="stack">
@@ -43,10 +45,10 @@ export function MappingEditor() {
       </p>
       {asked.error && !asked.data ? (
         <Problem error={asked.error} retry={() => void asked.refetch()} />
-      ) : !asked.data ? (
+      ) : !asked.data || !drifts ? (
         <Loading what="the mapping" />
       ) : flow ? (
-        <Editor key={flow.id} flow={flow} tenant={tenant} />
+        <Editor key={flow.id} flow={flow} drifts={drifts} tenant={tenant} />
       ) : (
         <Empty isPage title="There is no such flow">
           <p>It is none of this tenant’s, or the address is cut off.</p>
@@ -56,20 +58,21 @@ export function MappingEditor() {
   );
 }
 
-function Editor({ flow, tenant }: { flow: FlowNode; tenant: string }) {
+function Editor({ flow, drifts, tenant }: { flow: FlowNode; drifts: readonly FlowDrift[]; tenant: string }) {
   const may = useMay();
   const navigate = useNavigate();
   const search = useSearch({ from: "/t/$tenant/flows/$flowId/mapping" });
   const side: Side = search.side === "read" ? "read" : "write";
   const draft = useDraft(flow);
-  const drifts = useFlowDrifts(flow.id);
   const [selected, select] = useState<string | null>(null);
-  const known = useAsk(MappingKnownDocument, { sourceId: flow.source?.id ?? "", destinationId: flow.destination?.id ?? "", kind: flow.recordKind }, { isWanted: Boolean(flow.source && flow.destination), isDear: true });
+  const hasBothSides = Boolean(flow.source && flow.destination);
+  const known = useAsk(MappingKnownDocument, { sourceId: flow.source?.id ?? "", destinationId: flow.destination?.id ?? "", kind: flow.recordKind }, { isWanted: hasBothSides, isDear: true });
   // Those that were the newest as one came: where much comes, the sample that one works beside would be another every two seconds.
   const newest = known.data?.records.nodes;
-  const [records, setRecords] = useState(newest);
-  if (newest !== records && !records?.length) setRecords(newest);
-  const sample = useSample(flow, records, draft.kept, draft.unsaved, side);
+  const [held, hold] = useState(newest);
+  const records = held?.length ? held : newest;
+  if (records !== held) hold(records);
+  const sample = useSample(flow, records, draft.kept, draft.unsaved, side, hasBothSides && known.isPending);
   const running = useMemo(() => (flow.published ? specOf(flow.published) : null), [flow.published]);
   const rules = draft.spec[side];
   const canonical = CANONICAL[flow.recordKind] ?? [];
@@ -117,70 +120,77 @@ function Editor({ flow, tenant }: { flow: FlowNode; tenant: string }) {
       <Status flow={flow} draft={draft} />
       <FlowDrifts drifts={drifts.filter((one) => one.side === (side === "read" ? "source" : "destination"))} />
       {!may("configure") && <p className="note">Your role here may look at the mapping and not change it: what you write is checked, and never kept.</p>}
-      <div className="tabs" role="tablist" aria-label="Sides">
-        {(["read", "write"] as const).map((one) => (
-          <button key={one} type="button" role="tab" aria-selected={side === one} data-state={side === one ? "active" : undefined} onClick={() => show(one)}>
-            {one === "read" ? `Reads from ${flow.source?.name ?? "the source"}` : `Writes to ${flow.destination?.name ?? "the destination"}`} <span className="muted">{draft.spec[one].length}</span>
-            {drifts.some((drift) => drift.side === (one === "read" ? "source" : "destination")) && <Badge tone="warn">drift</Badge>}
-            {draft.problems[one].length > 0 && <Badge tone="bad">{draft.problems[one].length} wrong</Badge>}
-          </button>
-        ))}
-      </div>
-      <div className="mapping">
-        <div className="stack">
-          {side === "write" && <Filter draft={draft} paths={pathsWithin(canonical, [])} tables={tables} />}
-          <section className="panel flush">
-            {rules.length === 0 && (
-              <Empty title={side === "read" ? "You have no rule of your own for what comes" : "You have no rule of your own for what is sent"}>
-                <p>
-                  {side === "read"
-                    ? "The connector knows how its messages become records. Add a rule for a field that it reads otherwise than you want, or does not read."
-                    : "The connector knows how records become requests. Add a rule for a field that it writes otherwise than you want, or does not write."}
-                </p>
-              </Empty>
+      <Tabs.Root className="stack" value={side} onValueChange={(next) => show(next === "read" ? "read" : "write")}>
+        <Tabs.List className="tabs" aria-label="Sides">
+          {(["read", "write"] as const).map((one) => (
+            <Tabs.Trigger key={one} value={one}>
+              {one === "read" ? `Reads from ${flow.source?.name ?? "the source"}` : `Writes to ${flow.destination?.name ?? "the destination"}`} <span className="muted">{draft.spec[one].length}</span>
+              {drifts.some((drift) => drift.side === (one === "read" ? "source" : "destination")) && <Badge tone="warn">drift</Badge>}
+              {draft.problems[one].length > 0 && <Badge tone="bad">{draft.problems[one].length} wrong</Badge>}
+            </Tabs.Trigger>
+          ))}
+        </Tabs.List>
+        <Tabs.Content className="mapping" value={side}>
+          <div className="stack">
+            {side === "write" && <Filter draft={draft} paths={pathsWithin(canonical, [])} tables={tables} />}
+            <section className="panel flush">
+              {rules.length === 0 && (
+                <Empty title={side === "read" ? "You have no rule of your own for what comes" : "You have no rule of your own for what is sent"}>
+                  <p>
+                    {side === "read"
+                      ? "The connector knows how its messages become records. Add a rule for a field that it reads otherwise than you want, or does not read."
+                      : "The connector knows how records become requests. Add a rule for a field that it writes otherwise than you want, or does not write."}
+                  </p>
+                </Empty>
+              )}
+              <RuleTable
+                key={side}
+                rules={rules}
+                running={running?.[side] ?? null}
+                problems={draft.problems[side]}
+                sources={sources}
+                targets={targets}
+                tables={tables}
+                sample={sample.tree}
+                made={sample.made}
+                selected={selected}
+                select={select}
+                change={change}
+                leave={draft.leave}
+              />
+            </section>
+            {current && (
+              <More
+                key={`${side} ${selected}`}
+                rule={ruleAt(rules, current.place) ?? current.rule}
+                target={targetOf(rules, current.place)}
+                problems={problemsAt(draft.problems[side], current.place)}
+                change={(edit, isStep) => change(changed(rules, current.place, edit), isStep)}
+                leave={draft.leave}
+              />
             )}
-            <RuleTable
-              key={side}
+            <TakeOver
+              side={side}
               rules={rules}
-              running={running?.[side] ?? null}
-              problems={draft.problems[side]}
-              sources={sources}
-              targets={targets}
-              tables={tables}
-              sample={sample.tree}
               made={sample.made}
-              selected={selected}
-              select={select}
-              change={change}
-              leave={draft.leave}
+              provenance={sample.provenance}
+              take={(rule) => {
+                change([...rules, rule], true);
+                select(`rules[${rules.length}]`);
+                requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-cell="rules[${rules.length}]/source"]`)?.focus());
+              }}
             />
-          </section>
-          {current && (
-            <More
-              key={`${side} ${selected}`}
-              rule={ruleAt(rules, current.place) ?? current.rule}
-              target={targetOf(rules, current.place)}
-              problems={problemsAt(draft.problems[side], current.place)}
-              change={(edit, isStep) => change(changed(rules, current.place, edit), isStep)}
-              leave={draft.leave}
-            />
-          )}
-          <TakeOver
-            side={side}
-            rules={rules}
-            made={sample.made}
-            provenance={sample.provenance}
-            take={(rule) => {
-              change([...rules, rule], true);
-              select(`rules[${rules.length}]`);
-              requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-cell="rules[${rules.length}]/source"]`)?.focus());
-            }}
-          />
-          <Differences running={running} version={flow.published?.version ?? null} spec={draft.spec} />
-          <DryRuns flow={flow} kept={draft.kept} unsaved={draft.unsaved} records={records ?? []} isKept={draft.isKept} />
-        </div>
-        <SamplePanel flow={flow} records={records ?? []} sample={sample} side={side} isOlder={!draft.isKept && draft.unsaved === null} />
-      </div>
+            {/* They stand below what the sample brings. */}
+            {!sample.isFirstComing && (
+              <>
+                <Differences running={running} version={flow.published?.version ?? null} spec={draft.spec} />
+                <DryRuns flow={flow} kept={draft.kept} unsaved={draft.unsaved} records={records ?? []} isKept={draft.isKept} />
+              </>
+            )}
+          </div>
+          <SamplePanel flow={flow} records={records ?? []} sample={sample} side={side} isOlder={!draft.isKept && draft.unsaved === null} />
+        </Tabs.Content>
+      </Tabs.Root>
     </>
   );
 }
@@ -198,6 +208,8 @@ function Status({ flow, draft }: { flow: FlowNode; draft: Draft }) {
           <Badge tone="bad">not kept yet</Badge>
         ) : draft.isKept ? (
           <Badge tone={isDraft ? "good" : "info"}>{isDraft ? "kept" : "as it runs"}</Badge>
+        ) : draft.isTriedAgain ? (
+          <Badge tone="bad">not kept yet</Badge>
         ) : (
           <Badge tone="warn">{draft.isSaving ? "keeping" : "checking"}</Badge>
         )}
@@ -207,7 +219,9 @@ function Status({ flow, draft }: { flow: FlowNode; draft: Draft }) {
             : wrong.length > 0
               ? `${wrong.length} ${wrong.length === 1 ? "thing is" : "things are"} wrong. It is kept as soon as nothing is.`
               : !draft.isKept
-                ? "It is kept as soon as you leave the cell."
+                ? draft.isTriedAgain
+                  ? "It could not be kept. That is tried again by itself, and at once when you leave a cell."
+                  : "It is kept as soon as you leave the cell."
                 : isDraft
                   ? `Everything is kept as draft version ${draft.kept.version}. Nothing runs by it before it is published.`
                   : flow.published
@@ -247,12 +261,12 @@ function Filter({ draft, paths, tables }: { draft: Draft; paths: readonly string
         value={text}
         placeholder="All. For example totals.grand > 0 && payment_status == 'paid'"
         isWrong={wrong.length > 0}
-        describedBy={wrong.length > 0 ? "filter-wrong" : undefined}
+        describedBy={describedBy("filter", wrong.length)}
         change={(filter) => draft.change({ ...draft.spec, filter: filter === "" ? null : filter })}
         offer={(value, cursor) => offerExpression(value, cursor, { paths, tables })}
       />
-      {wrong.map((one) => (
-        <span key={one.sentence} id="filter-wrong" className="wrong bad-text" role="alert">
+      {wrong.map((one, index) => (
+        <span key={one.sentence} id={wrongId("filter", index)} className="wrong bad-text" role="alert">
           {one.column > 0 && (
             <code className="where">
               {[...text].slice(0, one.column - 1).join("")}

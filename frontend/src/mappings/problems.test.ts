@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { byPart, cellOf, own, placesOf, problemOf, probes, problemsAt, said } from "./problems";
+import { byPart, cellOf, describedBy, own, placesOf, problemOf, probes, problemsAt, said, wrongId } from "./problems";
 
 test("an error is taken apart into rule, key and column", () => {
   const problem = problemOf('rules[1].rules[0].expr: there is no function "summ"; did you mean sum? at column 1');
@@ -32,4 +32,9 @@ test("a check's errors go to the part that they are about, those of rules that a
   expect(found.write).toEqual([{ address: "rules[0]", key: "expr", sentence: "it ends early", column: 2 }]);
   expect([found.read, found.filter.map(said), found.others.map((one) => one.sentence)]).toEqual([[], ["it ends early (at character 3)"], ["of the connector", "no policy"]]);
   expect(byPart(undefined)).toEqual({ read: [], write: [], filter: [], others: [] });
+});
+
+test("a cell is described by each of the sentences below it, and by none where nothing is wrong", () => {
+  expect(describedBy("rules[0].rules[1]/source", 0)).toBeUndefined();
+  expect(describedBy("rules[0].rules[1]/source", 2)?.split(" ")).toEqual([wrongId("rules[0].rules[1]/source", 0), wrongId("rules[0].rules[1]/source", 1)]);
 });

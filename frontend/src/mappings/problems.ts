@@ -54,6 +54,14 @@ export function cellOf(key: string): "to" | "source" | "as" | "lookup" | "requir
   return first === "from" || first === "expr" || first === "each" || first === "" ? "source" : "more";
 }
 
+/** Where a sentence stands, so that its cell can say so to those who do not see that it stands below. */
+export const wrongId = (cell: string, index: number) => `${cell}-wrong-${index}`;
+
+/** What a cell is described by: all sentences that are about it. */
+export function describedBy(cell: string, count: number): string | undefined {
+  return count === 0 ? undefined : Array.from({ length: count }, (_, index) => wrongId(cell, index)).join(" ");
+}
+
 /** A sentence with its position, as it stands below the cell. */
 export function said(problem: Problem): string {
   return problem.column > 0 ? `${problem.sentence} (at character ${problem.column})` : problem.sentence;

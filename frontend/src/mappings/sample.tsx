@@ -5,7 +5,7 @@ import { nodeWith, useAsk } from "../api/hooks";
 import { Badge } from "../ui/badge";
 import { Document } from "../ui/document";
 import { Field } from "../ui/field";
-import { Problem } from "../ui/state";
+import { Loading, Problem } from "../ui/state";
 import type { FlowNode, Kept, Side, Spec } from "./draft";
 import { treeOf } from "./paths";
 import { MappingDryRunDocument, MappingMessageDocument, MappingRecordDocument, type MappingDryRunQuery, type MappingKnownQuery } from "./query.generated";
@@ -22,6 +22,8 @@ export interface Sample {
   paste: (text: string) => void;
   run: Run | null;
   isRunning: boolean;
+  /** Nothing of the first one is shown before all of it is there: one part after the other would push aside what is read. */
+  isFirstComing: boolean;
   error: unknown;
   /** What rules of this side read, as text and as a tree, */
   before: string | null;
@@ -33,7 +35,7 @@ export interface Sample {
   provenance: readonly { field: string; from: readonly string[] }[];
 }
 
-export function useSample(flow: FlowNode, records: Records | undefined, kept: Kept, unsaved: Spec | null, side: Side): Sample {
+export function useSample(flow: FlowNode, records: Records | undefined, kept: Kept, unsaved: Spec | null, side: Side, areRecordsComing: boolean): Sample {
   const [picked, choose] = useState("");
   const [pasted, paste] = useState("");
   const chosen = picked || (records && records.length === 0 ? SAMPLES : (records?.[0]?.id ?? ""));
@@ -53,12 +55,15 @@ export function useSample(flow: FlowNode, records: Records | undefined, kept: Ke
       : { recordIds: [chosen] };
   const isWanted = kept.id !== "" && (isRecord ? Boolean(stored) && !message.isLoading : chosen === SAMPLES || pasted.trim() !== "");
   const asked = useAsk(MappingDryRunDocument, { id: flow.id, input: { version: kept.version, ...over, ...draftOf(unsaved) } }, { isWanted, isDear: true, of: kept.id });
+  const isComing = areRecordsComing || (isWanted ? asked.isPending && !asked.error : isRecord && !record.error && (record.isPending || message.isLoading));
+  const [isFirstComing, setFirstComing] = useState(true);
+  if (isFirstComing && !isComing) setFirstComing(false);
   const run = isWanted ? (asked.data?.flowDryRun[0] ?? null) : null;
   const before = side === "read" ? (isRecord ? body : chosen === OWN ? pasted : null) : (run?.document ?? stored?.document ?? null);
   const after = side === "read" ? (run?.document ?? null) : (run?.request?.body ?? null);
   const tree = useMemo(() => (before === null ? undefined : treeOf(before)), [before]);
   const made = useMemo(() => (after === null ? undefined : treeOf(after)), [after]);
-  return { chosen, choose, pasted, paste, run, isRunning: asked.isFetching, error: asked.error, before, tree, after, made, provenance: stored?.provenance ?? [] };
+  return { chosen, choose, pasted, paste, run, isRunning: asked.isFetching, isFirstComing, error: asked.error, before, tree, after, made, provenance: stored?.provenance ?? [] };
 }
 
 /** What is written and not kept, for a dry run over it. */
@@ -68,6 +73,14 @@ export function draftOf(unsaved: Spec | null) {
 
 export function SamplePanel({ flow, records, sample, side, isOlder }: { flow: FlowNode; records: Records; sample: Sample; side: Side; isOlder: boolean }) {
   const { run } = sample;
+  if (sample.isFirstComing) {
+    return (
+      <section className="panel stack beside" aria-label="Sample">
+        <h2>Beside a sample</h2>
+        <Loading what="the sample" />
+      </section>
+    );
+  }
   return (
     <section className="panel stack beside" aria-label="Sample">
       <h2>Beside a sample</h2>

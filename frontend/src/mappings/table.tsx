@@ -4,7 +4,7 @@ import { memo, useCallback, useEffect, useRef, type KeyboardEvent } from "react"
 import { Badge } from "../ui/badge";
 import { offerExpression, offerPaths, offerWords, type Known } from "./complete";
 import { rowAt, pathsWithin, shown, valueAt } from "./paths";
-import { cellOf, problemsAt, said, type Problem } from "./problems";
+import { cellOf, describedBy, problemsAt, said, wrongId, type Problem } from "./problems";
 import { added, addressOf, changed, listsAround, moved, removed, rowsOf, sourceOf, targetOf, TYPES, withSource, type Edit, type Place, type Rule, type Rules } from "./rules";
 import { Suggest } from "./suggest";
 
@@ -178,7 +178,15 @@ const RuleRow = memo(
     const isList = rule.each !== undefined;
     const within = target.includes("[].") ? target.slice(0, target.lastIndexOf("[].") + 3) : "";
     const below = targets.filter((path) => path.startsWith(within)).map((path) => path.slice(within.length).replace(/\[\]$/, ""));
-    const cell = (column: Column) => ({ cell: `${address}/${column}`, isWrong: problems.some((one) => cellOf(one.key) === column) });
+    const cell = (column: Column) => {
+      const [at, count] = [`${address}/${column}`, problems.filter((one) => cellOf(one.key) === column).length];
+      return { cell: at, isWrong: count > 0, describedBy: describedBy(at, count) };
+    };
+    const plain = (column: Column) => {
+      const { cell: at, isWrong, describedBy: by } = cell(column);
+      return { "data-cell": at, "aria-invalid": isWrong, "aria-describedby": by };
+    };
+    const wrong = { address, problems };
     const source = sourceOf(rule);
     const found = foundIn(rule, rowAt(sample, around));
     const result = made === undefined || rule.to === "" ? undefined : valueAt(made, target.replaceAll("[]", ""));
@@ -186,7 +194,7 @@ const RuleRow = memo(
       <tr aria-current={isSelected ? "true" : undefined} onFocus={() => select(address)}>
         <td style={{ paddingInlineStart: 8 + depth * 18 }}>
           <Suggest label={`Target of ${name}`} value={rule.to} change={(to) => write({ to })} offer={(text) => offerPaths(text, below.filter((path) => !path.includes("[]")))} {...cell("to")} />
-          <Below problems={problems} column="to" text={rule.to} />
+          <Below {...wrong} column="to" text={rule.to} />
           {result !== undefined && !isList && <span className="finds">writes {shown(result)}</span>}
           {mark && <Badge tone={mark === "new" ? "good" : "warn"}>{mark}</Badge>}
         </td>
@@ -201,38 +209,39 @@ const RuleRow = memo(
               {...cell("source")}
             />
           </span>
-          <Below problems={problems} column="source" text={rule.expr ?? source} />
+          <Below {...wrong} column="source" text={rule.expr ?? source} />
           {found !== null && <span className="finds">finds {found}</span>}
         </td>
         <td>
           {isList ? (
             <span className="muted">list</span>
           ) : (
-            <select aria-label={`Type of ${name}`} data-cell={`${address}/as`} aria-invalid={cell("as").isWrong} value={rule.as ?? ""} onChange={(event) => write({ as: event.target.value }, true)}>
+            <select aria-label={`Type of ${name}`} {...plain("as")} value={rule.as ?? ""} onChange={(event) => write({ as: event.target.value }, true)}>
               <option value="">as it is</option>
               {TYPES.map((type) => (
                 <option key={type}>{type}</option>
               ))}
             </select>
           )}
-          <Below problems={problems} column="as" text="" />
+          <Below {...wrong} column="as" text="" />
         </td>
         <td>
           {!isList && <Suggest label={`Lookup table of ${name}`} value={rule.lookup ?? ""} change={(lookup) => write({ lookup })} offer={(text) => offerWords(text, tables)} {...cell("lookup")} />}
-          <Below problems={problems} column="lookup" text="" />
+          <Below {...wrong} column="lookup" text="" />
         </td>
         <td>
-          <input type="checkbox" aria-label={`${name} is required`} data-cell={`${address}/required`} checked={rule.required ?? false} onChange={(event) => write({ required: event.target.checked }, true)} />
+          <input type="checkbox" aria-label={`${name} is required`} {...plain("required")} checked={rule.required ?? false} onChange={(event) => write({ required: event.target.checked }, true)} />
+          <Below {...wrong} column="required" text="" />
         </td>
         <td>
           <Suggest label={`When of ${name}`} value={rule.when ?? ""} change={(when) => write({ when })} offer={(text, cursor) => offerExpression(text, cursor, known)} {...cell("when")} />
-          <Below problems={problems} column="when" text={rule.when ?? ""} />
+          <Below {...wrong} column="when" text={rule.when ?? ""} />
         </td>
         <td>
           <button type="button" className="button quiet" aria-label={`Take ${name} away`} title="Take this rule away" onClick={() => drop(place)}>
             ✕
           </button>
-          <Below problems={problems} column="more" text="" />
+          <Below {...wrong} column="more" text="" />
         </td>
       </tr>
     );
@@ -251,10 +260,10 @@ function foundIn(rule: Rule, row: unknown): string | null {
   return shown(valueAt(row, path));
 }
 
-function Below({ problems, column, text }: { problems: readonly Problem[]; column: string; text: string }) {
+function Below({ address, problems, column, text }: { address: string; problems: readonly Problem[]; column: Column | "more"; text: string }) {
   const some = problems.filter((one) => cellOf(one.key) === column);
-  return some.map((one) => (
-    <span key={one.sentence} className="wrong" role="alert">
+  return some.map((one, index) => (
+    <span key={one.sentence} id={wrongId(`${address}/${column}`, index)} className="wrong" role="alert">
       {one.column > 0 && text && (
         <code className="where">
           {[...text].slice(0, one.column - 1).join("")}

@@ -8,18 +8,21 @@ import { useTell } from "../ui/notice";
 import { sentence } from "../ui/state";
 import { Time } from "../ui/time";
 import { useUndo } from "../ui/undo";
-import { ArrivalMuteDocument, ArrivalForgetDocument, type OverviewQuery } from "./query.generated";
+import { ArrivalMuteDocument, ArrivalForgetDocument } from "./query.generated";
+import { bySilence, restSaid, type Series } from "./series";
 
-type Series = OverviewQuery["arrivalSeries"]["nodes"][number];
 const SHOWN_MAX = 10;
 const HOUR_MS = 60 * 60 * 1000;
-const ORDER: Record<Series["state"], number> = { SILENT: 0, SURGING: 1, LEARNING: 2, STEADY: 2 };
 
-const nameOf = (one: Series) => `${one.connection?.name ?? "A connection"}: ${one.topic ?? `all ${one.recordKind.replaceAll("_", " ")}s`}`;
+function nameOf(one: Series): string {
+  const of = one.flow ? `what passes “${one.flow.name}”` : (one.topic ?? `all ${one.recordKind.replaceAll("_", " ")}s`);
+  return `${one.connection?.name ?? "A connection"}: ${of}`;
+}
 
-export function Arrivals({ series }: { series: readonly Series[] }) {
+export function Arrivals({ series, hasMore }: { series: readonly Series[]; hasMore: boolean }) {
   const tenant = useTenant();
-  const ordered = [...series].sort((a, b) => ORDER[a.state] - ORDER[b.state]);
+  const ordered = bySilence(series);
+  const rest = restSaid(ordered.slice(SHOWN_MAX));
   return (
     <section className="panel" aria-label="What arrives">
       <h2>What arrives</h2>
@@ -56,7 +59,16 @@ export function Arrivals({ series }: { series: readonly Series[] }) {
           </li>
         ))}
       </ul>
-      {ordered.length > SHOWN_MAX && <p className="muted small">And {ordered.length - SHOWN_MAX} more, which are steady.</p>}
+      {rest && <p className="muted small">{rest}</p>}
+      {hasMore && (
+        <p className="muted small">
+          These are the newest {series.length.toLocaleString()}. Of older ones nothing is said here: what is silent or surges among them is one of the{" "}
+          <Link to="/t/$tenant/incidents" params={{ tenant }}>
+            incidents
+          </Link>
+          , too.
+        </p>
+      )}
     </section>
   );
 }

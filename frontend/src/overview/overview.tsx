@@ -69,7 +69,7 @@ function Sections({ data }: { data: OverviewQuery }) {
         </div>
         <div className="stack">
           <ConnectionHealth connections={data.connections.nodes} />
-          <Arrivals series={data.arrivalSeries.nodes} />
+          <Arrivals series={data.arrivalSeries.nodes} hasMore={data.arrivalSeries.pageInfo.hasNextPage} />
           {/* Asked for by itself, and so the last: nothing stands below that it would move. */}
           <Proof />
         </div>

@@ -14,10 +14,27 @@ export function bordersAt(nowMs: number): RatesQueryVariables {
   return { from: new Date(end - PIECES * PIECE_MINUTES * MINUTE_MS).toISOString(), since: new Date(end - DAY_MS + MINUTE_MS).toISOString() };
 }
 
+/** Of what was counted in one piece. */
+export const perMinute = (count: number) => count / PIECE_MINUTES;
+
 /** 0, 0.4, 12: with a digit behind the point only where it says something. */
-export function aMinute(count: number): string {
-  const rate = count / PIECE_MINUTES;
+export function said(rate: number): string {
   return rate === 0 || rate >= 10 ? Math.round(rate).toLocaleString() : String(Number(rate.toFixed(1)));
+}
+
+export const aMinute = (count: number) => said(perMinute(count));
+
+const UNITS = [
+  { ms: 60 * 60_000, name: "h" },
+  { ms: 60_000, name: "min" },
+  { ms: 1_000, name: "s" },
+];
+/** An axis of so long has less than this of a unit only where there is no smaller one. */
+const UNITS_MIN = 2;
+
+/** In what an axis up to so long is counted, so that round numbers stand at it. */
+export function unitOf(mostMs: number): { ms: number; name: string } {
+  return UNITS.find((unit) => mostMs >= UNITS_MIN * unit.ms) ?? { ms: 1, name: "ms" };
 }
 
 /** The newest piece in which something was confirmed: what runs may have nothing yet. */

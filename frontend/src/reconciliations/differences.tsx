@@ -128,7 +128,7 @@ interface ActProps {
 
 function ResendDialog({ ids, close, done }: ActProps) {
   const act = useFormAct(DifferenceResendDocument, (result) => result.differenceResend, ({ differenceResend: { count } }) => `${count.toLocaleString()} are sent again, within the destination’s limits.`, done);
-  return <FormDialog title={`Send ${ids.length.toLocaleString()} again`} about="What is gone at the destination is created anew, what differs is written over." label="Send again" act={act} close={close} submit={() => act.run({ ids })} />;
+  return <FormDialog title={`Send ${ids.length.toLocaleString()} again`} about="What is gone at the destination is created anew, what differs is written over." label="Send again" act={act} close={close} meanwhile={`Planning ${ids.length.toLocaleString()} anew.`} submit={() => act.run({ ids })} />;
 }
 
 function AcceptDialog({ ids, close, done }: ActProps) {

@@ -12,7 +12,7 @@ export function Provenance({ recordId }: { recordId: string }) {
   return (
     <details onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>Where each field comes from</summary>
-      {isOpen && asked.error && <Problem error={asked.error} />}
+      {isOpen && asked.error && !asked.data && <Problem error={asked.error} />}
       {isOpen && asked.isPending && <Loading what="where its fields come from" />}
       {asked.data && fields.length === 0 && <p className="muted">That was not kept of it.</p>}
       {fields.length > 0 && (

@@ -17,7 +17,7 @@ export function Remade({ attemptId }: { attemptId: string }) {
       </div>
     );
   }
-  if (asked.error) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
+  if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data) return <Loading what="what would be sent now" />;
   const { then, now } = asked.data;
   if (!then || !now) return <p className="note">It cannot be made again: it was no write, or was sent before it was kept what it was made with.</p>;

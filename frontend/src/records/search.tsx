@@ -14,6 +14,7 @@ type Hit = SearchQuery["search"][number];
 type Row = RecordsQuery["records"]["nodes"][number];
 /** Long enough that nobody's typing is asked for letter by letter. */
 const TYPING_MS = 180;
+const EVERY_MS = 5_000;
 
 export function Records() {
   const tenant = useTenant();
@@ -74,7 +75,7 @@ function useConnectionNames(): ((id: string) => string) | null {
 function Hits({ text }: { text: string }) {
   const tenant = useTenant();
   const nameOf = useConnectionNames();
-  const asked = useAsk(SearchDocument, { text });
+  const asked = useAsk(SearchDocument, { text }, { everyMs: EVERY_MS });
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data || !nameOf) return <Loading what="what fits" />;
   const hits = asked.data.search;
@@ -127,7 +128,7 @@ function Hits({ text }: { text: string }) {
 function Newest({ kind, choose }: { kind: string | undefined; choose: (kind: string) => void }) {
   const tenant = useTenant();
   const nameOf = useConnectionNames();
-  const asked = usePages(RecordsDocument, { kind: kind ?? null, first: 100 }, (result) => result.records);
+  const asked = usePages(RecordsDocument, { kind: kind ?? null, first: 100 }, (result) => result.records, { everyMs: EVERY_MS });
   const columns: Column<Row>[] = [
     { header: "Record", accessorFn: (record) => record.number ?? record.sourceId, cell: ({ row }) => <RecordLink tenant={tenant} record={row.original} /> },
     { header: "Kind", accessorKey: "kind", cell: ({ row }) => words(row.original.kind) },

@@ -90,7 +90,7 @@ function MessageDialog({ id, close }: { id: string; close: () => void }) {
   const message = nodeWith(asked.data?.node, "body");
   return (
     <Dialog title="As it came" about={message ? `${message.origin} ${message.topic}` : undefined} open close={close}>
-      {asked.error ? <Problem error={asked.error} /> : message ? (
+      {asked.error && !asked.data ? <Problem error={asked.error} /> : message ? (
         <>
           <HiddenNote texts={[message.body]} />
           <Document text={message.body} label="The message" />
@@ -106,11 +106,11 @@ function MessageDialog({ id, close }: { id: string; close: () => void }) {
 }
 
 function AttemptDialog({ id, deliveryId, close }: { id: string; deliveryId: string; close: () => void }) {
-  const asked = useAsk(RecordAttemptsDocument, { id: deliveryId });
+  const asked = useAsk(RecordAttemptsDocument, { id: deliveryId }, { everyMs: EVERY_MS });
   const attempt = asked.data?.delivery?.attempts.find((one) => one.id === id);
   return (
     <Dialog title="What was sent and answered" about={attempt ? `${attempt.method} ${attempt.url}` : undefined} open close={close}>
-      {asked.error ? (
+      {asked.error && !asked.data ? (
         <Problem error={asked.error} />
       ) : attempt ? (
         <>

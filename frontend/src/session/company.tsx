@@ -2,11 +2,14 @@
 // provider of somebody else's choice without a press of the button.
 import { Link, useSearch } from "@tanstack/react-router";
 import { Field } from "../ui/field";
+import { signOutAgain } from "./session";
 import { WANTED_KEY, startOf } from "./sso";
 
 export function Company() {
   const { who, to } = useSearch({ from: "/company" });
-  const leave = (company: string) => {
+  const leave = async (company: string) => {
+    // A session that was left behind is ended first: on the way back nobody could tell it from the new one.
+    await signOutAgain();
     if (to) sessionStorage.setItem(WANTED_KEY, to);
     window.location.assign(startOf(company));
   };
@@ -16,7 +19,7 @@ export function Company() {
         className="panel stack"
         onSubmit={(event) => {
           event.preventDefault();
-          leave(String(new FormData(event.currentTarget).get("who")));
+          void leave(String(new FormData(event.currentTarget).get("who")));
         }}
       >
         <h1>Sign in with your company</h1>

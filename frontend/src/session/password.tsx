@@ -1,16 +1,20 @@
 // The way back in: asks for a mail, or, with the token of one behind # in the address, sets a password.
-import { useState } from "react";
-import { Link } from "@tanstack/react-router";
+import { Link, useLocation } from "@tanstack/react-router";
 import { useMutation } from "@tanstack/react-query";
 import { post } from "../api/client";
 import { wrongWith } from "../api/hooks";
 import { Field } from "../ui/field";
-import { Problem } from "../ui/state";
+import { Problem, sentence } from "../ui/state";
 import { PasswordResetAskDocument, PasswordResetDocument } from "./query.generated";
 import { forgetSession } from "./session";
 
 export function Password() {
-  const [token] = useState(() => window.location.hash.slice(1));
+  const token = useLocation({ select: ({ hash }) => hash });
+  // Another link, or none any more, is another page.
+  return <Ask key={token} token={token} />;
+}
+
+function Ask({ token }: { token: string }) {
   const act = useMutation({
     mutationFn: async (form: FormData) => {
       if (token === "") return (await post(PasswordResetAskDocument, { email: String(form.get("email")) })).passwordResetAsk;
@@ -21,6 +25,8 @@ export function Password() {
     },
   });
   const errors = act.data?.userErrors;
+  const over = wrongWith(errors, "token");
+  const isOpen = !act.data?.done && !over;
   const said = token === "" ? "If this address has an account, a mail is on its way. Its link works once, within an hour." : "Your new password is set.";
   return (
     <main className="sign-in">
@@ -34,17 +40,27 @@ export function Password() {
         <h1>Set a new password</h1>
         {Boolean(act.error) && <Problem error={act.error} />}
         {act.data?.done && <p role="status">{said}</p>}
-        {!act.data?.done && token === "" && (
+        {over && (
+          <>
+            <p className="note bad" role="alert">
+              {sentence(over)}
+            </p>
+            <Link to="/password" className="button main-act">
+              Ask for another mail
+            </Link>
+          </>
+        )}
+        {isOpen && token === "" && (
           <Field label="E-mail" wrong={wrongWith(errors, "email")}>
             {(props) => <input {...props} name="email" type="email" autoComplete="username" required autoFocus />}
           </Field>
         )}
-        {!act.data?.done && token !== "" && (
-          <Field label="A password, 12 characters at least" wrong={wrongWith(errors, "password") ?? wrongWith(errors, "token")}>
+        {isOpen && token !== "" && (
+          <Field label="A password, 12 characters at least" wrong={wrongWith(errors, "password")}>
             {(props) => <input {...props} name="password" type="password" autoComplete="new-password" required autoFocus />}
           </Field>
         )}
-        {!act.data?.done && (
+        {isOpen && (
           <button type="submit" className="button main-act" disabled={act.isPending}>
             {token === "" ? "Send me a mail" : "Set it"}
           </button>

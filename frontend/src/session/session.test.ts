@@ -62,6 +62,54 @@ test("no token ever reaches the browser's storage, and what was kept there once 
   expect([isSignedIn(), stored.size]).toEqual([false, 0]);
 });
 
+test("who signs out while the server does not answer may go, is told that they are not signed out yet, and is as soon as it answers", async () => {
+  stored.set("signed-in", "1");
+  api("first");
+  const { endsAlone, isSignedIn, leftAt, onSession, signOut, signOutAgain } = await import("./session");
+  const told = vi.fn();
+  onSession(told);
+  const closed: string[] = [];
+  let isBack = false;
+  vi.stubGlobal("fetch", async (address: string) => {
+    closed.push(address);
+    return isBack ? { ok: true, json: async () => ({ session: null, reason: "signed out" }) } : Promise.reject(new TypeError("no network"));
+  });
+  await signOut();
+  expect([isSignedIn(), typeof leftAt(), told.mock.calls.length]).toEqual([false, "string", 1]);
+  expect(endsAlone("2026-11-01T00:00:00.000Z")).toBe("2026-12-01T00:00:00.000Z");
+  expect([await signOutAgain(), leftAt() === null]).toEqual([false, false]);
+
+  isBack = true;
+  expect(await Promise.all([signOutAgain(), signOutAgain()])).toEqual([true, true]);
+  expect([leftAt(), stored.size]).toEqual([null, 0]);
+  expect(closed).toEqual(["/session/close", "/session/close", "/session/close"]);
+  // There is nothing left to end, and the server is not asked.
+  expect([await signOutAgain(), closed.length]).toEqual([true, 3]);
+});
+
+test("a server that is silent keeps nobody who wants to go", async () => {
+  stored.set("signed-in", "1");
+  vi.stubGlobal("fetch", () => new Promise(() => undefined));
+  vi.useFakeTimers();
+  const { isSignedIn, leftAt, signOut } = await import("./session");
+  const leaving = signOut();
+  await vi.advanceTimersByTimeAsync(10_000);
+  await leaving;
+  vi.useRealTimers();
+  expect([isSignedIn(), leftAt() === null]).toEqual([false, false]);
+  // The lock is let go by the browser's own limit of the request, and here by nobody.
+  busy = Promise.resolve();
+});
+
+test("who signs in after it ends the session that was left behind first, and never the new one", async () => {
+  stored.set("left", new Date().toISOString());
+  const fetched = api("first");
+  const { isSignedIn, leftAt, signIn, signOutAgain } = await import("./session");
+  const [refusal] = await Promise.all([signIn("ann@example.com", "right"), signOutAgain()]);
+  expect([refusal, isSignedIn(), leftAt()]).toEqual([null, true, null]);
+  expect(fetched.mock.calls.map(([address]) => address)).toEqual(["/session/close", "/session/open"]);
+});
+
 test("a refresh token that is no good signs out, and tells the pages", async () => {
   stored.set("signed-in", "1");
   api("stolen and used");

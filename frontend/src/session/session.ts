@@ -1,12 +1,19 @@
 // The person who is signed in. The access token lives in this page's memory; the refresh token in a cookie that no script can read and that goes to
 // /session only. It works once, and one that comes twice ends the session: so one tab trades it at a time, under a lock that all tabs share. What the
-// browser's storage keeps is that somebody is signed in, so that every tab knows of it at once.
+// browser's storage keeps is that somebody is signed in, so that every tab knows of it at once, and that somebody left whom the server still holds for signed
+// in, so that nobody is told that they are signed out before they are.
 import { ApiError } from "../api/client";
 import type { PasskeyAnswer, PasskeyAsked } from "./passkey";
 
 const SIGNED_IN_KEY = "signed-in";
+const LEFT_KEY = "left";
+const LOCK = "crossdock-session";
 /** A token that ends while a request is under way would be refused. */
 const EARLY_MS = 60_000;
+/** Whoever signs out has turned to go, and does not wait for longer. */
+const CLOSE_MAX_MS = 8_000;
+/** As the server has it (REFRESH_DAYS of api/src/auth.rs): a session that nobody uses ends by itself after so long. */
+const SESSION_MAX_MS = 30 * 24 * 60 * 60_000;
 
 interface Access {
   token: string;
@@ -26,7 +33,7 @@ export function isSignedIn(): boolean {
 export function onSession(listener: () => void): () => void {
   listeners.add(listener);
   const stored = (event: StorageEvent) => {
-    if (event.key !== SIGNED_IN_KEY) return;
+    if (event.key !== SIGNED_IN_KEY && event.key !== LEFT_KEY) return;
     // Whoever signs in next there may be somebody else.
     access = null;
     listener();
@@ -41,7 +48,7 @@ export function onSession(listener: () => void): () => void {
 /** A token that lives for a while yet; null for who is signed out. */
 export async function accessToken(): Promise<string | null> {
   const fresh = () => (isSignedIn() && access !== null && access.endsAt - EARLY_MS > Date.now() ? access.token : null);
-  return fresh() ?? navigator.locks.request("crossdock-session", async () => fresh() ?? refresh());
+  return fresh() ?? navigator.locks.request(LOCK, async () => fresh() ?? refresh());
 }
 
 async function refresh(): Promise<string | null> {
@@ -76,16 +83,20 @@ export interface Refusal {
 
 /** Signs in; gives the refusal where it was refused. */
 export async function signIn(email: string, password: string, code: string | null = null, shown: PasskeyAnswer | null = null): Promise<Refusal | null> {
-  const { session, reason, needs, passkey } = await call("open", { email, password, code, passkey: shown });
-  if (!session) return { reason: reason ?? "The sign-in was refused.", needsCode: needs === "code", passkey: passkey ?? null, needsSso: needs === "sso" };
-  keep(session);
-  signedIn();
-  return null;
+  // Not while the session before is being ended: the answer to that takes the cookie away, and must not take the new one.
+  return navigator.locks.request(LOCK, async () => {
+    if (leftAt() !== null) await close();
+    const { session, reason, needs, passkey } = await call("open", { email, password, code, passkey: shown });
+    if (!session) return { reason: reason ?? "The sign-in was refused.", needsCode: needs === "code", passkey: passkey ?? null, needsSso: needs === "sso" };
+    keep(session);
+    signedIn();
+    return null;
+  });
 }
 
 /** Takes the session that a sign-in with the company left in the cookie; false where there is none. */
 export async function adoptSession(): Promise<boolean> {
-  const { session } = await navigator.locks.request("crossdock-session", () => call("refresh", {}));
+  const { session } = await navigator.locks.request(LOCK, () => call("refresh", {}));
   if (!session) return false;
   keep(session);
   signedIn();
@@ -95,21 +106,64 @@ export async function adoptSession(): Promise<boolean> {
 function signedIn(): void {
   // Another value each time, so that tabs where somebody else was signed in hear of it, too.
   localStorage.setItem(SIGNED_IN_KEY, String(Date.now()));
-  for (const listener of listeners) listener();
+  // The cookie of the session before is overwritten.
+  localStorage.removeItem(LEFT_KEY);
+  tell();
 }
 
-/** Ends the session on the server first, so that no copy of its tokens is worth anything. */
+/**
+ * Ends the session on the server first, so that no copy of its tokens is worth anything. Where the server does not say that it has, whoever wants to go is
+ * not kept: this browser forgets what it knows, but for the cookie, which no script can take away, and says until it is done that they are not signed out.
+ */
 export async function signOut(): Promise<void> {
-  // Not while another tab trades the token: the one that it gets would stay good.
-  await navigator.locks.request("crossdock-session", () => call("close", {})).catch(() => null);
+  // Not while another tab trades the token: the one that it gets would stay good. Nor longer than somebody waits who goes.
+  const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), CLOSE_MAX_MS));
+  const isClosed = await Promise.race([navigator.locks.request(LOCK, close), late]);
+  if (!isClosed) localStorage.setItem(LEFT_KEY, new Date().toISOString());
   forgetSession();
+}
+
+let again: Promise<boolean> | null = null;
+
+/** Ends the session that somebody left behind; true where there is none any more. */
+export function signOutAgain(): Promise<boolean> {
+  // One try at a time: a server that is silent would be met by all of them.
+  again ??= navigator.locks.request(LOCK, async () => leftAt() === null || close()).finally(() => (again = null));
+  return again.then((isClosed) => {
+    if (isClosed) tell();
+    return isClosed;
+  });
+}
+
+/** When somebody left whom the server was not told to sign out; null where nobody did. */
+export function leftAt(): string | null {
+  return localStorage.getItem(LEFT_KEY);
+}
+
+/** When a session that was left behind ends by itself, if nobody goes on with it. */
+export function endsAlone(left: string): string {
+  return new Date(Date.parse(left) + SESSION_MAX_MS).toISOString();
+}
+
+async function close(): Promise<boolean> {
+  try {
+    await call("close", {}, AbortSignal.timeout(CLOSE_MAX_MS));
+  } catch {
+    return false;
+  }
+  localStorage.removeItem(LEFT_KEY);
+  return true;
+}
+
+function tell(): void {
+  for (const listener of listeners) listener();
 }
 
 export function forgetSession(): void {
   const was = isSignedIn();
   access = null;
   localStorage.removeItem(SIGNED_IN_KEY);
-  if (was) for (const listener of listeners) listener();
+  if (was) tell();
 }
 
 interface Answer {
@@ -121,7 +175,7 @@ interface Answer {
 }
 
 /** Asks at the one address that the cookie goes to. */
-async function call(act: "open" | "refresh" | "close", body: object): Promise<Answer> {
+async function call(act: "open" | "refresh" | "close", body: object, signal?: AbortSignal): Promise<Answer> {
   let response: Response;
   try {
     response = await fetch(`/session/${act}`, {
@@ -129,6 +183,7 @@ async function call(act: "open" | "refresh" | "close", body: object): Promise<An
       headers: { "Content-Type": "application/json" },
       credentials: "same-origin",
       body: JSON.stringify(body),
+      ...(signal ? { signal } : {}),
     });
   } catch {
     throw new ApiError("Crossdock does not answer. Check your connection; this page tries again by itself.", "OFFLINE");

@@ -4,7 +4,8 @@ import { Link, Navigate, useNavigate, useRouter, useSearch } from "@tanstack/rea
 import { Field } from "../ui/field";
 import { Problem, sentence } from "../ui/state";
 import { hasPasskeys, showPasskey, type PasskeyAsked } from "./passkey";
-import { adoptSession, isSignedIn, signIn } from "./session";
+import { NotSignedOut } from "./not-signed-out";
+import { adoptSession, isSignedIn, leftAt, signIn } from "./session";
 import { DONE, WANTED_KEY, reasonOf } from "./sso";
 
 export function SignIn() {
@@ -16,8 +17,8 @@ export function SignIn() {
   const [needsCode, setNeedsCode] = useState(false);
   const [asked, setAsked] = useState<PasskeyAsked | null>(null);
   const [error, setError] = useState<unknown>(null);
-  // The company's sign-in has ended well: what it left in the cookie is taken.
-  const [isBack, setBack] = useState(sso === DONE);
+  // The company's sign-in has ended well: what it left in the cookie is taken. Not the session that somebody meant to leave: an address must not revive it.
+  const [isBack, setBack] = useState(sso === DONE && leftAt() === null);
   const wanted = to ?? (isBack ? sessionStorage.getItem(WANTED_KEY) : null);
   const next = wanted && /^\/(?![/\\])/.test(wanted) ? wanted : "/";
   useEffect(() => {
@@ -77,6 +78,7 @@ export function SignIn() {
           <img src="/icon.svg" alt="" width="28" height="28" />
           <h1>Sign in to Crossdock</h1>
         </div>
+        <NotSignedOut />
         {Boolean(error) && <Problem error={error} />}
         {refused && <p role="alert">{refused}</p>}
         <Field label="E-mail">{(props) => <input {...props} name="email" type="email" autoComplete="username" required autoFocus />}</Field>

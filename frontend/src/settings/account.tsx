@@ -92,7 +92,8 @@ function Own() {
       </div>
       {account && <SecondFactor inUse={account.secondFactor ?? null} hasKeys={account.passkeys.length > 0} />}
       {account && <Passkeys keys={account.passkeys} hasApp={Boolean(account.secondFactor)} codesLeft={account.recoveryCodesLeft} />}
-      <Sessions />
+      {/* Below what is not known before. */}
+      {!asked.isPending && <Sessions />}
     </>
   );
 }

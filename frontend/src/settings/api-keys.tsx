@@ -10,28 +10,17 @@ import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { Empty, Loading, Problem } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
+import { GRANTS, grantsOf, type Grant } from "./grants";
 import { Operations, useOperationCount } from "./operations";
 import { nameOf } from "./people";
 import { ApiKeyCreateDocument, ApiKeyRevokeDocument, ApiKeyRotateDocument, ApiKeysDocument, MembersDocument, type ApiKeysQuery } from "./query.generated";
+import { inWords, ServiceAccounts, useServiceAccounts, type ServiceAccount } from "./service-accounts";
 
 type ApiKey = ApiKeysQuery["apiKeys"][number];
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** So many days before its end a key is marked. */
 const SOON_DAYS = 14;
 const DAYS_MAX = 366;
-
-/** What a key may be given (domain/src/permission.rs): never what would let it outlive whoever made it. */
-const GRANTS = {
-  READ_OPERATIONS: "See flows, records, deliveries, exceptions and connections, never secrets",
-  WORK_EXCEPTIONS: "Retry and ignore exceptions, edit lookup tables",
-  CONFIGURE: "Create and change connections, flows and lookup tables; publish",
-  READ_AUDIT: "See the audit log",
-  READ_USAGE: "See what is counted",
-  READ_INVOICES: "See what the tenant pays: its plan and its invoices",
-  READ_PERSONAL_DATA: "See names, addresses and telephones in records and payloads; without it they are hidden",
-  READ_SCHEMA: "Read the schema of the API (introspection)",
-} as const;
-type Grant = keyof typeof GRANTS;
 
 export function ApiKeys() {
   return (
@@ -43,13 +32,15 @@ export function ApiKeys() {
 
 function Keys() {
   const asked = useAsk(ApiKeysDocument, {}, { everyMs: 30_000 });
+  // Waited for, because they stand above the operations, and would move them.
+  const accounts = useServiceAccounts();
   const members = useAsk(MembersDocument, {}).data?.members ?? [];
   const [hasAll, setAll] = useState(false);
-  const [dialog, setDialog] = useState<{ act: "rotate" | "revoke"; key: ApiKey } | { act: "new"; isKept: boolean } | null>(null);
+  const [dialog, setDialog] = useState<{ act: "rotate" | "revoke"; key: ApiKey } | { act: "new"; isKept: boolean; of?: ServiceAccount } | null>(null);
   const [shown, setShown] = useState<Shown | null>(null);
   const close = () => setDialog(null);
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
-  if (!asked.data) return <Loading what="the API keys" />;
+  if (!asked.data || accounts.isPending) return <Loading what="the API keys" />;
   const all = asked.data.apiKeys;
   const rows = all.filter((key) => hasAll || key.state === "ACTIVE");
   const columns: Column<ApiKey>[] = [
@@ -62,6 +53,12 @@ function Keys() {
           <br />
           <code className="muted nowrap">cdk_{key.prefix}_…</code>
           {key.replacesId && <span className="muted small"> in the place of {all.find((one) => one.id === key.replacesId)?.name === key.name ? "an older one" : "another"}</span>}
+          {key.serviceAccount && (
+            <>
+              <br />
+              <span className="muted small">as {key.serviceAccount.name}</span>
+            </>
+          )}
         </span>
       ),
     },
@@ -72,8 +69,9 @@ function Keys() {
       cell: ({ row }) => (
         <ul className="small">
           {row.original.permissions.map((one) => (
-            <li key={one}>{GRANTS[one as Grant] ?? one}</li>
+            <li key={one}>{inWords(one)}</li>
           ))}
+          {row.original.permissions.length === 0 && <li className="muted">Nothing: its service account has nothing that it was given</li>}
           {row.original.persistedOnly && <li>Nothing but registered operations</li>}
         </ul>
       ),
@@ -129,8 +127,9 @@ function Keys() {
         )}
       </section>
       <p className="muted small">A key goes into the header “Authorization: Bearer …” of each request. It counts for this tenant only.</p>
+      <ServiceAccounts keys={all} makeKey={(of) => setDialog({ act: "new", isKept: false, of })} />
       <Operations keys={all} makeKey={() => setDialog({ act: "new", isKept: true })} />
-      {dialog?.act === "new" && <Create isKept={dialog.isKept} close={close} show={setShown} />}
+      {dialog?.act === "new" && <Create isKept={dialog.isKept} of={dialog.of} close={close} show={setShown} />}
       {dialog?.act === "rotate" && <Rotate of={dialog.key} close={close} show={setShown} />}
       {dialog?.act === "revoke" && <Revoke of={dialog.key} close={close} />}
       {shown && <ShownOnce of={shown} close={() => setShown(null)} />}
@@ -178,8 +177,11 @@ function ShownOnce({ of, close }: { of: Shown; close: () => void }) {
   );
 }
 
-function Create({ isKept: isKeptFirst, close, show }: { isKept: boolean; close: () => void; show: (shown: Shown) => void }) {
+function Create({ isKept: isKeptFirst, of, close, show }: { isKept: boolean; of?: ServiceAccount | undefined; close: () => void; show: (shown: Shown) => void }) {
   const [isKept, setKept] = useState(isKeptFirst);
+  const [accountId, setAccountId] = useState(of?.id ?? "");
+  const accounts = useServiceAccounts().data?.serviceAccounts.filter((one) => !one.endedAt) ?? [];
+  const account = accounts.find((one) => one.id === accountId);
   const operations = useOperationCount();
   const act = useFormAct(
     ApiKeyCreateDocument,
@@ -196,7 +198,7 @@ function Create({ isKept: isKeptFirst, close, show }: { isKept: boolean; close: 
       about="Give it no more than its program needs. That it was made, and what it does, stands in the audit log."
       label="Make the key"
       act={act}
-      fields={["name", "permissions", "expiresAt", "callsPerMinute"]}
+      fields={["name", "serviceAccountId", "permissions", "expiresAt", "callsPerMinute"]}
       close={close}
       submit={(form) =>
         act.run({
@@ -206,6 +208,7 @@ function Create({ isKept: isKeptFirst, close, show }: { isKept: boolean; close: 
             expiresAt: new Date(Date.now() + Number(form.get("days")) * DAY_MS).toISOString(),
             callsPerMinute: Number(form.get("callsPerMinute")),
             persistedOnly: isKept,
+            serviceAccountId: accountId || null,
           },
         })
       }
@@ -213,14 +216,29 @@ function Create({ isKept: isKeptFirst, close, show }: { isKept: boolean; close: 
       <Field label="What it is for" help="Its name in this list and in the audit log: warehouse sync" wrong={act.wrong("name")}>
         {(props) => <input {...props} name="name" required maxLength={200} autoFocus autoComplete="off" />}
       </Field>
+      {accounts.length > 0 && (
+        <Field label="It acts as" help="Its service account: whom the audit log names, for as long as the key lives." wrong={act.wrong("serviceAccountId")}>
+          {(props) => (
+            <select {...props} value={accountId} onChange={(event) => setAccountId(event.target.value)} style={{ maxWidth: "100%" }}>
+              <option value="">itself</option>
+              {accounts.map((one) => (
+                <option key={one.id} value={one.id}>
+                  {one.name}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+      )}
       <fieldset className="plain stack tight">
         <legend>What it may do</legend>
-        {Object.entries(GRANTS).map(([grant, about]) => (
+        {grantsOf(account).map((grant) => (
           <label key={grant} className="row nowrap-start">
             <input type="checkbox" name="permission" value={grant} defaultChecked={grant === "READ_OPERATIONS"} />
-            <span>{about}</span>
+            <span>{GRANTS[grant]}</span>
           </label>
         ))}
+        {account && <span className="muted small">No more than {account.name} may.</span>}
         {act.wrong("permissions") && (
           <span className="bad-text" role="alert">
             {act.wrong("permissions")}

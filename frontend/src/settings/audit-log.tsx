@@ -7,9 +7,9 @@ import { Badge } from "../ui/badge";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { Loading, Problem } from "../ui/state";
-import { AuditStreams } from "./audit-streams";
+import { AuditStreams, STREAMS_OFTEN } from "./audit-streams";
 import { PersonalData } from "./personal-data";
-import { AuditPolicyDocument, AuditPolicySetDocument } from "./query.generated";
+import { AuditPolicyDocument, AuditPolicySetDocument, AuditStreamsDocument } from "./query.generated";
 import { kept, takesMore, type Policy } from "./retention";
 
 const [DAYS_MIN, DAYS_MAX, HOLD_MAX] = [30, 36_500, 500];
@@ -17,10 +17,21 @@ const [DAYS_MIN, DAYS_MAX, HOLD_MAX] = [30, 36_500, 500];
 export function AuditLog() {
   return (
     <Permitted to="audit" otherwise="Your role does not see the audit log" advice="Owners, admins and auditors do. Ask one of them.">
+      <Parts />
+    </Permitted>
+  );
+}
+
+/** All of them at once: each that came by itself would push away what stands below it. */
+function Parts() {
+  const asked = [useAsk(AuditPolicyDocument, {}), useAsk(AuditStreamsDocument, {}, STREAMS_OFTEN)];
+  if (asked.some((one) => one.isPending)) return <Loading what="the rule" />;
+  return (
+    <>
       <Rule />
       <AuditStreams />
       <PersonalData />
-    </Permitted>
+    </>
   );
 }
 

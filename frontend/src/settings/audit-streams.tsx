@@ -13,9 +13,11 @@ import { AuditStreamCreateDocument, AuditStreamPauseDocument, AuditStreamRemoveD
 type Stream = AuditStreamsQuery["auditStreams"][number];
 const STREAMS_MAX = 5;
 
+export const STREAMS_OFTEN = { everyMs: 15_000 };
+
 export function AuditStreams() {
   const may = useMay();
-  const asked = useAsk(AuditStreamsDocument, {}, { everyMs: 15_000 });
+  const asked = useAsk(AuditStreamsDocument, {}, STREAMS_OFTEN);
   const [dialog, setDialog] = useState<"new" | Stream | null>(null);
   const streams = asked.data?.auditStreams;
   return (

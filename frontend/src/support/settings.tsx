@@ -38,12 +38,29 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export function SupportSettings() {
   return (
     <Permitted to="audit" otherwise="Your role does not see what support does here" advice="Owners and admins let support in; they and auditors see what it did. Ask one of them.">
+      <Parts />
+    </Permitted>
+  );
+}
+
+/** All of them at once: each that came by itself would push away what stands below it. */
+function Parts() {
+  const asked = [
+    useAsk(SupportConsentsDocument, {}, { everyMs: EVERY_MS }),
+    useAsk(SupportPersonalDataDocument, {}, { everyMs: EVERY_MS }),
+    useAsk(SupportRequestsDocument, {}, { everyMs: EVERY_MS }),
+    useAsk(ImpersonationsDocument, {}, { everyMs: EVERY_MS, isDear: true }),
+    useAsk(SupportMembersDocument, {}),
+  ];
+  if (asked.some((one) => one.isPending)) return <Loading what="what support may and does" />;
+  return (
+    <>
       <InNow />
       <Consent />
       <PersonalData />
       <Requests />
       <Impersonations />
-    </Permitted>
+    </>
   );
 }
 

@@ -18,7 +18,7 @@ export function StaffElsewhere({ tenant, to }: { tenant: string; to: string }) {
     <main className="sign-in">
       <div className="panel stack">
         <h1>You are no member of {tenant}</h1>
-        {desk.error ? (
+        {desk.error && !desk.data ? (
           <Problem error={desk.error} retry={() => void desk.refetch()} />
         ) : desk.isPending ? (
           <Loading what="what runs" />

@@ -86,7 +86,7 @@ function Form({ flowId }: { flowId: string }) {
           </button>
         </div>
       </form>
-      {candidate !== "" && (gaps.error ? <Problem error={gaps.error} /> : gaps.data && !gaps.isPlaceholderData ? <Gaps gaps={gaps.data.swapGaps} /> : <Loading what="what would be missing" />)}
+      {candidate !== "" && (gaps.error && !gaps.data ? <Problem error={gaps.error} /> : gaps.data && !gaps.isPlaceholderData ? <Gaps gaps={gaps.data.swapGaps} /> : <Loading what="what would be missing" />)}
     </>
   );
 }

@@ -1,5 +1,5 @@
 // A state in its own word, coloured by what it means for the person who looks. Colour is never alone: the word is always there.
-type Tone = "good" | "warn" | "bad" | "info";
+export type Tone = "good" | "warn" | "bad" | "info";
 
 const TONES: Record<string, Tone> = {
   confirmed: "good", reconciled: "good", healthy: "good", HEALTHY: "good", published: "good", active: "good", ACTIVE: "good", mapped: "good",
@@ -9,11 +9,16 @@ const TONES: Record<string, Tone> = {
 };
 
 export function Badge({ state, tone, children }: { state?: string; tone?: Tone | undefined; children?: React.ReactNode }) {
-  const colour = tone ?? (state ? TONES[state] : undefined) ?? "info";
+  const colour = tone ?? toneOf(state ?? "");
   return <span className={`badge ${colour}`}>{children ?? words(state ?? "")}</span>;
 }
 
 /** NOT_FOUND and inventory_level as people write them. */
 export function words(state: string): string {
   return state.replaceAll("_", " ").toLowerCase();
+}
+
+/** How a state is coloured. */
+export function toneOf(state: string): Tone {
+  return TONES[state] ?? "info";
 }

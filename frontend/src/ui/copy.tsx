@@ -13,8 +13,11 @@ export function Copy({ text, label }: { text: string; label: string }) {
       <code ref={shown} className="document" aria-label={label} role="textbox" aria-readonly="true" tabIndex={0}>
         {text}
       </code>
+      {/* Several may stand on one page. */}
       <button type="button" className="button" onClick={copy}>
-        Copy
+        <span>
+          Copy <span className="hidden-label">{label.charAt(0).toLowerCase() + label.slice(1)}</span>
+        </span>
       </button>
       <span role="status" className="muted small">
         {said}

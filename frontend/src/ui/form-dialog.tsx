@@ -4,6 +4,7 @@ import { useAct } from "../api/hooks";
 import { Dialog } from "./dialog";
 import { useTell, type Undo } from "./notice";
 import { Problem, sentence } from "./state";
+import { Working } from "./working";
 
 export interface FormAct<Variables> {
   run: (values: Variables) => void;
@@ -56,10 +57,12 @@ interface FormDialogProps<Variables> {
   fields?: readonly string[];
   submit: (form: FormData) => void;
   close: () => void;
+  /** What it does, for where that takes a while. */
+  meanwhile?: string;
   children?: React.ReactNode;
 }
 
-export function FormDialog<Variables>({ title, about, label, act, fields = [], submit, close, children }: FormDialogProps<Variables>) {
+export function FormDialog<Variables>({ title, about, label, act, fields = [], submit, close, meanwhile, children }: FormDialogProps<Variables>) {
   return (
     <Dialog title={title} about={about} open close={close}>
       <form
@@ -78,6 +81,7 @@ export function FormDialog<Variables>({ title, about, label, act, fields = [], s
           <button type="button" className="button" onClick={close}>
             Cancel
           </button>
+          <Working isBusy={act.isBusy}>{meanwhile}</Working>
         </div>
       </form>
     </Dialog>

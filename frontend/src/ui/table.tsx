@@ -66,15 +66,17 @@ export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId
   useEffect(() => {
     if (onSeenEnd && isVirtual && last >= rows.length - AHEAD) onSeenEnd();
   }, [last, rows.length, onSeenEnd, isVirtual]);
-  const isDrawn = useRef(false);
+  const focusedRow = rows[focused];
+  const focusedId = focusedRow === undefined ? null : idOf(focusedRow);
+  const gone = useRef<{ index: number; id: string | null } | null>(null);
   useEffect(() => {
-    const isFirst = !isDrawn.current;
-    isDrawn.current = true;
-    // Who opens a page begins at its head, also where its first row is below it.
-    if (focused < 0 || (isFirst && focused === 0)) return;
+    const before = gone.current;
+    gone.current = { index: focused, id: focusedId };
+    // Who opens a page begins at its head, also where its first row is below it; and where another row joins above, the page stays as it is read.
+    if (focused < 0 || (before ? before.index === focused || before.id === focusedId : focused === 0)) return;
     if (isVirtual) virtual.scrollToIndex(focused);
     else box.current?.querySelector('[data-focused="true"]')?.scrollIntoView({ block: "nearest" });
-  }, [focused, isVirtual, virtual]);
+  }, [focused, focusedId, isVirtual, virtual]);
   const shown = isVirtual ? items.map((item) => ({ row: sorted[item.index - start], index: item.index })) : sorted.map((row, index) => ({ row, index }));
   const above = isVirtual ? (items[0]?.start ?? 0) : 0;
   const below = isVirtual ? virtual.getTotalSize() - (items.at(-1)?.end ?? 0) : 0;

@@ -1,12 +1,16 @@
-// The last thirteen months beside each other: how the tenant grows, and a sheet for whoever books it.
+// The last thirteen months beside each other: how the tenant grows, as charts and in numbers, and a sheet for whoever books it.
+import { lazy } from "react";
 import { Link } from "@tanstack/react-router";
 import { save } from "../api/download";
 import { useAsk, useTenant } from "../api/hooks";
+import { Later } from "../ui/later";
 import { UsageHistoryDocument } from "./history.generated";
 import { beginnings, monthsOf, sheetOf } from "./by-month";
 import { METERS, type Meter } from "./meters";
-import { monthName } from "./months";
+import { monthName, shortName } from "./months";
 
+const Chart = lazy(() => import("../ui/chart").then((part) => ({ default: part.Chart })));
+const short = new Intl.NumberFormat(undefined, { notation: "compact" });
 const COUNTED = Object.entries(METERS) as [Meter, string][];
 
 export function History({ now, chosen }: { now: Date; chosen: string }) {
@@ -14,7 +18,8 @@ export function History({ now, chosen }: { now: Date; chosen: string }) {
   const asked = useAsk(UsageHistoryDocument, beginnings(now), { isDear: true });
   if (!asked.data) return null;
   const months = monthsOf(asked.data, now);
-  const most = Object.fromEntries(COUNTED.map(([meter]) => [meter, Math.max(1, ...months.map((one) => one.quantities[meter]))])) as Record<Meter, number>;
+  const oldestFirst = months.toReversed();
+  const pieces = oldestFirst.map(({ month }) => ({ name: shortName(month), title: monthName(month) }));
   return (
     <section className="panel flush" aria-label="The last months">
       <div className="row apart">
@@ -22,6 +27,25 @@ export function History({ now, chosen }: { now: Date; chosen: string }) {
         <button type="button" className="button" onClick={() => save(new Blob([sheetOf(months)], { type: "text/csv" }), `usage-${tenant}.csv`)}>
           Download as a sheet
         </button>
+      </div>
+      <div className="cards padded">
+        {COUNTED.map(([meter, name]) => (
+          <div key={meter}>
+            <h3>{name}</h3>
+            <Later className="chart">
+              <Chart
+                label={`${name}, by month`}
+                pieces={pieces}
+                series={[{ name: name.toLowerCase(), as: "bar", tone: "quiet", values: oldestFirst.map((one) => one.quantities[meter]) }]}
+                word={(value) => value.toLocaleString()}
+                tick={(value) => short.format(value)}
+                isWhole
+                current={oldestFirst.findIndex((one) => one.month === chosen)}
+                isInTable
+              />
+            </Later>
+          </div>
+        ))}
       </div>
       <div className="table stacks" tabIndex={0} role="region" aria-label="Usage by month">
         <table>
@@ -46,12 +70,7 @@ export function History({ now, chosen }: { now: Date; chosen: string }) {
                 </td>
                 {COUNTED.map(([meter, name]) => (
                   <td key={meter} className="right num" data-label={name}>
-                    <div>
-                      {one.quantities[meter].toLocaleString()}
-                      <span className="part" aria-hidden="true">
-                        <span style={{ width: `${(one.quantities[meter] / most[meter]) * 100}%` }} />
-                      </span>
-                    </div>
+                    {one.quantities[meter].toLocaleString()}
                   </td>
                 ))}
               </tr>

@@ -7,6 +7,13 @@ export function monthName(month: string): string {
   return name.format(new Date(`${month}-01T00:00:00Z`));
 }
 
+const short = new Intl.DateTimeFormat(undefined, { month: "short", timeZone: "UTC" });
+
+/** 2026-11 is Nov, where the year is plain. */
+export function shortName(month: string): string {
+  return short.format(new Date(`${month}-01T00:00:00Z`));
+}
+
 /** The month of a moment, and those before it, the newest first. */
 export function lastMonths(now: Date, count: number): string[] {
   return Array.from({ length: count }, (_, back) => start(now.getUTCFullYear(), now.getUTCMonth() - back).toISOString().slice(0, 7));

@@ -16,6 +16,7 @@ use clap::{Parser, Subcommand};
 use connector::ConnectorCommand;
 use connectors::Catalog;
 use domain::id::UserId;
+use domain::scope::Request;
 use flow::{Apply, FlowCommand};
 use infra::broker::Broker;
 use infra::drift::Drifts;
@@ -362,7 +363,7 @@ async fn person(store: &Store, email: &str) -> Result<UserId, Failure> {
 async fn second_factor_remove(email: &str) -> Result<(), Failure> {
     let store = database().await?;
     let user = person(&store, email).await?;
-    if store.second_factors_remove(user, uuid::Uuid::now_v7()).await? {
+    if store.second_factors_remove(user, Request::own()).await? {
         say(&user.to_string())
     } else {
         Err(format!("{email} has no second factor").into())
@@ -384,7 +385,7 @@ async fn staff_grant(email: &str) -> Result<(), Failure> {
 async fn staff_revoke(email: &str) -> Result<(), Failure> {
     let store = database().await?;
     let user = person(&store, email).await?;
-    if store.staff_revoke(user, uuid::Uuid::now_v7()).await? {
+    if store.staff_revoke(user, Request::own()).await? {
         say(&user.to_string())
     } else {
         Err(format!("{email} is no staff of this installation").into())
@@ -394,7 +395,7 @@ async fn staff_revoke(email: &str) -> Result<(), Failure> {
 async fn user_password(email: &str) -> Result<(), Failure> {
     let (hash, store) = password_read().await?;
     let user = person(&store, email).await?;
-    store.password_set(user, &hash, None, uuid::Uuid::now_v7()).await?;
+    store.password_set(user, &hash, None, Request::own()).await?;
     say(&user.to_string())
 }
 

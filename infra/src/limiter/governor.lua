@@ -4,7 +4,7 @@
 local FIELDS = {
   'tat', 'blocked_until', 'rate', 'ceiling', 'step', 'changed_at', 'served', 'cut_at', 'epoch_at', 'epoch_served', 'epoch_blocked',
   'refusals', 'scale', 'cost', 'concurrency', 'concurrency_at', 'concurrency_wait', 'concurrency_served', 'left', 'left_at',
-  'trial', 'trial_served', 'trial_refused', 'whim', 'pardon',
+  'trial', 'trial_served', 'trial_refused', 'whim', 'pardon', 'window_from', 'window_at', 'window_served', 'closed_at',
 }
 -- A bucket that nobody used for so long is forgotten, ms: longer than anything blocks.
 local TTL = 172800000
@@ -53,7 +53,10 @@ local function pace(b, a)
   if b.scale > 0 then scale = b.scale end
   local rate, burst, concurrency = cap, 1, a.concurrency
   if b.rate > 0 then rate = b.rate end
-  if cap > 0 then burst = math.max(a.burst * scale * a.keep, 1) end
+  if cap > 0 then
+    local share = math.min(rate / cap, 1)
+    burst = math.max(a.burst * scale * share * a.keep, 1)
+  end
   if b.concurrency > 0 and (a.concurrency == 0 or b.concurrency < a.concurrency) then concurrency = b.concurrency end
   return rate * a.keep, burst, concurrency
 end
@@ -83,6 +86,7 @@ end
 local function take(b, a, given, now)
   local per_s = pace(b, a)
   if per_s > 0 then b.tat = math.max(b.tat, now) + tokens_of(b, a, given) * (1000 / per_s) end
+  if b.refusals >= 2 then b.blocked_until = math.max(b.blocked_until, now) + 1000 end
 end
 
 local function note(b, a, h, now)
@@ -115,8 +119,48 @@ local function grow_at_once(b, a, h, now)
   end
 end
 
+local function answered(b, now)
+  if b.refusals >= 2 then
+    b.blocked_until = math.min(b.blocked_until, now)
+    b.epoch_blocked = b.epoch_blocked + math.max(now - b.cut_at, 0)
+  end
+end
+
+local function begin_window(b, from, at)
+  b.window_from = from
+  b.window_at = at
+  b.window_served = 0
+end
+
+local function resumed(b, h)
+  local shortest, longest = b.closed_at - b.window_at, h.sent_at - b.window_from
+  local is_known = shortest >= 10000 and longest <= 130000 and longest <= 2 * shortest
+  if is_known and b.rate > 0 and b.epoch_at >= b.window_at and b.whim == 0 then
+    local low, high = b.window_served * 1000 / longest, b.window_served * 1000 / shortest
+    local rate = math.min(low + (high - low) * 0.1, high * 0.97)
+    if rate > b.rate or b.closed_at - b.epoch_at >= 0.05 * longest then
+      b.rate = rate
+      b.ceiling = high
+    end
+  end
+  begin_window(b, b.closed_at, h.sent_at)
+end
+
+local function go_evenly(b, a, from)
+  local per_s, burst = pace(b, a)
+  b.tat = math.max(b.tat, from + (burst - 1) * (1000 / per_s))
+end
+
 local function served(b, a, h, now)
-  if h.sent_at >= b.cut_at then b.refusals = 0 end
+  if h.sent_at >= b.cut_at then
+    answered(b, now)
+    if b.refusals > 0 then
+      resumed(b, h)
+      if b.rate > 0 then go_evenly(b, a, now) end
+    end
+    b.refusals = 0
+  end
+  b.window_served = b.window_served + h.tokens
   b.epoch_served = b.epoch_served + h.tokens
   b.pardon = math.min(b.pardon + b.whim * 2, 3)
   b.whim = b.whim * 0.9998
@@ -226,13 +270,16 @@ local function cut(b, a, h, now)
   b.epoch_at = now
   b.epoch_served = 0
   b.epoch_blocked = b.blocked_until - now
-  local per_s, burst = pace(b, a)
-  b.tat = math.max(b.tat, b.changed_at + (burst - 1) * (1000 / per_s))
+  go_evenly(b, a, b.changed_at)
 end
 
 local function refused(b, a, h, now)
   local is_new = h.sent_at >= b.cut_at
-  if is_new then b.refusals = b.refusals + 1 end
+  if is_new then
+    answered(b, now)
+    b.refusals = b.refusals + 1
+    if b.refusals == 2 and b.rate > b.trial * 0.35 then b.trial_refused = b.trial_refused - 2 end
+  end
   local is_pardoned = b.pardon >= 1
   if is_new and is_pardoned then b.pardon = b.pardon - 1 end
   if not is_pardoned and is_at_once(b, a, h, now) then
@@ -247,6 +294,8 @@ local function refused(b, a, h, now)
   if is_pardoned then b.changed_at = b.changed_at + blocked end
   b.blocked_until = until_ms
   if is_new then
+    b.closed_at = now
+    if h.retry_after >= 0 then b.closed_at = math.max(now, until_ms - 1000) end
     if b.refusals == 1 and not is_pardoned then cut(b, a, h, now) end
     b.cut_at = b.blocked_until
   end
@@ -254,6 +303,13 @@ end
 
 local function hear(b, a, h, now)
   note(b, a, h, now)
+  local is_first = b.window_at == 0 and h.verdict > 0
+  local is_anew = b.rate == 0 and h.verdict == 1 and now - b.window_at > 60000
+  if is_first then
+    begin_window(b, h.sent_at, h.sent_at)
+  elseif is_anew then
+    begin_window(b, 0, h.sent_at)
+  end
   if h.verdict == 1 then served(b, a, h, now) end
   if h.verdict == 2 then refused(b, a, h, now) end
 end

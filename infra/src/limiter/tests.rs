@@ -191,6 +191,8 @@ async fn the_script_in_redis_does_what_the_model_does() {
                         leases[which].push(lease.clone());
                     }
                     under_way.push((which, permit(&buckets, &asked, true, lease, false)));
+                } else if is_busy {
+                    clock += wait;
                 }
             } else {
                 let index = usize::try_from(dice.below(under_way.len() as u64)).unwrap();

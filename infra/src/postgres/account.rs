@@ -6,7 +6,8 @@ use std::slice;
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{SessionId, UserId};
-use sqlx::Row;
+use domain::scope::Request;
+use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::mail::{self, SealedMail};
@@ -105,17 +106,34 @@ impl Store {
         .transpose()
     }
 
-    /// Sets a password and ends every session of the person but `but`.
+    /// Sets a password and ends every session of the person but `but`, and every link to set another one.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn password_set(&self, user: UserId, hash: &str, but: Option<SessionId>, request: Uuid) -> Result<(), StoreError> {
+    pub async fn password_set(
+        &self,
+        user: UserId,
+        hash: &str,
+        but: Option<SessionId>,
+        request: Request,
+    ) -> Result<(), StoreError> {
         let mut tx = self.pool().begin().await?;
-        let set = sqlx::query("SELECT user_password_set($1, $2, $3)").bind(user.0).bind(hash).bind(but.map(|session| session.0));
-        set.execute(&mut *tx).await?;
-        tell(&mut tx, user, request, Action::PasswordSet, "user", &[user.0], None).await?;
+        set(&mut tx, user, hash, but, request).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Sets a password by a mailed token, which is used up with it or not at all, and ends every session of the person; whose it was, or `None` where the
+    /// token is no good.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn password_reset(&self, token_hash: &[u8], hash: &str, request: Request) -> Result<Option<UserId>, StoreError> {
+        let mut tx = self.pool().begin().await?;
+        let Some(user) = used(&mut tx, Purpose::Reset, token_hash).await? else { return Ok(None) };
+        set(&mut tx, user, hash, None, request).await?;
+        tx.commit().await?;
+        Ok(Some(user))
     }
 
     /// Keeps the hash of a token, and the mail that carries it; false where the person was sent three within an hour.
@@ -145,12 +163,45 @@ impl Store {
         Ok(made)
     }
 
-    /// Uses a mailed token, which proves the address; whose it was, or `None` where it was used, has expired or was never made.
+    /// True of a mailed token that could be used now. The look does not use it up.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn mailed_token_use(&self, purpose: Purpose, token_hash: &[u8]) -> Result<Option<UserId>, StoreError> {
-        let user = sqlx::query_scalar::<_, Option<Uuid>>("SELECT mailed_token_use($1, $2)");
-        Ok(user.bind(token_hash).bind(purpose.as_str()).fetch_one(self.pool()).await?.map(UserId))
+    pub async fn mailed_token_is_good(&self, purpose: Purpose, token_hash: &[u8]) -> Result<bool, StoreError> {
+        let is_good = sqlx::query_scalar("SELECT mailed_token_is_good($1, $2)").bind(token_hash).bind(purpose.as_str());
+        Ok(is_good.fetch_one(self.pool()).await?)
     }
+
+    /// Proves an address by a mailed token, which is used up; whose it was, or `None` where it was used, has expired or was never made.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn email_verify(&self, token_hash: &[u8]) -> Result<Option<UserId>, StoreError> {
+        let mut tx = self.pool().begin().await?;
+        let user = used(&mut tx, Purpose::Verify, token_hash).await?;
+        tx.commit().await?;
+        Ok(user)
+    }
+}
+
+/// Uses a mailed token, which proves the address, too: whose it was.
+async fn used(
+    tx: &mut Transaction<'static, Postgres>,
+    purpose: Purpose,
+    token_hash: &[u8],
+) -> Result<Option<UserId>, StoreError> {
+    let user = sqlx::query_scalar::<_, Option<Uuid>>("SELECT mailed_token_use($1, $2)").bind(token_hash);
+    Ok(user.bind(purpose.as_str()).fetch_one(&mut **tx).await?.map(UserId))
+}
+
+async fn set(
+    tx: &mut Transaction<'static, Postgres>,
+    user: UserId,
+    hash: &str,
+    but: Option<SessionId>,
+    request: Request,
+) -> Result<(), StoreError> {
+    let set = sqlx::query("SELECT user_password_set($1, $2, $3)").bind(user.0).bind(hash).bind(but.map(|session| session.0));
+    set.execute(&mut **tx).await?;
+    tell(tx, user, request, Action::PasswordSet, "user", &[user.0], None).await
 }

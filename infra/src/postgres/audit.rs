@@ -5,15 +5,17 @@ use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use domain::audit::Action;
 use domain::cell::row;
 use domain::id::{AuditEventId, TenantId};
+use domain::merkle::{Hash, hex};
 use sea_orm::sea_query::{self, Alias, Expr, Query};
 use sea_orm::{ColumnTrait, QueryFilter, Select};
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::entity::audit_event;
 use super::page::PAGE_MAX;
 use super::receive::audit_each;
+use super::seal::give;
 use super::{Store, StoreError, TenantStore};
 use crate::vault::Vault;
 
@@ -93,6 +95,15 @@ fn sheet_row(event: &audit_event::Model, sees_personal: bool) -> String {
     row([&id, &at, &actor, &event.action, &event.subject_kind, &subject, &request, hidden.as_ref()])
 }
 
+/// What an event tells of a message that came or was read back, beside what it tells already: with the digest of the body, a seal over the event holds
+/// that, too. Webhooks have the same from the statement that takes them ([`super::intake`]).
+pub(crate) fn told_with_body(mut told: serde_json::Value, sha256: &Hash) -> String {
+    told[BODY_SHA256] = hex(sha256).into();
+    told.to_string()
+}
+
+const BODY_SHA256: &str = "body_sha256";
+
 /// Where the payload lies that an event is about. It is kept beside the log and not in it: what is sealed is its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PayloadPointer {
@@ -100,8 +111,12 @@ pub enum PayloadPointer {
     Request { delivery: Uuid, attempt: i32, sha256: String },
     /// What it was answered, cut to its bound.
     Answer { delivery: Uuid, sha256: String },
-    /// What arrived.
-    Message { message: Uuid },
+    /// What arrived. Events from before it was written hold no digest of it.
+    Message { message: Uuid, sha256: Option<String> },
+    /// What was read back of a message that came thin.
+    Fetched { message: Uuid, sha256: String },
+    /// What the vendor answered in place of that, cut to its bound.
+    FetchRefused { message: Uuid, sha256: String },
     /// What is kept of a call that was told after it was made: of its request, or of its answer.
     Call { event: Uuid, is_answer: bool, sha256: String },
 }
@@ -110,11 +125,19 @@ impl PayloadPointer {
     /// What this event is about; `None` of one that is about no payload.
     #[must_use]
     pub fn of(event: Uuid, action: &str, subject: Uuid, detail: Option<&str>) -> Option<Self> {
+        let detail: Option<serde_json::Value> = detail.and_then(|detail| serde_json::from_str(detail).ok());
         if action == Action::MessageReceived.as_str() {
-            return Some(Self::Message { message: subject });
+            let sha256 = detail.and_then(|detail| Some(detail.get(BODY_SHA256)?.as_str()?.to_owned()));
+            return Some(Self::Message { message: subject, sha256 });
         }
-        let detail: serde_json::Value = serde_json::from_str(detail?).ok()?;
+        let detail = detail?;
         let text = |name: &str| detail.get(name)?.as_str().map(str::to_owned);
+        if action == Action::MessageFetched.as_str() {
+            return Some(Self::Fetched { message: subject, sha256: text(BODY_SHA256)? });
+        }
+        if text("call").is_some_and(|call| call == "fetch") {
+            return Some(Self::FetchRefused { message: subject, sha256: text("answer_sha256")? });
+        }
         let is_attempts = [Action::AttemptStarted, Action::AttemptRead].iter().any(|one| one.as_str() == action);
         if let (true, Some(sha256)) = (is_attempts, text("request_sha256")) {
             let attempt = i32::try_from(detail.get("attempt")?.as_i64()?).ok()?;
@@ -142,8 +165,12 @@ impl PayloadPointer {
     #[must_use]
     pub fn sealed_sha256(&self) -> Option<&str> {
         match self {
-            Self::Request { sha256, .. } | Self::Answer { sha256, .. } | Self::Call { sha256, .. } => Some(sha256),
-            Self::Message { .. } => None,
+            Self::Request { sha256, .. }
+            | Self::Answer { sha256, .. }
+            | Self::Call { sha256, .. }
+            | Self::Fetched { sha256, .. }
+            | Self::FetchRefused { sha256, .. } => Some(sha256),
+            Self::Message { sha256, .. } => sha256.as_deref(),
         }
     }
 }
@@ -157,8 +184,12 @@ impl TenantStore<'_> {
         let tenant = self.scope().tenant.0;
         let mut tx = self.begin().await?;
         let query = match pointer {
-            PayloadPointer::Message { message } => {
+            PayloadPointer::Message { message, .. } => {
                 sqlx::query_scalar("SELECT body FROM messages WHERE tenant_id = $1 AND id = $2").bind(tenant).bind(message)
+            }
+            PayloadPointer::Fetched { message, .. } => {
+                let sql = "SELECT fetched FROM messages WHERE tenant_id = $1 AND id = $2 AND fetched IS NOT NULL";
+                sqlx::query_scalar(sql).bind(tenant).bind(message)
             }
             // Leans on the attempts of a delivery (attempts_delivery); it has a few.
             PayloadPointer::Request { delivery, attempt, .. } => {
@@ -170,11 +201,11 @@ impl TenantStore<'_> {
                     WHERE tenant_id = $1 AND event_id = $2 AND CASE WHEN $3 THEN answer ELSE request END IS NOT NULL";
                 sqlx::query_scalar(sql).bind(tenant).bind(event).bind(is_answer)
             }
-            // One that was altered is found by no digest: the last one that was answered is shown, and that it is not what was sealed.
             PayloadPointer::Answer { delivery, sha256 } => {
-                let sql = "SELECT convert_to(answer, 'UTF8') FROM attempts WHERE tenant_id = $1 AND delivery_id = $2 AND answer IS NOT NULL
-                    ORDER BY encode(sha256(convert_to(answer, 'UTF8')), 'hex') = $3 DESC, number DESC LIMIT 1";
-                sqlx::query_scalar(sql).bind(tenant).bind(delivery).bind(sha256)
+                sqlx::query_scalar(AssertSqlSafe(answer_of("delivery_id"))).bind(tenant).bind(delivery).bind(sha256)
+            }
+            PayloadPointer::FetchRefused { message, sha256 } => {
+                sqlx::query_scalar(AssertSqlSafe(answer_of("message_id"))).bind(tenant).bind(message).bind(sha256)
             }
         };
         let payload = query.fetch_optional(&mut *tx).await?;
@@ -219,7 +250,7 @@ impl TenantStore<'_> {
     /// the audit log.
     ///
     /// # Errors
-    /// Where the database does not answer.
+    /// Where the database does not answer, or nobody reads what is given.
     pub async fn audit_sheet(
         &self,
         filter: AuditFilter,
@@ -242,7 +273,7 @@ impl TenantStore<'_> {
                 event.detail = detail;
             }
             text.extend(page.rows.iter().map(|event| sheet_row(event, sees_personal)));
-            if pieces.send(Ok(Bytes::from(std::mem::take(&mut text)))).await.is_err() || !page.has_next {
+            if !give(pieces, Bytes::from(std::mem::take(&mut text))).await? || !page.has_next {
                 return Ok(());
             }
         }
@@ -275,5 +306,48 @@ impl TenantStore<'_> {
         audit_each(&mut tx, self.scope(), Action::AuditPolicySet, "tenant", &[tenant.0], &[Some(&detail)]).await?;
         tx.commit().await?;
         Ok(())
+    }
+}
+
+/// The answer of an attempt whose column `of` is $2 (attempts_delivery, attempts_message), by its digest. One that was altered is found by no digest: the last
+/// one that was answered is shown, and that it is not what was sealed. In the place of one that was erased its digest stands.
+fn answer_of(of: &str) -> String {
+    format!(
+        "SELECT convert_to(answer, 'UTF8') FROM attempts WHERE tenant_id = $1 AND {of} = $2 AND answer IS NOT NULL
+         ORDER BY encode(sha256(convert_to(answer, 'UTF8')), 'hex') = $3 OR answer = '{{\"erased\":\"' || $3 || '\"}}' DESC, number DESC LIMIT 1"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_points_at_its_payload_with_the_digest_that_it_holds() {
+        let (event, subject) = (Uuid::now_v7(), Uuid::now_v7());
+        let of = |action: Action, detail: Option<&str>| PayloadPointer::of(event, action.as_str(), subject, detail);
+        let came = told_with_body(json!({"poll": "pol_1"}), &[0xab; 32]);
+        assert_eq!(came, format!(r#"{{"poll":"pol_1","body_sha256":"{}"}}"#, "ab".repeat(32)));
+        let sha256 = "ab".repeat(32);
+        let message = PayloadPointer::Message { message: subject, sha256: Some(sha256.clone()) };
+        assert_eq!(message.sealed_sha256(), Some(sha256.as_str()));
+        assert_eq!(of(Action::MessageReceived, Some(&came)), Some(message));
+        // Those of before have no digest, and what is no detail has none either.
+        for detail in [None, Some(r#"{"poll":"pol_1"}"#), Some("no JSON")] {
+            assert_eq!(of(Action::MessageReceived, detail), Some(PayloadPointer::Message { message: subject, sha256: None }));
+        }
+        let fetched = PayloadPointer::Fetched { message: subject, sha256: sha256.clone() };
+        assert_eq!(of(Action::MessageFetched, Some(&came)), Some(fetched));
+        assert_eq!(of(Action::MessageFetched, None), None);
+        // Of a duplicate nothing is kept but the digest.
+        assert_eq!(of(Action::MessageDuplicate, Some(&came)), None);
+        let refusal = format!(r#"{{"call":"fetch","outcome":"failed","status":404,"answer_sha256":"{sha256}"}}"#);
+        let refused = PayloadPointer::FetchRefused { message: subject, sha256: sha256.clone() };
+        assert_eq!(of(Action::MessageException, Some(&refusal)), Some(refused));
+        assert_eq!(of(Action::AttemptStarted, Some(r#"{"call":"fetch"}"#)), None);
+        let answer = format!(r#"{{"outcome":"stored","status":201,"answer_sha256":"{sha256}"}}"#);
+        assert_eq!(of(Action::AttemptConfirmed, Some(&answer)), Some(PayloadPointer::Answer { delivery: subject, sha256 }));
     }
 }

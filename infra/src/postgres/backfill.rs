@@ -1,11 +1,14 @@
 //! Backfills: what a source has of a period, or of some ids, once more. A page is one transaction, as that of a poll is, and the next one is read only
 //! when what the last one brought has come to rest, so that live work never stands behind more than a page.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::call_payload::ToldCall;
 use domain::id::{BackfillId, ConnectionId, MessageId, TenantId};
 use domain::lane::Lane;
+use domain::merkle::hash;
 use domain::message::Origin;
 use domain::record::RecordKind;
 use domain::task::Nudge;
@@ -13,6 +16,7 @@ use domain::usage::Meter;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::audit::told_with_body;
 use super::call_payload::audit_calls;
 use super::poll::Listed;
 use super::receive::{audit, audit_each};
@@ -235,8 +239,11 @@ impl TenantStore<'_> {
         .execute(&mut *tx)
         .await?;
         self.note_calls(&mut tx, backfill, page.calls).await?;
-        let detail = serde_json::json!({"backfill": backfill.id}).to_string();
-        let details = vec![Some(detail.as_str()); brought.len()];
+        let bodies: HashMap<Uuid, &[u8]> =
+            messages.into_iter().zip(page.records.iter().map(|record| record.body.as_slice())).collect();
+        let told = |id: &Uuid| Some(told_with_body(serde_json::json!({"backfill": backfill.id}), &hash(&[*bodies.get(id)?])));
+        let details: Vec<Option<String>> = brought.iter().map(told).collect();
+        let details: Vec<Option<&str>> = details.iter().map(Option::as_deref).collect();
         audit_each(&mut tx, scope, Action::MessageReceived, "message", &brought, &details).await?;
         tx.commit().await?;
         let nudge = |id| Nudge::new(scope.tenant, backfill.connection, Lane::Backfill, id);

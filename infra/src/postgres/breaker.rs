@@ -231,20 +231,19 @@ async fn held(
     Ok(sqlx::query_scalar(held).bind(breaker).bind(i64::from(count)).bind(is_probe).fetch_all(&mut **tx).await?)
 }
 
-/// Deliveries that a breaker let go were overtaken before they were sent: where one was the probe, another one is.
-pub(super) async fn overtaken(tx: &mut Transaction<'static, Postgres>, released_by: &[Uuid]) -> Result<(), StoreError> {
-    if released_by.is_empty() {
-        return Ok(());
-    }
-    // Whoever has the row now looks at it anyway; and nobody waits for it who has locked deliveries.
-    sqlx::query(
-        "UPDATE breakers SET next_at = now() WHERE id IN (
-             SELECT id FROM breakers WHERE id = ANY($1) AND state = 'half_open' ORDER BY id FOR UPDATE SKIP LOCKED)",
-    )
-    .bind(released_by)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+/// True where what the breaker let go as a probe at `since` has not come to its end.
+async fn is_probing(
+    tx: &mut Transaction<'static, Postgres>,
+    breaker: Uuid,
+    connection: ConnectionId,
+    since: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    // While the rest is held, few are in these states. What an earlier recovery let go keeps its mark, too: where its call was made before the probe
+    // and is unknown, nobody hears from the destination by it.
+    let probing = "SELECT EXISTS (
+        SELECT FROM deliveries d WHERE connection_id = $1 AND state IN ('planned', 'sending', 'waiting', 'unknown') AND held_by = $2
+          AND NOT (state = 'unknown' AND EXISTS (SELECT FROM attempts a WHERE a.id = d.attempt_id AND a.tenant_id = d.tenant_id AND a.started_at < $3)))";
+    Ok(sqlx::query_scalar(probing).bind(connection.0).bind(breaker).bind(since).fetch_one(&mut **tx).await?)
 }
 
 impl TenantStore<'_> {
@@ -263,9 +262,11 @@ impl TenantStore<'_> {
         // Leans on deliveries_held, as what follows does.
         let waits = "SELECT count(*) FROM (SELECT FROM deliveries WHERE held_by = $1 AND state = 'held' LIMIT $2) w";
         let waits: i64 = sqlx::query_scalar(waits).bind(id).bind(WAITS_MAX).fetch_one(&mut *tx).await?;
-        let release = breaker.due(u32::try_from(waits).unwrap_or(0), Utc::now());
+        let is_probing =
+            breaker.state == BreakerState::HalfOpen && is_probing(&mut tx, id, connection, breaker.window_at).await?;
+        let release = breaker.due(u32::try_from(waits).unwrap_or(0), is_probing, Utc::now());
         let held = held(&mut tx, id, release.count, breaker.state == BreakerState::HalfOpen).await?;
-        if held.is_empty() {
+        if release.count > 0 && held.is_empty() {
             breaker.has_none_to_let_go();
         }
         write(&mut tx, &[(id, breaker)]).await?;

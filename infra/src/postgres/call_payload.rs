@@ -34,11 +34,11 @@ pub(super) async fn audit_calls(
          SELECT id, $1, $2, $3, $4, $5, $6, detail FROM i",
     )
     .bind(scope.tenant.0)
-    .bind(scope.actor_json())
+    .bind(scope.audit_actor_json())
     .bind(action.as_str())
     .bind(subject_kind)
     .bind(subject)
-    .bind(scope.request)
+    .bind(scope.request.id)
     .bind(calls.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
     .bind(calls.iter().map(|call| call.detail.as_str()).collect::<Vec<_>>())
     .bind(texts(|call| &call.request))

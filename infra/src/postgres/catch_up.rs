@@ -17,10 +17,16 @@ use super::{StoreError, TenantStore};
 
 /// Deliveries of one destination that are counted, and put in order by one act.
 pub const BACKLOG_MAX: i64 = 100_000;
-/// Over how long it is measured how fast a destination drains, s. Short, because a destination that comes back speeds up.
-const MEASURED_S: f64 = 30.0;
-/// The shortest time that says something, s.
-const MEASURED_S_MIN: f64 = 5.0;
+/// Deliveries that are put in order when a connection goes on: as many as that takes half a minute for, which is the backlog of weeks.
+const RESUMED_MAX: i64 = 1_000_000;
+/// Over how long it is measured how fast a destination drains, s: the shortest of these in which it took as many, in as many batches, as say
+/// something, because one that comes back speeds up within seconds. Else the longest.
+const MEASURED_S: [f64; 4] = [2.0, 5.0, 10.0, MEASURED_LONGEST_S];
+const MEASURED_LONGEST_S: f64 = 30.0;
+const MEASURED_COUNT: i64 = 200;
+const MEASURED_BATCHES: i64 = 20;
+/// What began only a moment ago is taken to be so old, s.
+const BEGUN_S: f64 = 5.0;
 
 /// What one flow has still to deliver to one destination.
 #[derive(Debug, Clone)]
@@ -169,23 +175,34 @@ async fn rates(tx: &mut Transaction<'static, Postgres>, tenant: Uuid) -> Result<
         "WITH u AS (
              SELECT connection_id, at, quantity FROM usage_events
              WHERE tenant_id = $1 AND id > uuid7_floor(now() - interval '1 day') AND meter = 'delivery_confirmed'
+         ), late AS (
+             SELECT u.*, min(at) OVER (PARTITION BY connection_id) AS begun_at FROM u WHERE at > now() - make_interval(secs => $3)
+         ), spans AS (
+             SELECT connection_id, span, sum(quantity) AS quantity, sum(quantity) >= $5 AND count(*) >= $6 AS is_enough,
+                    least(span, greatest(extract(epoch FROM now() - begun_at), $4))::float8 AS seconds
+             FROM late JOIN unnest($2::float8[]) AS s (span) ON at > now() - make_interval(secs => span) GROUP BY connection_id, span, begun_at
          ), of_late AS (
-             SELECT connection_id, sum(quantity) * 60 / greatest(extract(epoch FROM now() - min(at)), $3)::float8 AS confirms
-             FROM u WHERE at > now() - make_interval(secs => $2) GROUP BY connection_id
+             SELECT DISTINCT ON (connection_id) connection_id, span, quantity * 60 / seconds AS confirms
+             FROM spans ORDER BY connection_id, is_enough DESC, CASE WHEN is_enough THEN span ELSE -span END
          ), best AS (
              SELECT connection_id, max(quantity)::float8 AS best FROM (
                  SELECT connection_id, sum(quantity) AS quantity FROM u GROUP BY connection_id, date_trunc('minute', at)) m
              GROUP BY connection_id
          ), arrives AS (
-             SELECT connection_id, count(*) * 60 / $2 AS arrives FROM deliveries
-             WHERE tenant_id = $1 AND id > uuid7_floor(now() - make_interval(secs => $2)) AND state <> 'superseded' AND lane = 0 GROUP BY connection_id
+             -- In the same time: what came during an outage is the backlog, and comes no more.
+             SELECT d.connection_id, count(*) * 60 / l.span AS arrives FROM of_late l JOIN deliveries d USING (connection_id)
+             WHERE d.tenant_id = $1 AND d.id > uuid7_floor(now() - make_interval(secs => $3)) AND d.id > uuid7_floor(now() - make_interval(secs => l.span))
+               AND d.state <> 'superseded' AND d.lane = 0 GROUP BY d.connection_id, l.span
          )
          SELECT connection_id, CASE WHEN c.state = 'paused' THEN 0 ELSE coalesce(l.confirms, 0) END::float8 AS confirms, b.best, coalesce(a.arrives, 0)::float8 AS arrives
          FROM best b JOIN connections c ON c.id = b.connection_id LEFT JOIN of_late l USING (connection_id) LEFT JOIN arrives a USING (connection_id)",
     )
     .bind(tenant)
-    .bind(MEASURED_S)
-    .bind(MEASURED_S_MIN)
+    .bind(&MEASURED_S[..])
+    .bind(MEASURED_LONGEST_S)
+    .bind(BEGUN_S)
+    .bind(MEASURED_COUNT)
+    .bind(MEASURED_BATCHES)
     .fetch_all(&mut **tx)
     .await?;
     let read = |row: sqlx::postgres::PgRow| -> Result<(Uuid, Rates), StoreError> {
@@ -195,7 +212,8 @@ async fn rates(tx: &mut Transaction<'static, Postgres>, tenant: Uuid) -> Result<
     rows.into_iter().map(read).collect()
 }
 
-/// A connection that was paused goes on: what waits for it is let go in the order of a backlog, behind what arrives from now on.
+/// A connection that was paused goes on: what waits for it is let go in the order of a backlog, behind what arrives from now on. What was left out would
+/// go as if it had just happened, and before what is due first.
 pub(super) async fn put_in_order(tx: &mut Transaction<'static, Postgres>, connection: ConnectionId) -> Result<(), StoreError> {
     sqlx::query(sqlx::AssertSqlSafe(format!(
         "WITH placed AS (
@@ -206,7 +224,7 @@ pub(super) async fn put_in_order(tx: &mut Transaction<'static, Postgres>, connec
          FROM placed p WHERE d.id = p.id AND d.state = 'planned'"
     )))
     .bind(connection.0)
-    .bind(BACKLOG_MAX)
+    .bind(RESUMED_MAX)
     .bind(Lane::Retry.rank())
     .execute(&mut **tx)
     .await?;

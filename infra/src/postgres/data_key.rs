@@ -3,7 +3,7 @@
 
 use domain::audit::Action;
 use domain::id::TenantId;
-use domain::scope::{Actor, Scope};
+use domain::scope::{Actor, Request, Scope};
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ impl Store {
         let query = sqlx::query_scalar("SELECT data_keys_rewrap($1, $2, $3, $4, $5)").bind(vault.master_key_id());
         let done: Vec<Uuid> = query.bind(tenants).bind(versions).bind(olds).bind(news).fetch_all(&mut *tx).await?;
         for tenant in &done {
-            let scope = Scope { tenant: TenantId(*tenant), actor: Actor::Operator, request: Uuid::now_v7() };
+            let scope = Scope { tenant: TenantId(*tenant), actor: Actor::Operator, request: Request::own() };
             enter(&mut tx, scope.tenant).await?;
             audit(&mut tx, &scope, Action::DataKeyRewrapped, "tenant", &[*tenant]).await?;
         }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use domain::audit::Action;
 use domain::id::{ConnectionId, MessageId};
 use domain::lane::Lane;
+use domain::merkle::hash;
 use domain::message::Origin;
 use domain::poll::{ABSENT_MAX, absent_topic};
 use domain::record::RecordKind;
@@ -12,9 +13,10 @@ use domain::task::Nudge;
 use sqlx::Row;
 use uuid::Uuid;
 
+use super::audit::told_with_body;
 use super::exception;
 use super::poll::{Poll, PollSubject};
-use super::receive::{Receiving, audit, audit_each};
+use super::receive::{Receiving, audit, audit_told};
 use super::sweep::NUDGE_GRACE_S;
 use super::{StoreError, TenantStore};
 
@@ -123,6 +125,7 @@ impl TenantStore<'_> {
         let body = |(id, since): &(String, chrono::DateTime<chrono::Utc>)| {
             serde_json::json!({"source_id": id, "not_listed_since": since}).to_string().into_bytes()
         };
+        let bodies: Vec<Vec<u8>> = gone.iter().map(body).collect();
         sqlx::query(
             "INSERT INTO messages (id, tenant_id, connection_id, origin, topic, dedupe_key, record_kind, source_id, body, sweep_at)
              SELECT id, $1, $2, $3, $4, 'poll:' || id::text, $5, source_id, body, now() + make_interval(secs => $6)
@@ -136,12 +139,12 @@ impl TenantStore<'_> {
         .bind(NUDGE_GRACE_S)
         .bind(&messages)
         .bind(gone.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>())
-        .bind(gone.iter().map(body).collect::<Vec<_>>())
+        .bind(&bodies)
         .execute(&mut *tx)
         .await?;
-        let detail = serde_json::json!({"poll": poll.id, "absent": true}).to_string();
-        audit_each(&mut tx, scope, Action::MessageReceived, "message", &messages, &vec![Some(detail.as_str()); messages.len()])
-            .await?;
+        let told = |body: &Vec<u8>| told_with_body(serde_json::json!({"poll": poll.id, "absent": true}), &hash(&[body]));
+        let details: Vec<String> = bodies.iter().map(told).collect();
+        audit_told(&mut tx, scope, Action::MessageReceived, "message", &messages, &details).await?;
         tx.commit().await?;
         Ok(Absent::Told(messages.into_iter().map(|id| Nudge::new(scope.tenant, poll.connection, Lane::Live, id)).collect()))
     }

@@ -124,7 +124,7 @@ impl TenantStore<'_> {
             let id = sqlx::query_scalar("SELECT id FROM email_domains WHERE tenant_id = $1 AND domain = $2");
             let id = id.bind(tenant.0).bind(domain.as_str()).fetch_one(&mut *tx).await?;
             // The code before is good for nothing any more.
-            mail::withdraw(&mut tx, id).await?;
+            mail::withdraw(&mut tx, &[id]).await?;
             mail::put(&mut tx, Some((tenant, id)), slice::from_ref(mail)).await?;
         }
         tx.commit().await?;

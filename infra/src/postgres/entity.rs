@@ -136,8 +136,8 @@ entity!(backfill, "backfills", {
     created_at: DateTimeUtc, ended_at: Option<DateTimeUtc>
 });
 entity!(arrival_series, "arrival_series", {
-    tenant_id: Uuid, connection_id: Uuid, kind: String, topic: String, begun_at: DateTimeUtc, until_at: DateTimeUtc,
-    last_at: Option<DateTimeUtc>, memory: Vec<u8>, alarm: Option<String>, muted_until: Option<DateTimeUtc>
+    tenant_id: Uuid, connection_id: Uuid, kind: String, topic: String, flow_id: Option<Uuid>, begun_at: DateTimeUtc,
+    until_at: DateTimeUtc, last_at: Option<DateTimeUtc>, memory: Vec<u8>, alarm: Option<String>, muted_until: Option<DateTimeUtc>
 });
 entity!(sunset, "sunsets", {
     tenant_id: Uuid, connection_id: Uuid, version: String, reason: String, served_version: Option<String>, ends_at: Option<DateTimeUtc>,

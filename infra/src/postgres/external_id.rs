@@ -13,7 +13,7 @@ use domain::scope::Scope;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::receive::audit_each;
+use super::receive::audit_told;
 use super::{StoreError, TenantStore};
 
 /// An id that a destination gave for a record.
@@ -144,8 +144,7 @@ async fn dispute(
         details.push(serde_json::json!({"id": claimed[place].0.2}).to_string());
         places.insert(place);
     }
-    let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
-    audit_each(tx, scope, Action::DeliveryDisputed, "delivery", &deliveries, &details).await?;
+    audit_told(tx, scope, Action::DeliveryDisputed, "delivery", &deliveries, &details).await?;
     Ok(places)
 }
 

@@ -6,12 +6,16 @@ use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::exception::Reason;
 use domain::id::{AttemptId, ConnectionId, MessageId};
+use domain::merkle::hash;
+use domain::scope::Scope;
 use domain::usage::Meter;
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
+use super::audit::told_with_body;
 use super::exception::{self, Subject};
 use super::ledger::{Ended, close_attempts, count};
-use super::receive::audit;
+use super::receive::audit_each;
 use super::{StoreError, TenantStore};
 
 /// A call that is about to be made.
@@ -79,9 +83,9 @@ impl TenantStore<'_> {
         .bind(starts.iter().map(|s| s.url.as_str()).collect::<Vec<_>>())
         .bind(starts.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
         .bind(lease_s)
-        .bind(scope.actor_json())
+        .bind(scope.audit_actor_json())
         .bind(Action::AttemptStarted.as_str())
-        .bind(scope.request)
+        .bind(scope.request.id)
         .fetch_all(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -105,10 +109,11 @@ impl TenantStore<'_> {
         let ids = |ends: &[&FetchEnd]| -> Vec<Uuid> { ends.iter().map(|end| end.message.0).collect() };
 
         let kept = of(|next| matches!(next, FetchNext::Kept(_)));
-        sqlx::query(
+        let held: HashSet<Uuid> = sqlx::query_scalar(
             "UPDATE messages m SET fetched = i.body, state = 'received', sweep_at = now() + interval '10 seconds'
              FROM unnest($1::uuid[], $2::bytea[]) AS i (id, body)
-             WHERE m.id = ANY($1) AND m.id = i.id AND m.state = 'fetching'",
+             WHERE m.id = ANY($1) AND m.id = i.id AND m.state = 'fetching'
+             RETURNING m.id",
         )
         .bind(ids(&kept))
         .bind(
@@ -116,9 +121,16 @@ impl TenantStore<'_> {
                 .filter_map(|e| if let FetchNext::Kept(body) = &e.next { Some(body.as_slice()) } else { None })
                 .collect::<Vec<_>>(),
         )
-        .execute(&mut *tx)
-        .await?;
-        audit(&mut tx, scope, Action::MessageFetched, "message", &ids(&kept)).await?;
+        .fetch_all(&mut *tx)
+        .await?
+        .into_iter()
+        .collect();
+        // What somebody else has read back before is what stands there, so only that is sealed.
+        let body = |end: &&FetchEnd| match &end.next {
+            FetchNext::Kept(body) if held.contains(&end.message.0) => Some(told_with_body(serde_json::json!({}), &hash(&[body]))),
+            _ => None,
+        };
+        tell(&mut tx, scope, Action::MessageFetched, &kept, kept.iter().map(body).collect()).await?;
 
         let later = of(|next| matches!(next, FetchNext::Later { .. }));
         let when = |end: &&FetchEnd| {
@@ -137,7 +149,7 @@ impl TenantStore<'_> {
         .bind(later.iter().map(|end| end.attempt.is_some()).collect::<Vec<_>>())
         .execute(&mut *tx)
         .await?;
-        audit(&mut tx, scope, Action::AttemptFailed, "message", &ids(&later)).await?;
+        tell(&mut tx, scope, Action::AttemptFailed, &later, later.iter().map(|end| refusal(end, &closed)).collect()).await?;
 
         let stopped = of(|next| matches!(next, FetchNext::Exception(_)));
         let moved: HashSet<Uuid> = sqlx::query_scalar(
@@ -153,8 +165,31 @@ impl TenantStore<'_> {
             _ => None,
         });
         exception::open(&mut tx, scope, &opened.collect::<Vec<_>>()).await?;
-        audit(&mut tx, scope, Action::MessageException, "message", &moved.into_iter().collect::<Vec<_>>()).await?;
+        let stopped: Vec<&FetchEnd> = stopped.into_iter().filter(|end| moved.contains(&end.message.0)).collect();
+        let refusals = stopped.iter().map(|end| refusal(end, &closed)).collect();
+        tell(&mut tx, scope, Action::MessageException, &stopped, refusals).await?;
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// What an event tells of a call that was to read a message back: how it ended, with the digest of what was answered. None where nothing was called, or
+/// where its attempt was ended by somebody else, who keeps another answer.
+fn refusal(end: &FetchEnd, closed: &HashSet<AttemptId>) -> Option<String> {
+    let ended = end.attempt.as_ref().filter(|ended| closed.contains(&ended.id))?;
+    let told = serde_json::Map::from_iter([("call".to_owned(), "fetch".into())]);
+    Some(serde_json::Value::Object(ended.told(told)).to_string())
+}
+
+/// An event for each message, with its detail.
+async fn tell(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    action: Action,
+    ends: &[&FetchEnd],
+    details: Vec<Option<String>>,
+) -> Result<(), StoreError> {
+    let messages: Vec<Uuid> = ends.iter().map(|end| end.message.0).collect();
+    let details: Vec<Option<&str>> = details.iter().map(Option::as_deref).collect();
+    audit_each(tx, scope, action, "message", &messages, &details).await
 }

@@ -8,6 +8,7 @@ use domain::exception::Reason;
 use domain::file::FileState;
 use domain::id::{ConnectionId, FileId, MessageId};
 use domain::lane::Lane;
+use domain::merkle::hash;
 use domain::message::Origin;
 use domain::record::RecordKind;
 use domain::task::Nudge;
@@ -15,10 +16,11 @@ use domain::usage::Meter;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::audit::told_with_body;
 use super::call_payload::audit_calls;
 use super::exception::{self, Subject};
 use super::poll::{Poll, PollSubject};
-use super::receive::{audit, audit_each};
+use super::receive::{audit, audit_each, audit_told};
 use super::sweep::NUDGE_GRACE_S;
 use super::{StoreError, TenantStore};
 
@@ -343,11 +345,12 @@ impl TenantStore<'_> {
         .bind(Meter::MessageAccepted.as_str())
         .execute(&mut **tx)
         .await?;
-        let told =
-            |record: &FileMessage| serde_json::json!({"file": file.id, "name": file.name, "line": record.line}).to_string();
+        let told = |record: &FileMessage| {
+            let told = serde_json::json!({"file": file.id, "name": file.name, "line": record.line});
+            told_with_body(told, &hash(&[&record.body]))
+        };
         let details: Vec<String> = records.iter().map(told).collect();
-        let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
-        audit_each(tx, scope, Action::MessageReceived, "message", &ids, &details).await?;
+        audit_told(tx, scope, Action::MessageReceived, "message", &ids, &details).await?;
         let stopped: Vec<(Subject<'_>, &Reason)> = ids
             .iter()
             .zip(records)

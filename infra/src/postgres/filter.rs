@@ -153,14 +153,17 @@ pub fn subscription_check_of(
     move |select| select.filter(super::entity::subscription_check::Column::ConnectionId.eq(connection))
 }
 
-/// Arrival series of a connection or of all.
+/// Arrival series of a connection, of a flow, or of all.
 pub fn arrivals_of(
     connection: Option<Uuid>,
+    flow: Option<Uuid>,
 ) -> impl FnOnce(Select<super::entity::arrival_series::Entity>) -> Select<super::entity::arrival_series::Entity> {
     use super::entity::arrival_series::Column;
-    move |select| match connection {
-        Some(connection) => select.filter(Column::ConnectionId.eq(connection)),
-        None => select,
+    move |select| {
+        let of = [(Column::ConnectionId, connection), (Column::FlowId, flow)];
+        of.into_iter()
+            .filter_map(|(column, id)| Some((column, id?)))
+            .fold(select, |select, (column, id)| select.filter(column.eq(id)))
     }
 }
 

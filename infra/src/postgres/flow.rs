@@ -316,11 +316,12 @@ impl TenantStore<'_> {
         Ok(Stepped::Done)
     }
 
-    /// Publishes this draft and retires what was published before. Work under way finishes on the version it began with.
+    /// Publishes this draft and retires what was published before. Work under way finishes on the version it began with. `note` takes the place of the
+    /// draft's own.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn flow_publish(&self, draft: &FlowVersion) -> Result<Stepped, StoreError> {
+    pub async fn flow_publish(&self, draft: &FlowVersion, note: Option<&str>) -> Result<Stepped, StoreError> {
         let (mut tx, flow) = (self.begin().await?, draft.flow);
         if !lock(&mut tx, flow).await? {
             return Ok(Stepped::NotFound);
@@ -341,10 +342,13 @@ impl TenantStore<'_> {
             return Ok(Stepped::Conflict { flow, field });
         }
         retire(&mut tx, flow, &[FlowState::Published]).await?;
-        sqlx::query("UPDATE flow_versions SET state = 'published', published_at = now() WHERE id = $1")
-            .bind(draft.id.0)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "UPDATE flow_versions SET state = 'published', published_at = now(), note = coalesce($2, note) WHERE id = $1",
+        )
+        .bind(draft.id.0)
+        .bind(note)
+        .execute(&mut *tx)
+        .await?;
         swap::follow(&mut tx, self.scope(), flow).await?;
         let detail = serde_json::json!({"version": draft.version}).to_string();
         audit_each(&mut tx, self.scope(), Action::FlowPublished, "flow", &[flow.0], &[Some(&detail)]).await?;

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{ImpersonationId, SessionId, SupportConsentId, TenantId, UserId};
 use domain::permission::Permission;
-use domain::scope::{Actor, Scope};
+use domain::scope::{Actor, Request, Scope};
 use serde_json::json;
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
@@ -149,7 +149,7 @@ impl Store {
         errand: &Errand<'_>,
         session: SessionId,
         minutes: i32,
-        request: Uuid,
+        request: Request,
         write: Writer<'_>,
     ) -> Result<Result<ImpersonationId, SupportRefusal>, StoreError> {
         let id = ImpersonationId::generate();
@@ -239,7 +239,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn impersonation_leave(&self, user: UserId, request: Uuid) -> Result<bool, StoreError> {
+    pub async fn impersonation_leave(&self, user: UserId, request: Request) -> Result<bool, StoreError> {
         let mut tx = self.pool().begin().await?;
         let query = sqlx::query("SELECT impersonation_id, tenant_id, staff_name, ticket FROM impersonation_leave($1)");
         let rows = query.bind(user.0).fetch_all(&mut *tx).await?;

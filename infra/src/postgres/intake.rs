@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use domain::audit::Action;
 use domain::id::{ConnectionId, CredentialId, MessageId, TenantId};
+use domain::merkle::Hash;
 use domain::message::Origin;
 use domain::record::RecordKind;
+use domain::scope::Request;
 use domain::secret::SecretFields;
 use domain::usage::Meter;
 use sqlx::Row;
@@ -45,7 +47,9 @@ pub struct Arrival {
     pub source_id: Option<String>,
     pub thin: bool,
     pub body: Bytes,
-    pub request: Uuid,
+    /// SHA-256 of the body.
+    pub body_sha256: Hash,
+    pub request: Request,
 }
 
 /// What became of an arrival.
@@ -113,8 +117,8 @@ fn insert(tenant: TenantId, arrivals: &[&Arrival]) -> Query {
     const SQL: &str = "
         WITH arrivals AS (
             SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bool[], $10::bytea[],
-                                 $11::uuid[], $12::uuid[])
-                AS a (id, connection_id, origin, topic, dedupe_key, record_kind, source_id, thin, body, request_id, audit_id)
+                                 $11::uuid[], $12::uuid[], $17::text[], $18::text[], $19::bytea[])
+                AS a (id, connection_id, origin, topic, dedupe_key, record_kind, source_id, thin, body, request_id, audit_id, address, trace, sha256)
         ), keys AS (
             -- Those of one batch that are the same thing: the first stands for it, the others are duplicates like any that come later.
             -- Keys go in order, so that two batches that share some cannot wait for each other in a circle.
@@ -130,9 +134,12 @@ fn insert(tenant: TenantId, arrivals: &[&Arrival]) -> Query {
             SELECT id, $1, connection_id, origin, topic, dedupe_key, record_kind, source_id, thin, body, now() + make_interval(secs => $13)
             FROM known WHERE stored = id
         ), audited AS (
-            INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id)
-            SELECT audit_id, $1, jsonb_build_object('kind', 'vendor', 'connection', 'con_' || replace(connection_id::text, '-', '')),
-                   CASE WHEN stored = id THEN $14 ELSE $15 END, 'message', stored, request_id
+            -- With the digest of what came, a seal over the event holds that, too; of a duplicate, nothing else is kept of what came with it.
+            INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
+            SELECT audit_id, $1, jsonb_strip_nulls(jsonb_build_object('kind', 'vendor', 'connection', 'con_' || replace(connection_id::text, '-', ''),
+                       'address', address, 'trace', trace)),
+                   CASE WHEN stored = id THEN $14 ELSE $15 END, 'message', stored, request_id,
+                   '{\"body_sha256\":\"' || encode(sha256, 'hex') || '\"}'
             FROM known
         ), counted AS (
             INSERT INTO usage_events (id, tenant_id, meter, connection_id, quantity)
@@ -152,10 +159,13 @@ fn insert(tenant: TenantId, arrivals: &[&Arrival]) -> Query {
         .bind(arrivals.iter().map(|a| a.source_id.clone()).collect::<Vec<_>>())
         .bind(arrivals.iter().map(|a| a.thin).collect::<Vec<_>>())
         .bind(arrivals.iter().map(|a| a.body.to_vec()).collect::<Vec<_>>())
-        .bind(column(|a| a.request))
+        .bind(column(|a| a.request.id))
         .bind(column(|_| Uuid::now_v7()))
         .bind(f64::from(NUDGE_GRACE_S))
         .bind(Action::MessageReceived.as_str())
         .bind(Action::MessageDuplicate.as_str())
         .bind(Meter::MessageAccepted.as_str())
+        .bind(arrivals.iter().map(|a| a.request.address.map(|address| address.to_string())).collect::<Vec<_>>())
+        .bind(arrivals.iter().map(|a| a.request.trace.map(|trace| trace.to_string())).collect::<Vec<_>>())
+        .bind(arrivals.iter().map(|a| a.body_sha256.to_vec()).collect::<Vec<_>>())
 }

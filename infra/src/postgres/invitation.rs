@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{InvitationId, TenantId, UserId};
 use domain::permission::Role;
-use domain::scope::{Actor, Scope};
-use sqlx::Row;
+use domain::scope::{Actor, Request, Scope};
 use sqlx::postgres::PgRow;
+use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::configure::is_taken;
@@ -157,15 +157,34 @@ impl TenantStore<'_> {
         if sqlx::query(withdraw).bind(id.0).execute(&mut *tx).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        mail::withdraw(&mut tx, id.0).await?;
+        mail::withdraw(&mut tx, &[id.0]).await?;
         audit(&mut tx, self.scope(), Action::InvitationWithdrawn, "invitation", &[id.0]).await?;
         tx.commit().await?;
         Ok(true)
     }
 }
 
+/// Takes back what these people have offered and may not give any more, as they stand now; told as any other that is taken back.
+pub(super) async fn withdraw_of(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    inviters: &[Uuid],
+) -> Result<(), StoreError> {
+    // By `invitations_list`; a tenant has 100 that wait.
+    let query = sqlx::query_scalar(
+        "UPDATE invitations i SET withdrawn_at = now()
+         WHERE i.tenant_id = $1 AND i.invited_by = ANY ($2) AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL AND i.expires_at > now()
+           AND NOT may_invite(i.tenant_id, i.invited_by, i.role) RETURNING i.id",
+    );
+    let ended: Vec<Uuid> = query.bind(scope.tenant.0).bind(inviters).fetch_all(&mut **tx).await?;
+    mail::withdraw(tx, &ended).await?;
+    let detail = serde_json::json!({"why": "whoever invited may not give this role any more"}).to_string();
+    let details = vec![Some(detail.as_str()); ended.len()];
+    audit_each(tx, scope, Action::InvitationWithdrawn, "invitation", &ended, &details).await
+}
+
 impl Store {
-    /// What the holder of a token is invited to; `None` where it was taken, withdrawn, has expired or was never made.
+    /// What the holder of a token is invited to; `None` where it was taken, withdrawn, has expired or was never made, or whoever invited may not any more.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -182,7 +201,8 @@ impl Store {
         }))
     }
 
-    /// Takes an offer: makes the person where the address has no account, and the member. `None` where it is over meanwhile.
+    /// Takes an offer: makes the person where the address has no account, and the member. `None` where it is over meanwhile, as it is with the right of
+    /// whoever made it.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -191,7 +211,7 @@ impl Store {
         token_hash: &[u8],
         name: &str,
         password_hash: &str,
-        request: Uuid,
+        request: Request,
     ) -> Result<Option<UserId>, StoreError> {
         let mut tx = self.pool().begin().await?;
         let query = sqlx::query("SELECT invitation_id, tenant_id, user_id, role FROM invitation_accept($1, $2, $3, $4)");

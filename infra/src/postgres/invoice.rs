@@ -6,7 +6,7 @@ use domain::audit::Action;
 use domain::id::{InvoiceId, TenantId};
 use domain::invoice::{self, Agreement, DayUsage, LATE_MONTHS, Line, Month};
 use domain::plan::Plan;
-use domain::scope::{Actor, Scope};
+use domain::scope::{Actor, Request, Scope};
 use domain::usage::Meter;
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -300,7 +300,7 @@ impl Store {
             }));
         }
         let tenant = TenantId(row.try_get("tenant_id")?);
-        let scope = Scope { tenant, actor: Actor::Operator, request: Uuid::now_v7() };
+        let scope = Scope { tenant, actor: Actor::Operator, request: Request::own() };
         enter(&mut tx, tenant).await?;
         let detail = json!({"plan": plan.id, "name": plan.name, "from": from}).to_string();
         audit_each(&mut tx, &scope, Action::PlanAgreed, "tenant", &[tenant.0], &[Some(&detail)]).await?;
@@ -338,7 +338,7 @@ impl Store {
         let credit = sqlx::query_scalar("SELECT invoice_credit($1, $2, $3, $4)");
         let credit = credit.bind(id.0).bind(number).bind(amount.to_string()).bind(json!([line]));
         let note: i64 = credit.fetch_one(&mut *tx).await?;
-        let scope = Scope { tenant: TenantId(found.try_get("tenant_id")?), actor: Actor::Operator, request: Uuid::now_v7() };
+        let scope = Scope { tenant: TenantId(found.try_get("tenant_id")?), actor: Actor::Operator, request: Request::own() };
         enter(&mut tx, scope.tenant).await?;
         // Invoices outlast their tenant; its audit log does not.
         if stands(&mut tx, scope.tenant).await? {

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::breaker::Signal;
+use domain::call_payload::Part;
 use domain::delivery::{DeliveryState, Receipt};
 use domain::drift::Worth;
 use domain::exception::Reason;
@@ -16,7 +17,6 @@ use domain::id::{
     TenantId,
 };
 use domain::lane::Lane;
-use domain::merkle;
 use domain::protocol::{self, Event};
 use domain::record::RecordKind;
 use domain::scope::Scope;
@@ -32,8 +32,6 @@ use super::external_id::{self, Given, Theirs};
 use super::{StoreError, TenantStore, opened, sent_group, stray};
 use crate::vault::{Sealed, Vault};
 
-/// Bytes of an answer that an attempt keeps.
-pub const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// A vendor that mixed up its answers is asked after a moment.
 const ASK_AFTER_ANOTHERS: chrono::Duration = chrono::Duration::seconds(1);
 
@@ -136,12 +134,30 @@ pub struct ReadBefore {
     pub method: &'static str,
     pub url: String,
     /// What was asked and answered, without the credential; both bounded, and none where it was empty.
-    pub request: Option<String>,
-    pub answer: Option<String>,
+    pub request: Option<Part>,
+    pub answer: Option<Part>,
     pub status: Option<u16>,
     pub fault: Option<Fault>,
     pub started_at: DateTime<Utc>,
     pub ended_at: DateTime<Utc>,
+}
+
+impl ReadBefore {
+    /// What its event holds of what was asked and answered.
+    fn digests(&self) -> serde_json::Value {
+        let mut told = serde_json::Map::new();
+        for (side, part) in [("request", &self.request), ("answer", &self.answer)] {
+            if let Some(part) = part {
+                part.note(side, &mut told);
+            }
+        }
+        serde_json::Value::Object(told)
+    }
+}
+
+/// What of it stands in the attempt.
+fn text(part: Option<&Part>) -> Option<&str> {
+    part.map(|part| part.text.as_str())
 }
 
 /// What came of a delivery's step, decided.
@@ -253,11 +269,28 @@ pub struct Ended {
     /// stored, failed, unknown, absent, not_sent
     pub outcome: &'static str,
     pub status: Option<u16>,
-    pub answer: Option<String>,
+    pub answer: Option<Part>,
     pub fault: Option<Fault>,
     /// Its call is another attempt's too, which counts it: they went in one batch.
     pub shares_call: bool,
     pub ended_at: DateTime<Utc>,
+}
+
+impl Ended {
+    /// What an event tells of its end, beside what it tells already: with the digests of what was answered, a seal over the event holds that, too.
+    pub(super) fn told(
+        &self,
+        mut told: serde_json::Map<String, serde_json::Value>,
+    ) -> serde_json::Map<String, serde_json::Value> {
+        let code = self.fault.as_ref().map(|fault| fault.code.as_str());
+        let ended: [(&str, serde_json::Value); 3] =
+            [("outcome", self.outcome.into()), ("status", self.status.into()), ("code", code.into())];
+        told.extend(ended.map(|(name, value)| (name.to_owned(), value)));
+        if let Some(answer) = &self.answer {
+            answer.note("answer", &mut told);
+        }
+        told
+    }
 }
 
 /// The next state of a delivery.
@@ -464,9 +497,9 @@ impl TenantStore<'_> {
         .bind(starts.iter().map(|s| s.request.as_slice()).collect::<Vec<_>>())
         .bind(starts.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
         .bind(lease_s)
-        .bind(scope.actor_json())
+        .bind(scope.audit_actor_json())
         .bind(Action::AttemptStarted.as_str())
-        .bind(scope.request)
+        .bind(scope.request.id)
         .bind(starts.iter().map(|s| s.recipe.map(|recipe| recipe.0)).collect::<Vec<_>>())
         .bind(starts.iter().map(|s| s.inputs.as_deref()).collect::<Vec<_>>())
         .bind(starts.iter().map(|s| s.after.map(|attempt| attempt.0)).collect::<Vec<_>>())
@@ -487,8 +520,8 @@ impl TenantStore<'_> {
         sqlx::query(
             "WITH i AS (
                  SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::jsonb[], $8::timestamptz[], $9::timestamptz[],
-                                      $10::uuid[], $14::text[], $15::text[])
-                     AS i (attempt_id, delivery_id, method, url, status, fault, started_at, ended_at, audit_id, request, answer)
+                                      $10::uuid[], $14::text[], $15::text[], $16::jsonb[])
+                     AS i (attempt_id, delivery_id, method, url, status, fault, started_at, ended_at, audit_id, request, answer, digests)
              ), counted AS (
                  UPDATE deliveries d SET attempts = d.attempts + n.count
                  FROM (SELECT delivery_id, count(*)::int AS count FROM i GROUP BY delivery_id) n
@@ -503,8 +536,8 @@ impl TenantStore<'_> {
                  RETURNING id, number
              )
              INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
-             SELECT audit_id, $1, $11, $12, 'delivery', delivery_id, $13, json_strip_nulls(json_build_object('attempt', number, 'call', 'read', 'status', status,
-                        'request_sha256', encode(sha256(convert_to(request, 'UTF8')), 'hex'), 'answer_sha256', encode(sha256(convert_to(answer, 'UTF8')), 'hex')))::text
+             SELECT audit_id, $1, $11, $12, 'delivery', delivery_id, $13,
+                    (jsonb_strip_nulls(jsonb_build_object('attempt', number, 'call', 'read', 'status', status)) || digests)::text
              FROM i JOIN noted ON noted.id = i.attempt_id",
         )
         .bind(scope.tenant.0)
@@ -517,11 +550,12 @@ impl TenantStore<'_> {
         .bind(reads.iter().map(|read| read.started_at).collect::<Vec<_>>())
         .bind(reads.iter().map(|read| read.ended_at).collect::<Vec<_>>())
         .bind(reads.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
-        .bind(scope.actor_json())
+        .bind(scope.audit_actor_json())
         .bind(Action::AttemptRead.as_str())
-        .bind(scope.request)
-        .bind(reads.iter().map(|read| read.request.as_deref()).collect::<Vec<_>>())
-        .bind(reads.iter().map(|read| read.answer.as_deref()).collect::<Vec<_>>())
+        .bind(scope.request.id)
+        .bind(reads.iter().map(|read| text(read.request.as_ref())).collect::<Vec<_>>())
+        .bind(reads.iter().map(|read| text(read.answer.as_ref())).collect::<Vec<_>>())
+        .bind(reads.iter().map(ReadBefore::digests).collect::<Vec<_>>())
         .execute(&mut *tx)
         .await?;
         count(&mut tx, scope, reads.iter().map(|read| (Meter::VendorCall, read.connection))).await?;
@@ -583,7 +617,7 @@ impl TenantStore<'_> {
         let metered = called.map(|f| (Meter::VendorCall, f.destination));
         count(&mut tx, scope, metered.chain(confirmed().map(|f| (Meter::DeliveryConfirmed, f.destination)))).await?;
         let groups: Vec<Uuid> = confirmed().filter_map(|f| f.group).map(|group| group.0).collect();
-        sent_group::sent(&mut tx, &groups).await?;
+        sent_group::sent(&mut tx, scope, &groups).await?;
         let (records, destinations): (Vec<Uuid>, Vec<Uuid>) = confirmed().map(|f| (f.record.0, f.destination.0)).unzip();
         let nudge = |connection, lane: Option<Lane>, id| Nudge::new(scope.tenant, connection, lane.unwrap_or_default(), id);
         let resend = moved.iter().filter(|f| matches!(f.step, Step::Resend | Step::Proceed(_)));
@@ -682,13 +716,8 @@ impl TenantStore<'_> {
             _ => Action::AttemptFailed,
         };
         let detail = |f: &Finish| {
-            let ended = f.attempt.as_ref()?;
-            let code = ended.fault.as_ref().map(|fault| fault.code.as_str());
-            let mut told = serde_json::json!({"outcome": ended.outcome, "status": ended.status, "code": code});
-            if let Some(answer) = &ended.answer {
-                told["answer_sha256"] = merkle::hex(&merkle::hash(&[answer.as_bytes()])).into();
-            }
-            Some(told.to_string())
+            let told = f.attempt.as_ref()?.told(serde_json::Map::new());
+            Some(serde_json::Value::Object(told).to_string())
         };
         sqlx::query(
             "INSERT INTO audit_events (id, tenant_id, actor, action, subject_kind, subject_id, request_id, detail)
@@ -696,8 +725,8 @@ impl TenantStore<'_> {
              FROM unnest($4::uuid[], $5::text[], $6::uuid[], $7::text[]) AS i (id, action, subject_id, detail)",
         )
         .bind(scope.tenant.0)
-        .bind(scope.actor_json())
-        .bind(scope.request)
+        .bind(scope.audit_actor_json())
+        .bind(scope.request.id)
         .bind(told.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
         .bind(told.iter().map(|f| action(f).as_str()).collect::<Vec<_>>())
         .bind(told.iter().map(|f| f.delivery.0).collect::<Vec<_>>())
@@ -727,7 +756,7 @@ pub(super) async fn close_attempts(
     .bind(ended.iter().map(|e| e.ended_at).collect::<Vec<_>>())
     .bind(ended.iter().map(|e| e.outcome).collect::<Vec<_>>())
     .bind(ended.iter().map(|e| e.status.map(i32::from)).collect::<Vec<_>>())
-    .bind(ended.iter().map(|e| e.answer.as_deref()).collect::<Vec<_>>())
+    .bind(ended.iter().map(|e| text(e.answer.as_ref())).collect::<Vec<_>>())
     .bind(ended.iter().map(|e| e.fault.as_ref().and_then(|f| serde_json::to_value(f).ok())).collect::<Vec<_>>())
     .fetch_all(&mut **tx)
     .await?;

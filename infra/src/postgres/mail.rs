@@ -91,9 +91,10 @@ pub(super) async fn put(
     Ok(())
 }
 
-/// What is not to be mailed any more.
-pub(super) async fn withdraw(tx: &mut Transaction<'static, Postgres>, about: Uuid) -> Result<(), StoreError> {
-    sqlx::query("SELECT mails_withdraw($1)").bind(about).execute(&mut **tx).await?;
+/// What is not to be mailed any more, about any of these.
+pub(super) async fn withdraw(tx: &mut Transaction<'static, Postgres>, about: &[Uuid]) -> Result<(), StoreError> {
+    let withdraw = sqlx::query("SELECT mails_withdraw(i.id) FROM unnest($1::uuid[]) AS i (id)").bind(about);
+    withdraw.execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use domain::id::UserId;
 use domain::scope::Role;
 use sqlx::{Postgres, Row, Transaction};
 
+use super::invitation::withdraw_of;
 use super::receive::audit_each;
 use super::{StoreError, TenantStore};
 
@@ -56,7 +57,7 @@ impl TenantStore<'_> {
         Ok(rows.into_iter().map(member).collect::<Result<_, _>>()?)
     }
 
-    /// Gives a member another role. `may_owners`: whoever asks may make and unmake owners.
+    /// Gives a member another role, and takes back what they have offered and may not give as that. `may_owners`: whoever asks may make and unmake owners.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -71,12 +72,14 @@ impl TenantStore<'_> {
             set.bind(self.scope().tenant.0).bind(user.0).bind(role.as_str()).execute(&mut *tx).await?;
             let detail = serde_json::json!({"from": before, "to": role}).to_string();
             audit_each(&mut tx, self.scope(), Action::MemberRoleSet, "user", &[user.0], &[Some(&detail)]).await?;
+            withdraw_of(&mut tx, self.scope(), &[user.0]).await?;
         }
         tx.commit().await?;
         Ok(MemberChange::Done)
     }
 
-    /// Takes a member out of the tenant: their next request is a stranger's there. What they made stays.
+    /// Takes a member out of the tenant: their next request is a stranger's there. What they made stays, but for offers that nobody took: by one of those
+    /// they could come back at another address.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -90,6 +93,7 @@ impl TenantStore<'_> {
         remove.bind(self.scope().tenant.0).bind(user.0).execute(&mut *tx).await?;
         let detail = serde_json::json!({"role": before}).to_string();
         audit_each(&mut tx, self.scope(), Action::MemberRemoved, "user", &[user.0], &[Some(&detail)]).await?;
+        withdraw_of(&mut tx, self.scope(), &[user.0]).await?;
         tx.commit().await?;
         Ok(MemberChange::Done)
     }

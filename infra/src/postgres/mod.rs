@@ -39,6 +39,7 @@ pub mod fetch;
 pub mod file;
 pub mod filter;
 pub mod flow;
+mod hook_refusal;
 pub mod hook_secret;
 pub mod identity_provider;
 pub mod impersonation;
@@ -74,6 +75,7 @@ pub mod seal;
 pub mod search;
 pub mod second_factor;
 pub mod sent_group;
+pub mod service_account;
 pub mod session;
 pub mod sign_in_policy;
 pub mod split;
@@ -115,6 +117,9 @@ pub enum StoreError {
     Corrupt { what: &'static str, id: String, why: String },
     #[error(transparent)]
     Vault(#[from] crate::vault::VaultError),
+    /// Of an export: what is read on is no use to somebody who takes nothing of it.
+    #[error("whoever reads has taken nothing for {} s", .0.as_secs())]
+    Unread(Duration),
 }
 
 impl StoreError {
@@ -124,7 +129,7 @@ impl StoreError {
         match self {
             Self::Sql(error) => is_passing(error),
             Self::Orm(_) => true,
-            Self::Role | Self::Corrupt { .. } | Self::Vault(_) => false,
+            Self::Role | Self::Corrupt { .. } | Self::Vault(_) | Self::Unread(_) => false,
         }
     }
 }
@@ -285,10 +290,11 @@ fn enter_sql(tenant: domain::id::TenantId) -> String {
 }
 
 impl StoreError {
-    /// True where the database looked at a value and refused it (22 data, 23 integrity): the same one is refused for ever.
+    /// True where the database looked at a value and refused it (22 data, 23 integrity, 54 more than a limit of its own, such as a key of an index): the
+    /// same one is refused for ever.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         let Self::Sql(sqlx::Error::Database(error)) = self else { return false };
-        error.code().is_some_and(|code| ["22", "23"].iter().any(|class| code.starts_with(class)))
+        error.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
     }
 }

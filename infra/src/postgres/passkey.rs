@@ -4,8 +4,8 @@
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{PasskeyChallengeId, PasskeyId, SessionId, UserId};
+use domain::scope::Request;
 use sqlx::Row;
-use uuid::Uuid;
 
 use super::session::{Whence, tell};
 use super::{Store, StoreError};
@@ -137,7 +137,7 @@ impl Store {
         user: UserId,
         new: &NewPasskey<'_>,
         session: SessionId,
-        request: Uuid,
+        request: Request,
     ) -> Result<Added, StoreError> {
         let id = PasskeyId::generate();
         let mut tx = self.pool().begin().await?;
@@ -196,7 +196,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn passkey_remove(&self, user: UserId, key: PasskeyId, request: Uuid) -> Result<bool, StoreError> {
+    pub async fn passkey_remove(&self, user: UserId, key: PasskeyId, request: Request) -> Result<bool, StoreError> {
         let mut tx = self.pool().begin().await?;
         let remove = sqlx::query_scalar::<_, Option<String>>("SELECT passkey_remove($1, $2)").bind(key.0).bind(user.0);
         let Some(name) = remove.fetch_one(&mut *tx).await? else { return Ok(false) };
@@ -210,7 +210,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn second_factors_remove(&self, user: UserId, request: Uuid) -> Result<bool, StoreError> {
+    pub async fn second_factors_remove(&self, user: UserId, request: Request) -> Result<bool, StoreError> {
         let mut tx = self.pool().begin().await?;
         let keys: i64 = sqlx::query_scalar("SELECT passkeys_remove($1)").bind(user.0).fetch_one(&mut *tx).await?;
         let app: bool = sqlx::query_scalar("SELECT second_factor_remove($1)").bind(user.0).fetch_one(&mut *tx).await?;

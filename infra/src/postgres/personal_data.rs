@@ -9,7 +9,7 @@ use domain::search_key::{KeyKind, SearchKey};
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::receive::audit_each;
+use super::receive::audit_told;
 use super::{StoreError, TenantStore, configure};
 use crate::vault::Vault;
 
@@ -100,8 +100,7 @@ impl TenantStore<'_> {
         let records: Vec<Uuid> = told.keys().copied().collect();
         let details: Vec<String> =
             told.into_values().map(|places| serde_json::json!({"reason": reason, "erased": places}).to_string()).collect();
-        let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
-        audit_each(&mut tx, self.scope(), Action::PersonalDataErased, "record", &records, &details).await?;
+        audit_told(&mut tx, self.scope(), Action::PersonalDataErased, "record", &records, &details).await?;
         tx.commit().await?;
         Ok(Erasure::Done(erased))
     }

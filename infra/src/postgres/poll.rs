@@ -9,17 +9,18 @@ use domain::call_payload::ToldCall;
 use domain::fault::Owner;
 use domain::id::{ConnectionId, IncidentId, LookupTableId, MessageId, PollId, TenantId};
 use domain::lane::Lane;
+use domain::merkle::{Hash, hash};
 use domain::message::Origin;
 use domain::poll::FAILURES_TOLD;
 use domain::record::RecordKind;
 use domain::task::Nudge;
 use domain::usage::Meter;
-use sha2::{Digest, Sha256};
 use sqlx::Row;
 use uuid::Uuid;
 
+use super::audit::told_with_body;
 use super::call_payload::audit_calls;
-use super::receive::{audit, audit_each};
+use super::receive::{audit, audit_each, audit_told};
 use super::sweep::NUDGE_GRACE_S;
 use super::{Store, StoreError, TenantStore, subscription};
 
@@ -91,6 +92,14 @@ pub struct PolledPage<'a> {
     pub calls: &'a [ToldCall],
 }
 
+/// A message that a page brought.
+struct Brought {
+    message: Uuid,
+    /// A webhook should have brought it.
+    is_gap: bool,
+    sha256: Hash,
+}
+
 /// Why a read came to no end.
 #[derive(Debug, Clone)]
 pub struct PollFailure {
@@ -98,6 +107,36 @@ pub struct PollFailure {
     pub sentence: String,
     pub owner: Owner,
     pub next_step: String,
+}
+
+/// Of what is listed and has no record though a webhook should have brought it: when it was told, by a message that is not read yet or waits for a
+/// person. What changed before that is not brought a second time, and nobody has missed it.
+async fn pending(
+    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
+    poll: &Poll,
+    page: &PolledPage<'_>,
+) -> Result<HashMap<String, DateTime<Utc>>, StoreError> {
+    let is_late = |record: &&Listed| record.changed_at.zip(page.missed_before).is_some_and(|(changed, before)| changed < before);
+    let late: Vec<&str> = page.records.iter().filter(is_late).map(|record| record.source_id.as_str()).collect();
+    if late.is_empty() {
+        return Ok(HashMap::new());
+    }
+    // Leans on messages_stopped, and on messages_sweep: that is as long as the backlog, and read only where something is late.
+    let rows: Vec<(String, DateTime<Utc>)> = sqlx::query_as(
+        "SELECT source_id, max(received_at) FROM (
+             SELECT m.source_id, m.record_kind, m.received_at FROM messages m
+             WHERE m.connection_id = $1 AND m.state = 'exception' AND m.source_id IS NOT NULL AND m.source_id = ANY($3)
+             UNION ALL
+             SELECT m.source_id, m.record_kind, m.received_at FROM messages m
+             WHERE m.connection_id = $1 AND m.state IN ('received', 'fetching') AND m.source_id = ANY($3)
+         ) m WHERE m.record_kind = $2 GROUP BY source_id",
+    )
+    .bind(poll.connection.0)
+    .bind(poll.subject.as_str())
+    .bind(&late)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// The polls of these kinds of connections read at once; one that reads already reads once more. They are taken in the order of their ids, so that two who
@@ -232,7 +271,12 @@ impl TenantStore<'_> {
         if leads.rows_affected() == 0 {
             return Ok(None);
         }
-        let messages: Vec<Uuid> = page.records.iter().map(|_| MessageId::generate().0).collect();
+        let pending = pending(&mut tx, poll, page).await?;
+        let told =
+            |record: &&Listed| pending.get(&record.source_id).zip(record.changed_at).is_none_or(|(at, changed)| *at < changed);
+        let records: Vec<&Listed> = page.records.iter().filter(told).collect();
+        let messages: Vec<Uuid> = records.iter().map(|_| MessageId::generate().0).collect();
+        let digests: Vec<Hash> = records.iter().map(|record| hash(&[&record.body])).collect();
         let rows = sqlx::query(
             "WITH i AS (
                  SELECT * FROM unnest($5::uuid[], $6::text[], $7::bytea[], $8::timestamptz[], $9::bytea[])
@@ -265,10 +309,10 @@ impl TenantStore<'_> {
         .bind(poll.connection.0)
         .bind(poll.subject.as_str())
         .bind(&messages)
-        .bind(page.records.iter().map(|record| record.source_id.as_str()).collect::<Vec<_>>())
-        .bind(page.records.iter().map(|record| Sha256::digest(&record.body).to_vec()).collect::<Vec<_>>())
-        .bind(page.records.iter().map(|record| record.changed_at).collect::<Vec<_>>())
-        .bind(page.records.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>())
+        .bind(records.iter().map(|record| record.source_id.as_str()).collect::<Vec<_>>())
+        .bind(digests.iter().map(|digest| digest.to_vec()).collect::<Vec<_>>())
+        .bind(records.iter().map(|record| record.changed_at).collect::<Vec<_>>())
+        .bind(records.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>())
         .bind(Origin::Poll.as_str())
         .bind(NUDGE_GRACE_S)
         .bind(Uuid::now_v7())
@@ -278,11 +322,13 @@ impl TenantStore<'_> {
         let brought: HashMap<Uuid, Option<DateTime<Utc>>> =
             rows.into_iter().map(|row| Ok((row.try_get("id")?, row.try_get("news_of")?))).collect::<Result<_, sqlx::Error>>()?;
         // In the order of the page.
-        let brought: Vec<(Uuid, bool)> = messages
+        let brought: Vec<Brought> = messages
             .iter()
-            .filter_map(|id| {
+            .zip(digests)
+            .filter_map(|(id, sha256)| {
                 let changed_at = brought.get(id)?;
-                Some((*id, changed_at.zip(page.missed_before).is_some_and(|(changed, before)| changed < before)))
+                let is_gap = changed_at.zip(page.missed_before).is_some_and(|(changed, before)| changed < before);
+                Some(Brought { message: *id, is_gap, sha256 })
             })
             .collect();
         if page.is_of_all {
@@ -292,7 +338,7 @@ impl TenantStore<'_> {
         }
         self.note_page(&mut tx, poll, page, &brought).await?;
         tx.commit().await?;
-        let nudge = |(id, _)| Nudge::new(scope.tenant, poll.connection, Lane::Live, id);
+        let nudge = |brought: Brought| Nudge::new(scope.tenant, poll.connection, Lane::Live, brought.message);
         Ok(Some(brought.into_iter().map(nudge).collect()))
     }
 
@@ -302,27 +348,26 @@ impl TenantStore<'_> {
         tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
         poll: &Poll,
         page: &PolledPage<'_>,
-        brought: &[(Uuid, bool)],
+        brought: &[Brought],
     ) -> Result<(), StoreError> {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         sqlx::query("UPDATE polls SET listed = listed + $2, brought = brought + $3, gaps = gaps + $4 WHERE id = $1")
             .bind(poll.id.0)
             .bind(count(page.records.len()))
             .bind(count(brought.len()))
-            .bind(count(brought.iter().filter(|(_, is_gap)| *is_gap).count()))
+            .bind(count(brought.iter().filter(|one| one.is_gap).count()))
             .execute(&mut **tx)
             .await?;
-        if brought.iter().any(|(_, is_gap)| *is_gap) {
+        if brought.iter().any(|one| one.is_gap) {
             // Perhaps the vendor has dropped a subscription: that is looked at now and not when its turn comes.
             subscription::ask(tx, poll.connection).await?;
         }
         audit_calls(tx, self.scope(), Action::PollRead, "poll", poll.id.0, page.calls).await?;
-        let detail = |is_gap: bool| serde_json::json!({"poll": poll.id, "missed_by_webhook": is_gap}).to_string();
-        let (plain, gap) = (detail(false), detail(true));
-        let details: Vec<Option<&str>> =
-            brought.iter().map(|(_, is_gap)| Some(if *is_gap { gap.as_str() } else { &plain })).collect();
-        let ids: Vec<Uuid> = brought.iter().map(|(id, _)| *id).collect();
-        audit_each(tx, self.scope(), Action::MessageReceived, "message", &ids, &details).await
+        let told =
+            |one: &Brought| told_with_body(serde_json::json!({"poll": poll.id, "missed_by_webhook": one.is_gap}), &one.sha256);
+        let details: Vec<String> = brought.iter().map(told).collect();
+        let ids: Vec<Uuid> = brought.iter().map(|one| one.message).collect();
+        audit_told(tx, self.scope(), Action::MessageReceived, "message", &ids, &details).await
     }
 
     /// A read came to its end; its incident ends, too.

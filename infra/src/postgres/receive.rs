@@ -18,7 +18,6 @@ use domain::task::{Nudge, Stage};
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::breaker;
 use super::exception::{self, Subject, Taken};
 use super::ledger::{TableVersion, table_versions};
 use super::split::{self, Ways};
@@ -515,10 +514,9 @@ impl<'a> Receiving<'a> {
             let flows = latest.map(|flow| (flow.flow, false)).chain(m.record.left.iter().map(|flow| (*flow, true)));
             duties.extend(flows.map(|(flow, is_left)| (m.record_id, m.revision, flow.0, is_left)));
         }
-        let superseded: Vec<(Uuid, Option<Uuid>)> = sqlx::query_as(
+        let superseded: Vec<Uuid> = sqlx::query_scalar(
             "WITH o AS (
-                 SELECT d.id, CASE WHEN d.state = 'planned' THEN d.held_by END AS released_by
-                 FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bool[]) AS i (record_id, revision, flow_id, is_left)
+                 SELECT d.id FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bool[]) AS i (record_id, revision, flow_id, is_left)
                  JOIN deliveries d ON d.record_id = i.record_id AND d.flow_id = i.flow_id
                  -- Where the later revision is not sent, what was sent wrongly is still to be undone.
                  WHERE d.record_id = ANY($1) AND d.revision < i.revision AND (d.undoes IS NULL OR NOT i.is_left)
@@ -526,7 +524,7 @@ impl<'a> Receiving<'a> {
                  FOR UPDATE OF d
              )
              UPDATE deliveries d SET state = 'superseded', settled_at = now() FROM o WHERE d.id = o.id
-             RETURNING d.id, o.released_by",
+             RETURNING d.id",
         )
         .bind(duties.iter().map(|d| d.0).collect::<Vec<_>>())
         .bind(duties.iter().map(|d| d.1).collect::<Vec<_>>())
@@ -534,8 +532,6 @@ impl<'a> Receiving<'a> {
         .bind(duties.iter().map(|d| d.3).collect::<Vec<_>>())
         .fetch_all(&mut *self.tx)
         .await?;
-        let (superseded, released_by): (Vec<Uuid>, Vec<Option<Uuid>>) = superseded.into_iter().unzip();
-        breaker::overtaken(&mut self.tx, &released_by.into_iter().flatten().collect::<Vec<_>>()).await?;
         exception::close_superseded(&mut self.tx, self.scope, &superseded, exception::OVERTAKEN).await
     }
 
@@ -629,7 +625,20 @@ pub(crate) async fn audit(
     audit_each(tx, scope, action, subject_kind, subjects, &vec![None; subjects.len()]).await
 }
 
-/// As [`audit`], with what each row tells beside, in the same order.
+/// As [`audit`], where each row tells something beside, in the same order.
+pub(crate) async fn audit_told(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    action: Action,
+    subject_kind: &str,
+    subjects: &[Uuid],
+    told: &[String],
+) -> Result<(), StoreError> {
+    let details: Vec<Option<&str>> = told.iter().map(|told| Some(told.as_str())).collect();
+    audit_each(tx, scope, action, subject_kind, subjects, &details).await
+}
+
+/// As [`audit`], with what rows tell beside, in the same order; some may tell nothing.
 pub(crate) async fn audit_each(
     tx: &mut Transaction<'static, Postgres>,
     scope: &Scope,
@@ -646,10 +655,10 @@ pub(crate) async fn audit_each(
          SELECT id, $1, $2, $3, $4, subject_id, $5, detail FROM unnest($6::uuid[], $7::uuid[], $8::text[]) AS i (id, subject_id, detail)",
     )
     .bind(scope.tenant.0)
-    .bind(scope.actor_json())
+    .bind(scope.audit_actor_json())
     .bind(action.as_str())
     .bind(subject_kind)
-    .bind(scope.request)
+    .bind(scope.request.id)
     .bind(subjects.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
     .bind(subjects)
     .bind(details)

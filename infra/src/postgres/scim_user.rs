@@ -11,7 +11,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::receive::audit_each;
+use super::invitation::withdraw_of;
+use super::receive::{audit_each, audit_told};
 use super::{StoreError, TenantStore};
 
 /// People of one directory.
@@ -342,8 +343,10 @@ impl TenantStore<'_> {
             told.details.push(detail.to_string());
         }
         for Told { action, users, details } in told.into_values() {
-            let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
-            audit_each(tx, self.scope(), action, "user", &users, &details).await?;
+            audit_told(tx, self.scope(), action, "user", &users, &details).await?;
+            if matches!(action, Action::MemberRoleSet | Action::MemberRemoved) {
+                withdraw_of(tx, self.scope(), &users).await?;
+            }
         }
         Ok(kept_owner)
     }

@@ -1,6 +1,8 @@
 //! Seals: what was done and is in none yet is closed in a batch, in one transaction. The rows of `audit_unsealed` say what that is, so neither the
 //! time within an id nor a late commit matters: an event is unsealed or in one seal, whenever a process dies.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -11,6 +13,7 @@ use domain::seal::{EVENTS_MAX, Entry, ExportLine, Head, HeadStatement, Seal, Sta
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use uuid::Uuid;
 
 use super::certificate::key;
@@ -39,7 +42,44 @@ impl Store {
     }
 }
 
+/// How long a piece of an export waits for its reader: until then it keeps a place that somebody else could have. A piece is a few megabytes at most,
+/// so that a slow line is fast enough.
+const READER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Gives whoever reads an export its next piece; false where they went away.
+pub(super) async fn give(pieces: &mpsc::Sender<Result<Bytes, StoreError>>, piece: Bytes) -> Result<bool, StoreError> {
+    give_within(READER_PATIENCE, pieces, piece).await
+}
+
+async fn give_within(
+    patience: Duration,
+    pieces: &mpsc::Sender<Result<Bytes, StoreError>>,
+    piece: Bytes,
+) -> Result<bool, StoreError> {
+    match pieces.send_timeout(Ok(piece), patience).await {
+        Ok(()) => Ok(true),
+        Err(SendTimeoutError::Closed(_)) => Ok(false),
+        Err(SendTimeoutError::Timeout(_)) => Err(StoreError::Unread(patience)),
+    }
+}
+
 impl TenantStore<'_> {
+    /// When the oldest event was written that is not sealed; `None` where all are.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn audit_unsealed_since(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let mut tx = self.begin().await?;
+        // Leans on the primary keys of both, and on the time within the id for the partition.
+        let query = sqlx::query_scalar(
+            "SELECT e.at FROM audit_events e WHERE e.tenant_id = $1
+               AND e.id = (SELECT u.id FROM audit_unsealed u WHERE u.tenant_id = $1 ORDER BY u.id LIMIT 1)",
+        );
+        let since = query.bind(self.scope().tenant.0).fetch_optional(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(since)
+    }
+
     /// Seals the oldest events that are not sealed yet, at most [`EVENTS_MAX`].
     ///
     /// # Errors
@@ -141,25 +181,25 @@ impl TenantStore<'_> {
     /// Gives the lines of an export, a seal at a time, until its end or until nobody takes them any more.
     ///
     /// # Errors
-    /// Where the database does not answer, or a row cannot be read.
+    /// Where the database does not answer, a row cannot be read, or nobody reads what is given for a minute.
     pub async fn audit_export(&self, head: Head, pieces: &mpsc::Sender<Result<Bytes, StoreError>>) -> Result<(), StoreError> {
         let (from, until) = (head.statement.after + 1, head.statement.seal);
-        let piece = |lines: Vec<ExportLine>| Ok(Bytes::from(lines.iter().flat_map(ExportLine::to_line).collect::<Vec<u8>>()));
-        if pieces.send(piece(vec![ExportLine::Head(head)])).await.is_err() {
+        let piece = |lines: Vec<ExportLine>| Bytes::from(lines.iter().flat_map(ExportLine::to_line).collect::<Vec<u8>>());
+        if !give(pieces, piece(vec![ExportLine::Head(head)])).await? {
             return Ok(());
         }
         for number in from..=until {
             // One that is gone leaves a gap, which tells.
             let Some((seal, events)) = self.audit_sealed(number).await? else { continue };
             let seal = std::iter::once(ExportLine::Seal(Box::new(seal)));
-            if pieces.send(piece(seal.chain(events.into_iter().map(ExportLine::Event)).collect())).await.is_err() {
+            if !give(pieces, piece(seal.chain(events.into_iter().map(ExportLine::Event)).collect())).await? {
                 return Ok(());
             }
         }
         let mut after = Uuid::nil();
         loop {
             let (strays, last) = self.audit_strays(after).await?;
-            if !strays.is_empty() && pieces.send(piece(strays.into_iter().map(ExportLine::Event).collect())).await.is_err() {
+            if !strays.is_empty() && !give(pieces, piece(strays.into_iter().map(ExportLine::Event).collect())).await? {
                 return Ok(());
             }
             let Some(last) = last else { return Ok(()) };
@@ -279,4 +319,21 @@ fn event(row: &PgRow, tenant: TenantId) -> Result<AuditEvent, StoreError> {
         request_id: row.try_get("request_id")?,
         detail: row.try_get("detail")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_piece_waits_for_its_reader_and_not_for_ever() {
+        let (pieces, mut taken) = mpsc::channel(1);
+        let give = async || give_within(Duration::from_millis(20), &pieces, Bytes::from_static(b"a seal")).await;
+        assert!(give().await.unwrap());
+        assert!(matches!(give().await, Err(StoreError::Unread(_))), "nobody has read the first");
+        assert!(taken.recv().await.is_some());
+        assert!(give().await.unwrap(), "whoever reads goes on");
+        drop(taken);
+        assert!(!give().await.unwrap(), "whoever went away is no failure");
+    }
 }

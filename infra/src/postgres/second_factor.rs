@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{SessionId, UserId};
+use domain::scope::Request;
 use domain::secret::SecretString;
 use sqlx::Row;
 use uuid::Uuid;
@@ -89,7 +90,7 @@ impl Store {
         step: i64,
         code_hashes: &[Vec<u8>],
         session: SessionId,
-        request: Uuid,
+        request: Request,
     ) -> Result<bool, StoreError> {
         let mut tx = self.pool().begin().await?;
         let confirm = sqlx::query_scalar("SELECT second_factor_confirm($1, $2, $3, $4, $5)").bind(user.0).bind(&begun.sealed);
@@ -144,7 +145,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn recovery_codes_set(&self, user: UserId, hashes: &[Vec<u8>], request: Uuid) -> Result<bool, StoreError> {
+    pub async fn recovery_codes_set(&self, user: UserId, hashes: &[Vec<u8>], request: Request) -> Result<bool, StoreError> {
         let mut tx = self.pool().begin().await?;
         let set: bool =
             sqlx::query_scalar("SELECT recovery_codes_set($1, $2)").bind(user.0).bind(hashes).fetch_one(&mut *tx).await?;
@@ -159,7 +160,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn second_factor_remove(&self, user: UserId, request: Uuid) -> Result<bool, StoreError> {
+    pub async fn second_factor_remove(&self, user: UserId, request: Request) -> Result<bool, StoreError> {
         let mut tx = self.pool().begin().await?;
         let removed: bool = sqlx::query_scalar("SELECT second_factor_remove($1)").bind(user.0).fetch_one(&mut *tx).await?;
         if removed {

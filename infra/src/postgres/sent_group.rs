@@ -7,7 +7,7 @@ use connectors::x12::{GroupNumber, SentGroup, Settled};
 use domain::audit::Action;
 use domain::fault::Owner;
 use domain::id::{ConnectionId, DeliveryId, IncidentId, SentGroupId};
-use domain::interchange::{SentGroupState, late_sentence};
+use domain::interchange::{SentGroupState, late_sentence, unread_sentence};
 use domain::scope::Scope;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
@@ -20,6 +20,9 @@ use super::{StoreError, TenantStore};
 
 /// 997s that are written in one look; the next one writes the others.
 const ANSWERS_MAX: i64 = 1_000;
+const LATE_STEP: &str = "Ask the partner whether it arrived. It closes itself when the 997 comes.";
+const UNREAD_STEP: &str =
+    "Set a poll for the connection, or resume the one that it has; every minute, say. It closes itself when the folder was read.";
 
 type Tx = Transaction<'static, Postgres>;
 
@@ -203,40 +206,67 @@ impl TenantStore<'_> {
             };
             let sentence = late_sentence(source, late, &Settled::late_sentence(&oldest, Utc::now()));
             if let Some(incident) = row.try_get::<Option<Uuid>, _>("incident")? {
-                let told = "UPDATE incidents SET sentence = $2, probes = probes + 1 WHERE id = $1";
-                sqlx::query(told).bind(incident).bind(&sentence).execute(&mut *tx).await?;
+                let told =
+                    "UPDATE incidents SET code = 'x12.late', sentence = $2, next_step = $3, probes = probes + 1 WHERE id = $1";
+                sqlx::query(told).bind(incident).bind(&sentence).bind(LATE_STEP).execute(&mut *tx).await?;
                 continue;
             }
-            let opened: Vec<Uuid> = sqlx::query_scalar(
-                "INSERT INTO incidents (id, tenant_id, connection_id, sequence_id, operation, code, sentence, owner, next_step)
-                 VALUES ($1, $2, $3, $4, 'x12.acknowledgement', 'x12.late', $5, $6, $7)
-                 ON CONFLICT (sequence_id) WHERE closed_at IS NULL DO NOTHING RETURNING id",
-            )
-            .bind(IncidentId::generate().0)
-            .bind(self.scope().tenant.0)
-            .bind(poll.connection.0)
-            .bind(sequence)
-            .bind(&sentence)
-            .bind(Owner::Operations.as_str())
-            .bind("Ask the partner whether it arrived. It closes itself when the 997 comes.")
-            .fetch_all(&mut *tx)
-            .await?;
-            audit(&mut tx, self.scope(), Action::IncidentOpened, "incident", &opened).await?;
+            open(&mut tx, self.scope(), (poll.connection, sequence), "x12.late", (&sentence, LATE_STEP)).await?;
         }
         tx.commit().await?;
         Ok(())
     }
 }
 
-/// Groups whose files have their names now: their 997s are awaited.
-pub(super) async fn sent(tx: &mut Tx, groups: &[Uuid]) -> Result<(), StoreError> {
+/// Groups whose files have their names now: their 997s are awaited, and where no poll would read them, a person is told.
+pub(super) async fn sent(tx: &mut Tx, scope: &Scope, groups: &[Uuid]) -> Result<(), StoreError> {
     if groups.is_empty() {
         return Ok(());
     }
     let sent = "UPDATE sent_groups SET state = 'sent', sent_at = now(), late_at = now() + make_interval(secs => within_s)
                 WHERE id = ANY($1) AND state = 'planned'";
     sqlx::query(sent).bind(groups).execute(&mut **tx).await?;
+    // The partner's files may come by another connection: the one that met it first, or one that they came by before.
+    let unread = sqlx::query(
+        "SELECT DISTINCT ON (s.id) s.id, g.connection_id, c.name
+         FROM sent_groups g JOIN interchange_sequences s ON s.id = g.sequence_id JOIN connections c ON c.id = g.connection_id
+         WHERE g.id = ANY($1) AND NOT EXISTS (SELECT FROM incidents n WHERE n.sequence_id = s.id AND n.closed_at IS NULL)
+           AND NOT EXISTS (
+               SELECT FROM polls p WHERE p.state = 'active' AND (p.connection_id IN (g.connection_id, s.connection_id)
+                   OR EXISTS (SELECT FROM interchanges i WHERE i.sequence_id = s.id AND i.connection_id = p.connection_id)))",
+    );
+    for row in unread.bind(groups).fetch_all(&mut **tx).await? {
+        let connection = ConnectionId(row.try_get("connection_id")?);
+        let sentence = unread_sentence(row.try_get("name")?);
+        open(tx, scope, (connection, row.try_get("id")?), "x12.unread", (&sentence, UNREAD_STEP)).await?;
+    }
     Ok(())
+}
+
+/// Opens the incident of a partner's sequence, where none is open.
+async fn open(
+    tx: &mut Tx,
+    scope: &Scope,
+    (connection, sequence): (ConnectionId, Uuid),
+    code: &str,
+    (sentence, next_step): (&str, &str),
+) -> Result<(), StoreError> {
+    let opened: Vec<Uuid> = sqlx::query_scalar(
+        "INSERT INTO incidents (id, tenant_id, connection_id, sequence_id, operation, code, sentence, owner, next_step)
+         VALUES ($1, $2, $3, $4, 'x12.acknowledgement', $5, $6, $7, $8)
+         ON CONFLICT (sequence_id) WHERE closed_at IS NULL DO NOTHING RETURNING id",
+    )
+    .bind(IncidentId::generate().0)
+    .bind(scope.tenant.0)
+    .bind(connection.0)
+    .bind(sequence)
+    .bind(code)
+    .bind(sentence)
+    .bind(Owner::Operations.as_str())
+    .bind(next_step)
+    .fetch_all(&mut **tx)
+    .await?;
+    audit(tx, scope, Action::IncidentOpened, "incident", &opened).await
 }
 
 /// Closes the incident of a partner that owes no 997 any more.

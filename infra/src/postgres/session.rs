@@ -4,8 +4,9 @@
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{SessionId, TenantId, UserId};
-use domain::scope::{Actor, Role, Scope};
+use domain::scope::{Actor, Request, Role, Scope};
 use sqlx::{Postgres, Row, Transaction};
+use tracing::info;
 use uuid::Uuid;
 
 use super::people::Membership;
@@ -16,7 +17,7 @@ use super::{Store, StoreError, enter};
 #[derive(Debug, Clone, Copy)]
 pub struct Whence<'a> {
     /// The request, as log and audit log know it.
-    pub request: Uuid,
+    pub request: Request,
     /// What the program calls itself.
     pub device: &'a str,
     pub address: &'a str,
@@ -109,7 +110,7 @@ impl Store {
         session: SessionId,
         user: UserId,
         of: Option<TenantId>,
-        request: Uuid,
+        request: Request,
     ) -> Result<bool, StoreError> {
         Ok(self.session_revoke(user, (Some(session), None), of, request).await? > 0)
     }
@@ -123,7 +124,7 @@ impl Store {
         session: SessionId,
         user: UserId,
         of: Option<TenantId>,
-        request: Uuid,
+        request: Request,
     ) -> Result<usize, StoreError> {
         self.session_revoke(user, (None, Some(session)), of, request).await
     }
@@ -133,7 +134,7 @@ impl Store {
         user: UserId,
         (one, but): (Option<SessionId>, Option<SessionId>),
         of: Option<TenantId>,
-        request: Uuid,
+        request: Request,
     ) -> Result<usize, StoreError> {
         let mut tx = self.pool().begin().await?;
         let ended: Vec<Uuid> = sqlx::query_scalar("SELECT session_revoke($1, $2, $3, $4)")
@@ -152,7 +153,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn session_close_by_token(&self, token_hash: &[u8], request: Uuid) -> Result<(), StoreError> {
+    pub async fn session_close_by_token(&self, token_hash: &[u8], request: Request) -> Result<(), StoreError> {
         let mut tx = self.pool().begin().await?;
         let query = sqlx::query("SELECT session_id, user_id FROM session_close_by_token($1)");
         if let Some(row) = query.bind(token_hash).fetch_optional(&mut *tx).await? {
@@ -188,11 +189,12 @@ impl Store {
     }
 }
 
-/// Says in the audit log of each of the person's tenants what was done as them.
+/// Says in the audit log of each of the person's tenants what was done as them. Who is a member of none, as most of the staff are, has no such log: there it
+/// stands in the installation's own.
 pub(super) async fn tell(
     tx: &mut Transaction<'static, Postgres>,
     user: UserId,
-    request: Uuid,
+    request: Request,
     action: Action,
     subject_kind: &str,
     subjects: &[Uuid],
@@ -202,6 +204,11 @@ pub(super) async fn tell(
         return Ok(());
     }
     let rows = sqlx::query("SELECT tenant_id, role FROM user_tenants($1)").bind(user.0).fetch_all(&mut **tx).await?;
+    if rows.is_empty() {
+        let (action, address) = (action.as_str(), request.address.map(|address| address.to_string()));
+        // The detail is what the audit log would show to a tenant: a device, a reason, and never a secret.
+        info!(request.id = %request, user.id = %user, action, address, detail, "{action}: {user}, who is a member of no tenant");
+    }
     for row in rows {
         let tenant = TenantId(row.try_get("tenant_id")?);
         enter(tx, tenant).await?;

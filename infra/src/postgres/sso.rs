@@ -9,6 +9,7 @@ use domain::scope::{Actor, Role, Scope};
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use super::invitation::withdraw_of;
 use super::receive::audit_each;
 use super::session::Whence;
 use super::{Store, StoreError, enter};
@@ -135,6 +136,7 @@ impl Store {
         if let Some(refusal) = refusal {
             if refusal == Refusal::NoRole && is_linked && was.is_some() {
                 told.tell(Action::MemberRemoved, serde_json::json!({"role": was})).await?;
+                withdraw_of(told.tx, &told.scope, user.as_slice()).await?;
             }
             let detail = serde_json::json!({"reason": refusal.as_str(), "email": vouched.email, "address": whence.address});
             told.tell(Action::SsoRefused, detail).await?;
@@ -150,6 +152,7 @@ impl Store {
             None => told.tell(Action::MemberJoined, serde_json::json!({"role": role, "email": vouched.email})).await?,
             Some(was) if was != role => {
                 told.tell(Action::MemberRoleSet, serde_json::json!({"from": was, "to": role})).await?;
+                withdraw_of(told.tx, &told.scope, &[user]).await?;
             }
             Some(_) => {}
         }

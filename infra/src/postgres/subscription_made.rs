@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::configure::lock;
 use super::hook_secret::credential_over;
 use super::poll::sweep_now;
-use super::receive::audit_each;
+use super::receive::audit_told;
 use super::subscription::{SubscriptionCheck, audit_calls};
 use super::{StoreError, TenantStore};
 use crate::vault::Vault;
@@ -249,8 +249,7 @@ impl TenantStore<'_> {
             restored.push(row.try_get("id")?);
             details.push(serde_json::json!({"topic": topic, "missing_since": since}).to_string());
         }
-        let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
-        audit_each(tx, self.scope(), Action::SubscriptionRestored, "subscription", &restored, &details).await?;
+        audit_told(tx, self.scope(), Action::SubscriptionRestored, "subscription", &restored, &details).await?;
         let kinds: Vec<_> = kinds.iter().map(|kind| (connection, kind.as_str())).collect();
         sweep_now(tx, &kinds).await
     }
@@ -266,8 +265,7 @@ impl TenantStore<'_> {
             ids.push(row.try_get("id")?);
             details.push(serde_json::json!({"topic": row.try_get::<String, _>("topic")?}).to_string());
         }
-        let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
-        audit_each(tx, self.scope(), action, "subscription", &ids, &details).await
+        audit_told(tx, self.scope(), action, "subscription", &ids, &details).await
     }
 }
 

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{ImpersonationId, SupportConsentId, SupportRequestId, TenantId, UserId};
-use domain::scope::{Actor, Scope};
+use domain::scope::{Actor, Request, Scope};
 use serde_json::json;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -175,7 +175,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn staff_revoke(&self, user: UserId, request: Uuid) -> Result<bool, StoreError> {
+    pub async fn staff_revoke(&self, user: UserId, request: Request) -> Result<bool, StoreError> {
         let mut tx = self.pool().begin().await?;
         let was: bool = sqlx::query_scalar("SELECT staff_is($1)").bind(user.0).fetch_one(&mut *tx).await?;
         let query = sqlx::query("SELECT impersonation_id, tenant_id FROM staff_revoke($1)").bind(user.0);
@@ -195,7 +195,7 @@ impl Store {
     pub async fn support_request_create(
         &self,
         errand: &Errand<'_>,
-        request: Uuid,
+        request: Request,
         write: Writer<'_>,
     ) -> Result<Result<SupportRequestId, SupportRefusal>, StoreError> {
         let id = SupportRequestId::generate();
@@ -233,7 +233,7 @@ pub(super) async fn received(
     row: &PgRow,
     errand: &Errand<'_>,
     impersonation: Option<ImpersonationId>,
-    request: Uuid,
+    request: Request,
 ) -> Result<Result<(Scope, Told), SupportRefusal>, StoreError> {
     if let Some(refusal) = row.try_get::<Option<&str>, _>("refusal")? {
         return Ok(Err(SupportRefusal::parse(refusal)?));

@@ -43,6 +43,9 @@ pub struct TimelineDelivery {
 pub struct TimelineException {
     pub id: Uuid,
     pub sentence: String,
+    /// The field that it is about, and its value, which the sentence may repeat.
+    pub path: Option<String>,
+    pub value: Option<String>,
     pub resolution: Option<String>,
     pub delivery: Option<Uuid>,
     pub message: Option<Uuid>,
@@ -128,9 +131,10 @@ impl TenantStore<'_> {
         let rows = sqlx::query(
             "SELECT t.*, p.content AS recipe FROM (
                  SELECT e.* FROM (
-                     SELECT a.id, a.at, a.action, a.actor, a.request_id, a.detail, a.subject_id, NULL::int AS number, NULL::text AS kind,
-                            NULL::text AS method, NULL::text AS url, NULL::timestamptz AS ended_at, NULL::text AS outcome, NULL::int AS status,
-                            NULL::jsonb AS fault, NULL::uuid AS recipe_id
+                     -- Whence it was done is for who may read the audit log.
+                     SELECT a.id, a.at, a.action, a.actor - '{address,trace}'::text[] AS actor, a.request_id, a.detail, a.subject_id,
+                            NULL::int AS number, NULL::text AS kind, NULL::text AS method, NULL::text AS url, NULL::timestamptz AS ended_at,
+                            NULL::text AS outcome, NULL::int AS status, NULL::jsonb AS fault, NULL::uuid AS recipe_id
                      FROM audit_events a WHERE a.subject_id = ANY($1) AND a.id > $4 AND a.action NOT LIKE 'attempt.%'
                      UNION ALL
                      SELECT c.id, c.started_at, NULL, NULL, NULL, NULL, c.delivery_id, c.number, c.kind, c.method, c.url, c.ended_at, c.outcome,
@@ -206,7 +210,7 @@ async fn parts(tx: &mut Transaction<'static, Postgres>, record: Uuid) -> Result<
     }
     // Leans on exceptions_record and exceptions_of_message: those of messages know no record.
     let rows = sqlx::query(
-        "SELECT e.id, e.sentence, e.resolution, e.delivery_id, e.message_id FROM (
+        "SELECT e.id, e.sentence, e.path, e.value, e.resolution, e.delivery_id, e.message_id FROM (
              SELECT id FROM exceptions WHERE record_id = $1 UNION SELECT id FROM exceptions WHERE message_id = ANY($2)
          ) i JOIN exceptions e ON e.id = i.id ORDER BY e.id DESC LIMIT $3",
     );
@@ -216,6 +220,8 @@ async fn parts(tx: &mut Transaction<'static, Postgres>, record: Uuid) -> Result<
         let exception = TimelineException {
             id,
             sentence: row.try_get("sentence")?,
+            path: row.try_get("path")?,
+            value: row.try_get("value")?,
             resolution: row.try_get("resolution")?,
             delivery: row.try_get("delivery_id")?,
             message: row.try_get("message_id")?,
@@ -286,7 +292,8 @@ async fn name_people(tx: &mut Transaction<'static, Postgres>, rows: &mut [Timeli
             let staff = (act.actor["kind"] == "staff").then(|| act.actor["name"].as_str()).flatten();
             let staff = staff.map(|name| format!("{name} of support"));
             let member = || user(act).map(|user| named.get(&user.0).cloned().unwrap_or_else(|| "A former member".to_owned()));
-            act.who = staff.or_else(member);
+            let account = act.actor["service_account_name"].as_str().map(|name| format!("The service account {name}"));
+            act.who = staff.or(account).or_else(member);
         }
     }
     Ok(())

@@ -72,6 +72,24 @@ impl TenantStore<'_> {
         Ok(ours == 1)
     }
 
+    /// Holds a renewal that the vendor has answered until its token is kept: `lease_s` begins anew. Nothing happens where a newer token is there.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn token_hold_renewal(&self, credential: CredentialId, seen: i32, lease_s: f64) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "UPDATE tokens SET renewing_until = now() + make_interval(secs => $3) WHERE credential_id = $1 AND version = $2",
+        )
+        .bind(credential.0)
+        .bind(seen)
+        .bind(lease_s)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Keeps the token that took the place of `seen`; returns its version, or `None` where a newer one is there already. `call` tells of the call that
     /// brought it, for the audit.
     ///

@@ -13,7 +13,7 @@ use domain::undo::{About, Goal, ItemKind, Later, Plan, Seen, Told, plan};
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::receive::audit_each;
+use super::receive::audit_told;
 use super::undo_item::{LATER, state};
 use super::{StoreError, TenantStore};
 
@@ -117,8 +117,7 @@ impl TenantStore<'_> {
                 .push(serde_json::json!({"undo": id, "undoes": DeliveryId(undoes), "version": version, "why": why}).to_string());
             planned.push(delivery);
         }
-        let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
-        audit_each(tx, self.scope(), Action::DeliveryUndone, "delivery", &planned, &details).await?;
+        audit_told(tx, self.scope(), Action::DeliveryUndone, "delivery", &planned, &details).await?;
         nudges.truncate(usize::try_from(NUDGED_MAX - before).unwrap_or(0));
         Ok(nudges)
     }

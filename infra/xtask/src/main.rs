@@ -21,6 +21,8 @@ cargo xtask test --real [FILTER]             connectors against software of othe
                                              PyPI when first needed; UPDATE_VERIFIED=1 writes what held into the catalog's verified.yaml
 cargo xtask test --web                       of all that, the web app alone: types, lints, unit tests, and what people do, in a browser
 cargo xtask bench [--rate N] [--seconds N] [--json FILE] [--all-in-one]
+                                             orders at their own moments through everything. Of this bench and those that follow: each prints
+                                             its limits beside its numbers and fails where one is not kept
 cargo xtask bench read [--json FILE]         what reading 100,000 records from a vendor costs; needs no services
 cargo xtask bench load [--json FILE]         what loading 1,000 connectors costs; needs no services
 cargo xtask bench mapping [--json FILE]      what a mapping costs beside the same work written by hand; needs no services
@@ -30,8 +32,11 @@ cargo xtask bench lanes [--group N] [--backfill N] [--json FILE]
                                              what bulk (a mended group, a backfill) costs orders that arrive meanwhile
 cargo xtask bench outage [--items N] [--updates N] [--json FILE]
                                              what an outage's backlog costs in writes, and how well its finish is predicted
-cargo xtask bench polls [--connections N] [--every S] [--json FILE]
-                                             how late one process lists many connections, and in how much memory
+cargo xtask bench polls [--connections N] [--every S] [--listed N] [--fresh N] [--json FILE]
+                                             how late one process lists many connections, whether all that is new gets here, and in how much memory
+cargo xtask bench replay [--records N] [--limit-s S] [--json FILE]
+                                             how long a draft is replayed over delivered orders
+cargo xtask bench drift                      what watching for drift costs beside receiving; needs no services
 cargo xtask services                         brings up Postgres, RabbitMQ and Redis and keeps them until Ctrl-C
 cargo xtask tidy                             who may know whom, licences, leftovers
 

@@ -10,7 +10,7 @@ use crate::{failures, tidy, web};
 
 /// What is about the API and what workers do by the clock: who may come in, who may see and do what, mails, seals, invoices. The two modes differ by the broker and
 /// the limiter, which have no part in it, so that these run once, in the first. What a message or a delivery goes through runs in both.
-const OF_THE_API: [&str; 28] = [
+const OF_THE_API: [&str; 30] = [
     "account::",
     "api_key::",
     "audit::",
@@ -27,11 +27,13 @@ const OF_THE_API: [&str; 28] = [
     "mail::",
     "member::",
     "passkey::",
+    "permission_fields::",
     "permission_matrix::",
     "persisted_operation::",
     "personal::",
     "scim::",
     "second_factor::",
+    "service_account::",
     "sessions::",
     "sign_in_policy::",
     "sso::",

@@ -2,7 +2,6 @@
 //! loading one costs, and how much memory they take. Opening reads no folder, so it costs the same for ten large ones as for ten small.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -10,8 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use connectors::Catalog;
 use serde_json::{Value, json};
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use tests::bench::{Failure, Limit, end, report};
 
 /// What loading one folder may cost.
 const LOAD_MAX: Duration = Duration::from_millis(5);
@@ -30,14 +28,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "The bench failed: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end(run(&Arguments::parse()))
 }
 
 /// A folder that is gone at the end.
@@ -110,8 +101,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let medians: Vec<(&str, Duration)> = by_original.iter_mut().map(|(name, took)| (*name, at(took, 50))).collect();
     let folders: serde_json::Map<String, Value> =
         medians.iter().map(|(name, median)| ((*name).to_owned(), json!(ms(*median)))).collect();
-    let slow: Vec<&str> = medians.iter().filter(|(_, median)| *median > LOAD_MAX).map(|(name, _)| *name).collect();
-    let report = json!({
+    let limit =
+        |(name, median): &(&str, Duration)| Limit::at_most(format!("Loading {name}, median"), ms(*median), ms(LOAD_MAX), "ms");
+    let limits = medians.iter().map(limit).collect();
+    let numbers = json!({
         "connectors": all.len(),
         "open_ms": ms(opened),
         "load_ms": {"median": ms(at(&mut all, 50)), "p99": ms(at(&mut all, 99)), "max": ms(at(&mut all, 100))},
@@ -120,16 +113,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         "memory_opened_mb": (memory_opened - memory_before.min(memory_opened)) as f64 / 1e6,
         "memory_loaded_mb": (memory_loaded - memory_before.min(memory_loaded)) as f64 / 1e6,
     });
-    let text = serde_json::to_string_pretty(&report)?;
-    writeln!(std::io::stdout(), "{text}")?;
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, text + "\n")?;
-    }
-    if slow.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("{} take longer than {} ms to load", slow.join(", "), LOAD_MAX.as_millis()).into())
-    }
+    report(numbers, limits, arguments.json.as_deref())
 }
 
 /// The duration that so many of a hundred do not exceed.

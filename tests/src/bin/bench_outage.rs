@@ -10,7 +10,7 @@ use clap::Parser;
 use domain::record::RecordKind;
 use domain::value::Value as Field;
 use serde_json::{Value, json};
-use tests::bench::{Failure, report, round};
+use tests::bench::{Failure, Limit, report, round};
 use tests::client::Client;
 use tests::platform::{Options, Platform};
 use tests::proxy::Proxy;
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(900);
 const AT_ONCE: usize = 16;
 /// A prediction is asked for when this share of the backlog is done, and compared with when it is all done.
 const ASKED_AT: f64 = 0.2;
+/// By how much of the time that it took the finish may be told wrong, percent.
+const ERROR_PCT_MAX: f64 = 15.0;
 
 #[derive(Parser)]
 #[command(about = "An outage and its backlog; `cargo xtask bench outage` starts the services first")]
@@ -46,7 +48,23 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let platform = Platform::start(Options { call_timeout_s: 5, ..Options::default() }).await?;
     let outcome = measure(&arguments, &platform).await;
     platform.stop().await?;
-    report(&outcome?, arguments.json.as_deref())
+    let numbers = outcome?;
+    let limits = limits(&arguments, &numbers);
+    report(numbers, limits, arguments.json.as_deref())
+}
+
+/// Each item is written once, as it was told last, and the finish is told as it comes.
+fn limits(arguments: &Arguments, numbers: &Value) -> Vec<Limit> {
+    let measured = |name: &str| numbers[name].as_f64().unwrap_or(f64::NAN);
+    #[expect(clippy::cast_precision_loss, reason = "a bench's items fit a double")]
+    let (items, told) = (arguments.items as f64, arguments.items.min(arguments.updates) as f64);
+    let writes = format!("Writes for {} updates of {} items", arguments.updates, arguments.items);
+    vec![
+        Limit::at_most(writes, measured("writes"), items, "writes"),
+        Limit::at_least("Items that are there afterwards", measured("items_there"), told, "items"),
+        Limit::at_most("Items that are not as they were told last", measured("items_not_as_last_told"), 0.0, "items"),
+        Limit::at_most("The finish as it was told, against when it was", measured("error_pct"), ERROR_PCT_MAX, "%"),
+    ]
 }
 
 async fn measure(arguments: &Arguments, platform: &Platform) -> Result<Value, Failure> {
@@ -104,7 +122,7 @@ async fn measure(arguments: &Arguments, platform: &Platform) -> Result<Value, Fa
     Ok(json!({
         "items": arguments.items, "updates": arguments.updates, "accepted_s": round(accepted_s), "backlog": backlog, "drained_s": round(drained_s),
         "items_there": seen.len(), "items_not_as_last_told": stale, "writes": writes, "limit_writes": arguments.items,
-        "predicted_in_s": round(seconds(predicted)), "finished_in_s": round(seconds(finished_at)), "error_pct": round(error_pct), "limit_error_pct": 15,
+        "predicted_in_s": round(seconds(predicted)), "finished_in_s": round(seconds(finished_at)), "error_pct": round(error_pct), "limit_error_pct": ERROR_PCT_MAX,
     }))
 }
 

@@ -12,9 +12,13 @@ use domain::record::RecordKind;
 use domain::secret::SecretFields;
 use infra::outbound::{AllowList, Outbound};
 use serde_json::json;
+use tests::bench::{Failure, Limit, end, report};
 use workers::vendor::Vendor;
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// Records of a kilobyte that are read in a second of CPU time, at the least.
+const RECORDS_PER_CPU_S_MIN: f64 = 100_000.0;
+/// The most memory that it may take meanwhile, MB.
+const MEMORY_MB_MAX: f64 = 40.0;
 
 #[derive(Parser)]
 #[command(about = "What reading costs; `cargo xtask bench read` builds it first")]
@@ -35,14 +39,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let run = if arguments.serve { serve(&arguments) } else { read(&arguments) };
-    match run {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "The bench failed: {error:?}");
-            ExitCode::FAILURE
-        }
-    }
+    end(if arguments.serve { serve(&arguments) } else { read(&arguments) })
 }
 
 /// A page of records, each of the wanted length.
@@ -125,13 +122,13 @@ fn read(arguments: &Arguments) -> Result<(), Failure> {
     let outcome = measure(arguments, address.trim());
     drop(server.stdin.take());
     server.wait()?;
-    let report = outcome?;
-    let text = serde_json::to_string_pretty(&report)?;
-    writeln!(std::io::stdout(), "{text}")?;
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, text + "\n")?;
-    }
-    Ok(())
+    let numbers = outcome?;
+    let measured = |name: &str| numbers[name].as_f64().unwrap_or(f64::NAN);
+    let limits = vec![
+        Limit::at_least("Records read", measured("records_per_cpu_s"), RECORDS_PER_CPU_S_MIN, "a second of CPU time"),
+        Limit::at_most("Memory", measured("memory_max_mb"), MEMORY_MB_MAX, "MB"),
+    ];
+    report(numbers, limits, arguments.json.as_deref())
 }
 
 const CONNECTOR: &str = "

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use serde_json::{Value, json};
-use tests::bench::{Failure, report, round};
+use tests::bench::{Failure, Limit, report, round};
 use tests::platform::{Options, Platform, Tenant};
 use tests::sample;
 use tests::simulator::erp::{Account, Erp};
@@ -37,14 +37,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let platform = Platform::start(Options::default()).await?;
     let outcome = measure(&arguments, &platform, &erp).await;
     platform.stop().await?;
-    let outcome = outcome?;
-    report(&outcome, arguments.json.as_deref())?;
-    let took = outcome["replay_s"].as_f64().unwrap_or(f64::MAX);
-    if took > arguments.limit_s {
-        Err(format!("it took {took} s, and {} s is the limit", arguments.limit_s).into())
-    } else {
-        Ok(())
-    }
+    let numbers = outcome?;
+    let took_s = numbers["replay_s"].as_f64().unwrap_or(f64::NAN);
+    let limit = Limit::at_most(format!("A replay of {} orders", arguments.records), took_s, arguments.limit_s, "s");
+    report(numbers, vec![limit], arguments.json.as_deref())
 }
 
 async fn measure(arguments: &Arguments, platform: &Platform, erp: &Erp) -> Result<Value, Failure> {

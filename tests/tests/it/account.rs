@@ -119,6 +119,64 @@ async fn people_come_in_and_back_in_by_mailed_links_that_work_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mailed_link_sets_one_password_or_stays_and_ends_with_the_password_it_was_to_replace() {
+    world_with_mail(async |world, server| {
+        let (stranger, mut database) = (Client::new(&world.platform.url), world.platform.database.connect().await.unwrap());
+        let reset = async |token: &str| stranger.raw(RESET, json!({"t": token, "p": SECOND})).await.unwrap();
+        let code = |answer: &Value| answer["data"]["passwordReset"]["userErrors"][0]["code"].as_str().map(str::to_owned);
+        for _ in 0..2 {
+            stranger.ask(ASK, json!({"e": EMAIL})).await.unwrap();
+        }
+        let first = tokens(server, EMAIL, "password", 2).await;
+
+        // What fails in between costs no link.
+        let fails = "CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'away'; END $$;
+            CREATE TRIGGER away BEFORE UPDATE OF password_hash ON users FOR EACH ROW EXECUTE FUNCTION away()";
+        sqlx::raw_sql(fails).execute(&mut database).await.unwrap();
+        assert!(reset(&first[0]).await["errors"].is_array());
+        sqlx::raw_sql("DROP FUNCTION away() CASCADE").execute(&mut database).await.unwrap();
+        assert_eq!(code(&reset(&first[0]).await), None, "it is as good as before");
+        assert_eq!(code(&reset(&first[1]).await).as_deref(), Some("NOT_FOUND"), "the other one went with the password");
+
+        // And so it does where the person changes the password themselves.
+        stranger.ask(ASK, json!({"e": EMAIL})).await.unwrap();
+        let all = tokens(server, EMAIL, "password", 3).await;
+        let left = all.iter().find(|token| !first.contains(token)).unwrap();
+        let person = Client::new(&world.platform.url).sign_in(EMAIL, SECOND).await.unwrap();
+        let change =
+            "mutation($c: String!, $p: String!) { passwordChange(current: $c, password: $p) { done userErrors { code } } }";
+        person.ask(change, json!({"c": SECOND, "p": FIRST})).await.unwrap();
+        assert_eq!(code(&reset(left).await).as_deref(), Some("NOT_FOUND"));
+        assert!(signs_in(&stranger, EMAIL, FIRST).await && !signs_in(&stranger, EMAIL, SECOND).await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_link_has_nothing_hashed_and_every_try_counts() {
+    world(async |world| {
+        let stranger = Client::new(&world.platform.url);
+        // No password is looked at before the link: else it would be told that this one is too short.
+        for (query, variables, field) in [
+            (RESET, json!({"t": "a link of nobody", "p": "short"}), "passwordReset"),
+            (ACCEPT, json!({"i": {"token": "an invitation of nobody", "name": "", "password": "short"}}), "invitationAccept"),
+        ] {
+            let first = stranger.raw(query, variables.clone()).await.unwrap();
+            assert_eq!(first["data"][field]["userErrors"][0]["code"], "NOT_FOUND", "{first}");
+            let mut refused = Value::Null;
+            for _ in 0..20 {
+                let answer = stranger.raw(query, variables.clone()).await.unwrap();
+                if answer["errors"].is_array() {
+                    refused = answer["errors"][0]["extensions"].clone();
+                }
+            }
+            assert!(refused["code"] == "RATE_LIMITED" && refused["retryAfterMs"].as_u64().unwrap() >= 1, "{field}: {refused}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_tries_are_told_to_the_tenant_and_keep_nobody_out_of_where_they_were_before() {
     world(async |world| {
         let (client, mut connection) = (Client::new(&world.platform.url), world.platform.database.connect().await.unwrap());

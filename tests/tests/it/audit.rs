@@ -13,10 +13,11 @@ use infra::postgres::audit::{AuditFilter, AuditPolicy};
 use infra::postgres::entity::audit_event;
 use infra::postgres::seal::Sealing;
 use infra::vault::Vault;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tests::platform::Database;
+use tests::sample;
 use uuid::Uuid;
 
 use crate::world_by_hand;
@@ -520,6 +521,101 @@ async fn an_export_of_the_running_platform_is_checked_offline_and_tampering_is_n
         let plain = tests::client::http().build().unwrap();
         let stranger = plain.get(format!("{}/audit/export", world.platform.url)).send().await.unwrap();
         assert_eq!(stranger.status(), 401);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_tells_whence_it_was_asked_for_and_of_which_trace() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    world_by_hand(async |world| {
+        let client = &world.acme.client;
+        let ask = async |days: i32, trace: &str| {
+            let query = format!("mutation {{ auditPolicySet(keepDays: {days}) {{ userErrors {{ code }} }} }}");
+            let request = tests::client::http().build().unwrap().post(format!("{}/graphql", world.platform.url));
+            let request = request.bearer_auth(client.token().unwrap()).header("X-Crossdock-Tenant", "acme");
+            // The operator has named no proxy, so what a client writes of its own address is not believed.
+            let request = request.header("X-Forwarded-For", "203.0.113.7").header("traceparent", trace);
+            let answer: Value = request.json(&json!({"query": query})).send().await.unwrap().json().await.unwrap();
+            assert_eq!(answer["data"]["auditPolicySet"]["userErrors"], json!([]), "{answer}");
+        };
+        ask(400, PARENT).await;
+        for malformed in ["4bf92f3577b34da6a3ce929d0e0e4736", "00-usr_2f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"] {
+            ask(401, malformed).await;
+        }
+        let hooked = ("traceparent".to_owned(), PARENT.to_owned());
+        world.acme.shop.send_with("orders/create", Uuid::new_v4(), sample::order(1), hooked).await.unwrap();
+        world.acme.rest(1, std::time::Duration::from_secs(60)).await.unwrap();
+
+        let mut root = world.platform.database.connect().await.unwrap();
+        let mut actors = async |action: &str| -> Vec<Value> {
+            let query = sqlx::query_scalar("SELECT actor FROM audit_events WHERE action = $1 ORDER BY id").bind(action);
+            query.fetch_all(&mut root).await.unwrap()
+        };
+        let set = actors("audit_policy.set").await;
+        assert_eq!(
+            (&set[0]["kind"], &set[0]["address"], &set[0]["trace"]),
+            (&json!("member"), &json!("127.0.0.1"), &json!(TRACE))
+        );
+        assert_eq!(set.len(), 3);
+        for of_none in &set[1..] {
+            assert_eq!((&of_none["address"], &of_none["trace"]), (&json!("127.0.0.1"), &Value::Null), "{of_none}");
+        }
+        let came = actors("message.received").await;
+        assert_eq!(
+            (&came[0]["kind"], &came[0]["address"], &came[0]["trace"]),
+            (&json!("vendor"), &json!("127.0.0.1"), &json!(TRACE))
+        );
+        let own = actors("message.mapped").await;
+        assert_eq!((&own[0]["kind"], &own[0]["address"]), (&json!("system"), &Value::Null), "nobody sent what Crossdock does");
+
+        // Who did it is found and read as before; and whoever may read the record and not the log is not told whence.
+        let by = "query($a: ID) { auditEvents(action: \"audit_policy.set\", filter: {actorId: $a}) { nodes { actor } } }";
+        let found = client.ask(by, json!({"a": set[0]["user"]})).await.unwrap();
+        assert_eq!(found["auditEvents"]["nodes"].as_array().unwrap().len(), 3);
+        let query = "query($t: String!) { search(text: $t, first: 1) { record { timeline { nodes { what actor } } } } }";
+        let told = client.ask(query, json!({"t": "#L1"})).await.unwrap();
+        let timeline = told["search"][0]["record"]["timeline"]["nodes"].as_array().unwrap();
+        assert!(timeline.iter().any(|entry| entry["actor"]["kind"] == "vendor"), "{told}");
+        assert!(!told.to_string().contains("127.0.0.1") && !told.to_string().contains(TRACE), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tamper_with_what_came_is_told_by_its_event() {
+    const CAME: &str = "{ auditEvents(action: \"message.received\", first: 5) { nodes { id subjectId detail payload { text sha256 isAsSealed } } } }";
+    world_by_hand(async |world| {
+        let client = &world.acme.client;
+        let came = async || client.ask(CAME, json!({})).await.unwrap()["auditEvents"]["nodes"].as_array().unwrap().clone();
+        let webhook = Uuid::new_v4();
+        for _ in 0..2 {
+            world.acme.shop.send("orders/create", webhook, sample::order(1)).await.unwrap();
+        }
+        world.acme.rest(1, std::time::Duration::from_secs(60)).await.unwrap();
+        let events = came().await;
+        let [event] = events.as_slice() else { panic!("one came, and once more: {events:?}") };
+        let (sha256, payload) = (domain::merkle::hex(&domain::merkle::hash(&[&sample::order(1)])), &event["payload"]);
+        assert_eq!((&payload["isAsSealed"], &payload["sha256"]), (&json!(true), &json!(sha256)), "{event}");
+        let detail = format!(r#"{{"body_sha256":"{sha256}"}}"#);
+        assert_eq!(event["detail"], detail, "{event}");
+        let mut root = world.platform.database.connect().await.unwrap();
+        let duplicate = "SELECT detail FROM audit_events WHERE action = 'message.duplicate'";
+        assert_eq!(sqlx::query_scalar::<_, String>(duplicate).fetch_one(&mut root).await.unwrap(), detail);
+
+        // As the owner of the database, who may do anything but sign.
+        let alter = "UPDATE messages SET body = body || ' '::bytea";
+        assert_eq!(sqlx::query(alter).execute(&mut root).await.unwrap().rows_affected(), 1);
+        let altered = &came().await[0];
+        assert_eq!((&altered["payload"]["isAsSealed"], &altered["detail"]), (&json!(false), &json!(detail)), "{altered}");
+        // Nor does it pass for one that was erased, but under its own digest.
+        for (of, passes) in [("00".repeat(32), false), (sha256.clone(), true)] {
+            let erase = sqlx::query("UPDATE messages SET body = convert_to($1, 'UTF8')").bind(format!(r#"{{"erased":"{of}"}}"#));
+            erase.execute(&mut root).await.unwrap();
+            let erased = &came().await[0];
+            assert_eq!(erased["payload"]["isAsSealed"], passes, "{erased}");
+        }
     })
     .await;
 }

@@ -170,7 +170,9 @@ async fn an_answer_that_named_an_order_of_ours_that_was_not_known_yet_is_found_o
         // The first is found by its own key, under the id that the second's answer named: each is asked about by its own key.
         let (state, calls) = story(world, 1).await;
         assert_eq!((state.as_str(), calls.last().map(String::as_str)), ("confirmed", Some("update stored")), "{calls:?}");
-        let (state, calls) = settled(world, 2).await;
+        let (state, mut calls) = settled(world, 2).await;
+        // Asked before the books show what they have made, they are asked again.
+        calls.retain(|call| call != "proof absent");
         assert_eq!((state.as_str(), calls.join(", ").as_str()), ("confirmed", "read stored, write stored, proof stored"));
         let told: Vec<(String, String)> = sqlx::query_as(receipts).fetch_all(&mut connection).await.unwrap();
         let second = books.served.simulator().ids(RecordKind::Order).pop().unwrap();

@@ -3,11 +3,16 @@
 
 use std::time::Duration;
 
+use domain::id::TenantId;
+use domain::scope::Scope;
+use infra::postgres::Store;
 use serde_json::{Value, json};
-use tests::platform::{Options, Tenant};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use tests::platform::{Database, Options, Tenant};
 use tests::proxy::Proxy;
 use tests::sample;
 use tests::simulator::erp::{Account, Erp};
+use uuid::Uuid;
 
 use crate::silence::{Hook, rules_looked};
 use crate::{World, world, world_with};
@@ -156,6 +161,49 @@ async fn a_refused_credential_holds_the_connection_once_for_all_orders_and_a_new
         assert_eq!(incidents(&world.acme, false).await.len(), 1);
     })
     .await;
+}
+
+/// One whose answer was lost is asked about in its own time; what waits must not wait for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_call_of_before_the_probe_is_not_waited_for_and_one_of_the_probe_is() {
+    let database = Database::create().await.unwrap();
+    let mut root = database.connect().await.unwrap();
+    let store = Store::connect(&database.app_url, 4).await.unwrap();
+    let tenant = TenantId::generate();
+    let scope = Scope::system(tenant, "test");
+    let row = |number: i32, state: &str, begun: &str| {
+        format!(
+            "WITH a AS (
+                 INSERT INTO attempts (id, tenant_id, delivery_id, number, kind, method, url, request, started_at, ended_at, outcome)
+                 VALUES ('{1}', '{0}', gen_random_uuid(), 1, 'write', 'POST', '/', '', {begun}, now(), 'unknown') RETURNING id
+             )
+             INSERT INTO deliveries (id, tenant_id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, state, attempt_id,
+                                     held_by, due_at, sweep_at, origin_at)
+             SELECT gen_random_uuid(), '{0}', '{0}', '{0}', gen_random_uuid(), {number}, '{0}', '{0}', '{state}', id, '{0}',
+                    now() + interval '1 hour', now() + interval '1 hour', now() FROM a;",
+            tenant.0,
+            Uuid::now_v7()
+        )
+    };
+    // Only what a breaker looks at: the tables that these rows belong to are not filled.
+    let breaker = format!(
+        "SET session_replication_role = replica;
+         INSERT INTO breakers (id, tenant_id, connection_id, operation, state, opens, batch, window_at, next_at)
+         VALUES ('{0}', '{0}', '{0}', 'order.write', 'half_open', 2, 1, now(), now());",
+        tenant.0
+    );
+    let before = row(1, "unknown", "now() - interval '1 minute'");
+    root.execute(sqlx::raw_sql(AssertSqlSafe(breaker + &before + &row(2, "held", "now()")))).await.unwrap();
+    assert_eq!(store.within(&scope).breaker_due(tenant.0).await.unwrap().len(), 1, "the one that is held is the probe");
+
+    let again = "UPDATE deliveries SET state = 'unknown' WHERE state = 'planned';
+                 UPDATE attempts SET started_at = clock_timestamp() WHERE started_at > now() - interval '30 seconds';";
+    root.execute(sqlx::raw_sql(AssertSqlSafe(format!("{again} {}", row(3, "held", "now()"))))).await.unwrap();
+    assert_eq!(store.within(&scope).breaker_due(tenant.0).await.unwrap().len(), 0, "the probe is under way");
+
+    store.close().await;
+    root.close().await.unwrap();
+    database.drop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,7 +93,7 @@ async fn everything_that_can_go_wrong_mixed_under_kill_nine_loses_and_doubles_no
                 let shop = shop.clone();
                 sends.spawn(async move { shop.deliver("orders/create", sample::order(n), RETRY_WAIT).await });
             }
-            sends.join_all().await.into_iter().filter(|taken| *taken).count() as u64
+            sends
         });
         let mut kills = 0;
         while !load.is_finished() || kills < 5 {
@@ -109,7 +109,8 @@ async fn everything_that_can_go_wrong_mixed_under_kill_nine_loses_and_doubles_no
             }
             kills += 1;
         }
-        assert_eq!(load.await.unwrap(), count);
+        // A shop gives up after nine tries, so nothing is killed for as long as a slow machine needs to take them all.
+        assert_eq!(load.await.unwrap().join_all().await.into_iter().filter(|taken| *taken).count() as u64, count);
 
         // What the vendor refused inside a success waits for a person, who finds fair weather.
         let accepted = i64::try_from(count).unwrap();

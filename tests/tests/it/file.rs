@@ -2,7 +2,7 @@
 //! real: OpenSSH, and folders of this machine.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tests::platform::Options;
@@ -63,8 +63,15 @@ impl Inbox {
 
     /// Writes a file as a good sender does.
     pub fn put(&self, name: &str, text: &str) {
+        self.put_since(name, text, Duration::ZERO);
+    }
+
+    /// The same some time ago. Two files of one name, size and second are one: a server tells no more of them.
+    fn put_since(&self, name: &str, text: &str, ago: Duration) {
         let hidden = self.folder.join(format!(".{name}.part"));
         std::fs::write(&hidden, text).unwrap();
+        let file = std::fs::File::options().write(true).open(&hidden).unwrap();
+        file.set_modified(SystemTime::now() - ago).unwrap();
         std::fs::rename(hidden, self.folder.join(name)).unwrap();
     }
 
@@ -132,7 +139,7 @@ async fn orders_of_a_server_come_once_and_the_same_bytes_again_are_told_and_not_
     world(async |world| {
         let inbox =
             Inbox::of_server(world, &sshd, json!({"names": "orders-*.jsonl", "after": "archive", "archive": "done"})).await;
-        inbox.put("orders-1.jsonl", &orders(0..1_200, "first"));
+        inbox.put_since("orders-1.jsonl", &orders(0..1_200, "first"), Duration::from_secs(60));
         inbox.put("other.txt", "no order\n");
         let looked = inbox.looked(world).await;
         assert_eq!((&looked["brought"], &looked["failure"]), (&json!(1_200), &json!(null)), "{looked}");

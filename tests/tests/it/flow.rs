@@ -115,7 +115,13 @@ async fn a_draft_that_needs_approval_is_published_only_after_another_person_look
         assert_eq!(step(client, "flowPublish(id: $id)", flow).await.len(), 1);
         assert_eq!(step(client, "flowSubmit(id: $id)", flow).await, [] as [&str; 0]);
         assert_eq!(step(&other, "flowApprove(id: $id)", flow).await, [] as [&str; 0]);
-        assert_eq!(step(client, "flowPublish(id: $id)", flow).await, [] as [&str; 0]);
+        // Why it is published is no change of what was looked at.
+        let too_long = format!("flowPublish(id: $id, note: \"{}\")", "x".repeat(2_001));
+        assert_eq!(step(client, &too_long, flow).await, ["a note has at most 2000 characters"]);
+        let noted = "flowPublish(id: $id, note: \"As agreed with the warehouse\")";
+        assert_eq!(step(client, noted, flow).await, [] as [&str; 0]);
+        let there = client.ask("query($id: ID!) { flow(id: $id) { published { note } } }", json!({"id": flow})).await.unwrap();
+        assert_eq!(there["flow"]["published"]["note"], "As agreed with the warehouse");
         assert_eq!(versions(client, flow).await[0].2, memo("slipped in")["mapping"]);
     })
     .await;

@@ -13,7 +13,7 @@ use crate::walk::{Schema, answer};
 use crate::{World, eventually, second_factor, world, world_with_mail};
 
 const STAFF: &str = "sue@crossdock.example";
-const PASSWORD: &str = "a-password-of-the-staff";
+pub const PASSWORD: &str = "a-password-of-the-staff";
 const TABLE: &str = include_str!("permission_matrix.txt");
 
 const ASK: &str = "mutation($i: SupportRequestCreateInput!) { supportRequestCreate(input: $i) {
@@ -405,9 +405,10 @@ async fn impersonation_leaves_both_identities_in_the_audit_log_and_reads_no_secr
             "lookup_table.entries_set",
             "impersonation.used",
             "impersonation.used",
+            "impersonation.used",
             "impersonation.ended",
         ];
-        assert_eq!(told, expected, "who one is, is no act");
+        assert_eq!(told, expected, "to ask who one is, too");
         for event in &events {
             let actor = &event["actor"];
             let said = (&actor["kind"], &actor["user"], &actor["on_behalf_of"], &actor["impersonation"], &actor["ticket"]);
@@ -416,18 +417,95 @@ async fn impersonation_leaves_both_identities_in_the_audit_log_and_reads_no_secr
         let detail = |n: usize| serde_json::from_str::<Value>(events[n]["detail"].as_str().unwrap()).unwrap();
         assert_eq!((&detail(0)["reason"], &detail(0)["ticket"]), (&json!("Orders of yesterday are missing"), &json!("HELP-1042")));
         assert_eq!((&detail(1)["asked"], &detail(1)["ids"]), (&json!(["lookupEntriesSet"]), &json!([table])));
-        assert_eq!(detail(3)["asked"].as_array().unwrap().len(), 6);
+        assert_eq!((&detail(3)["asked"], detail(4)["asked"].as_array().unwrap().len()), (&json!(["viewer"]), 6));
         // By the person, and by the tenant that it was for, too.
         for actor in [&me, tenant] {
             let found = owner.ask(by, json!({"a": actor})).await.unwrap();
-            assert_eq!(found["auditEvents"]["nodes"].as_array().unwrap().len(), 6, "{actor}");
+            assert_eq!(found["auditEvents"]["nodes"].as_array().unwrap().len(), 7, "{actor}");
         }
         let listed = owner.ask("{ impersonations { id eventCount changeCount mayWrite staff { email } reason ticket consentId } }", json!({})).await.unwrap();
         let listed = &listed["impersonations"][0];
-        assert_eq!((&listed["eventCount"], &listed["changeCount"], &listed["staff"]["email"]), (&json!(6), &json!(1), &json!(STAFF)), "{listed}");
+        assert_eq!((&listed["eventCount"], &listed["changeCount"], &listed["staff"]["email"]), (&json!(7), &json!(1), &json!(STAFF)), "{listed}");
         // And the log with it can be proven.
         let verified = owner.ask("{ auditHead { events } }", json!({})).await.unwrap();
         assert!(verified["auditHead"]["events"].is_number());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn impersonation_is_noted_however_deep_it_asks_and_whatever_it_asks_beside() {
+    world(async |world| {
+        let (owner, staff) = (&world.acme.client, staff(world).await);
+        consent(world, false).await;
+        let begun = begin(world, &staff, false).await;
+        let inline = |levels: usize| {
+            let (begin, end) = ("... { ".repeat(levels), "} ".repeat(levels));
+            format!("{{ {begin} records(first: 10) {{ nodes {{ id document }} }} {end} }}")
+        };
+        let chain: String = (0..15).map(|n| format!("fragment F{n} on Query {{ ...F{} }} ", n + 1)).collect();
+        let named = format!("{{ ...F0 }} {chain} fragment F15 on Query {{ messages(first: 10) {{ nodes {{ id }} }} }}");
+        let delivery = format!("dlv_{}", "f".repeat(32));
+        let invented: Vec<String> = (0..40).map(|n| format!("aaa_{n:032x}")).collect();
+        let beside = "query($d: ID!) { viewer { id } tenant { id } ... { z: delivery(id: $d) { id } } }";
+        for (query, variables) in [
+            (inline(11).as_str(), json!({})),
+            (inline(21).as_str(), json!({})),
+            (named.as_str(), json!({})),
+            (beside, json!({"d": delivery, "nobodys": invented})),
+            ("{ __typename }", json!({})),
+        ] {
+            let answer = begun.client.raw(query, variables).await.unwrap();
+            assert!(answer["data"].is_object() && answer["errors"].is_null(), "it is answered: {query}: {answer}");
+        }
+        // Elsewhere nothing is theirs, and that they asked is told to whom it was that let them in.
+        assert_eq!(refused(&begun.client.clone().of_tenant("nowhere").raw(CONNECTIONS, json!({})).await.unwrap()), Some("NO_TENANT"));
+        // What cannot be noted whole is not answered.
+        let many: Vec<String> = (0..1_101).map(|n| format!("dlv_{n:032x}")).collect();
+        let deep = inline(23);
+        for (query, variables) in [(beside, json!({"d": many})), (deep.as_str(), json!({}))] {
+            assert_eq!(refused(&begun.client.raw(query, variables).await.unwrap()), Some("BAD_REQUEST"), "{query}");
+        }
+
+        let by = "query($a: ID) { auditEvents(filter: {actorId: $a}, action: \"impersonation.used\", first: 100) { nodes { detail } } }";
+        let audit = owner.ask(by, json!({"a": begun.id})).await.unwrap()["auditEvents"]["nodes"].take();
+        let told: Vec<Value> =
+            audit.as_array().unwrap().iter().rev().map(|event| serde_json::from_str(event["detail"].as_str().unwrap()).unwrap()).collect();
+        let expected = [
+            json!({"asked": ["records"], "ids": []}),
+            json!({"asked": ["records"], "ids": []}),
+            json!({"asked": ["messages"], "ids": []}),
+            json!({"asked": ["delivery", "tenant", "viewer"], "ids": [delivery]}),
+            json!({"asked": ["__typename"], "ids": []}),
+            json!({"asked": ["connections"], "ids": []}),
+        ];
+        assert_eq!(told, expected);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_staff_do_as_themselves_stands_in_the_log_of_the_installation() {
+    world(async |world| {
+        let staff = staff(world).await;
+        let me = staff.ask("{ viewer { id } }", json!({})).await.unwrap()["viewer"]["id"].take();
+        let me = me.as_str().unwrap();
+        let open = "mutation($i: SessionOpenInput!) { sessionOpen(input: $i) { userErrors { code } } }";
+        Client::new(&world.platform.url).raw(open, json!({"i": {"email": STAFF, "password": "a-wrong-password"}})).await.unwrap();
+        for action in ["session.opened", "second_factor.set", "session.refused"] {
+            let line = eventually(&format!("the log tells {action}"), async || {
+                let log = std::fs::read_to_string(world.platform.logs.join("api.log")).unwrap_or_default();
+                log.lines()
+                    .find(|line| line.contains(&format!("{action}: {me}, who is a member of no tenant")))
+                    .map(str::to_owned)
+            })
+            .await;
+            assert!(line.contains("127.0.0.1") && !line.contains("wrong-password"), "{line}");
+        }
+        let mut database = world.platform.database.connect().await.unwrap();
+        let told =
+            "SELECT count(*) FROM audit_events WHERE subject_kind = 'user' AND 'usr_' || replace(subject_id::text, '-', '') = $1";
+        assert_eq!(sqlx::query_scalar::<_, i64>(told).bind(me).fetch_one(&mut database).await.unwrap(), 0, "no tenant has them");
     })
     .await;
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tests::platform::terminate;
 use tests::sample;
+use tests::simulator::shop::Answer;
 use uuid::Uuid;
 
-use crate::world;
+use crate::{World, eventually, world};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -86,6 +88,58 @@ async fn a_doubled_webhook_makes_one_order() {
         assert_eq!((ledger.duplicates, ledger.message("unchanged"), ledger.delivery("confirmed")), (19, 1, 1));
         let orders = world.erp.orders();
         assert_eq!(orders.values().map(|order| (order.creates, order.updates)).collect::<Vec<_>>(), [(1, 0)]);
+    })
+    .await;
+}
+
+/// An order under the signature of another one.
+async fn forge(world: &World) -> Answer {
+    let signature = world.acme.shop.sign(&sample::order(1));
+    world.acme.shop.send_with("orders/create", Uuid::new_v4(), sample::order(2), signature).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_refused_is_told_to_its_tenant_once_with_how_many_came_and_what_to_do() {
+    const TOLD: &str = "{ auditEvents(action: \"hook.refused\", first: 5) { nodes { subjectKind subjectId actor requestId detail payload { text } } } }";
+    world(async |world| {
+        for _ in 0..3 {
+            assert_eq!(forge(world).await.status, 401);
+        }
+        let shop = &world.acme.shop;
+        let too_large = shop.send("orders/create", Uuid::new_v4(), vec![b' '; 2 * 1024 * 1024 + 1]).await.unwrap();
+        assert_eq!(too_large.status, 413, "{too_large:?}");
+        let told = eventually("the tenant is told", async || {
+            let told = world.acme.client.ask(TOLD, json!({})).await.unwrap();
+            let told = told["auditEvents"]["nodes"].as_array().unwrap().clone();
+            (told.len() > 1).then_some(told)
+        })
+        .await;
+        let detail = |event: &Value| serde_json::from_str::<Value>(event["detail"].as_str().unwrap()).unwrap();
+        let of = |reason: &str| told.iter().find(|event| detail(event)["reason"] == reason).unwrap_or_else(|| panic!("{told:?}"));
+        let forged = of("bad_signature");
+        assert_eq!((&forged["subjectKind"], &forged["subjectId"]), (&json!("connection"), &json!(world.acme.source)), "{forged}");
+        assert_eq!((&forged["actor"]["kind"], &forged["actor"]["address"]), (&json!("system"), &json!("127.0.0.1")), "{forged}");
+        assert_eq!((&detail(forged)["count"], &forged["payload"]), (&json!(3), &Value::Null), "{forged}");
+        assert!(detail(forged)["next_step"].as_str().unwrap().contains("secret"), "{forged}");
+        assert_eq!(detail(of("too_large"))["count"], 1, "{told:?}");
+        assert_eq!(told.len(), 2, "{told:?}");
+
+        // Whoever guesses addresses is of no tenant; another one is told nothing.
+        let mut stranger = shop.clone();
+        stranger.hook_url = format!("{}/hooks/{}", world.platform.url, "x".repeat(43));
+        assert_eq!(stranger.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap().status, 401);
+        let other = world.platform.tenant("other", &world.erp, 15).await.unwrap();
+        assert_eq!(other.client.ask(TOLD, json!({})).await.unwrap()["auditEvents"]["nodes"], json!([]));
+
+        // What came since waits for its minute, unless the process is stopped.
+        for _ in 0..2 {
+            assert_eq!(forge(world).await.status, 401);
+        }
+        terminate(&mut world.platform.api.take().unwrap()).await;
+        let mut database = world.platform.database.connect().await.unwrap();
+        let counts = "SELECT detail::json->>'count' FROM audit_events WHERE action = 'hook.refused' AND detail::json->>'reason' = 'bad_signature' ORDER BY id";
+        let counts: Vec<String> = sqlx::query_scalar(counts).fetch_all(&mut database).await.unwrap();
+        assert_eq!(counts, ["3", "2"]);
     })
     .await;
 }

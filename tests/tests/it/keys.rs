@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::call_payload::ToldCall;
 use domain::id::{CredentialId, TenantId, UserId};
-use domain::scope::Scope;
+use domain::scope::{Request, Scope};
 use domain::secret::{ExposeSecret, SecretFields};
 use infra::postgres::Store;
 use infra::postgres::account::Purpose;
@@ -67,7 +67,7 @@ impl Sealed {
         let mail = Mail { to: "ann@example.com".into(), subject: "x".into(), text: "a link".into() };
         let until = chrono::Utc::now() + chrono::TimeDelta::days(1);
         let mail = SealedMail::new(&vault(master), &mail, until).unwrap();
-        let whence = Whence { request: uuid::Uuid::now_v7(), device: "test", address: "127.0.0.1" };
+        let whence = Whence { request: Request::own(), device: "test", address: "127.0.0.1" };
         assert!(store.mailed_token_make(person, Purpose::Verify, &[0; 32], until, whence, &mail).await.unwrap());
         Self { database, store, tenants: made, person }
     }

@@ -40,10 +40,12 @@ mod member;
 mod order;
 mod order_to_cash;
 mod passkey;
+mod permission_fields;
 mod permission_matrix;
 mod persisted_operation;
 mod personal;
 mod poll;
+mod poll_fault;
 mod quota;
 mod reconciliation;
 mod replay;
@@ -51,6 +53,7 @@ mod rotation;
 mod schema;
 mod scim;
 mod second_factor;
+mod service_account;
 mod sessions;
 mod sign_in_policy;
 mod silence;
@@ -74,6 +77,7 @@ mod undo_fault;
 mod vendor;
 mod waiting;
 mod walk;
+mod walk_fields;
 mod x12;
 mod x12_fault;
 mod x12_sets;
@@ -134,8 +138,12 @@ async fn world_with(options: Options, test: impl AsyncFnOnce(&mut World)) {
 }
 
 /// Asks until the answer is there, for at most a minute.
-async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(60);
+async fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(Duration::from_secs(60), what, ask).await
+}
+
+async fn eventually_within<T>(limit: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
     loop {
         if let Some(found) = ask().await {
             return found;

@@ -1,14 +1,31 @@
 //! Members of a tenant: their roles count at once, and an owner always stays.
 
+use domain::permission::{Permission, Role};
 use serde_json::{Value, json};
 use tests::client::Client;
 
-use crate::world;
+use crate::{World, world};
 
 const PASSWORD: &str = "a-password-of-a-member";
 const ROLE: &str =
     "mutation($u: ID!, $r: MemberRole!) { memberRoleSet(userId: $u, role: $r) { member { role } userErrors { code } } }";
 const REMOVE: &str = "mutation($u: ID!) { memberRemove(userId: $u) { member { role } userErrors { code } } }";
+
+const INVITE: &str =
+    "mutation($e: String!, $r: MemberRole!) { invitationCreate(email: $e, role: $r) { link userErrors { code } } }";
+const ACCEPT: &str =
+    "mutation($i: InvitationAcceptInput!) { invitationAccept(input: $i) { accepted userErrors { field code } } }";
+
+/// A person with this role in acme, signed in, and their id.
+async fn member(world: &World, email: &str, role: &str) -> (Client, String) {
+    world.platform.user_create(email, PASSWORD).await.unwrap();
+    let mut connection = world.platform.database.connect().await.unwrap();
+    let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
+    sqlx::query(member).bind(email).bind(role).execute(&mut connection).await.unwrap();
+    let client = Client::new(&world.platform.url).sign_in(email, PASSWORD).await.unwrap().of_tenant("acme");
+    let id = client.ask("{ viewer { id } }", json!({})).await.unwrap()["viewer"]["id"].as_str().unwrap().to_owned();
+    (client, id)
+}
 
 /// The code of what was refused: of the whole or of a field.
 fn refusal(answer: &Value, field: &str) -> Value {
@@ -20,18 +37,8 @@ fn refusal(answer: &Value, field: &str) -> Value {
 async fn a_role_counts_at_once_and_the_last_owner_stays() {
     world(async |world| {
         let owner = &world.acme.client;
-        let mut connection = world.platform.database.connect().await.unwrap();
-        let mut people = Vec::new();
-        for role in ["admin", "operator"] {
-            let email = format!("{role}@crossdock.example");
-            world.platform.user_create(&email, PASSWORD).await.unwrap();
-            let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-            sqlx::query(member).bind(&email).bind(role).execute(&mut connection).await.unwrap();
-            let client = Client::new(&world.platform.url).sign_in(&email, PASSWORD).await.unwrap().of_tenant("acme");
-            let id = client.ask("{ viewer { id } }", json!({})).await.unwrap()["viewer"]["id"].as_str().unwrap().to_owned();
-            people.push((client, id));
-        }
-        let [(admin, admin_id), (operator, operator_id)] = <[_; 2]>::try_from(people).ok().unwrap();
+        let (admin, admin_id) = member(world, "admin@crossdock.example", "admin").await;
+        let (operator, operator_id) = member(world, "operator@crossdock.example", "operator").await;
         let owner_id = owner.ask("{ viewer { id } }", json!({})).await.unwrap()["viewer"]["id"].as_str().unwrap().to_owned();
         let may = async |client: &Client, query: &str| client.raw(query, json!({})).await.unwrap()["errors"].is_null();
         let table = "mutation { lookupTableCreate(name: \"t\") { userErrors { code } } }";
@@ -66,9 +73,87 @@ async fn a_role_counts_at_once_and_the_last_owner_stays() {
         let manager = if may(owner, "{ apiKeys { id } }").await { owner } else { &admin };
         manager.ask(REMOVE, json!({"u": operator_id})).await.unwrap();
         assert!(!may(&operator, "{ connections { nodes { id } } }").await, "with the token that they had before");
-        let audit = manager.ask("query($id: ID!) { auditEvents(subjectId: $id) { nodes { action detail } } }", json!({"id": operator_id})).await.unwrap();
-        let told: Vec<(&str, &str)> = audit["auditEvents"]["nodes"].as_array().unwrap().iter().map(|event| (event["action"].as_str().unwrap(), event["detail"].as_str().unwrap())).collect();
-        assert_eq!(told, [("member.removed", "{\"role\":\"developer\"}"), ("member.role_set", "{\"from\":\"operator\",\"to\":\"developer\"}")]);
+        let audit = manager
+            .ask("query($id: ID!) { auditEvents(subjectId: $id) { nodes { action detail } } }", json!({"id": operator_id}))
+            .await
+            .unwrap();
+        let told: Vec<(&str, &str)> = audit["auditEvents"]["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| (event["action"].as_str().unwrap(), event["detail"].as_str().unwrap()))
+            .collect();
+        assert_eq!(
+            told,
+            [("member.removed", "{\"role\":\"developer\"}"), ("member.role_set", "{\"from\":\"operator\",\"to\":\"developer\"}")]
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_is_worth_no_more_than_who_invited_may_give() {
+    world(async |world| {
+        let (owner, stranger) = (&world.acme.client, Client::new(&world.platform.url));
+        let mut database = world.platform.database.connect().await.unwrap();
+        let (second, second_id) = member(world, "second@crossdock.example", "owner").await;
+        let (admin, _) = member(world, "admin@crossdock.example", "admin").await;
+        let invited = async |by: &Client, email: &str, role: &str| {
+            let made = by.ask(INVITE, json!({"e": email, "r": role})).await.unwrap();
+            made["invitationCreate"]["link"].as_str().unwrap().split_once('#').unwrap().1.to_owned()
+        };
+        let accept = async |token: &str| {
+            let answer = stranger.raw(ACCEPT, json!({"i": {"token": token, "name": "Nia", "password": PASSWORD}})).await.unwrap();
+            refusal(&answer, "invitationAccept")
+        };
+        let offer = async |token: &str| {
+            let answer = stranger.ask("query($t: String!) { invitation(token: $t) { role } }", json!({"t": token})).await.unwrap();
+            answer["invitation"]["role"].clone()
+        };
+        // Addresses of invitations that are taken back.
+        let withdrawn = async || {
+            let all = owner.ask("{ invitations { email withdrawnAt } }", json!({})).await.unwrap();
+            let all = all["invitations"].as_array().unwrap().iter().rev().filter(|one| one["withdrawnAt"].is_string());
+            all.map(|one| one["email"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let own = invited(&second, "second-again@crossdock.example", "OWNER").await;
+        let other = invited(&second, "other@crossdock.example", "OPERATOR").await;
+        let third = invited(&admin, "third@crossdock.example", "AUDITOR").await;
+        let stays = invited(owner, "stays@crossdock.example", "OWNER").await;
+
+        // As an admin they may invite, and no owner.
+        owner.ask(ROLE, json!({"u": second_id, "r": "ADMIN"})).await.unwrap();
+        assert_eq!(withdrawn().await, ["second-again@crossdock.example"]);
+        assert_eq!((accept(&own).await, offer(&other).await), (json!("NOT_FOUND"), json!("OPERATOR")));
+        owner.ask(REMOVE, json!({"u": second_id})).await.unwrap();
+        assert_eq!(withdrawn().await, ["second-again@crossdock.example", "other@crossdock.example"]);
+        assert_eq!(accept(&other).await, "NOT_FOUND");
+        let audit = owner.ask("{ auditEvents(action: \"invitation.withdrawn\", first: 10) { nodes { detail actor } } }", json!({})).await.unwrap();
+        let told = audit["auditEvents"]["nodes"].as_array().unwrap();
+        assert!(told.len() == 2 && told.iter().all(|event| event["detail"].as_str().unwrap().contains("may not give this role")), "{told:?}");
+
+        // Whatever way somebody went, it is looked at again when it is taken.
+        let leave = "DELETE FROM members m USING users u WHERE u.id = m.user_id AND u.email = 'admin@crossdock.example'";
+        sqlx::query(leave).execute(&mut database).await.unwrap();
+        assert_eq!((offer(&third).await, accept(&third).await), (Value::Null, json!("NOT_FOUND")));
+        assert_eq!(accept(&stays).await, Value::Null, "and that of who stays is good");
+        let joined = "SELECT string_agg(u.email, ' ' ORDER BY u.email) FROM members m JOIN users u ON u.id = m.user_id WHERE u.email LIKE '%@crossdock.example'";
+        let joined: Option<String> = sqlx::query_scalar(joined).fetch_one(&mut database).await.unwrap();
+        let joined = joined.unwrap_or_default();
+        assert!(joined.contains("stays@") && ["again@", "other@", "third@", "admin@"].iter().all(|gone| !joined.contains(gone)), "{joined}");
+
+        // The database and the table of permissions say the same of who may give what.
+        let (_, somebody) = member(world, "somebody@crossdock.example", "auditor").await;
+        let by_id = "SELECT may_invite(m.tenant_id, m.user_id, $2) FROM members m WHERE 'usr_' || replace(m.user_id::text, '-', '') = $1";
+        for role in Role::ALL {
+            let set = "UPDATE members m SET role = $1 FROM users u WHERE u.id = m.user_id AND u.email = 'somebody@crossdock.example'";
+            sqlx::query(set).bind(role.as_str()).execute(&mut database).await.unwrap();
+            for gives in Role::ALL {
+                let may: bool = sqlx::query_scalar(by_id).bind(&somebody).bind(gives.as_str()).fetch_one(&mut database).await.unwrap();
+                let expected = role.may(Permission::ManageMembers) && (gives != Role::Owner || role.may(Permission::ManageOwners));
+                assert_eq!(may, expected, "{role} gives {gives}");
+            }
+        }
     })
     .await;
 }

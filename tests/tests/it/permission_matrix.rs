@@ -8,7 +8,7 @@ use serde_json::json;
 use tests::client::Client;
 
 use crate::walk::{Schema, answer};
-use crate::world;
+use crate::{World, world};
 
 const PASSWORD: &str = "a-password-of-the-matrix";
 const ROLES: [&str; 6] = ["owner", "admin", "operator", "developer", "auditor", "billing"];
@@ -33,25 +33,31 @@ async fn is_let_in(client: &Client, query: &str) -> bool {
     }
 }
 
+/// A stranger, a person of each role and an API key, by the names that they have in the tables.
+pub async fn callers(world: &World) -> Vec<(String, Client)> {
+    let platform = &world.platform;
+    let mut connection = platform.database.connect().await.unwrap();
+    let mut callers = vec![("stranger".to_owned(), Client::new(&platform.url))];
+    for role in ROLES {
+        let email = format!("{role}@crossdock.example");
+        platform.user_create(&email, PASSWORD).await.unwrap();
+        let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
+        sqlx::query(member).bind(&email).bind(role).execute(&mut connection).await.unwrap();
+        callers.push((role.to_owned(), Client::new(&platform.url).sign_in(&email, PASSWORD).await.unwrap().of_tenant("acme")));
+    }
+    let create = "mutation { apiKeyCreate(input: {name: \"all\", callsPerMinute: 60000, permissions: [READ_OPERATIONS, READ_AUDIT, READ_USAGE, WORK_EXCEPTIONS, CONFIGURE]}) { key userErrors { message } } }";
+    let key = world.acme.client.ask(create, json!({})).await.unwrap();
+    callers.push(("key".to_owned(), Client::new(&platform.url).with_token(key["apiKeyCreate"]["key"].as_str().unwrap())));
+    callers
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn permission_matrix() {
     world(async |world| {
-        let platform = &world.platform;
-        let mut connection = platform.database.connect().await.unwrap();
-        let mut callers = vec![("stranger".to_owned(), Client::new(&platform.url))];
-        for role in ROLES {
-            let email = format!("{role}@crossdock.example");
-            platform.user_create(&email, PASSWORD).await.unwrap();
-            let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-            sqlx::query(member).bind(&email).bind(role).execute(&mut connection).await.unwrap();
-            callers.push((role.to_owned(), Client::new(&platform.url).sign_in(&email, PASSWORD).await.unwrap().of_tenant("acme")));
-        }
-        let create = "mutation { apiKeyCreate(input: {name: \"all\", callsPerMinute: 60000, permissions: [READ_OPERATIONS, READ_AUDIT, READ_USAGE, WORK_EXCEPTIONS, CONFIGURE]}) { key userErrors { message } } }";
-        let key = world.acme.client.ask(create, json!({})).await.unwrap();
-        callers.push(("key".to_owned(), Client::new(&platform.url).with_token(key["apiKeyCreate"]["key"].as_str().unwrap())));
-
+        let callers = callers(world).await;
         let schema = Schema::of(&world.acme.client).await;
-        let operations: BTreeMap<String, String> = schema.operations().map(|operation| (operation.name(), operation.least())).collect();
+        let operations: BTreeMap<String, String> =
+            schema.operations().map(|operation| (operation.name(), operation.least())).collect();
         assert!(operations.len() > 140, "the schema has them: {}", operations.len());
         // What ends the session that asks is asked last.
         let (last, first): (Vec<_>, Vec<_>) = operations.iter().partition(|(name, _)| name.as_str() == "mutation sessionClose");
@@ -66,7 +72,8 @@ async fn permission_matrix() {
         }
         let mut table = String::new();
         for (name, row) in &let_in {
-            let columns: Vec<&str> = callers.iter().map(|(caller, _)| if row.contains(&caller.as_str()) { caller.as_str() } else { "-" }).collect();
+            let columns: Vec<&str> =
+                callers.iter().map(|(caller, _)| if row.contains(&caller.as_str()) { caller.as_str() } else { "-" }).collect();
             writeln!(table, "{name}: {}", columns.join(" ")).unwrap();
         }
         if std::env::var_os("UPDATE_PERMISSION_MATRIX").is_some() {

@@ -8,6 +8,7 @@ use domain::value::{Limits, Value as Document};
 use serde_json::{Value, json};
 use tests::platform::Options;
 use tests::vendor::Vendor;
+use uuid::Uuid;
 
 use crate::{World, eventually, world, world_with};
 
@@ -18,13 +19,13 @@ const POLLS: &str =
     "{ polls { nodes { id recordKind state readAt listed brought missedByWebhooks failures failure seenUntil } } }";
 
 /// A shop that sends no webhooks.
-struct Shop {
-    vendor: Vendor,
-    connection: String,
+pub struct Shop {
+    pub vendor: Vendor,
+    pub connection: String,
 }
 
 impl Shop {
-    async fn open(world: &World) -> Self {
+    pub async fn open(world: &World) -> Self {
         let vendor = Vendor::of_catalog("http", &["authorization"]).await;
         let (connection, _) = world
             .acme
@@ -36,7 +37,7 @@ impl Shop {
     }
 
     /// An order as a person at the shop makes or changes it.
-    fn order(&self, n: usize, note: &str, at: DateTime<Utc>) {
+    pub fn order(&self, n: usize, note: &str, at: DateTime<Utc>) {
         let order = json!({
             "source_id": format!("O-{n}"), "number": format!("#{n}"), "status": "open", "currency": "EUR", "note": note,
             "lines": [{"source_id": "1", "sku": "HAT", "quantity": "1", "unit_price": "10.00"}],
@@ -46,14 +47,14 @@ impl Shop {
         self.vendor.served.simulator().put_record(RecordKind::Order, order, at);
     }
 
-    async fn poll(&self, world: &World, since: Option<DateTime<Utc>>) -> String {
+    pub async fn poll(&self, world: &World, since: Option<DateTime<Utc>>) -> String {
         let input = json!({"connectionId": self.connection, "recordKind": "order", "everyS": 30, "since": since});
         let data = world.acme.client.ask(SET, json!({"i": input})).await.unwrap();
         data["pollSet"]["poll"]["id"].as_str().unwrap().to_owned()
     }
 }
 
-async fn poll(world: &World) -> Value {
+pub async fn poll(world: &World) -> Value {
     world.acme.client.ask(POLLS, json!({})).await.unwrap()["polls"]["nodes"][0].clone()
 }
 
@@ -154,6 +155,33 @@ async fn what_webhooks_missed_is_found_in_one_sweep_and_told() {
             .unwrap();
         let seen = shop.vendor.served.simulator().calls().len();
         assert_eq!(usize::try_from(calls).unwrap(), seen, "the audit has every call");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_person_or_for_its_turn_was_not_missed_and_is_not_brought_again() {
+    world(async |world| {
+        let shop = Shop::open(world).await;
+        let now = shop.vendor.served.now();
+        let id = shop.poll(world, Some(now - TimeDelta::hours(2))).await;
+        eventually("the first read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await;
+        let mut database = world.platform.database.connect().await.unwrap();
+        // Told nine minutes ago, and none of them is a record.
+        for (n, state) in [(0, "exception"), (1, "received"), (2, "ignored"), (3, "exception")] {
+            let told = "INSERT INTO messages (id, tenant_id, connection_id, origin, topic, dedupe_key, record_kind, source_id, body, state, received_at, sweep_at)
+                        SELECT $1, tenant_id, connection_id, 'webhook', 'order', $2, 'order', $2, '', $3, now() - interval '9 minutes', now() + interval '1 hour'
+                        FROM polls";
+            let told = sqlx::query(told).bind(Uuid::now_v7()).bind(format!("O-{n}")).bind(state);
+            told.execute(&mut database).await.unwrap();
+        }
+        (0..3).for_each(|n| shop.order(n, "told", now - TimeDelta::minutes(10)));
+        shop.order(3, "changed since", now - TimeDelta::minutes(8));
+        let swept = read(world, &id).await;
+        assert_eq!((&swept["brought"], &swept["missedByWebhooks"]), (&json!(2), &json!(2)), "{swept}");
+        let brought = "SELECT array_agg(source_id ORDER BY source_id) FROM messages WHERE origin = 'poll'";
+        let brought: Vec<String> = sqlx::query_scalar(brought).fetch_one(&mut database).await.unwrap();
+        assert_eq!(brought, ["O-2", "O-3"]);
     })
     .await;
 }

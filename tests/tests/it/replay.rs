@@ -27,7 +27,7 @@ async fn delivered(world: &World) {
 }
 
 /// Runs the newest version over the last thousand records, and waits for what it says.
-async fn replay(client: &Client, flow: &str) -> Value {
+pub async fn replay(client: &Client, flow: &str) -> Value {
     let query = "mutation($id: ID!) { flowReplay(id: $id, input: {last: 1000}) { run { id state } userErrors { message } } }";
     let data = client.ask(query, json!({"id": flow})).await.unwrap();
     let id = data["flowReplay"]["run"]["id"].as_str().unwrap_or_else(|| panic!("{data}")).to_owned();

@@ -210,6 +210,26 @@ async fn scim_brings_people_gives_them_roles_and_takes_them_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn scim_takes_back_what_was_offered_by_who_is_gone() {
+    world(async |world| {
+        let owner = &world.acme.client;
+        let directory = Directory::of(world, owner, &[("Admins", "ADMIN")]).await;
+        world.platform.user_create(ANN, PASSWORD).await.unwrap();
+        let ann = Client::new(&world.platform.url).sign_in(ANN, PASSWORD).await.unwrap().of_tenant("acme");
+        let id = directory.make("/Users", person(ANN)).await;
+        directory.make("/Groups", json!({"displayName": "Admins", "members": [{"value": id}]})).await;
+        let invite = "mutation { invitationCreate(email: \"ann@elsewhere.example\", role: ADMIN) { userErrors { code } } }";
+        ann.ask(invite, json!({})).await.unwrap();
+        let off = json!([{"op": "replace", "path": "active", "value": false}]);
+        assert_eq!(directory.patch(&format!("/Users/{id}"), off).await.0, 200);
+        let open = owner.ask("{ invitations { withdrawnAt } }", json!({})).await.unwrap();
+        assert!(open["invitations"][0]["withdrawnAt"].is_string(), "{open}");
+        assert_eq!(actions(&told(world, "invitation.%").await), ["invitation.withdrawn"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn scim_says_who_somebody_is_in_proven_domains_only() {
     world(async |world| {
         let owner = &world.acme.client;

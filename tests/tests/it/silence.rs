@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use domain::http::{HttpAnswer, HttpRequest};
 use infra::loopback::{Running, serve};
-use infra::postgres::arrival::COUNT_SQL;
+use infra::postgres::arrival::{COUNT_SQL, PLANNED_SQL};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{World, eventually, world};
 
-const SERIES: &str = "{ arrivalSeries { nodes { id connectionId recordKind topic state seen lastAt silentSince mutedUntil
+const SERIES: &str = "{ arrivalSeries { nodes { id connectionId recordKind topic flowId state seen lastAt silentSince mutedUntil
     band { low expected high } incident { id } } } }";
 const INCIDENTS: &str =
     "{ incidents { nodes { id kind operation code sentence owner nextStep connection { name health } closedAt } } }";
@@ -21,23 +21,48 @@ const POLICY: &str = "mutation($i: AlarmPolicySetInput!) { alarmPolicySet(input:
     userErrors { field code message } } }";
 const MUTE: &str = "mutation($id: ID!, $until: DateTime) { arrivalSeriesMute(id: $id, until: $until) { arrivalSeries { id mutedUntil } userErrors { field code } } }";
 
-/// Writes what would have come by a webhook: every five minutes one order, from so many minutes ago to so many.
-async fn came(database: &mut PgConnection, connection: &str, from_minutes: f64, until_minutes: f64) {
-    let connection = Uuid::try_parse(connection.trim_start_matches("con_")).unwrap();
-    sqlx::query(
-        "INSERT INTO messages (id, tenant_id, connection_id, origin, topic, dedupe_key, record_kind, source_id, body, received_at, state, sweep_at)
+/// Writes a row each five minutes, from so many minutes ago to so many: these values `at` that time beside an id of it, of what `of` calls `o` and has this id.
+async fn written(
+    database: &mut PgConnection,
+    into: &str,
+    values: &str,
+    of: &str,
+    id: &str,
+    from_minutes: f64,
+    until_minutes: f64,
+) {
+    let insert = format!(
+        "INSERT INTO {into}
          SELECT (left(uuid7_floor(at)::text, 14) || '7' || right(left(gen_random_uuid()::text, 18), 3) || '-8' || right(gen_random_uuid()::text, 16))::uuid,
-                c.tenant_id, c.id, 'webhook', 'orders/create', 'made:' || at::text, 'order', at::text, '', at, 'unchanged', now()
-         FROM connections c,
+                {values}
+         FROM {of},
               generate_series(now() - make_interval(secs => $2 * 60), now() - make_interval(secs => $3 * 60), interval '5 minutes') AS at
-         WHERE c.id = $1",
-    )
-    .bind(connection)
-    .bind(from_minutes)
-    .bind(until_minutes)
-    .execute(database)
-    .await
-    .unwrap();
+         WHERE o.id = $1"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(insert))
+        .bind(Uuid::try_parse(id.split_once('_').unwrap().1).unwrap())
+        .bind(from_minutes)
+        .bind(until_minutes)
+        .execute(database)
+        .await
+        .unwrap();
+}
+
+/// Writes what would have come by a webhook: every five minutes one order.
+async fn came(database: &mut PgConnection, connection: &str, from_minutes: f64, until_minutes: f64) {
+    let into = "messages (id, tenant_id, connection_id, origin, topic, dedupe_key, record_kind, source_id, body, received_at, state, sweep_at)";
+    let values =
+        "o.tenant_id, o.id, 'webhook', 'orders/create', 'made:' || at::text, 'order', at::text, '', at, 'unchanged', now()";
+    written(database, into, values, "connections o", connection, from_minutes, until_minutes).await;
+}
+
+/// Writes what would have been planned for a flow: every five minutes one delivery.
+async fn planned(database: &mut PgConnection, flow: &str, from_minutes: f64, until_minutes: f64) {
+    let into = "deliveries (id, tenant_id, flow_id, flow_version_id, record_id, revision, revision_id, connection_id, due_at, sweep_at, origin_at,
+                            planned_at, settled_at, state)";
+    let values = "o.tenant_id, o.id, v.id, gen_random_uuid(), 1, gen_random_uuid(), o.destination_connection_id, at, at, at, at, at, 'confirmed'";
+    let of = "flows o JOIN flow_versions v ON v.flow_id = o.id AND v.state = 'published'";
+    written(database, into, values, of, flow, from_minutes, until_minutes).await;
 }
 
 /// What was counted is so many minutes older than it was, and it is looked now: so time passes.
@@ -72,7 +97,7 @@ async fn incidents(world: &World) -> Value {
 async fn series(world: &World, topic: Option<&str>) -> Value {
     let data = world.acme.client.ask(SERIES, json!({})).await.unwrap();
     let nodes = data["arrivalSeries"]["nodes"].as_array().unwrap().clone();
-    nodes.into_iter().find(|node| node["topic"].as_str() == topic).unwrap_or_default()
+    nodes.into_iter().find(|node| node["topic"].as_str() == topic && node["flowId"].is_null()).unwrap_or_default()
 }
 
 /// Takes alerts and keeps them.
@@ -310,11 +335,50 @@ async fn a_webhook_that_is_gone_is_told_although_the_sweep_brings_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn counting_reads_new_messages_by_their_index_and_no_history() {
+async fn a_flow_that_nothing_passes_any_more_is_told_although_everything_still_comes() {
+    world(async |world| {
+        let (client, flow) = (world.acme.client.clone(), world.acme.flow.clone());
+        let mut database = world.platform.database.connect().await.unwrap();
+        // It has chosen so for as long as it is looked at.
+        let old = "SET session_replication_role = replica; UPDATE flow_versions SET published_at = now() - interval '30 days'";
+        sqlx::raw_sql(old).execute(&mut database).await.unwrap();
+        came(&mut database, &world.acme.source, 22.5 * 1_440.0, 6.0).await;
+        planned(&mut database, &flow, 22.5 * 1_440.0, 122.0).await;
+        learn(&mut database).await;
+        let open =
+            eventually("it is told", async || Some(incidents(world).await).filter(|open| open.as_array().unwrap().len() == 1))
+                .await;
+        assert_eq!(
+            (&open[0]["operation"], &open[0]["code"]),
+            (&json!("order.flow.silence"), &json!("arrival.silence")),
+            "{open}"
+        );
+        let sentence = open[0]["sentence"].as_str().unwrap();
+        assert!(
+            sentence.contains("has had nothing to deliver for 2 hours")
+                && sentence.ends_with("and others still arrive from Acme shop."),
+            "{open}"
+        );
+        assert_eq!(series(world, None).await["state"], "STEADY");
+        let of_flow = "query($id: ID!) { arrivalSeries(flowId: $id) { nodes { state topic flow { id } } } }";
+        let of_flow = client.ask(of_flow, json!({"id": flow})).await.unwrap();
+        assert_eq!(of_flow["arrivalSeries"]["nodes"], json!([{"state": "SILENT", "topic": null, "flow": {"id": flow}}]));
+
+        // What chooses otherwise from now on learns anew.
+        crate::flow::publish(&client, &flow, json!({"filter": "totals.grand > 1000"})).await;
+        pass(&mut database, 20).await;
+        eventually("it is over", async || Some(incidents(world).await).filter(|open| open == &json!([]))).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counting_reads_new_messages_and_deliveries_by_their_index_and_no_history() {
     world(async |world| {
         let mut database = world.platform.database.connect().await.unwrap();
         came(&mut database, &world.acme.source, 30.0 * 1_440.0, 10.0).await;
-        sqlx::query("ANALYZE messages").execute(&mut database).await.unwrap();
+        planned(&mut database, &world.acme.flow, 30.0 * 1_440.0, 10.0).await;
+        sqlx::raw_sql("ANALYZE messages; ANALYZE deliveries").execute(&mut database).await.unwrap();
         let tenant: Uuid = sqlx::query_scalar("SELECT id FROM tenants").fetch_one(&mut database).await.unwrap();
         let until = chrono::Utc::now() - chrono::TimeDelta::minutes(1);
         let explain = format!("EXPLAIN {COUNT_SQL}");
@@ -328,8 +392,20 @@ async fn counting_reads_new_messages_by_their_index_and_no_history() {
             .fetch_all(&mut database)
             .await
             .unwrap();
-        let plan = plan.join("\n");
-        assert!(plan.contains("Index Cond") && !plan.contains("Seq Scan"), "{plan}");
+        let explain = format!("EXPLAIN {PLANNED_SQL}");
+        let planned: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+            .bind(tenant)
+            .bind(until - chrono::TimeDelta::minutes(5))
+            .bind(until)
+            .bind(300_i64)
+            .bind(2_i16)
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
+        for plan in [plan, planned] {
+            let plan = plan.join("\n");
+            assert!(plan.contains("Index Cond") && !plan.contains("Seq Scan"), "{plan}");
+        }
     })
     .await;
 }

@@ -30,7 +30,7 @@ fn settings(issuer: &str, roles: &[(&str, &str)]) -> Value {
 }
 
 /// A provider that acme uses: "ops" are operators, "it" are admins.
-async fn provider(world: &World, person: Person) -> Issuer {
+pub(crate) async fn provider(world: &World, person: Person) -> Issuer {
     let issuer = Issuer::start(&format!("{}/sso/callback", world.platform.url), person).await;
     let input = settings(&issuer.url(), &[("ops", "OPERATOR"), ("it", "ADMIN")]);
     world.acme.client.ask(SET, json!({"i": input})).await.unwrap();
@@ -39,8 +39,8 @@ async fn provider(world: &World, person: Person) -> Issuer {
 
 /// A browser: it keeps the cookies, and follows where it is told to go.
 #[derive(Default)]
-struct Browser {
-    cookies: Vec<(String, String)>,
+pub(crate) struct Browser {
+    pub(crate) cookies: Vec<(String, String)>,
 }
 
 impl Browser {
@@ -69,7 +69,7 @@ impl Browser {
     }
 
     /// From our page to the provider's and back: the address of the way back, which nobody has gone yet.
-    async fn leaves(&mut self, platform: &Platform) -> String {
+    pub(crate) async fn leaves(&mut self, platform: &Platform) -> String {
         let (status, to) = self.get(&format!("{}/sso/acme/start", platform.url)).await;
         assert_eq!(status, 303, "{to}");
         let (status, back) = self.get(&to).await;
@@ -83,14 +83,14 @@ impl Browser {
         self.comes_back(platform, &back).await
     }
 
-    async fn comes_back(&mut self, platform: &Platform, back: &str) -> String {
+    pub(crate) async fn comes_back(&mut self, platform: &Platform, back: &str) -> String {
         let (status, to) = self.get(back).await;
         assert_eq!(status, 303, "{to}");
         to.strip_prefix(&format!("{}/sign-in?sso=", platform.url)).unwrap_or_else(|| panic!("{to}")).to_owned()
     }
 
     /// What the page does with its cookie.
-    async fn client(&self, platform: &Platform) -> Option<Client> {
+    pub(crate) async fn client(&self, platform: &Platform) -> Option<Client> {
         let (name, value) = self.cookies.iter().find(|(name, _)| name == "crossdock-session")?;
         let request = http().build().unwrap().post(format!("{}/session/refresh", platform.url)).json(&json!({}));
         let request = request.header("Sec-Fetch-Site", "same-origin").header("Cookie", format!("{name}={value}"));
@@ -153,6 +153,8 @@ async fn sso_lets_people_in_as_what_their_groups_give_and_out_when_they_leave_th
         assert_eq!(Browser::default().signs_in(platform).await, "done");
         let again = ann.ask(VIEWER, json!({})).await.unwrap();
         assert_eq!((&again["viewer"]["id"], &again["viewer"]["memberships"][0]["role"]), (&viewer["viewer"]["id"], &json!("admin")));
+        let invite = "mutation { invitationCreate(email: \"ann@elsewhere.example\", role: ADMIN) { userErrors { code } } }";
+        ann.ask(invite, json!({})).await.unwrap();
 
         // Who is in none of the groups any more is no member any more, and is signed out.
         issuer.knows(Person { subject: "sub-of-ann@acme.example".into(), ..Person::new("ann@acme.example", &["everyone"]) });
@@ -164,7 +166,9 @@ async fn sso_lets_people_in_as_what_their_groups_give_and_out_when_they_leave_th
 
         let actions = |events: &[(String, String)]| events.iter().map(|(action, _)| action.clone()).collect::<Vec<_>>();
         assert_eq!(actions(&told(world, "sso.%").await), ["sso.signed_in", "sso.signed_in", "sso.refused"]);
-        assert_eq!(actions(&told(world, "member.%").await), ["member.joined", "member.role_set", "member.removed"]);
+        let places = ["member.joined", "member.role_set", "member.invited", "member.removed"];
+        assert_eq!(actions(&told(world, "member.%").await), places);
+        assert_eq!(actions(&told(world, "invitation.%").await), ["invitation.withdrawn"], "she could have come back by it");
         assert!(told(world, "sso.refused").await[0].1.contains("\"reason\":\"no_role\""));
         // Nothing of a sign-in is kept that could end another one.
         let mut database = platform.database.connect().await.unwrap();

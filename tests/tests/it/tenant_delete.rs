@@ -332,7 +332,7 @@ async fn an_owner_alone_deletes_a_tenant_by_its_slug_and_takes_it_back_within_a_
             }
         }
 
-        for (slug, why, is) in [("acme", " ", "INVALID"), ("Acme", "why", "INVALID"), ("", "why", "INVALID"), ("acme", &"x".repeat(501), "INVALID")] {
+        for (slug, why, is) in [("acme", " ", "REQUIRED"), ("Acme", "why", "INVALID"), ("", "why", "INVALID"), ("acme", &"x".repeat(501), "INVALID")] {
             assert_eq!(code(&delete(owner, slug, why).await), is, "{slug} {why}");
         }
         owner.ask(HOLD, json!({"h": "case 4711"})).await.unwrap();

@@ -16,8 +16,10 @@ use uuid::Uuid;
 use crate::{World, world};
 
 /// What a neighbour may wait for an answer while somebody else does their worst: far more than it takes on an idle machine, because the tests' own
-/// machine is none, and far less than anything that was worth it.
+/// machine is none, and far less than anything that was worth it. Where the machine is so busy that one of a process beside waits as long, it may be
+/// [`BESIDE_MAX`] times as much.
 const NEIGHBOUR_MAX: Duration = Duration::from_secs(5);
+const BESIDE_MAX: u32 = 3;
 /// One bomb: it is refused by looking at it, so it takes about what reading it takes. The tests' build is not optimised.
 const BOMB_MAX: Duration = Duration::from_secs(10);
 /// A connection whose body was refused is cut after a second, on a machine that is not busy.
@@ -43,7 +45,7 @@ fn neighbour(client: &Client) -> (Arc<AtomicBool>, tokio::task::JoinHandle<Vec<D
             let seen = client.ask("{ connections { nodes { id name } } ledger { duplicates } }", json!({})).await.unwrap();
             assert!(seen["connections"]["nodes"].as_array().is_some_and(|nodes| nodes.len() == 2), "{seen}");
             took.push(begun.elapsed());
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(40)).await;
         }
         took.sort();
         took
@@ -135,15 +137,14 @@ async fn threat_query_bombs_are_refused_at_a_glance_while_a_neighbour_is_served(
         let other = world.platform.sign_in().await.unwrap();
         let attacker = other.tenant_create("attacker").await.unwrap();
         let attacker = other.of_tenant(&attacker);
-        let (stop, asking) = neighbour(&world.acme.client);
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        stop.store(true, Ordering::SeqCst);
-        let alone = p99(&asking.await.unwrap());
+        // Another process of the same database, which is sent no bomb: it waits for the machine only.
+        let apart = Client::new(&world.platform.start_api_beside().await.unwrap());
+        let apart = apart.with_token(world.acme.client.token().unwrap()).of_tenant(&world.acme.id);
 
         let before = memory(&world.platform);
         let client = http().timeout(Duration::from_secs(60)).build().unwrap();
         for (what, body) in bombs() {
-            let (stop, asking) = neighbour(&world.acme.client);
+            let [beside, apart] = [&world.acme.client, &apart].map(neighbour);
             for signed_in in [true, true, false] {
                 let mut request = client
                     .post(format!("{}/graphql", world.platform.url))
@@ -163,10 +164,16 @@ async fn threat_query_bombs_are_refused_at_a_glance_while_a_neighbour_is_served(
                 assert!(took < BOMB_MAX, "{what} took {took:?}: {status} {text:.300}");
                 assert!(text.len() < 300_000, "{what}: an answer of {} bytes", text.len());
             }
-            stop.store(true, Ordering::SeqCst);
-            let took = asking.await.unwrap();
-            let beside = p99(&took);
-            assert!(beside < NEIGHBOUR_MAX.max(alone * 2), "beside {what} a neighbour waited {beside:?}, alone {alone:?}");
+            let mut waited = [Duration::ZERO; 2];
+            for (waited, (stop, asking)) in waited.iter_mut().zip([beside, apart]) {
+                stop.store(true, Ordering::SeqCst);
+                *waited = p99(&asking.await.unwrap());
+            }
+            let [beside, apart] = waited;
+            assert!(
+                beside < NEIGHBOUR_MAX.max(apart * BESIDE_MAX),
+                "beside {what} a neighbour waited {beside:?}, one of another process {apart:?}"
+            );
         }
         let growth = memory(&world.platform).saturating_sub(before);
         assert!(growth < GROWTH_MAX, "the bombs have left {growth} bytes");

@@ -301,3 +301,28 @@ async fn a_997_that_does_not_come_in_time_is_an_incident_that_closes_when_it_doe
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_to_a_partner_whose_answers_nobody_reads_is_an_incident_until_somebody_does() {
+    let folder = Drop::new();
+    world_with(folder.opened(), async |world| {
+        let inbox = warehouse(world, &folder).await;
+        let pause = "mutation($id: ID!) { pollPause(id: $id) { userErrors { message } } }";
+        world.acme.client.ask(pause, json!({"id": inbox.poll})).await.unwrap();
+        let open = async || world.acme.client.ask(INCIDENTS, json!({})).await.unwrap()["incidents"]["nodes"].clone();
+        for number in 1..=2 {
+            send(world, number.into()).await;
+            is_in(world, number, "sent").await;
+            let told = open().await;
+            assert_eq!((told.as_array().unwrap().len(), &told[0]["code"]), (1, &json!("x12.unread")), "{told}");
+            let sentence = "What is sent to Partner goes out, and nobody reads its folder: a 997 that rejects it, or does not come, is not seen.";
+            assert_eq!(
+                (&told[0]["sentence"], &told[0]["kind"], &told[0]["owner"]),
+                (&json!(sentence), &json!("ACKNOWLEDGEMENT"), &json!("operations"))
+            );
+        }
+        inbox.looked(world).await;
+        assert_eq!(open().await, json!([]), "it closes itself");
+    })
+    .await;
+}

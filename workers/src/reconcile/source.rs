@@ -6,6 +6,7 @@ use domain::delivery::DeliveryState;
 use domain::erasure;
 use domain::id::MessageId;
 use domain::lane::Lane;
+use domain::merkle::hash;
 use domain::message::Origin;
 use domain::reconciliation::{Difference, DifferenceKind, agrees};
 use domain::task::{Nudge, Stage};
@@ -162,6 +163,7 @@ async fn arrive(pass: &Pass<'_>, bring: &[&Listed], found: Vec<FoundDifference>)
         source_id: Some(one.id.clone()),
         thin: false,
         body: one.bytes.clone(),
+        body_sha256: hash(&[&one.bytes]),
         request: pass.scope.request,
     };
     let arrivals: Vec<Arrival> = bring.iter().map(arrival).collect();

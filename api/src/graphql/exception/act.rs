@@ -8,12 +8,11 @@ use domain::scope::Permission;
 use infra::postgres::exception::act::{Act, Acted};
 use infra::postgres::exception::retry::{Ended, Nudges, Selection, Versions};
 
-use crate::graphql::error::{UserError, UserErrorCode, state, within};
+use crate::graphql::error::{UserError, UserErrorCode, WHY_CHARS_MAX, said, state, within};
 use crate::graphql::page::uuid;
 
 /// Ids of one act; a cause has room for more.
 const IDS_MAX: usize = 1_000;
-const REASON_CHARS_MAX: usize = 500;
 
 /// Which exceptions an act is about. What is decided about a cause holds for exceptions that join it later too.
 #[derive(InputObject)]
@@ -81,23 +80,23 @@ impl ExceptionMutation {
         Ok((&ended).into())
     }
 
-    /// Decides that these will not be sent, with a reason of at most 500 characters that the audit log keeps; at most 10,000 at once.
+    /// Decides that these will not be sent, with a reason of 1 to 500 characters that the audit log keeps; at most 10,000 at once.
     async fn exception_ignore(
         &self,
         ctx: &Context<'_>,
         input: ExceptionSelectionInput,
         reason: String,
     ) -> Result<ExceptionPayload> {
-        if !(1..=REASON_CHARS_MAX).contains(&reason.chars().count()) {
-            let error = UserError::new("reason", UserErrorCode::Required, "a reason has 1 to 500 characters");
-            return Ok(ExceptionPayload::refused(error));
-        }
+        let reason = match said("reason", &reason, WHY_CHARS_MAX) {
+            Ok(reason) => reason,
+            Err(error) => return Ok(ExceptionPayload::refused(error)),
+        };
         let selection = match select(&input) {
             Ok(selection) => selection,
             Err(error) => return Ok(ExceptionPayload::refused(error)),
         };
         let ended =
-            within(ctx, Permission::WorkExceptions, async |store| store.exceptions_ignore(&selection, &reason).await).await?;
+            within(ctx, Permission::WorkExceptions, async |store| store.exceptions_ignore(&selection, reason).await).await?;
         Ok((&ended).into())
     }
 

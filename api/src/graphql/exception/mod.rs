@@ -77,13 +77,7 @@ pub struct ExceptionNode {
 #[derive(SimpleObject)]
 struct MissingValue {
     lookup_table: String,
-    value: String,
-}
-
-impl From<Missing> for MissingValue {
-    fn from(missing: Missing) -> Self {
-        Self { lookup_table: missing.table, value: missing.value }
-    }
+    value: Personal,
 }
 
 impl From<exception::Model> for ExceptionNode {
@@ -105,9 +99,12 @@ impl From<exception::Model> for ExceptionNode {
             owner: row.owner,
             next_step: row.next_step,
             value: row.value.map(|value| Personal::at(row.path.as_deref(), value)),
+            missing: missing
+                .into_iter()
+                .map(|one| MissingValue { lookup_table: one.table, value: Personal::at(row.path.as_deref(), one.value) })
+                .collect(),
             path: row.path,
             lookup_table: row.lookup_table,
-            missing: missing.into_iter().map(Into::into).collect(),
             cause_key: row.cause_key,
             delivery_id: row.delivery_id.map(id::<DeliveryId>),
             message_id: row.message_id.map(id::<MessageId>),

@@ -9,7 +9,7 @@ use infra::postgres::flow::{FlowVersion, NewFlow, Stepped};
 use infra::postgres::{StoreError, TenantStore};
 
 use super::FlowNode;
-use super::input::{FlowCreateInput, FlowDraftInput, Sides};
+use super::input::{FlowCreateInput, FlowDraftInput, Sides, note_error};
 use crate::graphql::error::{UserError, UserErrorCode, scope, within};
 use crate::graphql::page::uuid;
 
@@ -119,9 +119,12 @@ impl FlowMutation {
     }
 
     /// Publishes the draft. Work under way finishes on the version it began with. `versionId` is the draft that you saw: where it is another
-    /// by now, this is refused.
-    async fn flow_publish(&self, ctx: &Context<'_>, id: ID, version_id: Option<ID>) -> Result<FlowPayload> {
+    /// by now, this is refused. `note` says why it is published, in the place of the draft's own: what was approved and replayed stays as it was.
+    async fn flow_publish(&self, ctx: &Context<'_>, id: ID, version_id: Option<ID>, note: Option<String>) -> Result<FlowPayload> {
         scope(ctx, Permission::Configure)?;
+        if let Some(error) = note_error(note.as_deref()) {
+            return refuse(vec![error]);
+        }
         let newest = version(ctx, &id, async |store, flow| store.flow_newest(flow).await).await?;
         let Some(newest) = newest else { return not_found() };
         if !newest.state.may_become(FlowState::Published) {
@@ -133,7 +136,7 @@ impl FlowMutation {
         if let Err(errors) = sound(ctx, &newest).await? {
             return refuse(errors);
         }
-        step(ctx, &id, "it has no draft to publish", async |store, _| store.flow_publish(&newest).await).await
+        step(ctx, &id, "it has no draft to publish", async |store, _| store.flow_publish(&newest, note.as_deref()).await).await
     }
 
     /// Publishes a new version that says the same as this one, which was published before.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::graphql::error::{UserError, UserErrorCode, state, within};
 use crate::graphql::page::uuid;
 
-pub(super) const NOTE_CHARS_MAX: usize = 2_000;
+const NOTE_CHARS_MAX: usize = 2_000;
 const NAME_CHARS_MAX: usize = 200;
 
 #[derive(InputObject)]
@@ -65,15 +65,15 @@ impl FlowDraftInput {
         put(&mut spec.mapping, "mapping", self.mapping.as_ref(), &mut errors);
         put(&mut spec.policy, "policy", self.policy.as_ref(), &mut errors);
         put(&mut spec.trigger, "trigger", self.trigger.as_ref(), &mut errors);
-        if self.note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
-            errors.push(UserError::new(
-                "note",
-                UserErrorCode::Invalid,
-                format!("a note has at most {NOTE_CHARS_MAX} characters"),
-            ));
-        }
+        errors.extend(note_error(self.note.as_deref()));
         if errors.is_empty() { Ok(spec) } else { Err(errors) }
     }
+}
+
+/// What is wrong with a version's note.
+pub(super) fn note_error(note: Option<&str>) -> Option<UserError> {
+    let is_long = note.is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX);
+    is_long.then(|| UserError::new("note", UserErrorCode::Invalid, format!("a note has at most {NOTE_CHARS_MAX} characters")))
 }
 
 fn put<T: DeserializeOwned>(into: &mut T, field: &str, json: Option<&Json<serde_json::Value>>, errors: &mut Vec<UserError>) {

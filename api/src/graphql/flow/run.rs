@@ -10,9 +10,9 @@ use infra::postgres::flow::Stepped;
 use uuid::Uuid;
 
 use super::change::version;
-use super::input::NOTE_CHARS_MAX;
-use crate::graphql::error::{UserError, UserErrorCode, scope, within};
+use crate::graphql::error::{UserError, UserErrorCode, WHY_LONG_CHARS_MAX, said, scope, within};
 use crate::graphql::page::{LARGE_COST, id, uuid};
+use crate::graphql::personal::seen_report;
 
 /// One bounded execution of a flow.
 #[derive(SimpleObject)]
@@ -46,8 +46,8 @@ pub struct RunNode {
 impl RunNode {
     /// Counts of records, and what differs: by field with examples and sums of money, and by cause of failure. Grows while it runs.
     #[graphql(complexity = "LARGE_COST")]
-    async fn report(&self) -> Option<Json<serde_json::Value>> {
-        self.report.clone().map(Json)
+    async fn report(&self, ctx: &Context<'_>) -> Option<Json<serde_json::Value>> {
+        self.report.clone().map(|report| Json(seen_report(ctx, report)))
     }
 }
 
@@ -140,11 +140,12 @@ impl RunMutation {
     /// Decides that what a run would change is wanted, so that its draft can be published. `why` has 1 to 2,000 characters.
     async fn run_accept(&self, ctx: &Context<'_>, id: ID, why: String) -> Result<RunPayload> {
         scope(ctx, Permission::Configure)?;
-        if !(1..=NOTE_CHARS_MAX).contains(&why.trim().chars().count()) {
-            return refuse("why", UserErrorCode::Invalid, &format!("say why, in 1 to {NOTE_CHARS_MAX} characters"));
-        }
+        let why = match said("why", &why, WHY_LONG_CHARS_MAX) {
+            Ok(why) => why,
+            Err(error) => return Ok(RunPayload { run: None, user_errors: vec![error] }),
+        };
         let Some(run) = uuid::<RunId>(&id) else { return refuse("id", UserErrorCode::NotFound, "there is no such run") };
-        match within(ctx, Permission::Configure, async |store| store.run_accept(RunId(run), why.trim()).await).await? {
+        match within(ctx, Permission::Configure, async |store| store.run_accept(RunId(run), why).await).await? {
             Stepped::Done => Ok(RunPayload { run: find(ctx, run).await?, user_errors: vec![] }),
             _ => refuse("id", UserErrorCode::NotFound, "there is no such run that is done"),
         }

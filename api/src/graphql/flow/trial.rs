@@ -81,14 +81,14 @@ struct DryRunIssue {
     field: String,
     value: Option<Personal>,
     sentence: Personal,
-    suggestion: Option<String>,
+    suggestion: Option<Personal>,
 }
 
 /// A request that was not sent.
 #[derive(SimpleObject)]
 pub(super) struct TriedRequest {
     method: String,
-    url: String,
+    url: Personal,
     headers: Vec<TriedHeader>,
     body: Personal,
     /// It is a read that comes before the write: what it finds goes into that, and it is not made in a dry run.
@@ -110,7 +110,7 @@ impl From<Made> for TriedRequest {
         headers.push(TriedHeader { name: "Authorization".into(), value: HOLLOW.into() });
         Self {
             method: request.method.as_str().to_owned(),
-            url: request.url,
+            url: Personal::sentence(request.url),
             headers,
             body: Personal::payload(String::from_utf8_lossy(&request.body).into_owned()),
             is_look_up,
@@ -123,7 +123,7 @@ impl From<Issue> for DryRunIssue {
         let path = Some(issue.to.as_str());
         let sentence = Personal::sentence_about(issue.sentence, path, issue.value.as_deref());
         let value = issue.value.map(|value| Personal::at(path, value));
-        Self { rule: issue.rule, field: issue.to, value, sentence, suggestion: issue.suggestion }
+        Self { rule: issue.rule, field: issue.to, value, sentence, suggestion: issue.suggestion.map(Personal::sentence) }
     }
 }
 

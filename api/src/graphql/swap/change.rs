@@ -15,11 +15,10 @@ use infra::postgres::{StoreError, TenantStore};
 use infra::trial::Sides;
 
 use super::{SwapNode, SwapSide, find, gaps};
-use crate::graphql::error::{UserError, UserErrorCode, internal, scope, state, within};
+use crate::graphql::error::{UserError, UserErrorCode, WHY_LONG_CHARS_MAX, internal, said, scope, state, within};
 use crate::graphql::flow::told;
 use crate::graphql::page::uuid;
 
-const WHY_CHARS_MAX: usize = 2_000;
 /// How far back a shadow may look.
 const SINCE_DAYS_MAX: i64 = 90;
 
@@ -107,7 +106,7 @@ impl SwapMutation {
         let Some(percent) = u8::try_from(percent).ok().filter(|percent| *percent <= PERCENT_MAX) else {
             return refuse("percent", UserErrorCode::Invalid, "the percent is a whole number from 0 to 100");
         };
-        let why = match why.map(|why| said(&why)).transpose() {
+        let why = match why.as_deref().map(|why| said("why", why, WHY_LONG_CHARS_MAX)).transpose() {
             Ok(why) => why,
             Err(error) => return Ok(SwapPayload { swap: None, user_errors: vec![error] }),
         };
@@ -121,15 +120,15 @@ impl SwapMutation {
                 return refuse("id", UserErrorCode::Blocked, &format!("{} {}", gap.sentence, gap.next_step));
             }
         }
-        step(ctx, async |store| store.swap_cut(swap.id, percent, why.as_deref()).await).await
+        step(ctx, async |store| store.swap_cut(swap.id, percent, why).await).await
     }
 
     /// Gives the swap up: new records go to the old destination again. What the candidate has stays there, with its later revisions. `why` has
     /// 1 to 2,000 characters.
     async fn swap_back(&self, ctx: &Context<'_>, id: ID, why: String) -> Result<SwapPayload> {
         let Some(swap) = uuid::<SwapId>(&id).map(SwapId) else { return no_swap() };
-        match said(&why) {
-            Ok(why) => step(ctx, async |store| store.swap_back(swap, &why).await).await,
+        match said("why", &why, WHY_LONG_CHARS_MAX) {
+            Ok(why) => step(ctx, async |store| store.swap_back(swap, why).await).await,
             Err(error) => Ok(SwapPayload { swap: None, user_errors: vec![error] }),
         }
     }
@@ -165,14 +164,6 @@ async fn unfit(ctx: &Context<'_>, version: &FlowVersion, candidate: ConnectionId
 fn rules(mapping: Option<&Json<serde_json::Value>>) -> Result<Rules, UserError> {
     let Some(Json(json)) = mapping else { return Ok(Rules::default()) };
     serde_json::from_value(json.clone()).map_err(|error| UserError::new("mapping", UserErrorCode::Invalid, error.to_string()))
-}
-
-fn said(why: &str) -> Result<String, UserError> {
-    let why = why.trim();
-    if (1..=WHY_CHARS_MAX).contains(&why.chars().count()) {
-        return Ok(why.to_owned());
-    }
-    Err(UserError::new("why", UserErrorCode::Invalid, format!("say why, in 1 to {WHY_CHARS_MAX} characters")))
 }
 
 /// Takes a step, and says why it was not taken.

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::connection::ConnectionNode;
 use super::error::{Code, fail, internal, scope, state, within};
 use super::page::{LARGE_COST, cost, id, page, uuid};
+use super::personal::seen_report;
 
 pub use change::SwapMutation;
 
@@ -97,8 +98,8 @@ impl SwapNode {
     /// on none (`both_refused`) and `left` by the filter; of those for the candidate, how many must be `looked_up` there first. `causes` of what
     /// it refuses, at most 50; the fields that would be `lost`, at most 200, with sums of money; and what the records come to (`worth`).
     #[graphql(complexity = "LARGE_COST")]
-    async fn report(&self) -> Option<Json<serde_json::Value>> {
-        self.row.shadow_since.map(|_| Json(self.row.report.clone()))
+    async fn report(&self, ctx: &Context<'_>) -> Option<Json<serde_json::Value>> {
+        self.row.shadow_since.map(|_| Json(seen_report(ctx, self.row.report.clone())))
     }
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::shops::{Shop, ZONE, monday};
 use crate::arrival::{
-    Alarm, AlarmPolicy, BUCKET_S, Bucket, READY_DAYS, Sensitivity, Series, reminders, silence, surge, topic_silence,
+    Alarm, AlarmPolicy, BUCKET_S, Bucket, READY_DAYS, Sensitivity, Series, flow_silence, reminders, silence, surge, topic_silence,
 };
 use crate::record::RecordKind;
 
@@ -140,6 +140,12 @@ fn people_are_told_what_does_not_come_and_what_to_do() {
     assert_eq!(told.sentence, "No inventory levels have arrived from Stock for 2 days; in such a time about 12 usually do.");
     let told = topic_silence("orders/create", "Acme", Duration::hours(3), 9.0, false);
     assert!(told.sentence.starts_with("No webhook \"orders/create\" has arrived from Acme for 3 hours;"), "{told:?}");
+    let told = flow_silence("orders to the ERP", order, "Acme", Duration::hours(3), 9.0);
+    assert_eq!(
+        told.sentence,
+        "The flow \"orders to the ERP\" has had nothing to deliver for 3 hours; in such a time about 9 orders usually pass it, and others still arrive from Acme."
+    );
+    assert!(told.next_step.starts_with("Look at the flow's filter and at the exceptions of its orders."), "{told:?}");
     let told = surge(order, "Acme", 175, 35.0);
     assert_eq!(told.sentence, "175 orders have arrived from Acme in the last hour; at this hour about 35 usually do.");
 }

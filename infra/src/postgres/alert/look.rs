@@ -10,7 +10,7 @@ use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use crate::postgres::exception::group::{ExceptionGroup, GroupFilter, groups};
-use crate::postgres::receive::audit_each;
+use crate::postgres::receive::audit_told;
 use crate::postgres::{Store, StoreError, TenantStore};
 
 /// Groups of one look, the largest first: who has more is told of these.
@@ -123,8 +123,7 @@ impl TenantStore<'_> {
             .into_iter()
             .map(|user| serde_json::json!({"to": domain::id::UserId(user), "by": "alert rule"}).to_string())
             .collect();
-        let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
-        audit_each(tx, self.scope(), Action::ExceptionAssigned, "exception_group", &ids, &details).await
+        audit_told(tx, self.scope(), Action::ExceptionAssigned, "exception_group", &ids, &details).await
     }
 
     pub(super) async fn escalate(
@@ -151,8 +150,7 @@ impl TenantStore<'_> {
         let ids: Vec<Uuid> = deeds.escalated.iter().map(|(_, at)| told.ids[*at]).collect();
         let details: Vec<String> =
             deeds.escalated.iter().map(|(rule, _)| serde_json::json!({"rule": rule}).to_string()).collect();
-        let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
-        audit_each(tx, self.scope(), Action::ExceptionEscalated, told.noun, &ids, &details).await
+        audit_told(tx, self.scope(), Action::ExceptionEscalated, told.noun, &ids, &details).await
     }
 
     pub(super) async fn raise(
@@ -220,8 +218,7 @@ impl TenantStore<'_> {
                 serde_json::json!({"receiver": receiver, "groups": groups, "escalated": content.is_escalated}).to_string()
             })
             .collect();
-        let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
-        audit_each(tx, self.scope(), Action::AlertRaised, "alert", &uuids, &details).await?;
+        audit_told(tx, self.scope(), Action::AlertRaised, "alert", &uuids, &details).await?;
         Ok(ids)
     }
 }

@@ -5,20 +5,56 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Duration, Utc};
 use domain::arrival::{BUCKET_S, Bucket};
-use domain::id::ConnectionId;
+use domain::id::{ConnectionId, FlowId};
+use domain::lane::Lane;
 use domain::message::Origin;
 use domain::record::RecordKind;
+use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::StoreError;
+use super::look::Reader;
 
-/// What a series is of; without a topic, of all that comes of the kind.
+/// What a series is of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key {
     pub connection: ConnectionId,
     pub kind: RecordKind,
-    pub topic: String,
+    pub part: Part,
+}
+
+/// Which part of what comes of a kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Part {
+    Whole,
+    Topic(String),
+    /// What is planned for a flow of it.
+    Flow(FlowId),
+}
+
+impl Part {
+    /// As the row has it.
+    pub fn of(topic: String, flow: Option<Uuid>) -> Self {
+        match flow {
+            Some(flow) => Self::Flow(FlowId(flow)),
+            None if topic.is_empty() => Self::Whole,
+            None => Self::Topic(topic),
+        }
+    }
+
+    /// As the row has it: what it is of beside its kind.
+    pub fn topic(&self) -> String {
+        match self {
+            Self::Whole => String::new(),
+            Self::Topic(topic) => topic.clone(),
+            Self::Flow(flow) => flow.0.to_string(),
+        }
+    }
+
+    pub fn flow(&self) -> Option<Uuid> {
+        if let Self::Flow(flow) = self { Some(flow.0) } else { None }
+    }
 }
 
 /// What came, by series, in order.
@@ -34,12 +70,22 @@ pub const COUNT_SQL: &str = "
       AND m.record_kind IS NOT NULL AND m.origin = ANY($6)
     GROUP BY 1, 2, 3, 4";
 
-/// Counts what came from `from` on and before `until`. What people, backfills and Crossdock itself bring says nothing of a source.
+/// Leans on deliveries_list, whose ids carry the time. What is brought or sent anew in bulk, and what takes something back, says nothing of a flow.
+pub const PLANNED_SQL: &str = "
+    SELECT d.flow_id, greatest(floor(extract(epoch FROM least(d.planned_at, $3 - interval '1 microsecond') - $2) / $4), 0)::bigint AS bucket,
+           count(*) AS count, max(d.planned_at) AS last_at
+    FROM deliveries d
+    WHERE d.tenant_id = $1 AND d.id >= uuid7_floor($2) AND d.id < uuid7_floor($3) AND d.lane < $5 AND d.undoes IS NULL
+    GROUP BY 1, 2";
+
+/// Counts what came from `from` on and before `until`, and what was planned for these flows. What people, backfills and Crossdock itself bring says nothing of a
+/// source.
 pub(super) async fn count(
     tx: &mut Transaction<'static, Postgres>,
     tenant: Uuid,
     from: DateTime<Utc>,
     until: DateTime<Utc>,
+    readers: &HashMap<FlowId, Reader>,
 ) -> Result<Counts, StoreError> {
     let rows = sqlx::query(COUNT_SQL)
         .bind(tenant)
@@ -54,15 +100,26 @@ pub(super) async fn count(
     for row in rows {
         let Some(kind) = RecordKind::parse(row.try_get("record_kind")?) else { continue };
         let (connection, topic) = (ConnectionId(row.try_get("connection_id")?), row.try_get::<String, _>("topic")?);
-        let (bucket, last_at): (i64, DateTime<Utc>) = (row.try_get("bucket")?, row.try_get("last_at")?);
-        let count = u32::try_from(row.try_get::<i64, _>("count")?).unwrap_or(u32::MAX);
-        let all = Key { connection, kind, topic: String::new() };
-        let by_topic = (!topic.is_empty()).then(|| Key { topic, ..all.clone() });
-        for key in [Some(all), by_topic].into_iter().flatten() {
-            let at = from + Duration::seconds(bucket.saturating_mul(BUCKET_S));
-            let sum = counts.entry(key).or_default().entry(bucket).or_insert(Bucket { at, count: 0, last_at });
-            (sum.count, sum.last_at) = (sum.count.saturating_add(count), sum.last_at.max(last_at));
+        let whole = Key { connection, kind, part: Part::Whole };
+        if !topic.is_empty() {
+            add(&mut counts, Key { part: Part::Topic(topic), ..whole.clone() }, &row, from)?;
         }
+        add(&mut counts, whole, &row, from)?;
+    }
+    let rows = sqlx::query(PLANNED_SQL).bind(tenant).bind(from).bind(until).bind(BUCKET_S).bind(Lane::Backfill.rank());
+    for row in rows.fetch_all(&mut **tx).await? {
+        let flow = FlowId(row.try_get("flow_id")?);
+        let Some(reader) = readers.get(&flow) else { continue };
+        add(&mut counts, Key { connection: reader.source, kind: reader.kind, part: Part::Flow(flow) }, &row, from)?;
     }
     Ok(counts.into_iter().map(|(key, buckets)| (key, buckets.into_values().collect())).collect())
+}
+
+fn add(counts: &mut HashMap<Key, BTreeMap<i64, Bucket>>, key: Key, row: &PgRow, from: DateTime<Utc>) -> Result<(), StoreError> {
+    let (bucket, last_at): (i64, DateTime<Utc>) = (row.try_get("bucket")?, row.try_get("last_at")?);
+    let count = u32::try_from(row.try_get::<i64, _>("count")?).unwrap_or(u32::MAX);
+    let at = from + Duration::seconds(bucket.saturating_mul(BUCKET_S));
+    let sum = counts.entry(key).or_default().entry(bucket).or_insert(Bucket { at, count: 0, last_at });
+    (sum.count, sum.last_at) = (sum.count.saturating_add(count), sum.last_at.max(last_at));
+    Ok(())
 }

@@ -4,15 +4,15 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Duration, Utc};
-use domain::arrival::{Alarm, AlarmPolicy, BUCKET_S, Series, Told, silence, surge, topic_silence};
+use domain::arrival::{Alarm, AlarmPolicy, BUCKET_S, Series, Told, flow_silence, silence, surge, topic_silence};
 use domain::audit::Action;
 use domain::fault::Owner;
-use domain::id::{ArrivalSeriesId, ConnectionId, IncidentId, TenantId};
+use domain::id::{ArrivalSeriesId, ConnectionId, FlowId, IncidentId, TenantId};
 use domain::record::RecordKind;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::count::{Counts, Key, count};
+use super::count::{Counts, Key, Part, count};
 use super::{alarm_word, of_row, policy, watch_lock};
 use crate::postgres::breaker::ACCOUNT;
 use crate::postgres::poll::sweep_now;
@@ -58,10 +58,31 @@ struct Around {
     active: HashMap<ConnectionId, String>,
     /// What published flows read.
     read: HashSet<(ConnectionId, RecordKind)>,
+    readers: HashMap<FlowId, Reader>,
     /// What other incidents tell already: a source that cannot be listed, by its kind; or all of a connection.
     told: HashSet<(ConnectionId, Option<RecordKind>)>,
     /// Kinds with a poll that is on: it is the sweep that finds what webhooks missed.
     swept: HashSet<(ConnectionId, RecordKind)>,
+}
+
+/// A flow that is published.
+pub(super) struct Reader {
+    pub name: String,
+    pub source: ConnectionId,
+    pub kind: RecordKind,
+    /// Since when it chooses what it does now: what was planned before says nothing of what is to be.
+    pub chooses_since: DateTime<Utc>,
+}
+
+impl Around {
+    /// True of a series of which something is to come.
+    fn is_on(&self, key: &Key) -> bool {
+        self.active.contains_key(&key.connection)
+            && match &key.part {
+                Part::Whole | Part::Topic(_) => true,
+                Part::Flow(flow) => self.readers.get(flow).is_some_and(|reader| reader.source == key.connection),
+            }
+    }
 }
 
 impl Store {
@@ -89,8 +110,8 @@ impl TenantStore<'_> {
         let mut looked = Looked::default();
         if until > from {
             let policy = policy(&mut tx, tenant).await?;
-            let counts = count(&mut tx, tenant, from, until).await?;
             let around = around(&mut tx, tenant).await?;
+            let counts = count(&mut tx, tenant, from, until, &around.readers).await?;
             let mut all = load(&mut tx, tenant).await?;
             let is_away = until - from > AWAY && counts.is_empty();
             take_in(&mut all, counts, &around, &policy, until, is_away);
@@ -173,8 +194,12 @@ impl TenantStore<'_> {
         .bind(to_tell.iter().map(|(known, ..)| known.key.connection.0).collect::<Vec<_>>())
         .bind(to_tell.iter().map(|(known, ..)| known.id.0).collect::<Vec<_>>())
         .bind(text(|(known, alarm, _)| {
-            let of = if known.key.topic.is_empty() { known.key.kind.as_str() } else { &known.key.topic };
-            format!("{of}.{}", alarm_word(*alarm))
+            let (kind, alarm) = (known.key.kind.as_str(), alarm_word(*alarm));
+            match &known.key.part {
+                Part::Whole => format!("{kind}.{alarm}"),
+                Part::Topic(topic) => format!("{topic}.{alarm}"),
+                Part::Flow(_) => format!("{kind}.flow.{alarm}"),
+            }
         }))
         .bind(text(|(_, alarm, _)| code(*alarm).to_owned()))
         .bind(text(|(.., told)| told.sentence.clone()))
@@ -211,7 +236,7 @@ fn code(alarm: Alarm) -> &'static str {
 fn to_tell<'k>(all: &'k [Known], around: &Around, policy: &AlarmPolicy, now: DateTime<Utc>) -> Vec<(&'k Known, Alarm, Told)> {
     let silent: HashSet<(ConnectionId, RecordKind)> = all
         .iter()
-        .filter(|known| known.key.topic.is_empty() && known.series.alarm == Some(Alarm::Silence))
+        .filter(|known| known.key.part == Part::Whole && known.series.alarm == Some(Alarm::Silence))
         .map(|known| (known.key.connection, known.key.kind))
         .collect();
     let mut told = Vec::new();
@@ -222,23 +247,24 @@ fn to_tell<'k>(all: &'k [Known], around: &Around, policy: &AlarmPolicy, now: Dat
         let Some(name) = around.active.get(&key.connection) else { continue };
         let is_muted = known.muted_until.is_some_and(|until| until > now);
         let is_told = around.told.contains(&(key.connection, None)) || around.told.contains(&(key.connection, Some(key.kind)));
-        // Of a topic only that it alone is silent.
-        let is_of_kind = !key.topic.is_empty() && (alarm == Alarm::Surge || silent.contains(&of));
-        if is_muted || is_of_kind || !around.read.contains(&of) || alarm == Alarm::Silence && is_told {
+        // Of a topic or a flow only that it alone is silent.
+        let is_of_kind = key.part != Part::Whole && (alarm == Alarm::Surge || silent.contains(&of));
+        if is_muted || is_of_kind || !around.read.contains(&of) || alarm == Alarm::Silence && is_told || !around.is_on(key) {
             continue;
         }
         let (series, is_swept) = (&known.series, around.swept.contains(&of));
         let hourly = series.band(now, policy.zone).map_or(0.0, |band| band.expected);
         let empty = now - series.last_at.unwrap_or(series.begun_at);
-        told.push((
-            known,
-            alarm,
-            match alarm {
-                Alarm::Surge => surge(key.kind, name, series.seen(), hourly),
-                Alarm::Silence if key.topic.is_empty() => silence(key.kind, name, empty, series.missing(), hourly, is_swept),
-                Alarm::Silence => topic_silence(&key.topic, name, empty, series.missing(), is_swept),
-            },
-        ));
+        let said = match (alarm, &key.part) {
+            (Alarm::Surge, _) => surge(key.kind, name, series.seen(), hourly),
+            (Alarm::Silence, Part::Whole) => silence(key.kind, name, empty, series.missing(), hourly, is_swept),
+            (Alarm::Silence, Part::Topic(topic)) => topic_silence(topic, name, empty, series.missing(), is_swept),
+            (Alarm::Silence, Part::Flow(flow)) => {
+                let flow = around.readers.get(flow).map_or("", |reader| &reader.name);
+                flow_silence(flow, key.kind, name, empty, series.missing())
+            }
+        };
+        told.push((known, alarm, said));
     }
     told
 }
@@ -248,7 +274,12 @@ fn take_in(all: &mut Vec<Known>, mut counts: Counts, around: &Around, policy: &A
     for known in all.iter_mut() {
         let before = known.series.alarm;
         let buckets = counts.remove(&known.key).unwrap_or_default();
-        if !around.active.contains_key(&known.key.connection) {
+        let is_on = around.is_on(&known.key);
+        let reader = if let Part::Flow(flow) = &known.key.part { around.readers.get(flow) } else { None };
+        if let Some(reader) = reader.filter(|reader| reader.chooses_since > known.series.begun_at && is_on) {
+            known.series = Series::new(reader.chooses_since);
+        }
+        if !is_on {
             known.series.skip(until);
         } else if is_away {
             known.series.pass(until);
@@ -256,13 +287,9 @@ fn take_in(all: &mut Vec<Known>, mut counts: Counts, around: &Around, policy: &A
             known.series.advance(&buckets, until, policy.zone, policy.sensitivity);
         }
         let is_old = known.written_until.is_none_or(|written| until - written >= WRITE_EVERY);
-        known.is_changed = !buckets.is_empty()
-            || before != known.series.alarm
-            || is_old
-            || is_away
-            || !around.active.contains_key(&known.key.connection);
+        known.is_changed = !buckets.is_empty() || before != known.series.alarm || is_old || is_away || !is_on;
     }
-    let mut new: Vec<_> = counts.into_iter().filter(|(key, _)| around.active.contains_key(&key.connection)).collect();
+    let mut new: Vec<_> = counts.into_iter().filter(|(key, _)| around.is_on(key)).collect();
     new.sort_by(|(a, _), (b, _)| a.cmp(b));
     new.truncate(SERIES_MAX.saturating_sub(all.len()));
     for (key, buckets) in new {
@@ -280,13 +307,7 @@ async fn around(tx: &mut Transaction<'static, Postgres>, tenant: Uuid) -> Result
         .bind(tenant)
         .fetch_all(&mut **tx)
         .await?;
-    let read: Vec<Pair> = sqlx::query_as(
-        "SELECT DISTINCT f.source_connection_id, f.record_kind FROM flows f
-         JOIN flow_versions v ON v.flow_id = f.id AND v.state = 'published' WHERE f.tenant_id = $1",
-    )
-    .bind(tenant)
-    .fetch_all(&mut **tx)
-    .await?;
+    let readers = readers(tx, tenant).await?;
     let told: Vec<(Uuid, Option<String>)> = sqlx::query_as(
         "SELECT n.connection_id, p.kind FROM incidents n LEFT JOIN polls p ON p.id = n.poll_id
          WHERE n.tenant_id = $1 AND n.closed_at IS NULL AND n.series_id IS NULL AND (n.poll_id IS NOT NULL OR n.operation = $2)",
@@ -304,7 +325,8 @@ async fn around(tx: &mut Transaction<'static, Postgres>, tenant: Uuid) -> Result
     };
     Ok(Around {
         active: active.into_iter().map(|(id, name)| (ConnectionId(id), name)).collect(),
-        read: kinds(read),
+        read: readers.values().map(|reader| (reader.source, reader.kind)).collect(),
+        readers,
         told: told
             .into_iter()
             .filter_map(|(id, kind)| match kind {
@@ -317,9 +339,32 @@ async fn around(tx: &mut Transaction<'static, Postgres>, tenant: Uuid) -> Result
     })
 }
 
+async fn readers(tx: &mut Transaction<'static, Postgres>, tenant: Uuid) -> Result<HashMap<FlowId, Reader>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT f.id, f.name, f.source_connection_id, f.record_kind, o.since
+         FROM flows f JOIN flow_versions p ON p.flow_id = f.id AND p.state = 'published'
+         CROSS JOIN LATERAL (
+             SELECT max(v.published_at) AS since FROM (
+                 SELECT v.published_at, row_number() OVER w = 1 OR v.filter IS DISTINCT FROM lag(v.filter) OVER w
+                                        OR v.trigger IS DISTINCT FROM lag(v.trigger) OVER w AS is_other
+                 FROM flow_versions v WHERE v.flow_id = f.id AND v.published_at IS NOT NULL WINDOW w AS (ORDER BY v.version)
+             ) v WHERE v.is_other
+         ) o
+         WHERE f.tenant_id = $1",
+    );
+    let mut readers = HashMap::new();
+    for row in rows.bind(tenant).fetch_all(&mut **tx).await? {
+        let Some(kind) = RecordKind::parse(row.try_get("record_kind")?) else { continue };
+        let source = ConnectionId(row.try_get("source_connection_id")?);
+        let reader = Reader { name: row.try_get("name")?, source, kind, chooses_since: floor(row.try_get("since")?) };
+        readers.insert(FlowId(row.try_get("id")?), reader);
+    }
+    Ok(readers)
+}
+
 async fn load(tx: &mut Transaction<'static, Postgres>, tenant: Uuid) -> Result<Vec<Known>, StoreError> {
     let rows = sqlx::query(
-        "SELECT id, connection_id, kind, topic, begun_at, until_at, last_at, alarm, memory, muted_until
+        "SELECT id, connection_id, kind, topic, flow_id, begun_at, until_at, last_at, alarm, memory, muted_until
          FROM arrival_series WHERE tenant_id = $1 ORDER BY id LIMIT $2",
     );
     let rows = rows.bind(tenant).bind(i64::try_from(SERIES_MAX).unwrap_or(i64::MAX)).fetch_all(&mut **tx).await?;
@@ -328,7 +373,11 @@ async fn load(tx: &mut Transaction<'static, Postgres>, tenant: Uuid) -> Result<V
         let Some(kind) = RecordKind::parse(row.try_get("kind")?) else { continue };
         all.push(Known {
             id: ArrivalSeriesId(row.try_get("id")?),
-            key: Key { connection: ConnectionId(row.try_get("connection_id")?), kind, topic: row.try_get("topic")? },
+            key: Key {
+                connection: ConnectionId(row.try_get("connection_id")?),
+                kind,
+                part: Part::of(row.try_get("topic")?, row.try_get("flow_id")?),
+            },
             series: of_row(&row)?,
             muted_until: row.try_get("muted_until")?,
             written_until: row.try_get("until_at")?,
@@ -344,10 +393,10 @@ async fn write(tx: &mut Transaction<'static, Postgres>, tenant: Uuid, all: &mut 
         return Ok(());
     }
     sqlx::query(
-        "INSERT INTO arrival_series AS s (id, tenant_id, connection_id, kind, topic, begun_at, until_at, last_at, memory, alarm)
-         SELECT id, $1, connection_id, kind, topic, begun_at, until_at, last_at, memory, alarm
-         FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::bytea[], $10::text[])
-              AS i (id, connection_id, kind, topic, begun_at, until_at, last_at, memory, alarm)
+        "INSERT INTO arrival_series AS s (id, tenant_id, connection_id, kind, topic, flow_id, begun_at, until_at, last_at, memory, alarm)
+         SELECT id, $1, connection_id, kind, topic, flow_id, begun_at, until_at, last_at, memory, alarm
+         FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::bytea[], $11::text[])
+              AS i (id, connection_id, kind, topic, flow_id, begun_at, until_at, last_at, memory, alarm)
          ON CONFLICT (connection_id, kind, topic) DO UPDATE SET begun_at = excluded.begun_at, until_at = excluded.until_at,
              last_at = excluded.last_at, memory = excluded.memory, alarm = excluded.alarm",
     )
@@ -355,7 +404,8 @@ async fn write(tx: &mut Transaction<'static, Postgres>, tenant: Uuid, all: &mut 
     .bind(changed.iter().map(|known| known.id.0).collect::<Vec<_>>())
     .bind(changed.iter().map(|known| known.key.connection.0).collect::<Vec<_>>())
     .bind(changed.iter().map(|known| known.key.kind.as_str()).collect::<Vec<_>>())
-    .bind(changed.iter().map(|known| known.key.topic.as_str()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|known| known.key.part.topic()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|known| known.key.part.flow()).collect::<Vec<_>>())
     .bind(changed.iter().map(|known| known.series.begun_at).collect::<Vec<_>>())
     .bind(changed.iter().map(|known| known.series.until).collect::<Vec<_>>())
     .bind(changed.iter().map(|known| known.series.last_at).collect::<Vec<_>>())

@@ -4,7 +4,7 @@
 mod count;
 pub mod look;
 
-pub use count::COUNT_SQL;
+pub use count::{COUNT_SQL, PLANNED_SQL};
 
 use chrono::{DateTime, Utc};
 use domain::arrival::{Alarm, AlarmPolicy, Series};

@@ -5,7 +5,7 @@ use domain::audit::Action;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use crate::postgres::receive::{audit, audit_each};
+use crate::postgres::receive::{audit, audit_told};
 use crate::postgres::{StoreError, TenantStore};
 
 /// Ids of one act.
@@ -83,8 +83,7 @@ impl TenantStore<'_> {
         .await?;
         let details: Vec<String> =
             about.iter().map(|one| serde_json::json!({"id": one.receipt, "note": note}).to_string()).collect();
-        let details: Vec<Option<&str>> = details.iter().map(|detail| Some(detail.as_str())).collect();
-        audit_each(&mut tx, self.scope(), Action::DeliveryDoneElsewhere, "delivery", &ids(|one| one.delivery), &details).await?;
+        audit_told(&mut tx, self.scope(), Action::DeliveryDoneElsewhere, "delivery", &ids(|one| one.delivery), &details).await?;
         audit(&mut tx, self.scope(), Action::ExceptionResolved, "exception", &exceptions).await?;
         tx.commit().await?;
         Ok(Noted::Done(exceptions))

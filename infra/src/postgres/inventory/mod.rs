@@ -178,14 +178,20 @@ impl<'a> TenantStore<'a> {
         Ok(id)
     }
 
-    /// Sets what is kept back of items; each is added up anew. Those of connections that are none of the policy's sellers say nothing.
+    /// Sets what is kept back of items; each is added up anew. Those of connections that are none of the policy's sellers say nothing. Where a connection is
+    /// not there, it is given back, and nothing is set.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn inventory_kept_set(&self, kept: &[Keep]) -> Result<(), StoreError> {
+    pub async fn inventory_kept_set(&self, kept: &[Keep]) -> Result<Option<ConnectionId>, StoreError> {
         let tenant = self.scope().tenant;
         let mut tx = self.begin().await?;
         lock(&mut tx, tenant).await?;
+        let absent = "SELECT i.id FROM unnest($1::uuid[]) AS i (id) WHERE NOT EXISTS (SELECT FROM connections c WHERE c.id = i.id) LIMIT 1";
+        let named: Vec<Uuid> = kept.iter().filter_map(|keep| Some(keep.seller?.0)).collect();
+        if let Some(absent) = sqlx::query_scalar(absent).bind(named).fetch_optional(&mut *tx).await? {
+            return Ok(Some(ConnectionId(absent)));
+        }
         let (set, unset): (Vec<&Keep>, Vec<&Keep>) = kept.iter().partition(|keep| keep.quantity.is_some());
         let skus = |kept: &[&Keep]| kept.iter().map(|keep| keep.sku.clone()).collect::<Vec<_>>();
         let sellers = |kept: &[&Keep]| kept.iter().map(|keep| keep.seller.map(|seller| seller.0)).collect::<Vec<_>>();
@@ -216,7 +222,7 @@ impl<'a> TenantStore<'a> {
             .await?;
         audit(&mut tx, self.scope(), Action::InventoryKeptSet, "tenant", &[tenant.0]).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(None)
     }
 }
 

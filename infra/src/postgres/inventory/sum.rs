@@ -9,6 +9,7 @@ use domain::exception::Reason;
 use domain::id::{ConnectionId, MessageId, RecordId};
 use domain::inventory::{CHECK, Risk, Seller, risks};
 use domain::lane::Lane;
+use domain::merkle::hash;
 use domain::message::Origin;
 use domain::record::RecordKind;
 use domain::task::Nudge;
@@ -18,8 +19,9 @@ use uuid::Uuid;
 use super::Stock;
 use super::load::{ItemState, items, named};
 use crate::postgres::StoreError;
+use crate::postgres::audit::told_with_body;
 use crate::postgres::exception::{self, Subject};
-use crate::postgres::receive::audit;
+use crate::postgres::receive::audit_told;
 use crate::postgres::sweep::NUDGE_GRACE_S;
 
 /// Items of one look.
@@ -107,6 +109,7 @@ impl Stock<'_> {
         }
         let ids = |f: fn(&Telling<'_>) -> Uuid| telling.iter().map(f).collect::<Vec<_>>();
         let messages = ids(|telling| telling.message.0);
+        let bodies: Vec<String> = telling.iter().map(|telling| body(telling, now)).collect();
         sqlx::query(
             "INSERT INTO messages (id, tenant_id, connection_id, origin, topic, dedupe_key, record_kind, source_id, body, sweep_at)
              SELECT id, $1, connection_id, $2, 'stock', id::text, $3, sku, convert_to(body, 'UTF8'), now() + make_interval(secs => $4)
@@ -119,7 +122,7 @@ impl Stock<'_> {
         .bind(&messages)
         .bind(ids(|telling| telling.through.0))
         .bind(telling.iter().map(|telling| telling.item.sku.as_str()).collect::<Vec<_>>())
-        .bind(telling.iter().map(|telling| body(telling, now)).collect::<Vec<_>>())
+        .bind(&bodies)
         .execute(&mut *self.tx)
         .await?;
         sqlx::query(
@@ -137,7 +140,9 @@ impl Stock<'_> {
         .bind(&messages)
         .execute(&mut *self.tx)
         .await?;
-        audit(&mut self.tx, self.store.scope(), Action::MessageReceived, "message", &messages).await?;
+        let told = |body: &String| told_with_body(serde_json::json!({}), &hash(&[body.as_bytes()]));
+        let details: Vec<String> = bodies.iter().map(told).collect();
+        audit_told(&mut self.tx, self.store.scope(), Action::MessageReceived, "message", &messages, &details).await?;
         Ok(telling.into_iter().map(|telling| (telling.through, telling.message)).collect())
     }
 

@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
-use tests::bench::{Failure, report, round};
+use tests::bench::{Failure, Limit, report, round};
 use tests::client::Client;
 use tests::platform::{Options, Platform, Tenant};
 use tests::sample;
@@ -29,6 +29,8 @@ const BATCH: u64 = 25_000;
 const CUSTOMERS: u64 = 100_000;
 const DAYS: u64 = 300;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// What 99 of 100 searches, and pages of timelines, may take with a million orders of history and nothing else to do, ms.
+const ASKED_P99_MS_MAX: f64 = 100.0;
 /// Above it the history is too large for what a bench may take of a disk.
 const DATABASE_BYTES_MAX: i64 = 15_000_000_000;
 
@@ -67,7 +69,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let platform = Platform::start(Options { call_timeout_s: 10, ..Options::default() }).await?;
     let outcome = measure(&arguments, &platform, &erp).await;
     platform.stop().await?;
-    report(&outcome?, arguments.json.as_deref())
+    let numbers = outcome?;
+    let limit = |what: &str, name: &str| Limit::at_most(what, numbers[name].as_f64().unwrap_or(f64::NAN), ASKED_P99_MS_MAX, "ms");
+    let limits = vec![limit("A search by any id, p99", "search_p99_ms"), limit("A page of a timeline, p99", "timeline_p99_ms")];
+    report(numbers, limits, arguments.json.as_deref())
 }
 
 async fn measure(arguments: &Arguments, platform: &Platform, erp: &Erp) -> Result<Value, Failure> {

@@ -7,16 +7,15 @@
 mod by_hand;
 mod order;
 
-use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use domain::mapping::{LookupSet, Plan, Rules, Untranslated, Vars};
 use domain::value::{Arena, Limits};
 use serde_json::json;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use tests::bench::{Failure, Limit, end, report};
 
 #[derive(Parser)]
 struct Arguments {
@@ -30,9 +29,16 @@ struct Arguments {
 
 /// So many turns for each side.
 const TURNS: u32 = 10;
+/// Orders with twelve lines that are mapped in a second of CPU time, at the least.
+const DOCS_PER_CPU_S_MIN: f64 = 15_000.0;
+/// The least share of what the same work written by hand does in that time, percent: a third.
+const OF_SERDE_PCT_MIN: f64 = 100.0 / 3.0;
 
-fn main() -> Result<(), Failure> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    end(run(&Arguments::parse()))
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
     let rules: Rules = serde_json::from_str(order::RULES)?;
     let plan = Plan::compile(&rules)?;
     let tables = order::tables();
@@ -78,19 +84,21 @@ fn main() -> Result<(), Failure> {
         );
     }
     let first = &documents["order_12_lines"];
-    let report = json!({
+    let of_serde = |(name, numbers): (&String, &serde_json::Value)| {
+        let pct = 100.0 * numbers["ratio_to_serde"].as_f64().unwrap_or(f64::NAN);
+        Limit::at_least(format!("Documents mapped, of what is done by hand, {name}"), pct, OF_SERDE_PCT_MIN, "%")
+    };
+    let mut limits: Vec<Limit> = documents.iter().map(of_serde).collect();
+    let per_cpu_s = first["docs_per_cpu_s"].as_f64().unwrap_or(f64::NAN);
+    limits.insert(0, Limit::at_least("Orders with twelve lines mapped", per_cpu_s, DOCS_PER_CPU_S_MIN, "a second of CPU time"));
+    let numbers = json!({
         "rules": order::count(&rules),
         "reads": plan.reads().len(),
         "docs_per_cpu_s": first["docs_per_cpu_s"],
         "ratio_to_serde": first["ratio_to_serde"],
         "documents": documents,
     });
-    let text = serde_json::to_string_pretty(&report)?;
-    writeln!(std::io::stdout(), "{text}")?;
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, text + "\n")?;
-    }
-    Ok(())
+    report(numbers, limits, arguments.json.as_deref())
 }
 
 /// One of the two, and what it has done so far.
