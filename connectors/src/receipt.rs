@@ -7,8 +7,13 @@ use domain::value::Value;
 use crate::manifest::ReceiptRule;
 use crate::path;
 
-/// Ids are part of index rows, which Postgres bounds. A longer text is no id: written down it would fail, and be asked for again without end.
+/// Ids are part of index rows, which Postgres bounds, and it takes no NUL. Such a text is no id: written down it would fail, and be asked for again without
+/// end.
 const ID_BYTES_MAX: usize = 1_000;
+
+fn can_be_kept(id: &str) -> bool {
+    (1..=ID_BYTES_MAX).contains(&id.len()) && !id.contains('\0')
+}
 
 /// The part of an answer that is about our record: all of it, or the one of a list that has our key. Without a key it is the only one.
 pub(crate) fn ours<'b>(rule: &ReceiptRule, key: &str, body: Option<&'b Value>) -> Option<&'b Value> {
@@ -30,6 +35,6 @@ pub(crate) fn receipt(rule: &ReceiptRule, key: &str, answer: &HttpAnswer, body: 
         .and_then(|name| answer.header(name))
         .and_then(|value| value.trim_end_matches('/').rsplit('/').next());
     let at = |path: &Option<String>| path::first(body?, path.as_deref()?)?.to_text().map(|text| text.into_owned());
-    let id = from_header.map(str::to_owned).or_else(|| at(&rule.path)).filter(|id| (1..=ID_BYTES_MAX).contains(&id.len()))?;
+    let id = from_header.map(str::to_owned).or_else(|| at(&rule.path)).filter(|id| can_be_kept(id))?;
     Some(Receipt { id, version: at(&rule.version) })
 }

@@ -291,7 +291,10 @@ pub fn kept(data: &[u8]) -> bool {
         _ => Part::of_token_answer(body, redact),
     };
     assert!(part.text.len() <= KEPT_BYTES_MAX && !part.text.contains('\0'), "{part:?}");
-    assert!(part.whole.as_ref().is_none_or(|whole| whole.length == body.len()), "{part:?}");
+    // Of a request that a secret stands in, the whole is that with the secret hidden.
+    let text = String::from_utf8_lossy(body).replace('\0', "");
+    let is_told_as_it_is = choice % 4 != 0 || REDACTOR.redact(&text) == text;
+    assert!(part.whole.as_ref().is_none_or(|whole| !is_told_as_it_is || whole.length == body.len()), "{part:?}");
     for secret in ["s3cret-key", "an-older-one"] {
         assert!(!part.text.contains(secret), "a secret is kept: {}", part.text);
     }
