@@ -21,6 +21,7 @@ import { people } from "./people.mjs";
 import { progress } from "./progress.mjs";
 import { reconciliations } from "./reconciliations.mjs";
 import { rotations } from "./rotations.mjs";
+import { serviceAccounts } from "./service-accounts.mjs";
 import { settings } from "./settings.mjs";
 import { signOn } from "./sign-on.mjs";
 import { streams } from "./streams.mjs";
@@ -35,7 +36,7 @@ import { work } from "./work.mjs";
 
 // Signing out comes last.
 const { a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last, ...before } = first;
-const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...consents, ...rotations, ...drifts, ...settings, ...mails, ...signOn, ...directory, ...support, ...audit, ...usage, ...inventory, ...undos, ...swaps, ...triage, ...progress, ...telephone, ...volume, ...hostile, ...maps, ...streams, ...bulk, ...pages, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
+const journeys = { ...before, ...work, ...mappings, ...lookupTables, ...reconciliations, ...people, ...fromNothing, ...consents, ...rotations, ...drifts, ...settings, ...serviceAccounts, ...mails, ...signOn, ...directory, ...support, ...audit, ...usage, ...inventory, ...undos, ...swaps, ...triage, ...progress, ...telephone, ...volume, ...hostile, ...maps, ...streams, ...bulk, ...pages, a_page_that_is_not_there_says_where_to_go_and_signing_out_ends_the_session: last };
 const started = Date.now();
 const program = findBrowser();
 const stack = await demo();

@@ -1,9 +1,9 @@
 // Changing a connection's name and settings, and replacing its credential. All fields of a form are given anew: that is what the API takes.
-import { isRefused, type UserError } from "../api/client";
-import { SELDOM, useAct, useAsk, wrongWith } from "../api/hooks";
+import { isRefused } from "../api/client";
+import { SELDOM, useAsk } from "../api/hooks";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
-import { useTell } from "../ui/notice";
+import { useFormAct, type FormAct } from "../ui/form-dialog";
 import { Loading, Problem, sentence } from "../ui/state";
 import { Fields, filled, others, type FormField } from "./form";
 import { ConnectionUpdateDocument, ConnectorFormDocument, CredentialReplaceDocument } from "./query.generated";
@@ -14,8 +14,7 @@ interface ChangeProps {
 }
 
 export function SettingsDialog({ connection, close }: ChangeProps) {
-  const tell = useTell();
-  const update = useAct(ConnectionUpdateDocument);
+  const act = useFormAct(ConnectionUpdateDocument, (result) => result.connectionUpdate, () => "The settings are changed.", close);
   return (
     <ChangeDialog
       title="Change settings"
@@ -23,28 +22,14 @@ export function SettingsDialog({ connection, close }: ChangeProps) {
       connection={connection}
       close={close}
       prefix="settings"
-      isBusy={update.isPending}
-      error={update.error}
-      errors={update.data?.connectionUpdate.userErrors ?? []}
-      save={(form, fields) =>
-        update.mutate(
-          { id: connection.id, input: { name: String(form.get("name")).trim(), settings: filled(form, "settings", fields) } },
-          {
-            onSuccess: ({ connectionUpdate }) => {
-              if (connectionUpdate.userErrors.length > 0) return;
-              tell("The settings are changed.");
-              close();
-            },
-          },
-        )
-      }
+      act={act}
+      save={(form, fields) => act.run({ id: connection.id, input: { name: String(form.get("name")).trim(), settings: filled(form, "settings", fields) } })}
     />
   );
 }
 
 export function CredentialDialog({ connection, close }: ChangeProps) {
-  const tell = useTell();
-  const replace = useAct(CredentialReplaceDocument);
+  const act = useFormAct(CredentialReplaceDocument, (result) => result.credentialReplace, () => "The credential is replaced. What it held is tried again now.", close);
   return (
     <ChangeDialog
       title="Replace the credential"
@@ -52,21 +37,8 @@ export function CredentialDialog({ connection, close }: ChangeProps) {
       connection={connection}
       close={close}
       prefix="credential"
-      isBusy={replace.isPending}
-      error={replace.error}
-      errors={replace.data?.credentialReplace.userErrors ?? []}
-      save={(form, fields) =>
-        replace.mutate(
-          { id: connection.id, credential: filled(form, "credential", fields) },
-          {
-            onSuccess: ({ credentialReplace }) => {
-              if (credentialReplace.userErrors.length > 0) return;
-              tell("The credential is replaced. What it held is tried again now.");
-              close();
-            },
-          },
-        )
-      }
+      act={act}
+      save={(form, fields) => act.run({ id: connection.id, credential: filled(form, "credential", fields) })}
     />
   );
 }
@@ -75,13 +47,11 @@ interface ChangeDialogProps extends ChangeProps {
   title: string;
   about: string;
   prefix: "settings" | "credential";
-  isBusy: boolean;
-  error: unknown;
-  errors: UserError[];
+  act: FormAct<never>;
   save: (form: FormData, fields: readonly FormField[]) => void;
 }
 
-function ChangeDialog({ title, about, connection, close, prefix, isBusy, error, errors, save }: ChangeDialogProps) {
+function ChangeDialog({ title, about, connection, close, prefix, act, save }: ChangeDialogProps) {
   const asked = useAsk(ConnectorFormDocument, {}, SELDOM);
   const connector = asked.data?.connectors.find((one) => one.name === connection.connector);
   const fields = connector?.[prefix] ?? [];
@@ -97,24 +67,24 @@ function ChangeDialog({ title, about, connection, close, prefix, isBusy, error, 
             save(new FormData(event.currentTarget), fields);
           }}
         >
-          {Boolean(error) && <Problem error={error} />}
-          {others(errors, fields).map((one) => (
+          {Boolean(act.error) && <Problem error={act.error} />}
+          {others(act.errors, fields).map((one) => (
             <p key={one.message} className="note bad" role="alert">
               {sentence(one.message)}
             </p>
           ))}
           {prefix === "settings" && (
-            <Field label="Name" wrong={wrongWith(errors, "name") ? sentence(wrongWith(errors, "name") ?? "") : null}>
+            <Field label="Name" wrong={act.wrong("name")}>
               {(props) => <input {...props} name="name" defaultValue={connection.name} required maxLength={200} />}
             </Field>
           )}
-          <Fields fields={fields} prefix={prefix} errors={errors} values={(connection.settings ?? {}) as Record<string, unknown>} />
+          <Fields fields={fields} prefix={prefix} errors={act.errors} values={(connection.settings ?? {}) as Record<string, unknown>} />
           <div className="row">
-            <button type="submit" className="button main-act" disabled={isBusy}>
-              {isBusy ? "Working…" : "Save"}
+            <button type="submit" className="button main-act" disabled={act.isBusy}>
+              {act.isBusy ? "Working…" : "Save"}
             </button>
             <button type="button" className="button" onClick={close}>
-              Cancel
+              {act.isBusy ? "Close" : "Cancel"}
             </button>
           </div>
         </form>

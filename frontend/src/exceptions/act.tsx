@@ -1,11 +1,12 @@
 // The acts on exceptions that ask something first: whom, until when, why. One dialog for a cause, for some of its exceptions, and for one.
-import { useEffect, useRef, useState } from "react";
+import { useState } from "react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { ask, type Query, type UserError } from "../api/client";
 import { useAsk, useTenant, wrongWith } from "../api/hooks";
 import { useViewer } from "../app/tenants";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
+import { useIsThere } from "../ui/is-there";
 import { useTell, type Undo } from "../ui/notice";
 import { Loading, Problem, sentence } from "../ui/state";
 import { useUndo } from "../ui/undo";
@@ -88,13 +89,7 @@ export function useExceptionAct<Result, Variables>(document: Query<Result, Varia
   const tenant = useTenant();
   const client = useQueryClient();
   const [progress, setProgress] = useState<Progress>({ done: 0, count: 0, of: 0 });
-  const isThere = useRef(false);
-  useEffect(() => {
-    isThere.current = true;
-    return () => {
-      isThere.current = false;
-    };
-  }, []);
+  const isThere = useIsThere();
   const act = useMutation({
     mutationFn: async ({ all }: Asked<Variables>) => {
       const sum: ActPayload = { count: 0, hasMore: false, userErrors: [] };

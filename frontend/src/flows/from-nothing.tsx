@@ -12,9 +12,9 @@ export function FromNothing({ kinds, sourceId, destinationId }: { kinds: readonl
   const act = useFormAct(
     FlowCreateDocument,
     (result) => result.flowCreate,
+    () => "The draft is made, with no rule of your own yet. Nothing runs before you publish it.",
     ({ flowCreate: { flow } }) => {
       if (flow) void navigate({ to: "/t/$tenant/flows/$flowId/mapping", params: { tenant, flowId: flow.id }, search: {} });
-      return "The draft is made, with no rule of your own yet. Nothing runs before you publish it.";
     },
   );
   return (

@@ -1,14 +1,13 @@
 // What a draft must pass before it is published: a second person, and a replay over what was delivered. Shown where the flow asks for it, or a
 // replay was run.
 import { useState } from "react";
-import { useAct, useAsk } from "../api/hooks";
+import { useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
 import { ActButton } from "../ui/act-button";
 import { Badge } from "../ui/badge";
-import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
-import { useTell } from "../ui/notice";
-import { Problem, sentence } from "../ui/state";
+import { FormDialog, useFormAct } from "../ui/form-dialog";
+import { Problem } from "../ui/state";
 import { Time } from "../ui/time";
 import { FlowApproveDocument, FlowReplayDocument, FlowRunsDocument, FlowSubmitDocument, FlowWithdrawDocument, RunAcceptDocument, type FlowRunsQuery } from "./query.generated";
 import { ReplayReport, type Report } from "./replay-report";
@@ -99,41 +98,12 @@ function said(run: Run): string {
 }
 
 function AcceptDialog({ run, close }: { run: Run; close: () => void }) {
-  const tell = useTell();
-  const act = useAct(RunAcceptDocument);
-  const refused = act.data?.runAccept.userErrors[0]?.message;
+  const act = useFormAct(RunAcceptDocument, (result) => result.runAccept, () => "Accepted.", close);
   return (
-    <Dialog title="What it changes is wanted" about="Kept with your name. The draft can be published then." open close={close}>
-      <form
-        className="stack"
-        onSubmit={(event) => {
-          event.preventDefault();
-          const why = String(new FormData(event.currentTarget).get("why")).trim();
-          act.mutate(
-            { id: run.id, why },
-            {
-              onSuccess: ({ runAccept }) => {
-                if (runAccept.userErrors.length > 0) return;
-                tell("Accepted.");
-                close();
-              },
-            },
-          );
-        }}
-      >
-        {act.error && <Problem error={act.error} />}
-        <Field label="Why" wrong={refused ? sentence(refused) : null}>
-          {(props) => <textarea {...props} name="why" required maxLength={2000} autoFocus />}
-        </Field>
-        <div className="row">
-          <button type="submit" className="button main-act" disabled={act.isPending}>
-            Accept
-          </button>
-          <button type="button" className="button" onClick={close}>
-            Cancel
-          </button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog title="What it changes is wanted" about="Kept with your name. The draft can be published then." label="Accept" act={act} fields={["why"]} close={close} submit={(form) => act.run({ id: run.id, why: String(form.get("why")).trim() })}>
+      <Field label="Why" wrong={act.wrong("why")}>
+        {(props) => <textarea {...props} name="why" required maxLength={2000} autoFocus />}
+      </Field>
+    </FormDialog>
   );
 }

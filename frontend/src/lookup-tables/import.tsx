@@ -1,8 +1,9 @@
 // A file into a table: first what it would do and which rows are bad, then, as a second act, the same for good. Cells stay text.
-import { useEffect, useRef, useState } from "react";
+import { useState } from "react";
 import { useAct } from "../api/hooks";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
+import { useIsThere } from "../ui/is-there";
 import { useTell } from "../ui/notice";
 import { Problem, sentence } from "../ui/state";
 import { Working } from "../ui/working";
@@ -31,13 +32,7 @@ export function ImportDialog({ table, close }: { table: TableNode; close: () => 
   const now = `${mode}\n${csv}`;
   const said = answer?.of === now ? answer.said : undefined;
   const refused = said?.userErrors[0];
-  const isThere = useRef(false);
-  useEffect(() => {
-    isThere.current = true;
-    return () => {
-      isThere.current = false;
-    };
-  }, []);
+  const isThere = useIsThere();
   const run = async (preview: boolean) => {
     try {
       const { lookupTableImport: done } = await act.mutateAsync({ id: table.id, csv, mode, preview, skipBadRows: !preview && skips, basedOn: table.version });

@@ -161,9 +161,9 @@ function Register({ all, close, show }: { all: readonly Operation[]; close: () =
   const act = useFormAct(
     PersistedOperationRegisterDocument,
     (result) => result.persistedOperationRegister,
+    () => `“${name.trim()}” is registered.`,
     ({ persistedOperationRegister: { persistedOperation } }) => {
       if (persistedOperation) show(persistedOperation);
-      return `“${name.trim()}” is registered.`;
     },
   );
   const bytes = bytesOf(text);

@@ -220,15 +220,15 @@ function Remove({ member, isMe, close }: { member: Member; isMe: boolean; close:
 
 function Invite({ close }: { close: () => void }) {
   const [link, setLink] = useState<{ email: string; address: string } | null>(null);
-  const act = useFormAct(InvitationCreateDocument, (result) => result.invitationCreate, ({ invitationCreate: { invitation, link: address } }) => {
-    const email = invitation?.email ?? "";
-    if (address) {
-      setLink({ email, address });
-      return null;
-    }
-    close();
-    return `An invitation goes to ${email} by mail.`;
-  });
+  const act = useFormAct(
+    InvitationCreateDocument,
+    (result) => result.invitationCreate,
+    ({ invitationCreate: { invitation, link: address } }) => (address ? null : `An invitation goes to ${invitation?.email} by mail.`),
+    ({ invitationCreate: { invitation, link: address } }) => {
+      if (address) setLink({ email: invitation?.email ?? "", address });
+      else close();
+    },
+  );
   if (link) {
     return (
       <Dialog title="Hand this link on" about={`This installation sends no mail. Give the link to ${link.email} by a way that only they read: whoever has it can take the place. It is shown this once, and works once, for seven days.`} isHeld open close={close}>

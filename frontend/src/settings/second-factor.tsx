@@ -69,11 +69,11 @@ function Begin({ hasKeys, close, show }: { hasKeys: boolean; close: () => void; 
   const act = useFormAct(
     SecondFactorBeginDocument,
     (result) => result.secondFactorBegin,
+    () => null,
     ({ secondFactorBegin: { setup } }) => {
       if (setup) show(setup);
-      return null;
+      close();
     },
-    close,
   );
   return (
     <FormDialog title="Set up an app" label="Go on" act={act} fields={["password", "code"]} close={close} submit={(form) => act.run({ password: String(form.get("password")), code: hasKeys ? String(form.get("code")) : null })}>

@@ -115,13 +115,14 @@ function useBegin(to: string | undefined, close?: () => void) {
   return useFormAct(
     ImpersonationBeginDocument,
     (result) => plainly(result.impersonationBegin),
+    () => null,
     ({ impersonationBegin: { impersonation: begun, accessToken } }) => {
-      if (!begun || !accessToken) return null;
-      hold(begun, accessToken);
-      void router.navigate({ href: wayInto(to, begun.tenantSlug) });
-      return null;
+      if (begun && accessToken) {
+        hold(begun, accessToken);
+        void router.navigate({ href: wayInto(to, begun.tenantSlug) });
+      }
+      close?.();
     },
-    close,
   );
 }
 
@@ -134,10 +135,10 @@ function Ask({ isRunning }: { isRunning: boolean }) {
   const asking = useFormAct(
     SupportRequestCreateDocument,
     (result) => plainly(result.supportRequestCreate),
-    (result) => {
+    (result) => `${result.supportRequestCreate.supportRequest?.tenant ?? "The tenant"} is asked. Its answer appears below.`,
+    () => {
       form.current?.reset();
       void navigate({ to: "/support", search: {}, replace: true });
-      return `${result.supportRequestCreate.supportRequest?.tenant ?? "The tenant"} is asked. Its answer appears below.`;
     },
   );
   const beginning = useBegin(search.to);

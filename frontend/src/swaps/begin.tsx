@@ -33,9 +33,8 @@ function Form({ flowId }: { flowId: string }) {
   const asked = useAsk(SwapCandidatesDocument, { flowId });
   const [candidate, setCandidate] = useState("");
   const gaps = useAsk(SwapGapsDocument, { flowId, connectionId: candidate }, { isWanted: candidate !== "" });
-  const act = useFormAct(SwapBeginDocument, (result) => result.swapBegin, ({ swapBegin: { swap } }) => {
+  const act = useFormAct(SwapBeginDocument, (result) => result.swapBegin, () => "The swap is begun. Nothing runs by it yet.", ({ swapBegin: { swap } }) => {
     if (swap) void navigate({ to: "/t/$tenant/flows/$flowId/swaps/$swapId", params: { tenant, flowId, swapId: swap.id } });
-    return "The swap is begun. Nothing runs by it yet.";
   });
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data) return <Loading what="the connections" />;

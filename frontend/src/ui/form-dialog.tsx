@@ -2,6 +2,7 @@
 import type { Query, UserError } from "../api/client";
 import { useAct } from "../api/hooks";
 import { Dialog } from "./dialog";
+import { useIsThere } from "./is-there";
 import { useTell, type Undo } from "./notice";
 import { Problem, sentence } from "./state";
 import { Working } from "./working";
@@ -15,28 +16,36 @@ export interface FormAct<Variables> {
   error: unknown;
 }
 
-/** Does an act and says what came of it; `done` gives the sentence, and null where nothing is to be said. */
+/**
+ * Does an act and says what came of it; `done` gives the sentence, and null where nothing is to be said. The act goes on when its form is closed meanwhile, or
+ * goes with what it is about: then it is told all the same, and so is why it was not done. `close` is for a form that is still there.
+ */
 export function useFormAct<Result, Variables>(
   document: Query<Result, Variables>,
   payloadOf: (result: Result) => { userErrors: UserError[] },
   done: (result: Result) => string | null,
-  close?: () => void,
+  close?: (result: Result) => void,
   /** The way back, where there is one. */
   undo?: Undo,
 ): FormAct<Variables> {
   const tell = useTell();
   const act = useAct(document);
+  const isThere = useIsThere();
   const errors = act.data ? payloadOf(act.data).userErrors : [];
+  // A form that is there says it itself.
+  const refuse = (message: string) => {
+    if (!isThere.current) tell(sentence(message), "bad");
+  };
+  const finish = (result: Result) => {
+    const refused = payloadOf(result).userErrors[0];
+    if (refused) return refuse(refused.message);
+    const said = done(result);
+    if (said) tell(said, "good", undo);
+    if (isThere.current) close?.(result);
+  };
   return {
-    run: (values) =>
-      act.mutate(values, {
-        onSuccess: (result) => {
-          if (payloadOf(result).userErrors.length > 0) return;
-          const said = done(result);
-          if (said) tell(said, "good", undo);
-          close?.();
-        },
-      }),
+    // By its promise: what is given to `mutate` itself is not called any more once the form is gone.
+    run: (values) => void act.mutateAsync(values).then(finish, (error: Error) => refuse(error.message)),
     wrong: (field) => {
       const found = errors.find((one) => one.field.at(-1) === field);
       return found ? sentence(found.message) : null;
@@ -62,7 +71,7 @@ interface FormDialogProps<Variables> {
   children?: React.ReactNode;
 }
 
-export function FormDialog<Variables>({ title, about, label, act, fields = [], submit, close, meanwhile, children }: FormDialogProps<Variables>) {
+export function FormDialog<Variables>({ title, about, label, act, fields = [], submit, close, meanwhile = "It is under way.", children }: FormDialogProps<Variables>) {
   return (
     <Dialog title={title} about={about} open close={close}>
       <form
@@ -79,9 +88,9 @@ export function FormDialog<Variables>({ title, about, label, act, fields = [], s
             {act.isBusy ? "Working…" : label}
           </button>
           <button type="button" className="button" onClick={close}>
-            Cancel
+            {act.isBusy ? "Close" : "Cancel"}
           </button>
-          <Working isBusy={act.isBusy}>{meanwhile}</Working>
+          <Working isBusy={act.isBusy}>{meanwhile} It goes on if you close this.</Working>
         </div>
       </form>
     </Dialog>

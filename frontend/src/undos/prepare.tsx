@@ -13,10 +13,10 @@ export function PrepareDialog({ flowId, version, close }: { flowId: string; vers
   const tenant = useTenant();
   const navigate = useNavigate();
   const [to, setTo] = useState<"PREVIOUS" | "PUBLISHED">("PREVIOUS");
-  const act = useFormAct(FlowUndoPrepareDocument, (result) => result.flowUndoPrepare, ({ flowUndoPrepare: { undo } }) => {
+  const act = useFormAct(FlowUndoPrepareDocument, (result) => result.flowUndoPrepare, () => "It is being prepared. Nothing is sent.", ({ flowUndoPrepare: { undo } }) => {
+    close();
     if (undo) void navigate({ to: "/t/$tenant/flows/$flowId/undos/$undoId", params: { tenant, flowId, undoId: undo.id } });
-    return "It is being prepared. Nothing is sent.";
-  }, close);
+  });
   return (
     <FormDialog
       title={`Undo what version ${version} did`}
