@@ -2,6 +2,7 @@
 //! spreadsheets. The rows are read as they are sent: a log of any length takes the memory of a few seals.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, Weak};
 
 use actix_web::http::{StatusCode, header};
@@ -9,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::id::TenantId;
-use domain::scope::{Permission, Request, Scope};
+use domain::scope::{Permission, Request, Scope, TraceId};
 use infra::chain;
 use infra::postgres::StoreError;
 use infra::postgres::audit::AuditFilter;
@@ -121,29 +122,56 @@ struct SheetQuery {
     actor_id: Option<String>,
     action: Option<String>,
     request_id: Option<String>,
+    address: Option<String>,
+    trace: Option<String>,
     from: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
 }
 
-impl From<SheetQuery> for AuditFilter {
-    fn from(query: SheetQuery) -> Self {
+impl SheetQuery {
+    fn filter(self) -> Result<AuditFilter, &'static str> {
         // What is no id narrows to nothing, not to everything.
         let id = |text: String| text.rsplit('_').next().and_then(|hex| Uuid::try_parse(hex).ok()).unwrap_or_default();
-        Self {
-            subject: query.subject_id.map(id),
-            subject_kind: query.subject_kind,
-            actor: query.actor_id,
-            action: query.action,
-            request: query.request_id.map(id),
-            from: query.from,
-            until: query.until,
-        }
+        Ok(AuditFilter {
+            subject: self.subject_id.map(id),
+            subject_kind: self.subject_kind,
+            actor: self.actor_id,
+            action: self.action,
+            request: self.request_id.map(id),
+            address: self.address.as_deref().map(address_of).transpose()?,
+            trace: self.trace.as_deref().map(trace_of).transpose()?,
+            from: self.from,
+            until: self.until,
+            after: None,
+        })
     }
+}
+
+/// The longest text of an address: of IPv6, with one of IPv4 at its end.
+const ADDRESS_BYTES_MAX: usize = 45;
+
+/// The address that events are looked for by, in the one form in which the log has it.
+///
+/// # Errors
+/// What whoever asked is told where it is none.
+pub(crate) fn address_of(text: &str) -> Result<IpAddr, &'static str> {
+    let address = if text.len() <= ADDRESS_BYTES_MAX { text.parse::<IpAddr>().ok() } else { None };
+    let why = "`address` is one IP address, without port and network, such as 203.0.113.7 or 2001:db8::7: give it as an event has it in `actor.address`";
+    address.map(|address| address.to_canonical()).ok_or(why)
+}
+
+/// The trace that events are looked for by.
+///
+/// # Errors
+/// What whoever asked is told where it is none.
+pub(crate) fn trace_of(text: &str) -> Result<TraceId, &'static str> {
+    let why = "`trace` is the id of a trace, 32 hexadecimal digits that are not all zeros: give the second part of a `traceparent`, as an event has it in `actor.trace`";
+    TraceId::parse(text).ok_or(why)
 }
 
 /// What a sheet of this query would be narrowed to; `None` where the query is none.
 pub(crate) fn narrowed(query: &str) -> Option<AuditFilter> {
-    web::Query::<SheetQuery>::from_query(query).ok().map(|query| query.into_inner().into())
+    web::Query::<SheetQuery>::from_query(query).ok().and_then(|query| query.into_inner().filter().ok())
 }
 
 async fn sheet(state: web::Data<AppState>, request: HttpRequest, query: web::Query<SheetQuery>) -> HttpResponse {
@@ -151,8 +179,11 @@ async fn sheet(state: web::Data<AppState>, request: HttpRequest, query: web::Que
         Ok(allowed) => allowed,
         Err(refusal) => return refusal,
     };
+    let filter = match query.into_inner().filter() {
+        Ok(filter) => filter,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, Code::BadRequest, why),
+    };
     let Some(place) = EXPORTS.enter(scope.tenant) else { return busy() };
-    let filter = AuditFilter::from(query.into_inner());
     let name = format!("attachment; filename=\"audit-{}.csv\"", scope.tenant);
     begin(place, scope.request, "A sheet", ("text/csv; charset=utf-8", name), |pieces| async move {
         state.store.within(&scope).audit_sheet(filter, sees_personal, &state.vault, &pieces).await

@@ -196,6 +196,8 @@ fn sheet_query(text: &str) -> bool {
         let says = |wanted: &str| form_urlencoded::parse(text.as_bytes()).any(|(name, _)| name == wanted);
         assert_eq!(filter.subject.is_some(), says("subjectId"), "what is no id narrows to nothing, and not to everything");
         assert_eq!(filter.request.is_some(), says("requestId"), "what is no id narrows to nothing, and not to everything");
+        assert_eq!(filter.address.is_some(), says("address"), "what is no address is refused, and narrows not to everything");
+        assert_eq!(filter.trace.is_some(), says("trace"), "what is no trace is refused, and narrows not to everything");
         true
     })
 }

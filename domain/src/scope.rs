@@ -116,6 +116,13 @@ impl TraceId {
         let is_named = [trace, parent].iter().all(|id| id.bytes().any(|byte| byte != b'0'));
         if is_one && is_whole && is_named { u128::from_str_radix(trace, 16).ok().map(Self) } else { None }
     }
+
+    /// As people copy it out of their systems: 32 hexadecimal digits that are not all zeros. `None` of anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_one = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_one { u128::from_str_radix(text, 16).ok().filter(|id| *id != 0).map(Self) } else { None }
+    }
 }
 
 impl fmt::Display for TraceId {
@@ -192,6 +199,15 @@ mod tests {
             assert_eq!(of(&header.replace("{}", TRACE)), None, "{header}");
         }
         assert_eq!(of(&format!("01-{TRACE}-00f067aa0ba902b7-01-{}", "x".repeat(200))), None);
+        let typed = |text: &str| TraceId::parse(text).map(|trace| trace.to_string());
+        let loud = TRACE.to_uppercase();
+        for text in [TRACE, loud.as_str()] {
+            assert_eq!(typed(text).as_deref(), Some(TRACE), "{text}");
+        }
+        let none = "0".repeat(32);
+        for text in ["", &TRACE[1..], "+bf92f3577b34da6a3ce929d0e0e4736", none.as_str()] {
+            assert_eq!(typed(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -70,7 +70,7 @@ export const audit = {
     await other.close();
   },
 
-  async whence_something_was_asked_for_stands_on_its_events_page_to_be_copied({ page, context, stack }) {
+  async whence_something_was_asked_for_stands_on_its_events_page_to_be_copied_and_searched_by({ page, context, stack }) {
     const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     const { ask } = await asDeveloper(stack, "acme", { traceparent: `00-${trace}-00f067aa0ba902b7-01` });
     const { lookupTableCreate } = await ask("mutation($name: String!) { lookupTableCreate(name: $name) { lookupTable { id } userErrors { message } } }", { name: "Traced" });
@@ -99,6 +99,15 @@ export const audit = {
     await page.getByRole("dialog").getByRole("link", { name: "All that it did" }).click();
     await page.getByRole("region", { name: "Events" }).getByRole("button", { name: "lookup table: created" }).waitFor();
     assert.equal(new URL(page.url()).searchParams.get("as"), "request");
+    // And to all that came from its address, and all of its trace, of which the table is.
+    for (const [link, as, q] of [["All that came from it", "address", "127.0.0.1"], ["All that is of it", "trace", trace]]) {
+      await visit(page, `${stack.url}/t/acme/audit/events/${event.id}`);
+      await page.getByRole("link", { name: link, exact: true }).click();
+      await page.getByRole("region", { name: "Events" }).getByRole("row").nth(1).waitFor();
+      const { searchParams } = new URL(page.url());
+      assert.deepEqual([searchParams.get("as"), searchParams.get("q")], [as, q]);
+    }
+    await page.getByRole("region", { name: "Events" }).getByRole("button", { name: "lookup table: created" }).waitFor();
     await ask("mutation($id: ID!) { lookupTableDelete(id: $id) { userErrors { message } } }", { id });
   },
 

@@ -13,9 +13,10 @@ use infra::postgres::audit::{AuditFilter, AuditPolicy, PayloadPointer};
 use infra::postgres::entity::audit_event;
 use uuid::Uuid;
 
-use super::error::{UserError, UserErrorCode, scope, state, within};
+use super::error::{Code, UserError, UserErrorCode, fail, scope, state, within};
 use super::page::{LARGE_COST, cost, id, page};
 use super::personal::Personal;
+use crate::audit::{address_of, trace_of};
 
 #[derive(SimpleObject)]
 #[graphql(name = "AuditEvent", complex)]
@@ -156,6 +157,10 @@ struct AuditEventFilterInput {
     actor_id: Option<ID>,
     /// All that one request or task did.
     request_id: Option<ID>,
+    /// Where it was asked for from: one IP address, as `actor` has it; at most 45 characters.
+    address: Option<String>,
+    /// The trace of the caller's own systems that it was asked for in, as `actor` has it: 32 hexadecimal digits.
+    trace: Option<String>,
     from: Option<DateTime<Utc>>,
     /// Until before this moment.
     until: Option<DateTime<Utc>>,
@@ -265,14 +270,18 @@ impl AuditQuery {
         after: Option<String>,
     ) -> Result<Connection<String, AuditEventNode, EmptyFields, EmptyFields>> {
         let filter = filter.unwrap_or_default();
+        let refused = |why: &'static str| fail(Code::BadRequest, why);
         let filter = AuditFilter {
             subject: subject_id.map(any_uuid),
             subject_kind: filter.subject_kind,
             actor: filter.actor_id.map(|id| id.0),
             action,
             request: filter.request_id.map(any_uuid),
+            address: filter.address.as_deref().map(address_of).transpose().map_err(refused)?,
+            trace: filter.trace.as_deref().map(trace_of).transpose().map_err(refused)?,
             from: filter.from,
             until: filter.until,
+            after: after.as_deref().and_then(|cursor| Uuid::try_parse(cursor).ok()),
         };
         let filter = |select| filter.apply(select);
         page::<audit_event::Entity, _>(ctx, Permission::ReadAudit, first, after, filter, |row| (row.id, row.into())).await

@@ -1,4 +1,4 @@
-// One event with everything that it has, and the ways on: the rest of its request, of its thing, of whoever did it.
+// One event with everything that it has, and the ways on: the rest of its request, of its thing, of whoever did it, of its address and of its trace.
 import { Link } from "@tanstack/react-router";
 import { useQuery } from "@tanstack/react-query";
 import { ask } from "../api/client";
@@ -111,6 +111,9 @@ export function EventFacts({ event, names }: { event: AuditEvent; names: Names |
             <dt>Address</dt>
             <dd>
               <Copy text={address} label="The address" />
+              <Link to="/t/$tenant/audit" params={{ tenant }} search={{ q: address, as: "address" }}>
+                All that came from it
+              </Link>
             </dd>
           </>
         )}
@@ -139,6 +142,10 @@ export function EventFacts({ event, names }: { event: AuditEvent; names: Names |
             <dt>Trace</dt>
             <dd>
               <Copy text={trace} label="The trace" />
+              <Link to="/t/$tenant/audit" params={{ tenant }} search={{ q: trace, as: "trace" }}>
+                All that is of it
+              </Link>
+              <br />
               <span className="muted small">As whoever asked says, of their own systems: what the request was a part of is found there by it.</span>
             </dd>
           </>

@@ -1,4 +1,4 @@
-// The audit log: all that was done, by whom, to what; found by any id, person, act, kind of thing and time, and taken out as files.
+// The audit log: all that was done, by whom, to what; found by any id, address, person, act, kind of thing and time, and taken out as files.
 import { useEffect, useRef, useState } from "react";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { SELDOM, useAsk, usePages, useTenant } from "../api/hooks";
@@ -207,7 +207,10 @@ function SearchForm({ names }: { names: Names | undefined }) {
                 <option value="thing">the thing it was done to</option>
                 <option value="actor">whoever did it</option>
                 <option value="request">the request that did it</option>
+                <option value="address">the address it was asked for from</option>
+                <option value="trace">the trace it was asked for in</option>
                 <option value="event">the event itself</option>
+                <option value="text">a record, elsewhere</option>
               </select>
             )}
           </Field>
@@ -234,7 +237,7 @@ function Records({ text }: { text: string }) {
     <section className="panel stack tight" aria-label="Records">
       <h2>Records that are known by “{text}”</h2>
       {found.data && hits.length === 0 && (
-        <p className="muted">There is none. Give the number of an order or another id of a record, an id such as dlv_…, or the id of a request as an error shows it.</p>
+        <p className="muted">There is none. Give the number of an order or another id of a record, an id such as dlv_…, the id of a request as an error shows it, a network address, or the id of a trace.</p>
       )}
       {hits.map(({ record }) => {
         const name = `${words(record.kind)} ${record.number ?? record.sourceId}`;

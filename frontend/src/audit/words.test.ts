@@ -32,14 +32,23 @@ test.each([
   [`imp_${hex}`, "actor"],
   [`rec_${hex}`, "thing"],
   ["0198a3b4-c5d6-7e8f-9012-345678901234", "request"],
+  [hex, "trace"],
+  ["203.0.113.7", "address"],
+  ["2001:db8::7", "address"],
+  ["2001:db8:0:0:0:0:0:7", "address"],
+  ["::ffff:203.0.113.7", "address"],
+  ["2026.11.30", "text"],
+  ["10:42", "text"],
   ["#1042", "text"],
 ])("%s is the id of: %s", (text, as) => expect(kindOfId(text)).toBe(as));
 
 test("what is searched is asked for, as a list and as a sheet", () => {
-  expect(asked({})).toEqual({ subjectId: null, action: null, filter: { actorId: null, requestId: null, subjectKind: null, from: null, until: null } });
+  expect(asked({})).toEqual({ subjectId: null, action: null, filter: { actorId: null, requestId: null, address: null, trace: null, subjectKind: null, from: null, until: null } });
   expect(asked({ q: `usr_${hex}`, as: "thing" }).subjectId).toBe(`usr_${hex}`);
   expect(asked({ q: ` rec_${hex} `, by: "usr_1" })).toMatchObject({ subjectId: `rec_${hex}`, filter: { actorId: "usr_1" } });
+  expect(asked({ q: hex }).filter).toMatchObject({ trace: hex, requestId: null, address: null });
   expect(sheetPath({})).toBe("/audit/events.csv");
+  expect(sheetPath({ q: "2001:db8::7", as: "address" })).toBe("/audit/events.csv?address=2001%3Adb8%3A%3A7");
   expect(sheetPath({ action: "flow.published", from: "2026-11-01T00:00:00.000Z" })).toBe("/audit/events.csv?action=flow.published&from=2026-11-01T00%3A00%3A00.000Z");
 });
 

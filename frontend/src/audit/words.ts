@@ -55,14 +55,21 @@ export function sentencesOf(detail: string | null | undefined): string[] {
   return [sentence, next].filter((text) => typeof text === "string");
 }
 
-export type As = "thing" | "actor" | "request" | "event" | "text";
+export type As = "thing" | "actor" | "request" | "address" | "trace" | "event" | "text";
 
-/** What an id is most likely of: its prefix says it, a request's is a bare UUID. Anything else is a text that records are searched by. */
+/** Of the form of a network address; whether it is one, the API says. */
+function isAddress(text: string): boolean {
+  return /^\d{1,3}(\.\d{1,3}){3}$/.test(text) || (/^[0-9a-f:.]{2,45}$/i.test(text) && (text.includes("::") || text.split(":").length === 8));
+}
+
+/** What an id is most likely of: its prefix says it, a request's is a bare UUID, a trace's are 32 digits. Anything else is a text that records are searched by. */
 export function kindOfId(text: string): As {
   if (/^aud_[0-9a-f]{32}$/.test(text)) return "event";
   if (/^(usr|sva|key|imp|sct)_[0-9a-f]{32}$/.test(text)) return "actor";
   if (/^[a-z]{3}_[0-9a-f]{32}$/.test(text)) return "thing";
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return "request";
+  if (/^[0-9a-f]{32}$/i.test(text)) return "trace";
+  if (isAddress(text)) return "address";
   return "text";
 }
 
@@ -96,6 +103,8 @@ export function asked(search: Search) {
     filter: {
       actorId: as === "actor" ? q : (search.by ?? null),
       requestId: as === "request" ? q : null,
+      address: as === "address" ? q : null,
+      trace: as === "trace" ? q : null,
       subjectKind: search.kind ?? null,
       ...around,
     },

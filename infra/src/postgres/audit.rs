@@ -1,11 +1,14 @@
 //! The audit log, searched; and how long a tenant keeps it. It is sealed and exported in [`super::seal`].
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use domain::audit::Action;
 use domain::cell::row;
 use domain::id::{AuditEventId, TenantId};
 use domain::merkle::{Hash, hex};
+use domain::scope::TraceId;
 use sea_orm::sea_query::{self, Alias, Expr, Query};
 use sea_orm::{ColumnTrait, QueryFilter, Select};
 use sqlx::{AssertSqlSafe, Row};
@@ -33,12 +36,17 @@ pub struct AuditFilter {
     pub actor: Option<String>,
     pub action: Option<String>,
     pub request: Option<Uuid>,
+    /// Where it was asked for from, in the form in which the log has it ([`IpAddr::to_canonical`]).
+    pub address: Option<IpAddr>,
+    pub trace: Option<TraceId>,
     pub from: Option<DateTime<Utc>>,
     pub until: Option<DateTime<Utc>>,
+    /// The cursor of the page, which is applied to the events by whoever pages: here it keeps a later page from going through all that an earlier one showed.
+    pub after: Option<Uuid>,
 }
 
 impl AuditFilter {
-    /// Each of them leans on an index: audit_events_subject, audit_actors, audit_events_action, audit_events_request, the primary key.
+    /// Each of them leans on an index: audit_events_subject, audit_actors (who, the address, the trace), audit_events_action, audit_events_request, the primary key.
     #[must_use]
     pub fn apply(self, mut select: Select<audit_event::Entity>) -> Select<audit_event::Entity> {
         use audit_event::Column;
@@ -51,12 +59,20 @@ impl AuditFilter {
         if let Some(request) = self.request {
             select = select.filter(Column::RequestId.eq(request));
         }
-        if let Some(actor) = self.actor {
+        let least = self.from.map(|from| floor(from.checked_sub_signed(CLOCKS).unwrap_or(from)));
+        let below = self.until.map(|until| floor(until.checked_add_signed(CLOCKS).unwrap_or(until)));
+        let (address, trace) = (self.address.map(|address| address.to_string()), self.trace.map(|trace| trace.to_string()));
+        for told in [self.actor, address, trace].into_iter().flatten() {
+            let event = || Expr::col(Alias::new("event_id"));
             let acts = Query::select()
                 .column(Alias::new("event_id"))
                 .from(Alias::new("audit_actors"))
                 .and_where(Expr::cust("tenant_id = current_tenant()"))
-                .and_where(sea_query::ExprTrait::eq(Expr::col(Alias::new("actor_id")), actor))
+                .and_where(sea_query::ExprTrait::eq(Expr::col(Alias::new("actor_id")), told))
+                // What bounds the events bounds these only where it is said of them: one address may have sent all that ever came.
+                .and_where_option(least.map(|least| sea_query::ExprTrait::gte(event(), least)))
+                .and_where_option(below.map(|below| sea_query::ExprTrait::lt(event(), below)))
+                .and_where_option(self.after.map(|after| sea_query::ExprTrait::lt(event(), after)))
                 .to_owned();
             select = select.filter(Column::Id.in_subquery(acts));
         }
@@ -66,15 +82,11 @@ impl AuditFilter {
             }
             select = select.filter(Column::Action.eq(action));
         }
-        if let Some(from) = self.from {
-            select = select
-                .filter(Column::Id.gte(floor(from.checked_sub_signed(CLOCKS).unwrap_or(from))))
-                .filter(Column::At.gte(from));
+        if let (Some(from), Some(least)) = (self.from, least) {
+            select = select.filter(Column::Id.gte(least)).filter(Column::At.gte(from));
         }
-        if let Some(until) = self.until {
-            select = select
-                .filter(Column::Id.lt(floor(until.checked_add_signed(CLOCKS).unwrap_or(until))))
-                .filter(Column::At.lt(until));
+        if let (Some(until), Some(below)) = (self.until, below) {
+            select = select.filter(Column::Id.lt(below)).filter(Column::At.lt(until));
         }
         select
     }
@@ -265,7 +277,7 @@ impl TenantStore<'_> {
         let mut text = row(["id", "at", "actor", "action", "subject_kind", "subject_id", "request_id", "detail"]);
         let mut after = None;
         loop {
-            let filter = filter.clone();
+            let filter = AuditFilter { after, ..filter.clone() };
             let mut page = self.page::<audit_event::Entity>(|select| filter.apply(select), after, PAGE_MAX).await?;
             after = page.rows.last().map(|event| event.id);
             let details = page.rows.iter_mut().map(|event| event.detail.take()).collect();

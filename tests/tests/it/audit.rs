@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::id::{TenantId, UserId};
-use domain::scope::Scope;
+use domain::scope::{Scope, TraceId};
 use domain::seal::{ExportLine, Head, Tampered, Verified, Verifier};
 use infra::postgres::Store;
 use infra::postgres::audit::{AuditFilter, AuditPolicy};
@@ -16,11 +16,12 @@ use infra::vault::Vault;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
-use tests::platform::Database;
+use tests::client::{Client, http};
+use tests::platform::{Database, Options};
 use tests::sample;
 use uuid::Uuid;
 
-use crate::world_by_hand;
+use crate::{world_by_hand, world_with};
 
 struct Logs {
     database: Database,
@@ -404,13 +405,21 @@ async fn the_log_is_searched_by_who_what_when_and_which_request_and_a_sheet_has_
     let log = logs.tenant().await;
     let tenant = log.scope.tenant.0;
     let (ann, bob) = (UserId::generate(), UserId::generate());
+    let (traced, trace) = ("4bf92f3577b34da6a3ce929d0e0e4736", TraceId::parse("4bf92f3577b34da6a3ce929d0e0e4736"));
+    let address = |text: &str| AuditFilter { address: text.parse().ok(), ..AuditFilter::default() };
     let mut app = app(&log.logs.database.app_url).await;
     // Actor, action, subject kind, days ago, detail; each is its own subject and request.
     let events = [
         (json!({"kind": "member", "user": ann, "role": "owner"}), "flow.published", "flow", 0, "=HYPERLINK(1)"),
-        (json!({"kind": "member", "user": bob, "role": "owner"}), "flow.published", "flow", 3, "-12.50"),
+        (
+            json!({"kind": "member", "user": bob, "role": "owner", "address": "203.0.113.7", "trace": traced}),
+            "flow.published",
+            "flow",
+            3,
+            "-12.50",
+        ),
         (json!({"kind": "member", "user": ann, "role": "owner"}), "credential.stored", "credential", 3, "-1+2"),
-        (json!({"kind": "system", "stage": "deliver"}), "delivery.planned", "delivery", 0, "{}"),
+        (json!({"kind": "vendor", "connection": "con_1", "address": "203.0.113.7"}), "delivery.planned", "delivery", 0, "{}"),
     ];
     let mut ids = vec![];
     for (actor, action, kind, days, detail) in &events {
@@ -440,6 +449,12 @@ async fn the_log_is_searched_by_who_what_when_and_which_request_and_a_sheet_has_
         (AuditFilter { until: Some(yesterday), ..AuditFilter::default() }, vec![1, 2]),
         (AuditFilter { actor: Some(ann.to_string()), until: Some(yesterday), ..action("credential.stored") }, vec![2]),
         (AuditFilter { actor: Some(bob.to_string()), from: Some(yesterday), ..AuditFilter::default() }, vec![]),
+        (address("203.0.113.7"), vec![1, 3]),
+        (address("203.0.113.70"), vec![]),
+        (AuditFilter { from: Some(yesterday), ..address("203.0.113.7") }, vec![3]),
+        (AuditFilter { until: Some(yesterday), trace, ..address("203.0.113.7") }, vec![1]),
+        (AuditFilter { trace, ..AuditFilter::default() }, vec![1]),
+        (AuditFilter { actor: Some(ann.to_string()), trace, ..AuditFilter::default() }, vec![]),
     ];
     for (filter, expected) in cases {
         let store = log.logs.store.within(&log.scope);
@@ -579,6 +594,92 @@ async fn an_event_tells_whence_it_was_asked_for_and_of_which_trace() {
         let timeline = told["search"][0]["record"]["timeline"]["nodes"].as_array().unwrap();
         assert!(timeline.iter().any(|entry| entry["actor"]["kind"] == "vendor"), "{told}");
         assert!(!told.to_string().contains("127.0.0.1") && !told.to_string().contains(TRACE), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_found_by_its_address_and_its_trace_and_another_tenants_is_not() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const FIND: &str = "query($f: AuditEventFilterInput, $first: Int, $a: String) {
+        auditEvents(action: \"audit_policy.set\", filter: $f, first: $first, after: $a) { nodes { detail } pageInfo { hasNextPage endCursor } } }";
+    // The addresses are what a proxy on this machine says.
+    let environment = vec![("CROSSDOCK_LISTENING", "by_hand"), ("CROSSDOCK_TRUSTED_PROXIES", "127.0.0.1")];
+    world_with(Options { environment, ..Options::default() }, async |world| {
+        let acme = &world.acme.client;
+        let other = world.platform.sign_in().await.unwrap();
+        let id = other.tenant_create("other").await.unwrap();
+        let other = &other.of_tenant(&id);
+        let ask = |request: reqwest::RequestBuilder, tenant: &str| {
+            request.bearer_auth(acme.token().unwrap()).header("X-Crossdock-Tenant", tenant)
+        };
+        for (tenant, days, from) in [
+            ("acme", 400, "2001:db8::7"),
+            ("acme", 401, "2001:db8::7"),
+            ("acme", 402, "203.0.113.7"),
+            ("other", 500, "2001:db8::7"),
+        ] {
+            let query = format!("mutation {{ auditPolicySet(keepDays: {days}) {{ userErrors {{ code }} }} }}");
+            let request = ask(http().build().unwrap().post(format!("{}/graphql", world.platform.url)), tenant);
+            let request =
+                request.header("X-Forwarded-For", from).header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"));
+            let answer: Value = request.json(&json!({"query": query})).send().await.unwrap().json().await.unwrap();
+            assert_eq!(answer["data"]["auditPolicySet"]["userErrors"], json!([]), "{answer}");
+        }
+        // The days that were set, the newest first.
+        let told = |page: &Value| -> Vec<i64> {
+            let details = page["nodes"].as_array().unwrap().iter().map(|event| event["detail"].as_str().unwrap().to_owned());
+            details.map(|detail| serde_json::from_str::<Value>(&detail).unwrap()["keep_days"].as_i64().unwrap()).collect()
+        };
+        let page = async |client: &Client, filter: &Value, first: i32, after: &Value| -> Value {
+            let asked = json!({"f": filter, "first": first, "a": after});
+            client.ask(FIND, asked).await.unwrap()["auditEvents"].clone()
+        };
+        for (client, filter, days) in [
+            (acme, json!({"trace": TRACE}), vec![402, 401, 400]),
+            (acme, json!({"trace": TRACE.to_uppercase()}), vec![402, 401, 400]),
+            (acme, json!({"trace": TRACE.replace('4', "5")}), vec![]),
+            (acme, json!({"address": "2001:DB8:0::7"}), vec![401, 400]),
+            (acme, json!({"address": "::ffff:203.0.113.7"}), vec![402]),
+            (acme, json!({"address": "203.0.113.7", "trace": TRACE}), vec![402]),
+            (acme, json!({"address": "203.0.113.70"}), vec![]),
+            (other, json!({"trace": TRACE}), vec![500]),
+            (other, json!({"address": "2001:db8::7"}), vec![500]),
+            (other, json!({"address": "203.0.113.7"}), vec![]),
+        ] {
+            assert_eq!(told(&page(client, &filter, 10, &Value::Null).await), days, "{filter}");
+        }
+        let from_there = json!({"address": "2001:db8::7"});
+        let first = page(acme, &from_there, 1, &Value::Null).await;
+        assert_eq!((told(&first), &first["pageInfo"]["hasNextPage"]), (vec![401], &json!(true)));
+        let second = page(acme, &from_there, 1, &first["pageInfo"]["endCursor"]).await;
+        assert_eq!((told(&second), &second["pageInfo"]["hasNextPage"]), (vec![400], &json!(false)));
+
+        let sheet = async |query: &str| {
+            let request = http().build().unwrap().get(format!("{}/audit/events.csv?{query}", world.platform.url));
+            let answer = ask(request, "acme").send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        };
+        let (status, text) = sheet("action=audit_policy.set&address=2001:db8::7").await;
+        assert_eq!((status, text.matches("audit_policy.set").count()), (200, 2), "{text}");
+        let long = "2".repeat(10_000);
+        for (name, wrong) in [
+            ("address", ""),
+            ("address", "203.0.113.0/24"),
+            ("address", "203.0.113.7:443"),
+            ("address", "shop.example.com"),
+            ("address", long.as_str()),
+            ("trace", &TRACE[1..]),
+            ("trace", "00000000000000000000000000000000"),
+            ("trace", long.as_str()),
+        ] {
+            let answer = acme.raw(FIND, json!({"f": {name: wrong}})).await.unwrap();
+            let (error, says) = (&answer["errors"][0], format!("`{name}` is "));
+            assert_eq!(error["extensions"]["code"], "BAD_REQUEST", "{wrong}: {answer}");
+            assert!(error["message"].as_str().unwrap().starts_with(&says), "{wrong}: {answer}");
+        }
+        let (status, text) = sheet("trace=4bf92f35").await;
+        assert!(status == 400 && text.contains("32 hexadecimal digits"), "{status}: {text}");
     })
     .await;
 }
