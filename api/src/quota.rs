@@ -90,19 +90,11 @@ pub async fn of_viewer(state: &AppState, viewer: &Viewer) -> Spent {
         Identity::ApiKey(key) => (key.id.to_string(), Quota::per_minute(key.calls_per_minute)),
         Identity::Impersonation(live) => (live.id.to_string(), state.quotas.person),
     };
-    let own = format!("{tenant}:{who}:calls");
-    let spent = state.limiter.spend(&own, quota, 1.0).await;
-    let Identity::ApiKey(LiveKey { account: Some(account), .. }) = &viewer.identity else { return spent };
-    if !spent.is_granted {
-        return spent;
+    if let Identity::ApiKey(LiveKey { account: Some(account), .. }) = &viewer.identity {
+        let of_all = Quota::per_minute(account.calls_per_minute);
+        return state.limiter.spend_part(&format!("{tenant}:{}:calls", account.id), of_all, &who, quota).await;
     }
-    let quota_of_all = Quota::per_minute(account.calls_per_minute);
-    let of_all = state.limiter.spend(&format!("{tenant}:{}:calls", account.id), quota_of_all, 1.0).await;
-    if !of_all.is_granted {
-        // A call that was not let in costs its key nothing.
-        state.limiter.spend(&own, quota, -1.0).await;
-    }
-    spent.tighter(of_all)
+    state.limiter.spend(&format!("{tenant}:{who}:calls"), quota, 1.0).await
 }
 
 /// Counts a call of a tenant's directory.

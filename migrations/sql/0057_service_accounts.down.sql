@@ -1,4 +1,9 @@
--- Keys of accounts become keys by themselves, with what they were given.
+-- Keys of accounts become keys by themselves, with what they may now: none gets back what its account lost, and those of accounts that have ended are over.
+ALTER TABLE api_keys NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE service_accounts NO FORCE ROW LEVEL SECURITY;
+UPDATE api_keys k SET permissions = permissions_within(k.permissions, a.permissions), revoked_at = coalesce(k.revoked_at, a.ended_at)
+FROM service_accounts a WHERE a.tenant_id = k.tenant_id AND a.id = k.service_account_id;
+ALTER TABLE api_keys FORCE ROW LEVEL SECURITY;
 CREATE OR REPLACE FUNCTION api_key_find(its_prefix text) RETURNS TABLE (
     id uuid, key_hash bytea, name text, permissions text[], calls_per_minute integer, created_by uuid, is_use_old boolean,
     tenant_id uuid, tenant_slug text, tenant_name text, persisted_only boolean)
@@ -10,5 +15,7 @@ CREATE OR REPLACE FUNCTION api_key_find(its_prefix text) RETURNS TABLE (
 $$;
 DROP FUNCTION api_key_live(text);
 DROP FUNCTION permissions_within(text[], text[]);
+DROP TRIGGER api_keys_keep_account ON api_keys;
+DROP FUNCTION api_key_keeps_account();
 ALTER TABLE api_keys DROP COLUMN service_account_id;
 DROP TABLE service_accounts;

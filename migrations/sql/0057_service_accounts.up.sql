@@ -25,6 +25,16 @@ ALTER TABLE api_keys ADD COLUMN service_account_id uuid,
     ADD FOREIGN KEY (tenant_id, service_account_id) REFERENCES service_accounts (tenant_id, id);
 GRANT SELECT (service_account_id) ON api_keys TO crossdock_app;
 
+-- Processes of the release before rotate keys and know no account: the key that they put in the place of one acts as whom that one did.
+CREATE FUNCTION api_key_keeps_account() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    NEW.service_account_id := (SELECT k.service_account_id FROM api_keys k WHERE k.tenant_id = NEW.tenant_id AND k.id = NEW.replaces);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER api_keys_keep_account BEFORE INSERT ON api_keys FOR EACH ROW
+    WHEN (NEW.replaces IS NOT NULL AND NEW.service_account_id IS NULL) EXECUTE FUNCTION api_key_keeps_account();
+
 -- What a key may: of what it was given, what its account has now; all of it where it acts as none.
 CREATE FUNCTION permissions_within(given text[], most text[]) RETURNS text[]
     LANGUAGE sql IMMUTABLE SET search_path = public, pg_temp AS $$
@@ -59,7 +69,7 @@ DO $$
 DECLARE f regprocedure;
 BEGIN
     EXECUTE 'GRANT CREATE ON SCHEMA public TO crossdock_system';
-    FOREACH f IN ARRAY ARRAY['permissions_within(text[], text[])', 'api_key_live(text)']::regprocedure[] LOOP
+    FOREACH f IN ARRAY ARRAY['api_key_keeps_account()', 'permissions_within(text[], text[])', 'api_key_live(text)']::regprocedure[] LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO crossdock_app', f);
         EXECUTE format('ALTER FUNCTION %s OWNER TO crossdock_system', f);

@@ -3,6 +3,7 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Duration, Utc};
 use domain::id::{ApiKeyId, ServiceAccountId};
+use domain::impersonation::is_id;
 use domain::permission::Permission;
 use domain::secret::ExposeSecret;
 use infra::postgres::api_key::{API_KEY_DAYS_MAX, API_KEYS_MAX, ApiKey, KeyRefusal, KeyText, NewApiKey};
@@ -272,6 +273,12 @@ pub(super) fn granted(viewer: &Viewer, named: Vec<PermissionName>) -> std::resul
     Err(UserError::new("permissions", code, message))
 }
 
+/// Of a name that looks like an id: it would pass for somebody else where acts are looked for by who did them.
+pub(super) fn name_wrong(name: &str) -> Option<UserError> {
+    let message = "this is an id of Crossdock; name it as people do";
+    is_id(name).then(|| UserError::new("name", UserErrorCode::Invalid, message))
+}
+
 pub(super) fn calls_wrong(calls_per_minute: i32) -> Option<UserError> {
     let message = || format!("1 to {CALLS_PER_MINUTE_MAX} calls a minute");
     (!(1..=CALLS_PER_MINUTE_MAX).contains(&calls_per_minute))
@@ -283,6 +290,9 @@ fn wrong(new: &NewApiKey<'_>, now: DateTime<Utc>) -> Option<UserError> {
     let invalid = |field: &str, message: String| Some(UserError::new(field, UserErrorCode::Invalid, message));
     if !(1..=200).contains(&new.name.chars().count()) {
         return invalid("name", "say what the key is for, in 1 to 200 characters".to_owned());
+    }
+    if let Some(wrong) = name_wrong(new.name) {
+        return Some(wrong);
     }
     if new.expires_at <= now || new.expires_at > now + Duration::days(API_KEY_DAYS_MAX) {
         return invalid("expiresAt", format!("a key ends in the future, in {API_KEY_DAYS_MAX} days at most"));

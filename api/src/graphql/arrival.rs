@@ -1,5 +1,7 @@
 //! Arrivals: what comes from each source and what usually does, and how the tenant wants its alarms of silence and surge.
 
+use std::sync::Arc;
+
 use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Duration, Utc};
@@ -15,7 +17,7 @@ use super::connection::ConnectionNode;
 use super::error::{UserError, UserErrorCode, within};
 use super::flow::FlowNode;
 use super::incident::IncidentNode;
-use super::page::{cost, id, page, uuid};
+use super::page::{Beside, cost, id, page, uuid};
 
 /// A series is muted for so long at most.
 const MUTED_DAYS_MAX: i64 = 365;
@@ -69,6 +71,18 @@ pub struct ArrivalSeriesNode {
     muted_until: Option<DateTime<Utc>>,
     #[graphql(skip)]
     row: arrival_series::Model,
+    /// Of all series of the page.
+    #[graphql(skip)]
+    connections: Arc<Beside<connection::Entity>>,
+    #[graphql(skip)]
+    flows: Arc<Beside<flow::Entity>>,
+}
+
+/// What series are of.
+fn beside(rows: &[&arrival_series::Model]) -> (Arc<Beside<connection::Entity>>, Arc<Beside<flow::Entity>>) {
+    let connections = Beside::<connection::Entity>::new(rows.iter().map(|row| row.connection_id), |row| row.id);
+    let flows = Beside::<flow::Entity>::new(rows.iter().filter_map(|row| row.flow_id), |row| row.id);
+    (connections, flows)
 }
 
 impl ArrivalSeriesNode {
@@ -86,6 +100,7 @@ impl ArrivalSeriesNode {
             let shown = |number: f32| (f64::from(number) * 10.0).round() / 10.0;
             ArrivalBand { low: shown(band.low), expected: shown(band.expected), high: shown(band.high) }
         });
+        let (connections, flows) = beside(&[&row]);
         Self {
             id: id::<ArrivalSeriesId>(row.id),
             connection_id: id::<ConnectionId>(row.connection_id),
@@ -101,6 +116,8 @@ impl ArrivalSeriesNode {
             band,
             muted_until: row.muted_until.filter(|until| *until > now),
             row,
+            connections,
+            flows,
         }
     }
 }
@@ -108,15 +125,13 @@ impl ArrivalSeriesNode {
 #[ComplexObject]
 impl ArrivalSeriesNode {
     async fn connection(&self, ctx: &Context<'_>) -> Result<Option<ConnectionNode>> {
-        let connection = self.row.connection_id;
-        let row = within(ctx, Permission::ReadOperations, async |store| store.find::<connection::Entity>(connection).await);
-        Ok(row.await?.map(ConnectionNode::from))
+        let row = self.connections.find(ctx, Permission::ReadOperations, self.row.connection_id).await?;
+        Ok(row.map(ConnectionNode::from))
     }
 
     async fn flow(&self, ctx: &Context<'_>) -> Result<Option<FlowNode>> {
         let Some(flow) = self.row.flow_id else { return Ok(None) };
-        let row = within(ctx, Permission::ReadOperations, async |store| store.find::<flow::Entity>(flow).await);
-        Ok(row.await?.map(FlowNode::from))
+        Ok(self.flows.find(ctx, Permission::ReadOperations, flow).await?.map(FlowNode::from))
     }
 
     /// When it may raise alarms, where enough comes until then.
@@ -266,7 +281,13 @@ impl ArrivalQuery {
         let filter = arrivals_of(connection, flow_id.map(|id| uuid::<FlowId>(&id).unwrap_or_default()));
         let policy = within(ctx, Permission::ReadOperations, async |store| store.alarm_policy().await).await?;
         let node = |row: arrival_series::Model| (row.id, ArrivalSeriesNode::new(row, &policy, Utc::now()));
-        page::<arrival_series::Entity, _>(ctx, Permission::ReadOperations, first, after, filter, node).await
+        let mut listed = page::<arrival_series::Entity, _>(ctx, Permission::ReadOperations, first, after, filter, node).await?;
+        let rows: Vec<&arrival_series::Model> = listed.edges.iter().map(|edge| &edge.node.row).collect();
+        let (connections, flows) = beside(&rows);
+        for edge in &mut listed.edges {
+            (edge.node.connections, edge.node.flows) = (connections.clone(), flows.clone());
+        }
+        Ok(listed)
     }
 }
 

@@ -1,12 +1,17 @@
 //! Relay connections over keyset pages.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
 use async_graphql::connection::{Connection, Edge, EmptyFields};
 use async_graphql::{Context, ID, OutputType, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::scope::Permission;
 use infra::postgres::StoreError;
+use infra::postgres::filter::of_ids;
 use infra::postgres::page::{Listed, PAGE_MAX, Page};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::error::{Code, fail, within};
@@ -79,6 +84,37 @@ where
         Edge::new(cursor.simple().to_string(), node)
     }));
     Ok(connection)
+}
+
+/// Rows that those of a page point at, no more than a page has: read by one query, when the first of them is asked for.
+pub struct Beside<E: Listed> {
+    ids: Vec<Uuid>,
+    id: fn(&E::Model) -> Uuid,
+    rows: OnceCell<HashMap<Uuid, E::Model>>,
+}
+
+impl<E> Beside<E>
+where
+    E: Listed,
+    E::Model: Send + Sync,
+{
+    pub fn new(ids: impl IntoIterator<Item = Uuid>, id: fn(&E::Model) -> Uuid) -> Arc<Self> {
+        let ids: BTreeSet<Uuid> = ids.into_iter().collect();
+        Arc::new(Self { ids: ids.into_iter().collect(), id, rows: OnceCell::new() })
+    }
+
+    /// One of them; another tenant's is not found.
+    pub async fn find(&self, ctx: &Context<'_>, permission: Permission, id: Uuid) -> Result<Option<E::Model>> {
+        let read = || async {
+            let filter = of_ids::<E>(self.ids.clone());
+            let page: Page<E::Model> =
+                within(ctx, permission, async |store| -> Result<_, StoreError> { store.page::<E>(filter, None, PAGE_MAX).await })
+                    .await?;
+            let rows: HashMap<Uuid, E::Model> = page.rows.into_iter().map(|row| ((self.id)(&row), row)).collect();
+            Ok::<_, async_graphql::Error>(rows)
+        };
+        Ok(self.rows.get_or_try_init(read).await?.get(&id).cloned())
+    }
 }
 
 /// How many rows a page has.

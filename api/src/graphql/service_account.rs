@@ -3,13 +3,12 @@
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::id::ServiceAccountId;
-use domain::impersonation::is_id;
 use domain::permission::Permission;
 use infra::postgres::TenantStore;
 use infra::postgres::alert::Set;
 use infra::postgres::service_account::{NewServiceAccount, SERVICE_ACCOUNTS_MAX, ServiceAccount, ServiceAccountChange};
 
-use super::api_key::{CALLS_PER_MINUTE, PermissionName, calls_wrong, granted};
+use super::api_key::{CALLS_PER_MINUTE, PermissionName, calls_wrong, granted, name_wrong};
 use super::error::{UserError, UserErrorCode, WHY_CHARS_MAX, said, viewer, within};
 use super::page::{cost, uuid};
 
@@ -199,9 +198,8 @@ fn wrong(name: Option<&str>, purpose: Option<&str>, calls_per_minute: Option<i32
     if name.is_some_and(|name| !(1..=NAME_CHARS_MAX).contains(&name.chars().count())) {
         return invalid("name", format!("say whose program it is, in 1 to {NAME_CHARS_MAX} characters"));
     }
-    if name.is_some_and(is_id) {
-        // It would pass for somebody else where acts are looked for by who did them.
-        return invalid("name", "this is an id of Crossdock; name the program as people do".to_owned());
+    if let Some(wrong) = name.and_then(name_wrong) {
+        return Some(wrong);
     }
     if purpose.is_some_and(|purpose| !(1..=PURPOSE_CHARS_MAX).contains(&purpose.chars().count())) {
         return invalid("purpose", format!("say what it is for, in 1 to {PURPOSE_CHARS_MAX} characters"));

@@ -19,12 +19,27 @@ impl Limiter {
     /// what: what belongs to a tenant begins with its id, so that no tenant takes another's.
     pub async fn spend(&self, owner: &str, quota: Quota, calls: f64) -> Spent {
         if let Some(redis) = &self.0.redis
-            && let Some(spent) = redis.spend(owner, quota, calls).await
+            && let Some(spent) = redis.spend(owner, &[("", quota)], calls).await
         {
             return spent;
         }
-        let quota = if self.0.shares_blindly { quota.halved() } else { quota };
-        self.0.quotas.spend(owner, quota, calls, Instant::now())
+        self.0.quotas.spend(owner, self.blind(quota), calls, Instant::now())
+    }
+
+    /// Takes a call of a part of `owner`'s, and of all its parts together: of both, or of neither. What it says is of the one that lets less follow.
+    pub async fn spend_part(&self, owner: &str, of_all: Quota, part: &str, quota: Quota) -> Spent {
+        let part = format!(":{part}");
+        if let Some(redis) = &self.0.redis
+            && let Some(spent) = redis.spend(owner, &[(part.as_str(), quota), ("", of_all)], 1.0).await
+        {
+            return spent;
+        }
+        self.0.quotas.spend_part(owner, self.blind(of_all), &part, self.blind(quota), Instant::now())
+    }
+
+    /// What this process keeps within where it cannot know of the others.
+    fn blind(&self, quota: Quota) -> Quota {
+        if self.0.shares_blindly { quota.halved() } else { quota }
     }
 }
 
@@ -52,6 +67,20 @@ impl Default for Quotas {
 impl Quotas {
     fn of(owners_max: usize) -> Self {
         Self { began: Instant::now(), kept: Mutex::default(), owners_max }
+    }
+
+    fn spend_part(&self, owner: &str, of_all: Quota, part: &str, quota: Quota, at: Instant) -> Spent {
+        let part = format!("{owner}{part}");
+        let spent = self.spend(&part, quota, 1.0, at);
+        if !spent.is_granted {
+            return spent;
+        }
+        let of_all = self.spend(owner, of_all, 1.0, at);
+        if !of_all.is_granted {
+            // A call that was not let in costs its part nothing.
+            self.spend(&part, quota, -1.0, at);
+        }
+        spent.tighter(of_all)
     }
 
     fn spend(&self, owner: &str, quota: Quota, calls: f64, at: Instant) -> Spent {
@@ -131,11 +160,36 @@ mod tests {
             let quota = if step < 400 { Quota { per_minute: 777, burst: 9 } } else { Quota::per_minute(60) };
             let (next, expected) = quota.spend(kept, calls, now);
             kept = if next > now { next } else { 0.0 };
-            let found = redis.spend("somebody", quota, calls).await.unwrap();
+            let found = redis.spend("somebody", &[("", quota)], calls).await.unwrap();
             assert_eq!(found, expected, "step {step}");
             granted += u32::from(found.is_granted);
             refused += u32::from(!found.is_granted);
         }
         assert!(granted > 100 && refused > 40, "the sequence does what is to be compared: {granted} {refused}");
+    }
+
+    /// With Redis where `REDIS_URL` is set, as the checks do.
+    #[tokio::test]
+    async fn a_call_of_a_part_is_of_all_its_parts_too_or_of_neither() {
+        let url = std::env::var("REDIS_URL").ok().filter(|url| !url.is_empty());
+        let prefix = format!("test-{}.", uuid::Uuid::new_v4().simple());
+        let with_redis = url.map(|url| Limiter::redis(&url, &prefix, TIMEOUT).unwrap());
+        for limiter in [Some(Limiter::in_process(TIMEOUT)), with_redis].into_iter().flatten() {
+            let (of_all, narrow, wide) = (Quota::at_once(3), Quota::at_once(1), Quota::at_once(5));
+            let take = async |part: &str, quota: Quota| {
+                let spent = limiter.spend_part("owner", of_all, part, quota).await;
+                (spent.is_granted, spent.quota, spent.left)
+            };
+            assert_eq!(take("a", narrow).await, (true, narrow, 0));
+            assert_eq!(take("a", narrow).await, (false, narrow, 0));
+            assert_eq!(take("b", wide).await, (true, of_all, 1), "what a part was refused is not spent of all");
+            assert_eq!(take("b", wide).await, (true, of_all, 0));
+            assert_eq!(take("b", wide).await, (false, of_all, 0));
+            let left = match &limiter.0.redis {
+                Some(redis) => redis.spend("owner", &[(":b", wide)], 0.0).await.unwrap().left,
+                None => limiter.0.quotas.spend("owner:b", wide, 0.0, Instant::now()).left,
+            };
+            assert_eq!(left, 3, "what was refused of all is not spent of a part");
+        }
     }
 }

@@ -110,16 +110,22 @@ impl Redis {
         Some(buckets.of.iter().zip(rest.chunks_exact(NUMBERS + 1)).map(view).collect())
     }
 
-    /// `None` where Redis does not answer.
-    pub async fn spend(&self, owner: &str, quota: Quota, calls: f64) -> Option<Spent> {
+    /// Takes so many calls of all these parts of an owner's, or of none; what the tightest says. They lie together in a Redis cluster, as the parts of a
+    /// call do. `None` where Redis does not answer.
+    pub async fn spend(&self, owner: &str, parts: &[(&str, Quota)], calls: f64) -> Option<Spent> {
         let mut call = self.quota.prepare_invoke();
-        call.key(format!("{}quota:{{{owner}}}", self.prefix));
-        call.arg(self.clock).arg(quota.per_minute.max(1)).arg(quota.burst).arg(calls);
+        call.arg(self.clock).arg(calls);
+        for (part, quota) in parts {
+            call.key(format!("{}quota:{{{owner}}}{part}", self.prefix));
+            call.arg(quota.per_minute.max(1)).arg(quota.burst);
+        }
         let numbers = self.numbers(&call).await?;
-        let [granted, left, wait_ms, full_ms] = numbers.as_slice() else { return None };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of calls, not above the burst")]
-        let left = *left as u32;
-        Some(Spent { is_granted: *granted > 0.0, quota, left, wait_ms: *wait_ms, full_ms: *full_ms })
+        let told = numbers.chunks_exact(4).zip(parts).map(|(told, (_, quota))| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of calls, not above the burst")]
+            let left = told[1] as u32;
+            Spent { is_granted: told[0] > 0.0, quota: *quota, left, wait_ms: told[2], full_ms: told[3] }
+        });
+        told.reduce(Spent::tighter)
     }
 
     fn keys(&self, call: &mut ScriptInvocation<'_>, name: &str) {

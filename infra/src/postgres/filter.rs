@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::entity::{
     alert, attempt, delivery, difference, drift, exception, lookup_table, message, reconciliation, record, record_revision,
 };
+use super::page::Listed;
 
 #[derive(Debug, Clone, Default)]
 pub struct RecordFilter {
@@ -151,6 +152,11 @@ pub fn subscription_check_of(
     connection: Uuid,
 ) -> impl FnOnce(Select<super::entity::subscription_check::Entity>) -> Select<super::entity::subscription_check::Entity> {
     move |select| select.filter(super::entity::subscription_check::Column::ConnectionId.eq(connection))
+}
+
+/// The rows of these ids: a page has them all where they are no more than its rows.
+pub fn of_ids<E: Listed>(ids: Vec<Uuid>) -> impl FnOnce(Select<E>) -> Select<E> {
+    move |select| select.filter(E::ID.is_in(ids))
 }
 
 /// Arrival series of a connection, of a flow, or of all.

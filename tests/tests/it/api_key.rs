@@ -16,6 +16,7 @@ async fn an_api_key_may_what_it_was_made_for_until_it_ends() {
         let (owner, url) = (&world.acme.client, &world.platform.url);
         for (input, field) in [
             (json!({"name": " ", "permissions": ["READ_AUDIT"]}), "name"),
+            (json!({"name": "usr_0198a3b4c5d67e8f9012345678901234", "permissions": ["READ_AUDIT"]}), "name"),
             (json!({"name": "x", "permissions": []}), "permissions"),
             (json!({"name": "x", "permissions": ["READ_AUDIT", "MANAGE_MEMBERS"]}), "permissions"),
             (json!({"name": "x", "permissions": ["READ_AUDIT"], "expiresAt": "2020-01-01T00:00:00Z"}), "expiresAt"),

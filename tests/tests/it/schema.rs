@@ -16,6 +16,35 @@ async fn the_schema_goes_up_and_down_and_up_again() {
 }
 
 #[tokio::test]
+async fn a_key_gets_nothing_back_where_service_accounts_are_taken_away() {
+    let database = Database::create().await.unwrap();
+    let mut connection = database.connect().await.unwrap();
+    connection
+        .execute(
+            "SET session_replication_role = replica;
+             INSERT INTO tenants (id, slug, name) VALUES ('00000000-0000-7000-8000-00000000000a', 'a', 'A');
+             INSERT INTO service_accounts (tenant_id, id, name, purpose, permissions, calls_per_minute, created_by, ended_at)
+             SELECT t.id, a.id, a.id::text, 'x', '{read_audit}', 6, t.id, a.ended_at
+             FROM tenants t, (VALUES ('00000000-0000-7000-8000-000000000001'::uuid, NULL), ('00000000-0000-7000-8000-000000000002', now())) a (id, ended_at);
+             INSERT INTO api_keys (id, tenant_id, name, prefix, key_hash, permissions, calls_per_minute, created_by, expires_at, service_account_id)
+             SELECT gen_random_uuid(), t.id, 'k', k.prefix, '', '{read_audit,configure}', 6, t.id, now() + interval '1 day', k.account
+             FROM tenants t, (VALUES ('alone', NULL::uuid), ('ended', '00000000-0000-7000-8000-000000000002'),
+                                     ('narrowed', '00000000-0000-7000-8000-000000000001')) k (prefix, account);
+             RESET session_replication_role;",
+        )
+        .await
+        .unwrap();
+    migrations::MIGRATOR.undo(&mut connection, 56).await.unwrap();
+    let keys =
+        "SELECT prefix || ': ' || array_to_string(permissions, ' ') || CASE WHEN revoked_at IS NULL THEN '' ELSE ', revoked' END
+                FROM api_keys ORDER BY prefix";
+    let keys: Vec<String> = sqlx::query_scalar(keys).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(keys, ["alone: read_audit configure", "ended: read_audit, revoked", "narrowed: read_audit"]);
+    drop(connection);
+    database.drop().await.unwrap();
+}
+
+#[tokio::test]
 async fn no_table_lacks_a_policy_and_the_application_owns_nothing() {
     let database = Database::create().await.unwrap();
     let mut connection = database.connect().await.unwrap();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tests::client::{Client, http};
+use uuid::Uuid;
 
 use crate::{World, world};
 
@@ -20,6 +21,10 @@ const CONNECTIONS: &str = "{ connections { nodes { id } } }";
 
 fn code(answer: &Value) -> Option<&str> {
     answer["errors"][0]["extensions"]["code"].as_str()
+}
+
+fn uuid(id: &str) -> Uuid {
+    Uuid::try_parse(id.split_once('_').unwrap().1).unwrap()
 }
 
 /// The first user error of a mutation, as `field CODE`.
@@ -179,6 +184,41 @@ async fn an_account_bounds_its_keys_and_takes_them_all_with_it_when_it_ends() {
         let second = owner.ask(CREATE, json!({"i": again})).await.unwrap()["serviceAccountCreate"]["serviceAccount"]["id"].take();
         let listed = owner.ask("{ serviceAccounts { id } }", json!({})).await.unwrap();
         assert_eq!(listed["serviceAccounts"], json!([{"id": second}, {"id": account}]), "those that have ended come last");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_release_before_rotates_stays_of_its_account() {
+    world(async |world| {
+        let owner = &world.acme.client;
+        let account = account(world, "Acme 3PL", &["READ_OPERATIONS", "CONFIGURE"], 600).await;
+        let (old, _) = key(world, Some(&account), &["READ_OPERATIONS", "CONFIGURE"]).await;
+        owner.ask(CHANGE, json!({"id": account, "i": {"permissions": ["READ_OPERATIONS"]}})).await.unwrap();
+        let mut app = PgConnection::connect(&world.platform.database.app_url).await.unwrap();
+        // In another tenant it is a key by itself: nobody's account is anybody else's.
+        let elsewhere = owner.tenant_create("elsewhere").await.unwrap();
+        let mut found = Vec::new();
+        for (tenant, prefix) in [(world.acme.id.as_str(), "next"), (elsewhere.as_str(), "theirs")] {
+            let mut tx = app.begin().await.unwrap();
+            let set = "SELECT set_config('crossdock.tenant_id', $1, true)";
+            sqlx::query(set).bind(uuid(tenant).to_string()).execute(&mut *tx).await.unwrap();
+            let insert = "INSERT INTO api_keys (id, tenant_id, name, prefix, key_hash, permissions, calls_per_minute, created_by, expires_at, replaces, persisted_only)
+                VALUES (gen_random_uuid(), $1, 'k', $2, '', '{read_operations,configure}', 600, $1, now() + interval '1 day', $3, false)";
+            let insert = sqlx::query(insert).bind(uuid(tenant)).bind(prefix).bind(uuid(old["id"].as_str().unwrap()));
+            insert.execute(&mut *tx).await.unwrap();
+            tx.commit().await.unwrap();
+            let live = "SELECT permissions, account_id FROM api_key_live($1)";
+            let live = sqlx::query_as::<_, (Vec<String>, Option<Uuid>)>(live).bind(prefix);
+            found.push(live.fetch_one(&mut app).await.unwrap());
+        }
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(found[0], (words(&["read_operations"]), Some(uuid(&account))), "as narrow as its account");
+        assert_eq!(found[1], (words(&["read_operations", "configure"]), None));
+
+        owner.ask(END, json!({"id": account, "why": "The contract is over"})).await.unwrap();
+        let live = sqlx::query("SELECT id FROM api_key_live('next')").fetch_optional(&mut app).await.unwrap();
+        assert!(live.is_none(), "it ends with its account");
     })
     .await;
 }

@@ -363,6 +363,14 @@ async fn a_flow_that_nothing_passes_any_more_is_told_although_everything_still_c
         let of_flow = "query($id: ID!) { arrivalSeries(flowId: $id) { nodes { state topic flow { id } } } }";
         let of_flow = client.ask(of_flow, json!({"id": flow})).await.unwrap();
         assert_eq!(of_flow["arrivalSeries"]["nodes"], json!([{"state": "SILENT", "topic": null, "flow": {"id": flow}}]));
+        let beside = "{ arrivalSeries { nodes { connectionId flowId connection { id } flow { id } } } }";
+        let beside = client.ask(beside, json!({})).await.unwrap();
+        let nodes = beside["arrivalSeries"]["nodes"].as_array().unwrap();
+        assert!(nodes.len() >= 2, "{beside}");
+        for node in nodes {
+            // Read for all of them at once, and each has its own.
+            assert_eq!((&node["connection"]["id"], &node["flow"]["id"]), (&node["connectionId"], &node["flowId"]), "{beside}");
+        }
 
         // What chooses otherwise from now on learns anew.
         crate::flow::publish(&client, &flow, json!({"filter": "totals.grand > 1000"})).await;

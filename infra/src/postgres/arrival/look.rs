@@ -397,7 +397,7 @@ async fn write(tx: &mut Transaction<'static, Postgres>, tenant: Uuid, all: &mut 
          SELECT id, $1, connection_id, kind, topic, flow_id, begun_at, until_at, last_at, memory, alarm
          FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::bytea[], $11::text[])
               AS i (id, connection_id, kind, topic, flow_id, begun_at, until_at, last_at, memory, alarm)
-         ON CONFLICT (connection_id, kind, topic) DO UPDATE SET begun_at = excluded.begun_at, until_at = excluded.until_at,
+         ON CONFLICT (connection_id, kind, topic) DO UPDATE SET flow_id = excluded.flow_id, begun_at = excluded.begun_at, until_at = excluded.until_at,
              last_at = excluded.last_at, memory = excluded.memory, alarm = excluded.alarm",
     )
     .bind(tenant)
