@@ -19,6 +19,8 @@ use super::{StoreError, TenantStore};
 pub const BACKLOG_MAX: i64 = 100_000;
 /// Deliveries that are put in order when a connection goes on: as many as that takes half a minute for, which is the backlog of weeks.
 const RESUMED_MAX: i64 = 1_000_000;
+/// And of them at once: as many as nobody notices that waits for one of their rows.
+const PLACED_AT_ONCE: usize = 20_000;
 /// Over how long it is measured how fast a destination drains, s: the shortest of these in which it took as many, in as many batches, as say
 /// something, because one that comes back speeds up within seconds. Else the longest.
 const MEASURED_S: [f64; 4] = [2.0, 5.0, 10.0, MEASURED_LONGEST_S];
@@ -212,21 +214,39 @@ async fn rates(tx: &mut Transaction<'static, Postgres>, tenant: Uuid) -> Result<
     rows.into_iter().map(read).collect()
 }
 
-/// A connection that was paused goes on: what waits for it is let go in the order of a backlog, behind what arrives from now on. What was left out would
-/// go as if it had just happened, and before what is due first.
-pub(super) async fn put_in_order(tx: &mut Transaction<'static, Postgres>, connection: ConnectionId) -> Result<(), StoreError> {
-    sqlx::query(sqlx::AssertSqlSafe(format!(
-        "WITH placed AS (
-             SELECT b.id, row_number() OVER (ORDER BY {ORDER}) AS at FROM deliveries b
-             WHERE b.connection_id = $1 AND b.state = 'planned' AND b.due_at <= now() LIMIT $2
-         )
-         UPDATE deliveries d SET lane = CASE WHEN d.rank < 0 THEN 0 ELSE greatest(d.lane, $3) END, sweep_at = now() + make_interval(secs => p.at / 1000000.0)
-         FROM placed p WHERE d.id = p.id AND d.state = 'planned'"
-    )))
-    .bind(connection.0)
-    .bind(RESUMED_MAX)
-    .bind(Lane::Retry.rank())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+impl TenantStore<'_> {
+    /// Before a connection that was paused goes on: what waits for it is let go in the order of a backlog, behind what arrives from now on. What was left
+    /// out would go as if it had just happened, and before what is due first. It goes piece by piece, while nothing is sent yet: one statement over the
+    /// backlog of weeks would run out of its time, and keep what arrives for the same records waiting. Who is cut off leaves a connection that is paused.
+    pub(super) async fn put_in_order(&self, connection: ConnectionId) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let waits: Vec<Uuid> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "SELECT b.id FROM deliveries b JOIN connections c ON c.id = b.connection_id AND c.state = 'paused'
+             WHERE b.connection_id = $1 AND b.state = 'planned' AND b.due_at <= now() ORDER BY {ORDER} LIMIT $2"
+        )))
+        .bind(connection.0)
+        .bind(RESUMED_MAX)
+        .fetch_all(&mut *tx)
+        .await?;
+        let began_at: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *tx).await?;
+        tx.commit().await?;
+        let mut placed: i64 = 0;
+        for piece in waits.chunks(PLACED_AT_ONCE) {
+            let mut tx = self.begin().await?;
+            sqlx::query(
+                "UPDATE deliveries d SET lane = CASE WHEN d.rank < 0 THEN 0 ELSE greatest(d.lane, $2) END,
+                        sweep_at = $3 + make_interval(secs => ($4 + p.at) / 1000000.0)
+                 FROM unnest($1::uuid[]) WITH ORDINALITY AS p (id, at) WHERE d.id = p.id AND d.state = 'planned'",
+            )
+            .bind(piece)
+            .bind(Lane::Retry.rank())
+            .bind(began_at)
+            .bind(placed)
+            .execute(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            placed += i64::try_from(piece.len()).unwrap_or(i64::MAX);
+        }
+        Ok(())
+    }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::consent::grant_follow;
 use super::receive::audit;
 use super::{StoreError, TenantStore};
-use super::{breaker, catch_up, rotation};
+use super::{breaker, rotation};
 use crate::vault::{DataKey, KeyHasher, Sealed, Vault};
 
 /// True where a name is taken already.
@@ -122,12 +122,12 @@ impl TenantStore<'_> {
             ConnectionState::Active => Action::ConnectionResumed,
             ConnectionState::Paused => Action::ConnectionPaused,
         };
+        if state == ConnectionState::Active {
+            self.put_in_order(connection).await?;
+        }
         let mut tx = self.begin().await?;
         let query = sqlx::query("UPDATE connections SET state = $2 WHERE id = $1 AND state <> $2");
         if query.bind(connection.0).bind(state.as_str()).execute(&mut *tx).await?.rows_affected() == 1 {
-            if state == ConnectionState::Active {
-                catch_up::put_in_order(&mut tx, connection).await?;
-            }
             audit(&mut tx, self.scope(), action, "connection", &[connection.0]).await?;
         }
         tx.commit().await?;

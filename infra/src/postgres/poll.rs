@@ -92,6 +92,13 @@ pub struct PolledPage<'a> {
     pub calls: &'a [ToldCall],
 }
 
+impl PolledPage<'_> {
+    /// So old that a webhook should have brought it.
+    fn is_late(&self, changed_at: Option<DateTime<Utc>>) -> bool {
+        changed_at.zip(self.missed_before).is_some_and(|(changed, before)| changed < before)
+    }
+}
+
 /// A message that a page brought.
 struct Brought {
     message: Uuid,
@@ -109,34 +116,53 @@ pub struct PollFailure {
     pub next_step: String,
 }
 
-/// Of what is listed and has no record though a webhook should have brought it: when it was told, by a message that is not read yet or waits for a
-/// person. What changed before that is not brought a second time, and nobody has missed it.
+/// What messages that are not read yet, or wait for a person, say of a record that is listed though a webhook should have brought it.
+#[derive(Default)]
+struct Pending {
+    /// One came after the record changed: nobody has missed the webhook.
+    is_told: bool,
+    /// One says the same word for word, or only that there is something, which is asked for when its turn comes. Any other may be of a change before this
+    /// one, however late it came: what is listed is brought then.
+    is_here: bool,
+}
+
+/// Of each record of the page that is late.
 async fn pending(
     tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
     poll: &Poll,
     page: &PolledPage<'_>,
-) -> Result<HashMap<String, DateTime<Utc>>, StoreError> {
-    let is_late = |record: &&Listed| record.changed_at.zip(page.missed_before).is_some_and(|(changed, before)| changed < before);
-    let late: Vec<&str> = page.records.iter().filter(is_late).map(|record| record.source_id.as_str()).collect();
+) -> Result<HashMap<String, Pending>, StoreError> {
+    let late: Vec<&Listed> = page.records.iter().filter(|record| page.is_late(record.changed_at)).collect();
     if late.is_empty() {
         return Ok(HashMap::new());
     }
     // Leans on messages_stopped, and on messages_sweep: that is as long as the backlog, and read only where something is late.
-    let rows: Vec<(String, DateTime<Utc>)> = sqlx::query_as(
-        "SELECT source_id, max(received_at) FROM (
-             SELECT m.source_id, m.record_kind, m.received_at FROM messages m
+    let rows = sqlx::query(
+        "WITH pending AS (
+             SELECT m.source_id, m.record_kind, m.received_at, m.thin, m.fetched, m.body FROM messages m
              WHERE m.connection_id = $1 AND m.state = 'exception' AND m.source_id IS NOT NULL AND m.source_id = ANY($3)
              UNION ALL
-             SELECT m.source_id, m.record_kind, m.received_at FROM messages m
+             SELECT m.source_id, m.record_kind, m.received_at, m.thin, m.fetched, m.body FROM messages m
              WHERE m.connection_id = $1 AND m.state IN ('received', 'fetching') AND m.source_id = ANY($3)
-         ) m WHERE m.record_kind = $2 GROUP BY source_id",
+         )
+         SELECT l.source_id, bool_or(p.received_at >= l.changed_at) AS is_told,
+                bool_or(CASE WHEN p.thin AND p.fetched IS NULL THEN p.received_at >= l.changed_at
+                             ELSE sha256(coalesce(p.fetched, p.body)) = l.sha256 END) AS is_here
+         FROM unnest($3::text[], $4::timestamptz[], $5::bytea[]) AS l (source_id, changed_at, sha256)
+         JOIN pending p ON p.source_id = l.source_id AND p.record_kind = $2
+         GROUP BY l.source_id",
     )
     .bind(poll.connection.0)
     .bind(poll.subject.as_str())
-    .bind(&late)
+    .bind(late.iter().map(|record| record.source_id.as_str()).collect::<Vec<_>>())
+    .bind(late.iter().map(|record| record.changed_at).collect::<Vec<_>>())
+    .bind(late.iter().map(|record| hash(&[&record.body]).to_vec()).collect::<Vec<_>>())
     .fetch_all(&mut **tx)
     .await?;
-    Ok(rows.into_iter().collect())
+    let read = |row: sqlx::postgres::PgRow| {
+        Ok((row.try_get("source_id")?, Pending { is_told: row.try_get("is_told")?, is_here: row.try_get("is_here")? }))
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// The polls of these kinds of connections read at once; one that reads already reads once more. They are taken in the order of their ids, so that two who
@@ -272,9 +298,9 @@ impl TenantStore<'_> {
             return Ok(None);
         }
         let pending = pending(&mut tx, poll, page).await?;
-        let told =
-            |record: &&Listed| pending.get(&record.source_id).zip(record.changed_at).is_none_or(|(at, changed)| *at < changed);
-        let records: Vec<&Listed> = page.records.iter().filter(told).collect();
+        let of = |record: &Listed| pending.get(&record.source_id);
+        let records: Vec<&Listed> =
+            page.records.iter().filter(|record| of(record).is_none_or(|pending| !pending.is_here)).collect();
         let messages: Vec<Uuid> = records.iter().map(|_| MessageId::generate().0).collect();
         let digests: Vec<Hash> = records.iter().map(|record| hash(&[&record.body])).collect();
         let rows = sqlx::query(
@@ -325,9 +351,9 @@ impl TenantStore<'_> {
         let brought: Vec<Brought> = messages
             .iter()
             .zip(digests)
-            .filter_map(|(id, sha256)| {
-                let changed_at = brought.get(id)?;
-                let is_gap = changed_at.zip(page.missed_before).is_some_and(|(changed, before)| changed < before);
+            .zip(&records)
+            .filter_map(|((id, sha256), record)| {
+                let is_gap = page.is_late(*brought.get(id)?) && of(record).is_none_or(|pending| !pending.is_told);
                 Some(Brought { message: *id, is_gap, sha256 })
             })
             .collect();
