@@ -43,20 +43,34 @@ pub fn value<'a>(path: &str, value: &'a str) -> Cow<'a, str> {
     if is_personal(path) { Cow::Borrowed(HIDDEN) } else { sentence(value) }
 }
 
-/// A report of what differs: a value beside the path of its field, and words for people.
+/// Keys of a report whose texts name something, and repeat nobody's value.
+const NAMES: &[&str] = &["path", "field", "code", "owner", "table", "fix_kind"];
+
+/// A report of what differs: a value beside the path of its field, and words for people, which may repeat that value.
 pub fn report(told: &mut serde_json::Value) {
+    report_of(told, None);
+}
+
+/// `around` is the path of the field that it is told of: the values that had no entry stand below it, and say no path of their own.
+fn report_of(told: &mut serde_json::Value, around: Option<&str>) {
     match told {
-        serde_json::Value::Array(items) => items.iter_mut().for_each(report),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| report_of(item, around)),
         serde_json::Value::Object(map) => {
-            let path = ["path", "field"].iter().find_map(|key| map.get(*key)?.as_str()).map(str::to_owned);
+            let own = ["path", "field"].iter().find_map(|key| map.get(*key)?.as_str()).map(str::to_owned);
+            let path = own.as_deref().or(around);
+            let told_of = map.get("value").and_then(serde_json::Value::as_str).filter(|value| !value.is_empty());
+            let word = told_of.filter(|_| path.is_some_and(is_personal)).map(str::to_owned);
             for (key, item) in map {
                 let serde_json::Value::String(text) = item else {
-                    report(item);
+                    report_of(item, path);
                     continue;
                 };
-                let is_value = ["before", "after", "value"].contains(&key.as_str());
-                let hidden = path.as_deref().filter(|_| is_value).map_or_else(|| sentence(text), |path| value(path, text));
-                *text = hidden.into_owned();
+                let hidden = match (path, &word) {
+                    (Some(path), _) if ["before", "after", "value"].contains(&key.as_str()) => value(path, text).into_owned(),
+                    (_, Some(word)) if !NAMES.contains(&key.as_str()) => sentence_about(text, word),
+                    _ => sentence(text).into_owned(),
+                };
+                *text = hidden;
             }
         }
         _ => {}
@@ -101,6 +115,12 @@ pub fn sentence(text: &str) -> Cow<'_, str> {
         said.push_str(&piece[word.len()..]);
     }
     if is_changed { Cow::Owned(said) } else { Cow::Borrowed(text) }
+}
+
+/// A sentence for people that repeats this value, which tells of a person.
+#[must_use]
+pub fn sentence_about(text: &str, word: &str) -> String {
+    sentence(&text.replace(word, HIDDEN)).into_owned()
 }
 
 fn is_mail(word: &str) -> bool {
@@ -215,6 +235,31 @@ mod tests {
             {"field": "lines[].sku", "examples": [{"path": "lines[0].sku", "before": "HAT", "after": "CAP"}]}],
             "causes": [{"reason": {"code": "mapping.lookup", "sentence": format!("{HIDDEN} has no entry"), "path": "customer.email", "value": HIDDEN}}]});
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_report_repeats_nobodys_name_in_the_words_beside_it() {
+        let reason = |path: &str, value: &str| {
+            serde_json::json!({"causes": [{"records": 2, "newly": 1, "reason": {
+                "code": "no_entry", "path": path, "value": value, "table": "Names", "owner": "operations",
+                "sentence": format!("Order #1 was not sent to the ERP: the value \"{value}\" has no entry in the table \"Names\"."),
+                "cause": format!("The value \"{value}\" has no entry in the table \"Names\"."),
+                "missing": [{"table": "Names", "value": value}, {"table": "Names", "value": "Augusta King"}]}}]})
+        };
+        let mut told = reason("customer.name", "Ada Byron");
+        report(&mut told);
+        let mut expected = reason("customer.name", HIDDEN);
+        expected["causes"][0]["reason"]["missing"][1]["value"] = HIDDEN.into();
+        assert_eq!(told, expected);
+
+        let mut told = reason("lines[].sku", "HAT");
+        report(&mut told);
+        assert_eq!(told, reason("lines[].sku", "HAT"), "what tells of nobody stays");
+        // A name that is a word of ours spoils nothing that a program reads.
+        let mut told = reason("customer.name", "no");
+        report(&mut told);
+        let seen = ["code", "path", "value"].map(|key| told["causes"][0]["reason"][key].as_str().unwrap());
+        assert_eq!(seen, ["no_entry", "customer.name", HIDDEN]);
     }
 
     /// The table: each field of the model that tells of a person is hidden, in each kind, wherever it stands.

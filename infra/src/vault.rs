@@ -81,6 +81,8 @@ pub struct Vault {
 #[derive(Clone)]
 struct MasterKey {
     wrapping: Arc<LessSafeKey>,
+    /// What the keys are made of that seal what is handed out.
+    handing: hmac::Key,
     id: String,
 }
 
@@ -89,7 +91,17 @@ impl MasterKey {
         let bytes = STANDARD.decode(text.expose_secret().trim()).map_err(|_| VaultError::MasterKey)?;
         let digest = ring::digest::digest(&ring::digest::SHA256, &bytes);
         let id = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { wrapping: Arc::new(key(&bytes).ok_or(VaultError::MasterKey)?), id })
+        // A key of its own, as the hasher has.
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), b"crossdock/handed-out");
+        let handing = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
+        Ok(Self { wrapping: Arc::new(key(&bytes).ok_or(VaultError::MasterKey)?), handing, id })
+    }
+
+    /// What seals a thing of this kind that is handed out in this tenant, and what its nonces are made by.
+    fn handing_keys(&self, tenant: TenantId, what: HandedOut) -> Result<(LessSafeKey, hmac::Key), VaultError> {
+        let derived = |part: &str| hmac::sign(&self.handing, format!("{part}/{}/{tenant}", what.as_str()).as_bytes());
+        let sealing = key(derived("seal").as_ref()).ok_or(VaultError::MasterKey)?;
+        Ok((sealing, hmac::Key::new(hmac::HMAC_SHA256, derived("nonce").as_ref())))
     }
 }
 
@@ -153,6 +165,26 @@ impl Vault {
         let what = || format!("the mail {mail}");
         let plain = self.opened(&what, &mail_aad(mail), master_key_id, sealed)?;
         String::from_utf8(plain).map(SecretString::from).map_err(|_| VaultError::Sealed { what: what() })
+    }
+
+    /// Seals what a caller is handed and gives back unread. The same text is sealed to the same bytes in its tenant, so that it names a thing as the
+    /// text itself does; to who has no key it tells whether two are the same, and nothing else.
+    ///
+    /// # Errors
+    /// Where it is larger than any text of ours.
+    pub fn hand_out(&self, tenant: TenantId, what: HandedOut, text: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let (sealing, naming) = self.master.handing_keys(tenant, what)?;
+        // Made of the text, so that none is used for two texts.
+        let mut nonce = [0u8; NONCE_LEN];
+        nonce.copy_from_slice(&hmac::sign(&naming, text).as_ref()[..NONCE_LEN]);
+        seal_with(&sealing, nonce, &[], text)
+    }
+
+    /// What was sealed by [`Self::hand_out`]; `None` of anything else, and of what another tenant was handed.
+    #[must_use]
+    pub fn take_back(&self, tenant: TenantId, what: HandedOut, sealed: &[u8]) -> Option<Vec<u8>> {
+        let masters = [Some(&self.master), self.also.as_ref()];
+        masters.into_iter().flatten().find_map(|master| open(&master.handing_keys(tenant, what).ok()?.0, &[], sealed))
     }
 
     /// True where what this master key has wrapped can be read.
@@ -283,6 +315,24 @@ fn mail_aad(mail: MailId) -> String {
     format!("crossdock/mail/{mail}")
 }
 
+/// What callers are handed and give back unread. Each kind has a key of its own: one is not taken for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandedOut {
+    /// Where a page of a list goes on.
+    Cursor,
+    /// The key of a cause, which repeats a value that they may not see.
+    CauseKey,
+}
+
+impl HandedOut {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Cursor => "cursor",
+            Self::CauseKey => "cause-key",
+        }
+    }
+}
+
 /// What was sealed: it opens as nothing else, so that no row can be passed off as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sealed {
@@ -341,6 +391,10 @@ fn key(bytes: &[u8]) -> Option<LessSafeKey> {
 fn seal(key: &LessSafeKey, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, VaultError> {
     let mut nonce = [0u8; NONCE_LEN];
     SystemRandom::new().fill(&mut nonce).map_err(|_| VaultError::Random)?;
+    seal_with(key, nonce, aad, plain)
+}
+
+fn seal_with(key: &LessSafeKey, nonce: [u8; NONCE_LEN], aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, VaultError> {
     let mut sealed = plain.to_vec();
     key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut sealed)
         .map_err(|_| VaultError::Random)?;
@@ -431,6 +485,27 @@ mod tests {
         assert!(matches!(error, VaultError::OtherMasterKey { .. }), "{error}");
         let next = vault(8).also_reading(&SecretString::from(STANDARD.encode([7; KEY_BYTES]))).unwrap();
         assert!(next.open_of_person(user, ours.master_key_id(), &sealed).is_ok());
+    }
+
+    #[test]
+    fn what_is_handed_out_names_a_thing_and_is_taken_back_in_its_tenant_only() {
+        let (ours, tenant, text) = (vault(7), TenantId::generate(), b"flw_1|no_entry|customer.name|Ada Byron");
+        let sealed = ours.hand_out(tenant, HandedOut::CauseKey, text).unwrap();
+        assert!(!sealed.windows(3).any(|three| three == b"Ada"));
+        assert_eq!(ours.hand_out(tenant, HandedOut::CauseKey, text).unwrap(), sealed, "a name stays");
+        assert_ne!(ours.hand_out(tenant, HandedOut::CauseKey, b"flw_1|no_entry|customer.name|Ada").unwrap()[..8], sealed[..8]);
+        assert_eq!(ours.take_back(tenant, HandedOut::CauseKey, &sealed).as_deref(), Some(&text[..]));
+        assert_eq!(ours.take_back(tenant, HandedOut::Cursor, &sealed), None);
+        assert_eq!(ours.take_back(TenantId::generate(), HandedOut::CauseKey, &sealed), None);
+        assert_eq!(vault(8).take_back(tenant, HandedOut::CauseKey, &sealed), None);
+        let next = vault(8).also_reading(&SecretString::from(STANDARD.encode([7; KEY_BYTES]))).unwrap();
+        assert!(next.take_back(tenant, HandedOut::CauseKey, &sealed).is_some(), "while the master key is replaced");
+        for at in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[at] ^= 1;
+            assert_eq!(ours.take_back(tenant, HandedOut::CauseKey, &altered), None, "byte {at}");
+            assert_eq!(ours.take_back(tenant, HandedOut::CauseKey, &sealed[..at]), None, "cut at {at}");
+        }
     }
 
     #[test]

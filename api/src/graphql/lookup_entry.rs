@@ -12,6 +12,7 @@ use infra::postgres::lookup_entry::{Cause, Edit, Edited};
 use super::error::{UserError, UserErrorCode, within};
 use super::lookup_table::{LookupTableNode, LookupTablePayload, again, find, not_found, refuse};
 use super::page::AGGREGATE_COST;
+use super::personal::not_hidden;
 
 /// Entries, or values, of one change by hand.
 const SET_MAX: usize = 5_000;
@@ -103,6 +104,9 @@ impl LookupEntryMutation {
         let kind = TableKind::parse(&row.kind).unwrap_or_default();
         let mut checked = Vec::with_capacity(entries.len());
         for (at, entry) in entries.into_iter().enumerate() {
+            if let Err(error) = not_hidden(ctx, &format!("entries.{at}"), &entry.from) {
+                return Ok(refuse(error));
+            }
             match Entry::from(entry).checked(kind) {
                 Ok(entry) => checked.push(entry),
                 Err(what) => return Ok(refuse(UserError::new(&format!("entries.{at}"), UserErrorCode::Invalid, what))),

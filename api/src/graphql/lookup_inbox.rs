@@ -22,7 +22,7 @@ use super::exception::nudge;
 use super::lookup_entry::full;
 use super::lookup_table::{LookupTableNode, find, not_found};
 use super::page::{AGGREGATE_COST, cost, opened, rows, sealed};
-use super::personal::Personal;
+use super::personal::{Personal, not_hidden};
 
 /// What an entry was found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -98,7 +98,7 @@ impl LookupInboxQuery {
         after: Option<String>,
     ) -> Result<Connection<String, LookupInboxItem, EmptyFields, EmptyFields>> {
         let first = rows(first)?;
-        let place = after.map(|cursor| opened::<(i64, String, String)>(&cursor)).transpose()?;
+        let place = after.map(|cursor| opened::<(i64, String, String)>(ctx, &cursor)).transpose()?;
         let place = place.map(|(deliveries, table, value)| InboxPlace { deliveries, table, value });
         let (items, has_next) = within(ctx, Permission::ReadOperations, async |store| {
             store.lookup_inbox(table.as_deref(), place.as_ref(), first).await
@@ -119,8 +119,8 @@ impl LookupInboxQuery {
             HashMap::new()
         };
         let mut connection = Connection::new(place.is_some(), has_next);
-        connection.edges.extend(items.into_iter().map(|item| {
-            let cursor = sealed(&(item.deliveries, &item.table, &item.value));
+        for item in items {
+            let cursor = sealed(ctx, &(item.deliveries, &item.table, &item.value))?;
             let key = (item.table, item.value);
             let suggestions = suggested.remove(&key).unwrap_or_default();
             let node = LookupInboxItem {
@@ -134,8 +134,8 @@ impl LookupInboxQuery {
                 records: item.examples,
                 suggestions: suggestions.into_iter().map(Into::into).collect(),
             };
-            Edge::new(cursor, node)
-        }));
+            connection.edges.push(Edge::new(cursor, node));
+        }
         Ok(connection)
     }
 }
@@ -181,6 +181,9 @@ impl LookupInboxMutation {
         effective_from: Option<DateTime<Utc>>,
     ) -> Result<LookupInboxPayload> {
         let refuse = |error| Ok(LookupInboxPayload { lookup_table: None, retried: 0, user_errors: vec![error] });
+        if let Err(error) = not_hidden(ctx, "value", &value) {
+            return refuse(error);
+        }
         let missing = || UserError { field: vec!["tableId".to_owned()], ..not_found() };
         let Some(row) = find(ctx, Permission::WorkExceptions, &table_id).await? else { return refuse(missing()) };
         let retried = match resolve(ctx, &row, &value, to, effective_from).await? {
@@ -219,7 +222,8 @@ pub async fn resolve(
     let at_table = |error: UserError| UserError { field: vec!["tableId".to_owned()], ..error };
     let Some(edited) = asked else { return Ok(Err(at_table(not_found()))) };
     if !edited.is_written && edited.counts.changed > 0 {
-        let what = format!("the value \"{value}\" has another entry by now: look at it in the table \"{}\"", row.name);
+        // The value may be one that whoever asks is not shown: they named its cause.
+        let what = format!("it has another entry by now: look at it in the table \"{}\"", row.name);
         return Ok(Err(UserError::new("value", UserErrorCode::Taken, what)));
     }
     if let Some(clash) = edited.clashes.first() {

@@ -128,17 +128,17 @@ impl LookupTableNode {
         version: Option<i64>,
     ) -> Result<Connection<String, LookupEntryNode, EmptyFields, EmptyFields>> {
         let first = rows(first)?;
-        let after = after.map(|cursor| opened(&cursor)).transpose()?;
+        let after = after.map(|cursor| opened(ctx, &cursor)).transpose()?;
         let has_previous = after.is_some();
         let filter = EntryFilter { version, search: search.filter(|text| !text.is_empty()), after };
         let (entries, has_next) =
             within(ctx, Permission::ReadOperations, async |store| store.lookup_entries_page(self.row, &filter, first).await)
                 .await?;
         let mut connection = Connection::new(has_previous, has_next);
-        connection.edges.extend(entries.into_iter().map(|entry| {
-            let cursor = sealed(&(&entry.from, entry.effective_from));
-            Edge::new(cursor, entry.into())
-        }));
+        for entry in entries {
+            let cursor = sealed(ctx, &(&entry.from, entry.effective_from))?;
+            connection.edges.push(Edge::new(cursor, entry.into()));
+        }
         Ok(connection)
     }
 

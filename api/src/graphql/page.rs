@@ -11,10 +11,14 @@ use domain::scope::Permission;
 use infra::postgres::StoreError;
 use infra::postgres::filter::of_ids;
 use infra::postgres::page::{Listed, PAGE_MAX, Page};
+<<<<<<< HEAD
 use tokio::sync::OnceCell;
+=======
+use infra::vault::HandedOut;
+>>>>>>> h-c
 use uuid::Uuid;
 
-use super::error::{Code, fail, within};
+use super::error::{Code, fail, internal, scope, state, within};
 
 /// Rows of a page that does not say how many.
 const FIRST: i32 = 20;
@@ -123,14 +127,28 @@ pub fn rows(first: Option<i32>) -> Result<u64> {
     first.ok_or_else(|| fail(Code::BadRequest, &format!("`first` is how many rows you want, from 1 to {PAGE_MAX}")))
 }
 
-/// A cursor of a list that is in the order of its texts.
-pub fn sealed(place: &impl serde::Serialize) -> String {
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(place).expect("a place is plain data"))
+/// A cursor of a list that is in the order of its texts. These may tell of a person, so whoever is given it cannot read it.
+pub fn sealed(ctx: &Context<'_>, place: &impl serde::Serialize) -> Result<String> {
+    let json = serde_json::to_vec(place).expect("a place is plain data");
+    let tenant = scope(ctx, Permission::ReadOperations)?.tenant;
+    let sealed = state(ctx).vault.hand_out(tenant, HandedOut::Cursor, &json);
+    sealed.map(|sealed| URL_SAFE_NO_PAD.encode(sealed)).map_err(|error| internal(ctx, &error.into()))
 }
 
-pub fn opened<T: serde::de::DeserializeOwned>(cursor: &str) -> Result<T> {
-    let place = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|json| serde_json::from_slice(&json).ok());
-    place.ok_or_else(|| fail(Code::BadRequest, "`after` is no cursor of this list"))
+pub fn opened<T: serde::de::DeserializeOwned>(ctx: &Context<'_>, cursor: &str) -> Result<T> {
+    let tenant = scope(ctx, Permission::ReadOperations)?.tenant;
+    let json = bytes(cursor).and_then(|sealed| state(ctx).vault.take_back(tenant, HandedOut::Cursor, &sealed));
+    json.and_then(|json| place(&json)).ok_or_else(|| fail(Code::BadRequest, "`after` is no cursor of this list"))
+}
+
+/// What stands in a cursor, sealed.
+pub fn bytes(cursor: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(cursor).ok()
+}
+
+/// The place that was sealed.
+pub fn place<T: serde::de::DeserializeOwned>(json: &[u8]) -> Option<T> {
+    serde_json::from_slice(json).ok()
 }
 
 /// The name of the query type, so that this crate need not name the library behind it.

@@ -11,6 +11,7 @@ use domain::permission::Permission;
 use domain::personal;
 use domain::record::RecordKind;
 
+use super::error::{UserError, UserErrorCode};
 use crate::auth::Viewer;
 
 /// A text, and how what tells of a person is found in it.
@@ -73,7 +74,7 @@ impl Personal {
             Found::At(path) => personal::value(path, &self.text),
             Found::Sentence => personal::sentence(&self.text),
             Found::Detail(subject_kind) => personal::detail(subject_kind, &self.text),
-            Found::Word(word) => personal::sentence(&self.text.replace(word.as_str(), personal::HIDDEN)).into_owned().into(),
+            Found::Word(word) => personal::sentence_about(&self.text, word).into(),
         }
     }
 }
@@ -83,8 +84,21 @@ pub fn sees(ctx: &Context<'_>) -> bool {
     may(ctx.data_opt::<Arc<Viewer>>())
 }
 
-fn may(viewer: Option<&Arc<Viewer>>) -> bool {
+pub fn may(viewer: Option<&Arc<Viewer>>) -> bool {
     viewer.is_some_and(|viewer| viewer.may(Permission::ReadPersonalData))
+}
+
+/// Refuses what whoever asks was shown in the place of something else: it would be kept, or looked for, as if it were that.
+///
+/// # Errors
+/// Where there are dots in it, and they are not shown what the dots stand for.
+pub fn not_hidden(ctx: &Context<'_>, field: &str, text: &str) -> Result<(), UserError> {
+    const SENT_BACK: &str = "••• stands for what is hidden from you, and is not the value itself: an owner, an admin or an operator of the \
+                             tenant sees it and can do this, and so can a key with READ_PERSONAL_DATA";
+    if sees(ctx) || !text.contains(personal::HIDDEN) {
+        return Ok(());
+    }
+    Err(UserError::new(field, UserErrorCode::Invalid, SENT_BACK))
 }
 
 /// What a canonical document says to whoever asks.

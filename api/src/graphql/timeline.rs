@@ -59,7 +59,7 @@ struct TimelineCall {
     outcome: Option<String>,
     status: Option<i32>,
     /// Why it failed.
-    reason: Option<String>,
+    reason: Option<Personal>,
 }
 
 /// The part of an entry that an act or a call fills in.
@@ -141,7 +141,7 @@ fn call(row: &TimelineRow, attempt: &TimelineAttempt) -> Part {
             ended_at: attempt.ended_at,
             outcome: attempt.outcome.clone(),
             status: attempt.status,
-            reason: attempt.reason.clone(),
+            reason: attempt.reason.clone().map(Personal::sentence),
         }),
     }
 }

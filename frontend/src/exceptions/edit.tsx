@@ -1,5 +1,6 @@
 // Edit and retry: fields of the record, or of what is sent for this one delivery. What does not fit is said beside its field, and nothing is sent.
 import { useState } from "react";
+import { useIsHidden } from "../app/hidden";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { Problem, sentence } from "../ui/state";
@@ -18,10 +19,12 @@ interface EditProps {
 }
 
 export function EditDialog({ exception, document, payload: sent, close }: EditProps) {
+  const isHidden = useIsHidden();
   const [isPayload, setPayload] = useState(false);
   const fields = fieldsOf(isPayload && sent !== null ? sent : document);
-  // The field at fault is named as the destination names it, and the record has names of its own: the value that was refused is found there first.
-  const startOf = (all: readonly DocumentField[]) => all.find((field) => exception.value && field.value === exception.value) ?? all.find((field) => exception.path && field.path === exception.path);
+  // The field at fault is named as the destination names it, and the record has names of its own: the value that was refused is found there first. Of
+  // hidden values one is like the other.
+  const startOf = (all: readonly DocumentField[]) => all.find((field) => exception.value && !isHidden(exception.value) && field.value === exception.value) ?? all.find((field) => exception.path && field.path === exception.path);
   const start = startOf(fields);
   const [edits, setEdits] = useState<DocumentField[]>([start ?? { path: "", value: "", isText: true }]);
   const turn = (toPayload: boolean) => {

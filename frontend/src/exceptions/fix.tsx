@@ -2,6 +2,7 @@
 import { useState } from "react";
 import { Link } from "@tanstack/react-router";
 import { useTenant, wrongWith } from "../api/hooks";
+import { HiddenAnswer, useIsHidden } from "../app/hidden";
 import { Field } from "../ui/field";
 import { Problem, sentence } from "../ui/state";
 import { Working } from "../ui/working";
@@ -52,8 +53,10 @@ export function Fixes({ group, picked, currentId }: FixesProps) {
 function AddLookupValue({ group }: { group: Group }) {
   const [to, setTo] = useState("");
   const act = useExceptionAct(ExceptionFixLookupValueDocument, (result) => result.exceptionFixLookupValue, () => undefined);
+  const isHidden = useIsHidden();
   const { lookupTable, value } = group;
   if (!lookupTable || value == null) return null;
+  if (isHidden(value)) return <HiddenAnswer />;
   return (
     <form
       className="stack tight"

@@ -68,7 +68,8 @@ function Worked({ causeKey }: { causeKey: string }) {
           </div>
         </Empty>
       </div>
-      {named && <ExceptionDetail key={named} id={named} causeKey={causeKey} />}
+      {/* An address may name the cause by a key that was sealed for somebody else: what is listed has it as it is shown here. */}
+      {named && <ExceptionDetail key={named} id={named} causeKey={asked.rows[0]?.causeKey ?? causeKey} />}
       {asked.error && !asked.data && <Problem error={asked.error} retry={() => void asked.refetch()} />}
       {asked.rows.length > 0 && (
         <section className="panel flush">

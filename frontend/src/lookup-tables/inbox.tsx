@@ -2,6 +2,7 @@
 import { useState } from "react";
 import { Link } from "@tanstack/react-router";
 import { usePages, useTenant } from "../api/hooks";
+import { HiddenAnswer, useIsHidden } from "../app/hidden";
 import { useMay } from "../app/role";
 import { FormErrors, useFormAct } from "../ui/form-dialog";
 import { Asked, Empty, LoadMore } from "../ui/state";
@@ -17,6 +18,7 @@ export function useInbox() {
 }
 
 export function Inbox({ asked }: { asked: ReturnType<typeof useInbox> }) {
+  const isHidden = useIsHidden();
   return (
     <section className="panel flush" aria-label="Values without an entry">
       <h2>Values without an entry</h2>
@@ -36,8 +38,9 @@ export function Inbox({ asked }: { asked: ReturnType<typeof useInbox> }) {
                 </tr>
               </thead>
               <tbody>
-                {asked.rows.map((item) => (
-                  <Answer key={`${item.table}\n${item.value}`} item={item} />
+                {asked.rows.map((item, index) => (
+                  // Of hidden values one is like the other.
+                  <Answer key={`${item.table}\n${item.value}\n${isHidden(item.value) ? index : ""}`} item={item} />
                 ))}
               </tbody>
             </table>
@@ -52,6 +55,7 @@ export function Inbox({ asked }: { asked: ReturnType<typeof useInbox> }) {
 function Answer({ item }: { item: Item }) {
   const tenant = useTenant();
   const may = useMay();
+  const isHidden = useIsHidden();
   const [to, setTo] = useState("");
   const table = item.lookupTable;
   const act = useFormAct(LookupInboxResolveDocument, (result) => result.lookupInboxResolve, ({ lookupInboxResolve }) => `“${item.value}” is in the table “${item.table}”, and ${lookupInboxResolve.retried.toLocaleString()} go on.`);
@@ -88,6 +92,8 @@ function Answer({ item }: { item: Item }) {
       <td>
         {!may("work") ? (
           <span className="muted">Your role cannot answer it.</span>
+        ) : table && isHidden(item.value) ? (
+          <HiddenAnswer />
         ) : table ? (
           <form
             className="stack tight"

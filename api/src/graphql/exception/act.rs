@@ -8,6 +8,7 @@ use domain::scope::Permission;
 use infra::postgres::exception::act::{Act, Acted};
 use infra::postgres::exception::retry::{Ended, Nudges, Selection, Versions};
 
+use super::cause_key::cause_named;
 use crate::graphql::error::{UserError, UserErrorCode, WHY_CHARS_MAX, said, state, within};
 use crate::graphql::page::uuid;
 
@@ -69,7 +70,7 @@ impl ExceptionMutation {
         input: ExceptionSelectionInput,
         versions: Option<ExceptionRetryVersions>,
     ) -> Result<ExceptionPayload> {
-        let selection = match select(&input) {
+        let selection = match select(ctx, &input) {
             Ok(selection) => selection,
             Err(error) => return Ok(ExceptionPayload::refused(error)),
         };
@@ -91,7 +92,7 @@ impl ExceptionMutation {
             Ok(reason) => reason,
             Err(error) => return Ok(ExceptionPayload::refused(error)),
         };
-        let selection = match select(&input) {
+        let selection = match select(ctx, &input) {
             Ok(selection) => selection,
             Err(error) => return Ok(ExceptionPayload::refused(error)),
         };
@@ -173,7 +174,7 @@ impl ExceptionMutation {
 }
 
 async fn act(ctx: &Context<'_>, input: &ExceptionSelectionInput, act: &Act) -> Result<ExceptionPayload> {
-    let selection = match select(input) {
+    let selection = match select(ctx, input) {
         Ok(selection) => selection,
         Err(error) => return Ok(ExceptionPayload::refused(error)),
     };
@@ -197,7 +198,7 @@ pub async fn nudge(ctx: &Context<'_>, nudges: &Nudges) {
     state(ctx).broker.nudge_stages(nudges).await;
 }
 
-pub fn select(input: &ExceptionSelectionInput) -> Result<Selection, UserError> {
+pub fn select(ctx: &Context<'_>, input: &ExceptionSelectionInput) -> Result<Selection, UserError> {
     if input.ids.len() > IDS_MAX {
         return Err(UserError::new(
             "ids",
@@ -209,5 +210,6 @@ pub fn select(input: &ExceptionSelectionInput) -> Result<Selection, UserError> {
         return Err(UserError::new("ids", UserErrorCode::Required, "say which exceptions: ids or a causeKey"));
     }
     // An id of nothing selects nothing.
-    Ok(Selection { ids: input.ids.iter().filter_map(uuid::<ExceptionId>).collect(), cause_key: input.cause_key.clone() })
+    let cause_key = input.cause_key.as_deref().map(|key| cause_named(ctx, key));
+    Ok(Selection { ids: input.ids.iter().filter_map(uuid::<ExceptionId>).collect(), cause_key })
 }

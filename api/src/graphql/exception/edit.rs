@@ -26,6 +26,7 @@ use super::act::{ExceptionPayload, ExceptionRetryVersions, nudge};
 use super::what_if::{Way, Which};
 use crate::graphql::error::{UserError, UserErrorCode, internal, scope, state, within};
 use crate::graphql::page::{LARGE_COST, uuid};
+use crate::graphql::personal::not_hidden;
 
 /// Changes that the audit log keeps of one edit, and how much of each.
 const TOLD_MAX: usize = 50;
@@ -50,7 +51,7 @@ impl ExceptionEditMutation {
     /// what it says then counts.
     #[graphql(complexity = "LARGE_COST * 4 + child_complexity")]
     async fn exception_edit_record(&self, ctx: &Context<'_>, id: ID, edits: Vec<FieldEditInput>) -> Result<ExceptionPayload> {
-        let edits = match read(&edits) {
+        let edits = match read(ctx, &edits) {
             Ok(edits) => edits,
             Err(error) => return Ok(ExceptionPayload::refused(error)),
         };
@@ -74,7 +75,7 @@ impl ExceptionEditMutation {
         edits: Vec<FieldEditInput>,
         versions: Option<ExceptionRetryVersions>,
     ) -> Result<ExceptionPayload> {
-        let edits = match if edits.is_empty() { Ok(Edits::default()) } else { read(&edits) } {
+        let edits = match if edits.is_empty() { Ok(Edits::default()) } else { read(ctx, &edits) } {
             Ok(edits) => edits,
             Err(error) => return Ok(ExceptionPayload::refused(error)),
         };
@@ -83,9 +84,12 @@ impl ExceptionEditMutation {
     }
 }
 
-fn read(edits: &[FieldEditInput]) -> Result<Edits, UserError> {
+fn read(ctx: &Context<'_>, edits: &[FieldEditInput]) -> Result<Edits, UserError> {
     let read = Edits::read(edits.iter().map(|edit| (edit.path.as_str(), edit.value.as_str())));
-    read.map_err(|error| invalid(error.to_string()))
+    let read = read.map_err(|error| invalid(error.to_string()))?;
+    // As it would be kept: dots may come as escapes of JSON.
+    not_hidden(ctx, "edits", &read.to_value().to_json())?;
+    Ok(read)
 }
 
 fn invalid(what: String) -> UserError {

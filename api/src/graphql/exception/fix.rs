@@ -12,6 +12,7 @@ use infra::postgres::exception::done::{DONE_MAX, Noted};
 use infra::postgres::filter;
 
 use super::act::{ExceptionPayload, ExceptionSelectionInput, nudge, select};
+use super::cause_key::cause_named;
 use crate::graphql::error::{UserError, UserErrorCode, within};
 use crate::graphql::lookup_inbox::resolve;
 use crate::graphql::page::{AGGREGATE_COST, uuid};
@@ -44,6 +45,7 @@ impl ExceptionFixMutation {
         effective_from: Option<DateTime<Utc>>,
     ) -> Result<ExceptionPayload> {
         let refuse = |error| Ok(ExceptionPayload::refused(error));
+        let cause_key = cause_named(ctx, &cause_key);
         let group = within(ctx, Permission::WorkExceptions, async |store| store.exception_group(&cause_key).await).await?;
         let Some(group) = group else {
             return refuse(UserError::new("causeKey", UserErrorCode::NotFound, "no exception of this cause is open"));
@@ -71,7 +73,7 @@ impl ExceptionFixMutation {
     /// themselves once all of that is confirmed.
     #[graphql(complexity = "AGGREGATE_COST * 2 + child_complexity")]
     async fn exception_create_first(&self, ctx: &Context<'_>, input: ExceptionSelectionInput) -> Result<ExceptionPayload> {
-        let selection = match select(&input) {
+        let selection = match select(ctx, &input) {
             Ok(selection) => selection,
             Err(error) => return Ok(ExceptionPayload::refused(error)),
         };

@@ -11,6 +11,7 @@ use domain::scope::Permission;
 use infra::postgres::exception::group::{ExceptionGroup, GroupFilter, Money};
 use uuid::Uuid;
 
+use super::cause_key::{CauseKey, cause_named};
 use super::history::{ExceptionCommentNode, ExceptionEventNode, comments, history};
 use crate::graphql::error::{Code, fail, within};
 use crate::graphql::member::{Fellows, MemberNode};
@@ -22,7 +23,8 @@ use crate::graphql::personal::Personal;
 #[graphql(name = "ExceptionGroup", complex)]
 pub struct ExceptionGroupNode {
     id: ID,
-    cause_key: String,
+    /// It repeats the value, so where that is hidden the key is sealed; it is taken as it is given.
+    cause_key: CauseKey,
     code: String,
     /// What happened, in plain words.
     cause: Personal,
@@ -112,7 +114,7 @@ impl ExceptionGroupNode {
         Self {
             id: ID(group.id.to_string()),
             fixes: fixes(&group.code, group.fix_kind, group.has_deliveries),
-            cause_key: group.cause_key,
+            cause_key: CauseKey::new(group.cause_key, group.path.as_deref(), group.value.as_deref()),
             code: group.code,
             cause: Personal::sentence_about(group.cause, group.path.as_deref(), group.value.as_deref()),
             owner: group.owner,
@@ -203,24 +205,24 @@ impl ExceptionGroupQuery {
         first: Option<i32>,
         after: Option<String>,
     ) -> Result<Connection<String, ExceptionGroupNode, EmptyFields, EmptyFields>> {
-        let (first, after) = (rows(first)?, after.map(|cursor| opened::<(i64, String)>(&cursor)).transpose()?);
+        let (first, after) = (rows(first)?, after.map(|cursor| opened::<(i64, String)>(ctx, &cursor)).transpose()?);
         let has_previous = after.is_some();
         let filter = GroupFilter { after, ..filter.unwrap_or_default().read()? };
         let (groups, has_next) =
             within(ctx, Permission::ReadOperations, async |store| store.exception_groups(&filter, first).await).await?;
         let fellows = fellows(ctx, &groups).await?;
         let (mut connection, now) = (Connection::new(has_previous, has_next), Utc::now());
-        connection.edges.extend(groups.into_iter().map(|group| {
-            let cursor = sealed(&(group.count, &group.cause_key));
-            Edge::new(cursor, ExceptionGroupNode::new(group, &fellows, now))
-        }));
+        for group in groups {
+            let cursor = sealed(ctx, &(group.count, &group.cause_key))?;
+            connection.edges.push(Edge::new(cursor, ExceptionGroupNode::new(group, &fellows, now)));
+        }
         Ok(connection)
     }
 
     /// One group by its cause; null where none of its exceptions is open.
     #[graphql(complexity = "AGGREGATE_COST + child_complexity")]
     async fn exception_group(&self, ctx: &Context<'_>, cause_key: String) -> Result<Option<ExceptionGroupNode>> {
-        group(ctx, &cause_key).await
+        group(ctx, &cause_named(ctx, &cause_key)).await
     }
 }
 

@@ -15,6 +15,7 @@ use super::page::{LARGE_COST, cost, id, one_of, page};
 use super::personal::Personal;
 
 mod act;
+mod cause_key;
 mod edit;
 mod fix;
 mod group;
@@ -22,6 +23,7 @@ mod history;
 mod what_if;
 
 pub use act::{ExceptionMutation, nudge};
+use cause_key::{CauseKey, cause_named};
 pub use edit::ExceptionEditMutation;
 pub use fix::ExceptionFixMutation;
 pub use group::ExceptionGroupQuery;
@@ -49,8 +51,8 @@ pub struct ExceptionNode {
     lookup_table: Option<String>,
     /// All values that had no entry, at most 50; the first is `value`.
     missing: Vec<MissingValue>,
-    /// Exceptions with the same key have the same cause.
-    cause_key: String,
+    /// Exceptions with the same key have the same cause. It repeats the value, so where that is hidden the key is sealed; it is taken as it is given.
+    cause_key: CauseKey,
     delivery_id: Option<ID>,
     message_id: Option<ID>,
     record_id: Option<ID>,
@@ -95,6 +97,7 @@ impl From<exception::Model> for ExceptionNode {
             snoozed_until: row.snoozed_until,
             state: row.state,
             code: row.code,
+            cause_key: CauseKey::new(row.cause_key, row.path.as_deref(), row.value.as_deref()),
             sentence: Personal::sentence_about(row.sentence, row.path.as_deref(), row.value.as_deref()),
             owner: row.owner,
             next_step: row.next_step,
@@ -105,7 +108,6 @@ impl From<exception::Model> for ExceptionNode {
                 .collect(),
             path: row.path,
             lookup_table: row.lookup_table,
-            cause_key: row.cause_key,
             delivery_id: row.delivery_id.map(id::<DeliveryId>),
             message_id: row.message_id.map(id::<MessageId>),
             record_id: row.record_id.map(id::<RecordId>),
@@ -121,13 +123,13 @@ impl ExceptionNode {
     /// What was said about it and about its group, newest first; at most 100.
     #[graphql(complexity = "LARGE_COST + child_complexity")]
     async fn comments(&self, ctx: &Context<'_>) -> Result<Vec<ExceptionCommentNode>> {
-        history::comments(ctx, &[self.row, group_row(ctx, &self.cause_key)?]).await
+        history::comments(ctx, &[self.row, group_row(ctx, self.cause_key.as_str())?]).await
     }
 
     /// What was done about it and about its group, newest first; at most 100.
     #[graphql(complexity = "LARGE_COST + child_complexity")]
     async fn history(&self, ctx: &Context<'_>) -> Result<Vec<ExceptionEventNode>> {
-        history::history(ctx, &[self.row, group_row(ctx, &self.cause_key)?]).await
+        history::history(ctx, &[self.row, group_row(ctx, self.cause_key.as_str())?]).await
     }
 }
 
@@ -147,6 +149,7 @@ impl ExceptionQuery {
         after: Option<String>,
     ) -> Result<Connection<String, ExceptionNode, EmptyFields, EmptyFields>> {
         one_of("state", state.as_deref(), &["open", "resolved", "ignored"])?;
+        let cause_key = cause_key.map(|key| cause_named(ctx, &key));
         let filter = ExceptionFilter { state, cause_key, record: None };
         page::<exception::Entity, _>(
             ctx,

@@ -21,6 +21,7 @@ use super::act::{ExceptionSelectionInput, select};
 use crate::graphql::error::{Code, fail, internal, scope, state};
 use crate::graphql::flow::told;
 use crate::graphql::page::AGGREGATE_COST;
+use crate::graphql::personal::not_hidden;
 
 /// Exceptions of one what-if, and of one page of it.
 const TRIED_MAX: usize = 10_000;
@@ -80,7 +81,7 @@ impl ExceptionWhatIfQuery {
     ) -> Result<ExceptionWhatIf> {
         let scope = scope(ctx, Permission::ReadOperations)?;
         let store = state(ctx).store.within(&scope);
-        let selection = select(&input).map_err(|error| fail(Code::BadRequest, &error.message))?;
+        let selection = select(ctx, &input).map_err(|error| fail(Code::BadRequest, &error.message))?;
         let is_long = |entry: &SupposedEntryInput| entry.from.len().max(entry.to.len()) > TEXT_BYTES_MAX;
         if lookup_values.len() > VALUES_MAX || lookup_values.iter().any(is_long) {
             return Err(fail(
@@ -90,6 +91,7 @@ impl ExceptionWhatIfQuery {
         }
         let mut supposed = Supposed::default();
         for entry in lookup_values {
+            not_hidden(ctx, "lookupValues", &entry.from).map_err(|error| fail(Code::BadRequest, &error.message))?;
             supposed.add(entry.lookup_table, entry.from, entry.to);
         }
         let supposed = Arc::new(supposed);
