@@ -219,18 +219,24 @@ impl Breaker {
     /// Its time has come, and so many wait for it. `is_probing`: the delivery that was let go as a probe has not come to its end.
     pub fn due(&mut self, waits: u32, is_probing: bool, now: DateTime<Utc>) -> Release {
         let nothing = Release { count: 0, is_over: false };
+        let has_patience = now < self.window_at + PROBE_PATIENCE;
         match self.state {
             // None can be left behind.
             BreakerState::Closed => {
                 self.next_at = None;
                 Release { count: waits, is_over: false }
             }
-            BreakerState::HalfOpen if is_probing && now < self.window_at + PROBE_PATIENCE => {
+            BreakerState::HalfOpen if is_probing && has_patience => {
                 self.next_at = Some(now + PROBE_LOOK);
                 nothing
             }
-            // Nothing came in all that time: whether it works nobody needs to know.
-            BreakerState::HalfOpen if waits == 0 => self.close(waits, now),
+            // The probe is gone, and the destination has said nothing: whoever comes first is the next one.
+            BreakerState::HalfOpen if waits == 0 && has_patience => {
+                self.has_none_to_let_go();
+                nothing
+            }
+            // Nothing came in all that time: whether it works nobody needs to know. A probe that waits for its turn still does.
+            BreakerState::HalfOpen if waits == 0 && !is_probing => self.close(waits, now),
             BreakerState::Open | BreakerState::HalfOpen => {
                 self.state = BreakerState::HalfOpen;
                 self.batch = waits.min(1);

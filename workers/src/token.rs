@@ -43,6 +43,9 @@ const KEEP_AGAIN_MAX: Duration = Duration::from_secs(5);
 const KEEP_FOR: Duration = Duration::from_secs(15 * 60);
 /// How often we look whether another process has the token by now.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long one whose lease has run out may stay silent before another takes his place. After an outage that was longer than the lease he may have a
+/// token to store still: he holds his lease or stores it within this time, once the database answers.
+const SILENCE_MAX: Duration = HOLD_EVERY.saturating_add(KEEP_AGAIN_MAX);
 /// How long a refusal is believed: a backlog must not ask once for every delivery.
 const REFUSED_FOR: Duration = Duration::from_secs(20);
 /// Accounts whose tokens are kept in memory; when full it starts anew, and the rows tell.
@@ -163,16 +166,19 @@ impl Tokens {
         let store = self.context.store.within(scope);
         let lease = lease(&self.context);
         let give_up_at = Instant::now() + lease;
+        let mut silence = Silence::default();
         loop {
             let row = store.token_find(&self.context.vault, account.credential).await?;
             let stored = row.fields.as_ref().and_then(TokenSet::from_secret_fields);
             if let Some(set) = stored.as_ref().filter(|set| slot.serves(account, row.version, set)) {
                 return Ok(Token::new(set.clone(), row.version));
             }
-            if store.token_begin_renewal(account.credential, row.version, lease.as_secs_f64()).await? {
+            let takes_over = silence.is_over(row.has_run_out);
+            if store.token_begin_renewal(account.credential, row.version, lease.as_secs_f64(), takes_over).await? {
                 return self.ask(scope, account, row.version, stored.as_ref(), slot).await;
             }
-            if Instant::now() >= give_up_at {
+            // A silence ends by itself.
+            if !row.has_run_out && Instant::now() >= give_up_at {
                 return Err(TokenError::Fault(late(account)));
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -233,6 +239,20 @@ impl Tokens {
                 Err(silent(connector, FaultClass::Outage, "token_unreachable", &why))
             }
         }
+    }
+}
+
+/// How long one whose lease has run out has been silent, as one sees it who looks every `LOOK_EVERY`. Only the time between looks that the database
+/// answered counts: while it is away nobody can be heard.
+#[derive(Default)]
+struct Silence(Duration);
+
+impl Silence {
+    /// After each look; true where he is taken to have died.
+    fn is_over(&mut self, has_run_out: bool) -> bool {
+        let is_over = has_run_out && self.0 >= SILENCE_MAX;
+        self.0 = if has_run_out { self.0 + LOOK_EVERY } else { Duration::ZERO };
+        is_over
     }
 }
 
@@ -353,5 +373,31 @@ impl Slot {
     fn serves(&self, account: &Account<'_>, version: i32, set: &TokenSet) -> bool {
         let refused = self.token.as_ref().filter(|token| token.is_refused.load(Ordering::Relaxed));
         refused.is_none_or(|refused| version > refused.version) && !account.connector.needs_token(Some(set), Utc::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looks(silence: &mut Silence, has_run_out: bool, count: u32) -> Vec<bool> {
+        (0..count).map(|_| silence.is_over(has_run_out)).collect()
+    }
+
+    #[test]
+    fn one_whose_lease_ran_out_is_waited_for_a_while_and_then_no_longer() {
+        let (mut silence, waited) = (Silence::default(), 70);
+        assert_eq!(LOOK_EVERY * waited, SILENCE_MAX);
+        assert!(!looks(&mut silence, true, waited).contains(&true));
+        assert!(silence.is_over(true));
+    }
+
+    #[test]
+    fn one_who_is_heard_of_again_is_waited_for_anew() {
+        let mut silence = Silence::default();
+        assert!(!looks(&mut silence, true, 60).contains(&true));
+        assert!(!silence.is_over(false), "his lease is nobody else's, however long he was silent before");
+        assert!(!looks(&mut silence, true, 70).contains(&true));
+        assert!(silence.is_over(true));
     }
 }

@@ -141,6 +141,27 @@ fn a_probe_that_a_later_revision_took_the_place_of_is_followed_by_another_at_onc
 }
 
 #[test]
+fn a_probe_that_went_away_unheard_where_nothing_else_waits_ends_no_incident_at_once() {
+    let mut breaker = opened();
+    assert_eq!(breaker.due(1, false, at(2)).count, 1);
+    assert_eq!(breaker.due(0, false, at(4)), Release { count: 0, is_over: false });
+    assert_eq!((breaker.gate(false), breaker.opens, breaker.next_at), (Gate::One, 1, Some(at(122))));
+    assert_eq!(breaker.due(0, false, at(122)), Release { count: 0, is_over: true });
+}
+
+#[test]
+fn while_a_probe_waits_for_its_turn_nothing_is_over_however_long_that_takes() {
+    let mut breaker = opened();
+    assert_eq!(breaker.due(1, false, at(2)).count, 1);
+    for second in [4, 122, 124, 242, 244, 362] {
+        assert_eq!(breaker.due(0, true, at(second)), Release { count: 0, is_over: false });
+        assert_eq!((breaker.state, breaker.opens), (BreakerState::HalfOpen, 1), "after {second} s");
+    }
+    breaker.note(tally("."), false, at(363), 1.0);
+    assert_eq!(breaker.due(0, false, at(363)), Release { count: 0, is_over: true });
+}
+
+#[test]
 fn where_nothing_waits_whoever_comes_first_is_the_probe_and_where_nobody_comes_it_closes() {
     let mut breaker = opened();
     assert_eq!(breaker.due(0, false, at(2)), Release { count: 0, is_over: false });

@@ -246,6 +246,19 @@ async fn is_probing(
     Ok(sqlx::query_scalar(probing).bind(connection.0).bind(breaker).bind(since).fetch_one(&mut **tx).await?)
 }
 
+/// Another is the probe now: what was it before and still waits passes no more, or all of them would go at once when their wait is over.
+async fn forget_probes(
+    tx: &mut Transaction<'static, Postgres>,
+    breaker: Uuid,
+    connection: ConnectionId,
+) -> Result<(), StoreError> {
+    // As is_probing finds them. One that somebody moves at this moment passes once more, and is not waited for.
+    let forget = "UPDATE deliveries SET held_by = NULL WHERE id = ANY(ARRAY(
+        SELECT id FROM deliveries WHERE connection_id = $1 AND state IN ('waiting', 'unknown') AND held_by = $2 FOR UPDATE SKIP LOCKED))";
+    sqlx::query(forget).bind(connection.0).bind(breaker).execute(&mut **tx).await?;
+    Ok(())
+}
+
 impl TenantStore<'_> {
     /// A breaker's time has come: lets go of as many as it decides, and closes its incident where it is over. Returns whom to nudge.
     ///
@@ -268,6 +281,9 @@ impl TenantStore<'_> {
         let held = held(&mut tx, id, release.count, breaker.state == BreakerState::HalfOpen).await?;
         if release.count > 0 && held.is_empty() {
             breaker.has_none_to_let_go();
+        }
+        if breaker.state == BreakerState::HalfOpen && !held.is_empty() {
+            forget_probes(&mut tx, id, connection).await?;
         }
         write(&mut tx, &[(id, breaker)]).await?;
         if release.is_over {

@@ -670,7 +670,11 @@ impl TenantStore<'_> {
                      AS i (id, attempt_id, state, due_at, failed, receipt_id, receipt_version, seen, held_by, after_id)
              ), moved AS (
                  UPDATE deliveries d SET state = i.state, due_at = coalesce(i.due_at, now()),
-                     sweep_at = coalesce(i.due_at, now() + interval '10 seconds'), held_by = i.held_by,
+                     sweep_at = coalesce(i.due_at, now() + interval '10 seconds'),
+                     -- While its breaker has heard nothing of what it let go as a probe (there was no slot, or a limit), that is still the probe.
+                     held_by = CASE WHEN i.state IN ('waiting', 'unknown')
+                                     AND EXISTS (SELECT FROM breakers b WHERE b.id = d.held_by AND b.state = 'half_open') THEN d.held_by
+                                    ELSE i.held_by END,
                      failures = d.failures + i.failed,
                      -- What failed comes again behind what has just happened.
                      lane = CASE WHEN i.state = 'waiting' AND i.failed > 0 THEN greatest(d.lane, $11) ELSE d.lane END,

@@ -19,6 +19,8 @@ pub struct TokenRow {
     /// Grows with every token; 0 where none ever came.
     pub version: i32,
     pub fields: Option<SecretFields>,
+    /// Somebody began to ask for the next one, and let his lease run out: he died, or the database was away for as long.
+    pub has_run_out: bool,
 }
 
 impl TenantStore<'_> {
@@ -30,7 +32,7 @@ impl TenantStore<'_> {
         let tenant = self.scope().tenant;
         let mut tx = self.begin().await?;
         let row = sqlx::query(
-            "SELECT t.version, t.sealed, t.data_key_version, k.master_key_id, k.wrapped
+            "SELECT t.version, t.sealed, t.data_key_version, k.master_key_id, k.wrapped, coalesce(t.renewing_until < now(), false) AS has_run_out
              FROM tokens t LEFT JOIN data_keys k ON k.tenant_id = t.tenant_id AND k.version = t.data_key_version
              WHERE t.tenant_id = $1 AND t.credential_id = $2",
         )
@@ -43,15 +45,21 @@ impl TenantStore<'_> {
         let version = row.try_get("version")?;
         let is_there = row.try_get::<Option<&[u8]>, _>("sealed")?.is_some();
         let fields = if is_there { Some(opened(&row, vault, tenant, Sealed::Token(credential))?) } else { None };
-        Ok(TokenRow { version, fields })
+        Ok(TokenRow { version, fields, has_run_out: row.try_get("has_run_out")? })
     }
 
-    /// True where the caller is now the one who asks for the token after `seen`; false where somebody else does, or has.
-    /// After `lease_s` he is taken to have died.
+    /// True where the caller is now the one who asks for the token after `seen`, for `lease_s`; false where somebody else does, or has.
+    /// `takes_over`: also from one whose lease has run out, because he is taken to have died.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn token_begin_renewal(&self, credential: CredentialId, seen: i32, lease_s: f64) -> Result<bool, StoreError> {
+    pub async fn token_begin_renewal(
+        &self,
+        credential: CredentialId,
+        seen: i32,
+        lease_s: f64,
+        takes_over: bool,
+    ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         sqlx::query("INSERT INTO tokens (credential_id, tenant_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(credential.0)
@@ -60,11 +68,12 @@ impl TenantStore<'_> {
             .await?;
         let ours = sqlx::query(
             "UPDATE tokens SET renewing_until = now() + make_interval(secs => $3)
-             WHERE credential_id = $1 AND version = $2 AND (renewing_until IS NULL OR renewing_until < now())",
+             WHERE credential_id = $1 AND version = $2 AND (renewing_until IS NULL OR ($4 AND renewing_until < now()))",
         )
         .bind(credential.0)
         .bind(seen)
         .bind(lease_s)
+        .bind(takes_over)
         .execute(&mut *tx)
         .await?
         .rows_affected();

@@ -3,10 +3,15 @@
 
 use std::time::Duration;
 
-use domain::id::TenantId;
+use chrono::Utc;
+use domain::delivery::DeliveryState;
+use domain::id::{AttemptId, ConnectionId, DeliveryId, FlowId, RecordId, TenantId};
+use domain::record::RecordKind;
 use domain::scope::Scope;
 use infra::postgres::Store;
+use infra::postgres::ledger::{Finish, Step};
 use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tests::platform::{Database, Options, Tenant};
 use tests::proxy::Proxy;
@@ -163,16 +168,37 @@ async fn a_refused_credential_holds_the_connection_once_for_all_orders_and_a_new
     .await;
 }
 
-/// One whose answer was lost is asked about in its own time; what waits must not wait for that.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_call_of_before_the_probe_is_not_waited_for_and_one_of_the_probe_is() {
-    let database = Database::create().await.unwrap();
-    let mut root = database.connect().await.unwrap();
-    let store = Store::connect(&database.app_url, 4).await.unwrap();
-    let tenant = TenantId::generate();
-    let scope = Scope::system(tenant, "test");
-    let row = |number: i32, state: &str, begun: &str| {
-        format!(
+/// A breaker that is half open, and what it looks at: the tables that these rows belong to are not filled.
+struct HalfOpen {
+    database: Database,
+    root: PgConnection,
+    store: Store,
+    tenant: TenantId,
+}
+
+impl HalfOpen {
+    async fn start() -> Self {
+        let database = Database::create().await.unwrap();
+        let mut root = database.connect().await.unwrap();
+        let store = Store::connect(&database.app_url, 4).await.unwrap();
+        let tenant = TenantId::generate();
+        let breaker = format!(
+            "SET session_replication_role = replica;
+             INSERT INTO breakers (id, tenant_id, connection_id, operation, state, opens, batch, window_at, next_at)
+             VALUES ('{0}', '{0}', '{0}', 'order.write', 'half_open', 2, 1, now(), now());",
+            tenant.0
+        );
+        root.execute(sqlx::raw_sql(AssertSqlSafe(breaker))).await.unwrap();
+        Self { database, root, store, tenant }
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::system(self.tenant, "test")
+    }
+
+    /// A delivery that it holds or let go, whose last attempt began then.
+    async fn delivery(&mut self, number: i32, state: &str, begun: &str) {
+        let row = format!(
             "WITH a AS (
                  INSERT INTO attempts (id, tenant_id, delivery_id, number, kind, method, url, request, started_at, ended_at, outcome)
                  VALUES ('{1}', '{0}', gen_random_uuid(), 1, 'write', 'POST', '/', '', {begun}, now(), 'unknown') RETURNING id
@@ -181,29 +207,105 @@ async fn an_unknown_call_of_before_the_probe_is_not_waited_for_and_one_of_the_pr
                                      held_by, due_at, sweep_at, origin_at)
              SELECT gen_random_uuid(), '{0}', '{0}', '{0}', gen_random_uuid(), {number}, '{0}', '{0}', '{state}', id, '{0}',
                     now() + interval '1 hour', now() + interval '1 hour', now() FROM a;",
-            tenant.0,
+            self.tenant.0,
             Uuid::now_v7()
+        );
+        self.root.execute(sqlx::raw_sql(AssertSqlSafe(row))).await.unwrap();
+    }
+
+    async fn run(&mut self, sql: &'static str) {
+        self.root.execute(sqlx::raw_sql(sql)).await.unwrap();
+    }
+
+    /// Its time has come; how many it let go.
+    async fn due(&self) -> usize {
+        self.store.within(&self.scope()).breaker_due(self.tenant.0).await.unwrap().len()
+    }
+
+    /// What was let go finds no slot, and waits for an hour.
+    async fn finds_no_slot(&mut self) {
+        let probe = "SELECT id, record_id, attempt_id FROM deliveries WHERE state = 'planned'";
+        let (id, record, attempt): (Uuid, Uuid, Uuid) = sqlx::query_as(probe).fetch_one(&mut self.root).await.unwrap();
+        let end = Finish {
+            delivery: DeliveryId(id),
+            record: RecordId(record),
+            kind: RecordKind::Order,
+            flow: FlowId(self.tenant.0),
+            destination: ConnectionId(self.tenant.0),
+            seen: DeliveryState::Planned,
+            after: Some(AttemptId(attempt)),
+            attempt: None,
+            step: Step::Wait { until: Utc::now() + chrono::Duration::hours(1), counts: false },
+            health: None,
+            worth: None,
+            group: None,
+        };
+        self.store.within(&self.scope()).finish_attempts(&[end], &[]).await.unwrap();
+    }
+
+    /// How many wait that it would let pass.
+    async fn passing(&mut self) -> i64 {
+        let passing = "SELECT count(*) FROM deliveries WHERE state = 'waiting' AND held_by IS NOT NULL";
+        sqlx::query_scalar(passing).fetch_one(&mut self.root).await.unwrap()
+    }
+
+    async fn stands(&mut self) -> (String, i32) {
+        sqlx::query_as("SELECT state, opens FROM breakers").fetch_one(&mut self.root).await.unwrap()
+    }
+
+    async fn end(self) {
+        self.store.close().await;
+        self.root.close().await.unwrap();
+        self.database.drop().await.unwrap();
+    }
+}
+
+/// One whose answer was lost is asked about in its own time; what waits must not wait for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_call_of_before_the_probe_is_not_waited_for_and_one_of_the_probe_is() {
+    let mut stage = HalfOpen::start().await;
+    stage.delivery(1, "unknown", "now() - interval '1 minute'").await;
+    stage.delivery(2, "held", "now()").await;
+    assert_eq!(stage.due().await, 1, "the one that is held is the probe");
+
+    stage
+        .run(
+            "UPDATE deliveries SET state = 'unknown' WHERE state = 'planned';
+             UPDATE attempts SET started_at = clock_timestamp() WHERE started_at > now() - interval '30 seconds'",
         )
-    };
-    // Only what a breaker looks at: the tables that these rows belong to are not filled.
-    let breaker = format!(
-        "SET session_replication_role = replica;
-         INSERT INTO breakers (id, tenant_id, connection_id, operation, state, opens, batch, window_at, next_at)
-         VALUES ('{0}', '{0}', '{0}', 'order.write', 'half_open', 2, 1, now(), now());",
-        tenant.0
+        .await;
+    stage.delivery(3, "held", "now()").await;
+    assert_eq!(stage.due().await, 0, "the probe is under way");
+    stage.end().await;
+}
+
+/// Where our own limit leaves nothing, no call says how the destination is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_found_no_slot_is_the_probe_still_and_nothing_is_over_before_it_is_heard_of() {
+    let mut stage = HalfOpen::start().await;
+    stage.delivery(1, "held", "now()").await;
+    stage.delivery(2, "held", "now()").await;
+    assert_eq!(stage.due().await, 1);
+    stage.finds_no_slot().await;
+    assert_eq!((stage.due().await, stage.passing().await), (0, 1), "it waits, and no other goes in its place");
+
+    let later = "UPDATE breakers SET window_at = now() - interval '3 minutes'";
+    stage.run(later).await;
+    assert_eq!(
+        (stage.due().await, stage.passing().await),
+        (1, 0),
+        "after two minutes another is the probe, and the first is none any more"
     );
-    let before = row(1, "unknown", "now() - interval '1 minute'");
-    root.execute(sqlx::raw_sql(AssertSqlSafe(breaker + &before + &row(2, "held", "now()")))).await.unwrap();
-    assert_eq!(store.within(&scope).breaker_due(tenant.0).await.unwrap().len(), 1, "the one that is held is the probe");
+    stage.finds_no_slot().await;
+    stage.run(later).await;
+    assert_eq!((stage.due().await, stage.passing().await), (0, 1), "nothing else is held");
+    assert_eq!(stage.stands().await, ("half_open".to_owned(), 2), "nobody has heard of the destination");
 
-    let again = "UPDATE deliveries SET state = 'unknown' WHERE state = 'planned';
-                 UPDATE attempts SET started_at = clock_timestamp() WHERE started_at > now() - interval '30 seconds';";
-    root.execute(sqlx::raw_sql(AssertSqlSafe(format!("{again} {}", row(3, "held", "now()"))))).await.unwrap();
-    assert_eq!(store.within(&scope).breaker_due(tenant.0).await.unwrap().len(), 0, "the probe is under way");
-
-    store.close().await;
-    root.close().await.unwrap();
-    database.drop().await.unwrap();
+    stage.run("UPDATE deliveries SET state = 'cancelled'").await;
+    assert_eq!((stage.due().await, stage.stands().await), (0, ("half_open".to_owned(), 2)), "whoever comes first is the probe");
+    stage.run(later).await;
+    assert_eq!((stage.due().await, stage.stands().await), (0, ("closed".to_owned(), 0)), "nobody came, and nobody needs to know");
+    stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

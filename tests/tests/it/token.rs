@@ -226,3 +226,26 @@ async fn a_token_that_the_database_does_not_take_is_kept_until_it_does_and_nobod
     drop(workers);
     stage.end().await;
 }
+
+/// The outage is of the database only as far as tokens go: nothing of a renewal that was begun can be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_outage_longer_than_the_lease_nobody_sends_the_old_token_before_who_has_the_new_one_is_heard() {
+    let mut stage = Stage::start().await;
+    let workers = stage.workers(2).await;
+    stage
+        .run(
+            "CREATE FUNCTION not_now() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$;
+             CREATE TRIGGER not_now BEFORE UPDATE ON tokens FOR EACH ROW WHEN (OLD.renewing_until IS NOT NULL) EXECUTE FUNCTION not_now()",
+        )
+        .await;
+    let new = access(&stage.ask(&workers[..1]).await[0].set);
+    assert_eq!(stage.stored().await, access(&stage.first), "it is in the memory of that process only");
+
+    // It is over, and so is the lease, which could not be held. The trigger goes first: whoever stores has the table before the row.
+    stage.run("DROP TRIGGER not_now ON tokens; UPDATE tokens SET renewing_until = now() - interval '1 second'").await;
+    let other = access(&stage.ask(&workers[1..]).await[0].set);
+    assert_eq!((&other, stage.stored().await), (&new, new.clone()));
+    assert_eq!((stage.told("token.renewed").await, stage.told("token.refused").await), (2, 0), "the consent, and one renewal");
+    drop(workers);
+    stage.end().await;
+}
