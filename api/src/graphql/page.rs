@@ -11,11 +11,8 @@ use domain::scope::Permission;
 use infra::postgres::StoreError;
 use infra::postgres::filter::of_ids;
 use infra::postgres::page::{Listed, PAGE_MAX, Page};
-<<<<<<< HEAD
-use tokio::sync::OnceCell;
-=======
 use infra::vault::HandedOut;
->>>>>>> h-c
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::error::{Code, fail, internal, scope, state, within};
