@@ -196,7 +196,7 @@ async fn callback(state: web::Data<AppState>, request: HttpRequest) -> HttpRespo
     let mut tenant = None;
     match end(&state, &caller, &request, &mut tenant).await {
         Ok(session) => {
-            let cookies = [WAY.kept(state.cookie, "", "", 0), state.cookie.of_session(&session)];
+            let cookies = [WAY.kept(state.cookie, "", "", 0), state.cookie.of_session(&session), state.cookie.just_opened()];
             to(&format!("{}/sign-in?sso=done", state.public_url), &cookies)
         }
         Err(failure) => refused(&state, &caller, tenant, failure).await,

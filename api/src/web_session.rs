@@ -20,6 +20,8 @@ use crate::{AppState, body, quota};
 
 /// Where the cookie goes, and no further.
 const PATH: &str = "/session";
+/// In which a page comes up that was just sent to.
+const JUST_OPENED_S: u32 = 60;
 const BODY_BYTES_MAX: usize = 8 * 1024;
 
 /// How the refresh token's cookie is made.
@@ -47,6 +49,13 @@ impl Cookie {
     /// What a browser keeps of a session, as long as that can last.
     pub(crate) fn of_session(self, session: &Session) -> String {
         self.set(&session.refresh_token, (session.refresh_expires_at - Utc::now()).num_seconds().max(0))
+    }
+
+    /// Tells the page, which cannot read the cookie of the session, that it holds one that was opened just now. Somebody may have left before whom nobody could
+    /// tell signed out: no address alone revives what they left, and what they came back with is not ended in its place.
+    pub(crate) fn just_opened(self) -> String {
+        let (begin, secure) = if self == Self::Secure { ("__Host-", "; Secure") } else { ("", "") };
+        format!("{begin}crossdock-signed-in=1; Path=/; Max-Age={JUST_OPENED_S}; SameSite=Strict{secure}")
     }
 
     fn find(self, headers: &HeaderMap) -> Option<String> {
@@ -265,5 +274,9 @@ mod tests {
         assert_eq!(Cookie::Secure.find(&sent).as_deref(), Some("t-o_k"));
         assert_eq!(Cookie::Plain.find(&sent).as_deref(), Some("plain"));
         assert_eq!(Cookie::Secure.find(&headers(&[("cookie", "crossdock-session=plain")])), None);
+        // The page reads this one, and learns no more of it than that it is there.
+        let told = Cookie::Secure.just_opened();
+        assert_eq!(told, "__Host-crossdock-signed-in=1; Path=/; Max-Age=60; SameSite=Strict; Secure");
+        assert_eq!(Cookie::Plain.just_opened(), "crossdock-signed-in=1; Path=/; Max-Age=60; SameSite=Strict");
     }
 }

@@ -11,7 +11,7 @@ export const lookupTables = {
     await page.keyboard.press("l");
     await heading(page, "Lookup tables");
     const row = page.getByRole("region", { name: "Inbox" }).getByRole("row").filter({ hasText: "hat m" });
-    await until("all three in one row", async () => /\b3\b/.test(await row.innerText({ timeout: 1_000 }).catch(() => "")));
+    await until("all three in one row", async () => /^3 since/m.test(await row.getByRole("cell").nth(1).innerText({ timeout: 1_000 }).catch(() => "")));
     // What it may mean is offered, and nothing is taken that was not chosen.
     await row.getByRole("button", { name: "HAT-M: 1002" }).click();
     await inBothThemes(page, "lookup-tables");

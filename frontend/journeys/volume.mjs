@@ -1,6 +1,7 @@
 // Much at once, hostile texts in every field of a vendor's, and how fast pages come up.
 import assert from "node:assert/strict";
 import { asDeveloper, until } from "./journeys.mjs";
+import { bestOf } from "./measure.mjs";
 import { look, nothingRan, visit, watch } from "./page.mjs";
 import { LEADING, parts, pathOf, patternsOf } from "./pages.mjs";
 import { HOSTILE, send, withSku } from "./shop.mjs";
@@ -9,10 +10,9 @@ const MANY = 600;
 const AT_ONCE = 12;
 /** More rows than are in sight, and far fewer than there are. */
 const ROWS_IN_PAGE_MAX = 120;
-const FIRST_PAINT_MS = 1_000;
-/** When the largest part is there, and for how long together the page does not hear its reader while it comes up: as Lighthouse calls them good. */
-const LARGEST_PAINT_MS = 2_500;
-const BLOCKED_MS = 300;
+const FRAMES_MS = 500;
+/** When there is something, when the largest part is there, and for how long together the page does not hear its reader while it comes up: the last two as Lighthouse calls them good. */
+const PAINTS_MS = { first: 1_000, largest: 2_500, blocked: 300 };
 const SHIFT_MAX = 0.02;
 
 /** Runs through the ends of a list as somebody who holds the key down would. */
@@ -35,25 +35,29 @@ export const volume = {
       if (body.includes("query Exceptions(")) asked.push(JSON.parse(body).variables.after);
     });
     // Pages come by cursor while one scrolls, and rows that are out of sight leave.
+    let most = 0;
     await until("the last page", async () => {
       await scrollToEnd(box);
-      assert.ok((await box.locator("tbody tr").count()) < ROWS_IN_PAGE_MAX);
+      most = Math.max(most, await box.locator("tbody tr").count());
       return Number(await box.getByRole("table").getAttribute("aria-rowcount")) > MANY;
     }, 60_000);
+    assert.ok(most < ROWS_IN_PAGE_MAX, `${most} rows were in the page at once`);
     assert.ok(asked.filter(Boolean).length >= MANY / 100 - 1, "pages are asked for by cursor");
     await look(page, "exceptions-many");
     // Drawing a screenful while it is scrolled takes no longer than a few frames.
-    const slowest = await box.evaluate(async (element) => {
-      let slowest = 0;
-      for (let step = 0; step < 40; step += 1) {
-        const begun = performance.now();
-        element.scrollTop = (element.scrollHeight / 40) * step;
-        await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
-        slowest = Math.max(slowest, performance.now() - begun);
-      }
-      return slowest;
-    });
-    assert.ok(slowest < 500, `a frame took ${Math.round(slowest)} ms`);
+    const scrolled = () =>
+      box.evaluate(async (element) => {
+        let slowest = 0;
+        for (let step = 0; step < 40; step += 1) {
+          const begun = performance.now();
+          element.scrollTop = (element.scrollHeight / 40) * step;
+          await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+          slowest = Math.max(slowest, performance.now() - begun);
+        }
+        return { slowest };
+      });
+    const { slowest } = await bestOf({ slowest: FRAMES_MS }, scrolled);
+    assert.ok(slowest < FRAMES_MS, `a frame took ${Math.round(slowest)} ms`);
     await page.keyboard.press("r");
     await page.getByRole("dialog").getByText(`${MANY.toLocaleString("en")} exceptions will be sent`).waitFor();
     await page.keyboard.press("Escape");
@@ -128,18 +132,15 @@ export const volume = {
     // The mapping editor has two sides.
     for (const pattern of [...patterns, "/t/$tenant/flows/$flowId/mapping?side=read"]) {
       const name = pattern.replace("/t/$tenant", "") || "/";
-      // The best of three: the machine does other things, too.
-      let best = { first: Infinity, largest: Infinity, blocked: Infinity };
-      const isGood = (one) => one.first <= FIRST_PAINT_MS && one.largest <= LARGEST_PAINT_MS && one.blocked <= BLOCKED_MS;
-      for (let round = 0; round < 3 && !isGood(best); round += 1) {
+      // What moved is of the same round, and no reason for another one: it is no matter of how fast the machine is.
+      const { shifts, ...best } = await bestOf(PAINTS_MS, async () => {
         await visit(watched, `${stack.url}${pathOf(pattern, values)}`);
-        const one = await watched.evaluate(() => ({ first: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity, largest: window.largest, blocked: window.blocked }));
-        if (isGood(one) || one.first < best.first) best = one;
-      }
-      const shifts = await watched.evaluate(() => window.shifts);
+        return watched.evaluate(() => ({ first: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity, largest: window.largest, blocked: window.blocked, shifts: window.shifts }));
+      });
       const moved = shifts.reduce((sum, one) => sum + one.value, 0);
+      const isGood = Object.entries(PAINTS_MS).every(([which, mostMs]) => best[which] <= mostMs);
       seen.push(`${name} ${Math.round(best.first)} ms (largest ${Math.round(best.largest)}, blocked ${Math.round(best.blocked)}), moved ${moved.toFixed(3)}`);
-      if (!isGood(best)) bad.push(`${name}: the first paint took ${Math.round(best.first)} ms, the largest ${Math.round(best.largest)} ms, and it was blocked for ${Math.round(best.blocked)} ms`);
+      if (!isGood) bad.push(`${name}: the first paint took ${Math.round(best.first)} ms, the largest ${Math.round(best.largest)} ms, and it was blocked for ${Math.round(best.blocked)} ms`);
       if (moved > SHIFT_MAX) bad.push(`${name} moves by ${moved.toFixed(3)}: ${shifts.map((one) => one.what).join(", ")}`);
     }
     console.log(`       ${seen.join("; ")}`);

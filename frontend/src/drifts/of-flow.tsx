@@ -3,6 +3,7 @@ import { useState } from "react";
 import { Link } from "@tanstack/react-router";
 import { useAsk, useTenant } from "../api/hooks";
 import { Badge } from "../ui/badge";
+import { Problem } from "../ui/state";
 import { byRisk, toneOf } from "./risk";
 import { OpenDriftsDocument, type OpenDriftsQuery } from "./query.generated";
 
@@ -12,25 +13,36 @@ export interface FlowDrift extends Drift {
   fields: readonly string[];
 }
 
+/** The open drift that a published flow reads. */
+export interface OpenDrifts {
+  rows: readonly FlowDrift[];
+  /** Why nobody knows of any: none that is known must not look like none that is. */
+  error: unknown;
+  retry: () => void;
+}
+
 const EVERY_MS = 60_000;
 /** More than that would stand before what the page is about. */
 const SHOWN_MAX = 2;
 
-/** The open drift that a published flow reads; undefined until that is known, because it stands above what a page is about and would move it. */
-export function useFlowDrifts(flowId: string): FlowDrift[] | undefined {
+/** Undefined until it is answered, because it stands above what a page is about and would move it. */
+export function useFlowDrifts(flowId: string): OpenDrifts | undefined {
   const asked = useAsk(OpenDriftsDocument, {}, { everyMs: EVERY_MS, isDear: true });
   if (asked.isPending) return undefined;
-  return (asked.data?.drifts.nodes ?? []).flatMap((one) => {
+  const rows = (asked.data?.drifts.nodes ?? []).flatMap((one) => {
     const read = one.flows.find(({ flow }) => flow.id === flowId);
     return read ? [{ ...one, fields: read.fields }] : [];
   });
+  return { rows, error: asked.data ? null : asked.error, retry: () => void asked.refetch() };
 }
 
-export function FlowDrifts({ drifts }: { drifts: readonly FlowDrift[] }) {
+/** What of it is on one side, or on both. */
+export function FlowDrifts({ drifts: { rows, error, retry }, side }: { drifts: OpenDrifts; side?: string }) {
   const tenant = useTenant();
   const [isAll, setAll] = useState(false);
-  if (drifts.length === 0) return null;
-  const ordered = byRisk(drifts);
+  if (error) return <Problem error={error} retry={retry} />;
+  const ordered = byRisk(rows.filter((one) => !side || one.side === side));
+  if (ordered.length === 0) return null;
   const rest = ordered.length - SHOWN_MAX;
   return (
     <section className="stack tight" aria-label="Drift">

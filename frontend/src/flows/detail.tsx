@@ -3,7 +3,7 @@ import { useState } from "react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useAct, useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
-import { FlowDrifts, useFlowDrifts, type FlowDrift } from "../drifts/of-flow";
+import { FlowDrifts, useFlowDrifts, type OpenDrifts } from "../drifts/of-flow";
 import { Badge, words } from "../ui/badge";
 import { Document } from "../ui/document";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
@@ -53,7 +53,7 @@ export function FlowPage() {
   );
 }
 
-function Shown({ flow, proofs, drifts, tenant }: { flow: FlowNode; proofs: readonly Proof[]; drifts: readonly FlowDrift[]; tenant: string }) {
+function Shown({ flow, proofs, drifts, tenant }: { flow: FlowNode; proofs: readonly Proof[]; drifts: OpenDrifts; tenant: string }) {
   const may = useMay();
   const [publishing, setPublishing] = useState(false);
   const [back, setBack] = useState<Version | null>(null);
@@ -94,7 +94,7 @@ function Shown({ flow, proofs, drifts, tenant }: { flow: FlowNode; proofs: reado
           )}
         </div>
       </div>
-      {current && <HowItRuns flow={flow} version={running ?? current} drifts={drifts} runs={running !== undefined} />}
+      {current && <HowItRuns flow={flow} version={running ?? current} drifts={drifts.rows} runs={running !== undefined} />}
       <FlowDrifts drifts={drifts} />
       <div className="grid2 aside-first">
         <Health flow={flow} proofs={proofs} tenant={tenant} />

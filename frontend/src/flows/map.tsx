@@ -73,6 +73,8 @@ export function FlowsMap() {
                   </span>
                 )}
               </p>
+              {/* Without it nothing on the map is late. */}
+              {backlog.error && !backlog.data && <Problem error={backlog.error} retry={() => void backlog.refetch()} />}
               {flows.hasNextPage && <p className="note warn">There are more: these are the newest {FLOWS_MAX.toLocaleString()}. All of them are in the list.</p>}
               <Later className="flow-map">
                 <FlowMap flows={shown} connections={boxes} />

@@ -5,7 +5,7 @@ import { Link, useBlocker, useNavigate, useParams, useSearch } from "@tanstack/r
 import { Tabs } from "radix-ui";
 import { useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
-import { FlowDrifts, useFlowDrifts, type FlowDrift } from "../drifts/of-flow";
+import { FlowDrifts, useFlowDrifts, type OpenDrifts } from "../drifts/of-flow";
 import { Badge } from "../ui/badge";
 import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { CANONICAL } from "./canonical.generated";
@@ -58,7 +58,7 @@ export function MappingEditor() {
   );
 }
 
-function Editor({ flow, drifts, tenant }: { flow: FlowNode; drifts: readonly FlowDrift[]; tenant: string }) {
+function Editor({ flow, drifts, tenant }: { flow: FlowNode; drifts: OpenDrifts; tenant: string }) {
   const may = useMay();
   const navigate = useNavigate();
   const search = useSearch({ from: "/t/$tenant/flows/$flowId/mapping" });
@@ -118,14 +118,14 @@ function Editor({ flow, drifts, tenant }: { flow: FlowNode; drifts: readonly Flo
         </div>
       </div>
       <Status flow={flow} draft={draft} />
-      <FlowDrifts drifts={drifts.filter((one) => one.side === (side === "read" ? "source" : "destination"))} />
+      <FlowDrifts drifts={drifts} side={side === "read" ? "source" : "destination"} />
       {!may("configure") && <p className="note">Your role here may look at the mapping and not change it: what you write is checked, and never kept.</p>}
       <Tabs.Root className="stack" value={side} onValueChange={(next) => show(next === "read" ? "read" : "write")}>
         <Tabs.List className="tabs" aria-label="Sides">
           {(["read", "write"] as const).map((one) => (
             <Tabs.Trigger key={one} value={one}>
               {one === "read" ? `Reads from ${flow.source?.name ?? "the source"}` : `Writes to ${flow.destination?.name ?? "the destination"}`} <span className="muted">{draft.spec[one].length}</span>
-              {drifts.some((drift) => drift.side === (one === "read" ? "source" : "destination")) && <Badge tone="warn">drift</Badge>}
+              {drifts.rows.some((drift) => drift.side === (one === "read" ? "source" : "destination")) && <Badge tone="warn">drift</Badge>}
               {draft.problems[one].length > 0 && <Badge tone="bad">{draft.problems[one].length} wrong</Badge>}
             </Tabs.Trigger>
           ))}

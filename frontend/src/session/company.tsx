@@ -1,5 +1,6 @@
 // Signing in with one's company: whose sign-in that is, and off to it. A link from elsewhere leads here with the name filled in, so that nobody is sent to a
 // provider of somebody else's choice without a press of the button.
+import { useState } from "react";
 import { Link, useSearch } from "@tanstack/react-router";
 import { Field } from "../ui/field";
 import { signOutAgain } from "./session";
@@ -7,11 +8,18 @@ import { WANTED_KEY, startOf } from "./sso";
 
 export function Company() {
   const { who, to } = useSearch({ from: "/company" });
+  const [isBusy, setBusy] = useState(false);
   const leave = async (company: string) => {
-    // A session that was left behind is ended first: on the way back nobody could tell it from the new one.
-    await signOutAgain();
-    if (to) sessionStorage.setItem(WANTED_KEY, to);
-    window.location.assign(startOf(company));
+    setBusy(true);
+    try {
+      // A session that was left behind is ended first: the new one takes its place in the cookie, and from then on this browser could not end it.
+      await signOutAgain();
+      if (to) sessionStorage.setItem(WANTED_KEY, to);
+      window.location.assign(startOf(company));
+    } finally {
+      // Who comes back by the browser's own button finds the page as it was left.
+      setBusy(false);
+    }
   };
   return (
     <main className="sign-in">
@@ -26,8 +34,8 @@ export function Company() {
         <Field label="Your company’s name at Crossdock, or your e-mail address">
           {(props) => <input {...props} name="who" defaultValue={who} autoComplete="username" autoCapitalize="none" spellCheck={false} required autoFocus />}
         </Field>
-        <button type="submit" className="button main-act">
-          Go on
+        <button type="submit" className="button main-act" disabled={isBusy}>
+          {isBusy ? "Going on…" : "Go on"}
         </button>
         <Link to="/sign-in" search={to ? { to } : {}}>
           Sign in with a password

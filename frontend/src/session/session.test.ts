@@ -1,6 +1,8 @@
 import { beforeEach, expect, test, vi } from "vitest";
 
 const stored = new Map<string, string>();
+/** Of the browser's cookies those that scripts see. */
+const seen = new Map<string, string>();
 let busy: Promise<unknown> = Promise.resolve();
 
 function inMinutes(minutes: number): string {
@@ -10,6 +12,18 @@ function inMinutes(minutes: number): string {
 beforeEach(() => {
   vi.resetModules();
   stored.clear();
+  seen.clear();
+  vi.stubGlobal("location", { protocol: "https:" });
+  vi.stubGlobal("document", {
+    get cookie() {
+      return [...seen].map(([name, value]) => `${name}=${value}`).join("; ");
+    },
+    set cookie(text: string) {
+      const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(text) ?? [];
+      if (/; Max-Age=0(;|$)/.test(text)) seen.delete(name);
+      else seen.set(name, value);
+    },
+  });
   vi.stubGlobal("window", { addEventListener: () => undefined, removeEventListener: () => undefined });
   vi.stubGlobal("localStorage", {
     getItem: (key: string) => stored.get(key) ?? null,
@@ -108,6 +122,39 @@ test("who signs in after it ends the session that was left behind first, and nev
   const [refusal] = await Promise.all([signIn("ann@example.com", "right"), signOutAgain()]);
   expect([refusal, isSignedIn(), leftAt()]).toEqual([null, true, null]);
   expect(fetched.mock.calls.map(([address]) => address)).toEqual(["/session/close", "/session/open"]);
+});
+
+test("who comes back by their company after they were not signed out is in, and no address alone brings back what they left", async () => {
+  stored.set("left", new Date().toISOString());
+  const fetched = api("first");
+  const { adoptSession, isSignedIn, leftAt, mayAdopt, signOut, signOutAgain } = await import("./session");
+  expect([mayAdopt(), leftAt() === null]).toEqual([false, false]);
+  // What another host of the domain could set says nothing, and neither does another value.
+  seen.set("crossdock-signed-in", "1").set("__Host-crossdock-signed-in", "");
+  expect(mayAdopt()).toBe(false);
+
+  // As /sso/callback sets it; the page that waits in another tab to end what was left does not end what came.
+  seen.set("__Host-crossdock-signed-in", "1");
+  expect([await signOutAgain(), fetched.mock.calls.length, leftAt()]).toEqual([true, 0, null]);
+  stored.set("left", new Date().toISOString());
+  seen.set("__Host-crossdock-signed-in", "1");
+  expect([mayAdopt(), await adoptSession(), isSignedIn(), leftAt()]).toEqual([true, true, true, null]);
+  expect(fetched.mock.calls.map(([address]) => address)).toEqual(["/session/refresh"]);
+
+  // It spoke for that session once, and for none that is left after it.
+  expect([...seen.keys()]).toEqual(["crossdock-signed-in"]);
+  seen.set("__Host-crossdock-signed-in", "1");
+  vi.stubGlobal("fetch", async () => Promise.reject(new TypeError("no network")));
+  await signOut();
+  expect([mayAdopt(), leftAt() === null]).toEqual([false, false]);
+});
+
+test("over plain http on one's own machine the word of the server has no prefix", async () => {
+  vi.stubGlobal("location", { protocol: "http:" });
+  stored.set("left", new Date().toISOString());
+  seen.set("crossdock-signed-in", "1");
+  const { mayAdopt } = await import("./session");
+  expect([mayAdopt(), seen.size, stored.size]).toEqual([true, 0, 0]);
 });
 
 test("a refresh token that is no good signs out, and tells the pages", async () => {

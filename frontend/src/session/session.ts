@@ -8,6 +8,8 @@ import type { PasskeyAnswer, PasskeyAsked } from "./passkey";
 const SIGNED_IN_KEY = "signed-in";
 const LEFT_KEY = "left";
 const LOCK = "crossdock-session";
+/** As the server has it (`just_opened` of api/src/web_session.rs). Over https only what this host itself has set counts. */
+const justOpened = () => `${location.protocol === "https:" ? "__Host-" : ""}crossdock-signed-in`;
 /** A token that ends while a request is under way would be refused. */
 const EARLY_MS = 60_000;
 /** Whoever signs out has turned to go, and does not wait for longer. */
@@ -94,6 +96,26 @@ export async function signIn(email: string, password: string, code: string | nul
   });
 }
 
+/**
+ * Whether what lies in the cookie may be taken on the way back from the company: not the session that somebody meant to leave, which an address must not
+ * revive. That it is another one says the server alone.
+ */
+export function mayAdopt(): boolean {
+  settleLeft();
+  return leftAt() === null;
+}
+
+/**
+ * What was left behind lies in the cookie no more where a sign-in with the company has just put its own there: that one is not to be ended for it. What says
+ * so counts once, so that it speaks for no session that is left later.
+ */
+function settleLeft(): void {
+  const name = justOpened();
+  if (!document.cookie.split("; ").includes(`${name}=1`)) return;
+  document.cookie = `${name}=; Path=/; Max-Age=0${name.startsWith("__Host-") ? "; Secure" : ""}`;
+  localStorage.removeItem(LEFT_KEY);
+}
+
 /** Takes the session that a sign-in with the company left in the cookie; false where there is none. */
 export async function adoptSession(): Promise<boolean> {
   const { session } = await navigator.locks.request(LOCK, () => call("refresh", {}));
@@ -116,6 +138,7 @@ function signedIn(): void {
  * not kept: this browser forgets what it knows, but for the cookie, which no script can take away, and says until it is done that they are not signed out.
  */
 export async function signOut(): Promise<void> {
+  settleLeft();
   // Not while another tab trades the token: the one that it gets would stay good. Nor longer than somebody waits who goes.
   const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), CLOSE_MAX_MS));
   const isClosed = await Promise.race([navigator.locks.request(LOCK, close), late]);
@@ -128,7 +151,11 @@ let again: Promise<boolean> | null = null;
 /** Ends the session that somebody left behind; true where there is none any more. */
 export function signOutAgain(): Promise<boolean> {
   // One try at a time: a server that is silent would be met by all of them.
-  again ??= navigator.locks.request(LOCK, async () => leftAt() === null || close()).finally(() => (again = null));
+  const end = async () => {
+    settleLeft();
+    return leftAt() === null || close();
+  };
+  again ??= navigator.locks.request(LOCK, end).finally(() => (again = null));
   return again.then((isClosed) => {
     if (isClosed) tell();
     return isClosed;

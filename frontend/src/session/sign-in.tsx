@@ -5,7 +5,7 @@ import { Field } from "../ui/field";
 import { Problem, sentence } from "../ui/state";
 import { hasPasskeys, showPasskey, type PasskeyAsked } from "./passkey";
 import { NotSignedOut } from "./not-signed-out";
-import { adoptSession, isSignedIn, leftAt, signIn } from "./session";
+import { adoptSession, isSignedIn, mayAdopt, signIn } from "./session";
 import { DONE, WANTED_KEY, reasonOf } from "./sso";
 
 export function SignIn() {
@@ -17,8 +17,8 @@ export function SignIn() {
   const [needsCode, setNeedsCode] = useState(false);
   const [asked, setAsked] = useState<PasskeyAsked | null>(null);
   const [error, setError] = useState<unknown>(null);
-  // The company's sign-in has ended well: what it left in the cookie is taken. Not the session that somebody meant to leave: an address must not revive it.
-  const [isBack, setBack] = useState(sso === DONE && leftAt() === null);
+  // The company's sign-in has ended well: what it left in the cookie is taken.
+  const [isBack, setBack] = useState(() => sso === DONE && mayAdopt());
   const wanted = to ?? (isBack ? sessionStorage.getItem(WANTED_KEY) : null);
   const next = wanted && /^\/(?![/\\])/.test(wanted) ? wanted : "/";
   useEffect(() => {

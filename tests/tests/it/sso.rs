@@ -57,7 +57,9 @@ impl Browser {
         let answer = request.send().await.unwrap();
         for set in answer.headers().get_all("set-cookie") {
             let set = set.to_str().unwrap();
-            assert!(set.contains("; HttpOnly; SameSite="), "{set}");
+            // One is for the page to read, and says nothing but that a session was opened.
+            let is_told = set == "crossdock-signed-in=1; Path=/; Max-Age=60; SameSite=Strict";
+            assert!(is_told || set.contains("; HttpOnly; SameSite="), "{set}");
             let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
             self.cookies.retain(|(known, _)| known != name);
             if !value.is_empty() {
@@ -130,6 +132,8 @@ async fn sso_lets_people_in_as_what_their_groups_give_and_out_when_they_leave_th
         let platform = &world.platform;
         let mut browser = Browser::default();
         assert_eq!(browser.signs_in(platform).await, "done");
+        let is_told_in = |browser: &Browser| browser.cookies.iter().any(|(name, _)| name == "crossdock-signed-in");
+        assert!(is_told_in(&browser), "the page is told that the session is a new one");
         let ann = browser.client(platform).await.unwrap();
         let viewer = ann.ask(VIEWER, json!({})).await.unwrap();
         assert_eq!(viewer["viewer"]["memberships"], json!([{"tenant": {"slug": "acme"}, "role": "operator"}]));
@@ -160,6 +164,7 @@ async fn sso_lets_people_in_as_what_their_groups_give_and_out_when_they_leave_th
         issuer.knows(Person { subject: "sub-of-ann@acme.example".into(), ..Person::new("ann@acme.example", &["everyone"]) });
         let mut late = Browser::default();
         assert_eq!(late.signs_in(platform).await, "no_role");
+        assert!(!is_told_in(&late));
         assert!(late.client(platform).await.is_none() && browser.client(platform).await.is_none());
         assert!(ann.raw(VIEWER, json!({})).await.unwrap()["data"]["viewer"].is_null());
         assert_eq!(count(world, "SELECT count(*) FROM members").await, 1);
