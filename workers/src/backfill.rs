@@ -155,9 +155,7 @@ impl Bringing<'_> {
             let (begun, mut page) = (Instant::now(), BackfillPage::default());
             for id in ids.iter().skip(next).take(IDS_PAGE) {
                 match self.listing.get(self.backfill.kind, id).await?.ok_or(ListingError::Single)? {
-                    Some(body) => {
-                        page.records.push(Listed { source_id: id.clone(), changed_at: None, body: body.to_vec() });
-                    }
+                    Some(body) => page.records.push(Listed::new(id.clone(), None, body.to_vec())),
                     None => page.missing += 1,
                 }
                 next += 1;

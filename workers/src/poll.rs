@@ -186,12 +186,12 @@ pub fn each_once(records: Vec<ListedRecord>) -> Vec<Listed> {
     let mut at: HashMap<String, usize> = HashMap::with_capacity(records.len());
     let mut listed: Vec<Listed> = Vec::with_capacity(records.len());
     for (record, changed_at) in records {
-        let Some(source_id) = record.id else { continue };
-        let one = Listed { source_id: source_id.clone(), changed_at, body: record.bytes.to_vec() };
-        match at.get(&source_id) {
+        let Some(id) = record.id else { continue };
+        let one = Listed::new(id, changed_at, record.bytes.to_vec());
+        match at.get(&one.known_by) {
             Some(index) => listed[*index] = one,
             None => {
-                at.insert(source_id, listed.len());
+                at.insert(one.known_by.clone(), listed.len());
                 listed.push(one);
             }
         }
@@ -221,5 +221,26 @@ pub fn failure(error: &ListingError, before: &str, what: &str) -> PollFailure {
             owner: Owner::Developer,
             next_step: "Correct the connection's settings or its connector; it is tried again by itself.".into(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connectors::ReadRecord;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_an_id_is_none_and_is_known_by_its_digest() {
+        let record = |id: &str| {
+            let record = ReadRecord { bytes: bytes::Bytes::from_static(b"{}"), id: Some(id.to_owned()), updated_at: None };
+            (record, None)
+        };
+        let (kept, long) = ("8".repeat(200), "9".repeat(201));
+        let listed = each_once(vec![record(&kept), record(&long), record("a\u{0}b"), record("a\tb"), record(&long)]);
+        let ids: Vec<Option<&str>> = listed.iter().map(|one| one.source_id.as_deref()).collect();
+        assert_eq!(ids, [Some(kept.as_str()), None, None, None]);
+        assert_eq!(listed[0].known_by, kept);
+        assert!(listed[1..].iter().all(|one| one.known_by.starts_with("sha256:")), "{listed:?}");
     }
 }

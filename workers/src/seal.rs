@@ -28,12 +28,16 @@ const BUSY_FOR: Duration = Duration::from_secs(5 * 60);
 struct Busy(HashMap<TenantId, (Instant, bool)>);
 
 impl Busy {
-    /// True, once, where it takes too long.
+    /// True where it takes too long, until that is told.
     fn is_too_long(&mut self, tenant: TenantId, now: Instant) -> bool {
         let (since, is_told) = self.0.entry(tenant).or_insert((now, false));
-        let is_too_long = !*is_told && now.duration_since(*since) >= BUSY_FOR;
-        *is_told |= is_too_long;
-        is_too_long
+        !*is_told && now.duration_since(*since) >= BUSY_FOR
+    }
+
+    fn told(&mut self, tenant: TenantId) {
+        if let Some((_, is_told)) = self.0.get_mut(&tenant) {
+            *is_told = true;
+        }
     }
 }
 
@@ -96,8 +100,20 @@ async fn round(context: &Context, busy: &mut Busy, stop: &watch::Receiver<bool>)
                 Ok(Sealing::Done(_)) => {}
                 Ok(Sealing::Busy) => {
                     found_busy.insert(*tenant);
-                    if busy.is_too_long(*tenant, Instant::now()) && !tell_busy(context, &scope).await {
-                        found_busy.remove(tenant);
+                    if busy.is_too_long(*tenant, Instant::now()) {
+                        match tell_busy(context, &scope).await {
+                            Ok(true) => busy.told(*tenant),
+                            Ok(false) => {
+                                found_busy.remove(tenant);
+                            }
+                            Err(error) => {
+                                warn!(
+                                    error = chain(&error),
+                                    tenant.id = %tenant,
+                                    "How far the audit log of {tenant} is sealed could not be looked for; the next look tries again"
+                                );
+                            }
+                        }
                     }
                 }
                 Err(error) => {
@@ -116,29 +132,22 @@ async fn round(context: &Context, busy: &mut Busy, stop: &watch::Receiver<bool>)
 
 /// Says that a tenant is not sealed, though somebody is at it all the time: that may be a process that hangs. False where they get on with it, and it
 /// was only chance that we never found them away.
-async fn tell_busy(context: &Context, scope: &Scope) -> bool {
+async fn tell_busy(context: &Context, scope: &Scope) -> Result<bool, StoreError> {
     let tenant = scope.tenant;
-    match context.store.within(scope).audit_unsealed_since().await {
-        Ok(since) => {
-            let waits = since.and_then(|since| (Utc::now() - since).to_std().ok()).unwrap_or_default();
-            if waits < BUSY_FOR {
-                return false;
-            }
-            warn!(
-                tenant.id = %tenant,
-                waits_s = waits.as_secs(),
-                "The audit log of {tenant} is not sealed: for {} minutes another process has had it whenever we looked, and its oldest unsealed event \
-                 has waited for {} s. Look for a session of the database that hangs with an advisory lock",
-                BUSY_FOR.as_secs() / 60,
-                waits.as_secs()
-            );
-            true
-        }
-        Err(error) => {
-            warn!(error = chain(&error), tenant.id = %tenant, "How far the audit log of {tenant} is sealed could not be looked for");
-            true
-        }
+    let since = context.store.within(scope).audit_unsealed_since().await?;
+    let waits = since.and_then(|since| (Utc::now() - since).to_std().ok()).unwrap_or_default();
+    if waits < BUSY_FOR {
+        return Ok(false);
     }
+    warn!(
+        tenant.id = %tenant,
+        waits_s = waits.as_secs(),
+        "The audit log of {tenant} is not sealed: for {} minutes another process has had it whenever we looked, and its oldest unsealed event \
+         has waited for {} s. Look for a session of the database that hangs with an advisory lock",
+        BUSY_FOR.as_secs() / 60,
+        waits.as_secs()
+    );
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -146,11 +155,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenant_that_stays_busy_is_told_of_once() {
+    fn a_tenant_that_stays_busy_is_told_of_once_and_until_that_worked() {
         let (mut busy, tenant, other, begin) = (Busy::default(), TenantId::generate(), TenantId::generate(), Instant::now());
-        let told: Vec<bool> = (0..=10).map(|minute| busy.is_too_long(tenant, begin + Duration::from_secs(60 * minute))).collect();
-        assert_eq!(told.iter().position(|told| *told), Some(5));
-        assert_eq!(told.iter().filter(|told| **told).count(), 1);
+        let minute = |minute| begin + Duration::from_secs(60 * minute);
+        let long: Vec<bool> = (0..=7).map(|at| busy.is_too_long(tenant, minute(at))).collect();
+        assert_eq!(long, [false, false, false, false, false, true, true, true], "the look that would tell it failed");
+        busy.told(tenant);
+        assert!(!busy.is_too_long(tenant, minute(8)));
         assert!(!busy.is_too_long(other, begin + BUSY_FOR), "it was seen for the first time");
         busy.0.remove(&tenant);
         assert!(!busy.is_too_long(tenant, begin + 2 * BUSY_FOR), "it was sealed in between, so it begins anew");

@@ -32,7 +32,7 @@ use crate::template::fill;
 const DEDUPE_BYTES_MAX: usize = 200;
 const TOPIC_BYTES_MAX: usize = 100;
 /// Ids are part of index rows, which Postgres bounds.
-pub(crate) const SOURCE_ID_BYTES_MAX: usize = 200;
+const SOURCE_ID_BYTES_MAX: usize = 200;
 const API_VERSION_BYTES_MAX: usize = 100;
 /// Events of one delivery; the largest that a vendor states is 100.
 const EVENTS_MAX: usize = 1_000;

@@ -7,7 +7,7 @@ use domain::record::RecordKind;
 use domain::value::{Limits, Value};
 
 use super::list::{List, ListVars};
-use super::parse;
+use super::{parse, unreadable};
 use crate::connector::Connector;
 use crate::decode::Extracted;
 use crate::manifest::Get;
@@ -68,7 +68,7 @@ impl<'c> Getter<'c> {
     /// Takes the answer to the last request, and gives the record's bytes once it is whole.
     ///
     /// # Errors
-    /// The classified fault. The read may be continued with the same request, or begun anew.
+    /// The classified fault. After one that may pass, the read is continued with the same request; any other ends it.
     pub fn take(&mut self, answer: &HttpAnswer) -> Result<Option<Bytes>, Fault> {
         let Some(record) = &mut self.record else {
             let bytes = self.connector.read_record(self.get.record.as_deref(), answer)?;
@@ -83,7 +83,9 @@ impl<'c> Getter<'c> {
         };
         let Some(list) = &mut self.list else { return Ok(None) };
         for part in list.take(self.connector, answer)? {
-            self.parts.push(Value::parse(&part.bytes, &Limits::DEFAULT).map_err(|_| self.connector.unreadable(answer))?);
+            let value = Value::parse(&part.bytes, &Limits::DEFAULT)
+                .map_err(|error| unreadable(self.connector, "a part of its record", Some(self.id.as_str()), answer, &error))?;
+            self.parts.push(value);
         }
         if !list.is_at_end() {
             return Ok(None);

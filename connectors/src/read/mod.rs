@@ -20,11 +20,10 @@ use domain::fault::{Fault, FaultClass, Owner};
 use domain::http::{HttpAnswer, HttpRequest};
 use domain::mapping::Filter;
 use domain::record::RecordKind;
-use domain::value::{Limits, Value};
+use domain::value::{Arena, Limits, Tree, Value, ValueError, Wanted};
 
 use crate::connector::Connector;
 use crate::decode::Extracted;
-use crate::hook::SOURCE_ID_BYTES_MAX;
 use crate::manifest::{Page, Read, Resource, TimeFormat};
 use crate::path;
 use crate::request::{RequestContext, RequestError};
@@ -34,6 +33,8 @@ use list::{List, ListVars};
 pub use position::Position;
 use position::Tracker;
 
+/// Of an id in a sentence.
+const ID_SHOWN_CHARS: usize = 60;
 /// Parents that one list may have.
 const PARENTS_MAX: usize = 1_000_000;
 
@@ -42,6 +43,7 @@ const PARENTS_MAX: usize = 1_000_000;
 pub struct ReadRecord {
     /// As the vendor sent it, where nothing had to be put into it.
     pub bytes: Bytes,
+    /// As the vendor says it: it may be more than can be kept as an id.
     pub id: Option<String>,
     pub updated_at: Option<String>,
 }
@@ -192,7 +194,8 @@ impl<'c> Reader<'c> {
     /// Takes the answer to the last request, and gives the records that are whole by it and were not brought by the last read.
     ///
     /// # Errors
-    /// The classified fault. The read may be continued with the same request ([`Self::next`]), or given up: its position is what it was.
+    /// The classified fault. After one that may pass, the read is continued with the same request ([`Self::next`]); any other ends it: its page may be
+    /// turned already, and what stands on it would be left out. The position is what it was.
     pub fn take(&mut self, answer: &HttpAnswer, now: DateTime<Utc>) -> Result<Vec<ReadRecord>, Fault> {
         self.hear_clock(answer, now);
         if self.whole.is_some() {
@@ -214,14 +217,18 @@ impl<'c> Reader<'c> {
         if self.read.include.is_empty() || records.is_empty() {
             return self.give(records, answer, now);
         }
-        let mut parsed = Vec::with_capacity(records.len());
+        let (mut parsed, mut refused) = (Vec::with_capacity(records.len()), Vec::new());
         for record in records {
-            let value = parse(self.connector, &record, answer)?;
-            parsed.push((record, value));
+            match readable(self.connector, &record, answer)? {
+                Some(value) => parsed.push((record, value)),
+                None => refused.push(record),
+            }
         }
-        self.whole = Some(Completing { records: parsed, at: (0, 0), list: None, parts: Vec::new() });
-        self.begin_part();
-        Ok(Vec::new())
+        if !parsed.is_empty() {
+            self.whole = Some(Completing { records: parsed, at: (0, 0), list: None, parts: Vec::new() });
+            self.begin_part();
+        }
+        self.give(refused, answer, now)
     }
 
     /// True where the answer to the last request may be taken in chunks, by [`Self::take_chunk`] and [`Self::take_end`], so that it need not
@@ -260,12 +267,12 @@ impl<'c> Reader<'c> {
         }
     }
 
-    /// Those that the connector's filter keeps.
+    /// Those that the connector's filter keeps, and those that nobody can read.
     fn wanted(&self, page: Vec<Extracted>, answer: &HttpAnswer) -> Result<Vec<Extracted>, Fault> {
         let Some(filter) = &self.filter else { return Ok(page) };
         let mut kept = Vec::with_capacity(page.len());
         for record in page {
-            if filter.passes(&parse(self.connector, &record, answer)?).unwrap_or(false) {
+            if readable(self.connector, &record, answer)?.is_none_or(|value| filter.passes(&value).unwrap_or(false)) {
                 kept.push(record);
             }
         }
@@ -275,9 +282,9 @@ impl<'c> Reader<'c> {
     fn take_parents(&mut self, answer: &HttpAnswer, now: DateTime<Utc>) -> Result<(), Fault> {
         let (Some(parents), Some(rule)) = (&mut self.parents, &self.read.parent) else { return Ok(()) };
         for record in parents.take(answer, now)? {
-            let value = Value::parse(&record.bytes, &Limits::DEFAULT).ok();
-            let id = value.as_ref().and_then(|value| path::first(value, &rule.id)).and_then(Value::to_text);
-            if let Some(id) = id
+            let value = Value::parse(&record.bytes, &Limits::DEFAULT)
+                .map_err(|error| unreadable(self.connector, "its record", record.id.as_deref(), answer, &error))?;
+            if let Some(id) = path::first(&value, &rule.id).and_then(Value::to_text)
                 && self.waiting.len() < PARENTS_MAX
             {
                 self.waiting.push_back(id.into_owned());
@@ -301,7 +308,10 @@ impl<'c> Reader<'c> {
         let Some(whole) = &mut self.whole else { return Ok(Vec::new()) };
         let Some(list) = &mut whole.list else { return Ok(Vec::new()) };
         for part in list.take(connector, answer)? {
-            whole.parts.push(parse(connector, &part, answer)?);
+            let id = whole.records[whole.at.0].0.id.as_deref();
+            let value = Value::parse(&part.bytes, &Limits::DEFAULT)
+                .map_err(|error| unreadable(connector, "a part of its record", id, answer, &error))?;
+            whole.parts.push(value);
         }
         if !list.is_at_end() {
             return Ok(Vec::new());
@@ -324,13 +334,6 @@ impl<'c> Reader<'c> {
         let into = self.read.parent.as_ref().and_then(|parent| parent.into.as_deref()).zip(self.parent_id.clone());
         let mut given = Vec::with_capacity(records.len());
         for record in records {
-            if let Some(length) = record.id.as_ref().map(String::len).filter(|length| *length > SOURCE_ID_BYTES_MAX) {
-                return Err(unreadable(
-                    self.connector,
-                    answer,
-                    format!("its id has {length} bytes, more than the {SOURCE_ID_BYTES_MAX} allowed"),
-                ));
-            }
             let is_new = self
                 .tracker
                 .as_mut()
@@ -340,11 +343,13 @@ impl<'c> Reader<'c> {
             }
             let bytes = match &into {
                 None => record.bytes,
-                Some((into, parent)) => {
-                    let mut value = parse(self.connector, &record, answer)?;
-                    path::put(&mut value, into, Value::Text(parent.clone()));
-                    value.to_json().into()
-                }
+                Some((into, parent)) => match readable(self.connector, &record, answer)? {
+                    Some(mut value) => {
+                        path::put(&mut value, into, Value::Text(parent.clone()));
+                        value.to_json().into()
+                    }
+                    None => record.bytes,
+                },
             };
             given.push(ReadRecord { bytes, id: record.id, updated_at: record.updated_at });
         }
@@ -368,16 +373,42 @@ impl<'c> Reader<'c> {
         let ascending =
             self.read.since.as_ref().is_some_and(|since| since.ascending) && self.read.parent.is_none() && self.whole.is_none();
         let tracker = self.tracker.as_mut()?;
-        (self.ended || ascending).then(|| tracker.position())
+        (self.ended || ascending).then(|| tracker.position(self.ended))
     }
 }
 
+/// A record of an answer that is asked for once more as it was: perhaps it did not come whole.
 pub(crate) fn parse(connector: &Connector, record: &Extracted, answer: &HttpAnswer) -> Result<Value, Fault> {
-    Value::parse(&record.bytes, &Limits::DEFAULT).map_err(|error| unreadable(connector, answer, error.to_string()))
+    Value::parse(&record.bytes, &Limits::DEFAULT).map_err(|error| {
+        let error = crate::decode::DecodeError::Malformed { format: "a record", what: error.to_string() };
+        connector.unreadable_page(answer, &error)
+    })
 }
 
-fn unreadable(connector: &Connector, answer: &HttpAnswer, what: String) -> Fault {
-    connector.unreadable_page(answer, &crate::decode::DecodeError::Malformed { format: "a record", what })
+/// A record that something is to be put into, or that a filter is asked of. `None` where no mapping can read it either: it is given as it came, so that
+/// its message says to a person why it becomes no record, and the others of its page come.
+///
+/// # Errors
+/// Where only a key is there twice: a mapping that does not look there would take the record without its parts, or though the filter leaves it out.
+fn readable(connector: &Connector, record: &Extracted, answer: &HttpAnswer) -> Result<Option<Value>, Fault> {
+    let error = match Value::parse(&record.bytes, &Limits::DEFAULT) {
+        Ok(value) => return Ok(Some(value)),
+        Err(error) => error,
+    };
+    let (arena, nothing) = (Arena::new(), Wanted::default());
+    match Tree::parse(&record.bytes, &Limits::DEFAULT, Some(&nothing), &arena) {
+        Ok(_) => Err(unreadable(connector, "its record", record.id.as_deref(), answer, &error)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// What stands on a page that came whole and cannot be read. It does not pass: the page is turned, so that another try would go on behind it, and
+/// nobody would miss what stands there.
+fn unreadable(connector: &Connector, what: &str, id: Option<&str>, answer: &HttpAnswer, error: &ValueError) -> Fault {
+    let id: String = id.unwrap_or("without an id").chars().filter(|c| !c.is_control()).take(ID_SHOWN_CHARS).collect();
+    let reason = format!("{} answered {}, and {what} {id} cannot be read: {error}", connector.title(), answer.status);
+    let fix = format!("Correct it at {}, or change the connector so that it is not asked for.", connector.title());
+    Fault::new(FaultClass::Validation, "unreadable_record", reason, Owner::Developer, &fix).answered(answer.status)
 }
 
 #[cfg(test)]

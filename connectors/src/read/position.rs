@@ -165,13 +165,14 @@ impl Tracker {
         }
     }
 
-    /// The position after what was seen until now.
-    pub fn position(&mut self) -> Position {
+    /// The position after what was seen until now. `is_at_end`: the read came to its end.
+    pub fn position(&mut self, is_at_end: bool) -> Position {
         self.newest = self.newest.map(|newest| self.clock.map_or(newest, |clock| newest.min(clock)));
         self.forget();
         let mut seen: Vec<u64> = self.seen.iter().map(|(_, hash)| *hash).collect();
-        // Where nothing newer came, what was known at the old position is still what the next read will meet.
-        if self.newest <= self.begin {
+        // Where nothing newer came, what was known at the old position is still what the next read will meet. A read that came to its end has met it
+        // again: what it has not met is not there any more, or says something else, which each read would add to.
+        if !is_at_end && self.newest <= self.begin {
             seen.extend(self.known.keys());
         }
         seen.sort_unstable();
@@ -256,7 +257,7 @@ mod tests {
         let now = DateTime::parse_from_rfc3339("2026-11-24T09:30:00Z").unwrap().to_utc();
         let mut tracker = Tracker::new(&since, &Position::default());
         assert!(tracker.is_new(Some("1"), Some("2099-01-01T00:00:00Z"), b"", now));
-        assert_eq!(tracker.position().at, Some(now.timestamp_micros()));
+        assert_eq!(tracker.position(true).at, Some(now.timestamp_micros()));
     }
 
     #[test]
@@ -271,7 +272,7 @@ mod tests {
         assert_eq!(tracker.go_on(), None);
         assert!(tracker.is_new(Some("2"), Some("2099-01-01T00:00:00Z"), b"", now));
         assert_eq!(tracker.go_on(), None);
-        assert_eq!(tracker.position().at, Some(now.timestamp_micros() + 2_000_000));
+        assert_eq!(tracker.position(true).at, Some(now.timestamp_micros() + 2_000_000));
 
         // As far from now as the format can say.
         let since: Since = serde_saphyr::from_str("{field: at, format: unix_ms, ascending: true}").unwrap();
@@ -291,7 +292,7 @@ mod tests {
         let next = |date: &str| {
             let mut tracker = Tracker::new(&since, &begun);
             tracker.hear_clock(Some(date), now);
-            Tracker::new(&since, &tracker.position()).since().unwrap()
+            Tracker::new(&since, &tracker.position(true)).since().unwrap()
         };
         assert_eq!(next("Tue, 24 Nov 2026 09:25:00 GMT"), "2026-11-24T09:24:59Z", "five minutes behind");
         // The same, ahead, an answer that was kept for a day, and no date.
@@ -301,9 +302,9 @@ mod tests {
         // What was seen at the old position is still known.
         let mut tracker = Tracker::new(&since, &Position::default());
         assert!(tracker.is_new(Some("1"), Some("2026-11-24T09:24:00Z"), b"", now));
-        let mut again = Tracker::new(&since, &tracker.position());
+        let mut again = Tracker::new(&since, &tracker.position(true));
         again.hear_clock(Some("Tue, 24 Nov 2026 09:23:30 GMT"), now);
-        assert!(!Tracker::new(&since, &again.position()).is_new(Some("1"), Some("2026-11-24T09:24:00Z"), b"", now));
+        assert!(!Tracker::new(&since, &again.position(false)).is_new(Some("1"), Some("2026-11-24T09:24:00Z"), b"", now));
     }
 
     #[test]
@@ -316,10 +317,27 @@ mod tests {
         assert!(tracker.go_on().is_some());
         assert!(!tracker.is_new(Some("1"), at, b"draft", now));
         assert!(tracker.is_new(Some("1"), at, b"paid", now), "between two pages");
-        let mut next = Tracker::new(&since, &tracker.position());
+        let mut next = Tracker::new(&since, &tracker.position(true));
         assert!(!next.is_new(Some("1"), at, b"paid", now));
         assert!(next.is_new(Some("1"), at, b"sent", now), "between two reads");
         assert!(next.is_new(Some("2"), at, b"sent", now), "another that says the same");
+    }
+
+    #[test]
+    fn an_answer_that_is_never_the_same_twice_does_not_fill_the_position() {
+        let since: Since = serde_saphyr::from_str("{field: at}").unwrap();
+        let now = DateTime::parse_from_rfc3339("2026-11-24T10:00:00Z").unwrap().to_utc();
+        let at = Some("2026-11-24T09:30:00Z");
+        let mut position = Position::default();
+        for answer in ["a", "b", "c"] {
+            let mut tracker = Tracker::new(&since, &position);
+            assert!(tracker.is_new(Some("1"), at, answer.as_bytes(), now), "{answer}");
+            position = tracker.position(true);
+            assert_eq!(position.seen.len(), 1, "{answer}");
+        }
+        // One that broke off has not met what the next one will.
+        let position = Tracker::new(&since, &position).position(false);
+        assert!(!Tracker::new(&since, &position).is_new(Some("1"), at, b"c", now));
     }
 
     #[test]
@@ -337,7 +355,7 @@ mod tests {
         // From 09:30:01.300 on, which is asked as 09:30:01: the second and the third come again.
         assert_eq!(tracker.go_on().as_deref(), Some("2026-11-24T09:30:01Z"));
         assert!(!records[1..].iter().any(|(id, at)| tracker.is_new(Some(id), Some(at), b"", now)));
-        let mut next = Tracker::new(&since, &tracker.position());
+        let mut next = Tracker::new(&since, &tracker.position(true));
         assert_eq!(next.since().as_deref(), Some("2026-11-24T09:30:01Z"));
         assert!(!records[1..].iter().any(|(id, at)| next.is_new(Some(id), Some(at), b"", now)));
     }
@@ -365,7 +383,7 @@ mod tests {
             for (id, (at, content)) in &store {
                 prop_assert!(tracker.is_new(Some(&id.to_string()), Some(&text(*at)), &[*content], now));
             }
-            let position = tracker.position();
+            let position = tracker.position(true);
             let newest = store.values().map(|(at, _)| *at).max().unwrap_or_default();
             // What changes later is as late as the newest, or later: many in the same second, some of them there already with other content.
             let mut changed = std::collections::BTreeMap::new();

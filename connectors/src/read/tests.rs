@@ -353,6 +353,93 @@ fn a_fault_stops_the_read_and_the_same_page_can_be_asked_for_again() {
 }
 
 #[test]
+fn a_record_that_nobody_can_read_or_call_by_its_id_comes_as_it_is_and_the_others_of_its_page_come_too() {
+    let long = "9".repeat(201);
+    let records = [r#"{"id":1,"s":"paid"}"#.to_owned(), format!(r#"{{"id":"{long}","s":"paid"}}"#)];
+    let bad = r#"{"id":"a\u0000b","s":"draft"}"#;
+    let page = format!(r#"{{"items":[{},{},{bad}],"next":null}}"#, records[0], records[1]);
+    let lines = ", include: [{into: lines, read: {request: {method: GET, path: '/o/{{ source_id }}/lines'}}}]";
+    let whose = ", parent: {id: key, into: of, read: {request: {method: GET, path: /c}, records: items}}";
+    for more in ["", ", filter: \"s == 'paid'\"", lines, whose] {
+        let read = format!("{{request: {{method: GET, path: /o}}, records: items{more}}}");
+        let mut outcome = read_all(&connector(&read), |url, _| {
+            ok(match url.trim_start_matches("https://x.example") {
+                "/o" => page.clone(),
+                "/c" => r#"{"items":[{"key":"k"}]}"#.into(),
+                _ => "[]".into(),
+            })
+        });
+        assert_eq!(outcome.fault, None, "{more}");
+        outcome.ids.sort();
+        assert_eq!(outcome.ids, ["1", long.as_str(), "a\u{0}b"], "{more}");
+        assert!(outcome.bytes.iter().any(|bytes| bytes == bad), "{more}: {:?}", outcome.bytes);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_of_a_page_that_was_turned_ends_the_read_and_is_not_passed_over() {
+    let twice = r#"{"items":[{"id":1,"s":"paid"},{"id":7,"s":"paid","s":"draft"}],"next":"2"}"#;
+    let good = r#"{"items":[{"id":1,"s":"paid"}],"next":"2"}"#;
+    let page = "page: {cursor: {slot: {query: c}, next: {path: next}}}";
+    let lines = "include: [{into: lines, read: {request: {method: GET, path: '/o/{{ source_id }}/lines'}}}]";
+    let list = |more: &str| format!("{{request: {{method: GET, path: /o}}, records: items, {page}, {more}}}");
+    let of_parent = |more: &str| {
+        format!(
+            "{{request: {{method: GET, path: '/c/{{{{ parent.id }}}}/o'}}, records: items, {page},
+                parent: {{id: key, {more} read: {{request: {{method: GET, path: /c}}, records: items, {page}}}}}}}"
+        )
+    };
+    let (one, two) = (r#"{"items":[{"key":"a"}]}"#, r#"{"items":[{"key":"a"},{"key":"b","key":"c"}],"next":"2"}"#);
+    let of_list = "X answered 200, and its record 7 cannot be read: a key is there twice at line 1, column ";
+    let of_part = "X answered 200, and a part of its record 1 cannot be read: a key is there twice at line 1, column ";
+    let of_parents = "X answered 200, and its record without an id cannot be read: a key is there twice at line 1, column ";
+    let cases = [
+        (list("filter: \"s == 'paid'\""), "", twice, "", of_list),
+        (list(lines), "", twice, "[]", of_list),
+        (list(lines), "", good, r#"[{"l":1,"l":2}]"#, of_part),
+        (of_parent("into: of,"), one, twice, "", of_list),
+        (of_parent(""), two, good, "", of_parents),
+    ];
+    for (read, parents, records, parts, reason) in cases {
+        let outcome = read_all(&connector(&read), |url, _| {
+            let path = url.trim_start_matches("https://x.example");
+            ok(if path.ends_with("/lines") {
+                parts.into()
+            } else if path.starts_with("/c?") || path == "/c" {
+                parents.into()
+            } else {
+                records.into()
+            })
+        });
+        let fault = outcome.fault.unwrap();
+        assert!(fault.reason.starts_with(reason), "{}", fault.reason);
+        assert!(!fault.class.is_passing(), "{fault:?}");
+        assert_eq!(
+            (fault.owner, fault.fix.as_str()),
+            (Owner::Developer, "Correct it at X, or change the connector so that it is not asked for.")
+        );
+    }
+}
+
+#[test]
+fn a_record_with_a_part_that_cannot_be_read_is_not_one_that_is_not_there() {
+    let connector = connector(
+        "{request: {method: GET, path: /o}}, get: {request: {method: GET, path: '/o/{{ source_id }}'},
+            include: [{into: lines, read: {request: {method: GET, path: '/o/{{ source_id }}/lines'}}}]}",
+    );
+    let (settings, credential) = (serde_json::json!({}), SecretFields::default());
+    let context = RequestContext::new(&settings, &credential, now(), "");
+    let answer = |body: &str| HttpAnswer { status: 200, headers: vec![], body: Bytes::from(body.to_owned()) };
+    let mut getter = connector.getter(RecordKind::Order, "7").unwrap();
+    getter.next(&context).unwrap().unwrap();
+    assert_eq!(getter.take(&answer(r#"{"id":7}"#)).unwrap(), None);
+    getter.next(&context).unwrap().unwrap();
+    let fault = getter.take(&answer(r#"[{"l":1},{"l":"\u0000"}]"#)).unwrap_err();
+    assert_eq!(fault.class, FaultClass::Validation, "neither asked again, which would end it, nor unknown");
+    assert!(fault.reason.starts_with("X answered 200, and a part of its record 7 cannot be read: "), "{}", fault.reason);
+}
+
+#[test]
 fn an_incremental_read_begins_where_the_last_one_ended_and_repeats_nothing() {
     let read = "{request: {method: GET, path: /o, query: {since: '{{ since }}'}}, records: items, since: {overlap_s: 60}}";
     let connector = connector(read);

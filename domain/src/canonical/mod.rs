@@ -77,6 +77,12 @@ pub fn source_id(document: &Value) -> Option<String> {
     document.get("source_id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
+/// True where a text can be the id of a thing: ids are part of index rows, which Postgres bounds, and it takes no NUL.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
+    text.len() <= shape::ID_BYTES_MAX && !text.contains(char::is_control)
+}
+
 /// What the document refers to that has records of its own: the customer, and the items of its lines, each once, by their ids at the source.
 #[must_use]
 pub fn references(document: &Value) -> Vec<(RecordKind, String)> {

@@ -213,7 +213,7 @@ impl TenantStore<'_> {
         .bind(backfill.connection.0)
         .bind(backfill.kind.as_str())
         .bind(&messages)
-        .bind(page.records.iter().map(|record| record.source_id.as_str()).collect::<Vec<_>>())
+        .bind(page.records.iter().map(|record| record.source_id.as_deref()).collect::<Vec<_>>())
         .bind(page.records.iter().map(|record| record.changed_at).collect::<Vec<_>>())
         .bind(page.records.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>())
         .bind(Origin::Backfill.as_str())

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::call_payload::ToldCall;
+use domain::canonical;
 use domain::fault::Owner;
 use domain::id::{ConnectionId, IncidentId, LookupTableId, MessageId, PollId, TenantId};
 use domain::lane::Lane;
-use domain::merkle::{Hash, hash};
+use domain::merkle::{Hash, hash, hex};
 use domain::message::Origin;
 use domain::poll::FAILURES_TOLD;
 use domain::record::RecordKind;
@@ -72,9 +73,22 @@ impl PollSubject {
 /// One record of a page.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    pub source_id: String,
+    /// `None` where what the vendor calls it cannot be kept as an id: its message becomes an exception, which says so.
+    pub source_id: Option<String>,
+    /// What it is known by from read to read: its id, or a digest of what is none.
+    pub known_by: String,
     pub changed_at: Option<DateTime<Utc>>,
     pub body: Vec<u8>,
+}
+
+impl Listed {
+    /// One that the vendor calls so.
+    #[must_use]
+    pub fn new(called: String, changed_at: Option<DateTime<Utc>>, body: Vec<u8>) -> Self {
+        let is_id = canonical::is_id(&called);
+        let known_by = if is_id { called.clone() } else { format!("sha256:{}", hex(&hash(&[called.as_bytes()]))) };
+        Self { source_id: is_id.then_some(called), known_by, changed_at, body }
+    }
 }
 
 /// A page that was read.
@@ -117,7 +131,6 @@ pub struct PollFailure {
 }
 
 /// What messages that are not read yet, or wait for a person, say of a record that is listed though a webhook should have brought it.
-#[derive(Default)]
 struct Pending {
     /// One came after the record changed: nobody has missed the webhook.
     is_told: bool,
@@ -132,7 +145,8 @@ async fn pending(
     poll: &Poll,
     page: &PolledPage<'_>,
 ) -> Result<HashMap<String, Pending>, StoreError> {
-    let late: Vec<&Listed> = page.records.iter().filter(|record| page.is_late(record.changed_at)).collect();
+    let is_late = |record: &&Listed| record.source_id.is_some() && page.is_late(record.changed_at);
+    let late: Vec<&Listed> = page.records.iter().filter(is_late).collect();
     if late.is_empty() {
         return Ok(HashMap::new());
     }
@@ -154,7 +168,7 @@ async fn pending(
     )
     .bind(poll.connection.0)
     .bind(poll.subject.as_str())
-    .bind(late.iter().map(|record| record.source_id.as_str()).collect::<Vec<_>>())
+    .bind(late.iter().map(|record| record.source_id.as_deref()).collect::<Vec<_>>())
     .bind(late.iter().map(|record| record.changed_at).collect::<Vec<_>>())
     .bind(late.iter().map(|record| hash(&[&record.body]).to_vec()).collect::<Vec<_>>())
     .fetch_all(&mut **tx)
@@ -298,18 +312,18 @@ impl TenantStore<'_> {
             return Ok(None);
         }
         let pending = pending(&mut tx, poll, page).await?;
-        let of = |record: &Listed| pending.get(&record.source_id);
+        let of = |record: &Listed| pending.get(record.source_id.as_ref()?);
         let records: Vec<&Listed> =
             page.records.iter().filter(|record| of(record).is_none_or(|pending| !pending.is_here)).collect();
         let messages: Vec<Uuid> = records.iter().map(|_| MessageId::generate().0).collect();
         let digests: Vec<Hash> = records.iter().map(|record| hash(&[&record.body])).collect();
         let rows = sqlx::query(
             "WITH i AS (
-                 SELECT * FROM unnest($5::uuid[], $6::text[], $7::bytea[], $8::timestamptz[], $9::bytea[])
-                     AS i (id, source_id, hash, changed_at, body)
+                 SELECT * FROM unnest($5::uuid[], $6::text[], $7::bytea[], $8::timestamptz[], $9::bytea[], $14::text[])
+                     AS i (id, source_id, hash, changed_at, body, known_by)
              ), told AS (
                  SELECT i.*, r.source_updated_at FROM i
-                 LEFT JOIN poll_seen s ON s.poll_id = $2 AND s.source_id = i.source_id COLLATE \"C\"
+                 LEFT JOIN poll_seen s ON s.poll_id = $2 AND s.source_id = i.known_by COLLATE \"C\"
                  LEFT JOIN records r ON r.connection_id = $3 AND r.kind = $4 AND r.source_id = i.source_id AND r.deleted_at IS NULL
                  WHERE s.hash IS DISTINCT FROM i.hash
              ), fresh AS (
@@ -319,7 +333,7 @@ impl TenantStore<'_> {
                  WHERE source_updated_at IS NULL OR changed_at IS NULL OR source_updated_at < changed_at
                     OR source_updated_at = changed_at AND date_trunc('second', changed_at) = changed_at
              ), seen AS (
-                 INSERT INTO poll_seen (tenant_id, poll_id, source_id, hash) SELECT $1, $2, source_id, hash FROM told
+                 INSERT INTO poll_seen (tenant_id, poll_id, source_id, hash) SELECT $1, $2, known_by, hash FROM told
                  ON CONFLICT (poll_id, source_id) DO UPDATE SET hash = excluded.hash, seen_at = now()
              ), made AS (
                  INSERT INTO messages (id, tenant_id, connection_id, origin, topic, dedupe_key, record_kind, source_id, body, sweep_at)
@@ -335,7 +349,7 @@ impl TenantStore<'_> {
         .bind(poll.connection.0)
         .bind(poll.subject.as_str())
         .bind(&messages)
-        .bind(records.iter().map(|record| record.source_id.as_str()).collect::<Vec<_>>())
+        .bind(records.iter().map(|record| record.source_id.as_deref()).collect::<Vec<_>>())
         .bind(digests.iter().map(|digest| digest.to_vec()).collect::<Vec<_>>())
         .bind(records.iter().map(|record| record.changed_at).collect::<Vec<_>>())
         .bind(records.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>())
@@ -343,6 +357,7 @@ impl TenantStore<'_> {
         .bind(NUDGE_GRACE_S)
         .bind(Uuid::now_v7())
         .bind(Meter::MessageAccepted.as_str())
+        .bind(records.iter().map(|record| record.known_by.as_str()).collect::<Vec<_>>())
         .fetch_all(&mut *tx)
         .await?;
         let brought: HashMap<Uuid, Option<DateTime<Utc>>> =
@@ -359,7 +374,7 @@ impl TenantStore<'_> {
             .collect();
         if page.is_of_all {
             let listed = "UPDATE poll_seen SET seen_at = now(), missing_since = NULL WHERE poll_id = $1 AND source_id = ANY($2)";
-            let ids: Vec<&str> = page.records.iter().map(|record| record.source_id.as_str()).collect();
+            let ids: Vec<&str> = page.records.iter().map(|record| record.known_by.as_str()).collect();
             sqlx::query(listed).bind(poll.id.0).bind(ids).execute(&mut *tx).await?;
         }
         self.note_page(&mut tx, poll, page, &brought).await?;

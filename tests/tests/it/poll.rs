@@ -38,8 +38,12 @@ impl Shop {
 
     /// An order as a person at the shop makes or changes it.
     pub fn order(&self, n: usize, note: &str, at: DateTime<Utc>) {
+        self.order_called(&format!("O-{n}"), &format!("#{n}"), note, at);
+    }
+
+    fn order_called(&self, id: &str, number: &str, note: &str, at: DateTime<Utc>) {
         let order = json!({
-            "source_id": format!("O-{n}"), "number": format!("#{n}"), "status": "open", "currency": "EUR", "note": note,
+            "source_id": id, "number": number, "status": "open", "currency": "EUR", "note": note,
             "lines": [{"source_id": "1", "sku": "HAT", "quantity": "1", "unit_price": "10.00"}],
             "taxes_included": false, "totals": {"grand": "10.00"},
         });
@@ -91,6 +95,28 @@ async fn every_change_comes_once_however_many_share_a_moment_or_come_late() {
         let ledger = world.acme.rest(253, PATIENCE).await.unwrap();
         assert_eq!(ledger.message("mapped"), 253, "{ledger:?}");
         assert_eq!(ledger.duplicates, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_whose_id_cannot_be_kept_stops_no_other_and_is_told_once() {
+    world(async |world| {
+        let shop = Shop::open(world).await;
+        let day = shop.vendor.served.now() - TimeDelta::hours(1);
+        shop.order(1, "new", day);
+        shop.order_called(&"9".repeat(201), "#2", "of a long id", day + TimeDelta::seconds(1));
+        shop.order(3, "new", day + TimeDelta::seconds(2));
+        let id = shop.poll(world, Some(day - TimeDelta::hours(1))).await;
+        let ledger = world.acme.rest(3, PATIENCE).await.unwrap();
+        assert_eq!((ledger.message("mapped"), ledger.message("exception")), (2, 1), "{ledger:?}");
+        eventually("the first read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await;
+        let second = read(world, &id).await;
+        assert_eq!((&second["brought"], &second["failures"]), (&json!(0), &json!(0)), "{second}");
+        let mut database = world.platform.database.connect().await.unwrap();
+        let stopped = "SELECT e.sentence FROM exceptions e JOIN messages m ON m.id = e.message_id WHERE m.source_id IS NULL";
+        let told: Vec<String> = sqlx::query_scalar(stopped).fetch_all(&mut database).await.unwrap();
+        assert!(told.len() == 1 && told[0].contains("longer than 200 bytes"), "{told:?}");
     })
     .await;
 }

@@ -34,8 +34,12 @@ pub async fn pair(world: &World) -> Pair {
 impl Pair {
     /// An order at the shop, as a person there makes or changes it. Nobody sends a webhook.
     pub fn order(&self, n: usize, note: &str) {
+        self.order_called(&format!("O-{n}"), &format!("#{n}"), note);
+    }
+
+    fn order_called(&self, id: &str, number: &str, note: &str) {
         let order = json!({
-            "source_id": format!("O-{n}"), "number": format!("#{n}"), "status": "open", "payment_status": "paid",
+            "source_id": id, "number": number, "status": "open", "payment_status": "paid",
             "fulfillment_status": "unfulfilled", "currency": "EUR", "placed_at": "2026-11-24T10:15:00Z", "note": note,
             "customer": {"source_id": "K-1", "name": "Kr\u{fc}ger", "email": "k@example.com"},
             "lines": [
@@ -149,6 +153,22 @@ async fn what_never_came_is_brought_and_what_agrees_is_proven() {
         assert!(healthy["provenUntil"].is_string());
         // Nothing is done twice by looking.
         assert!(pair.stored().iter().all(|order| (order.creates, order.updates) == (1, 0)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_whose_id_cannot_be_kept_hides_none_beside_it_and_nothing_is_proven_with_it() {
+    world_by_hand(async |world| {
+        let pair = pair(world).await;
+        pair.order(1, "as ordered");
+        pair.order_called(&"9".repeat(201), "#2", "as ordered");
+        let first = reconcile(world, &pair.flow).await;
+        assert_eq!(counts(&first, ["source_listed", "never_came", "unreadable"]), [2, 1, 1], "{first}");
+        world.acme.rest(1, PATIENCE).await.unwrap();
+        let second = reconcile(world, &pair.flow).await;
+        assert_eq!(counts(&second, ["source_listed", "agreed", "never_came", "unreadable"]), [2, 1, 0, 1], "{second}");
+        assert_eq!(second["isProof"], false, "{second}");
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! What the source has against what came from it. What never came, or is newer there, arrives now as if the source had sent it.
 
 use chrono::{DateTime, Utc};
+use domain::canonical;
 use domain::comparison::compare;
 use domain::delivery::DeliveryState;
 use domain::erasure;
@@ -113,7 +114,7 @@ fn read(pass: &mut Pass<'_>, records: Vec<ListedRecord>) -> Vec<Listed> {
         }
         count += 1;
         match pass.trial.read(&record.bytes, &lookups) {
-            Ok(read) => match read.source_id.or(record.id) {
+            Ok(read) => match read.source_id.or(record.id.filter(|id| canonical::is_id(id))) {
                 Some(id) => {
                     let is_taken = pass.trial.takes(&read.document);
                     listed.push(Listed { id, bytes: record.bytes, document: read.document, is_taken });
