@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_tenant_that_stays_busy_is_told_of_once_and_until_that_worked() {
         let (mut busy, tenant, other, begin) = (Busy::default(), TenantId::generate(), TenantId::generate(), Instant::now());
-        let minute = |minute| begin + Duration::from_secs(60 * minute);
+        let minute = |minute: u64| begin + Duration::from_secs(60 * minute);
         let long: Vec<bool> = (0..=7).map(|at| busy.is_too_long(tenant, minute(at))).collect();
         assert_eq!(long, [false, false, false, false, false, true, true, true], "the look that would tell it failed");
         busy.told(tenant);
