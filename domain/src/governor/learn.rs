@@ -4,6 +4,7 @@
 //!
 //! A vendor that counts by the minute shows two windows in two minutes, too few to feel one's way. But each of them is measured whole once it
 //! serves again: what it served from one end of its refusals to the next, in a time that is known to within the last wait ([`Budget::resumed`]).
+//! What was refused while there was little to send measures nothing: somebody else filled that window.
 //!
 //! A vendor may also refuse for what has nothing to do with us: it is busy, or somebody else uses it. Each such refusal looks like a limit just
 //! below our rate, and believing them all ends at a crawl. But what is counted over time holds what was served before: where half of that is
@@ -28,6 +29,8 @@ const RATE_MIN_SHARE: f64 = 0.02;
 const RATE_MIN: f64 = 0.1;
 /// What a refusal takes of the rate that measures nothing.
 const LESS: f64 = 0.95;
+/// A time measures the limit where this share at least of what might be sent in it was: else it measures how little there was to send.
+const FULL: f64 = 0.5;
 /// Between what was served and where it was refused the rate goes by this share of the way at a time, up to a little below.
 const WAY: f64 = 0.25;
 const BELOW: f64 = 0.97;
@@ -122,7 +125,7 @@ impl Budget {
         if heard.sent_at >= self.cut_at {
             self.answered(now);
             if self.refusals > 0.0 {
-                self.resumed(heard);
+                self.resumed(allowed, heard);
                 if self.rate > 0.0 {
                     self.go_evenly(allowed, now);
                 }
@@ -181,16 +184,21 @@ impl Budget {
 
     /// The vendor serves again. What it served since it did so before filled one window, or several: from some moment after it last refused before
     /// that, up to some moment since it last refused now.
-    fn resumed(&mut self, heard: &Heard) {
+    fn resumed(&mut self, allowed: &Allowance, heard: &Heard) {
         let (shortest, longest) = (self.closed_at - self.window_at, heard.sent_at - self.window_from);
         let is_known = shortest >= MEASURED_MIN && longest <= EPOCH_MAX && longest <= MEASURED_WAY * shortest;
         // The rate was cut since: the refusal was not pardoned, nor for nothing.
-        if is_known && self.rate > 0.0 && self.epoch_at >= self.window_at && self.whim == 0.0 {
+        let is_cut = self.rate > 0.0 && self.epoch_at >= self.window_at && self.whim == 0.0;
+        // Of what might be sent until then, by the rate as it was cut: where little was sent the cut took little. Where nothing was served there is no
+        // measure, and a rate of 0 would be any number.
+        let open = self.epoch_at - self.window_at;
+        let is_full = self.window_served > 0.0 && self.window_served * 1000.0 >= FULL * self.rate * allowed.keep * open;
+        if is_known && is_cut && is_full {
             let (low, high) = (self.window_served * 1000.0 / longest, self.window_served * 1000.0 / shortest);
             let rate = (low + (high - low) * MEASURED_RATE).min(high * BELOW);
             if rate > self.rate || self.closed_at - self.epoch_at >= MEASURED_WAIT * longest {
-                self.rate = rate;
-                self.ceiling = high;
+                self.rate = rate.max(self.least(allowed));
+                self.ceiling = high.max(self.rate);
             }
         }
         self.begin_window(self.closed_at, heard.sent_at);
@@ -294,8 +302,7 @@ impl Budget {
         let elapsed = (now - self.epoch_at).max(1.0);
         let measured = self.epoch_served * 1000.0 / elapsed;
         let is_close = self.cut_at > 0.0 && self.rate > 0.0 && elapsed <= EPOCH_MAX;
-        // Half at least of what might be sent was: so it measures the limit, and not how little there was to send.
-        let is_full = self.epoch_served * 1000.0 >= 0.5 * old * allowed.keep * (elapsed - self.epoch_blocked).max(0.0);
+        let is_full = self.epoch_served * 1000.0 >= FULL * old * allowed.keep * (elapsed - self.epoch_blocked).max(0.0);
         // Where a learned rate was refused at our share of it, that is all there is, and the reserve is kept of that.
         let mut ceiling = if is_full && self.rate > 0.0 { old * allowed.keep } else { old };
         let mut rate = ceiling * LESS;
@@ -317,8 +324,7 @@ impl Budget {
             step = WHIM_STEP;
             self.trial = 0.0;
         }
-        let least = if cap > 0.0 { cap * RATE_MIN_SHARE } else { RATE_MIN };
-        self.rate = rate.max(least);
+        self.rate = rate.max(self.least(allowed));
         self.ceiling = ceiling.max(self.rate);
         self.step = step;
         self.changed_at = self.blocked_until.max(now);
@@ -327,6 +333,12 @@ impl Budget {
         self.epoch_served = 0.0;
         self.epoch_blocked = self.blocked_until - now;
         self.go_evenly(allowed, self.changed_at);
+    }
+
+    /// No rate falls below this.
+    fn least(&self, allowed: &Allowance) -> f64 {
+        let cap = self.cap(allowed);
+        if cap > 0.0 { cap * RATE_MIN_SHARE } else { RATE_MIN }
     }
 
     /// What came back while the vendor refused is not sent at once when it serves again: what it counts by may still be nearly full. Of a learned rate.

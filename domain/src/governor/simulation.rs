@@ -36,6 +36,13 @@ struct Hidden {
     whims: f64,
 }
 
+impl Hidden {
+    /// What it says to who would be served in so many ms: whole seconds, most often, or nothing.
+    fn retry_after(&self, wait: f64) -> f64 {
+        if self.says_when { (wait / 1000.0).ceil() * 1000.0 } else { -1.0 }
+    }
+}
+
 struct Vendor {
     hidden: Hidden,
     window: f64,
@@ -49,16 +56,28 @@ impl Vendor {
         Self { hidden, window: -1.0, count: 0.0, recent: VecDeque::new(), tat: 0.0 }
     }
 
+    /// The window of a clock that it is now.
+    fn window(&mut self, now: f64) -> f64 {
+        let window = (now / self.hidden.window_ms).floor();
+        if window > self.window {
+            (self.window, self.count) = (window, 0.0);
+        }
+        window
+    }
+
+    /// Others of the account have taken so many of this window of a clock.
+    fn taken(&mut self, count: f64, now: f64) {
+        self.window(now);
+        self.count = self.count.max(count);
+    }
+
     /// Served, or in how many ms it would be.
     fn call(&mut self, now: f64) -> Result<(), f64> {
         let Hidden { kind, per_s, window_ms, .. } = self.hidden;
         let most = (per_s * window_ms / 1000.0).max(1.0);
         match kind {
             Kind::Fixed => {
-                let window = (now / window_ms).floor();
-                if window > self.window {
-                    (self.window, self.count) = (window, 0.0);
-                }
+                let window = self.window(now);
                 if self.count + 1.0 > most {
                     return Err((window + 1.0) * window_ms - now);
                 }
@@ -133,6 +152,13 @@ impl Ord for Event {
     }
 }
 
+/// A call that was served, or refused with what is said of how long to wait.
+fn heard(sent_at: f64, in_flight: f64, wait: Option<f64>) -> Heard {
+    let verdict = if wait.is_some() { Verdict::Refused } else { Verdict::Served };
+    let (retry_after, spent, left, scale) = (wait.unwrap_or(-1.0), -1.0, -1.0, -1.0);
+    Heard { sent_at, tokens: 1.0, in_flight, verdict, retry_after, spent, left, scale }
+}
+
 #[derive(Debug, Default, Clone, Copy)]
 struct Outcome {
     /// Of what the vendor gives.
@@ -181,16 +207,12 @@ fn run(hidden: Hidden, allowed: Allowance, seed: u64) -> Outcome {
                 if now > start + SETTLE_MS {
                     if said.is_ok() { served += 1.0 } else { refused += 1.0 }
                 }
-                // Retry-After is in whole seconds, most often.
-                let wait = said.err().map(|wait| if hidden.says_when { (wait / 1000.0).ceil() * 1000.0 } else { -1.0 });
+                let wait = said.err().map(|wait| hidden.retry_after(wait));
                 put(&mut events, now + back, What::Answer { sent_at, in_flight, wait });
             }
             What::Answer { sent_at, in_flight: at_once, wait } => {
                 in_flight -= 1.0;
-                let verdict = if wait.is_some() { Verdict::Refused } else { Verdict::Served };
-                let (retry_after, spent, left, scale) = (wait.unwrap_or(-1.0), -1.0, -1.0, -1.0);
-                let heard = Heard { sent_at, tokens: 1.0, in_flight: at_once, verdict, retry_after, spent, left, scale };
-                budget.hear(&allowed, &heard, now);
+                budget.hear(&allowed, &heard(sent_at, at_once, wait), now);
                 put(&mut events, now, What::Ask);
             }
         }
@@ -290,6 +312,71 @@ fn a_vendor_that_refuses_for_nothing_is_not_left_at_a_crawl() {
             let per_s = hidden.per_s * worst(hidden, allowed, 0..2).used_pct / 100.0;
             assert!(per_s >= if says_when { 5.0 } else { 10.0 }, "{allowed:?} {hidden:?}: {per_s} calls a second");
         }
+    }
+}
+
+const MINUTE_MS: f64 = 60_000.0;
+/// An account that others use, too: the vendor gives what is declared, by the minute.
+const SHARED: Allowance = Allowance { per_s: 40.0, burst: 4.0, concurrency: 0.0, keep: 0.9 };
+const SHARED_MOST: f64 = SHARED.per_s * MINUTE_MS / 1000.0;
+/// What the rate of it never falls below.
+const SHARED_LEAST: f64 = SHARED.per_s * 0.02;
+
+/// One caller that calls again so long after each answer. `taken` says what others have taken of a minute, `goes_on` hears the rate after each call; both are
+/// told the time since the start.
+fn beside_others(says_when: bool, pause_ms: f64, taken: impl Fn(f64) -> f64, mut goes_on: impl FnMut(f64, f64) -> bool) {
+    let hidden = Hidden { kind: Kind::Fixed, per_s: SHARED.per_s, window_ms: MINUTE_MS, says_when, whims: 0.0 };
+    let (mut vendor, mut budget) = (Vendor::new(hidden), Budget::default());
+    let want = Want { allowed: SHARED, tokens: 1.0 };
+    let start = 10_000.0 * MINUTE_MS;
+    let mut now = start;
+    loop {
+        now += budget.wait_ms(&want, now).max(0.0);
+        budget.take(&want, now);
+        let sent_at = now;
+        now += 5.0;
+        vendor.taken(taken(now - start), now);
+        let wait = vendor.call(now).err().map(|wait| hidden.retry_after(wait));
+        now += 5.0;
+        budget.hear(&SHARED, &heard(sent_at, 1.0, wait), now);
+        let rate = if budget.rate > 0.0 { budget.rate } else { SHARED.per_s };
+        if !goes_on(rate, now - start) {
+            return;
+        }
+        now += pause_ms;
+    }
+}
+
+/// A neighbour uses the account up for two minutes and leaves a few calls of each. It cannot be told from a limit that is declared too high, so it is
+/// believed; but not below what there is a way back from.
+#[test]
+fn what_a_neighbour_took_is_back_within_two_hours() {
+    let (from, until) = (10.0 * MINUTE_MS, 12.0 * MINUTE_MS);
+    for (left, says_when) in [1.0, 5.0, 20.0, 100.0, 600.0].into_iter().flat_map(|left| [(left, true), (left, false)]) {
+        let taken = |at: f64| if (from..until).contains(&at) { SHARED_MOST - left } else { 0.0 };
+        let mut lowest = f64::INFINITY;
+        beside_others(says_when, 0.0, taken, |rate, at| {
+            lowest = lowest.min(rate);
+            let is_back = at > until && rate >= 0.9 * SHARED.per_s;
+            assert!(is_back || at < until + 120.0 * MINUTE_MS, "{left} left, Retry-After {says_when}: {rate} calls a second");
+            !is_back
+        });
+        let is_believed = (SHARED_LEAST..0.3 * SHARED.per_s).contains(&lowest);
+        assert!(is_believed, "{left} left, Retry-After {says_when}: {lowest} calls a second");
+    }
+}
+
+/// Somebody else fills half of each fifth minute: that few calls were served until then says how few there were.
+#[test]
+fn a_limit_is_not_measured_by_how_little_there_is_to_send() {
+    let is_filled = |at: f64| (0.5 * MINUTE_MS..MINUTE_MS).contains(&(at % (5.0 * MINUTE_MS)));
+    let taken = |at: f64| if is_filled(at) { SHARED_MOST } else { 0.0 };
+    for (pause_s, says_when) in [40.0, 25.0, 10.0, 1.0].into_iter().flat_map(|pause_s| [(pause_s, true), (pause_s, false)]) {
+        beside_others(says_when, pause_s * 1000.0, taken, |rate, at| {
+            // Twelve refusals in an hour take five percent each.
+            assert!(rate >= 0.5 * SHARED.per_s, "a call in {pause_s} s, Retry-After {says_when}: {rate} calls a second");
+            at < 60.0 * MINUTE_MS
+        });
     }
 }
 

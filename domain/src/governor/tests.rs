@@ -115,6 +115,44 @@ fn a_window_of_a_minute_is_known_once_it_serves_again() {
 }
 
 #[test]
+fn a_window_that_little_was_sent_in_measures_nothing() {
+    let refused = |retry_after, at| Heard { retry_after, ..heard(Verdict::Refused, at) };
+    // What is declared, and what is left of it by a refusal that measures nothing. 0 would be any number.
+    for (per_s, rate) in [(40.0, 38.0), (0.0, 1.0)] {
+        let allowed = Allowance { keep: 0.9, ..allowance(per_s, 4.0, 0.0) };
+        // The first call of all is refused, and nothing was served before.
+        let mut budget = Budget::default();
+        budget.hear(&allowed, &refused(30_000.0, NOW), NOW + 50.0);
+        budget.hear(&allowed, &heard(Verdict::Served, NOW + 30_050.0), NOW + 30_100.0);
+        assert!((budget.rate - rate).abs() < 1e-9, "{budget:?}");
+        // One call was served; somebody else filled the minute.
+        let mut budget = Budget::default();
+        budget.hear(&allowed, &heard(Verdict::Served, NOW + 1_000.0), NOW + 1_050.0);
+        budget.hear(&allowed, &refused(20_000.0, NOW + 40_000.0), NOW + 40_050.0);
+        budget.hear(&allowed, &heard(Verdict::Served, NOW + 60_050.0), NOW + 60_100.0);
+        assert!((budget.rate - rate).abs() < 1e-9, "{budget:?}");
+    }
+}
+
+#[test]
+fn a_window_is_not_believed_below_what_there_is_a_way_back_from() {
+    for (per_s, least) in [(40.0, 0.8), (0.0, 0.1)] {
+        let allowed = Allowance { keep: 0.9, ..allowance(per_s, 4.0, 0.0) };
+        let mut budget = Budget::default();
+        // A minute of which somebody left five calls, which went at once.
+        for call in 0..5 {
+            let at = NOW + f64::from(call) * 25.0;
+            budget.hear(&allowed, &heard(Verdict::Served, at), at);
+        }
+        let at = NOW + 150.0;
+        budget.hear(&allowed, &Heard { retry_after: 60_000.0, ..heard(Verdict::Refused, at) }, at);
+        assert!(budget.rate > 20.0, "until then all that is known is how fast they came: {budget:?}");
+        budget.hear(&allowed, &heard(Verdict::Served, NOW + 60_150.0), NOW + 60_200.0);
+        assert!((budget.rate - least).abs() < 1e-9 && budget.ceiling >= budget.rate, "{budget:?}");
+    }
+}
+
+#[test]
 fn others_of_the_account_are_seen_by_what_is_left() {
     let allowed = Allowance { keep: 0.9, ..allowance(2.0, 40.0, 0.0) };
     let mut budget = Budget::default();
@@ -187,7 +225,9 @@ fn a_bucket_that_is_refused_once_is_not_lost() {
 }
 
 fn some_heard() -> impl Strategy<Value = (f64, f64, u8, Option<u16>, Option<u8>, Option<u8>)> {
-    (0.0..500.0, 1.0..20.0, 0..10_u8, prop::option::of(0..5_000_u16), prop::option::of(0..60_u8), prop::option::of(0..60_u8))
+    // Now and then so long that a window is measured.
+    let passed = prop_oneof![4 => 0.0..500.0_f64, 1 => 5_000.0..40_000.0_f64];
+    (passed, 1.0..20.0, 0..10_u8, prop::option::of(0..50_000_u16), prop::option::of(0..60_u8), prop::option::of(0..60_u8))
 }
 
 proptest! {
@@ -215,10 +255,11 @@ proptest! {
         }
     }
 
-    /// Whatever is heard: it never comes to a stand for longer than it was told to, nor to more than is declared, nor to what is no number.
+    /// Whatever is heard: it never comes to a stand for longer than it was told to, nor to more than is declared, nor to what is no number; and what was learned
+    /// of a vendor that declares nothing does not become any number.
     #[test]
     fn whatever_is_heard_it_goes_on_within_what_is_declared(
-        declared in (0.0..50.0, 1.0..50.0, 0..16_u8), told in prop::collection::vec(some_heard(), 1..200),
+        declared in (prop_oneof![Just(0.0_f64), 0.1..50.0_f64], 1.0..50.0, 0..16_u8), told in prop::collection::vec(some_heard(), 1..200),
     ) {
         let allowed = Allowance { keep: 0.9, ..allowance(declared.0, declared.1, declared.2.into()) };
         let (mut budget, mut now) = (Budget::default(), NOW);
@@ -226,6 +267,7 @@ proptest! {
             now += passed;
             let verdict = match verdict { 0 => Verdict::Silent, 1..=3 => Verdict::Refused, _ => Verdict::Served };
             let number = |value: Option<f64>| value.unwrap_or(-1.0);
+            let was_learned = budget.rate > 0.0;
             budget.hear(&allowed, &Heard {
                 sent_at: now - 40.0, tokens: 1.0, in_flight: f64::floor(in_flight), verdict, retry_after: number(retry_after.map(f64::from)),
                 spent: number(spent.map(f64::from)), left: number(left.map(f64::from)), scale: -1.0,
@@ -235,6 +277,9 @@ proptest! {
             if allowed.per_s > 0.0 {
                 prop_assert!(pace.per_s > 0.0 && pace.per_s <= allowed.per_s, "{budget:?}");
             }
+            let least = if allowed.per_s > 0.0 { allowed.per_s * 0.02 } else { 0.1 };
+            prop_assert!(budget.rate == 0.0 || budget.rate >= least, "{budget:?}");
+            prop_assert!(allowed.per_s > 0.0 || budget.rate > 0.0 || !was_learned, "{budget:?}");
             if allowed.concurrency > 0.0 {
                 prop_assert!(pace.concurrency >= 1.0 && pace.concurrency <= allowed.concurrency, "{budget:?}");
             }

@@ -132,15 +132,24 @@ local function begin_window(b, from, at)
   b.window_served = 0
 end
 
-local function resumed(b, h)
+local function least(b, a)
+  local cap = cap(b, a)
+  if cap > 0 then return cap * 0.02 end
+  return 0.1
+end
+
+local function resumed(b, a, h)
   local shortest, longest = b.closed_at - b.window_at, h.sent_at - b.window_from
   local is_known = shortest >= 10000 and longest <= 130000 and longest <= 2 * shortest
-  if is_known and b.rate > 0 and b.epoch_at >= b.window_at and b.whim == 0 then
+  local is_cut = b.rate > 0 and b.epoch_at >= b.window_at and b.whim == 0
+  local open = b.epoch_at - b.window_at
+  local is_full = b.window_served > 0 and b.window_served * 1000 >= 0.5 * b.rate * a.keep * open
+  if is_known and is_cut and is_full then
     local low, high = b.window_served * 1000 / longest, b.window_served * 1000 / shortest
     local rate = math.min(low + (high - low) * 0.1, high * 0.97)
     if rate > b.rate or b.closed_at - b.epoch_at >= 0.05 * longest then
-      b.rate = rate
-      b.ceiling = high
+      b.rate = math.max(rate, least(b, a))
+      b.ceiling = math.max(high, b.rate)
     end
   end
   begin_window(b, b.closed_at, h.sent_at)
@@ -155,7 +164,7 @@ local function served(b, a, h, now)
   if h.sent_at >= b.cut_at then
     answered(b, now)
     if b.refusals > 0 then
-      resumed(b, h)
+      resumed(b, a, h)
       if b.rate > 0 then go_evenly(b, a, now) end
     end
     b.refusals = 0
@@ -260,9 +269,7 @@ local function cut(b, a, h, now)
     step = 0.1
     b.trial = 0
   end
-  local least = 0.1
-  if cap > 0 then least = cap * 0.02 end
-  b.rate = math.max(rate, least)
+  b.rate = math.max(rate, least(b, a))
   b.ceiling = math.max(ceiling, b.rate)
   b.step = step
   b.changed_at = math.max(b.blocked_until, now)

@@ -228,3 +228,55 @@ async fn the_script_in_redis_does_what_the_model_does() {
     }
     assert!(is_pardoned, "a sequence has refusals for nothing");
 }
+
+/// That sequence measures hardly a window. Here are three, declared and not: the first call of all is refused; one is served while somebody else fills
+/// the minute; five go at once, and no more are left of it.
+#[tokio::test]
+async fn the_script_measures_a_window_as_the_model_does() {
+    let Some(url) = redis_url() else { return };
+    let prefix = format!("test-{}.", uuid::Uuid::new_v4().simple());
+    let mut redis = Redis::open(&url, &prefix, Duration::from_secs(86_400)).unwrap();
+    let calls: [(f64, Option<u64>); 11] = [
+        (0.0, Some(30_000)),
+        (30_050.0, None),
+        (70_000.0, Some(20_000)),
+        (90_100.0, None),
+        (90_110.0, None),
+        (90_120.0, None),
+        (90_130.0, None),
+        (90_140.0, None),
+        (90_200.0, Some(60_000)),
+        (150_250.0, None),
+        (151_250.0, None),
+    ];
+    // The least that there may be, and what is left of each by a refusal that measures nothing.
+    for (per_s, least, unmeasured) in [(40.0, 0.8, 38.0), (0.0, 0.1, 1.0)] {
+        let mut bucket = bucket("a", per_s, 4.0, 0.0);
+        bucket.allowed.keep = 0.9;
+        let buckets = Buckets::new(ConnectionId::generate(), vec![bucket.clone()]);
+        let (mut model, mut rates) = (Budget::default(), Vec::new());
+        for (index, (at, retry_after_ms)) in calls.into_iter().enumerate() {
+            let sent_at = 1_795_512_600_000.25 + at;
+            redis.clock = sent_at + 5.0;
+            let part = Part {
+                key: buckets.name(&bucket),
+                bucket: bucket.name.clone(),
+                allowed: bucket.allowed,
+                tokens: 1.0,
+                in_flight: 1.0,
+            };
+            let permit = Permit { lease: index.to_string(), shared: true, sent_at, parts: vec![part] };
+            let verdict = if retry_after_ms.is_some() { Verdict::Refused } else { Verdict::Served };
+            let heard = heard(&permit, &Told { verdict, retry_after_ms, buckets: vec![] });
+            redis.give(&permit, &heard).await;
+            model.hear(&bucket.allowed, &heard[0], redis.clock);
+            let view = &redis.look(&buckets).await.unwrap()[0];
+            assert_eq!(view.budget, model, "{per_s} a second declared, call {index}");
+            rates.push(model.rate);
+        }
+        assert_eq!((rates[1], rates[9]), (unmeasured, least), "{rates:?}");
+    }
+    let mut connection = ::redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<String> = ::redis::cmd("KEYS").arg(format!("{prefix}*")).query_async(&mut connection).await.unwrap();
+    let _: i64 = ::redis::cmd("DEL").arg(keys).query_async(&mut connection).await.unwrap();
+}
