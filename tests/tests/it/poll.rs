@@ -193,7 +193,7 @@ async fn what_waits_for_a_person_or_for_its_turn_is_brought_again_only_where_it_
         shop.order(5, "told as it is listed", since + TimeDelta::hours(1));
         let id = shop.poll(world, Some(since)).await;
         world.acme.rest(1, PATIENCE).await.unwrap();
-        let first = eventually("the first read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await;
+        eventually("the first read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await;
         let mut database = world.platform.database.connect().await.unwrap();
         // As a webhook would have brought it, and nobody could read it.
         for waits in ["UPDATE messages SET state = 'exception'", "UPDATE records SET source_updated_at = NULL"] {
