@@ -315,7 +315,7 @@ export const journeys = {
     await page.keyboard.press("r");
     await page.getByRole("dialog").waitFor();
     await page.keyboard.press("Escape");
-    await page.getByRole("button", { name: "acme" }).click();
+    await page.getByRole("button", { name: "acme", exact: true }).click();
     await page.getByRole("menuitem", { name: "acme" }).waitFor();
     await page.keyboard.press("Escape");
     // So must what hands a file to the browser, and checks one.
@@ -460,7 +460,7 @@ export const journeys = {
     const cookie = (await page.context().cookies()).find(({ name }) => name.endsWith("crossdock-session"));
     assert.deepEqual([cookie.httpOnly, cookie.sameSite, cookie.path], [true, "Strict", "/session"]);
     assert.equal(await page.evaluate(() => document.cookie + JSON.stringify(localStorage)).then((seen) => seen.includes(cookie.value)), false);
-    await page.getByRole("button", { name: "acme" }).click();
+    await page.getByRole("button", { name: "acme", exact: true }).click();
     await look(page, "menu");
     // Nobody is told that they are signed out by a server that was not told itself, and no address brings back what they left.
     await page.route("**/session/close", (route) => route.abort());

@@ -271,7 +271,7 @@ export const settings = {
     assert.equal(await theirs.getByRole("link", { name: "New flow" }).count(), 0, "an auditor is offered no act");
 
     // The account is theirs: it signs in with the password that they chose, and the link works no second time.
-    await theirs.getByRole("button", { name: "acme" }).click();
+    await theirs.getByRole("button", { name: "acme", exact: true }).click();
     await theirs.getByRole("menuitem", { name: "Sign out" }).click();
     await heading(theirs, "Sign in to Crossdock");
     await visit(theirs, `${stack.url}${pathname}${hash}`);

@@ -73,7 +73,7 @@ export const signOn = {
     await ines.page.getByRole("link", { name: "Audit log" }).waitFor({ state: "detached" });
     // Whom nobody could tell signed out, and who comes back this way, is in: what they left is not what they came with.
     await ines.page.route("**/session/close", (route) => route.abort());
-    await ines.page.getByRole("button", { name: "acme" }).click();
+    await ines.page.getByRole("button", { name: "acme", exact: true }).click();
     await ines.page.getByRole("menuitem", { name: "Sign out" }).click();
     await ines.page.getByText("You are not signed out yet.").waitFor();
     await ines.page.goto(`${stack.url}/sso/acme/start`);

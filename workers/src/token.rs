@@ -39,13 +39,15 @@ const KEEP_PATIENCE: Duration = Duration::from_secs(5);
 /// When a token that the database did not take is offered again: at first, and at last.
 const KEEP_AGAIN: Duration = Duration::from_millis(200);
 const KEEP_AGAIN_MAX: Duration = Duration::from_secs(5);
+/// How long one try may take: on a connection that a failover has left half open it would be minutes, in which nobody hears of us.
+const TRY_MAX: Duration = Duration::from_secs(5);
 /// How long that goes on: longer than a failover or a restart takes.
 const KEEP_FOR: Duration = Duration::from_secs(15 * 60);
 /// How often we look whether another process has the token by now.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long one whose lease has run out may stay silent before another takes his place. After an outage that was longer than the lease he may have a
 /// token to store still: he holds his lease or stores it within this time, once the database answers.
-const SILENCE_MAX: Duration = HOLD_EVERY.saturating_add(KEEP_AGAIN_MAX);
+const SILENCE_MAX: Duration = HOLD_EVERY.saturating_add(KEEP_AGAIN_MAX).saturating_add(TRY_MAX);
 /// How long a refusal is believed: a backlog must not ask once for every delivery.
 const REFUSED_FOR: Duration = Duration::from_secs(20);
 /// Accounts whose tokens are kept in memory; when full it starts anew, and the rows tell.
@@ -278,7 +280,7 @@ impl Given {
     async fn store(&self, context: &Context) -> Arc<Token> {
         let (credential, began, mut wait) = (self.credential, Instant::now(), KEEP_AGAIN);
         loop {
-            let error = match self.store_once(context).await {
+            let error = match soon(self.store_once(context)).await {
                 Ok(token) => {
                     if wait > KEEP_AGAIN {
                         info!(credential.id = %credential, "The new token of {credential} is stored now");
@@ -328,7 +330,7 @@ impl Given {
         let mut is_told = false;
         loop {
             tokio::time::sleep(HOLD_EVERY).await;
-            let held = store.token_hold_renewal(credential, self.seen, lease_s).await;
+            let held = soon(store.token_hold_renewal(credential, self.seen, lease_s)).await;
             if let Err(error) = held.as_ref()
                 && !std::mem::replace(&mut is_told, true)
             {
@@ -340,6 +342,10 @@ impl Given {
             }
         }
     }
+}
+
+async fn soon<T>(act: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(TRY_MAX, act).await.unwrap_or(Err(StoreError::Silent(TRY_MAX)))
 }
 
 fn lease(context: &Context) -> Duration {
@@ -386,7 +392,7 @@ mod tests {
 
     #[test]
     fn one_whose_lease_ran_out_is_waited_for_a_while_and_then_no_longer() {
-        let (mut silence, waited) = (Silence::default(), 70);
+        let (mut silence, waited) = (Silence::default(), 120);
         assert_eq!(LOOK_EVERY * waited, SILENCE_MAX);
         assert!(!looks(&mut silence, true, waited).contains(&true));
         assert!(silence.is_over(true));
@@ -395,9 +401,9 @@ mod tests {
     #[test]
     fn one_who_is_heard_of_again_is_waited_for_anew() {
         let mut silence = Silence::default();
-        assert!(!looks(&mut silence, true, 60).contains(&true));
+        assert!(!looks(&mut silence, true, 110).contains(&true));
         assert!(!silence.is_over(false), "his lease is nobody else's, however long he was silent before");
-        assert!(!looks(&mut silence, true, 70).contains(&true));
+        assert!(!looks(&mut silence, true, 120).contains(&true));
         assert!(silence.is_over(true));
     }
 }

@@ -7,6 +7,7 @@ import { Copy } from "../ui/copy";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
+import { useShownOnce } from "../ui/shown-once";
 import { Empty, Loading, Problem } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
@@ -37,7 +38,7 @@ function Keys() {
   const members = useAsk(MembersDocument, {}).data?.members ?? [];
   const [hasAll, setAll] = useState(false);
   const [dialog, setDialog] = useState<{ act: "rotate" | "revoke"; key: ApiKey } | { act: "new"; isKept: boolean; of?: ServiceAccount } | null>(null);
-  const [shown, setShown] = useState<Shown | null>(null);
+  const [shown, setShown] = useShownOnce<Shown>("A key was made and could not be shown, because its page was left: revoke it under API keys and make another.");
   const close = () => setDialog(null);
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data || accounts.isPending) return <Loading what="the API keys" />;

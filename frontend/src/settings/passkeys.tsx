@@ -8,10 +8,11 @@ import { Badge } from "../ui/badge";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { useTell } from "../ui/notice";
+import { useShownOnce } from "../ui/shown-once";
 import { sentence } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
-import { FEW, Paper, useOtherCodes } from "./second-factor";
+import { CODES_LOST, FEW, Paper, useOtherCodes } from "./second-factor";
 import { PasskeyAskDocument, PasskeyBeginDocument, PasskeyRegisterDocument, PasskeyRemoveDocument, PasskeyRenameDocument, type AccountQuery } from "./query.generated";
 
 type Key = NonNullable<AccountQuery["account"]>["passkeys"][number];
@@ -29,7 +30,7 @@ interface Props {
 export function Passkeys({ keys, hasApp, codesLeft, whenSet }: Props) {
   const hasFactor = hasApp || keys.length > 0;
   const [dialog, setDialog] = useState<{ act: "add" | "codes" } | { act: "rename" | "remove"; key: Key } | null>(null);
-  const [codes, setCodes] = useState<readonly string[] | null>(null);
+  const [codes, setCodes] = useShownOnce<readonly string[]>(CODES_LOST);
   const close = () => setDialog(null);
   const columns: Column<Key>[] = [
     { header: "Name", accessorKey: "name", cell: ({ row }) => <span className="break">{row.original.name}</span> },

@@ -12,6 +12,7 @@ import { Copy } from "../ui/copy";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
+import { useShownOnce } from "../ui/shown-once";
 import { Empty, Loading, Problem } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
@@ -47,6 +48,7 @@ function Members() {
   const asked = useAsk(MembersDocument, {}, { everyMs: 30_000 });
   const me = useViewer().data?.viewer?.id;
   const [dialog, setDialog] = useState<{ act: "role" | "remove"; member: Member } | "invite" | null>(null);
+  const [link, setLink] = useShownOnce<HandedLink>("An invitation was made and its link could not be shown, because its page was left: withdraw it under People and invite again.");
   const close = () => setDialog(null);
   const isMine = (member: Member) => may("members") && (member.role !== "owner" || may("owners"));
   const columns: Column<Member>[] = [
@@ -122,7 +124,8 @@ function Members() {
       ) : (
         <p className="muted">Owners and admins invite people and give roles.</p>
       )}
-      {dialog === "invite" && <Invite close={close} />}
+      {dialog === "invite" && <Invite close={close} show={setLink} />}
+      {link && <HandOn link={link} close={() => setLink(null)} />}
       {dialog !== null && dialog !== "invite" && dialog.act === "role" && <RoleDialog member={dialog.member} isMe={dialog.member.userId === me} close={close} />}
       {dialog !== null && dialog !== "invite" && dialog.act === "remove" && <Remove member={dialog.member} isMe={dialog.member.userId === me} close={close} />}
     </>
@@ -218,29 +221,35 @@ function Remove({ member, isMe, close }: { member: Member; isMe: boolean; close:
   );
 }
 
-function Invite({ close }: { close: () => void }) {
-  const [link, setLink] = useState<{ email: string; address: string } | null>(null);
+interface HandedLink {
+  email: string;
+  address: string;
+}
+
+function HandOn({ link, close }: { link: HandedLink; close: () => void }) {
+  return (
+    <Dialog title="Hand this link on" about={`This installation sends no mail. Give the link to ${link.email} by a way that only they read: whoever has it can take the place. It is shown this once, and works once, for seven days.`} isHeld open close={close}>
+      <Copy text={link.address} label="The link of the invitation" />
+      <div>
+        <button type="button" className="button main-act" onClick={close}>
+          I have it
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+function Invite({ close, show }: { close: () => void; show: (link: HandedLink) => void }) {
   const act = useFormAct(
     InvitationCreateDocument,
     (result) => result.invitationCreate,
-    ({ invitationCreate: { invitation, link: address } }) => (address ? null : `An invitation goes to ${invitation?.email} by mail.`),
-    ({ invitationCreate: { invitation, link: address } }) => {
-      if (address) setLink({ email: invitation?.email ?? "", address });
-      else close();
+    ({ invitationCreate: { invitation, link } }) => {
+      if (!link) return `An invitation goes to ${invitation?.email} by mail.`;
+      show({ email: invitation?.email ?? "", address: link });
+      return null;
     },
+    close,
   );
-  if (link) {
-    return (
-      <Dialog title="Hand this link on" about={`This installation sends no mail. Give the link to ${link.email} by a way that only they read: whoever has it can take the place. It is shown this once, and works once, for seven days.`} isHeld open close={close}>
-        <Copy text={link.address} label="The link of the invitation" />
-        <div>
-          <button type="button" className="button main-act" onClick={close}>
-            I have it
-          </button>
-        </div>
-      </Dialog>
-    );
-  }
   return (
     <FormDialog
       title="Invite somebody"
@@ -323,17 +332,10 @@ function Invitations({ members }: { members: readonly Member[] }) {
 
 /** Whether a password alone is enough here. */
 function SignInPolicy() {
-  const tenant = useTenant();
   const asked = useAsk(SignInPolicyDocument, {}, { everyMs: 30_000 });
   const [isAsking, setAsking] = useState(false);
   const policy = asked.data?.signInPolicy;
   const isOn = Boolean(policy?.secondFactorDemandedAt);
-  const act = useFormAct(
-    SignInPolicySetDocument,
-    (result) => result.signInPolicySet,
-    () => (isOn ? "A password alone is enough again." : "From the next request on nobody gets in here by a password alone."),
-    () => setAsking(false),
-  );
   if (asked.error && !policy) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!policy) return <Loading what="what is demanded" />;
   const without = policy.without.map((one) => one.name || one.email);
@@ -363,28 +365,40 @@ function SignInPolicy() {
           {isOn ? "Leave it to each" : "Demand it of everybody"}
         </button>
       </div>
-      {isAsking && (
-        <FormDialog
-          title={isOn ? "Leave the second factor to each" : "Demand a second factor of everybody"}
-          about={
-            isOn ? (
-              "A password alone opens the tenant again, for whoever has no second factor."
-            ) : (
-              <>
-                <p>It counts from everybody’s next request on, in sessions too that are open. Who has none is told so, and can set one up at once.</p>
-                <p>
-                  You need one yourself first: <Link to="/t/$tenant/settings/account" params={{ tenant }}>your account</Link>.
-                </p>
-              </>
-            )
-          }
-          label={isOn ? "Leave it to each" : "Demand it"}
-          act={act}
-          close={() => setAsking(false)}
-          submit={() => act.run({ secondFactor: !isOn })}
-        />
-      )}
+      {isAsking && <Demand isOn={isOn} close={() => setAsking(false)} />}
     </section>
+  );
+}
+
+/** Of its own, so that what became of it is told where it is closed meanwhile. */
+function Demand({ isOn, close }: { isOn: boolean; close: () => void }) {
+  const tenant = useTenant();
+  const act = useFormAct(
+    SignInPolicySetDocument,
+    (result) => result.signInPolicySet,
+    () => (isOn ? "A password alone is enough again." : "From the next request on nobody gets in here by a password alone."),
+    close,
+  );
+  return (
+    <FormDialog
+      title={isOn ? "Leave the second factor to each" : "Demand a second factor of everybody"}
+      about={
+        isOn ? (
+          "A password alone opens the tenant again, for whoever has no second factor."
+        ) : (
+          <>
+            <p>It counts from everybody’s next request on, in sessions too that are open. Who has none is told so, and can set one up at once.</p>
+            <p>
+              You need one yourself first: <Link to="/t/$tenant/settings/account" params={{ tenant }}>your account</Link>.
+            </p>
+          </>
+        )
+      }
+      label={isOn ? "Leave it to each" : "Demand it"}
+      act={act}
+      close={close}
+      submit={() => act.run({ secondFactor: !isOn })}
+    />
   );
 }
 

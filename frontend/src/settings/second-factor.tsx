@@ -5,11 +5,14 @@ import { Dialog } from "../ui/dialog";
 import { Badge } from "../ui/badge";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
+import { useShownOnce } from "../ui/shown-once";
 import { Time } from "../ui/time";
 import { RecoveryCodesMakeDocument, SecondFactorBeginDocument, SecondFactorConfirmDocument, SecondFactorRemoveDocument } from "./query.generated";
 
 /** So few recovery codes are a reason to make others. */
 export const FEW = 3;
+/** Where nobody saw them. */
+export const CODES_LOST = "Recovery codes were made and could not be shown, because their page was left: make others under your account. Those before are no good any more.";
 
 interface InUse {
   since: string;
@@ -24,7 +27,7 @@ interface Setup {
 export function SecondFactor({ inUse, hasKeys = false, whenSet }: { inUse: InUse | null; hasKeys?: boolean; whenSet?: () => void }) {
   const [step, setStep] = useState<"begin" | "codes" | "remove" | null>(null);
   const [setup, setSetup] = useState<Setup | null>(null);
-  const [codes, setCodes] = useState<readonly string[] | null>(null);
+  const [codes, setCodes] = useShownOnce<readonly string[]>(CODES_LOST);
   const close = () => setStep(null);
   return (
     <section className="panel stack tight">

@@ -236,12 +236,16 @@ impl TenantStore<'_> {
             sqlx::query(
                 "UPDATE deliveries d SET lane = CASE WHEN d.rank < 0 THEN 0 ELSE greatest(d.lane, $2) END,
                         sweep_at = $3 + make_interval(secs => ($4 + p.at) / 1000000.0)
-                 FROM unnest($1::uuid[]) WITH ORDINALITY AS p (id, at) WHERE d.id = p.id AND d.state = 'planned'",
+                 FROM unnest($1::uuid[]) WITH ORDINALITY AS p (id, at)
+                 -- Once somebody else has resumed it, what is on its way is not moved under it.
+                 WHERE d.id = p.id AND d.id = ANY($1) AND d.state = 'planned'
+                   AND EXISTS (SELECT FROM connections c WHERE c.id = $5 AND c.state = 'paused')",
             )
             .bind(piece)
             .bind(Lane::Retry.rank())
             .bind(began_at)
             .bind(placed)
+            .bind(connection.0)
             .execute(&mut *tx)
             .await?;
             tx.commit().await?;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::audit::told_with_body;
 use super::exception;
-use super::poll::{Poll, PollSubject};
+use super::poll::{BY_DIGEST, Poll, PollSubject};
 use super::receive::{Receiving, audit, audit_told};
 use super::sweep::NUDGE_GRACE_S;
 use super::{StoreError, TenantStore};
@@ -115,10 +115,12 @@ impl TenantStore<'_> {
              ), missing AS (
                  UPDATE poll_seen SET missing_since = $2 WHERE poll_id = $1 AND seen_at < $2 AND missing_since IS NULL
              )
-             SELECT source_id, missing_since FROM gone",
+             -- What was known by a digest has no id that anything could be deleted by.
+             SELECT source_id, missing_since FROM gone WHERE NOT starts_with(source_id, $3)",
         )
         .bind(poll.id.0)
         .bind(begun_at)
+        .bind(BY_DIGEST)
         .fetch_all(&mut *tx)
         .await?;
         let messages: Vec<Uuid> = gone.iter().map(|_| MessageId::generate().0).collect();

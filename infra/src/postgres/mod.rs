@@ -120,6 +120,9 @@ pub enum StoreError {
     /// Of an export: what is read on is no use to somebody who takes nothing of it.
     #[error("whoever reads has taken nothing for {} s", .0.as_secs())]
     Unread(Duration),
+    /// Of an act that does not wait for as long as a connection takes to break.
+    #[error("the database has not answered within {} s", .0.as_secs())]
+    Silent(Duration),
 }
 
 impl StoreError {
@@ -128,7 +131,7 @@ impl StoreError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Sql(error) => is_passing(error),
-            Self::Orm(_) => true,
+            Self::Orm(_) | Self::Silent(_) => true,
             Self::Role | Self::Corrupt { .. } | Self::Vault(_) | Self::Unread(_) => false,
         }
     }

@@ -81,12 +81,15 @@ pub struct Listed {
     pub body: Vec<u8>,
 }
 
+/// What a thing is known by begins so where that is a digest.
+pub(super) const BY_DIGEST: &str = "sha256:";
+
 impl Listed {
     /// One that the vendor calls so.
     #[must_use]
     pub fn new(called: String, changed_at: Option<DateTime<Utc>>, body: Vec<u8>) -> Self {
         let is_id = canonical::is_id(&called);
-        let known_by = if is_id { called.clone() } else { format!("sha256:{}", hex(&hash(&[called.as_bytes()]))) };
+        let known_by = if is_id { called.clone() } else { format!("{BY_DIGEST}{}", hex(&hash(&[called.as_bytes()]))) };
         Self { source_id: is_id.then_some(called), known_by, changed_at, body }
     }
 }
@@ -134,8 +137,8 @@ pub struct PollFailure {
 struct Pending {
     /// One came after the record changed: nobody has missed the webhook.
     is_told: bool,
-    /// One says the same word for word, or only that there is something, which is asked for when its turn comes. Any other may be of a change before this
-    /// one, however late it came: what is listed is brought then.
+    /// One says the same word for word; or only that there is something, which is asked for when its turn comes; or was listed well after the change. Any
+    /// other may be of a change before this one, however late it came: what is listed is brought then.
     is_here: bool,
 }
 
@@ -153,15 +156,17 @@ async fn pending(
     // Leans on messages_stopped, and on messages_sweep: that is as long as the backlog, and read only where something is late.
     let rows = sqlx::query(
         "WITH pending AS (
-             SELECT m.source_id, m.record_kind, m.received_at, m.thin, m.fetched, m.body FROM messages m
+             SELECT m.source_id, m.record_kind, m.received_at, m.origin, false AS is_asked_for, m.fetched, m.body FROM messages m
              WHERE m.connection_id = $1 AND m.state = 'exception' AND m.source_id IS NOT NULL AND m.source_id = ANY($3)
              UNION ALL
-             SELECT m.source_id, m.record_kind, m.received_at, m.thin, m.fetched, m.body FROM messages m
+             SELECT m.source_id, m.record_kind, m.received_at, m.origin, m.thin AND m.fetched IS NULL, m.fetched, m.body FROM messages m
              WHERE m.connection_id = $1 AND m.state IN ('received', 'fetching') AND m.source_id = ANY($3)
          )
          SELECT l.source_id, bool_or(p.received_at >= l.changed_at) AS is_told,
-                bool_or(CASE WHEN p.thin AND p.fetched IS NULL THEN p.received_at >= l.changed_at
-                             ELSE sha256(coalesce(p.fetched, p.body)) = l.sha256 END) AS is_here
+                bool_or(CASE WHEN p.is_asked_for THEN p.received_at >= l.changed_at
+                             ELSE sha256(coalesce(p.fetched, p.body)) = l.sha256
+                                  -- An answer that is never the same twice is not brought by each poll. So long may a page take until it is written.
+                                  OR p.origin = $6 AND p.received_at >= l.changed_at + interval '5 minutes' END) AS is_here
          FROM unnest($3::text[], $4::timestamptz[], $5::bytea[]) AS l (source_id, changed_at, sha256)
          JOIN pending p ON p.source_id = l.source_id AND p.record_kind = $2
          GROUP BY l.source_id",
@@ -171,6 +176,7 @@ async fn pending(
     .bind(late.iter().map(|record| record.source_id.as_deref()).collect::<Vec<_>>())
     .bind(late.iter().map(|record| record.changed_at).collect::<Vec<_>>())
     .bind(late.iter().map(|record| hash(&[&record.body]).to_vec()).collect::<Vec<_>>())
+    .bind(Origin::Poll.as_str())
     .fetch_all(&mut **tx)
     .await?;
     let read = |row: sqlx::postgres::PgRow| {
