@@ -108,6 +108,9 @@ export async function inBothThemes(page, name) {
   await page.getByRole("button", { name: /theme$/ }).click();
 }
 
+/** What was told at the foot of the page. */
+export const notice = (page, text) => page.locator(".notices").getByText(text).last().waitFor();
+
 /** No script of a text ran, and no element was made of it. */
 export async function nothingRan(page, where) {
   assert.equal(await page.evaluate(() => window.owned), undefined, where);

@@ -1,10 +1,8 @@
 // What takes its time says what it does meanwhile, how far it is where that is known, and what came of it also to whoever has closed its form.
 import assert from "node:assert/strict";
 import { asDeveloper, heading, until } from "./journeys.mjs";
-import { look, visit } from "./page.mjs";
+import { look, notice, visit } from "./page.mjs";
 import { send, withSku } from "./shop.mjs";
-
-const notice = (page, text) => page.locator(".notices").getByText(text).last().waitFor();
 
 /** Holds requests of this operation back from the one with the number on, until they are let go, or are lost. */
 async function hold(page, operation, from = 1) {

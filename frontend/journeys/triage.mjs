@@ -1,12 +1,11 @@
 // A shift at the queue, by keys alone; every act that can be is taken back; whatever is looked at has an address.
 import assert from "node:assert/strict";
 import { asDeveloper, heading, until } from "./journeys.mjs";
-import { inBothThemes, look, visit } from "./page.mjs";
+import { inBothThemes, look, notice, visit } from "./page.mjs";
 import { send, withSku } from "./shop.mjs";
 import { causeOf } from "./work.mjs";
 
 const SKU = "UNDO-1";
-const notice = (page, text) => page.locator(".notices").getByText(text).last().waitFor();
 
 async function press(page, ...keys) {
   for (const key of keys) await page.keyboard.press(key);

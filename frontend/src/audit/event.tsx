@@ -13,7 +13,7 @@ import { dayOf } from "../ui/time";
 import type { AuditEvent } from "./list";
 import { hiddenWhy, PAYLOAD_TITLES, payloadKind } from "./payload-words";
 import { AuditEventsDocument, type AuditEventsQuery } from "./query.generated";
-import { actionInWords, idOfActor, sentencesOf, timeAround, whence, whoDid, type Names } from "./words";
+import { actionInWords, idOfActor, sentencesOf, timeAround, whence, whoDid, type As, type Names } from "./words";
 
 const PAGES_MAX = 20;
 
@@ -76,9 +76,18 @@ async function find(id: string, tenant: string, signal: AbortSignal): Promise<Au
   throw new Error("Too much was done at its moment to find it by its id alone. Search by its time and by what was done.");
 }
 
+/** On to all in the log that has it, too. */
+function Rest({ q, as, children }: { q: string; as: As; children: React.ReactNode }) {
+  const tenant = useTenant();
+  return (
+    <Link to="/t/$tenant/audit" params={{ tenant }} search={{ q, as }}>
+      {children}
+    </Link>
+  );
+}
+
 /** All that is known of it, and the ways on. */
 export function EventFacts({ event, names }: { event: AuditEvent; names: Names | undefined }) {
-  const tenant = useTenant();
   const seesPersons = may(usePermissions(), "personal");
   const actor = idOfActor(event.actor);
   const { address, trace } = whence(event.actor);
@@ -100,9 +109,7 @@ export function EventFacts({ event, names }: { event: AuditEvent; names: Names |
           {actor && (
             <>
               <br />
-              <Link to="/t/$tenant/audit" params={{ tenant }} search={{ q: actor, as: "actor" }}>
-                All that they did
-              </Link>
+              <Rest q={actor} as="actor">All that they did</Rest>
             </>
           )}
         </dd>
@@ -111,9 +118,7 @@ export function EventFacts({ event, names }: { event: AuditEvent; names: Names |
             <dt>Address</dt>
             <dd>
               <Copy text={address} label="The address" />
-              <Link to="/t/$tenant/audit" params={{ tenant }} search={{ q: address, as: "address" }}>
-                All that came from it
-              </Link>
+              <Rest q={address} as="address">All that came from it</Rest>
             </dd>
           </>
         )}
@@ -125,26 +130,20 @@ export function EventFacts({ event, names }: { event: AuditEvent; names: Names |
         <dd>
           {words(event.subjectKind)} <code>{event.subjectId}</code>
           <br />
-          <Link to="/t/$tenant/audit" params={{ tenant }} search={{ q: event.subjectId, as: "thing" }}>
-            All that was done to it
-          </Link>{" "}
+          <Rest q={event.subjectId} as="thing">All that was done to it</Rest>{" "}
           <Page kind={event.subjectKind} id={event.subjectId} />
         </dd>
         <dt>Request</dt>
         <dd>
           <Copy text={event.requestId} label="The request" />
-          <Link to="/t/$tenant/audit" params={{ tenant }} search={{ q: event.requestId, as: "request" }}>
-            All that it did
-          </Link>
+          <Rest q={event.requestId} as="request">All that it did</Rest>
         </dd>
         {trace && (
           <>
             <dt>Trace</dt>
             <dd>
               <Copy text={trace} label="The trace" />
-              <Link to="/t/$tenant/audit" params={{ tenant }} search={{ q: trace, as: "trace" }}>
-                All that is of it
-              </Link>
+              <Rest q={trace} as="trace">All that is of it</Rest>
               <br />
               <span className="muted small">As whoever asked says, of their own systems: what the request was a part of is found there by it.</span>
             </dd>

@@ -3,9 +3,9 @@ import { isRefused } from "../api/client";
 import { SELDOM, useAsk } from "../api/hooks";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
-import { useFormAct, type FormAct } from "../ui/form-dialog";
-import { Loading, Problem, sentence } from "../ui/state";
-import { Fields, filled, others, type FormField } from "./form";
+import { FormErrors, useFormAct, type FormAct } from "../ui/form-dialog";
+import { Loading, Problem } from "../ui/state";
+import { Fields, filled, type FormField } from "./form";
 import { ConnectionUpdateDocument, ConnectorFormDocument, CredentialReplaceDocument } from "./query.generated";
 
 interface ChangeProps {
@@ -67,12 +67,7 @@ function ChangeDialog({ title, about, connection, close, prefix, act, save }: Ch
             save(new FormData(event.currentTarget), fields);
           }}
         >
-          {Boolean(act.error) && <Problem error={act.error} />}
-          {others(act.errors, fields).map((one) => (
-            <p key={one.message} className="note bad" role="alert">
-              {sentence(one.message)}
-            </p>
-          ))}
+          <FormErrors act={act} fields={["name", ...fields.map((field) => field.name)]} />
           {prefix === "settings" && (
             <Field label="Name" wrong={act.wrong("name")}>
               {(props) => <input {...props} name="name" defaultValue={connection.name} required maxLength={200} />}

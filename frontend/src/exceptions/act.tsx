@@ -82,14 +82,18 @@ interface Asked<Variables> {
 
 /**
  * Does an act, about one cause after the other where it is about several; says what came of it, and closes. What a person must mend stays in the form, with
- * what went wrong otherwise; who has no form says that by `fail`. It goes on when its form is closed, and is told all the same.
+ * what went wrong otherwise; who has no form is told both. It goes on when its form is closed, and is told all the same.
  */
-export function useExceptionAct<Result, Variables>(document: Query<Result, Variables>, payloadOf: (result: Result) => ActPayload, close: () => void, fail?: (error: Error) => void) {
+export function useExceptionAct<Result, Variables>(document: Query<Result, Variables>, payloadOf: (result: Result) => ActPayload, close: () => void, hasForm = true) {
   const tell = useTell();
   const tenant = useTenant();
   const client = useQueryClient();
   const [progress, setProgress] = useState<Progress>({ done: 0, count: 0, of: 0 });
   const isThere = useIsThere();
+  // A form that is there says it itself.
+  const refuse = ({ message }: { message: string }) => {
+    if (!hasForm || !isThere.current) tell(sentence(message), "bad");
+  };
   const act = useMutation({
     mutationFn: async ({ all }: Asked<Variables>) => {
       const sum: ActPayload = { count: 0, hasMore: false, userErrors: [] };
@@ -107,18 +111,12 @@ export function useExceptionAct<Result, Variables>(document: Query<Result, Varia
     networkMode: "always",
     onSuccess: ({ userErrors, count, hasMore }, { done, undo }) => {
       const refused = userErrors[0];
-      if (refused) {
-        if (!isThere.current) tell(sentence(refused.message), "bad");
-        return;
-      }
+      if (refused) return refuse(refused);
       tell(done(count) + (hasMore ? " More of it are open: do it again for them." : ""), "good", undo);
       // Another form may stand in its place by now.
       if (isThere.current) close();
     },
-    onError: (error) => {
-      if (fail) fail(error);
-      else if (!isThere.current) tell(sentence(error.message), "bad");
-    },
+    onError: refuse,
     onSettled: () => void client.invalidateQueries({ queryKey: [tenant] }),
   });
   const run = (values: Variables | readonly Variables[], done: (count: number) => string, undo?: Undo) =>

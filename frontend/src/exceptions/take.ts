@@ -1,24 +1,12 @@
 // Making causes, or some exceptions of one, one's own with one key: what a shift begins with. It can be taken back.
 import { useViewer } from "../app/tenants";
-import { useTell } from "../ui/notice";
-import { sentence } from "../ui/state";
 import { useBackToOwner, useExceptionAct, type Chosen } from "./act";
 import { ExceptionAssignDocument } from "./query.generated";
 
 export function useTake(): (chosen: readonly Chosen[]) => void {
   const me = useViewer().data?.viewer?.id;
   const back = useBackToOwner();
-  const tell = useTell();
-  const act = useExceptionAct(
-    ExceptionAssignDocument,
-    (result) => {
-      const refused = result.exceptionAssign.userErrors[0];
-      if (refused) tell(sentence(refused.message), "bad");
-      return result.exceptionAssign;
-    },
-    () => undefined,
-    (error) => tell(sentence(error.message), "bad"),
-  );
+  const act = useExceptionAct(ExceptionAssignDocument, (result) => result.exceptionAssign, () => undefined, false);
   return (chosen) => {
     if (!me || chosen.length === 0) return;
     act.run(

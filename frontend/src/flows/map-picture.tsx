@@ -9,7 +9,7 @@ import { Badge, type Tone } from "../ui/badge";
 import { useWidth } from "../ui/width";
 import { LANE, layOut, NODE, type Box, type Lane } from "./map-layout";
 import type { FlowOnMap, MapConnection } from "./map-words";
-import { arrow, asPart, SILENT } from "./picture";
+import { arrow, asPart, LOOKED_AT, SILENT } from "./picture";
 
 type ConnectionBox = Node<{ connection: MapConnection; box: Box }, "connection">;
 type FlowLine = Edge<{ flow: FlowOnMap; lane: Lane }, "flow">;
@@ -66,15 +66,8 @@ export function FlowMap({ flows, connections }: { flows: readonly FlowOnMap[]; c
           defaultViewport={{ x, y: HEAD_PX, zoom }}
           minZoom={ZOOM_OUT_MAX}
           maxZoom={1.5}
-          nodesDraggable={false}
-          nodesConnectable={false}
-          nodesFocusable={false}
-          edgesFocusable={false}
-          elementsSelectable={false}
-          disableKeyboardA11y
-          // The wheel is the page's; with Ctrl, or two fingers, it zooms.
-          zoomOnScroll={false}
-          preventScrolling={false}
+          // The wheel zooms with Ctrl, as two fingers do.
+          {...LOOKED_AT}
         >
           <Again x={x} zoom={zoom} />
           <Zoom size={layout} />

@@ -18,6 +18,17 @@ const KINDS = { step: StepBox };
 export const arrow = (color: string): EdgeMarker => ({ type: MarkerType.ArrowClosed, color, width: 16, height: 16, markerUnits: "userSpaceOnUse" });
 /** What React Flow says of itself to screen readers is about moving things, which nobody does here. */
 export const SILENT = { "aria-roledescription": undefined };
+/** It is looked at and not edited: no key and no wheel is taken from the page. */
+export const LOOKED_AT = {
+  nodesDraggable: false,
+  nodesConnectable: false,
+  nodesFocusable: false,
+  edgesFocusable: false,
+  elementsSelectable: false,
+  disableKeyboardA11y: true,
+  zoomOnScroll: false,
+  preventScrolling: false,
+} as const;
 
 export function FlowPicture({ flowId, steps, runs }: { flowId: string; steps: readonly Step[]; runs: boolean }) {
   const [place, width] = useWidth<HTMLDivElement>();
@@ -49,19 +60,12 @@ export function FlowPicture({ flowId, steps, runs }: { flowId: string; steps: re
           nodes={nodes}
           edges={edges}
           nodeTypes={KINDS}
-          // It is looked at and not moved: no key and no wheel is taken from the page.
-          nodesDraggable={false}
-          nodesConnectable={false}
-          nodesFocusable={false}
-          edgesFocusable={false}
-          elementsSelectable={false}
-          disableKeyboardA11y
+          {...LOOKED_AT}
+          // Nor is it moved.
           panOnDrag={false}
           panOnScroll={false}
-          zoomOnScroll={false}
           zoomOnPinch={false}
           zoomOnDoubleClick={false}
-          preventScrolling={false}
           // The map of flows names the library.
           proOptions={{ hideAttribution: true }}
         />

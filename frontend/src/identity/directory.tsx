@@ -9,6 +9,7 @@ import { Copy } from "../ui/copy";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
+import { useShownOnce } from "../ui/shown-once";
 import { Empty, Loading, Problem } from "../ui/state";
 import { Steps } from "../ui/steps";
 import { Table, type Column } from "../ui/table";
@@ -34,7 +35,7 @@ function Parts() {
   const begin = useAsk(DirectoryBeginDocument, {}, { everyMs: EVERY_MS });
   const [isMaking, setMaking] = useState(false);
   const [revoked, setRevoked] = useState<ScimToken | null>(null);
-  const [shown, setShown] = useState<Shown | null>(null);
+  const [shown, setShown] = useShownOnce<Shown>("A token was made and could not be shown, because its page was left: revoke it under Directory and make another.");
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (begin.error && !begin.data) return <Problem error={begin.error} retry={() => void begin.refetch()} />;
   if (!asked.data || !begin.data) return <Loading what="your directory" />;

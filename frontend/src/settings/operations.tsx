@@ -12,6 +12,7 @@ import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { useUndo } from "../ui/undo";
 import { bytesOf, DOCUMENT_BYTES_MAX, hashOf, operationsIn, placeIn, requestOf, wrongIn, type Wrong } from "./operations-text";
+import { KeyUsed } from "./key-used";
 import { nameOf } from "./people";
 import { MembersDocument, PersistedOperationRegisterDocument, PersistedOperationRemoveDocument, PersistedOperationsDocument, type ApiKeysQuery, type PersistedOperationsQuery } from "./query.generated";
 
@@ -280,14 +281,7 @@ function Remove({ of, kept, close }: { of: Operation; kept: readonly ApiKey[]; c
           <ul>
             {kept.map((key) => (
               <li key={key.id} className="break">
-                <strong>{key.name}</strong> <code className="muted">cdk_{key.prefix}_…</code>,{" "}
-                {key.lastUsedAt ? (
-                  <>
-                    last used <Time at={key.lastUsedAt} as="ago" />
-                  </>
-                ) : (
-                  "never used"
-                )}
+                <KeyUsed of={key} />
               </li>
             ))}
           </ul>

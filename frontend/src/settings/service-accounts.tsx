@@ -10,6 +10,7 @@ import { Empty, Loading, Problem } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { GRANTS, grantsOf, keysOf, lostBy, type Grant } from "./grants";
+import { KeyUsed, Used } from "./key-used";
 import { nameOf } from "./people";
 import {
   MembersDocument,
@@ -164,15 +165,6 @@ function Keys({ of, keys }: { of: ServiceAccount; keys: readonly ApiKey[] }) {
   );
 }
 
-function Used({ of }: { of: ApiKey }) {
-  if (!of.lastUsedAt) return "never used";
-  return (
-    <>
-      last used <Time at={of.lastUsedAt} as="ago" />
-    </>
-  );
-}
-
 /** What an account is and may; `chosen` is the one that stands, if any. */
 function Said({ chosen, wrong, may, setMay }: { chosen?: ServiceAccount; wrong: (field: string) => string | null; may: readonly Grant[]; setMay: (may: Grant[]) => void }) {
   return (
@@ -251,7 +243,7 @@ function Change({ of, keys, close }: { of: ServiceAccount; keys: readonly ApiKey
           <ul>
             {lost.map(({ key, loses }) => (
               <li key={key.id} className="break">
-                <strong>{key.name}</strong> <code className="muted">cdk_{key.prefix}_…</code>, <Used of={key} />
+                <KeyUsed of={key} />
                 <ul className="small">
                   {loses.map((one) => (
                     <li key={one}>{inWords(one)}</li>
@@ -286,7 +278,7 @@ function End({ of, keys, close }: { of: ServiceAccount; keys: readonly ApiKey[];
           <ul>
             {keys.map((key) => (
               <li key={key.id} className="break">
-                <strong>{key.name}</strong> <code className="muted">cdk_{key.prefix}_…</code>, <Used of={key} />
+                <KeyUsed of={key} />
               </li>
             ))}
           </ul>
