@@ -493,16 +493,12 @@ async fn take(state: &AppState, caller: &Caller, email: &str) -> Result<[u8; 32]
     Ok(account)
 }
 
-/// Counts a try of this peer, in all and with this mailed token. Nobody finds one by trying; but whoever has one could have passwords hashed with it as often
-/// as they ask.
+/// Counts a try of this peer, in all and at the account or with the mailed token of this hash. Nobody finds a token by trying; but whoever has one could have
+/// passwords hashed with it as often as they ask.
 ///
 /// # Errors
 /// Where there were too many.
-pub async fn try_mailed(state: &AppState, caller: &Caller, token_hash: &[u8; 32]) -> Result<(), SignInError> {
-    try_of(state, caller, token_hash).await
-}
-
-async fn try_of(state: &AppState, caller: &Caller, hash: &[u8; 32]) -> Result<(), SignInError> {
+pub async fn try_of(state: &AppState, caller: &Caller, hash: &[u8; 32]) -> Result<(), SignInError> {
     let spent = quota::of_try(state, caller, hash).await;
     if spent.is_granted { Ok(()) } else { Err(SignInError::TooMany(spent)) }
 }

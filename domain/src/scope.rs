@@ -113,8 +113,8 @@ impl TraceId {
         let is_one = is_hex(version, 2) && is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2);
         let is_whole = version != "ff" && (version != "00" || fields.next().is_none());
         // Nothing but zeros says that there is none.
-        let is_named = [trace, parent].iter().all(|id| id.bytes().any(|byte| byte != b'0'));
-        if is_one && is_whole && is_named { u128::from_str_radix(trace, 16).ok().map(Self) } else { None }
+        let is_named = parent.bytes().any(|byte| byte != b'0');
+        if is_one && is_whole && is_named { Self::parse(trace) } else { None }
     }
 
     /// As people copy it out of their systems: 32 hexadecimal digits that are not all zeros. `None` of anything else.

@@ -313,7 +313,7 @@ impl Given {
 
     async fn store_once(&self, context: &Context) -> Result<Arc<Token>, StoreError> {
         let (store, fields) = (context.store.within(&self.scope), self.token.set.to_secret_fields());
-        let kept = store.token_keep(&context.vault, self.credential, self.seen, &fields, |_| self.call.clone()).await?;
+        let kept = store.token_keep(&context.vault, self.credential, self.seen, &fields, &self.call).await?;
         if kept.is_some() {
             return Ok(self.token.clone());
         }

@@ -115,7 +115,7 @@ impl AccountMutation {
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn password_reset(&self, ctx: &Context<'_>, token: String, password: String) -> Result<AccountPayload> {
         let (state, caller, token_hash) = (state(ctx), caller(ctx), auth::hashed(&token));
-        auth::try_mailed(state, caller, &token_hash).await.map_err(|error| sign_in_refused(ctx, error))?;
+        auth::try_of(state, caller, &token_hash).await.map_err(|error| sign_in_refused(ctx, error))?;
         // Looked at before anything is hashed, because all who sign in wait for the same few turns; and not used up yet, for a password that is too short.
         let is_good = state.store.mailed_token_is_good(Purpose::Reset, &token_hash).await;
         if !is_good.map_err(|error| internal(ctx, &error))? {

@@ -197,7 +197,7 @@ impl InvitationMutation {
             return refuse("name", UserErrorCode::Invalid, "a name has 200 characters at most");
         }
         let token_hash = auth::hashed(&input.token);
-        auth::try_mailed(state, caller, &token_hash).await.map_err(|error| sign_in_refused(ctx, error))?;
+        auth::try_of(state, caller, &token_hash).await.map_err(|error| sign_in_refused(ctx, error))?;
         let offer = state.store.invitation_find(&token_hash).await.map_err(|error| internal(ctx, &error))?;
         let Some(offer) = offer else { return refuse("token", UserErrorCode::NotFound, over) };
         let hash = if offer.account.is_some() {

@@ -67,7 +67,7 @@ impl Personal {
         Self { text, found }
     }
 
-    fn hidden(&self) -> Cow<'_, str> {
+    pub(super) fn hidden(&self) -> Cow<'_, str> {
         match &self.found {
             Found::Record(Some(kind)) => personal::record(*kind, &self.text).into(),
             Found::Record(None) | Found::Payload => personal::payload(&self.text).into(),

@@ -10,6 +10,7 @@ mod tests;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use domain::canonical::shape::ID_BYTES_MAX;
 use domain::hook_refusal::Cause;
 use domain::record::RecordKind;
 use domain::secret::{SecretFields, SecretString};
@@ -31,8 +32,6 @@ use crate::template::fill;
 /// A longer key is replaced by its hash.
 const DEDUPE_BYTES_MAX: usize = 200;
 const TOPIC_BYTES_MAX: usize = 100;
-/// Ids are part of index rows, which Postgres bounds.
-const SOURCE_ID_BYTES_MAX: usize = 200;
 const API_VERSION_BYTES_MAX: usize = 100;
 /// Events of one delivery; the largest that a vendor states is 100.
 const EVENTS_MAX: usize = 1_000;
@@ -243,8 +242,8 @@ fn read(
     let known = hook.topics.get(&topic);
     let source_id = known.and_then(|known| parsed.at(&known.id)).and_then(Value::to_text).map(|id| id.into_owned());
     if let Some(id) = &source_id {
-        if id.len() > SOURCE_ID_BYTES_MAX {
-            let what = format!("its id has {} bytes, more than the {SOURCE_ID_BYTES_MAX} allowed", id.len());
+        if id.len() > ID_BYTES_MAX {
+            let what = format!("its id has {} bytes, more than the {ID_BYTES_MAX} allowed", id.len());
             return Err(HookRefusal::Unreadable(what));
         }
         if id.contains(char::is_control) {

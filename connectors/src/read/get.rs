@@ -4,10 +4,10 @@ use bytes::Bytes;
 use domain::fault::Fault;
 use domain::http::{HttpAnswer, HttpRequest};
 use domain::record::RecordKind;
-use domain::value::{Limits, Value};
+use domain::value::Value;
 
 use super::list::{List, ListVars};
-use super::{parse, unreadable};
+use super::{parse, parse_turned};
 use crate::connector::Connector;
 use crate::decode::Extracted;
 use crate::manifest::Get;
@@ -83,9 +83,8 @@ impl<'c> Getter<'c> {
         };
         let Some(list) = &mut self.list else { return Ok(None) };
         for part in list.take(self.connector, answer)? {
-            let value = Value::parse(&part.bytes, &Limits::DEFAULT)
-                .map_err(|error| unreadable(self.connector, "a part of its record", Some(self.id.as_str()), answer, &error))?;
-            self.parts.push(value);
+            let id = Some(self.id.as_str());
+            self.parts.push(parse_turned(self.connector, "a part of its record", id, &part.bytes, answer)?);
         }
         if !list.is_at_end() {
             return Ok(None);

@@ -282,8 +282,7 @@ impl<'c> Reader<'c> {
     fn take_parents(&mut self, answer: &HttpAnswer, now: DateTime<Utc>) -> Result<(), Fault> {
         let (Some(parents), Some(rule)) = (&mut self.parents, &self.read.parent) else { return Ok(()) };
         for record in parents.take(answer, now)? {
-            let value = Value::parse(&record.bytes, &Limits::DEFAULT)
-                .map_err(|error| unreadable(self.connector, "its record", record.id.as_deref(), answer, &error))?;
+            let value = parse_turned(self.connector, "its record", record.id.as_deref(), &record.bytes, answer)?;
             if let Some(id) = path::first(&value, &rule.id).and_then(Value::to_text)
                 && self.waiting.len() < PARENTS_MAX
             {
@@ -309,9 +308,7 @@ impl<'c> Reader<'c> {
         let Some(list) = &mut whole.list else { return Ok(Vec::new()) };
         for part in list.take(connector, answer)? {
             let id = whole.records[whole.at.0].0.id.as_deref();
-            let value = Value::parse(&part.bytes, &Limits::DEFAULT)
-                .map_err(|error| unreadable(connector, "a part of its record", id, answer, &error))?;
-            whole.parts.push(value);
+            whole.parts.push(parse_turned(connector, "a part of its record", id, &part.bytes, answer)?);
         }
         if !list.is_at_end() {
             return Ok(Vec::new());
@@ -400,6 +397,11 @@ fn readable(connector: &Connector, record: &Extracted, answer: &HttpAnswer) -> R
         Ok(_) => Err(unreadable(connector, "its record", record.id.as_deref(), answer, &error)),
         Err(_) => Ok(None),
     }
+}
+
+/// What stands on a page that is turned already.
+fn parse_turned(connector: &Connector, what: &str, id: Option<&str>, bytes: &[u8], answer: &HttpAnswer) -> Result<Value, Fault> {
+    Value::parse(bytes, &Limits::DEFAULT).map_err(|error| unreadable(connector, what, id, answer, &error))
 }
 
 /// What stands on a page that came whole and cannot be read. It does not pass: the page is turned, so that another try would go on behind it, and

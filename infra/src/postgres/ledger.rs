@@ -672,7 +672,7 @@ impl TenantStore<'_> {
                  UPDATE deliveries d SET state = i.state, due_at = coalesce(i.due_at, now()),
                      sweep_at = coalesce(i.due_at, now() + interval '10 seconds'),
                      -- While its breaker has heard nothing of what it let go as a probe (there was no slot, or a limit), that is still the probe.
-                     held_by = CASE WHEN i.state IN ('waiting', 'unknown')
+                     held_by = CASE WHEN i.state IN ('waiting', 'unknown') AND d.held_by IS NOT NULL
                                      AND EXISTS (SELECT FROM breakers b WHERE b.id = d.held_by AND b.state = 'half_open') THEN d.held_by
                                     ELSE i.held_by END,
                      failures = d.failures + i.failed,

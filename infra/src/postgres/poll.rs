@@ -147,9 +147,10 @@ async fn pending(
     tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
     poll: &Poll,
     page: &PolledPage<'_>,
+    digests: &[Hash],
 ) -> Result<HashMap<String, Pending>, StoreError> {
-    let is_late = |record: &&Listed| record.source_id.is_some() && page.is_late(record.changed_at);
-    let late: Vec<&Listed> = page.records.iter().filter(is_late).collect();
+    let is_late = |(record, _): &(&Listed, &Hash)| record.source_id.is_some() && page.is_late(record.changed_at);
+    let late: Vec<(&Listed, &Hash)> = page.records.iter().zip(digests).filter(is_late).collect();
     if late.is_empty() {
         return Ok(HashMap::new());
     }
@@ -173,9 +174,9 @@ async fn pending(
     )
     .bind(poll.connection.0)
     .bind(poll.subject.as_str())
-    .bind(late.iter().map(|record| record.source_id.as_deref()).collect::<Vec<_>>())
-    .bind(late.iter().map(|record| record.changed_at).collect::<Vec<_>>())
-    .bind(late.iter().map(|record| hash(&[&record.body]).to_vec()).collect::<Vec<_>>())
+    .bind(late.iter().map(|(record, _)| record.source_id.as_deref()).collect::<Vec<_>>())
+    .bind(late.iter().map(|(record, _)| record.changed_at).collect::<Vec<_>>())
+    .bind(late.iter().map(|(_, digest)| digest.to_vec()).collect::<Vec<_>>())
     .bind(Origin::Poll.as_str())
     .fetch_all(&mut **tx)
     .await?;
@@ -317,12 +318,12 @@ impl TenantStore<'_> {
         if leads.rows_affected() == 0 {
             return Ok(None);
         }
-        let pending = pending(&mut tx, poll, page).await?;
+        let digests: Vec<Hash> = page.records.iter().map(|record| hash(&[&record.body])).collect();
+        let pending = pending(&mut tx, poll, page, &digests).await?;
         let of = |record: &Listed| pending.get(record.source_id.as_ref()?);
-        let records: Vec<&Listed> =
-            page.records.iter().filter(|record| of(record).is_none_or(|pending| !pending.is_here)).collect();
+        let is_brought = |(record, _): &(&Listed, Hash)| of(record).is_none_or(|pending| !pending.is_here);
+        let (records, digests): (Vec<&Listed>, Vec<Hash>) = page.records.iter().zip(digests).filter(is_brought).unzip();
         let messages: Vec<Uuid> = records.iter().map(|_| MessageId::generate().0).collect();
-        let digests: Vec<Hash> = records.iter().map(|record| hash(&[&record.body])).collect();
         let rows = sqlx::query(
             "WITH i AS (
                  SELECT * FROM unnest($5::uuid[], $6::text[], $7::bytea[], $8::timestamptz[], $9::bytea[], $14::text[])

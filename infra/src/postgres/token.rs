@@ -110,7 +110,7 @@ impl TenantStore<'_> {
         credential: CredentialId,
         seen: i32,
         fields: &SecretFields,
-        call: impl FnOnce(i32) -> ToldCall,
+        call: &ToldCall,
     ) -> Result<Option<i32>, StoreError> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
@@ -131,8 +131,8 @@ impl TenantStore<'_> {
         .bind(plain(fields, "refresh_expires_at").and_then(time))
         .fetch_optional(&mut *tx)
         .await?;
-        if let Some(version) = version {
-            audit_calls(&mut tx, scope, Action::TokenRenewed, "credential", credential.0, &[call(version)]).await?;
+        if version.is_some() {
+            audit_calls(&mut tx, scope, Action::TokenRenewed, "credential", credential.0, std::slice::from_ref(call)).await?;
         }
         tx.commit().await?;
         Ok(version)

@@ -73,14 +73,19 @@ pub async fn restart(world: &mut World) {
     }
 }
 
+/// Kills whoever stands at the step, lets go of it, and starts another.
+pub async fn exchange(world: &mut World, database: &mut PgConnection, step: &Step) {
+    kill(world).await;
+    go_on(database, step).await;
+    restart(world).await;
+}
+
 /// Kills whoever reads the file in the middle of a step, so that nothing of the step is committed, and starts another.
 pub async fn die_at(world: &mut World, database: &mut PgConnection, step: &Step, inbox: &Inbox) {
     stop_at(database, step).await;
     inbox.look(world).await;
     wait_at(world, step).await;
-    kill(world).await;
-    go_on(database, step).await;
-    restart(world).await;
+    exchange(world, database, step).await;
     // Its lease runs out by itself; nobody wants to wait for that here.
     sqlx::query("UPDATE polls SET lease_until = now(), due_at = now()").execute(&mut *database).await.unwrap();
 }
@@ -202,9 +207,7 @@ async fn a_file_that_was_fetched_before_we_knew_that_it_is_there_is_not_written_
         assert_eq!((&document["record_kind"], &document["revision"]), (&json!("order"), &json!(1)));
         // The partner fetches it, and the process dies before it has written down what it did.
         std::fs::remove_file(&written[0]).unwrap();
-        kill(world).await;
-        go_on(&mut database, &step).await;
-        restart(world).await;
+        exchange(world, &mut database, &step).await;
         let confirmed = "SELECT count(*) FROM deliveries d JOIN connections c ON c.id = d.connection_id WHERE c.connector = 'files' AND d.state = 'confirmed'";
         eventually("it is known to be there", async || (count(world, confirmed).await == 1).then_some(())).await;
         assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0, "no second file was written for {flow}");

@@ -140,6 +140,11 @@ async fn a_webhook_that_is_refused_is_told_to_its_tenant_once_with_how_many_came
         let counts = "SELECT detail::json->>'count' FROM audit_events WHERE action = 'hook.refused' AND detail::json->>'reason' = 'bad_signature' ORDER BY id";
         let counts: Vec<String> = sqlx::query_scalar(counts).fetch_all(&mut database).await.unwrap();
         assert_eq!(counts, ["3", "2"]);
+        let all: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_events WHERE action = 'hook.refused'")
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+        assert_eq!(all, 3, "those of acme, and none of whom nobody knows");
     })
     .await;
 }

@@ -56,7 +56,7 @@ impl Sealed {
             let fields: SecretFields = [("access_token".to_owned(), tenant.to_string().into())].into_iter().collect();
             store
                 .within(&scope)
-                .token_keep(&vault(master), credential, 0, &fields, |_| ToldCall::bare("{}".to_owned()))
+                .token_keep(&vault(master), credential, 0, &fields, &ToldCall::bare("{}".to_owned()))
                 .await
                 .unwrap()
                 .unwrap();

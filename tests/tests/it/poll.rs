@@ -51,8 +51,12 @@ impl Shop {
         self.vendor.served.simulator().put_record(RecordKind::Order, order, at);
     }
 
-    pub async fn poll(&self, world: &World, since: Option<DateTime<Utc>>) -> String {
-        let input = json!({"connectionId": self.connection, "recordKind": "order", "everyS": 30, "since": since});
+    async fn poll(&self, world: &World, since: Option<DateTime<Utc>>) -> String {
+        self.poll_every(world, since, 30).await
+    }
+
+    pub async fn poll_every(&self, world: &World, since: Option<DateTime<Utc>>, every_s: u32) -> String {
+        let input = json!({"connectionId": self.connection, "recordKind": "order", "everyS": every_s, "since": since});
         let data = world.acme.client.ask(SET, json!({"i": input})).await.unwrap();
         data["pollSet"]["poll"]["id"].as_str().unwrap().to_owned()
     }
@@ -60,6 +64,11 @@ impl Shop {
 
 pub async fn poll(world: &World) -> Value {
     world.acme.client.ask(POLLS, json!({})).await.unwrap()["polls"]["nodes"][0].clone()
+}
+
+/// Waits until the first read has come to its end.
+pub async fn first_read(world: &World) -> Value {
+    eventually("the first read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await
 }
 
 /// Reads now, and waits until a read has come to its end.
@@ -79,8 +88,7 @@ async fn every_change_comes_once_however_many_share_a_moment_or_come_late() {
         (0..250).for_each(|n| shop.order(n, "new", day));
         let id = shop.poll(world, Some(day - TimeDelta::hours(1))).await;
         world.acme.rest(250, PATIENCE).await.unwrap();
-        let first =
-            eventually("the first read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await;
+        let first = first_read(world).await;
         assert_eq!((&first["listed"], &first["brought"]), (&json!(250), &json!(250)), "{first}");
         // Nothing changed: nothing comes, although the vendor is asked for what overlaps.
         let second = read(world, &id).await;
@@ -110,7 +118,7 @@ async fn a_record_whose_id_cannot_be_kept_stops_no_other_and_is_told_once() {
         let id = shop.poll(world, Some(day - TimeDelta::hours(1))).await;
         let ledger = world.acme.rest(3, PATIENCE).await.unwrap();
         assert_eq!((ledger.message("mapped"), ledger.message("exception")), (2, 1), "{ledger:?}");
-        eventually("the first read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await;
+        first_read(world).await;
         let second = read(world, &id).await;
         assert_eq!((&second["brought"], &second["failures"]), (&json!(0), &json!(0)), "{second}");
         let mut database = world.platform.database.connect().await.unwrap();
@@ -163,7 +171,7 @@ async fn what_webhooks_missed_is_found_in_one_sweep_and_told() {
         let shop = Shop::open(world).await;
         let now = shop.vendor.served.now();
         let id = shop.poll(world, Some(now - TimeDelta::hours(2))).await;
-        eventually("the first read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await;
+        first_read(world).await;
         // Ten minutes ago, and no webhook came; the last one may still come.
         (0..20).for_each(|n| shop.order(n, "dropped", now - TimeDelta::minutes(10)));
         shop.order(20, "on its way", now);
@@ -193,7 +201,7 @@ async fn what_waits_for_a_person_or_for_its_turn_is_brought_again_only_where_it_
         shop.order(5, "told as it is listed", since + TimeDelta::hours(1));
         let id = shop.poll(world, Some(since)).await;
         world.acme.rest(1, PATIENCE).await.unwrap();
-        eventually("the first read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await;
+        first_read(world).await;
         let mut database = world.platform.database.connect().await.unwrap();
         // As a webhook would have brought it, and nobody could read it.
         for waits in ["UPDATE messages SET state = 'exception'", "UPDATE records SET source_updated_at = NULL"] {

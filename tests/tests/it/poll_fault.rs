@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::file::count;
-use crate::file_fault::{Step, go_on, kill, restart, stop_at, wait_at};
-use crate::poll::{Shop, poll};
+use crate::file_fault::{Step, exchange, stop_at, wait_at};
+use crate::poll::{Shop, first_read, poll};
 use crate::{eventually, world};
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -29,12 +29,8 @@ async fn whoever_dies_in_any_step_of_a_read_the_next_one_goes_on_there() {
         let shop = Shop::open(world).await;
         let day = shop.vendor.served.now() - TimeDelta::hours(2);
         // Seldom: a read that nobody asked for would come before the step that it is to die in.
-        let set = "mutation($i: PollSetInput!) { pollSet(input: $i) { poll { id } userErrors { message } } }";
-        let since = day - TimeDelta::hours(1);
-        let input = json!({"connectionId": shop.connection, "recordKind": "order", "everyS": 3_600, "since": since});
-        let set = world.acme.client.ask(set, json!({"i": input})).await.unwrap();
-        let id = set["pollSet"]["poll"]["id"].as_str().unwrap();
-        eventually("the first read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"].is_string())).await;
+        let id = shop.poll_every(world, Some(day - TimeDelta::hours(1)), 3_600).await;
+        first_read(world).await;
         let mut database = world.platform.database.connect().await.unwrap();
         let look = "mutation($id: ID!) { pollResume(id: $id) { userErrors { message } } }";
         for (n, step) in READ.iter().enumerate() {
@@ -45,9 +41,7 @@ async fn whoever_dies_in_any_step_of_a_read_the_next_one_goes_on_there() {
             world.acme.client.ask(look, json!({"id": id})).await.unwrap();
             wait_at(world, step).await;
             let before = poll(world).await["readAt"].clone();
-            kill(world).await;
-            go_on(&mut database, step).await;
-            restart(world).await;
+            exchange(world, &mut database, step).await;
             // Its lease runs out by itself; nobody wants to wait for that here.
             sqlx::query("UPDATE polls SET lease_until = now(), due_at = now()").execute(&mut database).await.unwrap();
             eventually("the read ends", async || Some(poll(world).await).filter(|poll| poll["readAt"] != before)).await;
@@ -104,9 +98,7 @@ async fn whoever_dies_in_any_step_of_a_backfill_the_next_one_goes_on_there() {
                 client.ask(run, json!({"id": id})).await.unwrap();
             }
             wait_at(world, step).await;
-            kill(world).await;
-            go_on(&mut database, step).await;
-            restart(world).await;
+            exchange(world, &mut database, step).await;
             sqlx::query("UPDATE backfills SET lease_until = now(), due_at = now()").execute(&mut database).await.unwrap();
             if n == 0 {
                 is("ready").await;

@@ -114,7 +114,7 @@ impl Stage {
         let first = consented(connector, &vendor.settings, &fields).await;
         store
             .within(&scope)
-            .token_keep(&vault, credential, 0, &first.to_secret_fields(), |_| ToldCall::bare("{}".to_owned()))
+            .token_keep(&vault, credential, 0, &first.to_secret_fields(), &ToldCall::bare("{}".to_owned()))
             .await
             .unwrap();
         Self { database, root, store, vault, scope, vendor, connector, credential, fields, first }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::file::{Drop, PATIENCE, count, names};
-use crate::file_fault::{Step, die_at, go_on, kill, restart, stop_at, wait_at};
+use crate::file_fault::{Step, die_at, exchange, stop_at, wait_at};
 use crate::x12::{answers, interchange, interchanges, order, partner, sent};
 use crate::{eventually, world_with};
 
@@ -76,9 +76,7 @@ async fn a_delivery_that_dies_anywhere_is_one_interchange_under_one_number() {
             let order = tests::sample::order(u64::try_from(n).unwrap() + 1);
             world.acme.shop.send("orders/create", uuid::Uuid::new_v4(), order).await.unwrap();
             wait_at(world, step).await;
-            kill(world).await;
-            go_on(&mut database, step).await;
-            restart(world).await;
+            exchange(world, &mut database, step).await;
             eventually(step.name, async || {
                 let known = sent(world).await;
                 (known.len() == n + 1 && known.iter().all(|one| one["state"] == "sent")).then_some(())

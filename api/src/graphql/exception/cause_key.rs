@@ -9,12 +9,12 @@ use async_graphql::registry::Registry;
 use async_graphql::{Context, ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::personal::{self, HIDDEN};
+use domain::personal::HIDDEN;
 use infra::vault::HandedOut;
 
 use crate::AppState;
 use crate::auth::Viewer;
-use crate::graphql::personal::may;
+use crate::graphql::personal::{Personal, may};
 
 /// What a sealed key begins with, and no other.
 const SEALED: &str = "hidden_";
@@ -28,8 +28,8 @@ pub struct CauseKey {
 impl CauseKey {
     /// The key of a cause that is about the value of the field at this path.
     pub fn new(key: String, path: Option<&str>, value: Option<&str>) -> Self {
-        let shown = |value| path.map_or_else(|| personal::sentence(value), |path| personal::value(path, value));
-        let is_told = value.is_some_and(|value| !value.is_empty() && shown(value) != value);
+        // As the value itself is hidden.
+        let is_told = value.is_some_and(|value| !value.is_empty() && Personal::at(path, value.to_owned()).hidden() != value);
         Self { key, is_told }
     }
 
