@@ -8,6 +8,12 @@ import { send } from "./shop.mjs";
 /** As long as an address may well be. */
 const LONG = `${"n".repeat(60)}@${"m".repeat(60)}.${"k".repeat(60)}.example`;
 
+/** All that is said beside a flow: what may break most stands there, and the rest of it on demand. */
+async function sayAll(region) {
+  const more = region.getByRole("button", { name: /^Show [\d,]+ more$/ });
+  if (await more.isVisible()) await more.click();
+}
+
 export const drifts = {
   async a_field_that_no_order_had_is_said_and_taken_as_right({ page, stack }) {
     await send(stack.hookUrl, 6_300, (order) => {
@@ -34,15 +40,21 @@ export const drifts = {
     const longer = page.getByRole("article").filter({ hasText: "customer.email" }).first();
     await longer.getByRole("link", { name: /orders: shopify/ }).first().waitFor();
     const said = await longer.getByRole("heading").innerText();
-    const beside = page.getByRole("region", { name: "Drift", exact: true }).getByText(said, { exact: true });
+    const region = page.getByRole("region", { name: "Drift", exact: true });
+    const beside = region.getByText(said, { exact: true });
+    const isSaid = async () => {
+      await region.waitFor();
+      await sayAll(region);
+      await beside.waitFor();
+    };
     await visit(page, `${stack.url}/t/acme/flows`);
     await page.getByRole("link", { name: /orders: shopify/ }).click();
-    await beside.waitFor();
+    await isSaid();
     await inBothThemes(page, "flow-drifts");
     await page.getByRole("link", { name: "Edit the mapping" }).click();
     await heading(page, /^Mapping of orders/);
     await page.getByRole("tab", { name: /^Reads/ }).click();
-    await beside.waitFor();
+    await isSaid();
     await page.getByRole("link", { name: "See what is different" }).first().click();
     await heading(page, "Drift");
     const accepted = page.getByRole("article").filter({ hasText: said });
@@ -52,6 +64,7 @@ export const drifts = {
     await page.getByRole("link", { name: /orders: shopify/ }).click();
     await page.getByRole("heading", { name: "Versions" }).waitFor();
     await quiet(page);
+    await sayAll(region);
     assert.equal(await beside.count(), 0, "what was accepted is not said any more");
   },
 };
