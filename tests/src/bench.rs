@@ -133,6 +133,25 @@ pub fn report(mut numbers: Value, limits: Vec<Limit>, file: Option<&Path>) -> Re
     if exceeded.is_empty() { Ok(()) } else { Err(Exceeded(exceeded).into()) }
 }
 
+/// A number of those that are reported. What was not measured is no number, and keeps no limit.
+#[must_use]
+pub fn measured(numbers: &Value, name: &str) -> f64 {
+    numbers[name].as_f64().unwrap_or(f64::NAN)
+}
+
+/// What this share of a sorted list is below of: 0.5 asks for the median, 1.0 for the largest. Of an empty list 0.
+#[must_use]
+pub fn quantile<T: Copy + Default>(sorted: &[T], share: f64) -> T {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place in a list in memory"
+    )]
+    let place = (sorted.len() as f64 * share) as usize;
+    sorted.get(place.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
 /// To two places.
 #[must_use]
 pub fn round(value: f64) -> f64 {
@@ -159,6 +178,27 @@ mod tests {
             let said = outcome.err().map(|error| error.to_string());
             assert_eq!(said.as_deref().map(|text| text.rsplit_once(": ").map_or(text, |(_, end)| end)), missed_by, "{limit}");
         }
+    }
+
+    #[test]
+    fn a_share_of_a_list_is_below_its_quantile() {
+        let cases: [(&[u32], f64, u32); 6] = [
+            (&[], 0.5, 0),
+            (&[7], 0.99, 7),
+            (&[1, 2, 3, 4], 0.0, 1),
+            (&[1, 2, 3, 4], 0.5, 3),
+            (&[1, 2, 3, 4], 0.99, 4),
+            (&[1, 2], 1.0, 2),
+        ];
+        for (sorted, share, expected) in cases {
+            assert_eq!(quantile(sorted, share), expected, "{share} of {sorted:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_keeps_no_limit() {
+        let numbers = json!({"took_s": 2, "text": "2"});
+        assert_eq!(["took_s", "other", "text"].map(|name| measured(&numbers, name).to_string()), ["2", "NaN", "NaN"]);
     }
 
     #[test]

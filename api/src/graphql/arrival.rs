@@ -10,7 +10,7 @@ use domain::id::{ArrivalSeriesId, ConnectionId, FlowId};
 use domain::scope::Permission;
 use infra::postgres::arrival::series;
 use infra::postgres::entity::{arrival_series, connection, flow, incident};
-use infra::postgres::filter::{arrivals_of, incidents_of};
+use infra::postgres::filter::{alarms_of, arrivals_of};
 use uuid::Uuid;
 
 use super::connection::ConnectionNode;
@@ -71,18 +71,30 @@ pub struct ArrivalSeriesNode {
     muted_until: Option<DateTime<Utc>>,
     #[graphql(skip)]
     row: arrival_series::Model,
-    /// Of all series of the page.
     #[graphql(skip)]
-    connections: Arc<Beside<connection::Entity>>,
-    #[graphql(skip)]
-    flows: Arc<Beside<flow::Entity>>,
+    around: Around,
 }
 
-/// What series are of.
-fn beside(rows: &[&arrival_series::Model]) -> (Arc<Beside<connection::Entity>>, Arc<Beside<flow::Entity>>) {
-    let connections = Beside::<connection::Entity>::new(rows.iter().map(|row| row.connection_id), |row| row.id);
-    let flows = Beside::<flow::Entity>::new(rows.iter().filter_map(|row| row.flow_id), |row| row.id);
-    (connections, flows)
+/// What all series of a page are of, and their open alarms.
+#[derive(Clone)]
+struct Around {
+    connections: Arc<Beside<connection::Entity>>,
+    flows: Arc<Beside<flow::Entity>>,
+    alarms: Arc<Beside<incident::Entity>>,
+}
+
+impl Around {
+    fn new(rows: &[&arrival_series::Model]) -> Self {
+        Self {
+            connections: Beside::<connection::Entity>::new(rows.iter().map(|row| row.connection_id), |row| row.id),
+            flows: Beside::<flow::Entity>::new(rows.iter().filter_map(|row| row.flow_id), |row| row.id),
+            alarms: Beside::<incident::Entity>::of(
+                rows.iter().map(|row| row.id),
+                |alarm| alarm.series_id.unwrap_or_default(),
+                |select, series| alarms_of(series)(select),
+            ),
+        }
+    }
 }
 
 impl ArrivalSeriesNode {
@@ -100,7 +112,7 @@ impl ArrivalSeriesNode {
             let shown = |number: f32| (f64::from(number) * 10.0).round() / 10.0;
             ArrivalBand { low: shown(band.low), expected: shown(band.expected), high: shown(band.high) }
         });
-        let (connections, flows) = beside(&[&row]);
+        let around = Around::new(&[&row]);
         Self {
             id: id::<ArrivalSeriesId>(row.id),
             connection_id: id::<ConnectionId>(row.connection_id),
@@ -116,8 +128,7 @@ impl ArrivalSeriesNode {
             band,
             muted_until: row.muted_until.filter(|until| *until > now),
             row,
-            connections,
-            flows,
+            around,
         }
     }
 }
@@ -125,13 +136,13 @@ impl ArrivalSeriesNode {
 #[ComplexObject]
 impl ArrivalSeriesNode {
     async fn connection(&self, ctx: &Context<'_>) -> Result<Option<ConnectionNode>> {
-        let row = self.connections.find(ctx, Permission::ReadOperations, self.row.connection_id).await?;
+        let row = self.around.connections.find(ctx, Permission::ReadOperations, self.row.connection_id).await?;
         Ok(row.map(ConnectionNode::from))
     }
 
     async fn flow(&self, ctx: &Context<'_>) -> Result<Option<FlowNode>> {
         let Some(flow) = self.row.flow_id else { return Ok(None) };
-        Ok(self.flows.find(ctx, Permission::ReadOperations, flow).await?.map(FlowNode::from))
+        Ok(self.around.flows.find(ctx, Permission::ReadOperations, flow).await?.map(FlowNode::from))
     }
 
     /// When it may raise alarms, where enough comes until then.
@@ -140,11 +151,8 @@ impl ArrivalSeriesNode {
     }
 
     /// The alarm that is open.
-    #[graphql(complexity = "20")]
     async fn incident(&self, ctx: &Context<'_>) -> Result<Option<IncidentNode>> {
-        let open = incidents_of(Some(self.row.connection_id), true);
-        let page = within(ctx, Permission::ReadOperations, async |store| store.page::<incident::Entity>(open, None, 100).await);
-        let row = page.await?.rows.into_iter().find(|row| row.series_id == Some(self.row.id));
+        let row = self.around.alarms.find(ctx, Permission::ReadOperations, self.row.id).await?;
         Ok(row.map(IncidentNode::from))
     }
 }
@@ -283,9 +291,9 @@ impl ArrivalQuery {
         let node = |row: arrival_series::Model| (row.id, ArrivalSeriesNode::new(row, &policy, Utc::now()));
         let mut listed = page::<arrival_series::Entity, _>(ctx, Permission::ReadOperations, first, after, filter, node).await?;
         let rows: Vec<&arrival_series::Model> = listed.edges.iter().map(|edge| &edge.node.row).collect();
-        let (connections, flows) = beside(&rows);
+        let around = Around::new(&rows);
         for edge in &mut listed.edges {
-            (edge.node.connections, edge.node.flows) = (connections.clone(), flows.clone());
+            edge.node.around = around.clone();
         }
         Ok(listed)
     }

@@ -1,5 +1,7 @@
 //! Catching up: what flows have still to deliver after an outage or a pause, how long that takes, and in which order it goes.
 
+use std::sync::Arc;
+
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::catch_up::{Basis, Finish, Rank};
@@ -11,7 +13,7 @@ use infra::postgres::entity::{connection, flow};
 use super::connection::ConnectionNode;
 use super::error::{UserError, UserErrorCode, within};
 use super::flow::FlowNode;
-use super::page::{id, uuid};
+use super::page::{Beside, id, uuid};
 
 /// What a prediction rests on.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -68,10 +70,28 @@ struct CatchUp {
     flow: FlowId,
     #[graphql(skip)]
     destination: ConnectionId,
+    #[graphql(skip)]
+    around: Around,
+}
+
+/// The flows and the destinations of all backlogs of a list.
+#[derive(Clone)]
+struct Around {
+    flows: Arc<Beside<flow::Entity>>,
+    destinations: Arc<Beside<connection::Entity>>,
+}
+
+impl Around {
+    fn new(backlogs: &[Backlog]) -> Self {
+        Self {
+            flows: Beside::<flow::Entity>::new(backlogs.iter().map(|backlog| backlog.flow.0), |row| row.id),
+            destinations: Beside::<connection::Entity>::new(backlogs.iter().map(|backlog| backlog.destination.0), |row| row.id),
+        }
+    }
 }
 
 impl CatchUp {
-    fn new(backlog: Backlog, now: DateTime<Utc>) -> Self {
+    fn new(backlog: Backlog, around: Around, now: DateTime<Utc>) -> Self {
         let finish = backlog.rates.finish(backlog.last_at, now);
         let basis = |basis| match basis {
             Basis::Measured => CatchUpBasis::Measured,
@@ -104,6 +124,7 @@ impl CatchUp {
             sentence: sentence(&backlog, finish),
             flow: backlog.flow,
             destination: backlog.destination,
+            around,
         }
     }
 }
@@ -139,15 +160,14 @@ fn sentence(backlog: &Backlog, finish: Finish) -> String {
 #[ComplexObject]
 impl CatchUp {
     async fn flow(&self, ctx: &Context<'_>) -> Result<Option<FlowNode>> {
-        let row = within(ctx, Permission::ReadOperations, async |store| store.find::<flow::Entity>(self.flow.0).await);
-        Ok(row.await?.map(FlowNode::from))
+        let row = self.around.flows.find(ctx, Permission::ReadOperations, self.flow.0).await?;
+        Ok(row.map(FlowNode::from))
     }
 
     /// The destination.
     async fn connection(&self, ctx: &Context<'_>) -> Result<Option<ConnectionNode>> {
-        let connection = self.destination.0;
-        let row = within(ctx, Permission::ReadOperations, async |store| store.find::<connection::Entity>(connection).await);
-        Ok(row.await?.map(ConnectionNode::from))
+        let row = self.around.destinations.find(ctx, Permission::ReadOperations, self.destination.0).await?;
+        Ok(row.map(ConnectionNode::from))
     }
 }
 
@@ -168,8 +188,8 @@ impl CatchUpQuery {
     async fn catch_ups(&self, ctx: &Context<'_>, connection_id: Option<ID>) -> Result<Vec<CatchUp>> {
         let connection = connection_id.map(|id| ConnectionId(uuid::<ConnectionId>(&id).unwrap_or_default()));
         let backlogs = within(ctx, Permission::ReadOperations, async |store| store.backlogs(connection).await).await?;
-        let now = Utc::now();
-        Ok(backlogs.into_iter().map(|backlog| CatchUp::new(backlog, now)).collect())
+        let (around, now) = (Around::new(&backlogs), Utc::now());
+        Ok(backlogs.into_iter().map(|backlog| CatchUp::new(backlog, around.clone(), now)).collect())
     }
 }
 

@@ -151,7 +151,8 @@ impl From<connection::Model> for ConnectionNode {
 
 #[ComplexObject]
 impl ConnectionNode {
-    /// Where the vendor sends its hooks; null for a connector that has none.
+    /// Where the vendor sends its hooks; null for a connector that has none. It is no secret: what comes there is taken only with the proof that its connector
+    /// demands, which is made by a secret of the connection, and is refused without.
     async fn hook_url(&self, ctx: &Context<'_>) -> Option<String> {
         let state = state(ctx);
         state.catalog.get(&self.connector)?.manifest.webhooks.as_ref()?;

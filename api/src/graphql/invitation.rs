@@ -5,7 +5,7 @@ use chrono::{DateTime, Duration, Utc};
 use domain::id::InvitationId;
 use domain::permission::{Permission, Role};
 use infra::mail::check_addresses;
-use infra::postgres::invitation::{INVITATIONS_MAX, Invitation, NewInvitation, NotInvited};
+use infra::postgres::invitation::{INVITATIONS_MAX, Invitation, NewInvitation, NotInvited, Refusal};
 use infra::postgres::mail::MailFailure;
 
 use super::error::{Code, UserError, UserErrorCode, fail, internal, state, viewer, within};
@@ -31,6 +31,9 @@ struct InvitationNode {
     expires_at: DateTime<Utc>,
     accepted_at: Option<DateTime<Utc>>,
     withdrawn_at: Option<DateTime<Utc>>,
+    /// Why its link is refused, though it was neither taken nor withdrawn: it has expired, or whoever invited may not give its role any more. To invite the
+    /// address again takes its place. Null while it can be taken.
+    refusal: Option<String>,
     /// Why it was not mailed yet; null where it was, is about to be, or its link was handed on by another way.
     mail_failure: Option<MailFailureNode>,
 }
@@ -46,8 +49,16 @@ impl From<Invitation> for InvitationNode {
             expires_at: invitation.expires_at,
             accepted_at: invitation.accepted_at,
             withdrawn_at: invitation.withdrawn_at,
+            refusal: invitation.refusal.map(|refusal| refused_because(refusal).to_owned()),
             mail_failure: invitation.mail_failure.map(Into::into),
         }
+    }
+}
+
+fn refused_because(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Expired => "it has expired; invite the address again",
+        Refusal::Inviter => "whoever invited has left or may not give this role any more; invite the address again",
     }
 }
 
@@ -135,7 +146,8 @@ pub struct InvitationMutation;
 
 #[Object]
 impl InvitationMutation {
-    /// Offers a place in the tenant to an address, for seven days; at most 100 wait at once. Only an owner invites an owner.
+    /// Offers a place in the tenant to an address, for seven days; at most 100 wait at once. It takes the place of one to the same address that nobody can
+    /// take any more. Only an owner invites an owner.
     async fn invitation_create(&self, ctx: &Context<'_>, email: String, role: MemberRole) -> Result<InvitationPayload> {
         let viewer = viewer(ctx)?;
         let (user, _) = viewer.person()?;

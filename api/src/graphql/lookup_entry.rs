@@ -161,7 +161,16 @@ impl LookupEntryMutation {
     ) -> Result<LookupImportPayload> {
         let Some(row) = find(ctx, Permission::WorkExceptions, &id).await? else { return Ok(unread(not_found())) };
         let sheet::Sheet { rows, mut bad } = sheet::read(TableKind::parse(&row.kind).unwrap_or_default(), &csv);
-        let (lines, entries): (Vec<u64>, Vec<Entry>) = rows.into_iter().unzip();
+        let shown = |entry: &Entry| format!("{},{}", entry.from, entry.to);
+        let (mut lines, mut entries) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        for (line, entry) in rows {
+            if let Err(error) = not_hidden(ctx, "csv", &entry.from) {
+                bad.push(line, error.message, &shown(&entry));
+                continue;
+            }
+            lines.push(line);
+            entries.push(entry);
+        }
         let mode = if mode == LookupImportMode::Merge { Mode::Merge } else { Mode::Replace };
         // Bad rows that are not to be skipped make of it a preview: the counts say what the good ones would do.
         let is_preview = preview || (bad.count > 0 && !skip_bad_rows);
@@ -171,9 +180,7 @@ impl LookupEntryMutation {
             within(ctx, Permission::WorkExceptions, async |store| store.lookup_entries_edit(table, &entries, edit).await);
         let Some(edited) = edited.await? else { return Ok(unread(not_found())) };
         for clash in &edited.clashes {
-            let entry = &entries[clash.at];
-            let shown = format!("{},{}", entry.from, entry.to);
-            bad.push(lines[clash.at], clash.with.sentence(|at| lines[at]), &shown);
+            bad.push(lines[clash.at], clash.with.sentence(|at| lines[at]), &shown(&entries[clash.at]));
         }
         bad.sort();
         let mut user_errors: Vec<UserError> = full(&edited).into_iter().collect();

@@ -87,10 +87,11 @@ where
     Ok(connection)
 }
 
-/// Rows that those of a page point at, no more than a page has: read by one query, when the first of them is asked for.
+/// Rows that go with those of a list, one with each id at most: read when the first of them is asked for, by one query for each hundred ids.
 pub struct Beside<E: Listed> {
     ids: Vec<Uuid>,
     id: fn(&E::Model) -> Uuid,
+    of: fn(sea_select::Select<E>, Vec<Uuid>) -> sea_select::Select<E>,
     rows: OnceCell<HashMap<Uuid, E::Model>>,
 }
 
@@ -99,19 +100,34 @@ where
     E: Listed,
     E::Model: Send + Sync,
 {
+    /// Rows that those of a list point at by their ids.
     pub fn new(ids: impl IntoIterator<Item = Uuid>, id: fn(&E::Model) -> Uuid) -> Arc<Self> {
-        let ids: BTreeSet<Uuid> = ids.into_iter().collect();
-        Arc::new(Self { ids: ids.into_iter().collect(), id, rows: OnceCell::new() })
+        Self::of(ids, id, |select, ids| of_ids::<E>(ids)(select))
     }
 
-    /// One of them; another tenant's is not found.
+    /// Rows that point at those of a list: `of` narrows to them, `id` tells which one a row points at. No two point at the same.
+    pub fn of(
+        ids: impl IntoIterator<Item = Uuid>,
+        id: fn(&E::Model) -> Uuid,
+        of: fn(sea_select::Select<E>, Vec<Uuid>) -> sea_select::Select<E>,
+    ) -> Arc<Self> {
+        let ids: BTreeSet<Uuid> = ids.into_iter().collect();
+        Arc::new(Self { ids: ids.into_iter().collect(), id, of, rows: OnceCell::new() })
+    }
+
+    /// The one of this id; another tenant's is not found.
     pub async fn find(&self, ctx: &Context<'_>, permission: Permission, id: Uuid) -> Result<Option<E::Model>> {
         let read = || async {
-            let filter = of_ids::<E>(self.ids.clone());
-            let page: Page<E::Model> =
-                within(ctx, permission, async |store| -> Result<_, StoreError> { store.page::<E>(filter, None, PAGE_MAX).await })
-                    .await?;
-            let rows: HashMap<Uuid, E::Model> = page.rows.into_iter().map(|row| ((self.id)(&row), row)).collect();
+            let mut rows = HashMap::with_capacity(self.ids.len());
+            for ids in self.ids.chunks(PAGE_MAX as usize) {
+                let (of, ids) = (self.of, ids.to_vec());
+                let filter = move |select: sea_select::Select<E>| of(select, ids);
+                let page: Page<E::Model> = within(ctx, permission, async |store| -> Result<_, StoreError> {
+                    store.page::<E>(filter, None, PAGE_MAX).await
+                })
+                .await?;
+                rows.extend(page.rows.into_iter().map(|row| ((self.id)(&row), row)));
+            }
             Ok::<_, async_graphql::Error>(rows)
         };
         Ok(self.rows.get_or_try_init(read).await?.get(&id).cloned())

@@ -131,14 +131,17 @@ interface ButtonsProps {
   count: number;
   isReady?: boolean;
   close: () => void;
+  /** Another act of the same form. */
+  children?: React.ReactNode;
 }
 
-function Buttons({ label, act: { isBusy, progress }, count, isReady = true, close }: ButtonsProps) {
+function Buttons({ label, act: { isBusy, progress }, count, isReady = true, close, children }: ButtonsProps) {
   return (
     <div className="row">
       <button type="submit" className="button main-act" disabled={isBusy || !isReady}>
         {isBusy ? "Working…" : label}
       </button>
+      {children}
       <button type="button" className="button" onClick={close}>
         {isBusy ? "Close" : "Cancel"}
       </button>
@@ -335,18 +338,11 @@ function Tag({ chosen, count, close }: ActProps) {
       <Field label="Tag" wrong={act.errors[0]?.message}>
         {(props) => <input {...props} value={tag} onChange={(event) => setTag(event.target.value)} required maxLength={40} autoFocus />}
       </Field>
-      <div className="row">
-        <button type="submit" className="button main-act" disabled={act.isBusy}>
-          Add
-        </button>
+      <Buttons label="Add" act={act} count={count} close={close}>
         <button type="button" className="button" disabled={act.isBusy || !tag.trim()} onClick={() => change(false)}>
           Take away
         </button>
-        <button type="button" className="button" onClick={close}>
-          {act.isBusy ? "Close" : "Cancel"}
-        </button>
-        <Working isBusy={act.isBusy}>{meanwhile(act.progress, count)} It goes on if you close this.</Working>
-      </div>
+      </Buttons>
     </Form>
   );
 }

@@ -21,7 +21,15 @@ import { StopDialog } from "./stop";
 import { Changes, said, type Version } from "./version";
 
 type FlowNode = NonNullable<FlowDetailQuery["flow"]>;
-type Proof = FlowReconciliationsQuery["reconciliations"]["nodes"][number];
+
+/** The latest comparisons of both sides. */
+interface Proofs {
+  rows: FlowReconciliationsQuery["reconciliations"]["nodes"];
+  /** Why nobody knows of any: none that is known must not look like none that is. */
+  error: Error | null;
+  retry: () => void;
+}
+
 const EVERY_MS = 10_000;
 const PROOFS_EVERY_MS = 5_000;
 
@@ -43,7 +51,7 @@ export function FlowPage() {
       ) : !asked.data || proofs.isPending || !drifts ? (
         <Loading what="the flow" />
       ) : asked.data.flow ? (
-        <Shown flow={asked.data.flow} proofs={proofs.data?.reconciliations.nodes ?? []} drifts={drifts} tenant={tenant} />
+        <Shown flow={asked.data.flow} proofs={{ rows: proofs.data?.reconciliations.nodes ?? [], error: proofs.data ? null : proofs.error, retry: () => void proofs.refetch() }} drifts={drifts} tenant={tenant} />
       ) : (
         <Empty isPage title="There is no such flow">
           <p>It is none of this tenant’s, or the address is cut off.</p>
@@ -53,7 +61,7 @@ export function FlowPage() {
   );
 }
 
-function Shown({ flow, proofs, drifts, tenant }: { flow: FlowNode; proofs: readonly Proof[]; drifts: OpenDrifts; tenant: string }) {
+function Shown({ flow, proofs, drifts, tenant }: { flow: FlowNode; proofs: Proofs; drifts: OpenDrifts; tenant: string }) {
   const may = useMay();
   const [publishing, setPublishing] = useState(false);
   const [back, setBack] = useState<Version | null>(null);
@@ -183,7 +191,7 @@ function ConnectionLink({ tenant, connection }: { tenant: string; connection: { 
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-function Health({ flow, proofs, tenant }: { flow: FlowNode; proofs: readonly Proof[]; tenant: string }) {
+function Health({ flow, proofs, tenant }: { flow: FlowNode; proofs: Proofs; tenant: string }) {
   const tell = useTell();
   const may = useMay();
   const [isGating, setGating] = useState(false);
@@ -232,7 +240,8 @@ function Health({ flow, proofs, tenant }: { flow: FlowNode; proofs: readonly Pro
         )}
       </div>
       {isGating && <GatesDialog flow={flow} close={() => setGating(false)} />}
-      {proofs.map((one) => (
+      {proofs.error && <Problem error={proofs.error} retry={proofs.retry} />}
+      {proofs.rows.map((one) => (
         <p key={one.id} className="small">
           <Badge state={one.isProof ? "proven" : one.state} />{" "}
           <Link to="/t/$tenant/reconciliations/$reconciliationId" params={{ tenant, reconciliationId: one.id }}>

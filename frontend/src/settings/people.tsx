@@ -13,7 +13,7 @@ import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { useShownOnce } from "../ui/shown-once";
-import { Empty, Loading, Problem } from "../ui/state";
+import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { useUndo } from "../ui/undo";
@@ -275,7 +275,7 @@ function Invitations({ members }: { members: readonly Member[] }) {
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data) return <Loading what="invitations" />;
   const all = asked.data.invitations;
-  const rows = all.filter((one) => hasAll || stateOf(one) === "waits");
+  const rows = all.filter((one) => hasAll || isOpen(one));
   const columns: Column<Invitation>[] = [
     { header: "Address", accessorKey: "email", cell: ({ row }) => <span className="break">{row.original.email}</span> },
     { header: "Role", accessorFn: (one) => one.role.toLowerCase() },
@@ -287,11 +287,15 @@ function Invitations({ members }: { members: readonly Member[] }) {
         const state = stateOf(one);
         return (
           <>
-            <Badge tone={state === "waits" ? "warn" : state === "taken" ? "good" : "info"}>{state}</Badge>{" "}
-            <span className="small muted nowrap">
-              {state === "waits" ? "until " : ""}
-              <Time at={one.acceptedAt ?? one.withdrawnAt ?? one.expiresAt} />
-            </span>
+            <Badge tone={state === "waits" ? "warn" : state === "taken" ? "good" : state === "refused" ? "bad" : "info"}>{state}</Badge>{" "}
+            {state === "refused" ? (
+              <span className="small">{sentence(one.refusal ?? "")}</span>
+            ) : (
+              <span className="small muted nowrap">
+                {state === "waits" ? "until " : ""}
+                <Time at={one.acceptedAt ?? one.withdrawnAt ?? one.expiresAt} />
+              </span>
+            )}
             {state === "waits" && one.mailFailure && <NotMailed failure={one.mailFailure} next="It is not tried again: withdraw it, correct the address, and invite anew." />}
           </>
         );
@@ -302,7 +306,7 @@ function Invitations({ members }: { members: readonly Member[] }) {
       header: () => <span className="hidden-label">Acts</span>,
       enableSorting: false,
       cell: ({ row: { original: one } }) =>
-        stateOf(one) === "waits" &&
+        isOpen(one) &&
         (one.role !== "OWNER" || may("owners")) && (
           <ActButton document={InvitationWithdrawDocument} values={{ id: one.id }} payloadOf={(act) => act.invitationWithdraw} label="Withdraw" name={`Withdraw the invitation of ${one.email}`} done={`The invitation of ${one.email} is worth nothing any more.`} />
         ),
@@ -402,10 +406,16 @@ function Demand({ isOn, close }: { isOn: boolean; close: () => void }) {
   );
 }
 
-function stateOf(one: Invitation): "taken" | "withdrawn" | "expired" | "waits" {
+function stateOf(one: Invitation): "taken" | "withdrawn" | "expired" | "refused" | "waits" {
   if (one.acceptedAt) return "taken";
   if (one.withdrawnAt) return "withdrawn";
-  return Date.parse(one.expiresAt) <= Date.now() ? "expired" : "waits";
+  if (Date.parse(one.expiresAt) <= Date.now()) return "expired";
+  return one.refusal ? "refused" : "waits";
+}
+
+/** Somebody has to do something: its person to take it, or who invites to invite anew. */
+function isOpen(one: Invitation): boolean {
+  return ["waits", "refused"].includes(stateOf(one));
 }
 
 export function nameOf(members: readonly Member[], userId: string): string {

@@ -129,6 +129,14 @@ pub fn incidents_of(
     }
 }
 
+/// The open alarms of arrival series: one of each at most (`incidents_series`).
+pub fn alarms_of(
+    series: Vec<Uuid>,
+) -> impl FnOnce(Select<super::entity::incident::Entity>) -> Select<super::entity::incident::Entity> {
+    use super::entity::incident::Column;
+    move |select| select.filter(Column::SeriesId.is_in(series)).filter(Column::ClosedAt.is_null())
+}
+
 /// Polls of a connection or of all.
 pub fn polls_of(
     connection: Option<Uuid>,

@@ -31,8 +31,18 @@ pub struct Invitation {
     pub expires_at: DateTime<Utc>,
     pub accepted_at: Option<DateTime<Utc>>,
     pub withdrawn_at: Option<DateTime<Utc>>,
+    /// Why its link is refused, though nobody took it or took it back; `None` while it can be taken.
+    pub refusal: Option<Refusal>,
     /// Why it was not mailed yet; `None` where it was, or is about to be.
     pub mail_failure: Option<MailFailure>,
+}
+
+/// Why an offer that waits can be taken by nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    Expired,
+    /// Whoever invited may not give this role any more, or is no member.
+    Inviter,
 }
 
 /// What is offered, and how.
@@ -64,7 +74,10 @@ pub struct Offer {
     pub account: Option<(UserId, String)>,
 }
 
-const COLUMNS: &str = "i.id, i.email, i.role, i.invited_by, i.created_at, i.expires_at, i.accepted_at, i.withdrawn_at";
+/// Of an invitation `i`. Who may invite is asked of those alone that wait: there are 100 at most.
+const COLUMNS: &str = "i.id, i.email, i.role, i.invited_by, i.created_at, i.expires_at, i.accepted_at, i.withdrawn_at,
+    CASE WHEN i.accepted_at IS NOT NULL OR i.withdrawn_at IS NOT NULL THEN NULL WHEN i.expires_at <= now() THEN 'expired'
+         WHEN NOT may_invite(i.tenant_id, i.invited_by, i.role) THEN 'inviter' END AS refusal";
 
 fn invitation(row: &PgRow) -> Result<Invitation, StoreError> {
     Ok(Invitation {
@@ -76,6 +89,11 @@ fn invitation(row: &PgRow) -> Result<Invitation, StoreError> {
         expires_at: row.try_get("expires_at")?,
         accepted_at: row.try_get("accepted_at")?,
         withdrawn_at: row.try_get("withdrawn_at")?,
+        refusal: match row.try_get::<Option<&str>, _>("refusal")? {
+            Some("expired") => Some(Refusal::Expired),
+            Some(_) => Some(Refusal::Inviter),
+            None => None,
+        },
         mail_failure: mail::failure(row)?,
     })
 }
@@ -97,7 +115,8 @@ impl TenantStore<'_> {
         rows.iter().map(invitation).collect()
     }
 
-    /// Offers a place to an address. One that was offered before and has expired makes room.
+    /// Offers a place to an address. One that was offered before and that nobody can take any more makes room: it has expired, or whoever invited may not
+    /// give its role any more.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -113,6 +132,8 @@ impl TenantStore<'_> {
         let expired = "UPDATE invitations SET withdrawn_at = now()
              WHERE tenant_id = $1 AND accepted_at IS NULL AND withdrawn_at IS NULL AND expires_at <= now()";
         sqlx::query(expired).bind(tenant).execute(&mut *tx).await?;
+        // Who was removed in the same moment as they invited has left one behind.
+        withdraw(&mut tx, scope, None).await?;
         let sql = format!(
             "INSERT INTO invitations AS i (id, tenant_id, email, role, token_hash, is_mailed, invited_by, expires_at)
              SELECT $1, $2, $3, $4, $5, $6, $7, $8
@@ -170,10 +191,15 @@ pub(super) async fn withdraw_of(
     scope: &Scope,
     inviters: &[Uuid],
 ) -> Result<(), StoreError> {
+    withdraw(tx, scope, Some(inviters)).await
+}
+
+/// As [`withdraw_of`]; of no people in particular: what anybody has offered.
+async fn withdraw(tx: &mut Transaction<'static, Postgres>, scope: &Scope, inviters: Option<&[Uuid]>) -> Result<(), StoreError> {
     // By `invitations_list`; a tenant has 100 that wait.
     let query = sqlx::query_scalar(
         "UPDATE invitations i SET withdrawn_at = now()
-         WHERE i.tenant_id = $1 AND i.invited_by = ANY ($2) AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL AND i.expires_at > now()
+         WHERE i.tenant_id = $1 AND ($2::uuid[] IS NULL OR i.invited_by = ANY ($2)) AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL AND i.expires_at > now()
            AND NOT may_invite(i.tenant_id, i.invited_by, i.role) RETURNING i.id",
     );
     let ended: Vec<Uuid> = query.bind(scope.tenant.0).bind(inviters).fetch_all(&mut **tx).await?;

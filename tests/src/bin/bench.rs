@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
-use tests::bench::{Failure, report};
+use tests::bench::{Failure, quantile, report};
 use tests::platform::{Options, Platform};
 use tests::sample;
 use tests::simulator::erp::{Account, Erp};
@@ -112,14 +112,7 @@ struct Sent {
 
 impl Sent {
     fn percentile(&self, at: f64) -> f64 {
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an index of a list in memory"
-        )]
-        let index = ((self.latencies_ms.len() as f64 * at) as usize).min(self.latencies_ms.len().saturating_sub(1));
-        self.latencies_ms.get(index).copied().map(round).unwrap_or_default()
+        round(quantile(&self.latencies_ms, at))
     }
 }
 

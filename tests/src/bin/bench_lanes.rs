@@ -10,7 +10,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
-use tests::bench::{Failure, Limit, report, round};
+use tests::bench::{Failure, Limit, measured, report, round};
 use tests::platform::{Options, Platform, Tenant};
 use tests::sample;
 use tests::simulator::erp::{Account, Erp};
@@ -47,7 +47,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let outcome = measure(&arguments, &platform).await;
     platform.stop().await?;
     let numbers = outcome?;
-    let p95 = numbers["backfill"]["live_confirmed_p95_ms"].as_f64().unwrap_or(f64::NAN);
+    let p95 = measured(&numbers["backfill"], "live_confirmed_p95_ms");
     let limit =
         Limit::at_most("Live orders beside another tenant's backfill, webhook to confirmed, p95", p95, LIVE_P95_MS_MAX, "ms");
     report(numbers, vec![limit], arguments.json.as_deref())

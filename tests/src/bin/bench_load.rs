@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use connectors::Catalog;
 use serde_json::{Value, json};
-use tests::bench::{Failure, Limit, end, report};
+use tests::bench::{Failure, Limit, end, quantile, report};
 
 /// What loading one folder may cost.
 const LOAD_MAX: Duration = Duration::from_millis(5);
@@ -98,7 +98,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         by_original.entry(name.rsplit_once('-').map_or(name, |(original, _)| original)).or_default().push(took);
     }
     let memory_loaded = memory_bytes()?;
-    let medians: Vec<(&str, Duration)> = by_original.iter_mut().map(|(name, took)| (*name, at(took, 50))).collect();
+    all.sort_unstable();
+    by_original.values_mut().for_each(|took| took.sort_unstable());
+    let medians: Vec<(&str, Duration)> = by_original.iter().map(|(name, took)| (*name, quantile(took, 0.5))).collect();
     let folders: serde_json::Map<String, Value> =
         medians.iter().map(|(name, median)| ((*name).to_owned(), json!(ms(*median)))).collect();
     let limit =
@@ -107,19 +109,13 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let numbers = json!({
         "connectors": all.len(),
         "open_ms": ms(opened),
-        "load_ms": {"median": ms(at(&mut all, 50)), "p99": ms(at(&mut all, 99)), "max": ms(at(&mut all, 100))},
+        "load_ms": {"median": ms(quantile(&all, 0.5)), "p99": ms(quantile(&all, 0.99)), "max": ms(quantile(&all, 1.0))},
         "load_median_ms_by_folder": folders,
         "load_all_s": all.iter().sum::<Duration>().as_secs_f64(),
         "memory_opened_mb": (memory_opened - memory_before.min(memory_opened)) as f64 / 1e6,
         "memory_loaded_mb": (memory_loaded - memory_before.min(memory_loaded)) as f64 / 1e6,
     });
     report(numbers, limits, arguments.json.as_deref())
-}
-
-/// The duration that so many of a hundred do not exceed.
-fn at(took: &mut [Duration], percent: usize) -> Duration {
-    took.sort_unstable();
-    took[(took.len() * percent / 100).min(took.len() - 1)]
 }
 
 /// Thousandths of a millisecond are enough to read.

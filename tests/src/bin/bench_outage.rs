@@ -10,7 +10,7 @@ use clap::Parser;
 use domain::record::RecordKind;
 use domain::value::Value as Field;
 use serde_json::{Value, json};
-use tests::bench::{Failure, Limit, report, round};
+use tests::bench::{Failure, Limit, measured, report, round};
 use tests::client::Client;
 use tests::platform::{Options, Platform};
 use tests::proxy::Proxy;
@@ -55,15 +55,14 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 /// Each item is written once, as it was told last, and the finish is told as it comes.
 fn limits(arguments: &Arguments, numbers: &Value) -> Vec<Limit> {
-    let measured = |name: &str| numbers[name].as_f64().unwrap_or(f64::NAN);
     #[expect(clippy::cast_precision_loss, reason = "a bench's items fit a double")]
     let (items, told) = (arguments.items as f64, arguments.items.min(arguments.updates) as f64);
     let writes = format!("Writes for {} updates of {} items", arguments.updates, arguments.items);
     vec![
-        Limit::at_most(writes, measured("writes"), items, "writes"),
-        Limit::at_least("Items that are there afterwards", measured("items_there"), told, "items"),
-        Limit::at_most("Items that are not as they were told last", measured("items_not_as_last_told"), 0.0, "items"),
-        Limit::at_most("The finish as it was told, against when it was", measured("error_pct"), ERROR_PCT_MAX, "%"),
+        Limit::at_most(writes, measured(numbers, "writes"), items, "writes"),
+        Limit::at_least("Items that are there afterwards", measured(numbers, "items_there"), told, "items"),
+        Limit::at_most("Items that are not as they were told last", measured(numbers, "items_not_as_last_told"), 0.0, "items"),
+        Limit::at_most("The finish as it was told, against when it was", measured(numbers, "error_pct"), ERROR_PCT_MAX, "%"),
     ]
 }
 

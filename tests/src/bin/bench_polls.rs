@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use infra::loopback::{self, Answer};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
-use tests::bench::{Failure, Limit, report, round};
+use tests::bench::{Failure, Limit, measured, quantile, report, round};
 use tests::client::Client;
 use tests::platform::{Options, Platform};
 
@@ -73,13 +73,17 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn limits(arguments: &Arguments, numbers: &Value) -> Vec<Limit> {
-    let measured = |name: &str| numbers[name].as_f64().unwrap_or(f64::NAN);
-    let (most, first) = (measured("memory_most_mib"), measured("memory_after_the_first_reads_mib"));
-    let kept_up_pct = 100.0 * measured("polls_per_s") / due_per_s(arguments);
+    let (most, first) = (measured(numbers, "memory_most_mib"), measured(numbers, "memory_after_the_first_reads_mib"));
+    let kept_up_pct = 100.0 * measured(numbers, "polls_per_s") / due_per_s(arguments);
     vec![
         Limit::at_least("Polls that were made of those that were due", kept_up_pct, KEPT_UP_PCT_MIN, "%"),
-        Limit::at_most("How late polls begin, p99", measured("latest_p99_s"), LATE_MAX * f64::from(arguments.every), "s"),
-        Limit::at_most("Orders that were listed and are not here", measured("orders_missing"), 0.0, "orders"),
+        Limit::at_most(
+            "How late polls begin, p99",
+            measured(numbers, "latest_p99_s"),
+            LATE_MAX * f64::from(arguments.every),
+            "s",
+        ),
+        Limit::at_most("Orders that were listed and are not here", measured(numbers, "orders_missing"), 0.0, "orders"),
         Limit::at_most("Memory of the process that polls", most, MEMORY_MIB_MAX, "MiB"),
         Limit::at_most("Memory at most, against after the first reads", most / first, MEMORY_GROWTH_MAX, "times as much"),
     ]
@@ -218,7 +222,7 @@ async fn measure(arguments: &Arguments, platform: &Platform) -> Result<Value, Fa
         },
         "polls": lists, "polls_per_s": round(polls / measured_s), "due_per_s": round(due_per_s(arguments)), "failed": failed,
         "orders_per_s": round(orders_per_s), "messages_waiting": waiting, "orders_missing": missing,
-        "latest_p50_s": round(at(&overdue, 0.5)), "latest_p99_s": round(at(&overdue, 0.99)),
+        "latest_p50_s": round(quantile(&overdue, 0.5)), "latest_p99_s": round(quantile(&overdue, 0.99)),
         "memory_after_the_first_reads_mib": round(first_mib), "memory_most_mib": round(most_mib),
     }))
 }
@@ -292,16 +296,4 @@ fn memory_mib(process: u32) -> Result<f64, Failure> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the process tells no memory")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
-}
-
-/// The value below which this share of them is.
-fn at(sorted: &[f64], share: f64) -> f64 {
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a place in a short list"
-    )]
-    let place = (sorted.len() as f64 * share) as usize;
-    sorted.get(place.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use serde_json::{Value, json};
-use tests::bench::{Failure, Limit, report, round};
+use tests::bench::{Failure, Limit, measured, report, round};
 use tests::platform::{Options, Platform, Tenant};
 use tests::sample;
 use tests::simulator::erp::{Account, Erp};
@@ -38,7 +38,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let outcome = measure(&arguments, &platform, &erp).await;
     platform.stop().await?;
     let numbers = outcome?;
-    let took_s = numbers["replay_s"].as_f64().unwrap_or(f64::NAN);
+    let took_s = measured(&numbers, "replay_s");
     let limit = Limit::at_most(format!("A replay of {} orders", arguments.records), took_s, arguments.limit_s, "s");
     report(numbers, vec![limit], arguments.json.as_deref())
 }

@@ -306,17 +306,15 @@ async fn a_code_is_of_the_session_the_tenant_and_the_vendor_that_it_was_asked_fo
             let back = wrong(&ours.leaves(&books.connection).await);
             assert_eq!(ours.comes_back(platform, &back).await, "not_believed", "{back}");
         }
-        assert_eq!(books.vendor.served.simulator().stats().refused.get("invalid_grant"), Some(&1), "no code of these was shown to anybody");
+        assert_eq!(
+            books.vendor.served.simulator().stats().refused.get("invalid_grant"),
+            Some(&1),
+            "no code of these was shown to anybody"
+        );
 
         // Who is signed out meanwhile connects nothing.
-        platform.user_create("ann@acme.example", "a password of some length").await.unwrap();
         let mut database = platform.database.connect().await.unwrap();
-        sqlx::query("INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, 'developer' FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = 'ann@acme.example'")
-            .execute(&mut database)
-            .await
-            .unwrap();
-        let ann = Client::new(&platform.url).sign_in("ann@acme.example", "a password of some length").await.unwrap();
-        let mut of_ann = Browser::of(&ann.of_tenant("acme"));
+        let mut of_ann = Browser::of(&world.member("ann@acme.example", "a password of some length", "developer").await);
         let back = of_ann.leaves(&books.connection).await;
         sqlx::query("UPDATE members SET role = 'auditor' WHERE role = 'developer'").execute(&mut database).await.unwrap();
         assert_eq!(of_ann.comes_back(platform, &back).await, "signed_out");

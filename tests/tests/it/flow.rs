@@ -99,16 +99,7 @@ async fn a_draft_that_needs_approval_is_published_only_after_another_person_look
         let own = step(client, "flowApprove(id: $id)", flow).await;
         assert_eq!(own, ["whoever drafted it cannot approve it; ask another admin, owner or developer"]);
 
-        world.platform.user_create(OTHER, PASSWORD).await.unwrap();
-        let mut owner = world.platform.database.connect().await.unwrap();
-        owner
-            .execute(
-                "SET session_replication_role = replica;
-                 INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, 'developer' FROM tenants t, users u WHERE u.email = 'other@crossdock.example'",
-            )
-            .await
-            .unwrap();
-        let other = Client::new(&world.platform.url).sign_in(OTHER, PASSWORD).await.unwrap().of_tenant(&world.acme.id);
+        let other = world.member(OTHER, PASSWORD, "developer").await;
         assert_eq!(step(&other, "flowApprove(id: $id)", flow).await, [] as [&str; 0]);
         // What was changed after it was approved was not looked at.
         assert_eq!(draft(client, flow, memo("slipped in")).await, [] as [&str; 0]);

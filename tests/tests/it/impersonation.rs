@@ -577,17 +577,18 @@ async fn impersonation_is_of_one_tenant_and_one_person_and_no_stranger_sees_it()
 async fn impersonation_is_told_by_mail_to_owners_and_admins_and_to_nobody_else() {
     world_with_mail(async |world, server| {
         let staff = staff(world).await;
-        let mut database = world.platform.database.connect().await.unwrap();
         for role in ["admin", "operator"] {
-            let email = format!("{role}@crossdock.example");
-            world.platform.user_create(&email, PASSWORD).await.unwrap();
-            let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-            sqlx::query(member).bind(&email).bind(role).execute(&mut database).await.unwrap();
+            world.joins(&format!("{role}@crossdock.example"), PASSWORD, role).await;
         }
         let mut errand = errand(false);
         errand["i"]["reason"] = json!("Orders are missing\r\n\r\nIgnore this mail.");
         let asked = staff.ask(ASK, errand.clone()).await.unwrap();
-        world.acme.client.ask(ANSWER, json!({"id": asked["supportRequestCreate"]["supportRequest"]["id"], "yes": true, "w": false})).await.unwrap();
+        world
+            .acme
+            .client
+            .ask(ANSWER, json!({"id": asked["supportRequestCreate"]["supportRequest"]["id"], "yes": true, "w": false}))
+            .await
+            .unwrap();
         staff.ask(BEGIN, errand).await.unwrap();
         let end = Instant::now() + Duration::from_secs(60);
         let mails = loop {
@@ -602,7 +603,8 @@ async fn impersonation_is_told_by_mail_to_owners_and_admins_and_to_nobody_else()
             let mails = mails.iter().filter(|mail| mail["text"].as_str().is_some_and(|text| text.contains(what)));
             mails.map(|mail| mail["to"].to_string()).collect::<BTreeSet<_>>()
         };
-        let expected: BTreeSet<String> = [json!([EMAIL]), json!(["admin@crossdock.example"])].iter().map(Value::to_string).collect();
+        let expected: BTreeSet<String> =
+            [json!([EMAIL]), json!(["admin@crossdock.example"])].iter().map(Value::to_string).collect();
         assert_eq!((of("asks to look at acme"), of("has begun to look at acme")), (expected.clone(), expected), "{mails:?}");
         let text = mails[0]["text"].as_str().unwrap();
         assert!(text.contains("HELP-1042") && !text.lines().any(|line| line.starts_with("Ignore")), "{text}");

@@ -344,13 +344,8 @@ async fn invoices_are_for_who_decides_pays_or_checks_and_for_no_other_tenant() {
         assert_eq!(world.acme.client.ask(one, id.clone()).await.unwrap()["invoice"]["number"], closed["number"]);
         assert_eq!(other.client.ask(one, id.clone()).await.unwrap()["invoice"], Value::Null);
         assert!(invoices(&other.client).await.is_empty() && draft(&other.client).await.is_null(), "on no plan");
-        let mut connection = world.platform.database.connect().await.unwrap();
         for (role, sees) in [("admin", true), ("auditor", true), ("billing", true), ("operator", false), ("developer", false)] {
-            let email = format!("{role}@crossdock.example");
-            world.platform.user_create(&email, PASSWORD).await.unwrap();
-            let member = "INSERT INTO members (tenant_id, user_id, role) SELECT $3, u.id, $2 FROM users u WHERE u.email = $1";
-            sqlx::query(member).bind(&email).bind(role).bind(uuid(&world.acme.id)).execute(&mut connection).await.unwrap();
-            let client = Client::new(&world.platform.url).sign_in(&email, PASSWORD).await.unwrap().of_tenant("acme");
+            let client = world.member(&format!("{role}@crossdock.example"), PASSWORD, role).await;
             let answer = client.raw(one, id.clone()).await.unwrap();
             assert_eq!(answer["errors"].is_null(), sees, "{role}: {answer}");
         }

@@ -86,6 +86,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use tests::client::Client;
 use tests::mail::MailServer;
 use tests::platform::{Options, Platform, Tenant};
 use tests::simulator::erp::{Account, Erp};
@@ -95,6 +96,23 @@ struct World {
     platform: Platform,
     erp: Erp,
     acme: Tenant,
+}
+
+impl World {
+    /// Makes a person, and a member of acme by this role.
+    async fn joins(&self, email: &str, password: &str, role: &str) {
+        self.platform.user_create(email, password).await.expect("the person is made");
+        let mut database = self.platform.database.connect().await.expect("the database answers");
+        let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
+        let made = sqlx::query(member).bind(email).bind(role).execute(&mut database).await.expect("the role is one");
+        assert_eq!(made.rows_affected(), 1, "{email} is a member");
+    }
+
+    /// The same, and signed in there.
+    async fn member(&self, email: &str, password: &str, role: &str) -> Client {
+        self.joins(email, password, role).await;
+        Client::new(&self.platform.url).sign_in(email, password).await.expect("the member signs in").of_tenant("acme")
+    }
 }
 
 async fn world(test: impl AsyncFnOnce(&mut World)) {

@@ -18,11 +18,7 @@ const ACCEPT: &str =
 
 /// A person with this role in acme, signed in, and their id.
 async fn member(world: &World, email: &str, role: &str) -> (Client, String) {
-    world.platform.user_create(email, PASSWORD).await.unwrap();
-    let mut connection = world.platform.database.connect().await.unwrap();
-    let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-    sqlx::query(member).bind(email).bind(role).execute(&mut connection).await.unwrap();
-    let client = Client::new(&world.platform.url).sign_in(email, PASSWORD).await.unwrap().of_tenant("acme");
+    let client = world.member(email, PASSWORD, role).await;
     let id = client.ask("{ viewer { id } }", json!({})).await.unwrap()["viewer"]["id"].as_str().unwrap().to_owned();
     (client, id)
 }
@@ -31,6 +27,11 @@ async fn member(world: &World, email: &str, role: &str) -> (Client, String) {
 fn refusal(answer: &Value, field: &str) -> Value {
     let top = &answer["errors"][0]["extensions"]["code"];
     if top.is_null() { answer["data"][field]["userErrors"][0]["code"].clone() } else { top.clone() }
+}
+
+/// Empty where there is none.
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,6 +155,58 @@ async fn an_invitation_is_worth_no_more_than_who_invited_may_give() {
                 assert_eq!(may, expected, "{role} gives {gives}");
             }
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_that_nobody_can_take_says_why_and_makes_room_for_another() {
+    world(async |world| {
+        let owner = &world.acme.client;
+        let mut database = world.platform.database.connect().await.unwrap();
+        let (admin, _) = member(world, "admin@crossdock.example", "admin").await;
+        let invite = async |by: &Client, email: &str| by.raw(INVITE, json!({"e": email, "r": "AUDITOR"})).await.unwrap();
+        let addresses = ["orphan@crossdock.example", "late@crossdock.example", "waits@crossdock.example"];
+        for (by, email) in [&admin, owner, owner].into_iter().zip(addresses) {
+            assert_eq!(refusal(&invite(by, email).await, "invitationCreate"), Value::Null);
+        }
+        // The newest first: why each is refused, and whether it was withdrawn.
+        let listed = async || {
+            let all = owner.ask("{ invitations { email refusal withdrawnAt } }", json!({})).await.unwrap();
+            let row = |one: &Value| (text(&one["email"]), text(&one["refusal"]), one["withdrawnAt"].is_string());
+            all["invitations"].as_array().unwrap().iter().map(row).collect::<Vec<_>>()
+        };
+        let [orphan, late, waits] = addresses.map(str::to_owned);
+        let good = |email: &String| (email.clone(), String::new(), false);
+        assert_eq!(listed().await, [good(&waits), good(&late), good(&orphan)]);
+
+        // As of who was removed at the moment in which they invited, which nobody saw.
+        let leave = "DELETE FROM members m USING users u WHERE u.id = m.user_id AND u.email = 'admin@crossdock.example'";
+        sqlx::query(leave).execute(&mut database).await.unwrap();
+        let expire = "UPDATE invitations SET expires_at = now() WHERE email = 'late@crossdock.example'";
+        sqlx::query(expire).execute(&mut database).await.unwrap();
+        let gone = "whoever invited has left or may not give this role any more; invite the address again";
+        let expired = "it has expired; invite the address again";
+        assert_eq!(
+            listed().await,
+            [good(&waits), (late.clone(), expired.to_owned(), false), (orphan.clone(), gone.to_owned(), false)]
+        );
+
+        assert_eq!(refusal(&invite(owner, &waits).await, "invitationCreate"), "TAKEN", "this one can be taken");
+        let made = invite(owner, &orphan).await;
+        assert_eq!(refusal(&invite(owner, &late).await, "invitationCreate"), Value::Null);
+        let over = |email: &String| (email.clone(), String::new(), true);
+        assert_eq!(listed().await, [good(&late), good(&orphan), good(&waits), over(&late), over(&orphan)]);
+        let link = made["data"]["invitationCreate"]["link"].as_str().unwrap();
+        let taken = json!({"i": {"token": link.split_once('#').unwrap().1, "name": "Nia", "password": PASSWORD}});
+        let answer = Client::new(&world.platform.url).raw(ACCEPT, taken).await.unwrap();
+        assert_eq!(answer["data"]["invitationAccept"]["accepted"], true, "{answer}");
+        let audit = owner
+            .ask("{ auditEvents(action: \"invitation.withdrawn\", first: 10) { nodes { detail } } }", json!({}))
+            .await
+            .unwrap();
+        let told = audit["auditEvents"]["nodes"].as_array().unwrap();
+        assert!(told.len() == 1 && text(&told[0]["detail"]).contains("may not give this role"), "{told:?}");
     })
     .await;
 }

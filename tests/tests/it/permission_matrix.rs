@@ -36,14 +36,9 @@ async fn is_let_in(client: &Client, query: &str) -> bool {
 /// A stranger, a person of each role and an API key, by the names that they have in the tables.
 pub async fn callers(world: &World) -> Vec<(String, Client)> {
     let platform = &world.platform;
-    let mut connection = platform.database.connect().await.unwrap();
     let mut callers = vec![("stranger".to_owned(), Client::new(&platform.url))];
     for role in ROLES {
-        let email = format!("{role}@crossdock.example");
-        platform.user_create(&email, PASSWORD).await.unwrap();
-        let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-        sqlx::query(member).bind(&email).bind(role).execute(&mut connection).await.unwrap();
-        callers.push((role.to_owned(), Client::new(&platform.url).sign_in(&email, PASSWORD).await.unwrap().of_tenant("acme")));
+        callers.push((role.to_owned(), world.member(&format!("{role}@crossdock.example"), PASSWORD, role).await));
     }
     let create = "mutation { apiKeyCreate(input: {name: \"all\", callsPerMinute: 60000, permissions: [READ_OPERATIONS, READ_AUDIT, READ_USAGE, WORK_EXCEPTIONS, CONFIGURE]}) { key userErrors { message } } }";
     let key = world.acme.client.ask(create, json!({})).await.unwrap();

@@ -46,7 +46,6 @@ async fn the_schema_is_read_by_those_who_build_on_it_and_by_nobody_else() {
             ("key", key(&["READ_OPERATIONS", "CONFIGURE"]).await, Some("FORBIDDEN")),
             ("key for it", key(&["READ_SCHEMA"]).await, None),
         ];
-        let mut connection = platform.database.connect().await.unwrap();
         for (role, expected) in [
             ("owner", None),
             ("admin", None),
@@ -56,10 +55,7 @@ async fn the_schema_is_read_by_those_who_build_on_it_and_by_nobody_else() {
             ("billing", Some("FORBIDDEN")),
         ] {
             let email = format!("{role}@crossdock.example");
-            platform.user_create(&email, PASSWORD).await.unwrap();
-            let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-            sqlx::query(member).bind(&email).bind(role).execute(&mut connection).await.unwrap();
-            callers.push((role, Client::new(&platform.url).sign_in(&email, PASSWORD).await.unwrap().of_tenant("acme"), expected));
+            callers.push((role, world.member(&email, PASSWORD, role).await, expected));
         }
         for (who, client, expected) in &callers {
             for query in [

@@ -60,12 +60,7 @@ fn hides(seen: &Value, who: &str) {
 
 /// Somebody of the tenant who has this role.
 async fn member(world: &World, role: &str) -> Client {
-    let (platform, email) = (&world.platform, format!("{role}@crossdock.example"));
-    platform.user_create(&email, PASSWORD).await.unwrap();
-    let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-    let mut connection = platform.database.connect().await.unwrap();
-    sqlx::query(member).bind(&email).bind(role).execute(&mut connection).await.unwrap();
-    Client::new(&platform.url).sign_in(&email, PASSWORD).await.unwrap().of_tenant("acme")
+    world.member(&format!("{role}@crossdock.example"), PASSWORD, role).await
 }
 
 /// An order of Ada Byron's, ada@example.com.
@@ -199,6 +194,8 @@ async fn dots_are_never_taken_for_the_value_that_they_hide() {
         retried userErrors { field code message } } }";
     const SET: &str = "mutation($id: ID!, $v: String!) { answer: lookupEntriesSet(id: $id, entries: [{from: $v, to: \"8\"}]) {
         userErrors { field code message } } }";
+    const IMPORT: &str = "mutation($id: ID!, $v: String!) { answer: lookupTableImport(id: $id, csv: $v, mode: MERGE) {
+        written badRows { line what } userErrors { code } } }";
     const EDIT: &str =
         "mutation($id: ID!, $v: String!) { answer: exceptionEditRecord(id: $id, edits: [{path: \"customer.name\", value: $v}]) {
         userErrors { field code message } } }";
@@ -227,6 +224,13 @@ async fn dots_are_never_taken_for_the_value_that_they_hide() {
         }
         let supposed = developer.raw(WHAT_IF, json!({"id": exception, "v": "•••"})).await.unwrap();
         assert_eq!(supposed["errors"][0]["extensions"]["code"], "BAD_REQUEST", "{supposed}");
+        let file = developer.raw(IMPORT, json!({"id": table, "v": "eve@example.com,7\nfor •••,8\n"})).await.unwrap();
+        let (file, bad) = (&file["data"]["answer"], &file["data"]["answer"]["badRows"][0]);
+        assert_eq!(
+            (&file["written"], &file["userErrors"], &bad["line"]),
+            (&json!(false), &json!([{"code": "INVALID"}]), &json!(2))
+        );
+        assert!(bad["what"].as_str().unwrap().contains("an operator of the tenant sees it"), "{file}");
         let entries = "query($id: ID!) { lookupTable(id: $id) { entryCount } }";
         let kept = client.ask(entries, json!({"id": table})).await.unwrap();
         assert_eq!(kept["lookupTable"]["entryCount"], 1, "nothing is kept of it");
@@ -238,6 +242,8 @@ async fn dots_are_never_taken_for_the_value_that_they_hide() {
         let answer = operator.ask(RESOLVE, json!({"id": table, "v": value})).await.unwrap();
         assert_eq!((value, &answer["answer"]["retried"]), (&json!("ada@example.com"), &json!(1)));
         operator.ask(SET, json!({"id": table, "v": "•••"})).await.unwrap();
+        let file = operator.ask(IMPORT, json!({"id": table, "v": "•••,9"})).await.unwrap();
+        assert_eq!(file["answer"], json!({"written": true, "badRows": [], "userErrors": []}));
         assert_eq!(world.acme.rest(1, Duration::from_secs(30)).await.unwrap().delivery("confirmed"), 1);
     })
     .await;

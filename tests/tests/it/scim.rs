@@ -269,9 +269,7 @@ async fn scim_takes_no_owner_whom_it_did_not_make_and_never_the_last() {
         let owner = &world.acme.client;
         let directory = Directory::of(world, owner, &[("Operators", "OPERATOR")]).await;
         let mut database = world.platform.database.connect().await.unwrap();
-        world.platform.user_create(ANN, PASSWORD).await.unwrap();
-        let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, 'owner' FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-        sqlx::query(member).bind(ANN).execute(&mut database).await.unwrap();
+        world.joins(ANN, PASSWORD, "owner").await;
         let id = directory.make("/Users", person(ANN)).await;
         let user = format!("/Users/{id}");
         let off = json!([{"op": "replace", "path": "active", "value": false}]);
@@ -288,16 +286,21 @@ async fn scim_takes_no_owner_whom_it_did_not_make_and_never_the_last() {
         assert_eq!(members(owner).await[ANN], "operator");
         let owners = directory.make("/Groups", json!({"displayName": "Owners", "members": [{"value": id}]})).await;
         assert_eq!(members(owner).await[ANN], "owner");
-        sqlx::query("DELETE FROM members m USING users u WHERE u.id = m.user_id AND u.email = $1").bind(EMAIL).execute(&mut database).await.unwrap();
+        sqlx::query("DELETE FROM members m USING users u WHERE u.id = m.user_id AND u.email = $1")
+            .bind(EMAIL)
+            .execute(&mut database)
+            .await
+            .unwrap();
         for (status, refused) in [directory.patch(&user, off).await, directory.ask(Method::DELETE, &user, None).await] {
             assert_eq!(status, 403, "{refused}");
             assert!(refused["detail"].as_str().unwrap().starts_with("this person is the last owner"), "{refused}");
         }
         assert_eq!(directory.ask(Method::DELETE, &format!("/Groups/{owners}"), None).await.0, 204);
-        let left: Vec<String> = sqlx::query_scalar("SELECT u.email FROM members m JOIN users u ON u.id = m.user_id WHERE m.role = 'owner'")
-            .fetch_all(&mut database)
-            .await
-            .unwrap();
+        let left: Vec<String> =
+            sqlx::query_scalar("SELECT u.email FROM members m JOIN users u ON u.id = m.user_id WHERE m.role = 'owner'")
+                .fetch_all(&mut database)
+                .await
+                .unwrap();
         assert_eq!(left, [ANN]);
         let refused = told(world, "scim.refused").await;
         assert!(refused.iter().any(|(_, detail)| detail.contains("last_owner")), "{refused:?}");

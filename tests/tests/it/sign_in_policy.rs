@@ -18,10 +18,7 @@ const PLACES: &str = "{ viewer { memberships { tenant { slug } needsSecondFactor
 
 /// A member of acme who signs in by password.
 async fn bob(world: &World) -> Client {
-    world.platform.user_create(BOB, PASSWORD).await.unwrap();
-    let mut database = world.platform.database.connect().await.unwrap();
-    let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, 'operator' FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-    sqlx::query(member).bind(BOB).execute(&mut database).await.unwrap();
+    world.joins(BOB, PASSWORD, "operator").await;
     Client::new(&world.platform.url).sign_in(BOB, PASSWORD).await.unwrap()
 }
 
@@ -97,11 +94,7 @@ async fn who_has_no_second_factor_reaches_nothing_of_a_tenant_that_demands_one_u
 async fn a_demand_holds_for_what_is_no_graphql_too() {
     world(async |world| {
         let owner = &world.acme.client;
-        let second = world.platform.user_create(BOB, PASSWORD).await;
-        second.unwrap();
-        let mut database = world.platform.database.connect().await.unwrap();
-        let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, 'auditor' FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-        sqlx::query(member).bind(BOB).execute(&mut database).await.unwrap();
+        world.joins(BOB, PASSWORD, "auditor").await;
         let open = "mutation($i: SessionOpenInput!) { sessionOpen(input: $i) { session { accessToken } } }";
         let input = json!({"i": {"email": BOB, "password": PASSWORD}});
         let opened = Client::new(&world.platform.url).raw(open, input).await.unwrap();

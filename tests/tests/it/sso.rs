@@ -389,7 +389,9 @@ async fn sso_takes_an_address_for_somebody_here_only_where_it_is_vouched_for_and
 async fn sso_is_enforced_for_a_proven_domain_but_for_an_owner_with_a_second_factor() {
     world(async |world| {
         let (platform, owner) = (&world.platform, &world.acme.client);
-        let enforce = async |owner: &Client| owner.raw(ENFORCE, json!({"d": "crossdock.example"})).await.unwrap()["data"]["emailDomainEnforce"].clone();
+        let enforce = async |owner: &Client| {
+            owner.raw(ENFORCE, json!({"d": "crossdock.example"})).await.unwrap()["data"]["emailDomainEnforce"].clone()
+        };
         let why = |answer: &Value| answer["userErrors"][0]["message"].as_str().unwrap_or_default().to_owned();
         assert!(why(&enforce(owner).await).contains("add it with emailDomainAdd"));
         owner.ask(ADD, json!({"d": "Crossdock.example"})).await.unwrap();
@@ -402,9 +404,7 @@ async fn sso_is_enforced_for_a_proven_domain_but_for_an_owner_with_a_second_fact
 
         // A member by password, and one who is a member elsewhere, too.
         for email in ["ann@crossdock.example", "both@crossdock.example"] {
-            platform.user_create(email, "a-password-of-members").await.unwrap();
-            let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, 'developer' FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-            sqlx::query(member).bind(email).execute(&mut database).await.unwrap();
+            world.joins(email, "a-password-of-members", "developer").await;
         }
         let person = async |email: &str| Client::new(&platform.url).sign_in(email, "a-password-of-members").await;
         let (ann, both) = (person("ann@crossdock.example").await.unwrap(), person("both@crossdock.example").await.unwrap());
@@ -430,7 +430,12 @@ async fn sso_is_enforced_for_a_proven_domain_but_for_an_owner_with_a_second_fact
         let answer: Value = request.header("Sec-Fetch-Site", "same-origin").send().await.unwrap().json().await.unwrap();
         assert_eq!((&answer["session"], &answer["needs"]), (&Value::Null, &json!("sso")));
         // A wrong password tells nobody that.
-        let wrong = Client::new(&platform.url).sign_in("ann@crossdock.example", "not-the-password-at-all").await.err().unwrap().to_string();
+        let wrong = Client::new(&platform.url)
+            .sign_in("ann@crossdock.example", "not-the-password-at-all")
+            .await
+            .err()
+            .unwrap()
+            .to_string();
         assert!(!wrong.contains("company"), "{wrong}");
 
         // By the provider: as the same person.
@@ -442,7 +447,10 @@ async fn sso_is_enforced_for_a_proven_domain_but_for_an_owner_with_a_second_fact
         // It is not taken away while people depend on it; and when it goes, so do those that it vouched for.
         let blocked = owner.raw(REMOVE, json!({})).await.unwrap();
         assert_eq!(blocked["data"]["identityProviderRemove"]["userErrors"][0]["code"], "BLOCKED", "{blocked}");
-        owner.ask("mutation { emailDomainRelease(domain: \"crossdock.example\") { userErrors { code } } }", json!({})).await.unwrap();
+        owner
+            .ask("mutation { emailDomainRelease(domain: \"crossdock.example\") { userErrors { code } } }", json!({}))
+            .await
+            .unwrap();
         assert_eq!(owner.ask(REMOVE, json!({})).await.unwrap()["identityProviderRemove"]["done"], true);
         assert!(browser.client(platform).await.is_none());
         assert!(person("ann@crossdock.example").await.is_ok());
@@ -502,7 +510,16 @@ async fn sso_settings_are_checked_in_plain_words_and_the_secret_is_told_to_nobod
         let findings = async || {
             let answer = owner.ask(TEST, json!({})).await.unwrap();
             let findings = answer["identityProviderTest"]["findings"].as_array().unwrap().clone();
-            findings.into_iter().map(|it| (it["step"].as_str().unwrap().to_owned(), it["result"].as_str().unwrap().to_owned(), it["sentence"].as_str().unwrap().to_owned())).collect::<Vec<_>>()
+            findings
+                .into_iter()
+                .map(|it| {
+                    (
+                        it["step"].as_str().unwrap().to_owned(),
+                        it["result"].as_str().unwrap().to_owned(),
+                        it["sentence"].as_str().unwrap().to_owned(),
+                    )
+                })
+                .collect::<Vec<_>>()
         };
         let good = findings().await;
         assert!(good.len() == 5 && good.iter().all(|(_, result, _)| result == "GOOD"), "{good:?}");
@@ -542,19 +559,18 @@ async fn sso_settings_are_checked_in_plain_words_and_the_secret_is_told_to_nobod
             (json!({"clientId": "another", "clientSecret": null}), "clientSecret", "REQUIRED"),
         ] {
             let refused = set(change.clone()).await;
-            assert_eq!((&refused["userErrors"][0]["field"], &refused["userErrors"][0]["code"]), (&json!([field]), &json!(code)), "{change}: {refused}");
+            assert_eq!(
+                (&refused["userErrors"][0]["field"], &refused["userErrors"][0]["code"]),
+                (&json!([field]), &json!(code)),
+                "{change}: {refused}"
+            );
         }
         let kept = set(json!({"clientSecret": null, "sessionHours": 2})).await;
         assert_eq!(kept["identityProvider"]["sessionHours"], 2, "{kept}");
         assert_eq!(kept["identityProvider"]["startUrl"], json!(format!("{}/sso/acme/start", world.platform.url)));
 
         // An admin may set it, and may make no owners by it, nor change one that does.
-        let platform = &world.platform;
-        platform.user_create("admin@crossdock.example", "a-password-of-an-admin").await.unwrap();
-        let mut database = platform.database.connect().await.unwrap();
-        let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, 'admin' FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = 'admin@crossdock.example'";
-        sqlx::query(member).execute(&mut database).await.unwrap();
-        let admin = Client::new(&platform.url).sign_in("admin@crossdock.example", "a-password-of-an-admin").await.unwrap().of_tenant("acme");
+        let admin = world.member("admin@crossdock.example", "a-password-of-an-admin", "admin").await;
         let makes_owners = json!({"i": settings(&issuer.url(), &[("ops", "OWNER")])});
         let makes_none = json!({"i": settings(&issuer.url(), &[("ops", "ADMIN")])});
         assert_eq!(admin.raw(SET, makes_owners.clone()).await.unwrap()["errors"][0]["extensions"]["code"], "FORBIDDEN");

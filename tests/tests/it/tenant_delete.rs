@@ -318,10 +318,7 @@ async fn an_owner_alone_deletes_a_tenant_by_its_slug_and_takes_it_back_within_a_
 
         // An admin, a key with all that a key may have, and support that may write, are none.
         let mut database = world.platform.database.connect().await.unwrap();
-        world.platform.user_create("admin@acme.example", "a-password-of-acme").await.unwrap();
-        let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, 'admin' FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = 'admin@acme.example'";
-        database.execute(member).await.unwrap();
-        let admin = Client::new(&world.platform.url).sign_in("admin@acme.example", "a-password-of-acme").await.unwrap().of_tenant("acme");
+        let admin = world.member("admin@acme.example", "a-password-of-acme", "admin").await;
         let key = owner.ask(KEY, json!({})).await.unwrap()["apiKeyCreate"]["key"].as_str().unwrap().to_owned();
         let staff = impersonation::staff(world).await;
         impersonation::consent(world, true).await;
@@ -382,11 +379,8 @@ async fn an_owner_alone_deletes_a_tenant_by_its_slug_and_takes_it_back_within_a_
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owners_of_a_tenant_are_told_by_mail_that_it_is_to_be_deleted_and_that_it_is_kept() {
     world_with_mail(async |world, server| {
-        let mut database = world.platform.database.connect().await.unwrap();
         for (email, role) in [("second@acme.example", "owner"), ("admin@acme.example", "admin")] {
-            world.platform.user_create(email, "a-password-of-acme").await.unwrap();
-            let member = "INSERT INTO members (tenant_id, user_id, role) SELECT t.id, u.id, $2 FROM tenants t, users u WHERE t.slug = 'acme' AND u.email = $1";
-            sqlx::query(member).bind(email).bind(role).execute(&mut database).await.unwrap();
+            world.joins(email, "a-password-of-acme", role).await;
         }
         ask(&world.acme.client, "acme").await;
         world.acme.client.ask(CANCEL, json!({})).await.unwrap();

@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
-use tests::bench::{Failure, Limit, report, round};
+use tests::bench::{Failure, Limit, measured, quantile, report, round};
 use tests::client::Client;
 use tests::platform::{Options, Platform, Tenant};
 use tests::sample;
@@ -70,7 +70,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let outcome = measure(&arguments, &platform, &erp).await;
     platform.stop().await?;
     let numbers = outcome?;
-    let limit = |what: &str, name: &str| Limit::at_most(what, numbers[name].as_f64().unwrap_or(f64::NAN), ASKED_P99_MS_MAX, "ms");
+    let limit = |what: &str, name: &str| Limit::at_most(what, measured(&numbers, name), ASKED_P99_MS_MAX, "ms");
     let limits = vec![limit("A search by any id, p99", "search_p99_ms"), limit("A page of a timeline, p99", "timeline_p99_ms")];
     report(numbers, limits, arguments.json.as_deref())
 }
@@ -104,6 +104,7 @@ async fn measure(arguments: &Arguments, platform: &Platform, erp: &Erp) -> Resul
         .collect();
     read.sort_by(|a, b| b.0.total_cmp(&a.0));
     let read: serde_json::Map<String, Value> = read.into_iter().map(|(rows, table)| (table, json!(rows))).collect();
+    let at = |sorted: &[f64], share: f64| round(quantile(sorted, share));
     Ok(json!({
         "orders_of_history": arguments.orders, "made_s": round(made_s), "database_gb": round(per(bytes, 1_000_000_000)),
         "asked_per_s": arguments.rate,
@@ -120,18 +121,6 @@ async fn measure(arguments: &Arguments, platform: &Platform, erp: &Erp) -> Resul
 #[expect(clippy::cast_precision_loss, reason = "counts of a bench fit a double")]
 fn per(of: i64, each: u64) -> f64 {
     round(of as f64 / each.max(1) as f64)
-}
-
-/// The value that so much of a sorted list is below of.
-fn at(sorted: &[f64], part: f64) -> f64 {
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an index of a list in memory"
-    )]
-    let index = ((sorted.len() as f64 * part) as usize).min(sorted.len().saturating_sub(1));
-    sorted.get(index).copied().map(round).unwrap_or_default()
 }
 
 /// Sends these orders, as many at once as asked, and waits until the last is confirmed. Orders a second from the first sending on.

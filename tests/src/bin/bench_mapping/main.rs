@@ -15,7 +15,7 @@ use clap::Parser;
 use domain::mapping::{LookupSet, Plan, Rules, Untranslated, Vars};
 use domain::value::{Arena, Limits};
 use serde_json::json;
-use tests::bench::{Failure, Limit, end, report};
+use tests::bench::{Failure, Limit, end, measured, report};
 
 #[derive(Parser)]
 struct Arguments {
@@ -85,11 +85,11 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let first = &documents["order_12_lines"];
     let of_serde = |(name, numbers): (&String, &serde_json::Value)| {
-        let pct = 100.0 * numbers["ratio_to_serde"].as_f64().unwrap_or(f64::NAN);
+        let pct = 100.0 * measured(numbers, "ratio_to_serde");
         Limit::at_least(format!("Documents mapped, of what is done by hand, {name}"), pct, OF_SERDE_PCT_MIN, "%")
     };
     let mut limits: Vec<Limit> = documents.iter().map(of_serde).collect();
-    let per_cpu_s = first["docs_per_cpu_s"].as_f64().unwrap_or(f64::NAN);
+    let per_cpu_s = measured(first, "docs_per_cpu_s");
     limits.insert(0, Limit::at_least("Orders with twelve lines mapped", per_cpu_s, DOCS_PER_CPU_S_MIN, "a second of CPU time"));
     let numbers = json!({
         "rules": order::count(&rules),
