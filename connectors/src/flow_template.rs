@@ -207,7 +207,7 @@ fn derived_about(table: &str, kind: RecordKind, destination: &Connector) -> Stri
 /// The first rule that looks into the table: what it reads and what it writes.
 fn looks_up(rules: &[Rule], table: &str, within: &str) -> Option<(String, String)> {
     rules.iter().find_map(|rule| {
-        let to = format!("{within}{}", rule.to);
+        let to = format!("{within}{}", rule.field());
         if rule.lookup.as_deref() == Some(table) {
             return Some((rule.from.clone().or_else(|| rule.expr.clone())?, to));
         }

@@ -38,18 +38,22 @@ fn is_as_kept(path: &Path, found: &str) {
     assert_eq!(kept, found, "{}: run with UPDATE_SAMPLES=1 and look at the difference", path.display());
 }
 
-/// Each set of a sample becomes records of one kind.
-fn records(role_name: &str, kind: RecordKind, sample: &str) -> Vec<Value> {
+fn sample(name: &str) -> String {
+    std::fs::read_to_string(folder().join("samples").join(name)).unwrap()
+}
+
+/// Each set of an interchange becomes records of one kind, of which the parts add up to the total.
+fn records(role_name: &str, kind: RecordKind, text: &str) -> Vec<Value> {
     let connector = role(role_name);
-    let bytes = std::fs::read(folder().join("samples").join(sample)).unwrap();
-    let interchange = interchanges(&bytes).remove(0).unwrap_or_else(|error| panic!("{error}"));
+    let interchange = interchanges(text.as_bytes()).remove(0).unwrap_or_else(|error| panic!("{error}"));
     let mut records = Vec::new();
     for set in receive(&interchange).into_iter().flat_map(|group| group.sets) {
         let guide = Guide::find(&set.id).unwrap().unwrap();
         for document in guide.split(set.tree.clone().unwrap_or_else(|| panic!("{:?}", set.sentences()))) {
             let record = connector.read_plan(kind).unwrap().apply(&document, connector.tables(), &Vars::default());
-            let record = record.unwrap_or_else(|issues| panic!("{sample}: {issues:?}"));
-            canonical::check(kind, &record).unwrap_or_else(|issues| panic!("{sample}: {issues:?}\n{}", pretty(&record)));
+            let record = record.unwrap_or_else(|issues| panic!("{role_name} {kind}: {issues:?}"));
+            canonical::check(kind, &record)
+                .unwrap_or_else(|issues| panic!("{role_name} {kind}: {issues:?}\n{}", pretty(&record)));
             records.push(record);
         }
     }
@@ -58,7 +62,7 @@ fn records(role_name: &str, kind: RecordKind, sample: &str) -> Vec<Value> {
 
 #[test]
 fn what_partners_send_becomes_canonical_records() {
-    for (role, kind, sample, count) in [
+    for (role, kind, name, count) in [
         ("customer", RecordKind::Order, "850_orders.edi", 2),
         ("supplier", RecordKind::PurchaseOrder, "855_answer.edi", 1),
         ("supplier", RecordKind::Shipment, "856_shipment.edi", 2),
@@ -68,9 +72,9 @@ fn what_partners_send_becomes_canonical_records() {
         ("warehouse", RecordKind::Shipment, "945_advice.edi", 1),
         ("depositor", RecordKind::Order, "940_request.edi", 1),
     ] {
-        let records = records(role, kind, sample);
-        assert_eq!(records.len(), count, "{sample}");
-        let name = format!("{kind}_{}.out.json", sample.trim_end_matches(".edi"));
+        let records = records(role, kind, &sample(name));
+        assert_eq!(records.len(), count, "{name}");
+        let name = format!("{kind}_{}.out.json", name.trim_end_matches(".edi"));
         is_as_kept(&folder().join("mappings").join(role).join("samples").join(name), &pretty(&Value::List(records)));
     }
 }
@@ -119,6 +123,14 @@ fn written(role_name: &str, kind: RecordKind, record: &Value) -> String {
     String::from_utf8(draft.write().unwrap()).unwrap()
 }
 
+/// What it is tried with, of `mappings/records`.
+fn record(kind: RecordKind) -> Value {
+    let record = std::fs::read(folder().join("mappings/records").join(format!("{kind}.json"))).unwrap();
+    let record = Value::parse(&record, &Limits::DEFAULT).unwrap();
+    canonical::check(kind, &record).unwrap_or_else(|issues| panic!("{kind}: {issues:?}"));
+    record
+}
+
 /// Records are those of the tests above and of `samples/<kind>_write.in.json`.
 #[test]
 fn records_become_interchanges_that_a_partner_can_read() {
@@ -133,15 +145,59 @@ fn records_become_interchanges_that_a_partner_can_read() {
         ("depositor", RecordKind::Shipment),
         ("depositor", RecordKind::InventoryLevel),
     ] {
-        let record = std::fs::read(folder().join("mappings/records").join(format!("{kind}.json"))).unwrap();
-        let record = Value::parse(&record, &Limits::DEFAULT).unwrap();
-        canonical::check(kind, &record).unwrap_or_else(|issues| panic!("{kind}: {issues:?}"));
-        let text = written(role, kind, &record);
+        let text = written(role, kind, &record(kind));
         is_as_kept(&folder().join("mappings").join(role).join("samples").join(format!("{kind}.out.edi")), &text);
         let interchange = interchanges(text.as_bytes()).remove(0).unwrap();
         let set = receive(&interchange).remove(0).sets.remove(0);
         assert!(set.tree.is_some() && set.issues.is_empty(), "{role} {kind}: {:?}", set.sentences());
     }
+}
+
+/// A list of a record as JSON.
+fn list(record: &Value, name: &str) -> String {
+    record.get(name).map(Value::to_json).unwrap_or_default()
+}
+
+#[test]
+fn freight_that_we_write_is_shipping_to_who_reads_it_and_all_adds_up() {
+    let invoice =
+        records("supplier", RecordKind::Invoice, &written("customer", RecordKind::Invoice, &record(RecordKind::Invoice)));
+    assert_eq!(list(&invoice[0], "shipping_lines"), r#"[{"title":"UPS Ground","code":"D240","amount":"10.00"}]"#);
+    assert_eq!(list(&invoice[0], "adjustments"), r#"[{"kind":"fee","title":"Handling","amount":"4.00"}]"#);
+    let ordered = written("supplier", RecordKind::PurchaseOrder, &record(RecordKind::PurchaseOrder));
+    let order = records("customer", RecordKind::Order, &ordered);
+    assert_eq!(list(&order[0], "shipping_lines"), r#"[{"title":"Freight","code":"D240","amount":"10.00"}]"#);
+    assert_eq!(list(&order[0], "adjustments"), "[]");
+}
+
+#[test]
+fn shipping_that_costs_less_than_its_discount_is_an_allowance() {
+    let text = std::fs::read_to_string(folder().join("mappings/records/invoice.json")).unwrap();
+    let text = text.replace(r#""discount_total": "2.50""#, r#""discount_total": "13.00""#).replace("143.30", "132.80");
+    let written = written("customer", RecordKind::Invoice, &Value::parse(text.as_bytes(), &Limits::DEFAULT).unwrap());
+    assert!(written.contains("SAC*A*D240***50**********UPS Ground~"), "{written}");
+    let invoice = records("supplier", RecordKind::Invoice, &written);
+    assert_eq!(list(&invoice[0], "shipping_lines"), "[]");
+    let adjustments =
+        r#"[{"kind":"fee","title":"Handling","amount":"4.00"},{"kind":"discount","title":"UPS Ground","amount":"-0.50"}]"#;
+    assert_eq!(list(&invoice[0], "adjustments"), adjustments);
+}
+
+#[test]
+fn charges_for_bringing_the_goods_are_shipping_and_all_others_are_not() {
+    let charges = "SAC*C*D240***1000**********UPS Ground~\nSAC*C*G830***500~\nSAC*C*D500***250**********Handling~\nSAC*C**VI*X1*100~\n\
+                   SAC*A*D240***300**********Freight allowance~\n";
+    let text = sample("850_orders.edi").replace("FOB*CC~\n", &format!("FOB*CC~\n{charges}"));
+    let text = text.replace("SE*26*0001~", "SE*31*0001~").replace("AMT*TT*120.90~", "AMT*TT*136.40~");
+    let order = records("customer", RecordKind::Order, &text).remove(0);
+    assert_eq!(
+        list(&order, "shipping_lines"),
+        r#"[{"title":"UPS Ground","code":"D240","amount":"10.00"},{"title":"Shipping and handling","code":"G830","amount":"5.00"}]"#
+    );
+    assert_eq!(
+        list(&order, "adjustments"),
+        r#"[{"kind":"fee","title":"Handling","amount":"2.50"},{"kind":"fee","amount":"1.00"},{"kind":"discount","title":"Freight allowance","amount":"-3.00"}]"#
+    );
 }
 
 #[test]

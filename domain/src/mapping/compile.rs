@@ -125,7 +125,7 @@ impl Compiler {
 
     fn rule(&mut self, rule: &Rule, at: &At<'_>, within: &mut Within, shares: &mut Vec<Set>) -> Option<Compiled> {
         let place = at.rule;
-        let to: Vec<Arc<str>> = rule.to.split('.').map(|part| self.words.of(part)).collect();
+        let to: Vec<Arc<str>> = rule.field().split('.').map(|part| self.words.of(part)).collect();
         // A rule must not write what cannot be stored (see the parser of `Value`).
         let texts = [Some(&rule.to), rule.expr.as_ref()].into_iter().flatten();
         if texts.into_iter().any(|text| text.contains('\0')) || rule.default.as_ref().is_some_and(has_nul) {
@@ -138,7 +138,11 @@ impl Compiler {
         if to.iter().any(|part| part.is_empty()) {
             self.fail(&format!("{place}.to"), format!("\"{}\" is no field path", rule.to));
         }
-        let to_name = if at.to_within.is_empty() { rule.to.clone() } else { format!("{}.{}", at.to_within, rule.to) };
+        if rule.adds() && rule.each.is_none() {
+            self.fail(&format!("{place}.to"), "\"[]\" at the end adds the rows of a list, which needs \"each\"");
+        }
+        let field = rule.field();
+        let to_name = if at.to_within.is_empty() { field.to_owned() } else { format!("{}.{field}", at.to_within) };
         self.to.clone_from(&to_name);
         let when = rule.when.as_deref().and_then(|text| self.condition_of(text, &format!("{place}.when"), within));
         let action = match &rule.each {
@@ -149,7 +153,7 @@ impl Compiler {
             self.wholes.insert(to_name.clone());
         }
         self.writes.insert(if rule.each.is_some() { row(&to_name) } else { to_name });
-        Some(Compiled { rule: place.to_owned(), to_bytes: rule.to.len(), to, is_alone: false, action, when })
+        Some(Compiled { rule: place.to_owned(), to_bytes: rule.to.len(), to, is_alone: false, adds: rule.adds(), action, when })
     }
 
     fn set(&mut self, rule: &Rule, place: &str, within: &Within, shares: &mut Vec<Set>, when: Option<&Expr>) -> Option<Action> {

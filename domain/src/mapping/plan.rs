@@ -37,6 +37,8 @@ pub(super) struct Compiled {
     pub to_bytes: usize,
     /// No earlier rule writes the field, so that nothing need be looked for.
     pub is_alone: bool,
+    /// Its rows follow those that an earlier rule of the field wrote.
+    pub adds: bool,
     pub action: Action,
     pub when: Option<Expr>,
 }

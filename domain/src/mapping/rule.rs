@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Ends the field of a rule that adds to a list: `allowances[]`.
+const ADDS: &str = "[]";
+
 /// Rules in the order they run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -13,12 +16,14 @@ impl Rules {
         self.0.is_empty()
     }
 
-    /// The tenant's rules laid over these: one with the same `to` takes the other's place, the rest follow.
+    /// The tenant's rules laid over these: one with the same `to` takes the other's place, the rest follow. Rules here that add to a list go
+    /// where the tenant's write or add to it.
     #[must_use]
     pub fn overlaid(&self, over: Rules) -> Rules {
-        let mut rules = self.0.clone();
+        let is_replaced = |base: &Rule| base.adds() && over.0.iter().any(|rule| rule.field() == base.field());
+        let mut rules: Vec<Rule> = self.0.iter().filter(|base| !is_replaced(base)).cloned().collect();
         for rule in over.0 {
-            match rules.iter_mut().find(|base| base.to == rule.to) {
+            match rules.iter_mut().find(|base| base.to == rule.to && !rule.adds()) {
                 Some(base) => *base = rule,
                 None => rules.push(rule),
             }
@@ -41,11 +46,13 @@ impl Rules {
         self
     }
 
-    /// A field that both write, and not by the same rule: they cannot lie over the same rules.
+    /// A field that both write, and not by the same rules: they cannot lie over the same rules.
     #[must_use]
     pub fn conflict<'r>(&'r self, other: &Rules) -> Option<&'r str> {
-        let differs = |rule: &&Rule| other.0.iter().any(|theirs| theirs.to == rule.to && theirs != *rule);
-        self.0.iter().find(differs).map(|rule| rule.to.as_str())
+        let differs =
+            |rule: &Rule, theirs: &Rule| theirs.field() == rule.field() && !(self.0.contains(theirs) && other.0.contains(rule));
+        let found = self.0.iter().find(|rule| other.0.iter().any(|theirs| differs(rule, theirs)));
+        found.map(|rule| rule.to.as_str())
     }
 }
 
@@ -53,7 +60,8 @@ impl Rules {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// The field that is written, dotted: `customer.name`.
+    /// The field that is written, dotted: `customer.name`. With `[]` at its end the rows of `each` follow those that an earlier rule of the
+    /// same list wrote.
     pub to: String,
     /// The source field, dotted: `customer.default_address.city`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +110,20 @@ pub struct Rule {
     pub group_by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<Rule>>,
+}
+
+impl Rule {
+    /// The field that it writes or adds rows to.
+    #[must_use]
+    pub fn field(&self) -> &str {
+        self.to.strip_suffix(ADDS).unwrap_or(&self.to)
+    }
+
+    /// Whether its rows follow those of an earlier rule, instead of taking their place.
+    #[must_use]
+    pub fn adds(&self) -> bool {
+        self.to.ends_with(ADDS)
+    }
 }
 
 /// How an amount is rounded: nothing of it is left to a default.

@@ -55,3 +55,14 @@ test("what differs is said by the field that is written, not by where its rule s
   expect(differences(MAPPING, changed(MAPPING, [2], { default: new Digits("10.5") }))).toHaveLength(1);
   expect(differences(MAPPING, moved(MAPPING, [0], 1)?.rules ?? []).map((one) => one.key)).toEqual(["order"]);
 });
+
+test("rules that add rows to one list are each compared", () => {
+  const rules: Rule[] = [
+    { to: "charges", each: "fees", rules: [{ to: "code", default: "A" }] },
+    { to: "charges[]", each: "shipping", rules: [{ to: "code", default: "B" }] },
+    { to: "charges[]", each: "tips", rules: [{ to: "code", default: "C" }] },
+  ];
+  expect([targetOf(rules, [1]), targetOf(rules, [1, 0])]).toEqual(["charges[]", "charges[].code"]);
+  const found = (place: number[]) => differences(rules, changed(rules, place, { default: "D" })).map(({ to, before }) => [to, before]);
+  expect([found([0, 0]), found([1, 0]), found([2, 0])]).toEqual([[["charges[].code", "A"]], [["charges[].code", "B"]], [["charges[] 2[].code", "C"]]]);
+});

@@ -94,11 +94,14 @@ export function addressOf(place: Place): string {
   return place.map((index) => `rules[${index}]`).join(".");
 }
 
+/** The field of a target: a rule that writes charges[] adds rows to charges. */
+const fieldOf = (to: string) => to.replace(/\[\]$/, "");
+
 /** The whole field that a rule writes: lines[].sku. */
 export function targetOf(rules: Rules, place: Place): string {
   const names = place.map((_, at) => {
     const rule = ruleAt(rules, place.slice(0, at + 1));
-    return rule?.to + (rule?.each !== undefined && at < place.length - 1 ? "[]" : "");
+    return rule?.each !== undefined && at < place.length - 1 ? `${fieldOf(rule.to)}[]` : rule?.to;
   });
   return names.join(".");
 }
@@ -128,11 +131,20 @@ export interface Difference {
 
 const order = (rules: Rules) => rules.map((rule) => rule.to).join("\n");
 
+/** Rules by their field, of which the last one counts; of those that add rows to one list each does. */
+function byField(rules: Rules): Map<string, Rule> {
+  const found = new Map<string, Rule>();
+  for (const rule of rules) {
+    let name = rule.to;
+    for (let count = 2; rule.to.endsWith("[]") && found.has(name); count += 1) name = `${rule.to} ${count}`;
+    found.set(name, rule);
+  }
+  return found;
+}
+
 /** What two mappings say differently, by the field that a rule writes and not by where it stands. A rule that only one of them has is one difference. */
 export function differences(before: Rules, after: Rules, above = ""): Difference[] {
-  // The last rule of a field is the one that counts.
-  const last = (rules: Rules) => new Map(rules.map((rule) => [rule.to, rule]));
-  const [old, now] = [last(before), last(after)];
+  const [old, now] = [byField(before), byField(after)];
   const found: Difference[] = [];
   for (const to of new Set([...old.keys(), ...now.keys()])) {
     const [a, b] = [old.get(to), now.get(to)];
@@ -140,7 +152,7 @@ export function differences(before: Rules, after: Rules, above = ""): Difference
     if (!a || !b) found.push({ to: path, key: "", before: a ?? null, after: b ?? null });
     else {
       for (const key of new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof Rule>) {
-        if (key === "rules") found.push(...differences(a.rules ?? [], b.rules ?? [], `${path}[].`));
+        if (key === "rules") found.push(...differences(a.rules ?? [], b.rules ?? [], `${fieldOf(path)}[].`));
         else if (JSON.stringify(a[key]) !== JSON.stringify(b[key])) found.push({ to: path, key, before: a[key] ?? null, after: b[key] ?? null });
       }
     }

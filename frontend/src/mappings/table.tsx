@@ -146,10 +146,12 @@ export function RuleTable(props: TableProps) {
 
 /** What is different of a rule from the version that runs. */
 function markOf(running: Rules, target: string, rule: Rule): "" | "new" | "changed" {
-  const before = rowsOf(running).findLast((row) => targetOf(running, row.place) === target)?.rule;
-  if (!before) return "new";
+  const before = rowsOf(running).filter((row) => targetOf(running, row.place) === target);
+  if (before.length === 0) return "new";
   const own = (one: Rule) => JSON.stringify({ ...one, rules: undefined });
-  return own(before) === own(rule) ? "" : "changed";
+  // The last rule of a field counts; within a list that several rules add to, each does.
+  const counting = target.includes("[]") ? before : before.slice(-1);
+  return counting.some((row) => own(row.rule) === own(rule)) ? "" : "changed";
 }
 
 interface RowProps extends Pick<TableProps, "sources" | "targets" | "tables" | "sample" | "made" | "select"> {

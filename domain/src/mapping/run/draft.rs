@@ -26,6 +26,31 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Writes rows behind those that an earlier rule of the same field wrote; how many were there.
+    pub fn add(&mut self, rule: &'a Compiled, rows: &'a [Tree<'a>]) -> usize {
+        let before = self.list_at(&rule.to);
+        if before.is_empty() {
+            self.write(rule, Tree::List(rows));
+        } else if !rows.is_empty() {
+            let mut all = ArenaVec::with_capacity_in(before.len() + rows.len(), self.fields.bump());
+            all.extend_from_slice(before);
+            all.extend_from_slice(rows);
+            self.write(rule, Tree::List(all.into_bump_slice()));
+        }
+        before.len()
+    }
+
+    /// The list that is written there so far; empty where there is none.
+    fn list_at(&self, to: &[Arc<str>]) -> &'a [Tree<'a>] {
+        let [first, rest @ ..] = to else { return &[] };
+        let Some(at) = self.fields.iter().rposition(|field| std::ptr::eq(field.key, &**first)) else { return &[] };
+        if rest.is_empty() {
+            return if let Tree::List(list) = self.fields[at].value { list } else { &[] };
+        }
+        let Some((_, group)) = self.groups.iter().rfind(|(of, _)| *of == at) else { return &[] };
+        group.list_at(rest)
+    }
+
     /// A later rule of the same field takes the earlier one's place.
     fn write_at(&mut self, to: &'a [Arc<str>], value: Tree<'a>) {
         let [first, rest @ ..] = to else { return };

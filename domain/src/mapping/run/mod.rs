@@ -90,8 +90,17 @@ impl Run {
             {
                 break;
             }
-            if let Some(value) = value {
-                out.write(rule, value);
+            let copied = match value {
+                Some(Tree::List(rows)) if rule.adds => out.add(rule, rows),
+                Some(value) => {
+                    out.write(rule, value);
+                    0
+                }
+                None => 0,
+            };
+            // Rules that add one row each to a long list are not cheap.
+            if copied > 0 && !inputs.cost.step(copied) && self.stops(place, inputs) {
+                break;
             }
         }
         out.finish()

@@ -91,6 +91,8 @@ fn what_cannot_compile_says_where_and_what_was_meant() {
             "\"allocate\" needs \"round\"",
         ),
         (r#"[{"to":"a","from":"x","as":"timestamp","zone":"Mars"}]"#, "rules[0].zone: there is no time zone \"Mars\""),
+        (r#"[{"to":"a[]","from":"x"}]"#, "rules[0].to: \"[]\" at the end adds the rows of a list, which needs \"each\""),
+        (r#"[{"to":"[]","each":"x","rules":[]}]"#, "rules[0].to: \"[]\" is no field path"),
         (r#"[{"to":"a","from":"x","where":"y"}]"#, "rules[0].where: \"where\" within a rule needs \"each\""),
     ] {
         assert!(compile_error(rules).contains(what), "{}\n{what}", compile_error(rules));

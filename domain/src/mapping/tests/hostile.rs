@@ -43,6 +43,17 @@ fn a_rule_that_copies_all_lines_for_each_line_ends_early() {
 }
 
 #[test]
+fn rules_that_add_one_row_each_to_a_long_list_end_early() {
+    let mut document = lines(5_000, "1");
+    if let Value::Map(map) = &mut document {
+        map.insert("one".into(), Value::List(vec![Value::Null]));
+    }
+    let adding = vec![r#"{"to":"l[]","each":"one","rules":[]}"#; 900].join(",");
+    let rules = format!(r#"[{{"to":"l","each":"lines","rules":[]}},{adding}]"#);
+    assert!(costs(&rules, &document).starts_with("the mapping takes more than 2,000,000 steps"));
+}
+
+#[test]
 fn text_and_defaults_count_as_well() {
     let mut document = lines(100, "1");
     if let Value::Map(map) = &mut document {

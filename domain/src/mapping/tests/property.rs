@@ -146,9 +146,9 @@ fn rule(depth: u32) -> BoxedStrategy<String> {
         1 => path().prop_map(|p| format!(r#","flatten":{}"#, quoted(&p))),
         1 => expression().prop_map(|e| format!(r#","group_by":{}"#, quoted(&e))),
     ];
-    let each = (to, path(), extra, prop::collection::vec(rule(depth - 1), 1..4))
-        .prop_map(|(to, list, extra, rules)| {
-            format!(r#"{{"to":"{to}","each":{}{extra},"rules":[{}]}}"#, quoted(&list), rules.join(","))
+    let each = (to, prop::sample::select(vec!["", "", "[]"]), path(), extra, prop::collection::vec(rule(depth - 1), 1..4))
+        .prop_map(|(to, adds, list, extra, rules)| {
+            format!(r#"{{"to":"{to}{adds}","each":{}{extra},"rules":[{}]}}"#, quoted(&list), rules.join(","))
         })
         .boxed();
     prop_oneof![2 => set, 1 => each].boxed()

@@ -1,7 +1,7 @@
 //! What rules do to lists, amounts and types.
 
 use super::{apply, plan, value};
-use crate::mapping::{LookupSet, Vars};
+use crate::mapping::{LookupSet, Rules, Vars};
 use crate::value::Value;
 
 const SPLIT: &str = r#"[
@@ -92,6 +92,55 @@ fn a_later_rule_of_a_field_takes_the_earlier_ones_place() {
     assert_eq!(apply(rules, r#"{"x":1,"y":2,"b":3,"c":4}"#, &LookupSet::default()).unwrap(), r#"{"a":{"x":1,"y":2},"b":4}"#);
     let turned = r#"[{"to":"a","from":"x"},{"to":"a.y","from":"y"},{"to":"b.z","from":"y"},{"to":"b","from":"x"}]"#;
     assert_eq!(apply(turned, r#"{"x":1,"y":2}"#, &LookupSet::default()).unwrap(), r#"{"a":{"y":2},"b":1}"#);
+}
+
+#[test]
+fn rows_of_several_lists_become_one() {
+    let rules = r#"[
+        {"to":"charges","each":"fees","rules":[{"to":"code","default":"FEE"},{"to":"n","expr":"$index","as":"int"}]},
+        {"to":"charges[]","each":"shipping","where":"amount > 0","rules":[{"to":"code","default":"SHIP"},{"to":"amount","from":"amount"}]},
+        {"to":"a.b[]","each":"fees","rules":[{"to":"x","from":"x"}]},{"to":"a.b[]","each":"fees","rules":[{"to":"y","from":"x"}]}]"#;
+    let none = LookupSet::default();
+    let both = r#"{"fees":[{"x":1},{"x":2}],"shipping":[{"amount":5},{"amount":0}]}"#;
+    assert_eq!(
+        apply(rules, both, &none).unwrap(),
+        r#"{"charges":[{"code":"FEE","n":0},{"code":"FEE","n":1},{"code":"SHIP","amount":5}],"a":{"b":[{"x":1},{"x":2},{"y":1},{"y":2}]}}"#
+    );
+    for (json, charges) in [
+        (r#"{"shipping":[{"amount":5}]}"#, r#"{"charges":[{"code":"SHIP","amount":5}]}"#),
+        (r#"{"fees":[],"shipping":[{"amount":0}]}"#, r#"{"charges":[],"a":{"b":[]}}"#),
+        (r#"{"fees":[{}],"shipping":[]}"#, r#"{"charges":[{"code":"FEE","n":0}],"a":{"b":[{},{}]}}"#),
+        ("{}", "{}"),
+    ] {
+        assert_eq!(apply(rules, json, &none).unwrap(), charges, "{json}");
+    }
+    let plan = plan(rules);
+    assert_eq!(plan.writes(), ["a.b[]", "a.b[].x", "a.b[].y", "charges[]", "charges[].amount", "charges[].code", "charges[].n"]);
+    // A later rule of the whole list takes the place of all that was added to it.
+    let whole = r#"[{"to":"l","each":"a","rules":[]},{"to":"l[]","each":"a","rules":[]},{"to":"l","each":"b","rules":[]}]"#;
+    assert_eq!(apply(whole, r#"{"a":[1,2],"b":[3]}"#, &none).unwrap(), r#"{"l":[{}]}"#);
+}
+
+#[test]
+fn rules_laid_over_a_list_take_the_place_of_those_that_add_to_it() {
+    let rules = |text: &str| serde_json::from_str::<Rules>(text).unwrap();
+    let base = rules(r#"[{"to":"l","each":"a","rules":[]},{"to":"n","from":"n"},{"to":"l[]","each":"b","rules":[]}]"#);
+    let (list, added) = (r#"{"to":"l","each":"c","rules":[]}"#, r#"{"to":"l[]","each":"d","rules":[]}"#);
+    for (over, fields) in [
+        (format!("[{list}]"), vec!["l c", "n "]),
+        (format!("[{added}]"), vec!["l a", "n ", "l[] d"]),
+        (format!("[{added},{list}]"), vec!["l c", "n ", "l[] d"]),
+        (format!("[{added},{added}]"), vec!["l a", "n ", "l[] d", "l[] d"]),
+    ] {
+        let all = base.overlaid(rules(&over)).0;
+        let found: Vec<String> = all.iter().map(|rule| format!("{} {}", rule.to, rule.each.as_deref().unwrap_or(""))).collect();
+        assert_eq!(found, fields, "{over}");
+    }
+    // Of two flows one says what the whole list is and the other adds to it: which of them comes last would decide.
+    let (one, other) = (rules(&format!("[{list}]")), rules(&format!("[{added}]")));
+    assert_eq!((one.conflict(&other), other.conflict(&one)), (Some("l"), Some("l[]")));
+    let both = rules(&format!("[{list},{added}]"));
+    assert_eq!((both.conflict(&both), both.conflict(&one), one.conflict(&both)), (None, Some("l[]"), Some("l")));
 }
 
 #[test]
