@@ -31,7 +31,7 @@ pub enum DeliveryState {
     Exception,
     /// A later revision took its place.
     Superseded,
-    /// A person decided that it will not be sent.
+    /// A person decided that it will not be sent, and may take that back.
     Cancelled,
 }
 
@@ -76,7 +76,7 @@ impl DeliveryState {
         crate::protocol::TABLE.iter().any(|row| row.from == self && row.to == next)
     }
 
-    /// True where nothing more will happen to it by itself or by a person.
+    /// True where nothing more will happen to it by itself, or by a person who does not take back what was decided.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Confirmed | Self::Reconciled | Self::Superseded | Self::Cancelled)
@@ -417,7 +417,7 @@ mod tests {
             (Held, vec![Planned, Superseded, Cancelled]),
             (Exception, vec![Planned, Unknown, Confirmed, Superseded, Cancelled]),
             (Superseded, vec![]),
-            (Cancelled, vec![]),
+            (Cancelled, vec![Exception]),
         ] {
             for next in DeliveryState::ALL {
                 assert_eq!(state.may_become(next), moves.contains(&next), "{} to {}", state.as_str(), next.as_str());
@@ -442,12 +442,14 @@ mod tests {
     }
 
     #[test]
-    fn a_final_state_moves_on_only_where_both_sides_were_compared_or_its_id_is_disputed() {
+    fn a_final_state_moves_on_only_where_both_sides_were_compared_its_id_is_disputed_or_a_person_reopens_it() {
         use DeliveryState::*;
         for state in DeliveryState::ALL.into_iter().filter(|state| state.is_final()) {
             for next in DeliveryState::ALL {
-                let is_seen =
-                    matches!((state, next), (Confirmed, Reconciled | Planned | Unknown) | (Reconciled, Planned | Unknown));
+                let is_seen = matches!(
+                    (state, next),
+                    (Confirmed, Reconciled | Planned | Unknown) | (Reconciled, Planned | Unknown) | (Cancelled, Exception)
+                );
                 assert_eq!(state.may_become(next), is_seen, "{} to {}", state.as_str(), next.as_str());
             }
         }

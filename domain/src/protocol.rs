@@ -61,6 +61,8 @@ pub enum Event {
     DoneElsewhere,
     /// A person decides that it will not be sent.
     Dropped,
+    /// A person takes that back. Only where nothing later has taken its place.
+    Reopened,
     /// Source and destination were compared and agree.
     Compared,
     /// They were compared, it is gone or changed there, and a person sends ours again.
@@ -70,7 +72,7 @@ pub enum Event {
 }
 
 impl Event {
-    pub const ALL: [Event; 29] = [
+    pub const ALL: [Event; 30] = [
         E::Started,
         E::Stored,
         E::StoredInPart,
@@ -97,6 +99,7 @@ impl Event {
         E::RetriedUnproven,
         E::DoneElsewhere,
         E::Dropped,
+        E::Reopened,
         E::Compared,
         E::SentAnew,
         E::Disputed,
@@ -132,6 +135,7 @@ impl Event {
             E::RetriedUnproven => "a person tries it again, and it may have had its effect",
             E::DoneElsewhere => "a person says that it was done there by hand",
             E::Dropped => "a person decides that it will not be sent",
+            E::Reopened => "a person takes that back, and nothing later has taken its place",
             E::Compared => "source and destination were compared and agree",
             E::SentAnew => "it is gone or changed there, and a person sends it anew",
             E::Disputed => "the id that an answer gave for it is found there under another record's key",
@@ -187,7 +191,7 @@ const fn row(from: DeliveryState, event: Event, to: DeliveryState, action: Actio
 }
 
 /// All moves. A pair of state and event that is not here changes nothing: the worker was late, or the task was doubled.
-pub const TABLE: [Move; 48] = [
+pub const TABLE: [Move; 49] = [
     // Before anything is sent.
     row(Planned, E::Started, Sending, Action::Send),
     row(Planned, E::Passing, Waiting, Action::Wait), // What belongs before the call was not read, or the account has no token for now.
@@ -238,6 +242,8 @@ pub const TABLE: [Move; 48] = [
     row(Exception, E::DoneElsewhere, Confirmed, Action::Settle),
     row(Exception, E::Overtaken, Superseded, Action::Settle),
     row(Exception, E::Dropped, Cancelled, Action::Settle),
+    // What may have had its effect is asked for once it is retried, as before.
+    row(Cancelled, E::Reopened, Exception, Action::AskPerson),
     row(Confirmed, E::Compared, Reconciled, Action::Settle),
     // It is there no more, or not as it was sent. Its idempotency key is another one from then on.
     row(Confirmed, E::SentAnew, Planned, Action::Go),

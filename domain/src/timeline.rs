@@ -76,6 +76,7 @@ const WORDS: &[(Action, &str)] = &[
     (Action::ExceptionOpened, "{exception}"),
     (Action::ExceptionResolved, "The exception was closed: {resolution}."),
     (Action::ExceptionIgnored, "{who} decided to leave it: {resolution}."),
+    (Action::ExceptionReopened, "{who} took that back: it is open again."),
 ];
 
 /// What happened, in one sentence. `action` is a word of the audit log.
@@ -174,6 +175,7 @@ mod tests {
         assert_eq!(say(Action::DeliveryUndone), undone);
         assert_eq!(say(Action::ExceptionOpened), "Order #1042 was not sent.");
         assert_eq!(say(Action::ExceptionIgnored), "Ann decided to leave it: Tried again.");
+        assert_eq!(say(Action::ExceptionReopened), "Ann took that back: it is open again.");
         assert_eq!(sentence("lookup_table.entries_set", &told), "Ann: lookup table entries set.");
         for (action, _) in WORDS {
             let said = sentence(action.as_str(), &Told::default());

@@ -339,8 +339,11 @@ fn steps(world: &World, rules: Rules, times: Times) -> Vec<(&'static str, World)
     match world.state {
         DeliveryState::Sending if world.lease <= 0 => others("the sweeper finds an open attempt", Event::NeverClosed),
         DeliveryState::Waiting if world.due <= 0 => others("the sweeper ends a wait", Event::Due),
-        DeliveryState::Exception if world.unproven => others("a person retries", Event::RetriedUnproven),
-        DeliveryState::Exception => others("a person retries", Event::Retried),
+        DeliveryState::Exception => {
+            others("a person retries", if world.unproven { Event::RetriedUnproven } else { Event::Retried });
+            others("a person ignores it", Event::Dropped);
+        }
+        DeliveryState::Cancelled => others("a person reopens it", Event::Reopened),
         DeliveryState::Confirmed => others("its id is disputed", Event::Disputed),
         _ => {}
     }
@@ -387,7 +390,8 @@ fn wrong(world: &World) -> Option<&'static str> {
 fn ends_badly(world: &World, rules: Rules, times: Times) -> Option<&'static str> {
     let mut world = *world;
     for _ in 0..200 {
-        if world.workers == [Worker::Idle; 2] && matches!(world.state, DeliveryState::Confirmed | DeliveryState::Exception) {
+        let is_over = matches!(world.state, DeliveryState::Confirmed | DeliveryState::Exception | DeliveryState::Cancelled);
+        if world.workers == [Worker::Idle; 2] && is_over {
             return wrong(&world);
         }
         let good = [
@@ -490,6 +494,20 @@ fn a_retry_that_does_not_ask_first_would_be_found() {
         Rules {
             next: |from, event| match (from, event) {
                 (DeliveryState::Exception, Event::RetriedUnproven) => Some(DeliveryState::Planned),
+                _ => Some(protocol::next(from, event)?.to),
+            },
+            ..Rules::ours()
+        },
+        "it was done twice",
+    );
+}
+
+#[test]
+fn reopening_what_was_ignored_straight_into_its_way_would_be_found() {
+    is_found(
+        Rules {
+            next: |from, event| match (from, event) {
+                (DeliveryState::Cancelled, Event::Reopened) => Some(DeliveryState::Planned),
                 _ => Some(protocol::next(from, event)?.to),
             },
             ..Rules::ours()

@@ -182,6 +182,15 @@ export const triage = {
     await page.getByRole("dialog").getByRole("button", { name: "Ignore" }).click();
     await notice(page, "2 exceptions will not be sent.");
     await page.getByText("No cause fits").waitFor();
+    // Ignored by mistake: both are back, and are still chosen.
+    await press(page, "z");
+    await notice(page, "2 exceptions are open again.");
+    await bar.getByText("2 causes, 2 exceptions").waitFor();
+    await press(page, "i");
+    await page.getByRole("dialog").getByLabel("Why").fill("Test orders after all");
+    await page.getByRole("dialog").getByRole("button", { name: "Ignore" }).click();
+    await notice(page, "2 exceptions will not be sent.");
+    await page.getByText("No cause fits").waitFor();
   },
 
   async whatever_is_looked_at_has_an_address_that_means_the_same_for_everybody({ page, stack }) {

@@ -188,6 +188,7 @@ const MUTATIONS: &[(&str, Access)] = &[
     ("exceptionFixLookupValue", Tenant(WorkExceptions)),
     ("exceptionIgnore", Tenant(WorkExceptions)),
     ("exceptionMarkDone", Tenant(WorkExceptions)),
+    ("exceptionReopen", Tenant(WorkExceptions)),
     ("exceptionRetry", Tenant(WorkExceptions)),
     ("exceptionSnooze", Tenant(WorkExceptions)),
     ("exceptionTag", Tenant(WorkExceptions)),

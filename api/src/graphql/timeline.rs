@@ -77,9 +77,12 @@ struct Part {
 
 fn act(row: &TimelineRow, act: &TimelineAct) -> Part {
     let (message, delivery, exception) = (row.message.as_ref(), row.delivery.as_ref(), row.exception.as_ref());
-    let is_undone = act.action == domain::audit::Action::DeliveryUndone.as_str();
+    let is_of = |action: domain::audit::Action| act.action == action.as_str();
+    let tells = is_of(domain::audit::Action::DeliveryUndone) || is_of(domain::audit::Action::ExceptionIgnored);
     let detail =
-        act.detail.as_deref().filter(|_| is_undone).and_then(|detail| serde_json::from_str::<serde_json::Value>(detail).ok());
+        act.detail.as_deref().filter(|_| tells).and_then(|detail| serde_json::from_str::<serde_json::Value>(detail).ok());
+    // The exception itself may have been opened again, and ended otherwise.
+    let ignored_because = detail.as_ref().and_then(|detail| detail["reason"].as_str());
     let told = Told {
         who: act.who.as_deref(),
         source: message.map(|m| m.source.as_str()),
@@ -90,7 +93,7 @@ fn act(row: &TimelineRow, act: &TimelineAct) -> Part {
         flow_version: delivery.map(|d| d.flow_version),
         destination: delivery.map(|d| d.destination.as_str()),
         exception: exception.map(|e| e.sentence.as_str()),
-        resolution: exception.and_then(|e| e.resolution.as_deref()),
+        resolution: ignored_because.or_else(|| exception.and_then(|e| e.resolution.as_deref())),
         undone: detail.as_ref().and_then(|detail| i32::try_from(detail["version"].as_i64()?).ok()),
         why: detail.as_ref().and_then(|detail| detail["why"].as_str()),
     };

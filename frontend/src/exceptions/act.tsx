@@ -16,12 +16,14 @@ import {
   ExceptionAssignDocument,
   ExceptionCommentDocument,
   ExceptionIgnoreDocument,
+  ExceptionReopenDocument,
   ExceptionRetryDocument,
   ExceptionSnoozeDocument,
   ExceptionTagDocument,
   MembersDocument,
   type ExceptionSelectionInput,
 } from "./query.generated";
+import { reopened } from "./reopened";
 import { wayBack, type Tagged } from "./tags";
 import { WhatIf } from "./what-if";
 
@@ -31,6 +33,8 @@ export interface ActPayload {
   count: number;
   hasMore: boolean;
   userErrors: UserError[];
+  /** When they were closed, of an act that closes them. */
+  endedAt?: string | null | undefined;
 }
 
 /** What an act can be taken back to; undefined where that is not one thing for all that is chosen. */
@@ -74,17 +78,18 @@ export function ActDialog({ act, about, ...props }: ActProps & { act: Act; about
   );
 }
 
-interface Asked<Variables> {
+interface Asked<Variables, Payload> {
   all: readonly Variables[];
-  done: (count: number) => string;
-  undo?: Undo | undefined;
+  /** From how many it was in all, and what was answered about each. */
+  done: (count: number, payloads: readonly Payload[]) => string;
+  undo?: ((payloads: readonly Payload[]) => Undo | undefined) | undefined;
 }
 
 /**
  * Does an act, about one cause after the other where it is about several; says what came of it, and closes. What a person must mend stays in the form, with
  * what went wrong otherwise; who has no form is told both. It goes on when its form is closed, and is told all the same.
  */
-export function useExceptionAct<Result, Variables>(document: Query<Result, Variables>, payloadOf: (result: Result) => ActPayload, close: () => void, hasForm = true) {
+export function useExceptionAct<Result, Variables, Payload extends ActPayload>(document: Query<Result, Variables>, payloadOf: (result: Result) => Payload, close: () => void, hasForm = true, more = " More of it are open: do it again for them.") {
   const tell = useTell();
   const tenant = useTenant();
   const client = useQueryClient();
@@ -95,11 +100,13 @@ export function useExceptionAct<Result, Variables>(document: Query<Result, Varia
     if (!hasForm || !isThere.current) tell(sentence(message), "bad");
   };
   const act = useMutation({
-    mutationFn: async ({ all }: Asked<Variables>) => {
-      const sum: ActPayload = { count: 0, hasMore: false, userErrors: [] };
+    mutationFn: async ({ all }: Asked<Variables, Payload>) => {
+      const sum = { count: 0, hasMore: false, userErrors: [] as UserError[], payloads: [] as Payload[] };
       for (const [done, values] of all.entries()) {
         setProgress({ done, count: sum.count, of: all.length });
-        const { count, hasMore, userErrors } = payloadOf(await ask(document, values, tenant));
+        const payload = payloadOf(await ask(document, values, tenant));
+        const { count, hasMore, userErrors } = payload;
+        sum.payloads.push(payload);
         sum.count += count;
         sum.hasMore ||= hasMore;
         sum.userErrors.push(...userErrors);
@@ -109,20 +116,25 @@ export function useExceptionAct<Result, Variables>(document: Query<Result, Varia
     },
     // What cannot be asked is told at once: an act that waited for the network would be done when nobody thinks of it any more.
     networkMode: "always",
-    onSuccess: ({ userErrors, count, hasMore }, { done, undo }) => {
+    onSuccess: ({ userErrors, count, hasMore, payloads }, { done, undo }) => {
       const refused = userErrors[0];
       if (refused) return refuse(refused);
-      tell(done(count) + (hasMore ? " More of it are open: do it again for them." : ""), "good", undo);
+      tell(done(count, payloads) + (hasMore ? more : ""), "good", undo?.(payloads));
       // Another form may stand in its place by now.
       if (isThere.current) close();
     },
     onError: refuse,
     onSettled: () => void client.invalidateQueries({ queryKey: [tenant] }),
   });
-  const run = (values: Variables | readonly Variables[], done: (count: number) => string, undo?: Undo) =>
-    act.mutate({ all: Array.isArray(values) ? (values as readonly Variables[]) : [values as Variables], done, undo });
+  const run = (values: Variables | readonly Variables[], done: Asked<Variables, Payload>["done"], undo?: Undo) => act.mutate({ all: allOf(values), done, undo: undo && (() => undo) });
+  /** As `run`, where the way back is known from what was answered. */
+  const runWithWayBack = (values: readonly Variables[], done: Asked<Variables, Payload>["done"], undo: (payloads: readonly Payload[]) => Undo | undefined) => act.mutate({ all: values, done, undo });
   const errors = act.data?.userErrors ?? [];
-  return { run, errors, isBusy: act.isPending, error: act.error, progress, stopped: errors.length > 0 || act.error ? stopped(progress, !act.error) : null };
+  return { run, runWithWayBack, errors, isBusy: act.isPending, error: act.error, progress, stopped: errors.length > 0 || act.error ? stopped(progress, !act.error) : null };
+}
+
+function allOf<Variables>(values: Variables | readonly Variables[]): readonly Variables[] {
+  return Array.isArray(values) ? (values as readonly Variables[]) : [values as Variables];
 }
 
 interface ButtonsProps {
@@ -310,9 +322,22 @@ function Snooze({ chosen, count, close }: ActProps) {
 
 function Ignore({ chosen, count, close }: ActProps) {
   const act = useExceptionAct(ExceptionIgnoreDocument, (result) => result.exceptionIgnore, close);
+  const undo = useUndo();
+  // Of a cause only those of this act: what was ignored before it was meant to be.
+  const back = (payloads: readonly ActPayload[]) => {
+    const ended = chosen.flatMap(({ selection }, at) => {
+      const since = payloads[at]?.endedAt;
+      return since ? [{ input: selection, since }] : [];
+    });
+    return ended.length > 0 ? undo(ExceptionReopenDocument, ended, (result) => result.exceptionReopen, (results) => reopened(results.map((result) => result.exceptionReopen))) : undefined;
+  };
+  const submit = (form: FormData) => {
+    const reason = String(form.get("reason"));
+    act.runWithWayBack(chosen.map(({ selection }) => ({ input: selection, reason })), (done) => `${many(done)} will not be sent.`, back);
+  };
   return (
-    <Form {...act} errors={act.errors.filter((one) => one.field.at(-1) !== "reason")} submit={(form) => act.run(chosen.map(({ selection }) => ({ input: selection, reason: String(form.get("reason")) })), (done) => `${many(done)} will not be sent.`)}>
-      <p>{many(count)} will not be sent. The records stay, and a later revision of one is delivered again.</p>
+    <Form {...act} errors={act.errors.filter((one) => one.field.at(-1) !== "reason")} submit={submit}>
+      <p>{many(count)} will not be sent. The records stay, and a later revision of one is delivered again. They can be opened again.</p>
       <Field label="Why" help="Kept in the audit log, with your name." wrong={wrongWith(act.errors, "reason")}>
         {(props) => <input {...props} name="reason" required maxLength={500} autoFocus />}
       </Field>

@@ -8,6 +8,7 @@ import { Document } from "../ui/document";
 import { useKeys } from "../ui/keys";
 import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { Time } from "../ui/time";
+import { useReopen } from "./closed";
 import { endOf } from "./current";
 import { EditDialog } from "./edit";
 import {
@@ -44,14 +45,17 @@ export function ExceptionDetail({ id, causeKey }: { id: string; causeKey: string
   const recordId = exception?.recordId;
   const end = exception ? endOf(exception) : null;
   const mayEdit = may("work") && end === null;
-  useKeys(
-    recordId
+  const { reopen, isBusy } = useReopen();
+  const mayReopen = may("work") && exception?.state === "ignored";
+  useKeys([
+    ...(mayReopen ? [{ key: "b", label: "Reopen this exception", act: () => reopen({ ids: [id] }) }] : []),
+    ...(recordId
       ? [
           ...(mayEdit ? [{ key: "e", label: "Edit and retry this exception", act: () => setEditing(true) }] : []),
           { key: "o", label: "Its whole story", act: () => void navigate({ to: "/t/$tenant/records/$recordId", params: { tenant, recordId } }) },
         ]
-      : [],
-  );
+      : []),
+  ]);
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data) return <Loading what="the exception" />;
   if (!exception) {
@@ -74,6 +78,11 @@ export function ExceptionDetail({ id, causeKey }: { id: string; causeKey: string
       <div className="row apart">
         <h2 className="break">{exception.sentence}</h2>
         <span className="row">
+          {mayReopen && (
+            <button type="button" className="button" disabled={isBusy} onClick={() => reopen({ ids: [id] })}>
+              Reopen <kbd>b</kbd>
+            </button>
+          )}
           {exception.recordId && (
             <>
               {mayEdit && (

@@ -10,6 +10,7 @@ import { Asked, Empty, LoadMore, Loading, Problem } from "../ui/state";
 import { NUMBERS, Table, type Column } from "../ui/table";
 import { Age, age, Time } from "../ui/time";
 import { ActDialog, type Act, type Before } from "./act";
+import { Closed } from "./closed";
 import { currentOf, type Current } from "./current";
 import { ExceptionDetail } from "./detail";
 import { Fixes } from "./fix";
@@ -71,25 +72,7 @@ function Worked({ causeKey }: { causeKey: string }) {
       {/* An address may name the cause by a key that was sealed for somebody else: what is listed has it as it is shown here. */}
       {named && <ExceptionDetail key={named} id={named} causeKey={asked.rows[0]?.causeKey ?? causeKey} />}
       {asked.error && !asked.data && <Problem error={asked.error} retry={() => void asked.refetch()} />}
-      {asked.rows.length > 0 && (
-        <section className="panel flush">
-          <h2>What became of them</h2>
-          <Table
-            label="Closed exceptions"
-            idOf={(row) => row.id}
-            rows={asked.rows}
-            columns={[
-              {
-                header: "Exception",
-                accessorKey: "sentence",
-                cell: ({ row }) => (row.original.recordId ? <Link to="/t/$tenant/records/$recordId" params={{ tenant, recordId: row.original.recordId }}>{row.original.sentence}</Link> : row.original.sentence),
-              },
-              { header: "State", accessorKey: "state", cell: ({ row }) => <Badge state={row.original.state} /> },
-              { header: "How it ended", accessorKey: "resolution", cell: ({ row }) => row.original.resolution },
-            ]}
-          />
-        </section>
-      )}
+      <Closed title="What became of them" rows={asked.rows} />
     </>
   );
 }
@@ -99,6 +82,7 @@ function Work({ group }: { group: Group }) {
   const navigate = useNavigate();
   const search = useSearch({ from: "/t/$tenant/exceptions/$causeKey" });
   const asked = usePages(ExceptionsDocument, { causeKey: group.causeKey, state: "open", first: 100 }, (result) => result.exceptions, { everyMs: EVERY_MS });
+  const ignored = usePages(ExceptionsDocument, { causeKey: group.causeKey, state: "ignored", first: 20 }, (result) => result.exceptions);
   const rows = asked.rows;
   const [before, setCurrent] = useState<Current | null>(null);
   const isListed = rows.some((row) => row.id === before?.id);
@@ -235,6 +219,7 @@ function Work({ group }: { group: Group }) {
         </Asked>
       </section>
       {current && <ExceptionDetail key={current.id} id={current.id} causeKey={group.causeKey} />}
+      <Closed title="Ignored" rows={ignored.rows} />
       <Said comments={group.comments} history={group.history} about="this cause" />
       {act && <ActDialog act={act} chosen={[{ selection, before: stood }]} count={count} about={group.cause} close={() => setAct(null)} />}
     </>

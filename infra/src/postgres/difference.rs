@@ -250,8 +250,30 @@ pub(super) async fn accept(
     let detail = serde_json::json!({ "reason": reason }).to_string();
     let details = vec![Some(detail.as_str()); accepted.len()];
     audit_each(tx, scope, Action::DifferenceAccepted, "difference", &accepted, &details).await?;
-    audit(tx, scope, Action::ExceptionIgnored, "exception", &ignored).await?;
+    audit_each(tx, scope, Action::ExceptionIgnored, "exception", &ignored, &vec![Some(detail.as_str()); ignored.len()]).await?;
     Ok(accepted)
+}
+
+/// Takes back that the differences of these ignored exceptions were accepted: those that were accepted in the moment in which the exception was
+/// closed. Whoever calls has looked that the same difference is not open again.
+pub(super) async fn reopen(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    exceptions: &[Uuid],
+) -> Result<(), StoreError> {
+    if exceptions.is_empty() {
+        return Ok(());
+    }
+    let reopened: Vec<Uuid> = sqlx::query_scalar(
+        "UPDATE differences x SET state = 'open', closed_at = NULL, closed_by = NULL, note = NULL
+         FROM exceptions e
+         WHERE e.id = ANY($1) AND e.state = 'ignored' AND x.delivery_id = e.delivery_id AND x.state = 'accepted' AND x.closed_at = e.closed_at
+         RETURNING x.id",
+    )
+    .bind(exceptions)
+    .fetch_all(&mut **tx)
+    .await?;
+    audit(tx, scope, Action::DifferenceReopened, "difference", &reopened).await
 }
 
 /// Which of them a person accepted as they are: of the same delivery, in the same fields, with the same values.

@@ -459,3 +459,139 @@ async fn a_message_that_nobody_could_read_is_over_once_a_later_one_of_the_same_t
     })
     .await;
 }
+
+const IGNORE: &str =
+    "mutation($i: ExceptionSelectionInput!, $why: String!) { exceptionIgnore(input: $i, reason: $why) { count endedAt } }";
+const REOPEN: &str = "mutation($i: ExceptionSelectionInput!, $since: DateTime) { exceptionReopen(input: $i, since: $since) {
+    count hasMore stay { code count why } userErrors { message } } }";
+
+async fn ignore(client: &Client, selection: Value, why: &str) -> Value {
+    client.ask(IGNORE, json!({"i": selection, "why": why})).await.unwrap()["exceptionIgnore"].take()
+}
+
+async fn reopen(client: &Client, selection: Value, since: Value) -> Value {
+    client.ask(REOPEN, json!({"i": selection, "since": since})).await.unwrap()["exceptionReopen"].take()
+}
+
+/// The ids of the exceptions of a state, in their order.
+async fn those(client: &Client, state: &str) -> Vec<String> {
+    let data = client.ask("query($s: String) { exceptions(state: $s) { nodes { id } } }", json!({"s": state})).await.unwrap();
+    let mut ids: Vec<String> =
+        data["exceptions"]["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_ignored_by_mistake_is_open_again_as_it_was_and_is_delivered_once() {
+    world(async |world| {
+        let client = &world.acme.client;
+        for n in 0..3 {
+            send_unmapped(world, n).await;
+        }
+        assert_eq!(world.acme.rest(3, PATIENCE).await.unwrap().delivery("exception"), 3);
+        let all = json!({"causeKey": cause(client).await});
+        let before = those(client, "open").await;
+        let (meant, slip) = (&before[..1], &before[1..]);
+        assert_eq!(ignore(client, json!({"ids": meant}), "a test order").await["count"], 1);
+        let ignored = ignore(client, all.clone(), "a slip").await;
+        assert_eq!(ignored["count"], 2, "{ignored}");
+        assert_eq!(world.acme.rest(3, PATIENCE).await.unwrap().delivery("cancelled"), 3);
+
+        // What was ignored before is not taken back with it, and a second time there is nothing to take back.
+        let reopened = reopen(client, all.clone(), ignored["endedAt"].clone()).await;
+        assert_eq!(reopened, json!({"count": 2, "hasMore": false, "stay": [], "userErrors": []}));
+        assert_eq!(those(client, "open").await, slip);
+        assert_eq!(reopen(client, json!({"ids": slip}), Value::Null).await["count"], 0);
+        let ledger = world.acme.rest(3, PATIENCE).await.unwrap();
+        assert_eq!((ledger.delivery("exception"), ledger.delivery("cancelled"), world.erp.stats().orders), (2, 1, 0), "{ledger:?}");
+        let query = "query($e: ID!, $k: String!) { node(id: $e) { ... on Exception { state resolution closedAt deliveryId history { action by detail } } }
+            exceptionGroup(causeKey: $k) { count history { action } } }";
+        let data = client.ask(query, json!({"e": slip[0], "k": all["causeKey"]})).await.unwrap();
+        let (one, group) = (&data["node"], &data["exceptionGroup"]);
+        assert_eq!((&one["state"], &one["resolution"], &one["closedAt"]), (&json!("open"), &Value::Null, &Value::Null), "{data}");
+        // What was done to its cause stands there as well.
+        let told = |action: &str| one["history"].as_array().unwrap().iter().find(|event| event["action"] == action).unwrap();
+        let (reopened, ignored) = (told("exception.reopened"), told("exception.ignored"));
+        assert_eq!((&reopened["detail"], &ignored["detail"]), (&json!({"ignored_because": "a slip"}), &json!({"reason": "a slip"})));
+        assert_eq!(reopened["by"], ignored["by"], "{data}");
+        assert_eq!((&group["count"], &group["history"][0]["action"]), (&json!(2), &json!("exception.group_reopened")), "{data}");
+        let data = client.ask("query($d: ID!) { delivery(id: $d) { state settledAt } }", json!({"d": one["deliveryId"]})).await.unwrap();
+        assert_eq!(data["delivery"], json!({"state": "exception", "settledAt": null}));
+
+        client.lookup_entries_set(&world.acme.table, &[("HAT-XL".into(), "1999".into())]).await.unwrap();
+        assert_eq!(act(client, all.clone(), "exceptionRetry(versions: CURRENT)", json!({})).await["count"], 2);
+        assert_eq!(world.acme.rest(3, PATIENCE).await.unwrap().delivery("confirmed"), 2);
+        // What went on is not taken back to where it stood.
+        assert_eq!(reopen(client, json!({"ids": slip}), Value::Null).await["count"], 0);
+        assert_eq!(reopen(client, json!({"ids": meant}), Value::Null).await["count"], 1);
+        assert_eq!(act(client, json!({"ids": meant}), "exceptionRetry(versions: CURRENT)", json!({})).await["count"], 1);
+        let ledger = world.acme.rest(3, PATIENCE).await.unwrap();
+        assert_eq!(ledger.delivery("confirmed"), 3, "{ledger:?}");
+        let orders = world.erp.orders();
+        assert!(orders.len() == 3 && orders.values().all(|order| order.creates == 1), "{orders:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_later_version_overtook_while_it_was_ignored_stays_ignored_and_is_told() {
+    world(async |world| {
+        let client = &world.acme.client;
+        for n in [1, 2] {
+            send_unmapped(world, n).await;
+        }
+        assert_eq!(world.acme.rest(2, PATIENCE).await.unwrap().delivery("exception"), 2);
+        let all = json!({"causeKey": cause(client).await});
+        assert_eq!(ignore(client, all.clone(), "a slip").await["count"], 2);
+        world.acme.shop.send("orders/updated", Uuid::new_v4(), sample::revised(1, 5)).await.unwrap();
+        assert_eq!(world.acme.rest(3, PATIENCE).await.unwrap().delivery("confirmed"), 1);
+
+        let reopened = reopen(client, all.clone(), Value::Null).await;
+        assert_eq!(
+            (&reopened["count"], &reopened["stay"][0]["code"], &reopened["stay"][0]["count"]),
+            (&json!(1), &json!("overtaken"), &json!(1))
+        );
+        assert!(reopened["stay"][0]["why"].as_str().unwrap().contains("later version"), "{reopened}");
+        let overtaken = those(client, "ignored").await;
+        assert_eq!(overtaken.len(), 1);
+        let again = reopen(client, json!({"ids": overtaken}), Value::Null).await;
+        assert_eq!((&again["count"], &again["stay"][0]["code"]), (&json!(0), &json!("overtaken")), "{again}");
+
+        client.lookup_entries_set(&world.acme.table, &[("HAT-XL".into(), "1999".into())]).await.unwrap();
+        assert_eq!(act(client, all, "exceptionRetry(versions: CURRENT)", json!({})).await["count"], 1);
+        let ledger = world.acme.rest(3, PATIENCE).await.unwrap();
+        assert_eq!((ledger.delivery("confirmed"), ledger.delivery("cancelled")), (2, 1), "{ledger:?}");
+        let orders = world.erp.orders();
+        assert!(orders.len() == 2 && orders.values().all(|order| order.creates == 1), "{orders:?}");
+        assert_eq!(orders.values().filter(|order| order.says("revision 5")).count(), 1, "the newer one stands: {orders:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ignored_message_is_open_again_unless_a_later_one_of_the_same_thing_was_taken() {
+    world(async |world| {
+        let client = &world.acme.client;
+        let broken = |n| {
+            String::from_utf8(sample::order(n)).unwrap().replace("\"currency\":\"USD\"", "\"currency\":\"dollars\"").into_bytes()
+        };
+        for n in [1, 2] {
+            world.acme.shop.send("orders/create", Uuid::new_v4(), broken(n)).await.unwrap();
+        }
+        assert_eq!(world.acme.rest(2, PATIENCE).await.unwrap().message("exception"), 2);
+        let both = those(client, "open").await;
+        assert_eq!(ignore(client, json!({"ids": both}), "a slip").await["count"], 2);
+        world.acme.shop.send("orders/updated", Uuid::new_v4(), sample::revised(1, 1)).await.unwrap();
+        assert_eq!(world.acme.rest(3, PATIENCE).await.unwrap().message("ignored"), 2);
+        let reopened = reopen(client, json!({"ids": both}), Value::Null).await;
+        assert_eq!((&reopened["count"], &reopened["stay"][0]["code"]), (&json!(1), &json!("overtaken")), "{reopened}");
+        let ledger = world.acme.rest(3, PATIENCE).await.unwrap();
+        assert_eq!(
+            (ledger.message("exception"), ledger.message("ignored"), ledger.delivery("confirmed")),
+            (1, 1, 1),
+            "{ledger:?}"
+        );
+    })
+    .await;
+}

@@ -240,9 +240,28 @@ async fn a_change_that_never_came_arrives_and_what_a_person_accepted_is_not_rais
         let proof = reconcile(world, &pair.flow).await;
         assert_eq!((counts(&proof, ["outdated", "different"]), &proof["isProof"]), ([0, 0], &json!(true)), "{proof}");
         assert_eq!(health(world, &pair.flow).await["openExceptions"], 0);
+
+        // Accepted by mistake: the exception is open again and the difference with it, until somebody decides anew.
+        let client = &world.acme.client;
+        let ignored = client.ask("{ exceptions(state: \"ignored\") { nodes { id } } }", json!({})).await.unwrap();
+        let reopen = "mutation($ids: [ID!]!) { exceptionReopen(input: {ids: $ids}) { count stay { code } } }";
+        let ids = json!({"ids": [ignored["exceptions"]["nodes"][0]["id"]]});
+        let reopened = client.ask(reopen, ids.clone()).await.unwrap();
+        assert_eq!(reopened["exceptionReopen"], json!({"count": 1, "stay": []}));
+        assert_eq!(health(world, &pair.flow).await["openExceptions"], 1);
+        let found = reconcile(world, &pair.flow).await;
+        assert_eq!((counts(&found, ["different"]), &found["isProof"]), ([1], &json!(false)), "{found}");
+        let again = differences(world).await;
+        assert_eq!((again.len(), &again[0]["id"]), (1, &open[0]["id"]), "{again:?}");
+        client.ask(mutation, json!({"ids": [open[0]["id"]]})).await.unwrap();
+        assert_eq!(health(world, &pair.flow).await["openExceptions"], 0);
+
         // Another change there is another difference.
         pair.change_there("#2", "status", "cancelled");
         assert_eq!(counts(&reconcile(world, &pair.flow).await, ["different"]), [1]);
+        // It is open in the place of the one before, which does not come back beside it.
+        let beside = client.ask(reopen, ids).await.unwrap();
+        assert_eq!(beside["exceptionReopen"], json!({"count": 0, "stay": [{"code": "open"}]}));
     })
     .await;
 }

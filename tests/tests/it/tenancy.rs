@@ -105,6 +105,18 @@ async fn another_tenant_reads_and_changes_nothing() {
         let answer = client.raw(by_cause, json!({"k": cause})).await.unwrap();
         assert_eq!((&answer["data"]["t"]["count"], &answer["data"]["f"]["userErrors"][0]["code"]), (&json!(0), &json!("NOT_FOUND")));
         assert_eq!(acme.client.ask(HARVEST, json!({})).await.unwrap(), before, "nothing of acme changed");
+
+        // What acme ignored is opened again by nobody else, by its id or its cause.
+        let ignore = "mutation($k: String!) { exceptionIgnore(input: {causeKey: $k}, reason: \"a slip\") { count } }";
+        let ignored = acme.client.ask(ignore, json!({"k": cause})).await.unwrap()["exceptionIgnore"]["count"].clone();
+        let reopen = "mutation($i: ExceptionSelectionInput!) { exceptionReopen(input: $i) { count stay { count } } }";
+        let exception = &before["exceptions"]["nodes"][0]["id"];
+        for selection in [json!({"ids": [exception]}), json!({"causeKey": cause})] {
+            let answer = client.ask(reopen, json!({"i": selection})).await.unwrap();
+            assert_eq!(answer["exceptionReopen"], json!({"count": 0, "stay": []}));
+        }
+        let own = acme.client.ask(reopen, json!({"i": {"causeKey": cause}})).await.unwrap();
+        assert_eq!((own["exceptionReopen"]["count"].as_i64() > Some(0), &own["exceptionReopen"]["count"]), (true, &ignored));
     })
     .await;
 }

@@ -6,6 +6,7 @@ use domain::exception_group::{COMMENT_CHARS_MAX, TAGS_MAX, snooze_end, tag};
 use domain::id::{ExceptionId, UserId};
 use domain::scope::Permission;
 use infra::postgres::exception::act::{Act, Acted};
+use infra::postgres::exception::reopen::Reopened;
 use infra::postgres::exception::retry::{Ended, Nudges, Selection, Versions};
 
 use super::cause_key::cause_named;
@@ -21,7 +22,7 @@ pub struct ExceptionSelectionInput {
     /// At most 1,000.
     #[graphql(default)]
     pub ids: Vec<ID>,
-    /// All open exceptions of this cause; acts that end them take 10,000 at once.
+    /// All open exceptions of this cause, and for `exceptionReopen` all that were ignored; acts that end or reopen them take 10,000 at once.
     pub cause_key: Option<String>,
 }
 
@@ -40,6 +41,8 @@ pub enum ExceptionRetryVersions {
 pub struct ExceptionPayload {
     /// How many exceptions it was about.
     pub count: i32,
+    /// When they were closed: what `exceptionReopen` takes as `since`. Null where the act closes none, or says only how many.
+    pub ended_at: Option<DateTime<Utc>>,
     /// More of the cause are open than one act takes: do it again.
     pub has_more: bool,
     pub user_errors: Vec<UserError>,
@@ -53,7 +56,45 @@ impl ExceptionPayload {
 
 impl From<&Ended> for ExceptionPayload {
     fn from(ended: &Ended) -> Self {
-        Self { count: i32::try_from(ended.ids.len()).unwrap_or(i32::MAX), has_more: ended.has_more, user_errors: vec![] }
+        Self {
+            count: i32::try_from(ended.ids.len()).unwrap_or(i32::MAX),
+            ended_at: ended.at,
+            has_more: ended.has_more,
+            user_errors: vec![],
+        }
+    }
+}
+
+/// Exceptions that stay ignored, and why.
+#[derive(SimpleObject)]
+pub struct ExceptionStay {
+    /// overtaken, deleted, erased, elsewhere or open.
+    code: String,
+    count: i32,
+    /// Why, and what to do instead.
+    why: String,
+}
+
+#[derive(SimpleObject, Default)]
+pub struct ExceptionReopenPayload {
+    /// How many are open again.
+    count: i32,
+    /// More of them can be opened again than one act takes: do it again.
+    has_more: bool,
+    /// Those that cannot be open again, one line for each reason.
+    stay: Vec<ExceptionStay>,
+    user_errors: Vec<UserError>,
+}
+
+impl From<&Reopened> for ExceptionReopenPayload {
+    fn from(reopened: &Reopened) -> Self {
+        let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        let stay = reopened.stays.iter().map(|(stays, count)| ExceptionStay {
+            code: stays.as_str().to_owned(),
+            count: number(*count),
+            why: stays.sentence().to_owned(),
+        });
+        Self { count: number(reopened.ids.len()), has_more: reopened.has_more, stay: stay.collect(), user_errors: vec![] }
     }
 }
 
@@ -82,6 +123,7 @@ impl ExceptionMutation {
     }
 
     /// Decides that these will not be sent, with a reason of 1 to 500 characters that the audit log keeps; at most 10,000 at once.
+    /// `exceptionReopen` takes it back.
     async fn exception_ignore(
         &self,
         ctx: &Context<'_>,
@@ -99,6 +141,24 @@ impl ExceptionMutation {
         let ended =
             within(ctx, Permission::WorkExceptions, async |store| store.exceptions_ignore(&selection, reason).await).await?;
         Ok((&ended).into())
+    }
+
+    /// Takes back that these were ignored, at most 10,000 at once: they are open again, and their deliveries wait for a person as before. Nothing
+    /// is sent before somebody retries them. With `since` only those that were ignored from then on. What a later version of the record has
+    /// taken the place of stays ignored, as does what cannot be sent any more: `stay` says how many and why.
+    async fn exception_reopen(
+        &self,
+        ctx: &Context<'_>,
+        input: ExceptionSelectionInput,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<ExceptionReopenPayload> {
+        let selection = match select(ctx, &input) {
+            Ok(selection) => selection,
+            Err(error) => return Ok(ExceptionReopenPayload { user_errors: vec![error], ..ExceptionReopenPayload::default() }),
+        };
+        let reopened =
+            within(ctx, Permission::WorkExceptions, async |store| store.exceptions_reopen(&selection, since).await).await?;
+        Ok((&reopened).into())
     }
 
     /// Gives them to a member of the tenant; to nobody where no one is named.

@@ -95,7 +95,7 @@ impl ExceptionFixMutation {
         }
         let has_more = i64::try_from(stopped.len()).is_ok_and(|count| count >= FIRST_MAX);
         let count = i32::try_from(begun.waiting).unwrap_or(i32::MAX);
-        Ok(ExceptionPayload { count, has_more, user_errors: vec![] })
+        Ok(ExceptionPayload { count, has_more, ..ExceptionPayload::default() })
     }
 
     /// Says that these were done by hand at the destination, at most 100 at once: nothing is sent, each delivery counts as confirmed by you, and

@@ -63,7 +63,7 @@ impl TenantStore<'_> {
         audit(&mut tx, self.scope(), Action::ExceptionResolved, "exception", &closed.ids).await?;
         audit(&mut tx, self.scope(), Action::DeliveryRetried, "delivery", &closed.deliveries).await?;
         tx.commit().await?;
-        Ok(Edited::Done(Ended { ids: closed.ids, nudges, has_more: false }))
+        Ok(Edited::Done(Ended { ids: closed.ids, at: closed.at, nudges, has_more: false }))
     }
 }
 

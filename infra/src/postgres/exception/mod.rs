@@ -1,5 +1,5 @@
 //! Exceptions are opened and closed in the transaction that causes it, many at a time. People read them as groups ([`group`]) and act on one,
-//! some or all of a group ([`act`], [`retry`]).
+//! some or all of a group ([`act`], [`retry`], [`reopen`]).
 
 pub mod act;
 pub mod create_first;
@@ -7,6 +7,7 @@ pub mod done;
 pub mod edit;
 pub mod group;
 pub mod history;
+pub mod reopen;
 pub mod retry;
 pub mod suppose;
 

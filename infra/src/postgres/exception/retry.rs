@@ -1,6 +1,7 @@
 //! What ends exceptions by a person's word: they are tried again, will not be sent, or were done by hand. One act may be about thousands; its
 //! statements are set-based, and what it sets free goes behind what has just happened.
 
+use chrono::{DateTime, Utc};
 use domain::audit::Action;
 use domain::id::{ConnectionId, ExceptionGroupId};
 use domain::lane::Lane;
@@ -42,6 +43,8 @@ pub type Nudges = Vec<(Stage, Nudge)>;
 pub struct Ended {
     /// Those that were open and are not any more.
     pub ids: Vec<Uuid>,
+    /// When that was; `None` where there were none.
+    pub at: Option<DateTime<Utc>>,
     pub nudges: Nudges,
     /// More of the cause are open: the act is to be done again.
     pub has_more: bool,
@@ -51,6 +54,7 @@ pub struct Ended {
 #[derive(Debug, Default)]
 pub(crate) struct Closed {
     pub ids: Vec<Uuid>,
+    pub at: Option<DateTime<Utc>>,
     pub deliveries: Vec<Uuid>,
     pub messages: Vec<Uuid>,
     /// Of the deliveries those that were confirmed, and about which a reconciliation found the destination to say something else.
@@ -74,7 +78,7 @@ impl TenantStore<'_> {
         self.tell_group(&mut tx, selection, Action::ExceptionGroupRetried, closed.ids.len(), None).await?;
         let has_more = has_more(&mut tx, selection, &closed).await?;
         tx.commit().await?;
-        Ok(Ended { ids: closed.ids, nudges, has_more })
+        Ok(Ended { ids: closed.ids, at: closed.at, nudges, has_more })
     }
 
     /// Lets deliveries and messages go where they began, those that are due soonest first.
@@ -175,15 +179,18 @@ impl TenantStore<'_> {
             .bind(self.scope().tenant.0)
             .execute(&mut *tx)
             .await?;
-        audit(&mut tx, self.scope(), Action::ExceptionIgnored, "exception", &closed.ids).await?;
+        // An exception that is opened again has no resolution: why it was left stays in the audit log.
+        let detail = serde_json::json!({ "reason": reason }).to_string();
+        let details = vec![Some(detail.as_str()); closed.ids.len()];
+        audit_each(&mut tx, self.scope(), Action::ExceptionIgnored, "exception", &closed.ids, &details).await?;
         self.tell_group(&mut tx, selection, Action::ExceptionGroupIgnored, closed.ids.len(), Some(reason)).await?;
         let has_more = has_more(&mut tx, selection, &closed).await?;
         tx.commit().await?;
-        Ok(Ended { ids: closed.ids, nudges: vec![], has_more })
+        Ok(Ended { ids: closed.ids, at: closed.at, nudges: vec![], has_more })
     }
 
     /// One audit row beside those of each exception, so that the history of a group reads alone.
-    async fn tell_group(
+    pub(super) async fn tell_group(
         &self,
         tx: &mut Transaction<'static, Postgres>,
         selection: &Selection,
@@ -208,7 +215,7 @@ pub(crate) async fn close(
     let rows = sqlx::query(
         "UPDATE exceptions e SET state = $1, resolution = $2, closed_at = now()
          FROM (SELECT id FROM exceptions WHERE tenant_id = current_tenant() AND state = 'open' AND (id = ANY($3) OR cause_key = $4) ORDER BY id LIMIT $5 FOR UPDATE) s
-         WHERE e.id = s.id RETURNING e.id, e.delivery_id, e.message_id, e.code",
+         WHERE e.id = s.id RETURNING e.id, e.delivery_id, e.message_id, e.code, e.closed_at",
     )
     .bind(state)
     .bind(resolution)
@@ -220,6 +227,7 @@ pub(crate) async fn close(
     let mut closed = Closed::default();
     for row in rows {
         closed.ids.push(row.try_get("id")?);
+        closed.at = row.try_get("closed_at")?;
         let delivery = row.try_get::<Option<Uuid>, _>("delivery_id")?;
         closed.deliveries.extend(delivery);
         if row.try_get::<&str, _>("code")?.starts_with(difference::CODES) {
