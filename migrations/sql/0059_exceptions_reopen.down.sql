@@ -1,4 +1,5 @@
 DROP INDEX exceptions_ignored;
+DROP INDEX messages_left;
 DROP TRIGGER deliveries_guard ON deliveries;
 CREATE TRIGGER deliveries_guard BEFORE UPDATE OF state ON deliveries FOR EACH ROW
     WHEN (OLD.state <> NEW.state AND NOT (OLD.state || '>' || NEW.state = ANY (ARRAY[

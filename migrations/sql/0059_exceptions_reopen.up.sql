@@ -15,3 +15,6 @@ CREATE TRIGGER deliveries_guard BEFORE UPDATE OF state ON deliveries FOR EACH RO
 
 -- Of a cause those that were ignored, however many of it were closed otherwise.
 CREATE INDEX exceptions_ignored ON exceptions (tenant_id, cause_key) WHERE state = 'ignored';
+
+-- Whether a thing that never became a record was deleted since.
+CREATE INDEX messages_left ON messages (connection_id, source_id) WHERE state = 'ignored' AND source_id IS NOT NULL;

@@ -46,13 +46,17 @@ impl Rules {
         self
     }
 
-    /// A field that both write, and not by the same rules: they cannot lie over the same rules.
+    /// A field that both write, and not by the same rules in the same order: they cannot lie over the same rules.
     #[must_use]
     pub fn conflict<'r>(&'r self, other: &Rules) -> Option<&'r str> {
-        let differs =
-            |rule: &Rule, theirs: &Rule| theirs.field() == rule.field() && !(self.0.contains(theirs) && other.0.contains(rule));
-        let found = self.0.iter().find(|rule| other.0.iter().any(|theirs| differs(rule, theirs)));
-        found.map(|rule| rule.to.as_str())
+        fn of<'r>(rules: &'r Rules, field: &str) -> Vec<&'r Rule> {
+            rules.0.iter().filter(|rule| rule.field() == field).collect()
+        }
+        let differs = |rule: &Rule| {
+            let theirs = of(other, rule.field());
+            !theirs.is_empty() && theirs != of(self, rule.field())
+        };
+        self.0.iter().find(|rule| differs(rule)).map(|rule| rule.to.as_str())
     }
 }
 

@@ -118,7 +118,13 @@ export function useExceptionAct<Result, Variables, Payload extends ActPayload>(d
     networkMode: "always",
     onSuccess: ({ userErrors, count, hasMore, payloads }, { done, undo }) => {
       const refused = userErrors[0];
-      if (refused) return refuse(refused);
+      if (refused) {
+        refuse(refused);
+        // What was done before that is done, and may be taken back.
+        const back = undo?.(payloads);
+        if (back) tell(done(count, payloads), "good", back);
+        return;
+      }
       tell(done(count, payloads) + (hasMore ? more : ""), "good", undo?.(payloads));
       // Another form may stand in its place by now.
       if (isThere.current) close();
@@ -323,11 +329,11 @@ function Snooze({ chosen, count, close }: ActProps) {
 function Ignore({ chosen, count, close }: ActProps) {
   const act = useExceptionAct(ExceptionIgnoreDocument, (result) => result.exceptionIgnore, close);
   const undo = useUndo();
-  // Of a cause only those of this act: what was ignored before it was meant to be.
+  // Of a cause only those of this act: what was ignored otherwise was meant to be.
   const back = (payloads: readonly ActPayload[]) => {
     const ended = chosen.flatMap(({ selection }, at) => {
-      const since = payloads[at]?.endedAt;
-      return since ? [{ input: selection, since }] : [];
+      const endedAt = payloads[at]?.endedAt;
+      return endedAt ? [{ input: selection, endedAt }] : [];
     });
     return ended.length > 0 ? undo(ExceptionReopenDocument, ended, (result) => result.exceptionReopen, (results) => reopened(results.map((result) => result.exceptionReopen))) : undefined;
   };

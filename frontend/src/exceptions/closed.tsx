@@ -3,7 +3,9 @@ import { Link } from "@tanstack/react-router";
 import { useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
+import { LoadMore, Problem, type Pages } from "../ui/state";
 import { Table, type Column } from "../ui/table";
+import { Time } from "../ui/time";
 import { useExceptionAct } from "./act";
 import { ExceptionReopenDocument, type ExceptionsQuery, type ExceptionSelectionInput } from "./query.generated";
 import { reopened } from "./reopened";
@@ -13,16 +15,26 @@ type Row = ExceptionsQuery["exceptions"]["nodes"][number];
 /** Opens ignored exceptions again. It asks nothing first: nothing is sent by it. */
 export function useReopen() {
   const { run, isBusy } = useExceptionAct(ExceptionReopenDocument, (result) => result.exceptionReopen, () => undefined, false, "");
-  return { isBusy, reopen: (input: ExceptionSelectionInput) => run({ input }, (_, payloads) => reopened(payloads)) };
+  return { isBusy, reopen: (input: ExceptionSelectionInput, endedAt: string | null = null) => run({ input, endedAt }, (_, payloads) => reopened(payloads)) };
 }
 
-export function Closed({ title, rows }: { title: string; rows: Row[] }) {
+interface ClosedProps {
+  title: string;
+  of: Pages & { rows: Row[] };
+}
+
+export function Closed({ title, of }: ClosedProps) {
   const tenant = useTenant();
   const may = useMay();
   const { reopen, isBusy } = useReopen();
+  const { rows } = of;
+  if (of.error && !of.data) return <Problem error={of.error} retry={() => void of.refetch()} />;
   const first = rows[0];
   if (!first) return null;
-  const isWay = may("work") && rows.some((row) => row.state === "ignored");
+  const ignoredAt = rows.flatMap((row) => (row.state === "ignored" && row.closedAt ? [row.closedAt] : []));
+  // Of the act that was last: those before it were meant, or were taken back meanwhile.
+  const last = ignoredAt.sort().at(-1);
+  const isWay = may("work") && last !== undefined;
   const columns: Column<Row>[] = [
     {
       header: "Exception",
@@ -49,12 +61,13 @@ export function Closed({ title, rows }: { title: string; rows: Row[] }) {
       <div className="row apart">
         <h2>{title}</h2>
         {isWay && (
-          <button type="button" className="button" disabled={isBusy} onClick={() => reopen({ causeKey: first.causeKey })}>
-            Reopen all that were ignored
+          <button type="button" className="button" disabled={isBusy} onClick={() => reopen({ causeKey: first.causeKey }, last)}>
+            Reopen all ignored at once, <Time at={last} />
           </button>
         )}
       </div>
       <Table label={title === "Ignored" ? "Ignored exceptions" : "Closed exceptions"} idOf={(row) => row.id} rows={rows} columns={columns} />
+      <LoadMore of={of} />
     </section>
   );
 }

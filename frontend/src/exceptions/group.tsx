@@ -71,8 +71,7 @@ function Worked({ causeKey }: { causeKey: string }) {
       </div>
       {/* An address may name the cause by a key that was sealed for somebody else: what is listed has it as it is shown here. */}
       {named && <ExceptionDetail key={named} id={named} causeKey={asked.rows[0]?.causeKey ?? causeKey} />}
-      {asked.error && !asked.data && <Problem error={asked.error} retry={() => void asked.refetch()} />}
-      <Closed title="What became of them" rows={asked.rows} />
+      <Closed title="What became of them" of={asked} />
     </>
   );
 }
@@ -82,7 +81,7 @@ function Work({ group }: { group: Group }) {
   const navigate = useNavigate();
   const search = useSearch({ from: "/t/$tenant/exceptions/$causeKey" });
   const asked = usePages(ExceptionsDocument, { causeKey: group.causeKey, state: "open", first: 100 }, (result) => result.exceptions, { everyMs: EVERY_MS });
-  const ignored = usePages(ExceptionsDocument, { causeKey: group.causeKey, state: "ignored", first: 20 }, (result) => result.exceptions);
+  const ignored = usePages(ExceptionsDocument, { causeKey: group.causeKey, state: "ignored", first: 20 }, (result) => result.exceptions, { everyMs: EVERY_MS });
   const rows = asked.rows;
   const [before, setCurrent] = useState<Current | null>(null);
   const isListed = rows.some((row) => row.id === before?.id);
@@ -219,7 +218,7 @@ function Work({ group }: { group: Group }) {
         </Asked>
       </section>
       {current && <ExceptionDetail key={current.id} id={current.id} causeKey={group.causeKey} />}
-      <Closed title="Ignored" rows={ignored.rows} />
+      <Closed title="Ignored" of={ignored} />
       <Said comments={group.comments} history={group.history} about="this cause" />
       {act && <ActDialog act={act} chosen={[{ selection, before: stood }]} count={count} about={group.cause} close={() => setAct(null)} />}
     </>

@@ -20,8 +20,8 @@ export function Differences({ running, version, spec }: { running: Spec | null; 
         <div key={side}>
           <h3>{side}</h3>
           <ul className="stack tight">
-            {found.map((one) => (
-              <li key={`${one.to} ${one.key}`} className="break">
+            {found.map((one, index) => (
+              <li key={`${one.to} ${one.key} ${index}`} className="break">
                 <code>{one.to || "a rule without a target"}</code> {one.key && <>({one.key}) </>}
                 {one.before !== null && <del>{written(one.before)}</del>} {one.before !== null && one.after !== null && "becomes "}
                 {one.after !== null && <ins>{written(one.after)}</ins>} {one.after === null && "is taken away"}

@@ -97,6 +97,35 @@ async fn what_waits_of_a_deleted_thing_is_not_sent_its_exception_closes_and_it_m
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_while_it_was_ignored_is_not_opened_again() {
+    world(async |world| {
+        let client = world.acme.client.clone();
+        let shop = OwnSystem::connect(&client, "Own shop").await.unwrap();
+        client.flow_publish("own orders", &shop.connection, &world.acme.destination, json!({})).await.unwrap();
+        // One whose code nobody knows, and one that nobody could read: it never became a record.
+        assert_eq!(shop.send("order", order("stopped", "NOBODY-KNOWS")).await.unwrap(), 200);
+        assert_eq!(shop.send("order", json!({"source_id": "unread", "status": "open"})).await.unwrap(), 200);
+        eventually("both are stopped", async || (client.exception_groups().await.unwrap().len() == 2).then_some(())).await;
+        let data = client.ask("{ exceptions(state: \"open\") { nodes { id } } }", json!({})).await.unwrap();
+        let ids: Vec<&Value> = data["exceptions"]["nodes"].as_array().unwrap().iter().map(|node| &node["id"]).collect();
+        let ignore = "mutation($i: ExceptionSelectionInput!) { exceptionIgnore(input: $i, reason: \"a slip\") { count } }";
+        assert_eq!(client.ask(ignore, json!({"i": {"ids": ids}})).await.unwrap()["exceptionIgnore"]["count"], 2);
+        for id in ["stopped", "unread"] {
+            assert_eq!(shop.send("order", json!({"source_id": id, "deleted": true})).await.unwrap(), 200);
+        }
+        eventually("both are told to be deleted", async || {
+            let ignored = client.ledger().await.unwrap().message("ignored");
+            (ignored == 2 && deleted(&client, &shop.connection).await == ["stopped"]).then_some(())
+        })
+        .await;
+        let reopen = "mutation($i: ExceptionSelectionInput!) { exceptionReopen(input: $i) { count stay { code count } } }";
+        let reopened = client.ask(reopen, json!({"i": {"ids": ids}})).await.unwrap();
+        assert_eq!(reopened["exceptionReopen"], json!({"count": 0, "stay": [{"code": "deleted", "count": 2}]}));
+    })
+    .await;
+}
+
 /// A desk whose customers are all listed each time.
 struct Desk {
     client: Client,

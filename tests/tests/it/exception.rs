@@ -462,15 +462,15 @@ async fn a_message_that_nobody_could_read_is_over_once_a_later_one_of_the_same_t
 
 const IGNORE: &str =
     "mutation($i: ExceptionSelectionInput!, $why: String!) { exceptionIgnore(input: $i, reason: $why) { count endedAt } }";
-const REOPEN: &str = "mutation($i: ExceptionSelectionInput!, $since: DateTime) { exceptionReopen(input: $i, since: $since) {
+const REOPEN: &str = "mutation($i: ExceptionSelectionInput!, $at: DateTime) { exceptionReopen(input: $i, endedAt: $at) {
     count hasMore stay { code count why } userErrors { message } } }";
 
 async fn ignore(client: &Client, selection: Value, why: &str) -> Value {
     client.ask(IGNORE, json!({"i": selection, "why": why})).await.unwrap()["exceptionIgnore"].take()
 }
 
-async fn reopen(client: &Client, selection: Value, since: Value) -> Value {
-    client.ask(REOPEN, json!({"i": selection, "since": since})).await.unwrap()["exceptionReopen"].take()
+async fn reopen(client: &Client, selection: Value, ended_at: Value) -> Value {
+    client.ask(REOPEN, json!({"i": selection, "at": ended_at})).await.unwrap()["exceptionReopen"].take()
 }
 
 /// The ids of the exceptions of a state, in their order.

@@ -173,6 +173,37 @@ async fn a_seller_that_offers_what_is_not_there_raises_one_exception_that_closes
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_an_items_stock_one_exception_is_open_whatever_is_opened_again() {
+    world(async |world| {
+        let trade = Trade::open(world, json!({})).await;
+        trade.flow().await;
+        trade.count("HAT", "10", "2026-11-27T11:00:00Z").await;
+        trade.offers("HAT", "9").await;
+        let pause = "mutation($id: ID!) { connectionPause(id: $id) { userErrors { message } } }";
+        trade.client.ask(pause, json!({"id": trade.seller})).await.unwrap();
+        trade.order("1042", "open", "4").await;
+        trade.raises(&["Market offers 9 of HAT, but only 6 are free: 4 are reserved by open orders."]).await;
+        let cause = json!({"i": {"causeKey": trade.client.exception_groups().await.unwrap()[0]["causeKey"]}});
+        let ignore = "mutation($i: ExceptionSelectionInput!) { exceptionIgnore(input: $i, reason: \"a slip\") { count } }";
+        let reopen = "mutation($i: ExceptionSelectionInput!) { exceptionReopen(input: $i) { count stay { code count } } }";
+        trade.client.ask(ignore, cause.clone()).await.unwrap();
+        trade.order("1043", "open", "1").await;
+        let five = "Market offers 9 of HAT, but only 5 are free: 5 are reserved by open orders.";
+        trade.raises(&[five]).await;
+        let reopened = trade.client.ask(reopen, cause.clone()).await.unwrap();
+        assert_eq!(reopened["exceptionReopen"], json!({"count": 0, "stay": [{"code": "open", "count": 1}]}));
+        // Of both that were ignored one is open again, and says the numbers of now.
+        trade.client.ask(ignore, cause.clone()).await.unwrap();
+        let reopened = trade.client.ask(reopen, cause).await.unwrap();
+        assert_eq!(reopened["exceptionReopen"], json!({"count": 1, "stay": [{"code": "open", "count": 1}]}));
+        trade.raises(&[five]).await;
+        trade.order("1044", "open", "1").await;
+        trade.raises(&["Market offers 9 of HAT, but only 4 are free: 6 are reserved by open orders."]).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stock_survives_the_death_of_workers_and_is_nobody_elses() {
     world(async |world| {
         let trade = Trade::open(world, json!({})).await;

@@ -41,7 +41,7 @@ pub enum ExceptionRetryVersions {
 pub struct ExceptionPayload {
     /// How many exceptions it was about.
     pub count: i32,
-    /// When they were closed: what `exceptionReopen` takes as `since`. Null where the act closes none, or says only how many.
+    /// When they were closed: what `exceptionReopen` takes to be about these alone. Null where the act closes none, or says only how many.
     pub ended_at: Option<DateTime<Utc>>,
     /// More of the cause are open than one act takes: do it again.
     pub has_more: bool,
@@ -144,20 +144,20 @@ impl ExceptionMutation {
     }
 
     /// Takes back that these were ignored, at most 10,000 at once: they are open again, and their deliveries wait for a person as before. Nothing
-    /// is sent before somebody retries them. With `since` only those that were ignored from then on. What a later version of the record has
+    /// is sent before somebody retries them. With `endedAt` only those of the act that answered it. What a later version of the record has
     /// taken the place of stays ignored, as does what cannot be sent any more: `stay` says how many and why.
     async fn exception_reopen(
         &self,
         ctx: &Context<'_>,
         input: ExceptionSelectionInput,
-        since: Option<DateTime<Utc>>,
+        ended_at: Option<DateTime<Utc>>,
     ) -> Result<ExceptionReopenPayload> {
         let selection = match select(ctx, &input) {
             Ok(selection) => selection,
             Err(error) => return Ok(ExceptionReopenPayload { user_errors: vec![error], ..ExceptionReopenPayload::default() }),
         };
         let reopened =
-            within(ctx, Permission::WorkExceptions, async |store| store.exceptions_reopen(&selection, since).await).await?;
+            within(ctx, Permission::WorkExceptions, async |store| store.exceptions_reopen(&selection, ended_at).await).await?;
         Ok((&reopened).into())
     }
 

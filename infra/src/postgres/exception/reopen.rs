@@ -88,7 +88,7 @@ struct Judged {
 }
 
 /// Exceptions that are ignored, with why they cannot be open again; NULL where they can. Leans on exceptions_ignored and the primary key for which
-/// these are, on deliveries_record for what came later, on the unique key of records and on record_revisions_record for messages.
+/// these are, on deliveries_record for what came later, on the unique key of records, messages_left and record_revisions_record for messages.
 ///
 /// What would have ended an exception while it was open ends one that was ignored as well: a later revision that is planned, a deletion, a later
 /// message of the same thing. Beside that nothing later may have had an effect at the destination, or may be about to have one: while it was
@@ -96,23 +96,29 @@ struct Judged {
 const JUDGED: &str = "WITH f AS MATERIALIZED (
         SELECT e.* FROM exceptions e
         WHERE e.tenant_id = current_tenant() AND e.state = 'ignored' AND (e.id = ANY($1) OR e.cause_key = $2)
-          AND ($3::timestamptz IS NULL OR e.closed_at >= $3)
+          AND ($3::timestamptz IS NULL OR e.closed_at = $3)
     )
     SELECT f.id, f.delivery_id, f.message_id, coalesce(d.record_id, f.record_id, t.id) AS record_id, f.resolution, k.is_difference,
         CASE WHEN f.check_kind IS NULL THEN coalesce(f.delivery_id, f.message_id)::text
+             -- Of the stock of an item one is open, which is worded anew when its numbers change.
+             WHEN f.check_kind = 'inventory' THEN concat_ws('|', f.record_id, f.check_kind, f.connection_id, f.code)
              ELSE concat_ws('|', f.record_id, f.check_kind, md5(f.sentence)) END AS subject,
         CASE
             WHEN octet_length(v.document) = 77 AND is_tombstone(v.document) THEN 'erased'
             WHEN octet_length(m.body) = 77 AND is_tombstone(m.body) THEN 'erased'
             WHEN f.delivery_id IS NOT NULL AND d.id IS NULL OR f.message_id IS NOT NULL AND m.id IS NULL THEN 'elsewhere'
             -- The very act that closed the exception is what cancelled the delivery, or accepted the difference.
-            WHEN k.is_difference AND NOT (d.state IN ('confirmed', 'reconciled') AND EXISTS (
+            WHEN k.is_difference AND NOT (d.state IN ('confirmed', 'reconciled', 'superseded', 'cancelled') AND EXISTS (
                      SELECT FROM differences x WHERE x.delivery_id = d.id AND x.state = 'accepted' AND x.closed_at = f.closed_at)) THEN 'elsewhere'
             WHEN NOT k.is_difference AND d.id IS NOT NULL AND (d.state <> 'cancelled' OR d.settled_at IS DISTINCT FROM f.closed_at) THEN 'elsewhere'
             WHEN m.state <> 'ignored' THEN 'elsewhere'
             -- A write that may have had its effect is proven whatever came after it, and what was sent wrongly is still undone.
             WHEN NOT k.is_difference AND d.undoes IS NULL AND NOT d.unproven AND d.calls_done = 0 AND r.deleted_at IS NOT NULL THEN 'deleted'
             WHEN t.deleted_at >= m.received_at THEN 'deleted'
+            -- A deletion of what never became a record settles so, and no person decided about it.
+            WHEN t.id IS NULL AND EXISTS (
+                SELECT FROM messages x WHERE x.connection_id = m.connection_id AND x.source_id = m.source_id AND x.record_kind = m.record_kind
+                  AND x.state = 'ignored' AND x.id > m.id AND NOT EXISTS (SELECT FROM exceptions o WHERE o.message_id = x.id)) THEN 'deleted'
             WHEN NOT k.is_difference AND d.undoes IS NULL AND NOT d.unproven AND d.calls_done = 0 AND r.revision > d.revision
                  -- A flow that delivers each revision keeps those before, unless it does not take the record any more.
                  AND (w.policy->>'ordering' IS DISTINCT FROM 'each' OR NOT EXISTS (
@@ -128,7 +134,8 @@ const JUDGED: &str = "WITH f AS MATERIALIZED (
             WHEN EXISTS (SELECT FROM exceptions o WHERE o.delivery_id = f.delivery_id AND o.state = 'open') THEN 'open'
             WHEN EXISTS (SELECT FROM exceptions o WHERE o.message_id = f.message_id AND o.state = 'open') THEN 'open'
             WHEN f.check_kind IS NOT NULL AND EXISTS (
-                SELECT FROM exceptions o WHERE o.record_id = f.record_id AND o.check_kind = f.check_kind AND o.sentence = f.sentence AND o.state = 'open')
+                SELECT FROM exceptions o WHERE o.record_id = f.record_id AND o.check_kind = f.check_kind AND o.state = 'open'
+                  AND (o.sentence = f.sentence OR f.check_kind = 'inventory' AND o.connection_id = f.connection_id AND o.code = f.code))
                 THEN 'open'
             WHEN k.is_difference AND EXISTS (
                 SELECT FROM differences x JOIN differences o ON o.flow_id = x.flow_id AND o.kind = x.kind AND o.thing = x.thing AND o.state = 'open'
@@ -146,15 +153,19 @@ const JUDGED: &str = "WITH f AS MATERIALIZED (
     ORDER BY f.id";
 
 impl TenantStore<'_> {
-    /// Opens ignored exceptions again, oldest first, with `since` only those that were ignored from then on. Their deliveries and messages wait
+    /// Opens ignored exceptions again, oldest first; with `ended_at` only those of the act that ignored them then. Their deliveries and messages wait
     /// for a person as before. What cannot be open again stays, and is counted.
     ///
     /// # Errors
     /// Where the database does not answer, or the same difference was found again in the same moment: then nothing was done.
-    pub async fn exceptions_reopen(&self, selection: &Selection, since: Option<DateTime<Utc>>) -> Result<Reopened, StoreError> {
+    pub async fn exceptions_reopen(
+        &self,
+        selection: &Selection,
+        ended_at: Option<DateTime<Utc>>,
+    ) -> Result<Reopened, StoreError> {
         let mut tx = self.begin().await?;
         let mut reopened = Reopened::default();
-        let found = judged(&mut tx, &selection.ids, selection.cause_key.as_deref(), since).await?;
+        let found = judged(&mut tx, &selection.ids, selection.cause_key.as_deref(), ended_at).await?;
         let mut able = reopened.keep_able(found);
         let most = usize::try_from(SELECTED_MAX).unwrap_or(usize::MAX);
         reopened.has_more = able.len() > most;
@@ -223,9 +234,9 @@ async fn judged(
     tx: &mut Transaction<'static, Postgres>,
     ids: &[Uuid],
     cause_key: Option<&str>,
-    since: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
 ) -> Result<Vec<Judged>, StoreError> {
-    let rows = sqlx::query(JUDGED).bind(ids).bind(cause_key).bind(since).fetch_all(&mut **tx).await?;
+    let rows = sqlx::query(JUDGED).bind(ids).bind(cause_key).bind(ended_at).fetch_all(&mut **tx).await?;
     let judged = |row: sqlx::postgres::PgRow| -> Result<Judged, StoreError> {
         let id: Uuid = row.try_get("id")?;
         let word: Option<&str> = row.try_get("stays")?;
@@ -247,20 +258,26 @@ async fn judged(
     rows.into_iter().map(judged).collect()
 }
 
-/// Takes what these are about in hand, in the order in which whoever receives does: no revision comes to the records, and nothing of them that
-/// stopped or was ignored moves.
+/// Takes what these are about in hand, in the order in which whoever receives does: no revision comes to the records, and nothing moves of what
+/// stopped or was ignored at the same destination.
 async fn hold(tx: &mut Transaction<'static, Postgres>, able: &[Judged]) -> Result<(), StoreError> {
     let records: Vec<Uuid> = able.iter().filter_map(|one| one.record).collect();
     sqlx::query("SELECT id FROM records WHERE id = ANY($1) ORDER BY connection_id, kind, source_id FOR NO KEY UPDATE")
         .bind(&records)
         .execute(&mut **tx)
         .await?;
-    let delivered: Vec<Uuid> = able.iter().filter(|one| one.delivery.is_some()).filter_map(|one| one.record).collect();
-    // No index has the state so: what waits for a connection would be read to its end for these.
-    sqlx::query("SELECT id FROM deliveries WHERE record_id = ANY($1) AND state || '' IN ('exception', 'cancelled') ORDER BY id FOR UPDATE")
-        .bind(&delivered)
-        .execute(&mut **tx)
-        .await?;
+    let (delivered, deliveries): (Vec<Uuid>, Vec<Uuid>) = able.iter().filter_map(|one| one.record.zip(one.delivery)).unzip();
+    // These, and what came later to where they go. No index has the state so: what waits for a connection would be read to its end for these.
+    sqlx::query(
+        "SELECT o.id FROM deliveries o WHERE o.record_id = ANY($1) AND o.state || '' IN ('exception', 'cancelled')
+           AND EXISTS (SELECT FROM deliveries d WHERE d.id = ANY($2) AND d.record_id = o.record_id AND d.connection_id = o.connection_id
+                         AND d.revision <= o.revision)
+         ORDER BY o.id FOR UPDATE OF o",
+    )
+    .bind(&delivered)
+    .bind(&deliveries)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

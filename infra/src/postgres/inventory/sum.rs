@@ -160,8 +160,10 @@ impl Stock<'_> {
                 let reason = risk.reason();
                 let same: Vec<&Opened> =
                     known.iter().filter(|one| one.connection == connection.0 && one.code == reason.code).collect();
-                stays.extend(same.iter().map(|one| one.id));
-                if let Some(open) = same.iter().find(|one| one.is_open) {
+                // One stays, and of several that one that says it already: another one cannot be worded so beside it.
+                let open = same.iter().filter(|one| one.is_open).max_by_key(|one| one.sentence == reason.sentence);
+                stays.extend(open.map(|one| one.id));
+                if let Some(open) = open {
                     if open.sentence != reason.sentence {
                         resaid.push((open.id, reason.sentence));
                     }
@@ -172,6 +174,7 @@ impl Stock<'_> {
             over.extend(known.iter().filter(|one| one.is_open && !stays.contains(&one.id)).map(|one| one.id));
         }
         let scope = self.store.scope();
+        exception::resolve(&mut self.tx, scope, &over, "The stock covers it again").await?;
         exception::open(&mut self.tx, scope, &reasons.iter().map(|(subject, reason)| (*subject, reason)).collect::<Vec<_>>())
             .await?;
         sqlx::query("UPDATE exceptions e SET sentence = i.sentence FROM unnest($1::uuid[], $2::text[]) AS i (id, sentence) WHERE e.id = i.id")
@@ -179,7 +182,7 @@ impl Stock<'_> {
             .bind(resaid.iter().map(|(_, sentence)| sentence.as_str()).collect::<Vec<_>>())
             .execute(&mut *self.tx)
             .await?;
-        exception::resolve(&mut self.tx, scope, &over, "The stock covers it again").await
+        Ok(())
     }
 
     /// The exceptions of these items, by SKU.
