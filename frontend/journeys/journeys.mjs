@@ -106,7 +106,7 @@ export const journeys = {
     await look(page, "exception-worked");
   },
 
-  async a_cause_is_assigned_commented_snoozed_and_ignored_with_a_reason({ page, stack }) {
+  async a_cause_is_assigned_commented_snoozed_ignored_with_a_reason_and_opened_again({ page, stack }) {
     for (let number = 5_200; number < 5_203; number += 1) await send(stack.hookUrl, number, withSku("SOCK-9"));
     await until("the cause", async () => {
       await page.goto(`${stack.url}/t/acme/exceptions?text=SOCK-9`);
@@ -140,6 +140,14 @@ export const journeys = {
     await look(page, "ignore");
     await page.getByRole("dialog").getByRole("button", { name: "Ignore" }).click();
     await page.getByText("1 exception will not be sent.").waitFor();
+    // It was no test order: it stands below those that are open, with its reason and its way back.
+    const ignored = page.getByRole("table", { name: "Ignored exceptions" });
+    await ignored.getByText("A test order").waitFor();
+    await inBothThemes(page, "exception-ignored");
+    await ignored.getByRole("button", { name: /^Reopen: Order #520\d/ }).click();
+    await page.getByText("1 exception is open again.").waitFor();
+    await ignored.waitFor({ state: "detached" });
+    await page.getByText(/^All 3$/).waitFor();
     await page.goto(`${stack.url}/t/acme/exceptions`);
     await heading(page, "Exceptions");
     await page.getByRole("checkbox", { name: "Snoozed" }).check();
