@@ -40,7 +40,7 @@ export const swaps = {
     await dialog.getByRole("button", { name: "Let it run" }).click();
     await page.getByText("is made too, and not sent").first().waitFor();
     await send(stack.hookUrl, 6_750, () => undefined);
-    await until("the shadow sees an order", async () => /[1-9]\d* have a request on both sides/.test(await page.getByRole("region", { name: "Shadow" }).innerText()), 60_000);
+    await until("the shadow sees an order", async () => /[1-9]\d* (have|has) a request on both sides/.test(await page.getByRole("region", { name: "Shadow" }).innerText()), 60_000);
     await inBothThemes(page, "swap-shadow");
     await page.getByRole("button", { name: "Cut over" }).click();
     await dialog.getByLabel("Percent").fill("10");

@@ -164,7 +164,7 @@ function SearchForm({ names }: { names: Names | undefined }) {
               <option value="">anybody</option>
               {names?.members.map((one) => (
                 <option key={one.userId} value={one.userId}>
-                  {one.name || one.email}
+                  {one.name ? `${one.name} (${one.email})` : one.email}
                 </option>
               ))}
             </select>

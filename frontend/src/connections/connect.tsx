@@ -97,7 +97,7 @@ function Form({ connector, tenant }: { connector: ConnectorFormQuery["connectors
           {connector.consent && (
             <div className="note">
               <p>Next you are sent to {connector.title}, where you allow this:</p>
-              <ul>
+              <ul className="points">
                 {connector.consent.scopes.map((one) => (
                   <li key={one.name}>{one.title}</li>
                 ))}

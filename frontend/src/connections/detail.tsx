@@ -1,7 +1,7 @@
 // One connection: how it is and what is to be done, its limits and how much of them is in use, its webhooks and polls, its settings and credential.
 import { useState } from "react";
 import { Link, useParams, useSearch } from "@tanstack/react-router";
-import { useAsk } from "../api/hooks";
+import { SELDOM, useAsk } from "../api/hooks";
 import { Incidents } from "../incidents/incidents";
 import { useMay } from "../app/role";
 import { ActButton } from "../ui/act-button";
@@ -20,17 +20,24 @@ import {
   ConnectionPauseDocument,
   ConnectionReconnectedDocument,
   ConnectionResumeDocument,
+  ConnectorFormDocument,
   SubscriptionCheckDocument,
   type ConnectionDetailQuery,
+  type ConnectorFormQuery,
 } from "./query.generated";
 
 type ConnectionNode = NonNullable<ConnectionDetailQuery["connection"]>;
+type ConnectorNode = ConnectorFormQuery["connectors"][number];
 const EVERY_MS = 3_000;
+/** What holds deliveries back until it is mended there: of the others nothing waits that could be tried. */
+const HOLDS = ["OUTAGE", "CREDENTIAL"];
 
 export function ConnectionPage() {
   const { connectionId, tenant } = useParams({ from: "/t/$tenant/connections/$connectionId" });
   const asked = useAsk(ConnectionDetailDocument, { id: connectionId }, { everyMs: EVERY_MS });
   const connection = asked.data?.connection;
+  // How its form calls the settings. The page waits for that, so that no name becomes another one under the reader; without it, it has the API's names.
+  const forms = useAsk(ConnectorFormDocument, {}, SELDOM);
   return (
     <div className="stack">
       <p className="crumb">
@@ -40,10 +47,10 @@ export function ConnectionPage() {
       </p>
       {asked.error && !asked.data ? (
         <Problem error={asked.error} retry={() => void asked.refetch()} />
-      ) : !asked.data ? (
+      ) : !asked.data || (forms.isLoading && forms.failureCount === 0) ? (
         <Loading what="the connection" />
       ) : connection ? (
-        <Shown connection={connection} polls={asked.data.polls.nodes} />
+        <Shown connection={connection} connector={forms.data?.connectors.find((one) => one.name === connection.connector)} polls={asked.data.polls.nodes} />
       ) : (
         <Empty isPage title="There is no such connection">
           <p>It is none of this tenant’s, or the address is cut off.</p>
@@ -53,7 +60,7 @@ export function ConnectionPage() {
   );
 }
 
-function Shown({ connection, polls }: { connection: ConnectionNode; polls: ConnectionDetailQuery["polls"]["nodes"] }) {
+function Shown({ connection, connector, polls }: { connection: ConnectionNode; connector: ConnectorNode | undefined; polls: ConnectionDetailQuery["polls"]["nodes"] }) {
   const [dialog, setDialog] = useState<"settings" | "credential" | null>(null);
   const may = useMay()("configure");
   // The word only says that somebody comes back; what it came to is asked of the server.
@@ -83,7 +90,7 @@ function Shown({ connection, polls }: { connection: ConnectionNode; polls: Conne
           ) : (
             <ActButton document={ConnectionPauseDocument} values={{ id: connection.id }} payloadOf={(one) => one.connectionPause} label="Pause" done="Paused. Its deliveries stay planned." />
           )}
-          {connection.incidents.length > 0 && (
+          {connection.incidents.some(({ kind }) => HOLDS.includes(kind)) && (
             <ActButton document={ConnectionReconnectedDocument} values={{ id: connection.id }} payloadOf={(one) => one.connectionReconnected} label="I have mended it there: try now" done="What is held is tried now." isMain />
           )}
         </div>
@@ -107,11 +114,11 @@ function Shown({ connection, polls }: { connection: ConnectionNode; polls: Conne
                 </button>
               )}
             </div>
-            <dl className="facts">
+            <dl className="facts titled">
               <dt>Connector</dt>
-              <dd>{connection.connector}</dd>
+              <dd>{connector?.title ?? connection.connector}</dd>
               {Object.entries((connection.settings ?? {}) as Record<string, unknown>).map(([name, value]) => (
-                <Fact key={name} name={name} value={String(value)} />
+                <Fact key={name} name={connector?.settings.find((field) => field.name === name)?.title ?? name} value={String(value)} />
               ))}
               <dt>Since</dt>
               <dd>
@@ -222,7 +229,7 @@ function Listening({ connection, polls }: { connection: ConnectionNode; polls: C
             <Badge state={one.state} />
           </div>
           {one.failure && <p className="small">{one.failure}</p>}
-          {one.restored > 0 && <p className="small muted">The vendor dropped it {one.restored} times, and it was made again.</p>}
+          {one.restored > 0 && <p className="small muted">The vendor dropped it {one.restored === 1 ? "1 time" : `${one.restored} times`}, and it was made again.</p>}
         </div>
       ))}
       {polls.map((one) => (

@@ -140,7 +140,7 @@ function Steps({ id, rotation }: { id: string; rotation: Rotation }) {
   return (
     <div className="stack tight">
       <h3>Step by step</h3>
-      <ol>
+      <ol className="points">
         {guide.steps.map((step) => (
           <li key={step}>{step}</li>
         ))}

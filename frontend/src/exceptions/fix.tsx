@@ -68,7 +68,7 @@ function AddLookupValue({ group }: { group: Group }) {
       {Boolean(act.error) && <Problem error={act.error} />}
       <Field
         label={`What is “${value}” at the destination?`}
-        help={`Becomes an entry of the table “${lookupTable}”. All ${group.count.toLocaleString()} that lack it are tried again at once.`}
+        help={`Becomes an entry of the table “${lookupTable}”. ${group.count === 1 ? "The one that lacks it is" : `All ${group.count.toLocaleString()} that lack it are`} tried again at once.`}
         wrong={wrongWith(act.errors, "to") ?? act.errors[0]?.message}
       >
         {(props) => (

@@ -195,7 +195,7 @@ function Work({ group }: { group: Group }) {
       {may("work") ? <Fixes group={group} picked={picked} currentId={current?.wasOpen ? current.id : undefined} /> : <p className="note">Your role here may look at exceptions and not work them.</p>}
       {acts.length > 0 && (
       <div className="row actbar" role="toolbar" aria-label="Acts">
-        <strong>{picked.length > 0 ? `${picked.length} chosen` : `All ${group.count.toLocaleString()}`}</strong>
+        <strong>{picked.length > 0 ? `${picked.length} chosen` : group.count === 1 ? "This one" : `All ${group.count.toLocaleString()}`}</strong>
         <button type="button" className="button" onClick={() => take([{ selection, before: stood }])}>
           Make it mine <kbd>m</kbd>
         </button>

@@ -12,6 +12,7 @@ import { NUMBERS, Table, type Column } from "../ui/table";
 import { age } from "../ui/time";
 import { useTyped } from "../ui/typed";
 import { ActDialog, type Act, type Chosen } from "./act";
+import { many } from "./progress";
 import { ExceptionGroupsDocument, type ExceptionGroupsQuery } from "./query.generated";
 import { useTake } from "./take";
 
@@ -127,7 +128,7 @@ export function Exceptions() {
       {chosen.length > 0 && (
         <div className="row actbar" role="toolbar" aria-label="Acts">
           <strong>
-            {chosen.length === 1 ? "1 cause" : `${chosen.length.toLocaleString()} causes`}, {countOf(chosen).toLocaleString()} exceptions
+            {chosen.length === 1 ? "1 cause" : `${chosen.length.toLocaleString()} causes`}, {many(countOf(chosen))}
           </strong>
           {acts.map((one) => (
             <button key={one.key} type="button" className="button" onClick={one.act}>

@@ -45,7 +45,9 @@ export function Lines({ label, month, currency, lines, total }: LinesProps) {
               <Count line={line} label="Included" count={line.included} />
               <Count line={line} label="Beyond" count={line.beyond} />
               <td className="right num" data-label="Price">
-                <Price line={line} currency={currency} />
+                <div>
+                  <Price line={line} currency={currency} />
+                </div>
               </td>
               <td className="right num nowrap" data-label="Amount">
                 {money(line.amount, currency)}

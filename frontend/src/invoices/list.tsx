@@ -6,7 +6,7 @@ import { isMonth, monthName } from "../usage/months";
 import { Badge } from "../ui/badge";
 import { money } from "../ui/money";
 import { Asked, Empty, Loading, LoadMore, Problem } from "../ui/state";
-import { Table, type Column } from "../ui/table";
+import { NUMBERS, Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { Lines } from "./lines";
 import { InvoiceDraftDocument, InvoicesDocument, type InvoiceDraftQuery, type InvoicesQuery } from "./query.generated";
@@ -151,6 +151,7 @@ function Closed() {
       header: "Amount",
       accessorKey: "total",
       enableSorting: false,
+      meta: NUMBERS,
       cell: ({ row: { original: one } }) => (
         <span className="num nowrap">
           {money(one.total, one.currency)} {isCreditNote(one) && <span className="muted">of invoice {one.corrects?.number}</span>}

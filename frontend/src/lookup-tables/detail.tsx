@@ -78,7 +78,7 @@ function Shown({ table }: { table: TableNode }) {
           <h1 className="break">{table.name}</h1>
           <p>
             {KINDS[table.kind]}
-            {table.inverts && ", either way round"}. {table.entryCount.toLocaleString()} entries in version {table.version}.
+            {table.inverts && ", either way round"}. {table.entryCount.toLocaleString()} {table.entryCount === 1 ? "entry" : "entries"} in version {table.version}.
           </p>
         </div>
         <div className="row">

@@ -31,7 +31,7 @@ export function LedgerBar({ counts }: { counts: readonly { state: string; count:
           <li key={one.state}>
             <Link className="plain-link" to="/t/$tenant/deliveries" params={{ tenant }} search={{ state: one.state }}>
               <Badge state={one.state}>
-                {one.count.toLocaleString()} {words(one.state)}
+                {one.count.toLocaleString()} {one.state === "exception" && one.count !== 1 ? "exceptions" : words(one.state)}
               </Badge>
             </Link>
           </li>

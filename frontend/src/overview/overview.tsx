@@ -193,6 +193,7 @@ function Proof() {
                 "Never reconciled: nobody has compared both sides yet."
               )}
               {flow.health.openDifferences > 0 && ` ${flow.health.openDifferences.toLocaleString()} ${flow.health.openDifferences === 1 ? "difference is" : "differences are"} open.`}
+              {flow.health.openExceptions > 0 && ` ${flow.health.openExceptions.toLocaleString()} ${flow.health.openExceptions === 1 ? "waits" : "wait"} for a person.`}
             </p>
           </li>
         ))}

@@ -1,11 +1,13 @@
 // One comparison: how far it came, what both sides say, and each difference down to its fields, with the two acts that there are about it.
-import { Link, useParams, useSearch } from "@tanstack/react-router";
-import { useAsk } from "../api/hooks";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useAct, useAsk } from "../api/hooks";
+import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
-import { Empty, Loading, Problem } from "../ui/state";
+import { useTell } from "../ui/notice";
+import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { Time } from "../ui/time";
 import { Differences } from "./differences";
-import { ReconciliationDetailDocument, ReconciliationFlowDocument, type ReconciliationDetailQuery } from "./query.generated";
+import { ReconcileNowDocument, ReconciliationDetailDocument, ReconciliationFlowDocument, type ReconciliationDetailQuery } from "./query.generated";
 import { counts, found, KINDS, sentenceOf, type Report } from "./report";
 
 type Node = NonNullable<ReconciliationDetailQuery["reconciliation"]>;
@@ -41,6 +43,7 @@ function Shown({ one, tenant, kind }: { one: Node; tenant: string; kind: string 
   const flow = useAsk(ReconciliationFlowDocument, { id: one.flowId }).data?.flow;
   const report = (one.report ?? {}) as Report;
   const kinds = found(report);
+  const may = useMay();
   const isRunning = one.state === "queued" || one.state === "running";
   return (
     <>
@@ -67,7 +70,10 @@ function Shown({ one, tenant, kind }: { one: Node; tenant: string; kind: string 
             <Time at={one.from} /> to <Time at={one.until} />
           </p>
         </div>
-        <Badge state={one.isProof ? "proven" : one.state} />
+        <div className="row">
+          <Badge state={one.isProof ? "proven" : one.state} />
+          {one.state === "failed" && may("work") && <CompareAgain one={one} tenant={tenant} />}
+        </div>
       </div>
       <p className={`note ${one.isProof ? "good" : one.state === "failed" ? "bad" : isRunning ? "" : "warn"}`} role="status">
         <strong>{sentenceOf(one)}</strong>
@@ -87,20 +93,47 @@ function Shown({ one, tenant, kind }: { one: Node; tenant: string; kind: string 
           {note}
         </p>
       ))}
-      <nav className="tabs" aria-label="Kinds of difference">
-        <Link to="/t/$tenant/reconciliations/$reconciliationId" params={{ tenant, reconciliationId: one.id }} search={{}} replace data-state={kind ? undefined : "active"}>
-          All
-        </Link>
-        {kinds.map((each) => (
-          <Link key={each.kind} to="/t/$tenant/reconciliations/$reconciliationId" params={{ tenant, reconciliationId: one.id }} search={{ kind: each.kind }} replace data-state={kind === each.kind ? "active" : undefined}>
-            {each.kind.replaceAll("_", " ")} <span className="muted">{each.count.toLocaleString()}</span>
+      {(kinds.length > 0 || isRunning || kind) && (
+        <nav className="tabs" aria-label="Kinds of difference">
+          <Link to="/t/$tenant/reconciliations/$reconciliationId" params={{ tenant, reconciliationId: one.id }} search={{}} replace data-state={kind ? undefined : "active"}>
+            All
           </Link>
-        ))}
-      </nav>
+          {kinds.map((each) => (
+            <Link key={each.kind} to="/t/$tenant/reconciliations/$reconciliationId" params={{ tenant, reconciliationId: one.id }} search={{ kind: each.kind }} replace data-state={kind === each.kind ? "active" : undefined}>
+              {each.kind.replaceAll("_", " ")} <span className="muted">{each.count.toLocaleString()}</span>
+            </Link>
+          ))}
+        </nav>
+      )}
       {kind && KINDS[kind] && <p className="muted">{KINDS[kind].means}</p>}
       <Differences reconciliationId={one.id} kind={kind} state={one.state} />
       <Compared report={report} />
     </>
+  );
+}
+
+/** What could not be compared is compared anew, for the same time. */
+function CompareAgain({ one, tenant }: { one: Node; tenant: string }) {
+  const tell = useTell();
+  const navigate = useNavigate();
+  const act = useAct(ReconcileNowDocument);
+  const start = () =>
+    act.mutate(
+      { flowId: one.flowId, from: one.from, until: one.until },
+      {
+        onSuccess: ({ reconciliationStart: { reconciliation, userErrors } }) => {
+          const error = userErrors[0];
+          if (error) return tell(sentence(error.message), "bad");
+          tell("Both sides are being read, behind live work.");
+          if (reconciliation) void navigate({ to: "/t/$tenant/reconciliations/$reconciliationId", params: { tenant, reconciliationId: reconciliation.id } });
+        },
+        onError: (error) => tell(sentence(error.message), "bad"),
+      },
+    );
+  return (
+    <button type="button" className="button" disabled={act.isPending} onClick={start}>
+      Compare it again
+    </button>
   );
 }
 

@@ -66,7 +66,7 @@ export function Differences({ reconciliationId, kind, state }: { reconciliationI
     },
     { header: "At the destination", accessorFn: (row) => row.destinationId ?? "", cell: ({ row }) => <span className="break">{row.original.destinationId ?? <span className="muted">–</span>}</span> },
     {
-      header: "Fields: ours, and what is there",
+      header: "Fields: what is there, and ours",
       cell: ({ row: { original: row } }) => (
         <>
           {row.fields.map((field) => (

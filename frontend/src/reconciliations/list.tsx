@@ -124,7 +124,9 @@ function Proofs({ flows, compare, plan }: { flows: readonly FlowRow[]; compare: 
               <th scope="col">Flow</th>
               <th scope="col">Health</th>
               <th scope="col">Proven until</th>
-              <th scope="col">Open differences</th>
+              <th scope="col" className="right">
+                Open differences
+              </th>
               <th scope="col">Compared by itself</th>
               <th scope="col">
                 <span className="hidden-label">Acts</span>
@@ -146,7 +148,7 @@ function Proofs({ flows, compare, plan }: { flows: readonly FlowRow[]; compare: 
                   <Badge state={flow.health.state} />
                 </td>
                 <td data-label="Proven until">{flow.health.provenUntil ? <Time at={flow.health.provenUntil} /> : <span className="muted">never</span>}</td>
-                <td className="num" data-label="Open differences">{flow.health.openDifferences.toLocaleString()}</td>
+                <td className="right num" data-label="Open differences">{flow.health.openDifferences.toLocaleString()}</td>
                 <td data-label="Compared by itself">
                   {flow.reconciliationSchedule ? (
                     <span>

@@ -20,7 +20,9 @@ export function Provenance({ recordId }: { recordId: string }) {
           <table>
             <thead>
               <tr>
-                <th scope="col">Field</th>
+                <th scope="col" style={{ width: "45%" }}>
+                  Field
+                </th>
                 <th scope="col">Of the message</th>
                 <th scope="col">How</th>
               </tr>

@@ -6,7 +6,7 @@ import { Badge, words } from "../ui/badge";
 import { KINDS } from "../ui/kinds";
 import { useKeys } from "../ui/keys";
 import { Empty, LoadMore, Loading, Problem } from "../ui/state";
-import { Table, type Column } from "../ui/table";
+import { NUMBERS, Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { ConnectionNamesDocument, RecordsDocument, SearchDocument, type RecordsQuery, type SearchQuery } from "./query.generated";
 
@@ -133,7 +133,7 @@ function Newest({ kind, choose }: { kind: string | undefined; choose: (kind: str
     { header: "Record", accessorFn: (record) => record.number ?? record.sourceId, cell: ({ row }) => <RecordLink tenant={tenant} record={row.original} /> },
     { header: "Kind", accessorKey: "kind", cell: ({ row }) => words(row.original.kind) },
     { header: "From", accessorFn: (record) => nameOf?.(record.connectionId) ?? "" },
-    { header: "Revision", accessorKey: "revision" },
+    { header: "Revision", accessorKey: "revision", meta: NUMBERS },
     { header: "Changed", accessorKey: "updatedAt", cell: ({ row }) => <Time at={row.original.updatedAt} /> },
   ];
   return (

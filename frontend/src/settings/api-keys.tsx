@@ -9,7 +9,7 @@ import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { useShownOnce } from "../ui/shown-once";
 import { Empty, Loading, Problem } from "../ui/state";
-import { Table, type Column } from "../ui/table";
+import { NUMBERS, Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { GRANTS, grantsOf, type Grant } from "./grants";
 import { Operations, useOperationCount } from "./operations";
@@ -77,7 +77,7 @@ function Keys() {
         </ul>
       ),
     },
-    { header: "Calls a minute", accessorKey: "callsPerMinute", cell: ({ row }) => <span className="num">{row.original.callsPerMinute.toLocaleString()}</span> },
+    { header: "Calls a minute", accessorKey: "callsPerMinute", meta: NUMBERS, cell: ({ row }) => row.original.callsPerMinute.toLocaleString() },
     {
       header: "Last used",
       accessorFn: (key) => key.lastUsedAt ?? "",

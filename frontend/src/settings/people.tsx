@@ -342,7 +342,7 @@ function SignInPolicy() {
   const isOn = Boolean(policy?.secondFactorDemandedAt);
   if (asked.error && !policy) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!policy) return <Loading what="what is demanded" />;
-  const without = policy.without.map((one) => one.name || one.email);
+  const without = policy.without.map((one) => (one.name ? `${one.name} (${one.email})` : one.email));
   return (
     <section className="panel stack tight" aria-label="Second factor of everybody">
       <div className="row">

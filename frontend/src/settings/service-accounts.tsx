@@ -7,7 +7,7 @@ import { Badge } from "../ui/badge";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
 import { Empty, Loading, Problem } from "../ui/state";
-import { Table, type Column } from "../ui/table";
+import { NUMBERS, Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { GRANTS, grantsOf, keysOf, lostBy, type Grant } from "./grants";
 import { KeyUsed, Used } from "./key-used";
@@ -70,7 +70,7 @@ export function ServiceAccounts({ keys, makeKey }: { keys: readonly ApiKey[]; ma
         </ul>
       ),
     },
-    { header: "Calls a minute", accessorKey: "callsPerMinute", cell: ({ row }) => <span className="num">{row.original.callsPerMinute.toLocaleString()}</span> },
+    { header: "Calls a minute", accessorKey: "callsPerMinute", meta: NUMBERS, cell: ({ row }) => row.original.callsPerMinute.toLocaleString() },
     { header: "Keys", enableSorting: false, cell: ({ row }) => <Keys of={row.original} keys={keys} /> },
     {
       header: "Made",

@@ -5,6 +5,10 @@ test("what a shadow found is said, and what is nothing is left out", () => {
   expect(counts({ deliveries: 1_200, made: 1_190, refused: 10 })).toEqual(["1,190 have a request on both sides", "10 the candidate has no request for, and the destination of now has"]);
 });
 
+test("one is spoken of as one", () => {
+  expect(counts({ deliveries: 1, made: 1 })).toEqual(["1 has a request on both sides"]);
+});
+
 test.each([
   [null, true],
   [{}, true],

@@ -14,18 +14,21 @@ export interface Report {
   worth?: { currency: string; old: string; candidate: string }[];
 }
 
-const COUNTS = [
-  ["made", "have a request on both sides"],
+const COUNTS: readonly (readonly [key: Exclude<keyof Report, "causes" | "lost" | "worth">, words: string, ofOne?: string])[] = [
+  ["made", "have a request on both sides", "has a request on both sides"],
   ["refused", "the candidate has no request for, and the destination of now has"],
   ["mended", "only the candidate has a request for"],
   ["both_refused", "neither has a request for"],
   ["left", "the filter leaves out"],
   ["looked_up", "would be looked up at the candidate first; what it finds is not known"],
-] as const;
+];
 
 /** The counts that are not nothing. */
 export function counts(report: Report): string[] {
-  return COUNTS.flatMap(([key, words]) => ((report[key] ?? 0) > 0 ? [`${(report[key] ?? 0).toLocaleString("en")} ${words}`] : []));
+  return COUNTS.flatMap(([key, words, ofOne]) => {
+    const count = report[key] ?? 0;
+    return count > 0 ? [`${count.toLocaleString("en")} ${count === 1 ? (ofOne ?? words) : words}`] : [];
+  });
 }
 
 /** Only with a reason does one go on from a shadow that saw nothing, or found what is refused or lost. */

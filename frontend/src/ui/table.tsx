@@ -95,7 +95,7 @@ export function Table<Row>({ label, columns, rows, idOf, focused = -1, currentId
                     {header.column.getCanSort() ? (
                       <button type="button" className="sort" onClick={header.column.getToggleSortingHandler()}>
                         {title}
-                        <span aria-hidden="true">{order === "asc" ? "↑" : order === "desc" ? "↓" : ""}</span>
+                        {order && <span aria-hidden="true">{order === "asc" ? "↑" : "↓"}</span>}
                       </button>
                     ) : (
                       title
