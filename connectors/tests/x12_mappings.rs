@@ -200,6 +200,146 @@ fn charges_for_bringing_the_goods_are_shipping_and_all_others_are_not() {
     );
 }
 
+/// A record of `mappings/records` in which something says something else.
+fn record_with(kind: RecordKind, from: &str, to: &str) -> Value {
+    let text = std::fs::read_to_string(folder().join("mappings/records").join(format!("{kind}.json"))).unwrap();
+    assert!(text.contains(from), "{from}");
+    let record = Value::parse(text.replace(from, to).as_bytes(), &Limits::DEFAULT).unwrap();
+    canonical::check(kind, &record).unwrap_or_else(|issues| panic!("{kind}: {issues:?}"));
+    record
+}
+
+/// The text of a field; empty where it is not there.
+fn text_at<'v>(record: &'v Value, field: &str) -> &'v str {
+    record.at(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[test]
+fn an_answer_says_for_the_whole_order_and_for_each_line_how_it_stands() {
+    for (whole, line, status, acknowledgement) in [
+        ("AD", "IA", "acknowledged", "accepted"),
+        ("AD", "AR", "acknowledged", "accepted"),
+        ("AD", "BP", "acknowledged", "backordered"),
+        ("AD", "IQ", "acknowledged", "accepted_with_changes"),
+        ("AC", "IA", "acknowledged", "accepted_with_changes"),
+        ("AH", "IA", "submitted", ""),
+        ("RJ", "IR", "cancelled", "rejected"),
+        ("RO", "IB", "cancelled", "rejected"),
+    ] {
+        let text = sample("855_answer.edi").replace("BAK*00*AC*", &format!("BAK*00*{whole}*"));
+        let text = text.replace("ACK*IB*", &format!("ACK*{line}*"));
+        let answer = records("supplier", RecordKind::PurchaseOrder, &text).remove(0);
+        assert_eq!(
+            (text_at(&answer, "status"), text_at(&answer, "acknowledgement")),
+            (status, acknowledgement),
+            "{whole} {line}"
+        );
+        assert_eq!(text_at(&answer, "attributes.answers[1].line"), "2");
+        assert_eq!(text_at(&answer, "attributes.answers[1].answers[0].status"), line);
+    }
+}
+
+#[test]
+fn a_price_for_a_hundred_is_read_as_the_price_of_one() {
+    let text = sample("855_answer.edi").replace("*2.5*PE*", "*2.5*HP*").replace("*3.1*PE*", "*3.1*TP*");
+    let answer = records("supplier", RecordKind::PurchaseOrder, &text).remove(0);
+    assert_eq!((text_at(&answer, "lines[0].unit_cost"), text_at(&answer, "lines[1].unit_cost")), ("0.025", "0.0031"));
+}
+
+#[test]
+fn a_release_is_an_order_of_its_own_and_its_answer_names_it() {
+    let text = sample("850_orders.edi").replace("BEG*00*SA*HS-4711**", "BEG*17*RL*HS-4711*7*");
+    let order = records("customer", RecordKind::Order, &text).remove(0);
+    assert_eq!((text_at(&order, "source_id"), text_at(&order, "number")), ("HS-4711/7", "HS-4711"));
+    assert_eq!((text_at(&order, "status"), text_at(&order, "attributes.type")), ("cancelled", "RL"));
+    let answer = written("customer", RecordKind::Order, &order);
+    assert!(answer.contains("BAK*00*RD*HS-4711*20261120*7***HS-4711/7*20261120~"), "{answer}");
+}
+
+#[test]
+fn an_order_without_a_day_to_ship_is_shipped_before_it_is_cancelled_and_says_for_whom_it_is_marked() {
+    let text = sample("850_orders.edi").replace("DTM*010*20261130~\n", "");
+    let text = text.replace("N1*ST*Hat Shops Store 17*", "N1*Z7*Store 9*92*0009~\nN1*ST*Hat Shops Store 17*");
+    let order = records("customer", RecordKind::Order, &text).remove(0);
+    assert_eq!((text_at(&order, "ship_by"), text_at(&order, "attributes.mark_for.id")), ("2026-12-11T23:59:59.000Z", "0009"));
+    let text = sample("940_request.edi").replace("W05|N|", "W05|F|").replace("G62|10|", "G62|38|");
+    let order = records("depositor", RecordKind::Order, &text).remove(0);
+    assert_eq!((text_at(&order, "status"), text_at(&order, "ship_by")), ("cancelled", "2026-11-30T23:59:59.000Z"));
+}
+
+#[test]
+fn an_sscc_has_18_digits_in_a_record_and_20_after_gm() {
+    let shipment = record(RecordKind::Shipment);
+    let read = records("supplier", RecordKind::Shipment, &written("customer", RecordKind::Shipment, &shipment)).remove(0);
+    assert_eq!(text_at(&read, "packages[0].sscc"), text_at(&shipment, "packages[0].sscc"));
+    assert_eq!(text_at(&read, "carrier.code"), "ups");
+    let packs = r#""packages": [{"sscc": "012345678900000049"},"#;
+    let notice = written("customer", RecordKind::Shipment, &record_with(RecordKind::Shipment, r#""packages": ["#, packs));
+    let marks = "PRF*HS-4711~\nMAN*GM*00012345678900000049~\nMAN*GM*00012345678900000032~\n";
+    assert!(notice.contains(marks), "{notice}");
+}
+
+#[test]
+fn a_carrier_without_a_scac_is_told_by_its_name() {
+    let shipment = record_with(RecordKind::Shipment, r#""code": "ups""#, r#""code": "dhl_express""#);
+    let notice = written("customer", RecordKind::Shipment, &shipment);
+    assert!(notice.contains("TD5*B***M*UPS Ground~"), "{notice}");
+    let advice = written("depositor", RecordKind::Shipment, &shipment);
+    assert!(advice.contains("W27*M**UPS Ground*PP~"), "{advice}");
+}
+
+#[test]
+fn what_was_sent_is_told_in_its_unit() {
+    let shipment = record_with(RecordKind::Shipment, r#""quantity": "30","#, r#""quantity": "30", "unit": "DZN","#);
+    let notice = written("customer", RecordKind::Shipment, &shipment);
+    assert!(notice.contains("SN1*2*30*DZ**36*DZ~"), "{notice}");
+    let advice = written("depositor", RecordKind::Shipment, &shipment);
+    assert!(advice.contains("W12*CP*36*30*6*DZ**SK*PIN-STEEL~"), "{advice}");
+}
+
+#[test]
+fn stock_that_is_promised_or_damaged_has_the_qualifiers_of_the_standard() {
+    let level =
+        record_with(RecordKind::InventoryLevel, r#""on_hand": "152""#, r#""on_hand": "152", "committed": "12", "damaged": "3""#);
+    let advice = written("depositor", RecordKind::InventoryLevel, &level);
+    assert!(advice.contains("QTY*27*12*EA~\nQTY*74*3*EA~"), "{advice}");
+    let read = records("warehouse", RecordKind::InventoryLevel, &advice).remove(0);
+    assert_eq!((text_at(&read, "quantities.committed"), text_at(&read, "quantities.damaged")), ("12", "3"));
+}
+
+#[test]
+fn a_long_note_is_told_whole_and_lines_that_are_not_sent_are_in_no_total() {
+    let note = "n".repeat(100);
+    let order = record_with(RecordKind::Order, "Handle with care", &note);
+    let request = written("warehouse", RecordKind::Order, &order);
+    assert!(request.contains(&format!("NTE*WHI*{}~\nNTE*WHI*{}~", &note[..80], &note[80..])), "{request}");
+    assert!(request.contains("W76*15~"), "{request}");
+    let order = record_with(RecordKind::Order, r#""unit": "DZN","#, r#""unit": "DZN", "requires_shipping": false,"#);
+    assert!(!written("warehouse", RecordKind::Order, &order).contains("W76"));
+}
+
+#[test]
+fn drafts_pro_formas_and_what_has_not_left_are_refused() {
+    let refused = |role_name: &str, kind: RecordKind, from: &str, to: &str| {
+        let connector = role(role_name);
+        let plan = connector.write_plan(kind).unwrap();
+        let issues = plan.apply(&record_with(kind, from, to), connector.tables(), &Vars::default()).unwrap_err();
+        issues.into_iter().map(|issue| issue.sentence).collect::<Vec<_>>()
+    };
+    for (from, to) in [
+        (r#""status": "open""#, r#""status": "draft""#),
+        (r#""status": "open""#, r#""status": "void""#),
+        (r#""kind": "invoice""#, r#""kind": "proforma""#),
+    ] {
+        let issues = refused("customer", RecordKind::Invoice, from, to);
+        assert_eq!(issues, ["the field beginning.type is required and has no value"], "{to}");
+    }
+    for to in [r#""status": "packed""#, r#""status": "shipped", "direction": "return""#] {
+        let issues = refused("depositor", RecordKind::Shipment, r#""status": "shipped""#, to);
+        assert_eq!(issues, ["the field beginning.report is required and has no value"], "{to}");
+    }
+}
+
 #[test]
 fn the_mappings_use_only_what_the_canonical_model_has_a_word_for() {
     let mut unknown = Vec::new();

@@ -635,6 +635,8 @@ macro_rules! canonical_model {
                 title: text;
                 /// How many are sent.
                 quantity: quantity [required];
+                /// Of what.
+                unit: unit;
                 /// How many were ordered.
                 quantity_ordered: quantity;
                 /// The line of the fulfilment request that this fulfils.
