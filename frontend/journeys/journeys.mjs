@@ -141,7 +141,7 @@ export const journeys = {
     await page.getByRole("dialog").getByRole("button", { name: "Ignore" }).click();
     await page.getByText("1 exception will not be sent.").waitFor();
     // It was no test order: it stands below those that are open, with its reason and its way back.
-    const ignored = page.getByRole("table", { name: "Ignored exceptions" });
+    const ignored = page.getByRole("region", { name: "Ignored exceptions" });
     await ignored.getByText("A test order").waitFor();
     await inBothThemes(page, "exception-ignored");
     await ignored.getByRole("button", { name: /^Reopen: Order #520\d/ }).click();
