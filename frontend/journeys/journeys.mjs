@@ -147,7 +147,12 @@ export const journeys = {
     await ignored.getByRole("button", { name: /^Reopen: Order #520\d/ }).click();
     await page.getByText("1 exception is open again.").waitFor();
     await ignored.waitFor({ state: "detached" });
-    await page.getByText(/^All 3$/).waitFor();
+    // It was chosen when it was ignored, and is again.
+    await page.getByText("1 chosen").waitFor();
+    await page.keyboard.press("i");
+    await page.getByRole("dialog").getByLabel("Why").fill("It was one after all");
+    await page.getByRole("dialog").getByRole("button", { name: "Ignore" }).click();
+    await ignored.getByText("It was one after all").waitFor();
     await page.goto(`${stack.url}/t/acme/exceptions`);
     await heading(page, "Exceptions");
     await page.getByRole("checkbox", { name: "Snoozed" }).check();
