@@ -6,6 +6,7 @@ import { Permitted } from "../app/permitted";
 import { words } from "../ui/badge";
 import { Field } from "../ui/field";
 import { useKeys } from "../ui/keys";
+import { toldApart } from "../ui/person";
 import { Asked, Empty, LoadMore, Loading } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { fromLocal, Time, toLocal } from "../ui/time";
@@ -164,7 +165,7 @@ function SearchForm({ names }: { names: Names | undefined }) {
               <option value="">anybody</option>
               {names?.members.map((one) => (
                 <option key={one.userId} value={one.userId}>
-                  {one.name ? `${one.name} (${one.email})` : one.email}
+                  {toldApart(one)}
                 </option>
               ))}
             </select>

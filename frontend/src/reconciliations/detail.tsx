@@ -1,13 +1,13 @@
 // One comparison: how far it came, what both sides say, and each difference down to its fields, with the two acts that there are about it.
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useAct, useAsk } from "../api/hooks";
+import { useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
+import { ActButton } from "../ui/act-button";
 import { Badge } from "../ui/badge";
-import { useTell } from "../ui/notice";
-import { Empty, Loading, Problem, sentence } from "../ui/state";
+import { Empty, Loading, Problem } from "../ui/state";
 import { Time } from "../ui/time";
 import { Differences } from "./differences";
-import { ReconcileNowDocument, ReconciliationDetailDocument, ReconciliationFlowDocument, type ReconciliationDetailQuery } from "./query.generated";
+import { ReconcileNowDocument, ReconciliationDetailDocument, ReconciliationFlowDocument, type ReconcileNowMutation, type ReconciliationDetailQuery } from "./query.generated";
 import { counts, found, KINDS, sentenceOf, type Report } from "./report";
 
 type Node = NonNullable<ReconciliationDetailQuery["reconciliation"]>;
@@ -44,6 +44,10 @@ function Shown({ one, tenant, kind }: { one: Node; tenant: string; kind: string 
   const report = (one.report ?? {}) as Report;
   const kinds = found(report);
   const may = useMay();
+  const navigate = useNavigate();
+  const open = ({ reconciliationStart: { reconciliation } }: ReconcileNowMutation) => {
+    if (reconciliation) void navigate({ to: "/t/$tenant/reconciliations/$reconciliationId", params: { tenant, reconciliationId: reconciliation.id } });
+  };
   const isRunning = one.state === "queued" || one.state === "running";
   return (
     <>
@@ -72,7 +76,9 @@ function Shown({ one, tenant, kind }: { one: Node; tenant: string; kind: string 
         </div>
         <div className="row">
           <Badge state={one.isProof ? "proven" : one.state} />
-          {one.state === "failed" && may("work") && <CompareAgain one={one} tenant={tenant} />}
+          {one.state === "failed" && may("work") && (
+            <ActButton document={ReconcileNowDocument} values={{ flowId: one.flowId, from: one.from, until: one.until }} payloadOf={(result) => result.reconciliationStart} label="Compare it again" done="Both sides are being read, behind live work." then={open} />
+          )}
         </div>
       </div>
       <p className={`note ${one.isProof ? "good" : one.state === "failed" ? "bad" : isRunning ? "" : "warn"}`} role="status">
@@ -109,31 +115,6 @@ function Shown({ one, tenant, kind }: { one: Node; tenant: string; kind: string 
       <Differences reconciliationId={one.id} kind={kind} state={one.state} />
       <Compared report={report} />
     </>
-  );
-}
-
-/** What could not be compared is compared anew, for the same time. */
-function CompareAgain({ one, tenant }: { one: Node; tenant: string }) {
-  const tell = useTell();
-  const navigate = useNavigate();
-  const act = useAct(ReconcileNowDocument);
-  const start = () =>
-    act.mutate(
-      { flowId: one.flowId, from: one.from, until: one.until },
-      {
-        onSuccess: ({ reconciliationStart: { reconciliation, userErrors } }) => {
-          const error = userErrors[0];
-          if (error) return tell(sentence(error.message), "bad");
-          tell("Both sides are being read, behind live work.");
-          if (reconciliation) void navigate({ to: "/t/$tenant/reconciliations/$reconciliationId", params: { tenant, reconciliationId: reconciliation.id } });
-        },
-        onError: (error) => tell(sentence(error.message), "bad"),
-      },
-    );
-  return (
-    <button type="button" className="button" disabled={act.isPending} onClick={start}>
-      Compare it again
-    </button>
   );
 }
 

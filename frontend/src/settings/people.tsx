@@ -12,6 +12,7 @@ import { Copy } from "../ui/copy";
 import { Dialog } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
+import { toldApart } from "../ui/person";
 import { useShownOnce } from "../ui/shown-once";
 import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { Table, type Column } from "../ui/table";
@@ -342,7 +343,7 @@ function SignInPolicy() {
   const isOn = Boolean(policy?.secondFactorDemandedAt);
   if (asked.error && !policy) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!policy) return <Loading what="what is demanded" />;
-  const without = policy.without.map((one) => (one.name ? `${one.name} (${one.email})` : one.email));
+  const without = policy.without.map(toldApart);
   return (
     <section className="panel stack tight" aria-label="Second factor of everybody">
       <div className="row">

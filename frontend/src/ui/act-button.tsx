@@ -17,17 +17,20 @@ interface ActButtonProps<Result, Variables> {
   isQuiet?: boolean;
   /** The way back, where there is one. */
   undo?: Undo;
+  /** Where it goes on, once it is done. */
+  then?: (result: Result) => void;
 }
 
-export function ActButton<Result, Variables>({ document, values, payloadOf, label, name, done, isMain = false, isQuiet = false, undo }: ActButtonProps<Result, Variables>) {
+export function ActButton<Result, Variables>({ document, values, payloadOf, label, name, done, isMain = false, isQuiet = false, undo, then }: ActButtonProps<Result, Variables>) {
   const tell = useTell();
   const act = useAct(document);
   const run = () =>
     act.mutate(values, {
       onSuccess: (result) => {
         const error = payloadOf(result).userErrors[0];
-        if (error) tell(sentence(error.message), "bad");
-        else tell(done, "good", undo);
+        if (error) return tell(sentence(error.message), "bad");
+        tell(done, "good", undo);
+        then?.(result);
       },
       onError: (error) => tell(sentence(error.message), "bad"),
     });
