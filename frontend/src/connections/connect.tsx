@@ -1,10 +1,10 @@
 // The guided form of one connector: the guide on one side, what it asks for on the other.
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { isRefused } from "../api/client";
-import { SELDOM, useAct, useAsk, wrongWith } from "../api/hooks";
+import { SELDOM, useAsk } from "../api/hooks";
 import { Field } from "../ui/field";
+import { useFormAct } from "../ui/form-dialog";
 import { Guide } from "../ui/guide";
-import { useTell } from "../ui/notice";
 import { Empty, Loading, Problem, sentence } from "../ui/state";
 import { useLeave } from "./consent";
 import { Fields, filled, others } from "./form";
@@ -42,10 +42,18 @@ export function Connect() {
 
 function Form({ connector, tenant }: { connector: ConnectorFormQuery["connectors"][number]; tenant: string }) {
   const navigate = useNavigate();
-  const tell = useTell();
-  const create = useAct(ConnectionCreateDocument);
   const { leave, isLeaving } = useLeave();
-  const errors = create.data?.connectionCreate.userErrors ?? [];
+  const create = useFormAct(
+    ConnectionCreateDocument,
+    (result) => result.connectionCreate,
+    // Where somebody has to consent yet, it is not connected.
+    ({ connectionCreate: { connection } }) => (connection && !connector.consent ? `${connection.name} is connected.` : null),
+    ({ connectionCreate: { connection } }) => {
+      if (!connection) return;
+      if (connector.consent) leave(connection.id);
+      else void navigate({ to: "/t/$tenant/connections/$connectionId", params: { tenant, connectionId: connection.id } });
+    },
+  );
   const submit = (form: FormData) => {
     const input = {
       connector: connector.name,
@@ -53,17 +61,7 @@ function Form({ connector, tenant }: { connector: ConnectorFormQuery["connectors
       settings: filled(form, "settings", connector.settings),
       credential: filled(form, "credential", connector.credential),
     };
-    create.mutate(
-      { input },
-      {
-        onSuccess: ({ connectionCreate: { connection } }) => {
-          if (!connection) return;
-          if (connector.consent) return leave(connection.id);
-          tell(`${input.name} is connected.`);
-          void navigate({ to: "/t/$tenant/connections/$connectionId", params: { tenant, connectionId: connection.id } });
-        },
-      },
-    );
+    create.run({ input });
   };
   return (
     <>
@@ -76,24 +74,24 @@ function Form({ connector, tenant }: { connector: ConnectorFormQuery["connectors
             submit(new FormData(event.currentTarget));
           }}
         >
-          {create.error && <Problem error={create.error} />}
-          {others(errors, [...connector.settings, ...connector.credential]).map((one) => (
+          {Boolean(create.error) && <Problem error={create.error} />}
+          {others(create.errors, [...connector.settings, ...connector.credential]).map((one) => (
             <p key={one.message} className="note bad" role="alert">
               {sentence(one.message)}
             </p>
           ))}
-          <Field label="Name" help="What your people call it." wrong={wrongWith(errors, "name") ? sentence(wrongWith(errors, "name") ?? "") : null}>
+          <Field label="Name" help="What your people call it." wrong={create.wrong("name")}>
             {(props) => <input {...props} name="name" defaultValue={connector.title} required maxLength={200} />}
           </Field>
           {connector.settings.length > 0 && <h2>Settings</h2>}
-          <Fields fields={connector.settings} prefix="settings" errors={errors} />
+          <Fields fields={connector.settings} prefix="settings" errors={create.errors} />
           {connector.credential.length > 0 && (
             <div>
               <h2>Credential</h2>
               <p className="muted small">Sealed when it arrives, and never shown again: only its last characters are.</p>
             </div>
           )}
-          <Fields fields={connector.credential} prefix="credential" errors={errors} />
+          <Fields fields={connector.credential} prefix="credential" errors={create.errors} />
           {connector.consent && (
             <div className="note">
               <p>Next you are sent to {connector.title}, where you allow this:</p>
@@ -108,8 +106,8 @@ function Form({ connector, tenant }: { connector: ConnectorFormQuery["connectors
             </div>
           )}
           <div>
-            <button type="submit" className="button main-act" disabled={create.isPending || isLeaving}>
-              {create.isPending || isLeaving ? "Connecting…" : connector.consent ? `Go on to ${connector.title}` : "Connect"}
+            <button type="submit" className="button main-act" disabled={create.isBusy || isLeaving}>
+              {create.isBusy || isLeaving ? "Connecting…" : connector.consent ? `Go on to ${connector.title}` : "Connect"}
             </button>
           </div>
         </form>

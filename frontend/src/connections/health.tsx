@@ -1,10 +1,10 @@
 // How connections are kept: whether each answers to its credential, what of it ends and when, and what was not allowed. What needs somebody comes first.
 import { Link } from "@tanstack/react-router";
-import { useAct, usePages, useTenant } from "../api/hooks";
+import { usePages, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
-import { useTell } from "../ui/notice";
-import { Asked, Empty, LoadMore, sentence } from "../ui/state";
+import { useToldAct } from "../ui/act-button";
+import { Asked, Empty, LoadMore } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { SecretAge } from "./rotation";
@@ -122,22 +122,17 @@ function Missing({ row }: { row: Row }) {
 
 /** Asks the vendor now, and says what came of it. */
 export function TestButton({ id, name }: { id: string; name: string }) {
-  const tell = useTell();
-  const test = useAct(ConnectionTestDocument);
-  const run = () =>
-    test.mutate(
-      { id },
-      {
-        onSuccess: ({ connectionTest: { probe, userErrors } }) => {
-          if (!probe) return tell(sentence(userErrors[0]?.message ?? "it could not be tested"), "bad");
-          if (probe.isUnderWay) return tell(`${name} has not answered yet. What comes of it is shown here.`);
-          tell(probe.sentence, probe.state === "FAILS" ? "bad" : "good");
-        },
-        onError: (error) => tell(sentence(error.message), "bad"),
-      },
-    );
+  const test = useToldAct(
+    ConnectionTestDocument,
+    (result) => result.connectionTest,
+    ({ probe }) => {
+      if (!probe) return { text: "It could not be tested.", tone: "bad" };
+      if (probe.isUnderWay) return `${name} has not answered yet. What comes of it is shown here.`;
+      return { text: probe.sentence, tone: probe.state === "FAILS" ? "bad" : "good" };
+    },
+  );
   return (
-    <button type="button" className="button" disabled={test.isPending} onClick={run} aria-label={`Test ${name}`}>
+    <button type="button" className="button" disabled={test.isPending} onClick={() => test.run({ id })} aria-label={`Test ${name}`}>
       {test.isPending ? "Asking…" : "Test"}
     </button>
   );

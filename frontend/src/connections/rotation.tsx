@@ -1,12 +1,10 @@
 // The exchange of a connection's secret for a new one: how old it is, how often it is exchanged, how far an exchange is, and what a person does for it.
 import { useState } from "react";
-import { useAct, wrongWith } from "../api/hooks";
 import { useMay } from "../app/role";
 import { ActButton } from "../ui/act-button";
 import { Badge } from "../ui/badge";
 import { Field } from "../ui/field";
-import { useTell } from "../ui/notice";
-import { Problem, sentence } from "../ui/state";
+import { FormErrors, useFormAct } from "../ui/form-dialog";
 import { Time } from "../ui/time";
 import {
   RotationBeginDocument,
@@ -102,6 +100,8 @@ function Steps({ id, rotation }: { id: string; rotation: Rotation }) {
   const [isGuided, setGuided] = useState(false);
   const { newest, guide } = rotation;
   const state = newest && isOpen(newest) ? newest.state : null;
+  // What is under way shows itself how it goes on, and the next time is begun anew.
+  if (isGuided && state) setGuided(false);
   const takeBack = <ActButton document={RotationCancelDocument} values={{ id }} payloadOf={(one) => one.rotationCancel} label="Take it back" done="The secret stays as it is." isQuiet />;
   const confirm = <ActButton document={RotationRemovalConfirmDocument} values={{ id }} payloadOf={(one) => one.rotationRemovalConfirm} label="It is removed" done="The secret is exchanged." isMain={state === "REMOVING"} />;
   if (!guide) {
@@ -166,10 +166,13 @@ function Steps({ id, rotation }: { id: string; rotation: Rotation }) {
 }
 
 function SecretForm({ id, guide, overlapHours, done }: { id: string; guide: NonNullable<Rotation["guide"]>; overlapHours: number | null; done: () => void }) {
-  const tell = useTell();
-  const enter = useAct(RotationSecretEnterDocument);
-  const errors = enter.data?.rotationSecretEnter.userErrors ?? [];
-  const names = new Set(guide.secrets.map((secret) => secret.name));
+  const enter = useFormAct(
+    RotationSecretEnterDocument,
+    (result) => result.rotationSecretEnter,
+    ({ rotationSecretEnter: { health } }) =>
+      health?.rotation?.newest?.state === "CHECKING" ? "The vendor has not answered yet. It is tried again by itself." : "The new secret works, and is used now.",
+    done,
+  );
   return (
     <form
       className="stack tight"
@@ -177,29 +180,12 @@ function SecretForm({ id, guide, overlapHours, done }: { id: string; guide: NonN
         event.preventDefault();
         const form = new FormData(event.currentTarget);
         const secrets = Object.fromEntries(guide.secrets.map(({ name }) => [name, String(form.get(`secret.${name}`) ?? "").trim()] as const));
-        enter.mutate(
-          { id, secrets },
-          {
-            onSuccess: ({ rotationSecretEnter }) => {
-              if (rotationSecretEnter.userErrors.length > 0) return;
-              const state = rotationSecretEnter.health?.rotation?.newest?.state;
-              tell(state === "CHECKING" ? "The vendor has not answered yet. It is tried again by itself." : "The new secret works, and is used now.");
-              done();
-            },
-          },
-        );
+        enter.run({ id, secrets });
       }}
     >
-      {enter.error && <Problem error={enter.error} />}
-      {errors
-        .filter((one) => !names.has(one.field.at(-1) ?? ""))
-        .map((one) => (
-          <p key={one.message} className="note bad" role="alert">
-            {sentence(one.message)}
-          </p>
-        ))}
+      <FormErrors act={enter} fields={guide.secrets.map(({ name }) => name)} />
       {guide.secrets.map((secret) => (
-        <Field key={secret.name} label={`New: ${secret.title}`} help={secret.help ?? null} wrong={wrongWith(errors, secret.name) ? sentence(wrongWith(errors, secret.name) ?? "") : null}>
+        <Field key={secret.name} label={`New: ${secret.title}`} help={secret.help ?? null} wrong={enter.wrong(secret.name)}>
           {(props) => <input {...props} name={`secret.${secret.name}`} type="password" autoComplete="off" spellCheck={false} required />}
         </Field>
       ))}
@@ -207,8 +193,8 @@ function SecretForm({ id, guide, overlapHours, done }: { id: string; guide: NonN
         {overlapHours == null ? "With the new one the old one ends at the vendor." : `Both work for ${overlapHours % 24 === 0 ? days(overlapHours / 24) : `${overlapHours} hours`}; if the new one is refused meanwhile, the old one is used again.`}
       </p>
       <div>
-        <button type="submit" className="button main-act" disabled={enter.isPending}>
-          {enter.isPending ? "Trying…" : "Try it and use it"}
+        <button type="submit" className="button main-act" disabled={enter.isBusy}>
+          {enter.isBusy ? "Trying…" : "Try it and use it"}
         </button>
       </div>
     </form>
@@ -217,11 +203,13 @@ function SecretForm({ id, guide, overlapHours, done }: { id: string; guide: NonN
 
 /** How often. */
 function Schedule({ id, rotation }: { id: string; rotation: Rotation }) {
-  const tell = useTell();
-  const set = useAct(RotationScheduleSetDocument);
   const said = rotation.everyDays == null ? "never" : rotation.followsAdvice ? "advice" : "days";
   const [how, setHow] = useState(said);
-  const wrong = wrongWith(set.data?.rotationScheduleSet.userErrors, "everyDays");
+  const set = useFormAct(
+    RotationScheduleSetDocument,
+    (result) => result.rotationScheduleSet,
+    () => (how === "never" ? "It is exchanged only when somebody says so." : "It is exchanged on schedule."),
+  );
   return (
     <form
       className="stack tight"
@@ -229,18 +217,11 @@ function Schedule({ id, rotation }: { id: string; rotation: Rotation }) {
         event.preventDefault();
         const count = Number(new FormData(event.currentTarget).get("days"));
         const schedule = how === "advice" ? { followAdvice: true } : how === "days" ? { everyDays: count } : {};
-        set.mutate(
-          { id, schedule },
-          {
-            onSuccess: ({ rotationScheduleSet }) => {
-              if (rotationScheduleSet.userErrors.length === 0) tell(how === "never" ? "It is exchanged only when somebody says so." : "It is exchanged on schedule.");
-            },
-            onError: (error) => tell(sentence(error.message), "bad"),
-          },
-        );
+        set.run({ id, schedule });
       }}
     >
-      <Field label="How often" wrong={wrong ? sentence(wrong) : null}>
+      <FormErrors act={set} fields={["everyDays"]} />
+      <Field label="How often" wrong={set.wrong("everyDays")}>
         {(props) => (
           <select {...props} value={how} onChange={(event) => setHow(event.target.value)}>
             <option value="advice">As is advised: every {days(rotation.advisedDays)}</option>
@@ -251,7 +232,7 @@ function Schedule({ id, rotation }: { id: string; rotation: Rotation }) {
       </Field>
       {how === "days" && <Field label="Days">{(props) => <input {...props} name="days" type="number" min={1} max={730} required defaultValue={rotation.everyDays ?? rotation.advisedDays} />}</Field>}
       <div className="row">
-        <button type="submit" className="button" disabled={set.isPending}>
+        <button type="submit" className="button" disabled={set.isBusy}>
           Save
         </button>
         {rotation.source && (

@@ -1,12 +1,12 @@
 // A new flow between two connections, begun with what somebody wrote for the two, or with what they do of themselves. It is made as a draft:
 // nothing runs before it is published.
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useAct, useAsk, useTenant, wrongWith } from "../api/hooks";
+import { useAsk, useTenant } from "../api/hooks";
 import { ActButton } from "../ui/act-button";
 import { Badge, words } from "../ui/badge";
 import { Field } from "../ui/field";
-import { useTell } from "../ui/notice";
-import { Empty, Loading, Problem, sentence } from "../ui/state";
+import { FormErrors, useFormAct } from "../ui/form-dialog";
+import { Empty, Loading, Problem } from "../ui/state";
 import { FromNothing } from "./from-nothing";
 import { FlowCreateDocument, FlowEndsDocument, FlowTableCreateDocument, FlowTemplatesDocument, type FlowTemplatesQuery } from "./query.generated";
 
@@ -96,25 +96,18 @@ function End({ label, value, choose, connections }: EndProps) {
 function TemplateForm({ template, sourceId, destinationId }: { template: Template; sourceId: string; destinationId: string }) {
   const tenant = useTenant();
   const navigate = useNavigate();
-  const tell = useTell();
-  const create = useAct(FlowCreateDocument);
-  const errors = create.data?.flowCreate.userErrors ?? [];
-  const others = errors.filter((one) => one.field.at(-1) !== "name");
+  const create = useFormAct(
+    FlowCreateDocument,
+    (result) => result.flowCreate,
+    () => "The draft is made. Nothing runs before you publish it.",
+    ({ flowCreate: { flow } }) => flow && void navigate({ to: "/t/$tenant/flows/$flowId", params: { tenant, flowId: flow.id } }),
+  );
   const spec = (template.spec ?? {}) as Record<string, unknown>;
   const submit = (name: string) => {
     const known = { filter: spec["filter"] as string | null | undefined, mapping: spec["mapping"], sourceMapping: spec["source_mapping"], policy: spec["policy"], trigger: spec["trigger"] };
     // What the template does not say stays unsaid: null would take a filter away, and other fields do not take it.
     const said = Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined && value !== null));
-    create.mutate(
-      { input: { name, recordKind: template.recordKind, sourceId, destinationId, ...said } },
-      {
-        onSuccess: ({ flowCreate: { flow } }) => {
-          if (!flow) return;
-          tell("The draft is made. Nothing runs before you publish it.");
-          void navigate({ to: "/t/$tenant/flows/$flowId", params: { tenant, flowId: flow.id } });
-        },
-      },
-    );
+    create.run({ input: { name, recordKind: template.recordKind, sourceId, destinationId, ...said } });
   };
   return (
     <form
@@ -159,17 +152,12 @@ function TemplateForm({ template, sourceId, destinationId }: { template: Templat
           </ul>
         </div>
       )}
-      {create.error && <Problem error={create.error} />}
-      {others.map((one) => (
-        <p key={one.message} className="note bad" role="alert">
-          {sentence(one.message)}
-        </p>
-      ))}
-      <Field label="Name" wrong={wrongWith(errors, "name") ? sentence(wrongWith(errors, "name") ?? "") : null}>
+      <FormErrors act={create} fields={["name"]} />
+      <Field label="Name" wrong={create.wrong("name")}>
         {(props) => <input {...props} name="name" defaultValue={template.title} required maxLength={200} style={{ maxWidth: 420 }} />}
       </Field>
       <div>
-        <button type="submit" className="button main-act" disabled={create.isPending}>
+        <button type="submit" className="button main-act" disabled={create.isBusy}>
           Make the draft
         </button>
       </div>

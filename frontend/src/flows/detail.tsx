@@ -1,14 +1,14 @@
 // One flow: whether it does what it says, which version runs, what a draft would change, and the way back.
 import { useState } from "react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useAct, useAsk } from "../api/hooks";
+import { useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
 import { FlowDrifts, useFlowDrifts, type OpenDrifts } from "../drifts/of-flow";
+import { useToldAct } from "../ui/act-button";
 import { Badge, words } from "../ui/badge";
 import { Document } from "../ui/document";
 import { FormDialog, useFormAct } from "../ui/form-dialog";
-import { useTell } from "../ui/notice";
-import { Empty, Loading, Problem, sentence } from "../ui/state";
+import { Empty, Loading, Problem } from "../ui/state";
 import { Time } from "../ui/time";
 import { Swaps } from "../swaps/begin";
 import { PrepareDialog, Undos } from "../undos/prepare";
@@ -192,18 +192,14 @@ function ConnectionLink({ tenant, connection }: { tenant: string; connection: { 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 function Health({ flow, proofs, tenant }: { flow: FlowNode; proofs: Proofs; tenant: string }) {
-  const tell = useTell();
   const may = useMay();
   const [isGating, setGating] = useState(false);
-  const start = useAct(ReconciliationStartDocument);
-  const compare = () =>
-    start.mutate(
-      { flowId: flow.id, from: new Date(Date.now() - DAY_MS).toISOString() },
-      {
-        onSuccess: ({ reconciliationStart: { userErrors } }) => tell(userErrors[0] ? sentence(userErrors[0].message) : "Both sides are being read.", userErrors[0] ? "bad" : "good"),
-        onError: (error) => tell(sentence(error.message), "bad"),
-      },
-    );
+  const start = useToldAct(
+    ReconciliationStartDocument,
+    (result) => result.reconciliationStart,
+    () => "Both sides are being read.",
+  );
+  const compare = () => start.run({ flowId: flow.id, from: new Date(Date.now() - DAY_MS).toISOString() });
   const { health } = flow;
   return (
     <section className="panel stack tight">

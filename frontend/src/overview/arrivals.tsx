@@ -1,11 +1,10 @@
 // What usually arrives and what arrives now: silence first, because that is what somebody looks here for. One that is meant to be silent is muted.
-import { useAct, useTenant } from "../api/hooks";
+import { useTenant } from "../api/hooks";
 import { Link } from "@tanstack/react-router";
 import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
 import { Menu } from "../ui/menu";
-import { useTell } from "../ui/notice";
-import { sentence } from "../ui/state";
+import { useToldAct } from "../ui/act-button";
 import { Time } from "../ui/time";
 import { useUndo } from "../ui/undo";
 import { ArrivalMuteDocument, ArrivalForgetDocument } from "./query.generated";
@@ -75,29 +74,22 @@ export function Arrivals({ series, hasMore }: { series: readonly Series[]; hasMo
 
 function Acts({ one }: { one: Series }) {
   const may = useMay();
-  const tell = useTell();
   const undo = useUndo();
-  const mute = useAct(ArrivalMuteDocument);
-  const forget = useAct(ArrivalForgetDocument);
+  const mute = useToldAct(
+    ArrivalMuteDocument,
+    (result) => result.arrivalSeriesMute,
+    (_, { until }) => ({
+      text: until ? "No alarm is raised of it until then." : "Alarms are raised again.",
+      undo: undo(ArrivalMuteDocument, { id: one.id, until: one.mutedUntil ?? null }, (result) => result.arrivalSeriesMute, "Alarms of it are as they were."),
+    }),
+  );
+  const forget = useToldAct(
+    ArrivalForgetDocument,
+    (result) => result.arrivalSeriesForget,
+    () => "What is usual is learned anew, for two weeks.",
+  );
   if (!may("work")) return null;
-  const back = undo(ArrivalMuteDocument, { id: one.id, until: one.mutedUntil ?? null }, (result) => result.arrivalSeriesMute, "Alarms of it are as they were.");
-  const until = (hours: number | null) =>
-    mute.mutate(
-      { id: one.id, until: hours === null ? null : new Date(Date.now() + hours * HOUR_MS).toISOString() },
-      {
-        onSuccess: ({ arrivalSeriesMute: { userErrors } }) =>
-          userErrors[0] ? tell(sentence(userErrors[0].message), "bad") : tell(hours === null ? "Alarms are raised again." : "No alarm is raised of it until then.", "good", back),
-        onError: (error) => tell(sentence(error.message), "bad"),
-      },
-    );
-  const anew = () =>
-    forget.mutate(
-      { id: one.id },
-      {
-        onSuccess: ({ arrivalSeriesForget: { userErrors } }) => tell(userErrors[0] ? sentence(userErrors[0].message) : "What is usual is learned anew, for two weeks.", userErrors[0] ? "bad" : "good"),
-        onError: (error) => tell(sentence(error.message), "bad"),
-      },
-    );
+  const until = (hours: number | null) => mute.run({ id: one.id, until: hours === null ? null : new Date(Date.now() + hours * HOUR_MS).toISOString() });
   return (
     <Menu
       label={<span className="hidden-label">Alarms of {nameOf(one)}</span>}
@@ -107,7 +99,7 @@ function Acts({ one }: { one: Series }) {
         { label: "No alarm for four hours", act: () => until(4) },
         { label: "No alarm for a day", act: () => until(24) },
         { label: "No alarm for a week", act: () => until(168) },
-        { label: "It is another now: learn anew", act: anew },
+        { label: "It is another now: learn anew", act: () => forget.run({ id: one.id }) },
       ]}
     />
   );

@@ -1,11 +1,10 @@
 // What waits to be delivered, when it is done, and who may go first: a person can put what one flow has waiting before or behind everything else.
 import { Link } from "@tanstack/react-router";
-import { useAct, useTenant } from "../api/hooks";
+import { useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
 import { Field } from "../ui/field";
-import { useTell } from "../ui/notice";
-import { sentence } from "../ui/state";
+import { useToldAct } from "../ui/act-button";
 import { Time } from "../ui/time";
 import { useUndo } from "../ui/undo";
 import { CatchUpRankDocument, type OverviewQuery } from "./query.generated";
@@ -54,29 +53,20 @@ export function Backlog({ catchUps }: { catchUps: readonly CatchUp[] }) {
 
 function RankField({ one }: { one: CatchUp }) {
   const may = useMay();
-  const tell = useTell();
   const undo = useUndo();
-  const act = useAct(CatchUpRankDocument);
+  const act = useToldAct(
+    CatchUpRankDocument,
+    (result) => result.catchUpRank,
+    (_, { rank }) => ({
+      text: `What waits goes ${RANKS[rank]}. What arrives later is not touched.`,
+      undo: one.rank ? undo(CatchUpRankDocument, { flowId: one.flowId, rank: one.rank }, (result) => result.catchUpRank, "It goes as it did before.") : undefined,
+    }),
+  );
   if (!may("work")) return null;
-  const set = (rank: Rank) =>
-    act.mutate(
-      { flowId: one.flowId, rank },
-      {
-        onSuccess: ({ catchUpRank: { userErrors } }) =>
-          userErrors[0]
-            ? tell(sentence(userErrors[0].message), "bad")
-            : tell(
-                `What waits goes ${RANKS[rank]}. What arrives later is not touched.`,
-                "good",
-                one.rank ? undo(CatchUpRankDocument, { flowId: one.flowId, rank: one.rank }, (result) => result.catchUpRank, "It goes as it did before.") : undefined,
-              ),
-        onError: (error) => tell(sentence(error.message), "bad"),
-      },
-    );
   return (
     <Field label={`What waits of it goes`}>
       {(props) => (
-        <select {...props} value={one.rank ?? ""} disabled={act.isPending} onChange={(event) => event.target.value && set(event.target.value as Rank)}>
+        <select {...props} value={one.rank ?? ""} disabled={act.isPending} onChange={(event) => event.target.value && act.run({ flowId: one.flowId, rank: event.target.value as Rank })}>
           {!one.rank && <option value="">each as it was decided</option>}
           {Object.entries(RANKS).map(([rank, label]) => (
             <option key={rank} value={rank}>

@@ -12,7 +12,7 @@ import { Empty, Loading, Problem } from "../ui/state";
 import { NUMBERS, Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { GRANTS, grantsOf, type Grant } from "./grants";
-import { Operations, useOperationCount } from "./operations";
+import { Operations, useOperationCount, useOperations } from "./operations";
 import { nameOf } from "./people";
 import { ApiKeyCreateDocument, ApiKeyRevokeDocument, ApiKeyRotateDocument, ApiKeysDocument, MembersDocument, type ApiKeysQuery } from "./query.generated";
 import { inWords, ServiceAccounts, useServiceAccounts, type ServiceAccount } from "./service-accounts";
@@ -33,15 +33,16 @@ export function ApiKeys() {
 
 function Keys() {
   const asked = useAsk(ApiKeysDocument, {}, { everyMs: 30_000 });
-  // Waited for, because they stand above the operations, and would move them.
-  const accounts = useServiceAccounts();
-  const members = useAsk(MembersDocument, {}).data?.members ?? [];
+  const known = useAsk(MembersDocument, {});
+  const members = known.data?.members ?? [];
+  // All is waited for: what comes later would move what one reads, and who made a key is not somebody who left because their name is still on its way.
+  const isOnItsWay = [asked, useServiceAccounts(), useOperations(), known].some((one) => one.isPending);
   const [hasAll, setAll] = useState(false);
   const [dialog, setDialog] = useState<{ act: "rotate" | "revoke"; key: ApiKey } | { act: "new"; isKept: boolean; of?: ServiceAccount } | null>(null);
   const [shown, setShown] = useShownOnce<Shown>("A key was made and could not be shown, because its page was left: revoke it under API keys and make another.");
   const close = () => setDialog(null);
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
-  if (!asked.data || accounts.isPending) return <Loading what="the API keys" />;
+  if (!asked.data || isOnItsWay) return <Loading what="the API keys" />;
   const all = asked.data.apiKeys;
   const rows = all.filter((key) => hasAll || key.state === "ACTIVE");
   const columns: Column<ApiKey>[] = [

@@ -26,8 +26,12 @@ export function useOperationCount(): number | undefined {
   return useAsk(PersistedOperationsDocument, {}, { isDear: true }).data?.persistedOperations.length;
 }
 
+export function useOperations() {
+  return useAsk(PersistedOperationsDocument, {}, { everyMs: 60_000, isDear: true });
+}
+
 export function Operations({ keys, makeKey }: { keys: readonly ApiKey[]; makeKey: () => void }) {
-  const asked = useAsk(PersistedOperationsDocument, {}, { everyMs: 60_000, isDear: true });
+  const asked = useOperations();
   const members = useAsk(MembersDocument, {}).data?.members ?? [];
   const [dialog, setDialog] = useState<{ act: "show" | "remove"; of: Operation } | "register" | null>(null);
   const close = () => setDialog(null);

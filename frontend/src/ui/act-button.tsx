@@ -1,8 +1,38 @@
 // One act as one button, which says what came of it.
 import type { Query, UserError } from "../api/client";
 import { useAct } from "../api/hooks";
+import { useIsThere } from "./is-there";
 import { useTell, type Undo } from "./notice";
 import { sentence } from "./state";
+
+/** What is said of an act: as good news, where it says nothing else, with the way back where there is one. */
+type Told = string | { text: string; tone?: "good" | "bad"; undo?: Undo | undefined };
+
+/**
+ * Does an act that has no form, and says what came of it: also where what it was about has gone from the page by then, which its own outcome often does.
+ * `then` is for a page that is still there.
+ */
+export function useToldAct<Result, Variables, Payload extends { userErrors: UserError[] }>(
+  document: Query<Result, Variables>,
+  payloadOf: (result: Result) => Payload,
+  done: (payload: Payload, values: Variables) => Told,
+  then?: (result: Result) => void,
+): { run: (values: Variables) => void; isPending: boolean } {
+  const tell = useTell();
+  const isThere = useIsThere();
+  const { mutateAsync, isPending } = useAct(document);
+  const finish = (result: Result, values: Variables) => {
+    const payload = payloadOf(result);
+    const refused = payload.userErrors[0];
+    if (refused) return tell(sentence(refused.message), "bad");
+    const told = done(payload, values);
+    if (typeof told === "string") tell(told);
+    else tell(told.text, told.tone, told.undo);
+    if (isThere.current) then?.(result);
+  };
+  // By its promise: what is given to `mutate` itself is not called any more once its button is gone.
+  return { run: (values) => void mutateAsync(values).then((result) => finish(result, values), (error: Error) => tell(sentence(error.message), "bad")), isPending };
+}
 
 interface ActButtonProps<Result, Variables> {
   document: Query<Result, Variables>;
@@ -22,20 +52,9 @@ interface ActButtonProps<Result, Variables> {
 }
 
 export function ActButton<Result, Variables>({ document, values, payloadOf, label, name, done, isMain = false, isQuiet = false, undo, then }: ActButtonProps<Result, Variables>) {
-  const tell = useTell();
-  const act = useAct(document);
-  const run = () =>
-    act.mutate(values, {
-      onSuccess: (result) => {
-        const error = payloadOf(result).userErrors[0];
-        if (error) return tell(sentence(error.message), "bad");
-        tell(done, "good", undo);
-        then?.(result);
-      },
-      onError: (error) => tell(sentence(error.message), "bad"),
-    });
+  const act = useToldAct(document, payloadOf, () => ({ text: done, undo }), then);
   return (
-    <button type="button" className={isMain ? "button main-act" : isQuiet ? "button quiet" : "button"} disabled={act.isPending} onClick={run} aria-label={name}>
+    <button type="button" className={isMain ? "button main-act" : isQuiet ? "button quiet" : "button"} disabled={act.isPending} onClick={() => act.run(values)} aria-label={name}>
       {label}
     </button>
   );

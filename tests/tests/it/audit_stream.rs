@@ -157,7 +157,8 @@ async fn batches_over_http_are_signed_and_come_again_under_the_same_id_and_who_l
 
         *hook.status.lock().unwrap() = 204;
         let came = eventually("all of it arrived", async || {
-            let requests = hook.came(1).await;
+            // The first was refused, whatever was in it.
+            let requests = hook.came(2).await;
             let bodies = requests.iter().map(|request| serde_json::from_slice::<Value>(&request.body).unwrap());
             let came: BTreeSet<String> = bodies
                 .flat_map(|body| body["events"].as_array().unwrap().clone())
