@@ -13,7 +13,7 @@ use infra::postgres::Store;
 use infra::sunset::Sunsets;
 use infra::vault::Vault;
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::auth::Tokens;
 use crate::changes::Changes;
@@ -104,7 +104,9 @@ pub async fn serve(
     ready: impl FnOnce(std::net::SocketAddr),
 ) -> std::io::Result<()> {
     const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-    /// How long what is being told may take after the last answer, before this process ends all the same.
+    /// How long requests under way may take, and what is to be told after the last answer, s. Both together are less than the half minute that whoever stops
+    /// processes leaves them as a rule.
+    const SHUTDOWN_MAX_S: u64 = 15;
     const TELLING_MAX: Duration = Duration::from_secs(5);
     let web_app = web::Data::new(WebApp::load(config.web_dir.as_deref(), config.public_url.starts_with("https://"))?);
     let schema = graphql::schema(&state);
@@ -143,7 +145,7 @@ pub async fn serve(
     .client_request_timeout(HEADER_TIMEOUT)
     .client_disconnect_timeout(unread::LINGER)
     .keep_alive(Duration::from_secs(30))
-    .shutdown_timeout(20)
+    .shutdown_timeout(SHUTDOWN_MAX_S)
     .disable_signals()
     .bind(&config.listen)?;
     if let Some(address) = server.addrs().first() {
@@ -158,8 +160,12 @@ pub async fn serve(
     });
     let ended = server.await;
     // After the last answer. What is being told is told, and then the rest.
-    if tokio::time::timeout(TELLING_MAX, telling).await.is_ok() {
+    let tell = async {
+        let _ = telling.await;
         refusals.flush(&store).await;
+    };
+    if tokio::time::timeout(TELLING_MAX, tell).await.is_err() {
+        warn!("What hooks were refused at last is not told to their tenants: the database did not answer");
     }
     ended
 }

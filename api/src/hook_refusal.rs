@@ -24,8 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Connections and causes that are counted: of all tenants, and of one. Beyond its own a tenant is told of all others together.
 const COUNTS_MAX: usize = 10_000;
 const COUNTS_OF_TENANT_MAX: usize = 200;
-/// How long a process that is stopped waits for the database to take the last of them.
-const FLUSH_MAX: Duration = Duration::from_secs(5);
+/// How soon a process that is stopped tries again what the database has not taken.
+const FLUSH_AGAIN: Duration = Duration::from_millis(200);
 
 /// Counts refusals. Cheap to clone; all clones are one.
 #[derive(Clone, Default)]
@@ -64,38 +64,43 @@ impl HookRefusals {
         self.lock().note((tenant, connection, cause), asked, said, (Utc::now(), Instant::now()));
     }
 
-    /// Tells what is due, until `stop` says so. Then [`Self::flush`] is to tell the rest, after the last answer.
+    /// Tells what is due, until `stop` says so, and then all that there is. [`Self::flush`] is to tell the rest, after the last answer.
     pub async fn write(&self, store: &Store, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = stop.wait_for(|stop| *stop) => break,
             }
             self.tell(store, false).await;
         }
+        // Not only after the last answer: whoever stops this process may not wait for that.
+        self.tell(store, true).await;
     }
 
-    /// Tells all that is not told yet, within a few seconds.
+    /// Tells all that is not told yet, and tries until the database has taken it. The caller bounds it.
     pub async fn flush(&self, store: &Store) {
-        if tokio::time::timeout(FLUSH_MAX, self.tell(store, true)).await.is_err() {
-            warn!("What hooks were refused at last is not told to their tenants: the database did not answer");
+        while !self.tell(store, true).await {
+            tokio::time::sleep(FLUSH_AGAIN).await;
         }
     }
 
-    /// What the database does not take is told with what comes after.
-    async fn tell(&self, store: &Store, is_over: bool) {
+    /// What the database does not take is told with what comes after; false where there is some.
+    async fn tell(&self, store: &Store, is_over: bool) -> bool {
         let (due, untold) = self.lock().take(Instant::now(), is_over);
         if untold > 0 {
             warn!(count = untold, "{untold} refused hooks are told to nobody: more connections have some than are counted");
         }
+        let mut is_told = true;
         for (tenant, refused) in due {
             let scope = Scope::system(tenant, "intake");
             let told = store.within(&scope).hooks_refused(&refused).await;
             if let Err(error) = told {
                 warn!(error = chain(&error), tenant.id = %tenant, "Refused hooks were not told to their tenant; it is tried again");
                 self.lock().give_back(tenant, refused, Instant::now());
+                is_told = false;
             }
         }
+        is_told
     }
 
     fn lock(&self) -> MutexGuard<'_, Counter> {

@@ -24,6 +24,7 @@ use tokio::sync::{Mutex, mpsc};
 use tracing::{info, warn};
 
 use crate::chain;
+use crate::home::Home;
 
 /// Redeliveries before a task is put aside: a task that kills its worker must not do so for ever. The sweeper nudges anew.
 const DELIVERY_LIMIT: i64 = 20;
@@ -77,6 +78,7 @@ impl Broker {
     pub fn rabbitmq(url: &str, prefix: &str) -> Self {
         Self::RabbitMq(Arc::new(RabbitMq {
             url: url.to_owned(),
+            home: Home::here(),
             prefix: prefix.to_owned(),
             publisher: Mutex::new(None),
             resting_until: std::sync::Mutex::default(),
@@ -183,6 +185,7 @@ async fn next_of(receivers: &mut [mpsc::Receiver<Task>]) -> Option<Task> {
 
 pub struct RabbitMq {
     url: String,
+    home: Home,
     prefix: String,
     publisher: Mutex<Option<(Connection, Channel)>>,
     resting_until: std::sync::Mutex<Option<Instant>>,
@@ -198,7 +201,7 @@ impl RabbitMq {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let mut uri: AMQPUri = self.url.parse().map_err(BrokerError::Url)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
-        let connection = Connection::connect_uri(uri, properties).await?;
+        let connection = self.home.run(Connection::connect_uri(uri, properties)).await?;
         let channel = connection.create_channel().await?;
         let dead = format!("{}dead", self.prefix);
         let quorum = || {

@@ -5,6 +5,7 @@ pub mod broker;
 pub mod certificate;
 pub mod drift;
 pub mod files;
+mod home;
 pub mod limiter;
 pub mod lookup;
 pub mod loopback;

@@ -102,7 +102,7 @@ async fn run(fetches: Arc<Fetches>, tenant: TenantId, mut waiting: mpsc::Receive
                             calls.spawn(call.make(context, tenant));
                         }
                     }
-                    Err(error) if error.is_passing() => {
+                    Err(error) if error.is_passing() || error.is_locked() => {
                         warn!(error = chain(&error), "Messages were not read back; the sweeper brings them again");
                     }
                     // A credential that does not open, say: nothing that comes again by itself would help.

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use tracing::warn;
 
 use super::{AHEAD, Asked, AskedBucket, Buckets, BudgetView, Permit, milliseconds};
+use crate::home::Home;
 
 /// After Redis failed, how long the local limit serves before Redis is asked again.
 const REST: Duration = Duration::from_secs(2);
@@ -25,6 +26,7 @@ const NUMBERS: usize = Budget::NUMBERS;
 
 pub(super) struct Redis {
     client: Client,
+    home: Home,
     prefix: String,
     lease_ms: f64,
     manager: OnceCell<ConnectionManager>,
@@ -41,6 +43,7 @@ impl Redis {
     pub fn open(url: &str, prefix: &str, lease: Duration) -> RedisResult<Self> {
         Ok(Self {
             client: Client::open(url)?,
+            home: Home::here(),
             prefix: prefix.to_owned(),
             lease_ms: lease.as_secs_f64() * 1000.0,
             manager: OnceCell::new(),
@@ -150,7 +153,7 @@ impl Redis {
     }
 
     async fn answer<T>(&self, call: impl Future<Output = RedisResult<T>>) -> Option<T> {
-        let error = match tokio::time::timeout(TIMEOUT, call).await {
+        let error = match self.home.run(tokio::time::timeout(TIMEOUT, call)).await {
             Ok(Ok(value)) => return Some(value),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} ms", TIMEOUT.as_millis()),

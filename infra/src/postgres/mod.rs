@@ -8,9 +8,10 @@ use std::time::Duration;
 use domain::scope::Scope;
 use domain::secret::SecretFields;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor, Postgres, Row, Transaction};
 
+use self::pool::Pool;
 use crate::vault::{Sealed, Vault};
 
 pub mod account;
@@ -61,6 +62,7 @@ pub mod people;
 pub mod persisted_operation;
 pub mod personal_data;
 pub mod poll;
+mod pool;
 pub mod receive;
 pub mod recipe;
 pub mod reconciliation;
@@ -135,6 +137,14 @@ impl StoreError {
             Self::Role | Self::Corrupt { .. } | Self::Vault(_) | Self::Unread(_) => false,
         }
     }
+
+    /// True where somebody else held a row for longer than is waited for: a process that was cut off in a transaction, until the server ends it. Of a batch
+    /// the others are not at fault, and the one that is will be free.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        // lock_not_available
+        matches!(self, Self::Sql(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03"))
+    }
 }
 
 fn is_passing(error: &sqlx::Error) -> bool {
@@ -167,7 +177,7 @@ fn opened(
 /// The way to the database.
 #[derive(Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     orm: DatabaseConnection,
 }
 
@@ -209,7 +219,7 @@ impl Store {
             return Err(StoreError::Role);
         }
         let orm = sea_orm::SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
-        Ok(Self { pool, orm })
+        Ok(Self { pool: Pool::new(pool), orm })
     }
 
     /// The tenant's rows, and no other's.
@@ -219,7 +229,7 @@ impl Store {
     }
 
     /// A transaction without a tenant: it sees no tenant's rows and may call the named functions only.
-    pub(crate) fn pool(&self) -> &PgPool {
+    pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }
 
@@ -264,7 +274,7 @@ impl<'a> TenantStore<'a> {
     /// A transaction of sea-orm's query builder that has set the tenant.
     pub(crate) async fn begin_orm(&self) -> Result<DatabaseTransaction, StoreError> {
         use sea_orm::ConnectionTrait;
-        let tx = self.store.orm.begin().await?;
+        let tx = self.store.pool.at_home(self.store.orm.begin()).await?;
         tx.execute_unprepared(&enter_sql(self.scope.tenant)).await?;
         Ok(tx)
     }
