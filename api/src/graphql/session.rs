@@ -183,7 +183,8 @@ impl SessionMutation {
         Ok(SessionPayload { session: None, user_errors: vec![UserError::new(field, code, refusal)] })
     }
 
-    /// Trades a refresh token for a new session. A token that comes twice ends the session for both who hold it.
+    /// Trades a refresh token for a new session. A token that comes twice ends the session for both who hold it; within ten seconds it may come again where the
+    /// answer was lost.
     #[graphql(complexity = "SIGN_IN_COST + child_complexity")]
     async fn session_refresh(&self, ctx: &Context<'_>, refresh_token: String) -> Result<SessionPayload> {
         let session = auth::refresh(state(ctx), caller(ctx), &refresh_token).await.map_err(|error| internal(ctx, &error))?;

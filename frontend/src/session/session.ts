@@ -1,7 +1,7 @@
 // The person who is signed in. The access token lives in this page's memory; the refresh token in a cookie that no script can read and that goes to
-// /session only. It works once, and one that comes twice ends the session: so one tab trades it at a time, under a lock that all tabs share. What the
-// browser's storage keeps is that somebody is signed in, so that every tab knows of it at once, and that somebody left whom the server still holds for signed
-// in, so that nobody is told that they are signed out before they are.
+// /session only. It works once, and one that comes twice ends the session, but for a few seconds in which its answer may have been lost: so one tab trades it at
+// a time, under a lock that all tabs share. What the browser's storage keeps is that somebody is signed in, so that every tab knows of it at once, and that
+// somebody left whom the server still holds for signed in, so that nobody is told that they are signed out before they are.
 import { ApiError } from "../api/client";
 import type { PasskeyAnswer, PasskeyAsked } from "./passkey";
 

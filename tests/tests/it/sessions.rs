@@ -1,6 +1,8 @@
 //! Signing in: equal answers for strangers, short tokens, refresh tokens that are used once, a cookie for the web app, and sessions that their person
 //! sees and ends.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tests::client::Client;
 use tests::platform::EMAIL;
@@ -28,10 +30,10 @@ async fn an_unknown_address_a_wrong_password_and_a_resting_account_get_the_same_
             open(EMAIL, "wrong-password").await;
         }
         // They are counted beside their answers, so that the time tells nobody whether the address is known. The first rest is short:
-        // here it lasts, so that a slow machine does not sleep through it.
+        // here it lasts, so that a slow machine does not sleep through it, before this is seen or after.
         eventually("the account rests", async || {
             let rest =
-                "UPDATE users SET locked_until = locked_until + interval '1 hour' WHERE email = $1 AND locked_until > now()";
+                "UPDATE users SET locked_until = locked_until + interval '1 hour' WHERE email = $1 AND locked_until IS NOT NULL";
             let rests = sqlx::query(rest).bind(EMAIL).execute(&mut connection).await.unwrap();
             (rests.rows_affected() == 1).then_some(())
         })
@@ -56,11 +58,47 @@ async fn a_refresh_token_works_once_and_its_second_use_ends_the_session() {
         };
         assert!(viewer(access).await["data"]["viewer"]["id"].is_string());
 
+        // Whoever has traded the next one has it, so that the first one comes from somebody else, however soon.
+        let next = client.raw(REFRESH, json!({"t": session["refreshToken"]})).await.unwrap();
+        assert!(next["data"]["sessionRefresh"]["session"].is_object(), "{next}");
         let stolen = client.raw(REFRESH, json!({"t": first})).await.unwrap();
         assert!(stolen["data"]["sessionRefresh"]["session"].is_null());
         assert!(viewer(access).await["data"]["viewer"].is_null(), "both holders are signed out at once");
-        let next = client.raw(REFRESH, json!({"t": session["refreshToken"]})).await.unwrap();
-        assert!(next["data"]["sessionRefresh"]["session"].is_null());
+        let last = client.raw(REFRESH, json!({"t": next["data"]["sessionRefresh"]["session"]["refreshToken"]})).await.unwrap();
+        assert!(last["data"]["sessionRefresh"]["session"].is_null());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_on_its_way_signs_nobody_out_and_what_was_in_it_is_worth_nothing() {
+    world(async |world| {
+        let client = Client::new(&world.platform.url);
+        let trade = async |token: &str| {
+            let traded = client.raw(REFRESH, json!({"t": token})).await.unwrap();
+            traded["data"]["sessionRefresh"]["session"]["refreshToken"].as_str().map(str::to_owned)
+        };
+        let open = async || {
+            let opened = client.raw(OPEN, json!({"i": {"email": EMAIL, "password": world.platform.password}})).await.unwrap();
+            opened["data"]["sessionOpen"]["session"]["refreshToken"].as_str().unwrap().to_owned()
+        };
+        let first = open().await;
+        let lost = trade(&first).await.unwrap();
+        let lost_too = trade(&first).await.unwrap();
+        let kept = trade(&first).await.unwrap();
+        let next = trade(&kept).await.unwrap();
+        assert_eq!(BTreeSet::from([&first, &lost, &lost_too, &kept, &next]).len(), 5);
+        assert_eq!(trade(&lost).await, None, "it comes from somebody who listened");
+        assert_eq!(trade(&next).await, None, "and then nobody has the session");
+
+        // After ten seconds nobody waits for an answer any more.
+        let first = open().await;
+        let kept = trade(&first).await.unwrap();
+        let mut database = world.platform.database.connect().await.unwrap();
+        let later = "UPDATE refresh_tokens SET used_at = used_at - interval '10 seconds' WHERE used_at IS NOT NULL";
+        sqlx::query(later).execute(&mut database).await.unwrap();
+        assert_eq!(trade(&first).await, None);
+        assert_eq!(trade(&kept).await, None);
     })
     .await;
 }
@@ -163,6 +201,7 @@ async fn the_web_app_signs_in_by_a_cookie_that_only_its_own_pages_can_use() {
 
         let (_, refreshed) = own.post("refresh", json!({})).await;
         assert!(viewer(&refreshed).await && own.cookie.as_ref() != Some(&first));
+        let (_, refreshed) = own.post("refresh", json!({})).await;
         let (_, stolen) = browser(&url, "application/json", Some(first)).post("refresh", json!({})).await;
         assert!(stolen["session"].is_null() && !viewer(&refreshed).await, "a token that came twice ends the session");
 
