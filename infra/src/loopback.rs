@@ -264,6 +264,9 @@ fn gzip(bytes: &[u8]) -> Bytes {
 mod tests {
     use super::*;
 
+    /// Long enough for three to be there at once on a busy machine.
+    const LATE: Duration = Duration::from_millis(500);
+
     /// Answers with what it was asked, as the address says: `/truncated?1000`.
     fn echo(request: HttpRequest, in_flight: usize) -> Answer {
         let (path, bytes) = request.url.split_once('?').unwrap_or((&request.url, "0"));
@@ -275,7 +278,7 @@ mod tests {
             "short" => Delivery::Short(bytes),
             _ => Delivery::Whole,
         };
-        let delay = if path.ends_with("/late") { Duration::from_millis(100) } else { Duration::ZERO };
+        let delay = if path.ends_with("/late") { LATE } else { Duration::ZERO };
         let headers = vec![
             ("X-Method".to_owned(), request.method.as_str().to_owned()),
             ("X-Url".to_owned(), request.url.clone()),
@@ -324,7 +327,7 @@ mod tests {
 
         let started = std::time::Instant::now();
         let all = futures::future::join_all((0..3).map(|_| get("/late"))).await;
-        assert!(started.elapsed() >= Duration::from_millis(100));
+        assert!(started.elapsed() >= LATE);
         let most = all.into_iter().map(|answer| answer.unwrap().headers()["x-in-flight"].to_str().unwrap().to_owned()).max();
         assert_eq!(most.as_deref(), Some("3"), "those that wait are counted");
 

@@ -2,6 +2,7 @@
 //! a process leaves undone another sends again, with the same ids.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use domain::audit::AuditEvent;
@@ -21,8 +22,10 @@ use crate::{Context, leased};
 const STREAMS_MAX: usize = 4;
 /// Seals of one turn; then others have theirs.
 const SEALS_MAX: usize = 10;
-/// How long a turn may take before another worker begins one.
-const LEASE_S: f64 = 900.0;
+/// After how long a turn begins no further seal, and how long it may take before another worker begins one: where a process died in it, nothing is sent until
+/// then. What two of them send comes under the same ids.
+const TURN_MAX: Duration = Duration::from_secs(60);
+const LEASE_S: f64 = 180.0;
 /// How often is looked for a new seal, and how soon a turn follows that left something.
 const LOOK_S: f64 = 5.0;
 const MORE_S: f64 = 0.0;
@@ -43,7 +46,8 @@ async fn turn(context: &Context, tenant: TenantId, id: AuditStreamId) -> Result<
     let scope = Scope::system(tenant, "audit_stream");
     let store = context.store.within(&scope);
     let Some(stream) = store.audit_stream_load(&context.vault, id).await? else { return Ok(()) };
-    for seal in (stream.seal + 1..).take(SEALS_MAX) {
+    let begun = Instant::now();
+    for seal in (stream.seal + 1..).take(SEALS_MAX).take_while(|_| begun.elapsed() < TURN_MAX) {
         let Some(events) = store.audit_seal_events(seal).await? else {
             return store.audit_stream_rest(id, LOOK_S, true).await;
         };

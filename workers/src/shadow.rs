@@ -18,6 +18,7 @@ use infra::chain;
 use infra::lookup::{Tables, TenantLookups};
 use infra::postgres::StoreError;
 use infra::postgres::flow::FlowVersion;
+use infra::postgres::swap::Swap;
 use infra::postgres::swap_shadow::Shadowed;
 use infra::trial::{self, Sides, TrialError};
 use tokio::sync::watch;
@@ -43,10 +44,15 @@ pub async fn run(context: Arc<Context>, stop: watch::Receiver<bool>) {
 
 async fn look(context: Arc<Context>, tenant: TenantId, id: SwapId) {
     let scope = Scope::system(tenant, "shadow");
-    let outcome = match look_once(&context, &scope, id).await {
-        Ok(()) => return,
-        Err(TrialError::Store(error)) if error.is_passing() => Err(error),
-        Err(error) => context.store.within(&scope).swap_failed(id, &error.to_string(), FAILED_WAIT_S).await,
+    let store = context.store.within(&scope);
+    let outcome = match store.swap_load(id).await {
+        Ok(None) => return,
+        Ok(Some(swap)) => match look_once(&context, &scope, &swap).await {
+            Ok(()) => return,
+            Err(TrialError::Store(error)) if error.is_passing() => Err(error),
+            Err(error) => store.swap_failed(&swap, &error.to_string(), FAILED_WAIT_S).await,
+        },
+        Err(error) => Err(error),
     };
     if let Err(error) = outcome {
         warn!(error = chain(&error), swap.id = %id, "A shadow broke off; it is looked at again");
@@ -54,13 +60,17 @@ async fn look(context: Arc<Context>, tenant: TenantId, id: SwapId) {
 }
 
 /// Maps the next page and adds it to the report.
-async fn look_once(context: &Context, scope: &Scope, id: SwapId) -> Result<(), TrialError> {
+async fn look_once(context: &Context, scope: &Scope, swap: &Swap) -> Result<(), TrialError> {
     let store = context.store.within(scope);
-    let Some(swap) = store.swap_load(id).await?.filter(|swap| swap.state == SwapState::Shadow) else { return Ok(()) };
+    if swap.state != SwapState::Shadow {
+        return Ok(());
+    }
     let Some(version) = store.flow_published(swap.flow).await? else {
-        return Ok(store.swap_failed(id, "no version of the flow is published, so nothing is delivered", FAILED_WAIT_S).await?);
+        return Ok(store
+            .swap_failed(swap, "no version of the flow is published, so nothing is delivered", FAILED_WAIT_S)
+            .await?);
     };
-    let page = store.swap_page(&swap, PAGE).await?;
+    let page = store.swap_page(swap, PAGE).await?;
     let mut report = swap.report.clone();
     if !page.rows.is_empty() {
         let candidate = swap.over(&version);
@@ -72,13 +82,13 @@ async fn look_once(context: &Context, scope: &Scope, id: SwapId) -> Result<(), T
             Ok(mapped) => mapped?,
             // A panic would be one again.
             Err(error) => {
-                return Err(StoreError::Corrupt { what: "the shadow", id: id.to_string(), why: error.to_string() }.into());
+                return Err(StoreError::Corrupt { what: "the shadow", id: swap.id.to_string(), why: error.to_string() }.into());
             }
         };
         report.sort();
     }
     let wait_s = if page.is_full { 0.0 } else { WAIT_S };
-    store.swap_seen(&swap, page.seen, &report, wait_s).await?;
+    store.swap_seen(swap, page.seen, &report, wait_s).await?;
     Ok(())
 }
 

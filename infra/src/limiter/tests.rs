@@ -70,10 +70,10 @@ async fn without_redis_each_process_keeps_within_half_and_still_works() {
     }
     assert_eq!(permits.len(), 4);
     assert!(limiter.take_until(&narrow, now()).await.is_ok());
-    let slow = Buckets::new(ConnectionId::generate(), vec![bucket("slow", 1.0, 1.0, 0.0)]);
+    let slow = Buckets::new(ConnectionId::generate(), vec![bucket("slow", 0.05, 1.0, 0.0)]);
     assert!(limiter.take_until(&slow, now()).await.is_ok());
     let used_up = limiter.take_until(&slow, now()).await.unwrap_err();
-    assert!(used_up.wait > Some(Duration::from_millis(1_500)), "a call in two seconds: {used_up:?}");
+    assert!(used_up.wait > Some(Duration::from_secs(30)), "a call in forty seconds: {used_up:?}");
 }
 
 #[tokio::test]

@@ -114,7 +114,7 @@ mod tests {
     use super::super::AllowList;
     use super::*;
 
-    const TIMEOUT: Duration = Duration::from_secs(2);
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
     fn outbound() -> Outbound {
         Outbound::new(AllowList::parse("127.0.0.1:*, localhost:*"), TIMEOUT).unwrap()

@@ -13,7 +13,7 @@ use super::call_payload::audit_calls;
 use super::configure::{NewCredential, credential_store, data_key, lock};
 use super::receive::{audit, audit_each};
 use super::token::{bounded, plain, time};
-use super::{Store, StoreError, TenantStore, breaker, opened};
+use super::{Store, StoreError, TenantStore, breaker, opened, upkeep};
 use crate::vault::{Sealed, Vault};
 
 /// How long a consent is kept once there is a newer one, s: what it came to stands in the audit log.
@@ -199,9 +199,12 @@ impl TenantStore<'_> {
         audit_each(&mut tx, scope, Action::ConsentGiven, "connection", &[taken.connection.0], &[Some(&detail.to_string())])
             .await?;
         breaker::try_now(&mut tx, taken.connection).await?;
+        if brought.end == ConsentEnd::Given {
+            // Nothing is missing any more, and the next probe need not say so first.
+            upkeep::close(&mut tx, scope, taken.connection, Upkeep::Scopes).await?;
+        }
         // Whether it answers, and what was not allowed, is told at once.
-        let ask = "UPDATE connection_probes SET due_at = now() WHERE tenant_id = $1 AND connection_id = $2";
-        sqlx::query(ask).bind(scope.tenant.0).bind(taken.connection.0).execute(&mut *tx).await?;
+        upkeep::probe_now(&mut tx, scope, taken.connection).await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -470,8 +470,10 @@ impl TenantStore<'_> {
     /// Where the database does not answer.
     pub async fn poll_give_back(&self, poll: &Poll, due_at: DateTime<Utc>) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let given =
-            sqlx::query("UPDATE polls SET due_at = $3, lease_id = NULL, lease_until = NULL WHERE id = $1 AND lease_id = $2");
+        let given = sqlx::query(
+            "UPDATE polls SET due_at = CASE WHEN due_at > begun_at THEN due_at ELSE $3 END, lease_id = NULL, lease_until = NULL
+             WHERE id = $1 AND lease_id = $2",
+        );
         given.bind(poll.id.0).bind(poll.lease).bind(due_at).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
@@ -491,7 +493,9 @@ impl TenantStore<'_> {
         let scope = self.scope();
         let mut tx = self.begin().await?;
         let failures: Option<i32> = sqlx::query_scalar(
-            "UPDATE polls SET due_at = $3, lease_id = NULL, lease_until = NULL, ended_at = now(), failures = failures + 1, failure = $4
+            "UPDATE polls SET lease_id = NULL, lease_until = NULL, ended_at = now(), failures = failures + 1, failure = $4,
+                    -- Whoever has asked for another one since this one began does not wait for the next try.
+                    due_at = CASE WHEN due_at > begun_at THEN due_at ELSE $3 END
              WHERE id = $1 AND lease_id = $2 RETURNING failures",
         )
         .bind(poll.id.0)

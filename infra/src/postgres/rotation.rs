@@ -289,8 +289,7 @@ impl TenantStore<'_> {
         if matches!(exchange, Exchange::Use | Exchange::UseAlone | Exchange::UseOld) {
             breaker::try_now(&mut tx, of.connection).await?;
             // What was told of the one before may not be so any more.
-            let ask = "UPDATE connection_probes SET due_at = now() WHERE tenant_id = $1 AND connection_id = $2";
-            sqlx::query(ask).bind(scope.tenant.0).bind(of.connection.0).execute(&mut *tx).await?;
+            upkeep::probe_now(&mut tx, scope, of.connection).await?;
         }
         plan(&mut tx, &now, lease).await?;
         tx.commit().await?;

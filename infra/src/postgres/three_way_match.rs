@@ -83,15 +83,20 @@ impl<'a> TenantStore<'a> {
             return Ok(None);
         };
         let Some(order) = order(&mut tx, tenant, due.record).await? else {
-            // It may come later than what belongs to it.
-            sqlx::query("UPDATE match_dues SET due_at = now() + make_interval(secs => least($2 * 2 ^ least(tries, 30), $3)) WHERE record_id = $1")
+            // It may come later than what belongs to it. Of what nobody asked again meanwhile.
+            sqlx::query(
+                "UPDATE match_dues SET due_at = now() + make_interval(secs => least($3 * 2 ^ least(tries, 30), $4))
+                 WHERE record_id = $1 AND asked = $2",
+            )
+            .bind(due.record.0)
+            .bind(due.asked)
+            .bind(WAIT_MIN_S)
+            .bind(WAIT_MAX_S)
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query("DELETE FROM match_dues WHERE record_id = $1 AND asked = $2 AND tries >= $3")
                 .bind(due.record.0)
-                .bind(WAIT_MIN_S)
-                .bind(WAIT_MAX_S)
-                .execute(&mut *tx)
-                .await?;
-            sqlx::query("DELETE FROM match_dues WHERE record_id = $1 AND tries >= $2")
-                .bind(due.record.0)
+                .bind(due.asked)
                 .bind(TRIES_MAX)
                 .execute(&mut *tx)
                 .await?;

@@ -157,6 +157,17 @@ pub(super) async fn close(
     audit(tx, scope, Action::IncidentClosed, "incident", &closed).await
 }
 
+/// Has a connection probed that is called otherwise from now on: what a probe under way finds is not of that, and is not kept.
+pub(super) async fn probe_now(
+    tx: &mut Transaction<'static, Postgres>,
+    scope: &Scope,
+    connection: ConnectionId,
+) -> Result<(), StoreError> {
+    let ask = "UPDATE connection_probes SET due_at = now(), lease_id = NULL, lease_until = NULL WHERE tenant_id = $1 AND connection_id = $2";
+    sqlx::query(ask).bind(scope.tenant.0).bind(connection.0).execute(&mut **tx).await?;
+    Ok(())
+}
+
 impl TenantStore<'_> {
     /// Makes what is told of an end what it is now: closes the incident of before, and opens one where something of a connection that is there ends.
     /// `named` is what the connection and its connector are called.
