@@ -74,6 +74,8 @@ export const consents = {
     assert.equal(new URL(page.url()).pathname, "/consent");
     await look(page, "consent-lost");
     await page.getByRole("link", { name: "Go to Crossdock" }).click();
+    // Where that leads to is waited for: a page that is left while it trades its refresh token signs out.
+    await heading(page, /^(Which tenant\?|Overview)$/);
     await quiet(page);
   },
 };

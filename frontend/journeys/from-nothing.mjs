@@ -2,7 +2,7 @@
 // backfill, both sides compared down to a field, alerts that somebody hears.
 import assert from "node:assert/strict";
 import { sql } from "./database.mjs";
-import { asDeveloper, heading, until } from "./journeys.mjs";
+import { asDeveloper, chooseEnds, heading, until } from "./journeys.mjs";
 import { inBothThemes, look, quiet, visit } from "./page.mjs";
 import { put, records, seed, simulate } from "./simulators.mjs";
 
@@ -53,8 +53,7 @@ export const fromNothing = {
     await connect(page, stack, "shopify", "Shopify", "Initech shop", vendors.shop);
     await connect(page, stack, "netsuite", "NetSuite", "Initech ERP", vendors.erp);
     await visit(page, `${stack.url}/t/${TENANT}/flows/new`);
-    await page.getByLabel("From").selectOption({ label: "Initech shop" });
-    await page.getByLabel("To", { exact: true }).selectOption({ label: "Initech ERP" });
+    await chooseEnds(page, "Initech shop", "Initech ERP");
     const form = page.getByRole("form").filter({ hasText: /^order|orders/i }).first();
     await form.waitFor();
     for (const make of await form.getByRole("button", { name: /^Make the table/ }).all()) await make.click();
@@ -85,7 +84,7 @@ export const fromNothing = {
     await page.getByRole("button", { name: "Run it" }).click();
     await page.getByText("It runs, behind live work.").waitFor();
     await page.getByText(/^[\d,]+ listed, [\d,]+ brought\.$/).waitFor({ timeout: 60_000 });
-    await page.getByText("done", { exact: true }).waitFor();
+    await page.getByText("done", { exact: true }).waitFor({ timeout: 60_000 });
   },
 
   async both_sides_are_compared_and_a_field_that_was_changed_there_is_found({ page, stack }) {

@@ -43,8 +43,10 @@ const PATIENCE_MS = 15_000;
 export async function quiet(page) {
   const { pending } = track(page);
   await page.waitForLoadState();
-  const end = Date.now() + PATIENCE_MS;
-  while (pending.size > 0 || Date.now() - asked.get(page).since < QUIET_MS) {
+  // What was just pressed may ask in a moment only.
+  const begun = Date.now();
+  const end = begun + PATIENCE_MS;
+  while (pending.size > 0 || Date.now() - Math.max(begun, asked.get(page).since) < QUIET_MS) {
     if (Date.now() > end) throw new Error(`${page.url()} still asks: ${[...pending].map((request) => request.url()).join(", ")}`);
     await page.waitForTimeout(50);
   }
@@ -110,6 +112,13 @@ export async function inBothThemes(page, name) {
 
 /** What was told at the foot of the page. */
 export const notice = (page, text) => page.locator(".notices").getByText(text).last().waitFor();
+
+/** Looks at a page with what was told at its foot, and points at that meanwhile, so that it stays: on a slow machine a look may take longer than it is shown. */
+export async function lookAtNotice(page, name) {
+  await page.locator(".notices").hover();
+  await look(page, name);
+  await page.mouse.move(0, 0);
+}
 
 /** No script of a text ran, and no element was made of it. */
 export async function nothingRan(page, where) {

@@ -47,7 +47,7 @@ export const progress = {
     await dialog.getByRole("button", { name: "What would it do?" }).click();
     const said = dialog.getByRole("status").filter({ hasText: "rows" });
     await said.getByText("Reading 2,000 rows. Nothing is written.").waitFor();
-    await dialog.getByText(/It has taken \d s until now/).waitFor();
+    await dialog.getByText(/It has taken \d+ s until now/).waitFor();
     await look(page, "lookup-import-reading");
     await read();
     await dialog.getByText("2,000 would be added").waitFor();

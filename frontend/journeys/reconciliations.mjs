@@ -45,7 +45,7 @@ export const reconciliations = {
     await heading(page, "Certificates");
     await page.getByLabel("Of what").selectOption("One record");
     await page.getByLabel("Any id of the record").fill("#1001");
-    await page.getByLabel("The record").waitFor();
+    await page.getByLabel("The record", { exact: true }).waitFor();
     await page.getByRole("button", { name: "Make the certificate" }).click();
     await page.getByText("Nothing was lost", { exact: false }).first().waitFor();
     await inBothThemes(page, "certificate");

@@ -1,7 +1,7 @@
 // A shift at the queue, by keys alone; every act that can be is taken back; whatever is looked at has an address.
 import assert from "node:assert/strict";
-import { asDeveloper, heading, until } from "./journeys.mjs";
-import { inBothThemes, look, notice, visit } from "./page.mjs";
+import { asDeveloper, chooseEnds, heading, until } from "./journeys.mjs";
+import { inBothThemes, look, lookAtNotice, notice, visit } from "./page.mjs";
 import { send, withSku } from "./shop.mjs";
 import { causeOf } from "./work.mjs";
 
@@ -35,7 +35,7 @@ export const triage = {
     await press(page, "m");
     await notice(page, "It is yours now.");
     await until("it is mine", async () => !(await row.innerText()).includes("nobody"));
-    await look(page, "notice-undo");
+    await lookAtNotice(page, "notice-undo");
     await press(page, "z");
     await notice(page, "It is whose it was before.");
     await until("it is nobody's again", async () => (await row.innerText()).includes("nobody"));
@@ -233,6 +233,7 @@ export const triage = {
     await page.getByRole("region", { name: "Deliveries" }).getByRole("row").nth(5).waitFor();
     await inBothThemes(page, "deliveries");
     await page.getByLabel("State", { exact: true }).selectOption("cancelled");
+    await page.waitForURL((url) => url.searchParams.get("state") === "cancelled");
     await page.getByText("No delivery is cancelled").or(page.getByRole("region", { name: "Deliveries" })).first().waitFor();
     await visit(page, page.url());
     assert.equal(await page.getByLabel("State", { exact: true }).inputValue(), "cancelled");
@@ -251,7 +252,7 @@ export const triage = {
     // Each says why it waits, on the page of deliveries as on that of its record.
     await visit(page, `${stack.url}/t/acme/deliveries?state=planned`);
     await page.getByLabel("Destination", { exact: true }).selectOption({ label: "Acme ERP" });
-    assert.equal(new URL(page.url()).searchParams.get("connection"), id);
+    await page.waitForURL((url) => url.searchParams.get("connection") === id);
     await page.getByText("Acme ERP is paused: nothing is sent to it until somebody resumes it.").nth(3).waitFor();
     await inBothThemes(page, "deliveries-waiting");
     await page.getByRole("region", { name: "Deliveries" }).getByRole("link").first().click();
@@ -279,7 +280,7 @@ export const triage = {
     await page.getByRole("dialog").getByRole("button", { name: "Stop it" }).click();
     await notice(page, /is stopped: nothing new is planned/);
     await page.getByRole("button", { name: "Stop", exact: true }).waitFor({ state: "detached" });
-    await look(page, "flow-stopped");
+    await lookAtNotice(page, "flow-stopped");
     await press(page, "z");
     await notice(page, /runs again, by what version/);
     await page.getByRole("button", { name: "Stop", exact: true }).waitFor();
@@ -287,8 +288,7 @@ export const triage = {
 
   async a_flow_is_begun_with_nothing_but_a_kind_and_a_name({ page, stack }) {
     await visit(page, `${stack.url}/t/acme/flows/new`);
-    await page.getByLabel("From").selectOption({ label: "Acme shop" });
-    await page.getByLabel("To", { exact: true }).selectOption({ label: "Acme ERP" });
+    await chooseEnds(page, "Acme shop", "Acme ERP");
     // What was chosen stands in the address.
     await visit(page, page.url());
     const form = page.getByRole("form", { name: "From nothing" });

@@ -47,16 +47,18 @@ export const usage = {
     await visit(page, `${stack.url}/t/acme/usage/invoices`);
     await page.getByRole("heading", { name: "No plan is agreed" }).waitFor();
     await look(page, "invoices-none");
-    // As `crossdock plan agree` does it: from within the month before the last one.
+    // As `crossdock plan agree` does it: from within the month before the last one that is closed, as each is a day after its end.
+    const closed = "date_trunc('month', (now() AT TIME ZONE 'UTC') - interval '1 day')";
     const terms = { included: 10, beyond: [{ up_to: 20, price: "0.01" }, { price: "0.005" }] };
     const plan = { id: "growth", name: "Growth", currency: "EUR", valid_from: "2020-01-01", base_fee: "490.00", meters: { message_accepted: terms, delivery_confirmed: terms, vendor_call: terms } };
-    sql(stack, `SELECT plan_agree('acme', (date_trunc('month', now() AT TIME ZONE 'UTC') - interval '2 months' + interval '9 days')::date, '${JSON.stringify(plan)}')`);
-    sql(stack, "INSERT INTO usage_events (id, tenant_id, at, meter, quantity) SELECT uuid7_floor(m.at), t.id, m.at, 'vendor_call', 1234 FROM tenants t, (SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') - interval '12 days') AT TIME ZONE 'UTC') m (at) WHERE t.slug = 'acme'");
+    sql(stack, `SELECT plan_agree('acme', (${closed} - interval '2 months' + interval '9 days')::date, '${JSON.stringify(plan)}')`);
+    sql(stack, `INSERT INTO usage_events (id, tenant_id, at, meter, quantity) SELECT uuid7_floor(m.at), t.id, m.at, 'vendor_call', 1234 FROM tenants t, (SELECT (${closed} - interval '12 days') AT TIME ZONE 'UTC') m (at) WHERE t.slug = 'acme'`);
     await page.reload();
     await page.getByRole("region", { name: "What is counted so far" }).waitFor();
     const list = page.getByRole("region", { name: "Invoices", exact: true });
     await list.getByRole("link", { name: /^Invoice \d+$/ }).nth(1).waitFor({ timeout: 60_000 });
-    await page.getByText("It would come to").waitFor();
+    // Of a month's first day nobody knows yet how it goes on.
+    if (new Date().getUTCDate() > 1) await page.getByText("It would come to").waitFor();
     await inBothThemes(page, "invoices");
     await list.getByRole("link", { name: /^Invoice \d+$/ }).first().click();
     await heading(page, /^Invoice \d+$/);

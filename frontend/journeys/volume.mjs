@@ -25,7 +25,7 @@ export const volume = {
     const { ask } = await asDeveloper(stack);
     const query = "{ exceptionGroups(first: 1, filter: { text: \"BULK-1\" }) { nodes { causeKey count } } }";
     const group = async () => (await ask(query, {})).exceptionGroups.nodes[0];
-    await until("all of them in one cause", async () => (await group())?.count === MANY, 90_000);
+    await until("all of them in one cause", async () => (await group())?.count === MANY, 240_000);
     await visit(page, `${stack.url}/t/acme/exceptions/${(await group()).causeKey}`);
     const box = page.getByRole("region", { name: "Exceptions of this cause" });
     await box.getByRole("row").nth(5).waitFor();

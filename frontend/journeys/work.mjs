@@ -26,8 +26,11 @@ export const work = {
     await causeOf(page, stack, "does not allow", 4);
     await page.getByRole("button", { name: "What would a retry do now?" }).click();
     await page.getByText("4 of 4 would go on.").waitFor();
+    await page.locator('tr[data-focused="true"][data-index="0"]').waitFor();
     await page.keyboard.press("x");
     await page.keyboard.press("j");
+    // The address names the next one before it is chosen.
+    await page.locator('tr[data-focused="true"][data-index="1"]').waitFor();
     await page.keyboard.press("x");
     await page.getByText("2 chosen").waitFor();
     await page.keyboard.press("r");

@@ -1,6 +1,6 @@
 // Alerts: where they go, of which causes, and what was sent. What comes too late to be read on a page must reach somebody.
 import { useState } from "react";
-import { SELDOM, useAsk } from "../api/hooks";
+import { isAwaited, SELDOM, useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
 import { ActButton } from "../ui/act-button";
 import { Badge } from "../ui/badge";
@@ -22,7 +22,7 @@ export const KINDS: Record<Receiver["kind"], string> = { MAIL: "Mail", SLACK: "C
 
 export function Alerts() {
   const asked = useAsk(AlertSettingsDocument, {}, { everyMs: 10_000 });
-  const names = useAsk(AlertNamesDocument, {}, SELDOM).data;
+  const known = useAsk(AlertNamesDocument, {}, SELDOM);
   return (
     <div className="stack">
       <div className="head">
@@ -33,12 +33,13 @@ export function Alerts() {
       </div>
       {asked.error && !asked.data ? (
         <Problem error={asked.error} retry={() => void asked.refetch()} />
-      ) : !asked.data ? (
+      ) : !asked.data || isAwaited(known) ? (
+        // A name that comes later would move what stands below its rule.
         <Loading what="alerts" />
       ) : (
         <>
           <Receivers receivers={asked.data.alertReceivers} />
-          <Rules rules={asked.data.alertRules} receivers={asked.data.alertReceivers} names={names} />
+          <Rules rules={asked.data.alertRules} receivers={asked.data.alertReceivers} names={known.data} />
           <AlarmPolicy policy={asked.data.alarmPolicy} />
           <Sent receivers={asked.data.alertReceivers} />
         </>

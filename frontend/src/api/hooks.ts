@@ -48,6 +48,9 @@ interface Options {
 /** Of names and of what one chooses from: who works while much comes would ask for them every two seconds. */
 export const SELDOM: Options = { everyMs: 60_000, isDear: true, isKept: true };
 
+/** It comes for the first time, and nothing has gone wrong with it yet: what it would move waits for it so long, and stands without it else. */
+export const isAwaited = ({ isLoading, failureCount }: { isLoading: boolean; failureCount: number }) => isLoading && failureCount === 0;
+
 export function useAsk<Result, Variables>(query: Query<Result, Variables>, values: Variables, options: Options = {}) {
   const tenant = useTenantIfAny();
   const asked = useQuery({

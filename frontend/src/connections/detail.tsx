@@ -1,7 +1,7 @@
 // One connection: how it is and what is to be done, its limits and how much of them is in use, its webhooks and polls, its settings and credential.
 import { useState } from "react";
 import { Link, useParams, useSearch } from "@tanstack/react-router";
-import { SELDOM, useAsk } from "../api/hooks";
+import { isAwaited, SELDOM, useAsk } from "../api/hooks";
 import { Incidents } from "../incidents/incidents";
 import { useMay } from "../app/role";
 import { ActButton } from "../ui/act-button";
@@ -38,6 +38,8 @@ export function ConnectionPage() {
   const connection = asked.data?.connection;
   // How its form calls the settings. The page waits for that, so that no name becomes another one under the reader; without it, it has the API's names.
   const forms = useAsk(ConnectorFormDocument, {}, SELDOM);
+  // And how it is kept: what stands below would be pushed away by it.
+  const health = useAsk(ConnectionHealthDocument, { connectionId });
   return (
     <div className="stack">
       <p className="crumb">
@@ -47,7 +49,7 @@ export function ConnectionPage() {
       </p>
       {asked.error && !asked.data ? (
         <Problem error={asked.error} retry={() => void asked.refetch()} />
-      ) : !asked.data || (forms.isLoading && forms.failureCount === 0) ? (
+      ) : !asked.data || isAwaited(forms) || isAwaited(health) ? (
         <Loading what="the connection" />
       ) : connection ? (
         <Shown connection={connection} connector={forms.data?.connectors.find((one) => one.name === connection.connector)} polls={asked.data.polls.nodes} />

@@ -1,5 +1,5 @@
 // One exception in full: the reason, and beside each other what came, the record that was made of it, and what was sent. What is wrong is marked.
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { nodeWith, useAsk, useTenant } from "../api/hooks";
 import { HiddenNote } from "../app/hidden";
@@ -30,7 +30,8 @@ type Attempt = NonNullable<ExceptionDeliveryQuery["delivery"]>["attempts"][numbe
 /** It is another when somebody edits it, and may be long. */
 const RECORD_EVERY_MS = 15_000;
 
-export function ExceptionDetail({ id, causeKey }: { id: string; causeKey: string }) {
+/** `onPlaced` is told once it has the height that it keeps: what stands below would be pushed away by each of its parts that comes. */
+export function ExceptionDetail({ id, causeKey, onPlaced }: { id: string; causeKey: string; onPlaced?: (isPlaced: true) => void }) {
   const tenant = useTenant();
   const asked = useAsk(ExceptionDetailDocument, { id });
   const exception = nodeWith(asked.data?.node, "causeKey");
@@ -56,6 +57,13 @@ export function ExceptionDetail({ id, causeKey }: { id: string; causeKey: string
         ]
       : []),
   ]);
+  const isComing = (one: { data: unknown; error: unknown }, isWanted: unknown) => Boolean(isWanted) && !one.data && !one.error;
+  // How many stand beside each other is known with both of these: before that each that comes would push the others aside.
+  const isPlaced = !isComing(record, recordId) && !isComing(delivery, exception?.deliveryId);
+  const isWhole = !isComing(asked, true) && isPlaced && !isComing(message, messageId);
+  useEffect(() => {
+    if (isWhole) onPlaced?.(true);
+  }, [isWhole, onPlaced]);
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (!asked.data) return <Loading what="the exception" />;
   if (!exception) {
@@ -68,9 +76,6 @@ export function ExceptionDetail({ id, causeKey }: { id: string; causeKey: string
     );
   }
   const came = nodeWith(message.data?.node, "body");
-  const isComing = (one: { data: unknown; error: unknown }, isWanted: unknown) => Boolean(isWanted) && !one.data && !one.error;
-  // How many stand beside each other is known with both of these: before that each that comes would push the others aside.
-  const isPlaced = !isComing(record, exception.recordId) && !isComing(delivery, exception.deliveryId);
   const stored = record.data?.record;
   const attempt = delivery.data?.delivery?.attempts[0];
   return (

@@ -52,6 +52,7 @@ function Worked({ causeKey }: { causeKey: string }) {
     ...(next ? [{ key: "n", label: "The next cause", act: () => void navigate({ to: "/t/$tenant/exceptions/$causeKey", params: { tenant, causeKey: next.causeKey } }) }] : []),
   ]);
   const asked = usePages(ExceptionsDocument, { causeKey, first: 20 }, (result) => result.exceptions);
+  const [isPlaced, setPlaced] = useState(false);
   return (
     <>
       <div className="panel">
@@ -70,8 +71,8 @@ function Worked({ causeKey }: { causeKey: string }) {
         </Empty>
       </div>
       {/* An address may name the cause by a key that was sealed for somebody else: what is listed has it as it is shown here. */}
-      {named && <ExceptionDetail key={named} id={named} causeKey={asked.rows[0]?.causeKey ?? causeKey} />}
-      <Closed title="What became of them" of={asked} />
+      {named && <ExceptionDetail key={named} id={named} causeKey={asked.rows[0]?.causeKey ?? causeKey} onPlaced={setPlaced} />}
+      {(!named || isPlaced) && <Closed title="What became of them" of={asked} />}
     </>
   );
 }
@@ -94,8 +95,13 @@ function Work({ group }: { group: Group }) {
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const picked = rows.filter((row) => chosen.has(row.id)).map((row) => row.id);
   const [act, setAct] = useState<Act | null>(null);
-  const show = (row: Row | undefined) =>
-    row && void navigate({ to: "/t/$tenant/exceptions/$causeKey", params: { tenant, causeKey: group.causeKey }, search: { exception: row.id }, replace: true });
+  const [isPlaced, setPlaced] = useState(false);
+  const show = (row: Row | undefined) => {
+    if (!row) return;
+    // At once: the next key may come before the address has followed, and is meant for this one.
+    setCurrent({ id: row.id, named: search.exception, wasOpen: true });
+    void navigate({ to: "/t/$tenant/exceptions/$causeKey", params: { tenant, causeKey: group.causeKey }, search: { exception: row.id }, replace: true });
+  };
   const move = (by: number) => show(rows[Math.min(rows.length - 1, Math.max(0, focused + by))]);
   const turn = (id: string) =>
     setChosen((before) => {
@@ -217,9 +223,14 @@ function Work({ group }: { group: Group }) {
           <LoadMore of={asked} />
         </Asked>
       </section>
-      {current && <ExceptionDetail key={current.id} id={current.id} causeKey={group.causeKey} />}
-      <Closed title="Ignored" of={ignored} />
-      <Said comments={group.comments} history={group.history} about="this cause" />
+      {current && <ExceptionDetail key={current.id} id={current.id} causeKey={group.causeKey} onPlaced={setPlaced} />}
+      {/* The first time each waits for what stands above it; then it stays, with what somebody types there, whichever exception is shown. */}
+      {(isPlaced || (!current && !asked.isPending)) && (
+        <>
+          <Closed title="Ignored" of={ignored} />
+          {!ignored.isPending && <Said comments={group.comments} history={group.history} about="this cause" />}
+        </>
+      )}
       {act && <ActDialog act={act} chosen={[{ selection, before: stood }]} count={count} about={group.cause} close={() => setAct(null)} />}
     </>
   );

@@ -45,7 +45,7 @@ export function Exceptions() {
   const box = useRef<HTMLInputElement>(null);
   const take = useTake();
   const narrow = (change: Partial<typeof search>) =>
-    void navigate({ to: "/t/$tenant/exceptions", params: { tenant }, search: { ...search, ...change }, replace: true });
+    void navigate({ to: "/t/$tenant/exceptions", params: { tenant }, search: (now) => ({ ...now, ...change }), replace: true });
   const type = useTyped((text) => narrow({ text }));
   const move = (by: number) => setChosenKey(rows[Math.min(rows.length - 1, Math.max(0, focused + by))]?.causeKey ?? null);
   // What keys and buttons are about: the causes that are chosen, and else the one that has the focus.

@@ -17,7 +17,7 @@ export function NewFlow() {
   const ends = useAsk(FlowEndsDocument, {});
   const navigate = useNavigate();
   const { from: sourceId = "", to: destinationId = "" } = useSearch({ from: "/t/$tenant/flows/new" });
-  const choose = (change: { from?: string; to?: string }) => void navigate({ to: "/t/$tenant/flows/new", params: { tenant }, search: { from: sourceId, to: destinationId, ...change }, replace: true });
+  const choose = (change: { from?: string; to?: string }) => void navigate({ to: "/t/$tenant/flows/new", params: { tenant }, search: (now) => ({ ...now, ...change }), replace: true });
   const isChosen = sourceId !== "" && destinationId !== "" && sourceId !== destinationId;
   const asked = useAsk(FlowTemplatesDocument, { sourceId, destinationId }, { isWanted: isChosen, isDear: true, isKept: true });
   const templates = isChosen && !asked.isPlaceholderData ? asked.data?.flowTemplates : undefined;

@@ -1,7 +1,7 @@
 // The directory (SCIM): it tells who the tenant's people are when that changes, and not at their next sign-in. Its tokens, what to enter there, and what follows.
 import { useState } from "react";
 import { Link } from "@tanstack/react-router";
-import { useAsk, useTenant } from "../api/hooks";
+import { isAwaited, useAsk, useTenant } from "../api/hooks";
 import { Permitted } from "../app/permitted";
 import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
@@ -33,12 +33,14 @@ export function Directory() {
 function Parts() {
   const asked = useAsk(DirectoryDocument, {}, { everyMs: EVERY_MS });
   const begin = useAsk(DirectoryBeginDocument, {}, { everyMs: EVERY_MS });
+  // Who made a token: a name that comes later would move its row.
+  const names = useAsk(IdentityNamesDocument, {});
   const [isMaking, setMaking] = useState(false);
   const [revoked, setRevoked] = useState<ScimToken | null>(null);
   const [shown, setShown] = useShownOnce<Shown>("A token was made and could not be shown, because its page was left: revoke it under Directory and make another.");
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
   if (begin.error && !begin.data) return <Problem error={begin.error} retry={() => void begin.refetch()} />;
-  if (!asked.data || !begin.data) return <Loading what="your directory" />;
+  if (!asked.data || !begin.data || isAwaited(names)) return <Loading what="your directory" />;
   const tokens = asked.data.scimTokens;
   const provider = begin.data.identityProvider ?? null;
   const proven = begin.data.emailDomains.filter((one) => one.provenAt).map((one) => one.domain);

@@ -1,8 +1,8 @@
 // X12: the interchanges that partners sent, and the groups that we sent, each of which waits for a 997.
 import { Link } from "@tanstack/react-router";
-import { SELDOM, useAsk, usePages, useTenant } from "../api/hooks";
+import { isAwaited, SELDOM, useAsk, usePages, useTenant } from "../api/hooks";
 import { Badge } from "../ui/badge";
-import { Asked, Empty, LoadMore, type Pages } from "../ui/state";
+import { Asked, Empty, Loading, LoadMore, type Pages } from "../ui/state";
 import { Table, type Column } from "../ui/table";
 import { Time } from "../ui/time";
 import { InterchangeConnectionsDocument, InterchangesDocument, SentGroupsDocument, type InterchangesQuery, type SentGroupsQuery } from "./query.generated";
@@ -13,10 +13,13 @@ const EVERY_MS = 5_000;
 
 export function Interchanges() {
   const tenant = useTenant();
-  const names = useAsk(InterchangeConnectionsDocument, {}, SELDOM).data?.connections.nodes ?? [];
+  const known = useAsk(InterchangeConnectionsDocument, {}, SELDOM);
+  const names = known.data?.connections.nodes ?? [];
   const nameOf = (id: string) => names.find((one) => one.id === id)?.name ?? "a connection";
   const came = usePages(InterchangesDocument, {}, (result) => result.interchanges, { everyMs: EVERY_MS });
   const sent = usePages(SentGroupsDocument, { state: null }, (result) => result.sentGroups, { everyMs: EVERY_MS });
+  // What was sent stands below what came, and waits for its height, and both for their names.
+  const isOnItsWay = came.isPending || isAwaited(known);
   const cameColumns: Column<Came>[] = [
     {
       header: "Interchange",
@@ -74,12 +77,18 @@ export function Interchanges() {
           <p>X12 from and to partners. A gap in their control numbers is named; what we sent waits for the partner’s 997.</p>
         </div>
       </div>
-      <List title="What came" asked={came} empty="No interchange came yet" about="Connect an X12 partner. Its files are taken apart here and acknowledged by a 997; of a broken one nothing is taken.">
-        <Table label="Interchanges that came" columns={cameColumns} rows={came.rows} idOf={(row) => row.id} onSeenEnd={came.more} />
-      </List>
-      <List title="What was sent" asked={sent} empty="Nothing was sent as X12 yet" about="Each group has its control number before it is made, and stands here until the partner has acknowledged it.">
-        <Table label="Groups that were sent" columns={sentColumns} rows={sent.rows} idOf={(row) => row.id} onSeenEnd={sent.more} />
-      </List>
+      {isOnItsWay ? (
+        <Loading what="X12" />
+      ) : (
+        <>
+          <List title="What came" asked={came} empty="No interchange came yet" about="Connect an X12 partner. Its files are taken apart here and acknowledged by a 997; of a broken one nothing is taken.">
+            <Table label="Interchanges that came" columns={cameColumns} rows={came.rows} idOf={(row) => row.id} onSeenEnd={came.more} />
+          </List>
+          <List title="What was sent" asked={sent} empty="Nothing was sent as X12 yet" about="Each group has its control number before it is made, and stands here until the partner has acknowledged it.">
+            <Table label="Groups that were sent" columns={sentColumns} rows={sent.rows} idOf={(row) => row.id} onSeenEnd={sent.more} />
+          </List>
+        </>
+      )}
     </div>
   );
 }

@@ -97,7 +97,7 @@ function Items({ nameOf }: { nameOf: NameOf }) {
   const rows = asked.rows;
   const [chosen, setChosen] = useState<string | null>(null);
   const focused = rows.length > 0 ? Math.max(0, rows.findIndex((one) => one.sku === chosen)) : -1;
-  const narrow = (change: Partial<typeof search>) => void navigate({ to: "/t/$tenant/inventory", params: { tenant }, search: { ...search, ...change }, replace: true });
+  const narrow = (change: Partial<typeof search>) => void navigate({ to: "/t/$tenant/inventory", params: { tenant }, search: (now) => ({ ...now, ...change }), replace: true });
   const type = useTyped((text) => narrow({ sku: text || undefined }));
   const open = (item: string | undefined) => {
     if (item) setChosen(item);

@@ -1,7 +1,7 @@
 // How everything stands, asked again every five seconds while somebody looks: what came and where it is, what needs a person, what is slow, silent
 // or refused, and since when it is proven that both sides agree.
 import { Link } from "@tanstack/react-router";
-import { useAsk, useTenant } from "../api/hooks";
+import { isAwaited, useAsk, useTenant } from "../api/hooks";
 import { Badge } from "../ui/badge";
 import { Money } from "../ui/money";
 import { Empty, Loading, Problem } from "../ui/state";
@@ -20,6 +20,8 @@ const PROOF_EVERY_MS = 15_000;
 
 export function Overview() {
   const asked = useAsk(OverviewDocument, {}, { everyMs: EVERY_MS });
+  // Whether something is published says whether the way to it stands above all else, so it is known before anything stands there.
+  const flows = useAsk(OverviewFlowsDocument, {}, { isDear: true });
   return (
     <div className="stack">
       <div className="head">
@@ -29,9 +31,9 @@ export function Overview() {
         </div>
       </div>
       <SupportNews />
-      {asked.data ? (
+      {asked.data && !isAwaited(flows) ? (
         <Sections data={asked.data} />
-      ) : asked.error ? (
+      ) : asked.error && !asked.data ? (
         <Problem error={asked.error} retry={() => void asked.refetch()} />
       ) : (
         <Loading what="the overview" />

@@ -1,12 +1,12 @@
 // One comparison: how far it came, what both sides say, and each difference down to its fields, with the two acts that there are about it.
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useAsk } from "../api/hooks";
+import { isAwaited, useAsk } from "../api/hooks";
 import { useMay } from "../app/role";
 import { ActButton } from "../ui/act-button";
 import { Badge } from "../ui/badge";
 import { Empty, Loading, Problem } from "../ui/state";
 import { Time } from "../ui/time";
-import { Differences } from "./differences";
+import { Differences, useDifferences } from "./differences";
 import { ReconcileNowDocument, ReconciliationDetailDocument, ReconciliationFlowDocument, type ReconcileNowMutation, type ReconciliationDetailQuery } from "./query.generated";
 import { counts, found, KINDS, sentenceOf, type Report } from "./report";
 
@@ -40,7 +40,9 @@ export function ReconciliationPage() {
 }
 
 function Shown({ one, tenant, kind }: { one: Node; tenant: string; kind: string | undefined }) {
-  const flow = useAsk(ReconciliationFlowDocument, { id: one.flowId }).data?.flow;
+  const named = useAsk(ReconciliationFlowDocument, { id: one.flowId });
+  const flow = named.data?.flow;
+  const differences = useDifferences(one.id, kind);
   const report = (one.report ?? {}) as Report;
   const kinds = found(report);
   const may = useMay();
@@ -49,6 +51,8 @@ function Shown({ one, tenant, kind }: { one: Node; tenant: string; kind: string 
     if (reconciliation) void navigate({ to: "/t/$tenant/reconciliations/$reconciliationId", params: { tenant, reconciliationId: reconciliation.id } });
   };
   const isRunning = one.state === "queued" || one.state === "running";
+  // What both sides are called may take another line.
+  if (isAwaited(named)) return <Loading what="the reconciliation" />;
   return (
     <>
       <div className="head">
@@ -112,8 +116,9 @@ function Shown({ one, tenant, kind }: { one: Node; tenant: string; kind: string 
         </nav>
       )}
       {kind && KINDS[kind] && <p className="muted">{KINDS[kind].means}</p>}
-      <Differences reconciliationId={one.id} kind={kind} state={one.state} />
-      <Compared report={report} />
+      <Differences asked={differences} state={one.state} />
+      {/* Below what has its height only once it is there. */}
+      {!differences.isPending && <Compared report={report} />}
     </>
   );
 }

@@ -16,11 +16,14 @@ type Row = DifferencesQuery["differences"]["nodes"][number];
 /** The most that one act takes. */
 const CHOSEN_MAX = 1_000;
 
-export function Differences({ reconciliationId, kind, state }: { reconciliationId: string; kind: string | undefined; state: string }) {
+export function useDifferences(reconciliationId: string, kind: string | undefined) {
+  const filter = { reconciliationId, ...(kind ? { kind } : {}) };
+  return usePages(DifferencesDocument, { filter }, (result) => result.differences, { everyMs: 4_000 });
+}
+
+export function Differences({ asked, state }: { asked: ReturnType<typeof useDifferences>; state: string }) {
   const tenant = useTenant();
   const may = useMay();
-  const filter = { reconciliationId, ...(kind ? { kind } : {}) };
-  const asked = usePages(DifferencesDocument, { filter }, (result) => result.differences, { everyMs: 4_000 });
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [act, setAct] = useState<"resend" | "accept" | null>(null);
   const open = asked.rows.filter((row) => row.state === "open" && KINDS[row.kind]?.isDecided);

@@ -1,6 +1,6 @@
 // A record: where it went, what belongs to it, and its story over all flows and systems.
 import { Link, useParams } from "@tanstack/react-router";
-import { SELDOM, useAsk, useTenant } from "../api/hooks";
+import { isAwaited, SELDOM, useAsk, useTenant } from "../api/hooks";
 import { HiddenNote } from "../app/hidden";
 import { isOpen, meaningOf } from "../deliveries/states";
 import { Badge, words } from "../ui/badge";
@@ -17,8 +17,10 @@ const EVERY_MS = 5_000;
 export function RecordPage() {
   const { recordId, tenant } = useParams({ from: "/t/$tenant/records/$recordId" });
   const asked = useAsk(RecordDetailDocument, { id: recordId }, { everyMs: EVERY_MS });
+  // Asked at the same time and waited for: no connection becomes another one under the reader.
+  const names = useAsk(ConnectionNamesDocument, {}, { isDear: true });
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
-  if (!asked.data) return <Loading what="the record" />;
+  if (!asked.data || isAwaited(names)) return <Loading what="the record" />;
   const record = asked.data.record;
   return (
     <div className="stack">

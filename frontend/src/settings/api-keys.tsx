@@ -1,6 +1,6 @@
 // API keys: which programs may come in, with what, and when they last did. The key itself is shown once, because nobody keeps it.
 import { useState } from "react";
-import { useAsk } from "../api/hooks";
+import { isAwaited, useAsk } from "../api/hooks";
 import { Permitted } from "../app/permitted";
 import { Badge } from "../ui/badge";
 import { Copy } from "../ui/copy";
@@ -36,7 +36,7 @@ function Keys() {
   const known = useAsk(MembersDocument, {});
   const members = known.data?.members ?? [];
   // All is waited for: what comes later would move what one reads, and who made a key is not somebody who left because their name is still on its way.
-  const isOnItsWay = [asked, useServiceAccounts(), useOperations(), known].some((one) => one.isPending);
+  const isOnItsWay = [useServiceAccounts(), useOperations(), known].some(isAwaited);
   const [hasAll, setAll] = useState(false);
   const [dialog, setDialog] = useState<{ act: "rotate" | "revoke"; key: ApiKey } | { act: "new"; isKept: boolean; of?: ServiceAccount } | null>(null);
   const [shown, setShown] = useShownOnce<Shown>("A key was made and could not be shown, because its page was left: revoke it under API keys and make another.");

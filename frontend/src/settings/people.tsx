@@ -2,7 +2,7 @@
 import { useState } from "react";
 import { Link } from "@tanstack/react-router";
 import { useQueryClient } from "@tanstack/react-query";
-import { useAsk, useTenant } from "../api/hooks";
+import { isAwaited, useAsk, useTenant } from "../api/hooks";
 import { Permitted } from "../app/permitted";
 import { ROLES, useMay } from "../app/role";
 import { useViewer } from "../app/tenants";
@@ -47,6 +47,9 @@ export function People() {
 function Members() {
   const may = useMay();
   const asked = useAsk(MembersDocument, {}, { everyMs: 30_000 });
+  // What stands below is asked for at once and waited for: each that came by itself would push away what is below it.
+  const isWanted = may("members");
+  const below = [useAsk(InvitationsDocument, {}, { isWanted }), useAsk(SignInPolicyDocument, {}, { isWanted })];
   const me = useViewer().data?.viewer?.id;
   const [dialog, setDialog] = useState<{ act: "role" | "remove"; member: Member } | "invite" | null>(null);
   const [link, setLink] = useShownOnce<HandedLink>("An invitation was made and its link could not be shown, because its page was left: withdraw it under People and invite again.");
@@ -103,7 +106,7 @@ function Members() {
       : []),
   ];
   if (asked.error && !asked.data) return <Problem error={asked.error} retry={() => void asked.refetch()} />;
-  if (!asked.data) return <Loading what="the people" />;
+  if (!asked.data || below.some(isAwaited)) return <Loading what="the people" />;
   return (
     <>
       <section className="panel flush">
