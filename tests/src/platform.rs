@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpSocket;
 use tokio::process::{Child, Command};
 use uuid::Uuid;
 
@@ -23,6 +24,8 @@ use crate::simulator::shop::Shop;
 pub const EMAIL: &str = "demo@crossdock.example";
 const HOOK_SECRET: &str = "shop-client-secret";
 pub const SHOP_DOMAIN: &str = "acme-demo.myshopify.com";
+/// How long a process may take to be ready, and to end where it is told to: on a busy machine, and more than it ever should.
+const PROCESS_PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum PlatformError {
@@ -201,6 +204,8 @@ pub struct Platform {
     pub password: String,
     prefix: String,
     port: u16,
+    /// What keeps the ports that its processes listen on, or will again.
+    ports: Vec<TcpSocket>,
     secrets: [(&'static str, String); 2],
     pub logs: PathBuf,
     pub api: Option<Child>,
@@ -214,9 +219,9 @@ impl Platform {
     /// Where a part does not start; says which and where its log is.
     pub async fn start(options: Options) -> Result<Self, PlatformError> {
         let database = Database::create().await?;
-        let port = match options.listen_port {
-            Some(port) => port,
-            None => std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port(),
+        let (port, kept) = match options.listen_port {
+            Some(port) => (port, None),
+            None => free_port()?,
         };
         let logs = std::env::temp_dir().join(&database.name);
         std::fs::create_dir_all(&logs)?;
@@ -231,6 +236,7 @@ impl Platform {
             secrets: [("CROSSDOCK_MASTER_KEY", random(32)), ("CROSSDOCK_JWT_KEY", random(32))],
             prefix,
             port,
+            ports: kept.into_iter().collect(),
             logs,
             database,
             options,
@@ -308,7 +314,7 @@ impl Platform {
     }
 
     /// # Errors
-    /// Where it does not come up within 30 s.
+    /// Where it does not come up within a minute.
     pub async fn start_api(&mut self) -> Result<(), PlatformError> {
         let arguments: &[&str] = if self.options.all_in_one { &["serve", "--all-in-one"] } else { &["serve"] };
         let child = self.command("api.log", arguments)?.spawn()?;
@@ -321,7 +327,8 @@ impl Platform {
     /// # Errors
     /// As [`Self::start_api`].
     pub async fn start_api_beside(&mut self) -> Result<String, PlatformError> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let (port, kept) = free_port()?;
+        self.ports.extend(kept);
         let mut command = self.command("api_beside.log", &["serve"])?;
         let child = command.env("CROSSDOCK_LISTEN", format!("127.0.0.1:{port}")).spawn()?;
         let child = self.ready(child, "api_beside").await?;
@@ -343,10 +350,10 @@ impl Platform {
         let failed = |why: &str| step(what, format!("{why}; its log is {}/{what}.log", self.logs.display()));
         let output = child.stdout.take().ok_or_else(|| failed("it has no output"))?;
         let mut lines = BufReader::new(output).lines();
-        match tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await {
+        match tokio::time::timeout(PROCESS_PATIENCE, lines.next_line()).await {
             Ok(Ok(Some(_))) => Ok(child),
             Ok(_) => Err(failed("it ended before it was ready")),
-            Err(_) => Err(failed("it was not ready within 30 s")),
+            Err(_) => Err(failed("it was not ready within a minute")),
         }
     }
 
@@ -521,12 +528,23 @@ impl Connected {
     }
 }
 
+/// A free port, and what keeps it: a socket that is bound there and does not listen. As long as it is there nobody else is given
+/// the port, neither before our process listens nor while it is started anew; whoever asks for just this one may listen there.
+fn free_port() -> std::io::Result<(u16, Option<TcpSocket>)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let port = socket.local_addr()?.port();
+    // Other systems than Linux let nobody listen beside it.
+    Ok((port, cfg!(target_os = "linux").then_some(socket)))
+}
+
 /// SIGTERM, then patience, then `kill -9`.
 pub async fn terminate(child: &mut Child) {
     if let Some(pid) = child.id() {
         let _ = Command::new("kill").arg("-TERM").arg(pid.to_string()).status().await;
     }
-    if tokio::time::timeout(Duration::from_secs(30), child.wait()).await.is_err() {
+    if tokio::time::timeout(PROCESS_PATIENCE, child.wait()).await.is_err() {
         let _ = child.kill().await;
     }
 }

@@ -84,7 +84,8 @@ async fn polls_probes_and_token_calls_have_what_was_sent_and_answered_beside_the
         // Whoever changes it is found out.
         let mut database = world.platform.database.connect().await.unwrap();
         let change = "UPDATE call_payloads SET answer = replace(answer, 'HAT', 'CAP') WHERE answer LIKE '%HAT%'";
-        assert_eq!(sqlx::query(change).execute(&mut database).await.unwrap().rows_affected(), 1);
+        // Where another poll has come meanwhile, it has read the same again.
+        assert!(sqlx::query(change).execute(&mut database).await.unwrap().rows_affected() >= 1);
         let changed = told(world, "poll.read").await;
         let changed = changed.iter().find(|event| event["id"] == read["id"]).unwrap();
         assert_eq!(changed["payload"]["answer"]["isAsSealed"], false, "{changed}");

@@ -30,7 +30,7 @@ async fn a_change_is_told_to_those_who_look_at_its_tenant_and_to_nobody_else() {
         while told(&mut ours, 3).await {}
         while told(&mut theirs, 3).await {}
         world.acme.client.lookup_table_create("Colours", &[]).await.unwrap();
-        assert!(told(&mut ours, 10).await, "a lookup table was made");
+        assert!(told(&mut ours, 60).await, "a lookup table was made");
         assert!(!told(&mut theirs, 3).await, "and not with them");
 
         let refused = async |client: &Client| {

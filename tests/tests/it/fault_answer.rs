@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A platform whose tenant sends its orders to the books only.
 async fn with_books(test: impl AsyncFnOnce(&mut World, &Vendor)) {
-    let options = Options { has_own_connectors: true, call_timeout_s: 1, ..Options::default() };
+    // Longer than a busy machine takes for a call that does not hang: one that is given up shows in the calls.
+    let options = Options { has_own_connectors: true, call_timeout_s: 3, ..Options::default() };
     world_with(options, async |world| {
         let books = Vendor::start("tarn-books").await;
         let client = &world.acme.client;
@@ -58,6 +59,16 @@ async fn settled(world: &World, n: u64) -> (String, Vec<String>) {
         assert!(tokio::time::Instant::now() < end, "order {n} is not settled: {row:?}");
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
+}
+
+/// How many seconds after the end of its first write an order was written again.
+async fn again_after(world: &World, n: u64) -> f64 {
+    let mut connection = world.platform.database.connect().await.unwrap();
+    let sql = "SELECT extract(epoch FROM max(a.started_at) - min(a.ended_at))::float8
+               FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
+               JOIN connections c ON c.id = d.connection_id JOIN records r ON r.id = d.record_id
+               WHERE c.connector = 'tarn-books' AND r.number = $1 AND a.kind = 'write'";
+    sqlx::query_scalar(sql).bind(format!("#L{n}")).fetch_one(&mut connection).await.unwrap()
 }
 
 /// How often each order of the books was made.
@@ -109,16 +120,25 @@ async fn what_is_not_done_or_done_late_is_asked_about_until_the_vendor_must_have
             assert_eq!(state, "confirmed", "{fault:?}");
             assert_eq!(calls[..2], ["read stored", "write unknown"], "{fault:?}");
             assert_eq!(calls[calls.len() - 2..], ["read stored", "write stored"], "{fault:?}");
+            // How often it is asked within that time depends on how soon the first time is.
             let proofs = &calls[2..calls.len() - 2];
-            assert!(proofs.len() >= 2 && proofs.iter().all(|call| call == "proof absent"), "{fault:?} {calls:?}");
+            assert!(!proofs.is_empty() && proofs.iter().all(|call| call == "proof absent"), "{fault:?} {calls:?}");
+            let after = again_after(world, n).await;
+            assert!(after >= 1.79, "{fault:?}: the books may take 1.8 s, and it was sent again after {after} s");
         }
-        // It is done after the first look-up: a second write would make a second order.
-        books.served.simulator().fail(FaultMatcher::next("order.write"), Fault::DropThenCommitMs(1_200));
-        let (state, calls) = story(world, 4).await;
-        assert_eq!((state.as_str(), calls.last().map(String::as_str)), ("confirmed", Some("proof stored")), "{calls:?}");
-        assert!(calls.contains(&"proof absent".to_owned()), "it was asked too early, too: {calls:?}");
-        assert_eq!(calls.iter().filter(|call| call.starts_with("write")).count(), 1, "{calls:?}");
-        assert_eq!(creates(books), [1, 1, 1, 1]);
+        // It is done after the first look-up: a second write would make a second order. Where a busy machine looked too late for
+        // that, another order shows it.
+        for n in 4.. {
+            books.served.simulator().fail(FaultMatcher::next("order.write"), Fault::DropThenCommitMs(1_200));
+            let (state, calls) = story(world, n).await;
+            assert_eq!((state.as_str(), calls.last().map(String::as_str)), ("confirmed", Some("proof stored")), "{calls:?}");
+            assert_eq!(calls.iter().filter(|call| call.starts_with("write")).count(), 1, "{calls:?}");
+            assert_eq!(creates(books), vec![1_u32; usize::try_from(n).unwrap()]);
+            if calls.contains(&"proof absent".to_owned()) {
+                break;
+            }
+            assert!(n < 20, "none was asked about too early: {calls:?}");
+        }
     })
     .await;
 }

@@ -83,6 +83,11 @@ pub async fn exchange(world: &mut World, database: &mut PgConnection, step: &Ste
 /// Kills whoever reads the file in the middle of a step, so that nothing of the step is committed, and starts another.
 pub async fn die_at(world: &mut World, database: &mut PgConnection, step: &Step, inbox: &Inbox) {
     stop_at(database, step).await;
+    die_there(world, database, step, inbox).await;
+}
+
+/// The same where the step is stopped at already.
+async fn die_there(world: &mut World, database: &mut PgConnection, step: &Step, inbox: &Inbox) {
     inbox.look(world).await;
     wait_at(world, step).await;
     exchange(world, database, step).await;
@@ -101,8 +106,10 @@ async fn whoever_dies_after_any_step_of_a_file_the_next_one_goes_on_there() {
             // More than two pages, and one bad line in the second.
             let (begin, end) = (n * 2_000, n * 2_000 + 1_200);
             let text = format!("{}no order\n{}", orders(begin..begin + 700, "x"), orders(begin + 700..end, "x"));
+            // Before the file is there: a look that nobody asked for might read it.
+            stop_at(&mut database, step).await;
             inbox.put(&format!("orders-{n}.jsonl"), &text);
-            die_at(world, &mut database, step, &inbox).await;
+            die_there(world, &mut database, step, &inbox).await;
             let accepted = 1_201 * i64::try_from(n + 1).unwrap();
             let ledger = world.acme.rest(accepted, PATIENCE).await.unwrap();
             eventually("the file is done", async || {

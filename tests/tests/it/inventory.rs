@@ -78,9 +78,12 @@ impl Trade {
         Some((quantity, level.creates + level.updates))
     }
 
+    /// Waits until the market offers so many, and until that is known here: the market has them before it has said so.
     async fn offers(&self, sku: &str, quantity: &str) {
         let what = format!("the market offers {quantity} of {sku}");
         eventually(&what, async || self.offered(sku).filter(|(offered, _)| offered == quantity)).await;
+        let is_known = async || self.item(sku).await.filter(|item| item["sellers"][0]["offers"] == quantity);
+        eventually(&format!("it is known that {what}"), is_known).await;
     }
 
     async fn open_exceptions(&self) -> Vec<String> {

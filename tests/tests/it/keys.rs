@@ -119,7 +119,12 @@ async fn the_master_key_is_replaced_while_all_is_read_and_a_kill_in_between_lose
     let sealed = Sealed::by(1, 250).await;
     let both = vault(2).also_reading(&key(1).into()).unwrap();
     assert_eq!(sealed.unreadable(&both).await, 0);
+    // Its last page waits for us: it is not done before the kill, however late that comes.
+    let mut holder = sealed.database.connect().await.unwrap();
+    holder.execute("BEGIN").await.unwrap();
+    holder.execute("SELECT FROM data_keys ORDER BY tenant_id DESC LIMIT 1 FOR UPDATE").await.unwrap();
     killed_after_its_first_page(sealed.crossdock(&["keys", "rotate"], 2, Some(1)).spawn().unwrap()).await;
+    holder.execute("ROLLBACK").await.unwrap();
     // Some are wrapped by the one, some by the other: who knows both reads all, whichever of the two is its own.
     assert_eq!(sealed.unreadable(&both).await, 0);
     assert_eq!(sealed.unreadable(&vault(1).also_reading(&key(2).into()).unwrap()).await, 0);
@@ -152,7 +157,7 @@ async fn the_master_key_is_replaced_while_all_is_read_and_a_kill_in_between_lose
     let mut root = sealed.database.connect().await.unwrap();
     let told = "SELECT count(*), count(DISTINCT tenant_id) FROM audit_events WHERE action = 'data_key.rewrapped'";
     assert_eq!(sqlx::query_as::<_, (i64, i64)>(told).fetch_one(&mut root).await.unwrap(), (250, 250), "each once");
-    drop(root);
+    drop((holder, root));
     sealed.end().await;
 }
 

@@ -10,13 +10,15 @@ use tests::platform::Options;
 use tests::vendor::Vendor;
 use uuid::Uuid;
 
+use crate::file::moment;
+use crate::file_fault::{Step, go_on, stop_at, wait_at};
 use crate::{World, eventually, world, world_with};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
 const SET: &str = "mutation($i: PollSetInput!) { pollSet(input: $i) { poll { id } userErrors { field code message } } }";
 const POLLS: &str =
-    "{ polls { nodes { id recordKind state readAt listed brought missedByWebhooks failures failure seenUntil } } }";
+    "{ polls { nodes { id recordKind state begunAt readAt listed brought missedByWebhooks failures failure seenUntil } } }";
 
 /// A shop that sends no webhooks.
 pub struct Shop {
@@ -51,8 +53,9 @@ impl Shop {
         self.vendor.served.simulator().put_record(RecordKind::Order, order, at);
     }
 
+    /// Seldom: of a read that nobody asked for the test would not know what it brought.
     async fn poll(&self, world: &World, since: Option<DateTime<Utc>>) -> String {
-        self.poll_every(world, since, 30).await
+        self.poll_every(world, since, 3_600).await
     }
 
     pub async fn poll_every(&self, world: &World, since: Option<DateTime<Utc>>, every_s: u32) -> String {
@@ -73,10 +76,16 @@ pub async fn first_read(world: &World) -> Value {
 
 /// Reads now, and waits until a read has come to its end.
 async fn read(world: &World, id: &str) -> Value {
-    let before = poll(world).await["readAt"].clone();
+    let before = poll(world).await;
     let resume = "mutation($id: ID!) { pollResume(id: $id) { userErrors { message } } }";
     world.acme.client.ask(resume, json!({"id": id})).await.unwrap();
-    eventually("the source is read", async || Some(poll(world).await).filter(|poll| poll["readAt"] != before)).await
+    read_since(world, &before).await
+}
+
+/// Waits until a read that began since has come to its end.
+async fn read_since(world: &World, before: &Value) -> Value {
+    let is_over = |poll: &Value| poll["begunAt"] != before["begunAt"] && moment(&poll["readAt"]) > moment(&poll["begunAt"]);
+    eventually("the source is read", async || Some(poll(world).await).filter(is_over)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +144,7 @@ async fn a_worker_that_dies_between_pages_neither_loses_nor_doubles_a_record() {
         let shop = Shop::open(world).await;
         let day = shop.vendor.served.now() - TimeDelta::hours(1);
         (0..2_000).for_each(|n| shop.order(n, "new", day + TimeDelta::milliseconds(i64::try_from(n).unwrap() * 700)));
-        shop.poll(world, Some(day - TimeDelta::hours(1))).await;
+        shop.poll_every(world, Some(day - TimeDelta::hours(1)), 30).await;
         let mut database = world.platform.database.connect().await.unwrap();
         let count = "SELECT count(*) FROM messages";
         for pages in [300, 900, 1_500] {
@@ -222,9 +231,10 @@ async fn what_waits_for_a_person_or_for_its_turn_is_brought_again_only_where_it_
         shop.order(3, "changed since", now - TimeDelta::minutes(8));
         // Of a whole message nobody knows yet whether it is of this change or of one before it.
         shop.order(4, "perhaps of before", now - TimeDelta::minutes(10));
-        // From then on, everything is looked at anew.
+        // From then on, everything is looked at anew, and at once.
+        let before = poll(world).await;
         assert_eq!(shop.poll(world, Some(since)).await, id);
-        let swept = read(world, &id).await;
+        let swept = read_since(world, &before).await;
         assert_eq!((&swept["brought"], &swept["missedByWebhooks"]), (&json!(4), &json!(2)), "{swept}");
         let brought = "SELECT array_agg(source_id ORDER BY source_id) FROM messages WHERE origin = 'poll'";
         let brought: Vec<String> = sqlx::query_scalar(brought).fetch_one(&mut database).await.unwrap();
@@ -358,12 +368,17 @@ async fn a_period_is_estimated_brought_page_by_page_paused_and_gone_on_with_afte
             client.raw(&query, json!({"id": id})).await.unwrap()["data"][what].clone()
         };
         assert_eq!(act("backfillPause").await["userErrors"][0]["code"], "BLOCKED");
+        // The next page waits until the first one has come to rest: it does not before it is paused.
+        let mut database = world.platform.database.connect().await.unwrap();
+        let step = Step { name: "a page came", on: "UPDATE ON messages", when: "NEW.origin = 'backfill'" };
+        stop_at(&mut database, &step).await;
         act("backfillRun").await;
-        eventually("a page came", async || Some(look().await).filter(|found| found["brought"].as_i64() >= Some(100))).await;
+        wait_at(world, &step).await;
         assert_eq!(act("backfillPause").await["backfill"]["state"], "paused");
+        go_on(&mut database, &step).await;
         let paused = look().await["brought"].as_i64().unwrap();
         world.acme.rest(paused, PATIENCE).await.unwrap();
-        assert!(paused < 600, "{paused}");
+        assert!((100..600).contains(&paused), "{paused}");
         act("backfillRun").await;
         if world.platform.options.all_in_one {
             world.platform.kill_api().await.unwrap();
@@ -372,7 +387,6 @@ async fn a_period_is_estimated_brought_page_by_page_paused_and_gone_on_with_afte
             world.platform.kill_worker().await.unwrap();
             world.platform.start_worker().await.unwrap();
         }
-        let mut database = world.platform.database.connect().await.unwrap();
         sqlx::query("UPDATE backfills SET lease_until = now()").execute(&mut database).await.unwrap();
         let done = eventually("it is done", async || Some(look().await).filter(|found| found["state"] == "done")).await;
         assert_eq!((&done["brought"], &done["failure"]), (&json!(600), &json!(null)), "{done}");

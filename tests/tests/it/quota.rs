@@ -1,6 +1,6 @@
 //! How often somebody may ask: over all processes together, each by itself, with Redis and without.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -56,9 +56,18 @@ async fn two_processes_share_what_a_key_may_and_tell_how_it_stands() {
         assert_eq!(first.headers()["RateLimit-Policy"], "12;w=60;burst=2");
         let second = ask(&urls[1], Some(&slow), "-").await;
         assert_eq!((second.status().as_u16(), number(&second, "RateLimit-Remaining")), (200, 0), "what one took the other lacks");
+        // One is given back in five seconds, perhaps at this moment: then the next try has none.
+        let refused = async |url: &str| {
+            for _ in 0..3 {
+                let answer = ask(url, Some(&slow), "-").await;
+                if answer.status() == 429 {
+                    return answer;
+                }
+            }
+            panic!("a key that has used up all is let in");
+        };
         for url in &urls {
-            let refused = ask(url, Some(&slow), "-").await;
-            assert_eq!(refused.status(), 429);
+            let refused = refused(url).await;
             let wait = number(&refused, "Retry-After");
             assert!((1..=5).contains(&wait) && number(&refused, "RateLimit-Reset") >= wait, "{wait}");
             let answer: Value = refused.json().await.unwrap();
@@ -169,17 +178,19 @@ async fn while_redis_is_away_each_process_gives_half_and_answers() {
         // Ten at once with Redis, five without; one in a second.
         let token = key(world, 60).await;
         let url = world.platform.url.clone();
+        // How many are let in, and how many of them may have been given back meanwhile.
         let granted = async || {
-            let mut granted = 0;
+            let (began, mut granted) = (Instant::now(), 0);
             while ask(&url, Some(&token), "-").await.status() == 200 {
                 granted += 1;
             }
-            granted
+            (granted, began.elapsed().as_secs() + 1)
         };
-        let with = granted().await;
+        let (with, back) = granted().await;
+        assert!((10..=10 + back).contains(&with), "{with} with Redis, {back} of them given back");
         proxy.cut();
-        let without = granted().await;
-        assert!((10..=12).contains(&with) && (5..=7).contains(&without), "{with} with Redis, {without} without");
+        let (without, back) = granted().await;
+        assert!((5..=5 + back).contains(&without), "{without} without Redis, {back} of them given back");
         proxy.restore();
         eventually("Redis counts again", async || {
             let answer = ask(&url, Some(&token), "-").await;
@@ -195,12 +206,14 @@ async fn a_hook_that_is_flooded_is_told_to_wait_and_takes_nobody_elses() {
     let environment = vec![("CROSSDOCK_LIMIT_HOOK", "60")];
     world_with(Options { environment, ..Options::default() }, async |world| {
         let shop = &world.acme.shop;
+        // Ten at once, and one in a second: on a slow machine it takes some more to flood it.
         let mut statuses = vec![];
-        for n in 0..14 {
-            statuses.push(shop.send("orders/create", Uuid::new_v4(), sample::order(n)).await.unwrap().status);
+        while statuses.len() < 100 && statuses.last() != Some(&429) {
+            let order = sample::order(u64::try_from(statuses.len()).unwrap());
+            statuses.push(shop.send("orders/create", Uuid::new_v4(), order).await.unwrap().status);
         }
-        assert!(statuses[..10].iter().all(|status| *status == 200), "{statuses:?}");
-        assert!(statuses.contains(&429), "{statuses:?}");
+        let (last, taken) = statuses.split_last().unwrap();
+        assert!(*last == 429 && taken.len() >= 10 && taken.iter().all(|status| *status == 200), "{statuses:?}");
         let other = world.platform.tenant("other", &world.erp, 15).await.unwrap();
         assert_eq!(other.shop.send("orders/create", Uuid::new_v4(), sample::order(1)).await.unwrap().status, 200);
         // A vendor comes again, and nothing is lost.

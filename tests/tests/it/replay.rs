@@ -1,7 +1,7 @@
 //! A change is known before it is made: what a draft would send is shown, compared with what was sent to the cent, and can be made a condition;
 //! and what was sent once can be made again to the byte.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::client::Client;
@@ -9,7 +9,7 @@ use tests::sample;
 use uuid::Uuid;
 
 use crate::flow::{draft, publish, step};
-use crate::{World, world};
+use crate::{World, eventually, world};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const ORDERS: u64 = 12;
@@ -31,16 +31,12 @@ pub async fn replay(client: &Client, flow: &str) -> Value {
     let query = "mutation($id: ID!) { flowReplay(id: $id, input: {last: 1000}) { run { id state } userErrors { message } } }";
     let data = client.ask(query, json!({"id": flow})).await.unwrap();
     let id = data["flowReplay"]["run"]["id"].as_str().unwrap_or_else(|| panic!("{data}")).to_owned();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    eventually("the run ends", async || {
         let data =
             client.ask("query($id: ID!) { run(id: $id) { id state isClean failure report } }", json!({"id": id})).await.unwrap();
-        if matches!(data["run"]["state"].as_str(), Some("done" | "failed")) {
-            return data["run"].clone();
-        }
-        assert!(Instant::now() < deadline, "the run ends: {data}");
-        tokio::task::yield_now().await;
-    }
+        matches!(data["run"]["state"].as_str(), Some("done" | "failed")).then(|| data["run"].clone())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,9 +27,17 @@ const ENTER: &str = "mutation($id: ID!, $s: JSON!) { rotationSecretEnter(connect
 const CONFIRM: &str = "mutation($id: ID!) { rotationRemovalConfirm(connectionId: $id) { userErrors { field code message } } }";
 const CANCEL: &str = "mutation($id: ID!) { rotationCancel(connectionId: $id) { userErrors { field code message } } }";
 
+/// So long others may wait for the slots of workers that were killed: a minute, and then until it is tried again.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// With connectors of its own, and patient with their vendors: a call that is given up is made again, and calls are counted here.
+fn patient(options: Options) -> Options {
+    Options { has_own_connectors: true, call_timeout_s: 30, ..options }
+}
+
 /// A platform whose tenant sends its orders to the books only, whose keys can be made by their API.
 async fn with_books(options: Options, test: impl AsyncFnOnce(&mut World, &Vendor, &str)) {
-    world_with(Options { has_own_connectors: true, ..options }, async |world| {
+    world_with(patient(options), async |world| {
         let books = Vendor::start("tarn-books").await;
         let client = &world.acme.client;
         let (id, _) =
@@ -44,7 +52,7 @@ async fn with_books(options: Options, test: impl AsyncFnOnce(&mut World, &Vendor
 }
 
 async fn with_desk(test: impl AsyncFnOnce(&mut World, &Vendor, &str)) {
-    world_with(Options { has_own_connectors: true, ..Options::default() }, async |world| {
+    world_with(patient(Options::default()), async |world| {
         let desk = Vendor::start("harbor-desk").await;
         let created = world.acme.client.connection_create("harbor-desk", "Desk", desk.settings.clone(), desk.credential.clone());
         let id = created.await.unwrap().0;
@@ -59,7 +67,7 @@ async fn health(client: &Client, id: &str) -> Value {
 
 async fn comes_to(world: &World, id: &str, state: &str) -> Value {
     let client = &world.acme.client;
-    eventually(&format!("it is {state}"), async || {
+    eventually_within(PATIENCE, &format!("it is {state}"), async || {
         let newest = health(client, id).await["rotation"]["newest"].clone();
         (newest["state"] == state).then_some(newest)
     })
@@ -109,7 +117,7 @@ async fn lease_ends(world: &World) {
 /// A call more than before. Those of workers that were killed count as under way until their time is over (a minute), so that it may have to wait.
 async fn called(books: &Vendor, operation: &str, before: usize) {
     let more = async || (calls(books, operation) > before).then_some(());
-    eventually_within(Duration::from_secs(150), &format!("{operation} is called"), more).await;
+    eventually_within(PATIENCE, &format!("{operation} is called"), more).await;
 }
 
 async fn overlap_ends(world: &World) {
@@ -241,8 +249,7 @@ async fn a_secret_is_exchanged_by_itself_while_orders_go_on_and_none_of_them_fai
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_at_any_call_leaves_no_key_behind_and_no_connection_without_one() {
-    // It waits for an answer for as long as it takes until it is killed.
-    let options = Options { call_timeout_s: 30, all_in_one: false, ..Options::default() };
+    let options = Options { all_in_one: false, ..Options::default() };
     if options.amqp_url.is_none() {
         return println!("no worker is killed: there is no RabbitMQ");
     }
@@ -267,6 +274,11 @@ async fn a_worker_that_dies_at_any_call_leaves_no_key_behind_and_no_connection_w
         lease_ends(world).await;
         comes_to(world, id, "OVERLAPPING").await;
         assert_eq!(keys(books).len(), 2, "what broken tries had left was removed");
+        // A new secret is probed at once by upkeep, too: the probe that hangs next is to be the rotation's.
+        let mut database = world.platform.database.connect().await.unwrap();
+        let probed =
+            "SELECT count(*) FROM connection_probes p JOIN connections c ON c.id = p.connection_id WHERE c.connector = 'tarn-books' AND p.due_at > now()";
+        eventually("the new secret is probed", async || (number(&mut database, probed).await == 1).then_some(())).await;
         for (n, operation) in ["probe", "rotation.list", "rotation.retire"].into_iter().enumerate() {
             books.served.simulator().fail(fails(operation, 1), Fault::HangAfterCommit);
             let before = calls(books, operation);

@@ -294,6 +294,7 @@ async fn what_nobody_reads_what_is_paused_and_what_is_muted_raises_nothing() {
         let pause = "mutation($id: ID!) { connectionPause(id: $id) { userErrors { message } } }";
         client.ask(pause, json!({"id": source})).await.unwrap();
         pass(&mut database, 20).await;
+        looked(&mut database).await;
         eventually("it is over", async || Some(incidents(world).await).filter(|open| open == &json!([]))).await;
         let kind = series(world, None).await;
         assert_eq!(kind["state"], "STEADY", "{kind}");

@@ -2,7 +2,7 @@
 //! and whatever happens, each order is made once, and its changes follow it.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use connectors::simulator::Fault;
 use domain::record::RecordKind;
@@ -15,7 +15,7 @@ use tests::vendor::Vendor;
 use uuid::Uuid;
 
 use crate::flow::{draft, step};
-use crate::{World, world, world_with};
+use crate::{World, eventually, world, world_with};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SWAP: &str = "swap { id state percent failure movesKnown report } userErrors { code message }";
@@ -46,15 +46,18 @@ async fn begin(client: &Client, flow: &str, candidate: &str, mapping: Value) -> 
 
 /// Waits until the shadow has seen so many deliveries.
 async fn shadow_sees(client: &Client, swap: &str, deliveries: u64) -> Value {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    eventually(&format!("the shadow sees {deliveries}"), async || {
         let data = client.ask("query($id: ID!) { swap(id: $id) { failure report } }", json!({"id": swap})).await.unwrap();
-        if data["swap"]["report"]["deliveries"].as_u64() == Some(deliveries) {
-            return data["swap"]["report"].clone();
-        }
-        assert!(Instant::now() < deadline && data["swap"]["failure"].is_null(), "the shadow sees {deliveries}: {data}");
-        tokio::task::yield_now().await;
-    }
+        assert!(data["swap"]["failure"].is_null(), "{data}");
+        let report = &data["swap"]["report"];
+        (report["deliveries"].as_u64() == Some(deliveries)).then(|| report.clone())
+    })
+    .await
+}
+
+/// A world in which no call is given up because the machine is slow: it would be made again, and updates are counted.
+async fn patient_world(test: impl AsyncFnOnce(&mut World)) {
+    world_with(Options { call_timeout_s: 30, ..Options::default() }, test).await;
 }
 
 async fn send(world: &World, orders: std::ops::Range<u64>, revision: u32) {
@@ -146,7 +149,7 @@ async fn a_shadow_sends_nothing_and_says_what_the_candidate_loses_and_what_it_co
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_of_the_new_orders_goes_to_the_candidate_each_once_and_its_changes_follow_it() {
-    world(async |world| {
+    patient_world(async |world| {
         let (new, _, swap) = swapping(world, json!([])).await;
         let client = &world.acme.client;
         take(client, "swapCut(id: $id, percent: 50)", json!({"id": swap})).await;
@@ -190,7 +193,7 @@ async fn a_part_of_the_new_orders_goes_to_the_candidate_each_once_and_its_change
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swap_that_is_done_leaves_what_is_known_where_it_is_and_a_flow_goes_back_by_another_swap() {
-    world(async |world| {
+    patient_world(async |world| {
         let (new, candidate, swap) = swapping(world, json!([{"to": "custbody_swap", "default": "from the new rules"}])).await;
         let (client, flow) = (&world.acme.client, &world.acme.flow);
         let blocked = async |mutation: &str| {

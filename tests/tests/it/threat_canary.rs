@@ -518,7 +518,12 @@ async fn threat_canary_secrets_are_in_no_log_row_queue_cache_answer_or_export() 
             (kept > 0).then_some(())
         })
         .await;
-        for (what, vendor) in [("a refresh token of a vendor", &echoes[2]), ("a key that a vendor made", &echoes[1])] {
+        for (what, vendor) in [
+            ("a refresh token of a vendor", &echoes[2]),
+            ("a key that a vendor made", &echoes[1]),
+            ("a key of a source", &echoes[3]),
+            ("the address of a chat", &echoes[0]),
+        ] {
             eventually(&format!("{what} was used"), async || vendor.came().contains(&canaries.0[what]).then_some(())).await;
         }
         let export = |path: &str| {
@@ -543,7 +548,9 @@ async fn threat_canary_secrets_are_in_no_log_row_queue_cache_answer_or_export() 
 
         let mut logs = String::new();
         for log in ["api.log", "workers.log", "cli.log"] {
-            logs.push_str(&std::fs::read_to_string(world.platform.logs.join(log)).unwrap_or_default());
+            let text = std::fs::read_to_string(world.platform.logs.join(log)).unwrap_or_default();
+            // A line that is being written is none yet.
+            logs.push_str(&text[..text.rfind('\n').map_or(0, |end| end + 1)]);
         }
         let places = [("the logs", &logs), ("the database", &rows), ("the exports", &exports), ("the stream of the audit log", &streamed)];
         for (place, text) in places {

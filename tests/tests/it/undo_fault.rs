@@ -40,8 +40,9 @@ async fn a_newer_revision_is_never_written_over() {
         // One comes between preview and approval.
         send(world, sample::revised(0, 2)).await;
         world.acme.rest(accepted + 1, PATIENCE).await.unwrap();
-        // The other comes while what undoes the delivery before it waits for the destination.
-        world.erp.fail([Fault::Status(503), Fault::Status(503)]);
+        // The other comes while what undoes the delivery before it waits for the destination: for long enough to be seen.
+        // One more in a row would open a breaker.
+        world.erp.fail(std::iter::repeat_n(Fault::Status(503), 4));
         approve(client, &id).await.unwrap();
         eventually("what undoes it waits", async || {
             let ledger = client.ledger().await.ok()?;
