@@ -95,8 +95,8 @@ async fn a_destination_that_is_down_is_one_incident_over_a_restart_and_everythin
         assert!(incident["sentence"].as_str().unwrap().contains("NetSuite did not answer"), "{incident}");
         assert!(!incident["nextTryAt"].is_null() && incident["closedAt"].is_null(), "{incident}");
         let calls = number(world, "SELECT count(*) FROM attempts WHERE kind = 'write'").await;
-        // Batches that were begun before the first failure was written: a few on a busy machine, and never all.
-        assert!(calls < 150, "300 orders cost {calls} calls to a vendor that is down");
+        // What was begun before the first failure was written: on a busy machine two batches of a hundred at most.
+        assert!(calls < 200, "300 orders cost {calls} calls to a vendor that is down");
 
         // Another connection is not touched by it.
         send(&world.acme, 0..10).await;
