@@ -4,6 +4,7 @@
 //! What was counted and not told yet is lost with a process that is killed; one that is stopped tells it before.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use chrono::{DateTime, Utc};
 use domain::hook_refusal::{Cause, Refused, why};
 use domain::id::{ConnectionId, TenantId};
 use domain::scope::{Request, Scope};
+use futures::stream::{self, StreamExt};
 use infra::chain;
 use infra::postgres::Store;
 use tokio::sync::watch;
@@ -24,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Connections and causes that are counted: of all tenants, and of one. Beyond its own a tenant is told of all others together.
 const COUNTS_MAX: usize = 10_000;
 const COUNTS_OF_TENANT_MAX: usize = 200;
+/// Tenants that are told at a time.
+const AT_ONCE: usize = 4;
 /// How soon a process that is stopped tries again what the database has not taken.
 const FLUSH_AGAIN: Duration = Duration::from_millis(200);
 
@@ -90,17 +94,17 @@ impl HookRefusals {
         if untold > 0 {
             warn!(count = untold, "{untold} refused hooks are told to nobody: more connections have some than are counted");
         }
-        let mut is_told = true;
-        for (tenant, refused) in due {
+        // Several at a time: one whose rows somebody holds must not keep the others from being told.
+        let told = stream::iter(due).map(|(tenant, refused)| async move {
             let scope = Scope::system(tenant, "intake");
             let told = store.within(&scope).hooks_refused(&refused).await;
-            if let Err(error) = told {
-                warn!(error = chain(&error), tenant.id = %tenant, "Refused hooks were not told to their tenant; it is tried again");
+            if let Err(error) = &told {
+                warn!(error = chain(error), tenant.id = %tenant, "Refused hooks were not told to their tenant; it is tried again");
                 self.lock().give_back(tenant, refused, Instant::now());
-                is_told = false;
             }
-        }
-        is_told
+            told.is_ok()
+        });
+        told.buffer_unordered(AT_ONCE).fold(true, |all, is_told| ready(all && is_told)).await
     }
 
     fn lock(&self) -> MutexGuard<'_, Counter> {

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use domain::audit::AuditEvent;
-use domain::audit_stream::{StreamKind, SyslogAddress, http_batches, syslog_frame, syslog_host, try_again};
+use domain::audit_stream::{BATCH_MAX, StreamKind, SyslogAddress, http_batches, syslog_frame, syslog_host, try_again};
 use domain::http::NoAnswer;
 use domain::id::{AuditStreamId, TenantId};
 use domain::scope::Scope;
+use domain::seal::EVENTS_MAX;
 use infra::postgres::StoreError;
 use infra::postgres::audit_stream::Streaming;
 use infra::{chain, webhook};
@@ -22,16 +23,20 @@ use crate::{Context, leased};
 const STREAMS_MAX: usize = 4;
 /// Seals of one turn; then others have theirs.
 const SEALS_MAX: usize = 10;
-/// After how long a turn begins no further seal, and how long it may take before another worker begins one: where a process died in it, nothing is sent until
-/// then. What two of them send comes under the same ids.
+/// After how long a turn begins no further seal.
 const TURN_MAX: Duration = Duration::from_secs(60);
-const LEASE_S: f64 = 180.0;
+/// Calls that the last one may take, and what else may take its time.
+#[expect(clippy::cast_possible_truncation, reason = "ten")]
+const CALLS_OF_SEAL_MAX: u32 = EVENTS_MAX.div_ceil(BATCH_MAX) as u32;
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
 /// How often is looked for a new seal, and how soon a turn follows that left something.
 const LOOK_S: f64 = 5.0;
 const MORE_S: f64 = 0.0;
 
 pub async fn run(context: Arc<Context>, stop: watch::Receiver<bool>) {
-    let take = async |context: &Context, count_max| context.store.audit_streams_take(count_max, LEASE_S).await;
+    // Then another worker begins one: where a process died in it, nothing is sent before. What two of them send comes under the same ids.
+    let lease_s = (TURN_MAX + context.outbound.timeout() * CALLS_OF_SEAL_MAX + LEASE_MARGIN).as_secs_f64();
+    let take = async |context: &Context, count_max| context.store.audit_streams_take(count_max, lease_s).await;
     leased::run(context, stop, "audit streams", STREAMS_MAX, take, send).await;
 }
 

@@ -50,9 +50,10 @@ async fn look(context: Arc<Context>, tenant: TenantId, id: SwapId) {
         Ok(Some(swap)) => match look_once(&context, &scope, &swap).await {
             Ok(()) => return,
             Err(TrialError::Store(error)) if error.is_passing() => Err(error),
-            Err(error) => store.swap_failed(&swap, &error.to_string(), FAILED_WAIT_S).await,
+            Err(error) => store.swap_failed(id, Some(&swap), &error.to_string(), FAILED_WAIT_S).await,
         },
-        Err(error) => Err(error),
+        Err(error) if error.is_passing() => Err(error),
+        Err(error) => store.swap_failed(id, None, &error.to_string(), FAILED_WAIT_S).await,
     };
     if let Err(error) = outcome {
         warn!(error = chain(&error), swap.id = %id, "A shadow broke off; it is looked at again");
@@ -67,7 +68,7 @@ async fn look_once(context: &Context, scope: &Scope, swap: &Swap) -> Result<(), 
     }
     let Some(version) = store.flow_published(swap.flow).await? else {
         return Ok(store
-            .swap_failed(swap, "no version of the flow is published, so nothing is delivered", FAILED_WAIT_S)
+            .swap_failed(swap.id, Some(swap), "no version of the flow is published, so nothing is delivered", FAILED_WAIT_S)
             .await?);
     };
     let page = store.swap_page(swap, PAGE).await?;

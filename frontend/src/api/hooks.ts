@@ -48,8 +48,11 @@ interface Options {
 /** Of names and of what one chooses from: who works while much comes would ask for them every two seconds. */
 export const SELDOM: Options = { everyMs: 60_000, isDear: true, isKept: true };
 
-/** It comes for the first time, and nothing has gone wrong with it yet: what it would move waits for it so long, and stands without it else. */
-export const isAwaited = ({ isLoading, failureCount }: { isLoading: boolean; failureCount: number }) => isLoading && failureCount === 0;
+/**
+ * It comes for the first time, and nothing has gone wrong with it yet: what it would move waits for it so long, and stands without it else, also while it is
+ * tried again.
+ */
+export const isAwaited = ({ isLoading, isFetched, failureCount }: { isLoading: boolean; isFetched: boolean; failureCount: number }) => isLoading && !isFetched && failureCount === 0;
 
 export function useAsk<Result, Variables>(query: Query<Result, Variables>, values: Variables, options: Options = {}) {
   const tenant = useTenantIfAny();
@@ -101,7 +104,7 @@ export function usePages<Result, Variables extends object, Node>(
     placeholderData: keepPreviousData,
   });
   // Named one by one: a page is drawn anew for what is read here only, and not twice for each time that it asks and nothing is different.
-  const { error, isPending, isFetchingNextPage, isFetchNextPageError, fetchNextPage, refetch } = asked;
+  const { error, isPending, isLoading, isFetched, failureCount, isFetchingNextPage, isFetchNextPageError, fetchNextPage, refetch } = asked;
   // As above; where only the next page is refused, the ones before stand as they did.
   const isOver = isRefused(error) && !isFetchNextPageError;
   const data = isOver ? undefined : asked.data;
@@ -112,7 +115,7 @@ export function usePages<Result, Variables extends object, Node>(
   // The same rows as long as nothing else came: a table of very many is not gone through anew with each drawing.
   const pages = data?.pages;
   const rows = useMemo(() => pages?.flatMap((page) => pageOf(page).nodes) ?? [], [pages]);
-  return { data, error, isPending, hasNextPage, isFetchNextPageError, refetch, rows, more };
+  return { data, error, isPending, isLoading, isFetched, failureCount, hasNextPage, isFetchNextPageError, refetch, rows, more };
 }
 
 /** What is told is asked for again so often at most. */

@@ -46,8 +46,7 @@ function Form({ connector, tenant }: { connector: ConnectorFormQuery["connectors
   const create = useFormAct(
     ConnectionCreateDocument,
     (result) => result.connectionCreate,
-    // Where somebody has to consent yet, it is not connected.
-    ({ connectionCreate: { connection } }) => (connection && !connector.consent ? `${connection.name} is connected.` : null),
+    ({ connectionCreate: { connection } }) => connection && `${connection.name} is ${connector.consent ? `made, and is connected once somebody has allowed it at ${connector.title}` : "connected"}.`,
     ({ connectionCreate: { connection } }) => {
       if (!connection) return;
       if (connector.consent) leave(connection.id);

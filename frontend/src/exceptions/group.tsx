@@ -225,10 +225,10 @@ function Work({ group }: { group: Group }) {
       </section>
       {current && <ExceptionDetail key={current.id} id={current.id} causeKey={group.causeKey} onPlaced={setPlaced} />}
       {/* The first time each waits for what stands above it; then it stays, with what somebody types there, whichever exception is shown. */}
-      {(isPlaced || (!current && !asked.isPending)) && (
+      {(isPlaced || (!current && !isAwaited(asked))) && (
         <>
           <Closed title="Ignored" of={ignored} />
-          {!ignored.isPending && <Said comments={group.comments} history={group.history} about="this cause" />}
+          {!isAwaited(ignored) && <Said comments={group.comments} history={group.history} about="this cause" />}
         </>
       )}
       {act && <ActDialog act={act} chosen={[{ selection, before: stood }]} count={count} about={group.cause} close={() => setAct(null)} />}

@@ -19,7 +19,7 @@ export function Interchanges() {
   const came = usePages(InterchangesDocument, {}, (result) => result.interchanges, { everyMs: EVERY_MS });
   const sent = usePages(SentGroupsDocument, { state: null }, (result) => result.sentGroups, { everyMs: EVERY_MS });
   // What was sent stands below what came, and waits for its height, and both for their names.
-  const isOnItsWay = came.isPending || isAwaited(known);
+  const isOnItsWay = isAwaited(came) || isAwaited(known);
   const cameColumns: Column<Came>[] = [
     {
       header: "Interchange",

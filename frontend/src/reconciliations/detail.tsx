@@ -118,7 +118,7 @@ function Shown({ one, tenant, kind }: { one: Node; tenant: string; kind: string 
       {kind && KINDS[kind] && <p className="muted">{KINDS[kind].means}</p>}
       <Differences asked={differences} state={one.state} />
       {/* Below what has its height only once it is there. */}
-      {!differences.isPending && <Compared report={report} />}
+      {!isAwaited(differences) && <Compared report={report} />}
     </>
   );
 }

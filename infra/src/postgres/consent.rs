@@ -199,12 +199,12 @@ impl TenantStore<'_> {
         audit_each(&mut tx, scope, Action::ConsentGiven, "connection", &[taken.connection.0], &[Some(&detail.to_string())])
             .await?;
         breaker::try_now(&mut tx, taken.connection).await?;
+        // Whether it answers, and what was not allowed, is told at once.
+        upkeep::probe_now(&mut tx, scope, taken.connection).await?;
         if brought.end == ConsentEnd::Given {
             // Nothing is missing any more, and the next probe need not say so first.
             upkeep::close(&mut tx, scope, taken.connection, Upkeep::Scopes).await?;
         }
-        // Whether it answers, and what was not allowed, is told at once.
-        upkeep::probe_now(&mut tx, scope, taken.connection).await?;
         tx.commit().await?;
         Ok(true)
     }

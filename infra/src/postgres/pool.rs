@@ -1,4 +1,4 @@
-//! sqlx's pool, whose connections live where the store was made: [`crate::home`] says why.
+//! sqlx's pool, whose connections live where the store was made: [`crate::home`] says why. What ends a transaction that was dropped runs where it was dropped.
 
 use std::time::Duration;
 

@@ -90,17 +90,17 @@ impl TenantStore<'_> {
         Ok(kept.rows_affected() == 1)
     }
 
-    /// Says why the shadow cannot go on by these rules; it is tried again after `wait_s`.
+    /// Says why the shadow cannot go on by these rules, or by any where it cannot even be read; it is tried again after `wait_s`.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub async fn swap_failed(&self, swap: &Swap, why: &str, wait_s: f64) -> Result<(), StoreError> {
+    pub async fn swap_failed(&self, id: SwapId, by: Option<&Swap>, why: &str, wait_s: f64) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let failed = sqlx::query(
-            "UPDATE swaps SET failure = $2, lease_until = now() + make_interval(secs => $3) WHERE id = $1 AND state = 'shadow' AND mapping = $4",
+            "UPDATE swaps SET failure = $2, lease_until = now() + make_interval(secs => $3) WHERE id = $1 AND state = 'shadow' AND mapping = coalesce($4, mapping)",
         );
-        let mapping = serde_json::to_value(&swap.mapping).expect("rules are plain data");
-        failed.bind(swap.id.0).bind(why).bind(wait_s).bind(mapping).execute(&mut *tx).await?;
+        let mapping = by.map(|swap| serde_json::to_value(&swap.mapping).expect("rules are plain data"));
+        failed.bind(id.0).bind(why).bind(wait_s).bind(mapping).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }
