@@ -11,7 +11,7 @@ use tests::vendor::Vendor;
 use uuid::Uuid;
 
 use crate::file::moment;
-use crate::file_fault::{Step, go_on, stop_at, wait_at};
+use crate::file_fault::{Step, pass_on, stop_at, wait_at};
 use crate::{World, eventually, world, world_with};
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -375,7 +375,7 @@ async fn a_period_is_estimated_brought_page_by_page_paused_and_gone_on_with_afte
         act("backfillRun").await;
         wait_at(world, &step).await;
         assert_eq!(act("backfillPause").await["backfill"]["state"], "paused");
-        go_on(&mut database, &step).await;
+        pass_on(&mut database).await;
         let paused = look().await["brought"].as_i64().unwrap();
         world.acme.rest(paused, PATIENCE).await.unwrap();
         assert!((100..600).contains(&paused), "{paused}");
