@@ -1,7 +1,7 @@
 // One cause: what it is, the fix, and its exceptions, one of which is shown in full. Decisions here hold for what joins the cause later.
 import { useEffect, useState } from "react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { nodeWith, useAsk, usePages, useTenant } from "../api/hooks";
+import { isAwaited, nodeWith, useAsk, usePages, useTenant } from "../api/hooks";
 import { useMay } from "../app/role";
 import { Badge } from "../ui/badge";
 import { useKeys } from "../ui/keys";
