@@ -34,10 +34,14 @@ const LOOK_S: f64 = 5.0;
 const MORE_S: f64 = 0.0;
 
 pub async fn run(context: Arc<Context>, stop: watch::Receiver<bool>) {
-    // Then another worker begins one: where a process died in it, nothing is sent before. What two of them send comes under the same ids.
-    let lease_s = (TURN_MAX + context.outbound.timeout() * CALLS_OF_SEAL_MAX + LEASE_MARGIN).as_secs_f64();
-    let take = async |context: &Context, count_max| context.store.audit_streams_take(count_max, lease_s).await;
+    let take = async |context: &Context, count_max| context.store.audit_streams_take(count_max, lease_s(context)).await;
     leased::run(context, stop, "audit streams", STREAMS_MAX, take, send).await;
+}
+
+/// How long a turn may take before another worker begins one, s: where a process died in it, nothing is sent before. What two of them send comes under the
+/// same ids.
+fn lease_s(context: &Context) -> f64 {
+    (TURN_MAX + context.outbound.timeout() * CALLS_OF_SEAL_MAX + LEASE_MARGIN).as_secs_f64()
 }
 
 async fn send(context: Arc<Context>, tenant: TenantId, id: AuditStreamId) {
