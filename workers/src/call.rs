@@ -589,7 +589,10 @@ impl Call {
                 let step = Step::Stop(self.duty.reason(&fault));
                 self.close("not_sent", None, Some(fault), step, None)
             }
-            Err(no_answer) if self.duty.is_proof() => self.prove_again(self.duty.silent(no_answer), None),
+            Err(no_answer) if self.duty.is_proof() => {
+                let not_sent = matches!(no_answer, NoAnswer::NotSent(_));
+                self.prove_again(self.duty.silent(no_answer), None, not_sent)
+            }
             Err(no_answer) => self.end_write(Outcome::Failed(self.duty.silent(no_answer)), None, true),
         }
     }
@@ -606,7 +609,11 @@ impl Call {
 
     pub fn not_sent(&self, used_up: UsedUp) -> Finish {
         let fault = self.duty.used_up(used_up);
-        if self.duty.is_proof() { self.prove_again(fault, None) } else { self.end_write(Outcome::Failed(fault), None, true) }
+        if self.duty.is_proof() {
+            self.prove_again(fault, None, true)
+        } else {
+            self.end_write(Outcome::Failed(fault), None, true)
+        }
     }
 
     fn read(&self, answer: &HttpAnswer) -> Result<Receipt, Fault> {
@@ -644,7 +651,7 @@ impl Call {
             Proof::Found { current: false, .. } | Proof::Absent => {
                 self.close("absent", Some(answer), None, self.duty.send_again(asked_at), Some(Signal::Answered))
             }
-            Proof::Failed(fault) => self.prove_again(self.duty.access.told(fault), Some(answer)),
+            Proof::Failed(fault) => self.prove_again(self.duty.access.told(fault), Some(answer), false),
         }
     }
 
@@ -660,9 +667,10 @@ impl Call {
         self.close(word, answer, fault, self.duty.after(outcome), signal)
     }
 
-    fn prove_again(&self, fault: Fault, answer: Option<&HttpAnswer>) -> Finish {
+    fn prove_again(&self, fault: Fault, answer: Option<&HttpAnswer>, not_sent: bool) -> Finish {
         let (step, signal) = (self.duty.ask_again(&fault), Signal::of(&fault));
-        self.close("failed", answer, Some(fault), step, signal)
+        // Who made no call is not billed for one.
+        self.close(if not_sent { "not_sent" } else { "failed" }, answer, Some(fault), step, signal)
     }
 
     pub fn close(
