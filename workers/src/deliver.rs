@@ -114,7 +114,7 @@ async fn write(context: &Context, answers: &Answers, tenant: TenantId, finishes:
     while let Some(batch) = batches.pop() {
         match store.finish_attempts(&batch, &answers.notes(&batch)).await {
             Ok(next) => context.broker.nudge(Stage::Deliver, next).await,
-            Err(error) if (error.is_passing() || (batch.len() == 1 && error.is_locked())) && attempt < TRIES => {
+            Err(error) if error.is_passing_for(batch.len()) && attempt < TRIES => {
                 warn!(error = chain(&error), count = batch.len(), "Answers could not be written, trying again");
                 tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
                 attempt += 1;

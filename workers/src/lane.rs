@@ -219,7 +219,7 @@ impl Work {
         while let Some(ids) = batches.pop() {
             match self.begin(lane, &ids).await {
                 Ok(begun) => calls.extend(begun),
-                Err(error) if error.is_passing() || (ids.len() == 1 && error.is_locked()) => {
+                Err(error) if error.is_passing_for(ids.len()) => {
                     warn!(error = chain(&error), count = ids.len(), "Deliveries were not begun; the sweeper brings them again");
                 }
                 Err(error) if ids.len() == 1 => {

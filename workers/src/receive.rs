@@ -92,7 +92,7 @@ pub async fn receive_all(context: &Context, directory: &Directory, tenant: Tenan
         }
         match receive(context, directory, tenant, &ids).await {
             Ok(found) => thin.extend(found),
-            Err(error) if error.is_passing() || (ids.len() == 1 && error.is_locked()) => {
+            Err(error) if error.is_passing_for(ids.len()) => {
                 warn!(error = chain(&error), tenant.id = %tenant, count = ids.len(), "Messages were not received; the sweeper brings them again");
             }
             Err(error) if ids.len() == 1 => stop_message(context, tenant, ids[0], &error).await,

@@ -138,8 +138,14 @@ impl StoreError {
         }
     }
 
-    /// True where somebody else held a row for longer than is waited for: a process that was cut off in a transaction, until the server ends it. Of a batch
-    /// the others are not at fault, and the one that is will be free.
+    /// True where so many rows, left as they are, may be worked on a moment later: as [`Self::is_passing`], and a single one that is locked. Of a batch the
+    /// others are not locked, and should not wait for it.
+    #[must_use]
+    pub fn is_passing_for(&self, rows: usize) -> bool {
+        self.is_passing() || (rows == 1 && self.is_locked())
+    }
+
+    /// True where somebody else held a row for longer than is waited for: a process that was cut off in a transaction, until the server ends it.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         // lock_not_available

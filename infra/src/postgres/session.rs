@@ -57,8 +57,8 @@ impl Store {
         Ok(session)
     }
 
-    /// Trades a refresh token for the next; `None` where it is unknown, expired, revoked or was used before, but
-    /// for ten seconds in which the answer may have been lost (migration 0060). One of a session that has an end ends with it.
+    /// Trades a refresh token for the next; `None` where it is unknown, expired, revoked or was used before, but for ten seconds in which the answer may have
+    /// been lost (migration 0060). One of a session that has an end ends with it.
     ///
     /// # Errors
     /// Where the database does not answer.

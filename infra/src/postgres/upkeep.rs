@@ -157,15 +157,16 @@ pub(super) async fn close(
     audit(tx, scope, Action::IncidentClosed, "incident", &closed).await
 }
 
-/// Has a connection probed that is called otherwise from now on: what a probe under way finds is not of that, and is not kept.
+/// Has a connection probed at once; false where there is no such connection. What a probe under way finds is not kept: it may have begun with what the
+/// connection is called by no more.
 pub(super) async fn probe_now(
     tx: &mut Transaction<'static, Postgres>,
     scope: &Scope,
     connection: ConnectionId,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let ask = "UPDATE connection_probes SET due_at = now(), lease_id = NULL, lease_until = NULL WHERE tenant_id = $1 AND connection_id = $2";
-    sqlx::query(ask).bind(scope.tenant.0).bind(connection.0).execute(&mut **tx).await?;
-    Ok(())
+    let asked = sqlx::query(ask).bind(scope.tenant.0).bind(connection.0).execute(&mut **tx).await?;
+    Ok(asked.rows_affected() == 1)
 }
 
 impl TenantStore<'_> {
@@ -229,10 +230,11 @@ impl TenantStore<'_> {
     /// Where the database does not answer.
     pub async fn connection_probe_ask(&self, connection: ConnectionId) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let ask = "UPDATE connection_probes SET due_at = now(), asked_at = now(), lease_id = NULL, lease_until = NULL WHERE tenant_id = $1 AND connection_id = $2";
-        let asked = sqlx::query(ask).bind(self.scope().tenant.0).bind(connection.0).execute(&mut *tx).await?;
+        let is_there = probe_now(&mut tx, self.scope(), connection).await?;
+        let by_person = "UPDATE connection_probes SET asked_at = now() WHERE tenant_id = $1 AND connection_id = $2";
+        sqlx::query(by_person).bind(self.scope().tenant.0).bind(connection.0).execute(&mut *tx).await?;
         tx.commit().await?;
-        Ok(asked.rows_affected() == 1)
+        Ok(is_there)
     }
 
     /// Keeps what a probe came to, and when the next one is due; nothing where somebody else leads it by now. `calls` are those that were made.

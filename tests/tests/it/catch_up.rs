@@ -146,6 +146,7 @@ async fn a_backlog_is_told_and_goes_by_deadline_before_age_or_as_a_person_decide
             pause(world, "connectionResume").await;
             world.acme.rest(13 + 3 * i64::try_from(round).unwrap(), PATIENCE).await.unwrap();
             let order = sent(world).await;
+            assert_eq!(order.len(), 11 + 3 * usize::try_from(round).unwrap(), "{order:?}");
             if order.last() == Some(&last) {
                 break;
             }

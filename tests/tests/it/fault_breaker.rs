@@ -95,7 +95,7 @@ async fn a_destination_that_is_down_is_one_incident_over_a_restart_and_everythin
         assert!(incident["sentence"].as_str().unwrap().contains("NetSuite did not answer"), "{incident}");
         assert!(!incident["nextTryAt"].is_null() && incident["closedAt"].is_null(), "{incident}");
         let calls = number(world, "SELECT count(*) FROM attempts WHERE kind = 'write'").await;
-        // What was begun before the first failure was written: on a busy machine two batches of a hundred at most.
+        // What was begun before the first failure was written: 13 to 81 here, and 133 once with two cores at a load of twelve.
         assert!(calls < 200, "300 orders cost {calls} calls to a vendor that is down");
 
         // Another connection is not touched by it.

@@ -16,7 +16,7 @@ use tests::sample;
 use tests::vendor::Vendor;
 use uuid::Uuid;
 
-use crate::{World, eventually, eventually_within, world_with};
+use crate::{World, eventually, eventually_within, patient, world_with};
 
 const HEALTH: &str = "query($id: ID) { connectionHealth(connectionId: $id, first: 1) { nodes { connection { id health incidents { kind code sentence nextStep owner } }
     secretAgeDays ends { what daysLeft } rotation { way advisedDays everyDays followsAdvice dueAt overlapHours source
@@ -30,14 +30,9 @@ const CANCEL: &str = "mutation($id: ID!) { rotationCancel(connectionId: $id) { u
 /// So long others may wait for the slots of workers that were killed: a minute, and then until it is tried again.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// With connectors of its own, and patient with their vendors: a call that is given up is made again, and calls are counted here.
-fn patient(options: Options) -> Options {
-    Options { has_own_connectors: true, call_timeout_s: 30, ..options }
-}
-
 /// A platform whose tenant sends its orders to the books only, whose keys can be made by their API.
 async fn with_books(options: Options, test: impl AsyncFnOnce(&mut World, &Vendor, &str)) {
-    world_with(patient(options), async |world| {
+    world_with(Options { has_own_connectors: true, ..options }, async |world| {
         let books = Vendor::start("tarn-books").await;
         let client = &world.acme.client;
         let (id, _) =
@@ -52,7 +47,7 @@ async fn with_books(options: Options, test: impl AsyncFnOnce(&mut World, &Vendor
 }
 
 async fn with_desk(test: impl AsyncFnOnce(&mut World, &Vendor, &str)) {
-    world_with(patient(Options::default()), async |world| {
+    world_with(Options { has_own_connectors: true, ..patient() }, async |world| {
         let desk = Vendor::start("harbor-desk").await;
         let created = world.acme.client.connection_create("harbor-desk", "Desk", desk.settings.clone(), desk.credential.clone());
         let id = created.await.unwrap().0;
@@ -175,7 +170,7 @@ async fn assert_secret(world: &World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_exchanged_by_itself_while_orders_go_on_and_none_of_them_fails() {
-    with_books(Options::default(), async |world, books, id| {
+    with_books(patient(), async |world, books, id| {
         let before = health(&world.acme.client, id).await;
         assert_eq!((&before["rotation"]["way"], &before["rotation"]["advisedDays"]), (&json!("AUTOMATIC"), &json!(90)));
         assert_eq!(
@@ -249,7 +244,7 @@ async fn a_secret_is_exchanged_by_itself_while_orders_go_on_and_none_of_them_fai
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_at_any_call_leaves_no_key_behind_and_no_connection_without_one() {
-    let options = Options { all_in_one: false, ..Options::default() };
+    let options = Options { all_in_one: false, ..patient() };
     if options.amqp_url.is_none() {
         return println!("no worker is killed: there is no RabbitMQ");
     }
@@ -303,7 +298,7 @@ async fn a_worker_that_dies_at_any_call_leaves_no_key_behind_and_no_connection_w
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vendor_that_makes_no_secret_is_told_of_with_its_reason_and_the_old_one_is_used_on() {
-    with_books(Options::default(), async |world, books, id| {
+    with_books(patient(), async |world, books, id| {
         // Somebody else has a second key there, which is as many as the vendor holds.
         let other = SecretFields([("key".to_owned(), "another-application".into())].into());
         books.served.simulator().key_add("the till", other);
@@ -335,7 +330,7 @@ async fn a_vendor_that_makes_no_secret_is_told_of_with_its_reason_and_the_old_on
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_secret_that_is_refused_is_not_used_or_not_any_longer_and_no_order_is_lost_with_it() {
-    with_books(Options::default(), async |world, books, id| {
+    with_books(patient(), async |world, books, id| {
         // The vendor makes one that it does not take.
         books.served.simulator().fail(fails("probe", 100), Fault::Class(FaultClass::Authentication));
         done(world, BEGIN, json!({"id": id})).await;
@@ -392,7 +387,7 @@ async fn a_new_secret_that_is_refused_is_not_used_or_not_any_longer_and_no_order
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_workers_that_look_at_once_make_one_exchange() {
-    with_books(Options { workers: 2, ..Options::default() }, async |world, books, id| {
+    with_books(Options { workers: 2, ..patient() }, async |world, books, id| {
         // Twenty look at the same moment, by as many connections as a test may have: one is given the work.
         let store = Store::connect(&world.platform.database.app_url, 6).await.unwrap();
         ages(world, 100).await;

@@ -15,7 +15,7 @@ use tests::vendor::Vendor;
 use uuid::Uuid;
 
 use crate::flow::{draft, step};
-use crate::{World, eventually, world, world_with};
+use crate::{World, eventually, patient, world, world_with};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SWAP: &str = "swap { id state percent failure movesKnown report } userErrors { code message }";
@@ -53,11 +53,6 @@ async fn shadow_sees(client: &Client, swap: &str, deliveries: u64) -> Value {
         (report["deliveries"].as_u64() == Some(deliveries)).then(|| report.clone())
     })
     .await
-}
-
-/// A world in which no call is given up because the machine is slow: it would be made again, and updates are counted.
-async fn patient_world(test: impl AsyncFnOnce(&mut World)) {
-    world_with(Options { call_timeout_s: 30, ..Options::default() }, test).await;
 }
 
 async fn send(world: &World, orders: std::ops::Range<u64>, revision: u32) {
@@ -149,7 +144,7 @@ async fn a_shadow_sends_nothing_and_says_what_the_candidate_loses_and_what_it_co
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_of_the_new_orders_goes_to_the_candidate_each_once_and_its_changes_follow_it() {
-    patient_world(async |world| {
+    world_with(patient(), async |world| {
         let (new, _, swap) = swapping(world, json!([])).await;
         let client = &world.acme.client;
         take(client, "swapCut(id: $id, percent: 50)", json!({"id": swap})).await;
@@ -193,7 +188,7 @@ async fn a_part_of_the_new_orders_goes_to_the_candidate_each_once_and_its_change
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swap_that_is_done_leaves_what_is_known_where_it_is_and_a_flow_goes_back_by_another_swap() {
-    patient_world(async |world| {
+    world_with(patient(), async |world| {
         let (new, candidate, swap) = swapping(world, json!([{"to": "custbody_swap", "default": "from the new rules"}])).await;
         let (client, flow) = (&world.acme.client, &world.acme.flow);
         let blocked = async |mutation: &str| {

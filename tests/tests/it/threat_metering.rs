@@ -4,17 +4,14 @@ use std::time::Duration;
 
 use connectors::simulator::Fault;
 use serde_json::json;
-use tests::platform::Options;
 use tests::sample;
 use uuid::Uuid;
 
-use crate::{eventually, world_with};
+use crate::{eventually, world_by_hand};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn threat_metering_counts_each_call_once_over_duplicates_retries_and_lost_answers() {
-    // A call that is given up before a busy machine has let the vendor read it is counted, and the vendor knows of none.
-    let by_hand = vec![("CROSSDOCK_LISTENING", "by_hand")];
-    world_with(Options { environment: by_hand, call_timeout_s: 10, ..Options::default() }, async |world| {
+    world_by_hand(async |world| {
         const ORDERS: u64 = 12;
         // What is refused for a while, what is done and never answered, and what is answered that there are too many.
         world.erp.fail([

@@ -6,25 +6,19 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tests::client::Client;
-use tests::platform::Options;
 use tests::sample;
 use tests::simulator::erp::Order;
 use uuid::Uuid;
 
 use crate::flow::{publish, step};
 use crate::reconciliation::{self, pair, reconcile, text};
-use crate::{World, eventually_within, world, world_by_hand, world_with};
+use crate::{World, eventually_within, patient, world, world_by_hand, world_with};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const OTHER: &str = "other@crossdock.example";
 const PASSWORD: &str = "other-person-password";
 
 const UNDO: &str = "id state report failure progress { deliveries { name count } items { name count } }";
-
-/// A world in which no call is given up because the machine is slow: it would be made again, and updates are counted.
-async fn patient_world(test: impl AsyncFnOnce(&mut World)) {
-    world_with(Options { call_timeout_s: 30, ..Options::default() }, test).await;
-}
 
 /// Amounts come out a hundred times too high.
 fn bad() -> Value {
@@ -123,7 +117,7 @@ pub fn of_state(undo: &Value, state: &str) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stood_there_before_a_bad_publish_is_previewed_approved_and_restored() {
-    patient_world(async |world| {
+    world_with(patient(), async |world| {
         let (client, flow) = (&world.acme.client, &world.acme.flow);
         for n in 0..4 {
             send(world, sample::order(n)).await;
@@ -203,7 +197,7 @@ async fn what_stood_there_before_a_bad_publish_is_previewed_approved_and_restore
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_source_changed_since_stays_where_it_is_undone_to_the_published_version() {
-    patient_world(async |world| {
+    world_with(patient(), async |world| {
         bad_publish(world, 2).await;
         let (client, flow) = (&world.acme.client, &world.acme.flow);
         let (id, undo) = prepared(client, flow, json!({"to": "PUBLISHED"})).await;

@@ -10,14 +10,13 @@ use tests::sample;
 use tests::vendor::Vendor;
 use uuid::Uuid;
 
-use crate::{World, eventually, world_with};
+use crate::{World, eventually, patient, world_with};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A platform whose tenant also sends its orders to a made-up ERP.
 async fn with_desk(test: impl AsyncFnOnce(&mut World, &Vendor)) {
-    // No call is given up because the machine is slow: it would be made again, and calls are counted.
-    let options = Options { has_own_connectors: true, call_timeout_s: 30, ..Options::default() };
+    let options = Options { has_own_connectors: true, ..patient() };
     world_with(options, async |world| {
         let desk = Vendor::start("harbor-desk").await;
         let client = &world.acme.client;
